@@ -1,0 +1,51 @@
+"""memprof: how much memory a neural network needs, where it goes, why, and what a smaller one looks like.
+
+Public names resolve on first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memprof.api import analyze, from_networkx, load
+    from memprof.errors import MemprofError
+    from memprof.ir import Graph, GraphBuilder, TensorType
+    from memprof.report import Report
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "analyze": "memprof.api",
+    "from_networkx": "memprof.api",
+    "load": "memprof.api",
+    "MemprofError": "memprof.errors",
+    "Graph": "memprof.ir",
+    "GraphBuilder": "memprof.ir",
+    "TensorType": "memprof.ir",
+    "Report": "memprof.report",
+}
+
+__all__ = [
+    "Graph",
+    "GraphBuilder",
+    "MemprofError",
+    "Report",
+    "TensorType",
+    "analyze",
+    "from_networkx",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module 'memprof' has no attribute {name!r}") from None
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

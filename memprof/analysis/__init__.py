@@ -1,0 +1,5 @@
+"""Pure functions from a graph and a schedule to lifetimes, timelines and peaks."""
+
+from memprof.analysis.lifetimes import Buffer, Lifetimes, LiveRange, Schedule, Timeline
+
+__all__ = ["Buffer", "Lifetimes", "LiveRange", "Schedule", "Timeline"]

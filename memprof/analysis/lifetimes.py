@@ -1,0 +1,142 @@
+"""When each buffer lives, how many bytes live at each step, and where the peak is. Pure functions, integers only.
+
+    runtime model --> Lifetimes (schedule, buffers, reserved bytes) --> Timeline --> Peak
+
+A *step* runs one node (several where a model works in levels). A buffer written at step s and last read at step t
+lives in ``[s, t + 1)``. The timeline is a difference array summed up once: O(buffers + steps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+from memprof.ir import Graph, Role
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRange:
+    """Half-open interval of steps ``[start, stop)``."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.start <= self.stop, "a live range runs forwards"
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Storage that one or more values share.
+
+    Attributes:
+        values: Ids of the values in it, in order of birth; the first one gives it its name.
+        size_bytes: Its bytes, ``None`` if not known.
+        start: First step at which it exists.
+        stop: First step at which it no longer exists; ``start`` if it never counts.
+    """
+
+    values: tuple[int, ...]
+    size_bytes: int | None
+    start: int
+    stop: int
+
+    @property
+    def live_range(self) -> LiveRange:
+        """``[start, stop)`` in steps."""
+        return LiveRange(self.start, self.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Which nodes run at which step.
+
+    Attributes:
+        steps: Node ids by step; one each in a sequential schedule, any number in a levelled one.
+    """
+
+    steps: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def sequential(cls, order: Iterable[int]) -> Schedule:
+        """Return the schedule that runs one node after the other."""
+        return cls(tuple((node_id,) for node_id in order))
+
+    @property
+    def step_count(self) -> int:
+        """Number of steps, at least one: inputs and outputs exist even where nothing runs."""
+        return max(1, len(self.steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Bytes alive at each step; buffers of unknown size count nothing and make it a lower bound.
+
+    Attributes:
+        step_bytes: Bytes alive at each step.
+    """
+
+    step_bytes: tuple[int, ...]
+
+    @property
+    def peak_step(self) -> int:
+        """First step of the maximum; 0 for an empty timeline."""
+        return self.step_bytes.index(max(self.step_bytes)) if self.step_bytes else 0
+
+    @property
+    def peak_bytes(self) -> int:
+        """The maximum; 0 for an empty timeline."""
+        return max(self.step_bytes, default=0)
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """What a runtime model says of a graph: the order it runs in, and the life of every buffer.
+
+    Attributes:
+        graph: The graph.
+        schedule: Which nodes run when.
+        buffers: All buffers of intermediates (and of inputs and outputs as the model counts them).
+        reserved: Bytes that a step needs besides the buffers (bodies of control flow, kernel scratch), by step;
+            empty if there are none.
+        is_complete: Whether all sizes, bodies included, are known.
+    """
+
+    graph: Graph
+    schedule: Schedule
+    buffers: tuple[Buffer, ...]
+    reserved: tuple[int, ...] = ()
+    is_complete: bool = True
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """Bytes alive at each step, everything counted."""
+        return self._timeline(self.buffers)
+
+    @cached_property
+    def timeline_without_io(self) -> Timeline:
+        """The timeline without buffers that hold a graph input or a graph output."""
+        outputs = set(self.graph.outputs)
+        values = self.graph.values
+        inner = (b for b in self.buffers if not any(i in outputs or values[i].role is Role.INPUT for i in b.values))
+        return self._timeline(inner)
+
+    def alive_at(self, step: int) -> tuple[Buffer, ...]:
+        """Return the buffers alive at ``step``, largest first, then by birth."""
+        alive = [b for b in self.buffers if b.start <= step < b.stop]
+        return tuple(sorted(alive, key=lambda b: (-(b.size_bytes or 0), b.start, b.values)))
+
+    def _timeline(self, buffers: Iterable[Buffer]) -> Timeline:
+        change = [0] * (self.schedule.step_count + 1)
+        for buffer in buffers:
+            size = buffer.size_bytes
+            if size:
+                change[buffer.start] += size
+                change[buffer.stop] -= size
+        change.pop()
+        alive = accumulate(change)
+        if self.reserved:
+            return Timeline(tuple(a + r for a, r in zip(alive, self.reserved, strict=True)))
+        return Timeline(tuple(alive))

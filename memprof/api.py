@@ -1,0 +1,83 @@
+"""The verbs that wire the layers: from a source to a Report. Everything between is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from memprof.errors import UsageError
+from memprof.importers.model import Model
+from memprof.ir import Graph
+from memprof.report import Report, build_report
+from memprof.runtimes import RUNTIMES
+
+Source = str | PathLike[str] | Graph | Model
+"""What can be analysed: a file, or something already in memory."""
+
+
+def load(
+    source: Source,
+    *,
+    dims: Mapping[str, int] | None = None,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+) -> Model:
+    """Read ``source`` into a Model.
+
+    Args:
+        source: Path of an .onnx file, or a graph that already exists.
+        dims: Sizes of named dimensions: ``{"batch": 1}``.
+        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
+
+    Raises:
+        InputError: The file is missing, unreadable or invalid.
+        UsageError: A name in ``dims`` or ``inputs`` does not exist in the model.
+    """
+    if isinstance(source, Model):
+        return source
+    if isinstance(source, Graph):
+        return Model(path=source.name, format="graph", structure_sha256="", graph=source)
+    from memprof.importers.onnx import read_onnx
+
+    return read_onnx(Path(source), dims=dims or {}, inputs=inputs or {})
+
+
+def analyze(
+    source: Source,
+    *,
+    dims: Mapping[str, int] | None = None,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    runtimes: Iterable[str] = ("reference", "ideal", "paper"),
+) -> Report:
+    """Return how much memory ``source`` needs, where it goes and why.
+
+    Args:
+        source: Path of an .onnx file, or a graph that already exists.
+        dims: Sizes of named dimensions: ``{"batch": 1}``.
+        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
+        runtimes: Names of runtime models, the headline first.
+
+    Raises:
+        InputError: The file is missing, unreadable or invalid.
+        UsageError: A runtime, or a name in ``dims`` or ``inputs``, does not exist.
+    """
+    chosen = {name: RUNTIMES[name] for name in _known(runtimes)}
+    return build_report(load(source, dims=dims, inputs=inputs), chosen)
+
+
+def from_networkx(source: Any) -> Graph:
+    """Return a Graph for any ``networkx.DiGraph`` whose nodes carry ``bytes``; see ``memprof.ir.networkx``."""
+    from memprof.ir.networkx import from_networkx as convert
+
+    return convert(source)
+
+
+def _known(runtimes: Iterable[str]) -> list[str]:
+    names = list(dict.fromkeys(runtimes))
+    for name in names:
+        if name not in RUNTIMES:
+            raise UsageError(f"There is no runtime model {name!r}.", f"Choose from: {', '.join(RUNTIMES)}.")
+    if not names:
+        raise UsageError("No runtime model was named.", f"Choose from: {', '.join(RUNTIMES)}.")
+    return names

@@ -1,0 +1,96 @@
+"""Every exception memprof raises on purpose, in one tree. Anything else that escapes is a bug of ours.
+
+    MemprofError                 code  whose fault, what next
+    ├── UsageError                 2   the call: a flag, name or value that does not fit
+    ├── InputError                 3   the input: missing, unreadable, invalid
+    │   └── LimitError             3   the input asks for more than a safety limit allows
+    ├── RuntimeFailure             3   a runtime that was asked to run the model crashed, hung or ran out
+    ├── BudgetError                1   a budget that is proven impossible, or a promise that does not hold
+    ├── IncompleteError            4   something stayed unknown and ``--strict`` was asked for
+    └── MissingExtraError          5   an optional dependency is not installed
+
+Lives here: the tree, and nothing that formats for a terminal. ``code`` is the exit code of the program.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from memprof.text import safe_text
+
+
+class MemprofError(Exception):
+    """What went wrong, where, and what to do about it.
+
+    Args:
+        message: One sentence: what, where and why.
+        hint: One sentence: what to do next. May be empty.
+    """
+
+    code: ClassVar[int] = 70
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message = safe_text(message, limit=2000)
+        self.hint = safe_text(hint, limit=2000)
+        super().__init__(self.message)
+
+
+class UsageError(MemprofError):
+    """The call does not fit: an unknown flag, runtime or tensor name, a value out of range."""
+
+    code = 2
+    kind = "usage"
+
+
+class InputError(MemprofError):
+    """The input is missing, unreadable or invalid."""
+
+    code = 3
+    kind = "input"
+
+
+class LimitError(InputError):
+    """The input asks for more than a safety limit allows."""
+
+    kind = "limit"
+
+
+class RuntimeFailure(MemprofError):  # noqa: N818 - "RuntimeError" is taken and means something else
+    """A runtime that was asked to run the model crashed, hung or ran out of memory."""
+
+    code = 3
+    kind = "runtime"
+
+
+class BudgetError(MemprofError):
+    """A budget is proven impossible, or an exactness that was required does not hold."""
+
+    code = 1
+    kind = "budget"
+
+
+class IncompleteError(MemprofError):
+    """Something stayed unknown and the caller asked for completeness."""
+
+    code = 4
+    kind = "incomplete"
+
+
+class MissingExtraError(MemprofError):
+    """An optional dependency is not installed.
+
+    Args:
+        feature: What the caller wanted to do.
+        extra: The extra of the ``memprof`` distribution that brings it.
+    """
+
+    code = 5
+    kind = "missing-extra"
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(
+            f"{feature} needs an optional dependency that is not installed.",
+            f"pip install 'memprof[{extra}]'",
+        )

@@ -1,0 +1,172 @@
+"""The only door into the graph: importers call a ``GraphBuilder`` once per thing they read.
+
+What it guarantees to everything behind it: nodes come in execution order (a node reads only what already exists),
+names of values and of nodes are unique, view chains point backwards, and roles are settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from memprof.errors import InputError
+from memprof.ir.graph import Attribute, Graph, Node, Role, Unknown, Value
+from memprof.ir.types import TensorType
+
+_NO_ATTRIBUTES: Mapping[str, Attribute] = {}
+_FIXED = frozenset({Role.PARAMETER, Role.CONSTANT})
+
+
+@dataclass(frozen=True, slots=True)
+class NewValue:
+    """What a node writes.
+
+    Attributes:
+        name: Unique in the graph.
+        type: Element type and shape.
+        view_of: Id of the value whose storage it shares by the meaning of its operation.
+        module: Path of the module it belongs to, empty if unknown.
+    """
+
+    name: str
+    type: TensorType
+    view_of: int | None = None
+    module: str = ""
+
+
+class GraphBuilder:
+    """Collects a graph in execution order and returns it frozen.
+
+    >>> f4 = TensorType("float32", (1,))
+    >>> builder = GraphBuilder("tiny")
+    >>> x = builder.add_input("x", f4)
+    >>> (y,) = builder.add_node("Relu", [x], [NewValue("y", f4)], is_elementwise=True)
+    >>> graph = builder.build(outputs=[y])
+    >>> [value.role.value for value in graph.values]
+    ['input', 'intermediate']
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+        self._values: list[Value] = []
+        self._value_names: set[str] = set()
+        self._nodes: list[Node] = []
+        self._node_names: set[str] = set()
+        self._inputs: list[int] = []
+        self._unknown: list[Unknown] = []
+
+    def add_input(self, name: str, type: TensorType) -> int:  # noqa: A002 - the field's own name
+        """Add a value that the caller gives; return its id."""
+        value_id = self._add_value(Value(name=name, type=type, role=Role.INPUT))
+        self._inputs.append(value_id)
+        return value_id
+
+    def add_parameter(self, name: str, type: TensorType, module: str = "") -> int:  # noqa: A002 - as above
+        """Add an initialiser, or a module's parameter or buffer; return its id."""
+        return self._add_value(Value(name=name, type=type, role=Role.PARAMETER, module=module))
+
+    def add_capture(self, name: str, type: TensorType) -> int:  # noqa: A002 - as above
+        """Add, in a body, a value of the graph around it; return its id here."""
+        return self._add_value(Value(name=name, type=type, role=Role.CAPTURE))
+
+    def add_node(  # noqa: PLR0913 - one keyword per field of a Node, each with a default
+        self,
+        op: str,
+        inputs: Sequence[int | None],
+        outputs: Iterable[NewValue | None],
+        *,
+        name: str = "",
+        captures: Sequence[int] = (),
+        bodies: Sequence[Graph] = (),
+        is_elementwise: bool = False,
+        is_foldable: bool = True,
+        attributes: Mapping[str, Attribute] = _NO_ATTRIBUTES,
+        module: str = "",
+    ) -> tuple[int | None, ...]:
+        """Add an operation that runs after all added before it; return the ids of its outputs.
+
+        Args:
+            op: Kind of operation as its format names it.
+            inputs: Ids it reads; ``None`` where an optional input is left out.
+            outputs: Values it writes; ``None`` where an optional output is left out.
+            name: Wished name; made unique, and made from ``op`` if empty.
+            captures: Ids that its bodies read.
+            bodies: Graphs that it runs inside itself.
+            is_elementwise: See ``Node.is_elementwise``.
+            is_foldable: Same inputs, same outputs: false for an operation that draws random numbers.
+            attributes: See ``Node.attributes``.
+            module: Path of the module it belongs to.
+
+        Raises:
+            InputError: An output's name is already taken.
+        """
+        node_id = len(self._nodes)
+        values = self._values
+        reads = [i for i in inputs if i is not None]
+        reads += captures
+        is_constant = is_foldable and all(values[i].role in _FIXED for i in reads)
+        role = Role.CONSTANT if is_constant else Role.INTERMEDIATE
+        written = tuple(
+            None
+            if new is None
+            else self._add_value(
+                Value(
+                    name=new.name,
+                    type=new.type,
+                    role=role,
+                    producer=node_id,
+                    view_of=new.view_of,
+                    module=new.module or module,
+                )
+            )
+            for new in outputs
+        )
+        self._nodes.append(
+            Node(
+                name=self._unique_node_name(name or f"{op}_{node_id}"),
+                op=op,
+                inputs=tuple(inputs),
+                outputs=written,
+                captures=tuple(captures),
+                bodies=tuple(bodies),
+                is_elementwise=is_elementwise,
+                attributes=attributes,
+                module=module,
+            )
+        )
+        return written
+
+    def add_unknown(self, unknown: Unknown) -> None:
+        """Record something that could not be learnt."""
+        self._unknown.append(unknown)
+
+    def build(self, outputs: Iterable[int]) -> Graph:
+        """Return the graph; ``outputs`` are the ids of what the caller gets, in order."""
+        outputs = tuple(outputs)
+        assert all(0 <= i < len(self._values) for i in outputs), "an output id does not exist"
+        return Graph(
+            name=self._name,
+            values=tuple(self._values),
+            nodes=tuple(self._nodes),
+            inputs=tuple(self._inputs),
+            outputs=outputs,
+            unknown=tuple(self._unknown),
+        )
+
+    def _add_value(self, value: Value) -> int:
+        if value.name in self._value_names:
+            raise InputError(f"Two tensors of one graph are named {value.name!r}.", "Export the model again.")
+        value_id = len(self._values)
+        assert value.view_of is None or 0 <= value.view_of < value_id, "a view must come after what it views"
+        self._value_names.add(value.name)
+        self._values.append(value)
+        return value_id
+
+    def _unique_node_name(self, wish: str) -> str:
+        name = wish
+        suffix = len(self._nodes)
+        while name in self._node_names:
+            name = f"{wish}#{suffix}"
+            suffix += 1
+        self._node_names.add(name)
+        return name

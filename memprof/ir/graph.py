@@ -1,0 +1,188 @@
+"""The graph that every part of memprof reads: flat, frozen records in execution order.
+
+Values and nodes are tuples; a value or node *id* is its index there. Names serve people only. Everything
+that depends on a whole graph (who reads what) is derived once and cached. Importers come in through
+``GraphBuilder`` alone, which checks what this file takes for granted: node order is topological, and every id exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from memprof.ir.types import TensorType
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+"""What a node's attribute can be. Tensors and bodies are not attributes: they are values and ``Node.bodies``."""
+
+
+class Role(Enum):
+    """What a value is to the network."""
+
+    INPUT = "input"  # given by the caller
+    PARAMETER = "parameter"  # an initialiser, or a module's parameter or buffer
+    CONSTANT = "constant"  # computed from parameters and constants alone: the same in every run
+    INTERMEDIATE = "intermediate"  # computed anew in every run
+    CAPTURE = "capture"  # inside a body: a value of the graph around it, counted there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One tensor of the graph.
+
+    Attributes:
+        name: Unique in its graph.
+        type: Element type and shape.
+        role: What it is to the network.
+        producer: Id of the node that writes it, ``None`` for inputs, parameters and captures.
+        view_of: Id of an earlier value whose storage this one shares by the meaning of its operation
+            (a reshape, say), ``None`` if it has its own.
+        module: Path of the module it belongs to (``features.3.conv``), empty if unknown.
+    """
+
+    name: str
+    type: TensorType
+    role: Role
+    producer: int | None = None
+    view_of: int | None = None
+    module: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One occurrence of an operation.
+
+    Attributes:
+        name: Unique in its graph.
+        op: Kind of operation as its format names it: ``Conv``, ``com.microsoft.FusedConv``, ``aten.conv2d``.
+        inputs: Ids of the values it reads, in the operation's order; ``None`` where an optional one is left out.
+        outputs: Ids of the values it writes; ``None`` where an optional one is left out.
+        captures: Ids of the values of this graph that its bodies read.
+        bodies: Graphs it runs inside itself (the branches of an If, the body of a Loop).
+        is_elementwise: Element i of the first output depends on no element of a same-sized input but i, so that
+            the output may take that input's place. Tables of the importers decide; never true for a node that
+            reads one storage through views that order its elements differently.
+        attributes: Small attributes: numbers, strings and lists of them.
+        module: Path of the module it belongs to, empty if unknown.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[int | None, ...]
+    outputs: tuple[int | None, ...]
+    captures: tuple[int, ...] = ()
+    bodies: tuple[Graph, ...] = ()
+    is_elementwise: bool = False
+    attributes: Mapping[str, Attribute] = field(default_factory=dict, hash=False)
+    module: str = ""
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Ids of all values that must exist while the node runs, captures included; may repeat."""
+        return tuple(i for i in self.inputs if i is not None) + self.captures
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        """Ids of all values the node writes."""
+        return tuple(i for i in self.outputs if i is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Something the importer could not learn, never guessed.
+
+    Attributes:
+        kind: ``dimension``, ``shape``, ``dtype``, ``operator`` or ``macs``.
+        name: The symbol, tensor or operation it is about.
+        reason: Why it is not known, in one sentence.
+        hint: The flag or act that would settle it.
+    """
+
+    kind: str
+    name: str
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A network as a list of operations in execution order. Build one with ``GraphBuilder``.
+
+    Attributes:
+        name: The graph's own name.
+        values: All tensors; a value's id is its index.
+        nodes: All operations in execution order; a node's id is its index.
+        inputs: Ids of the values the caller gives (role ``INPUT``).
+        outputs: Ids of the values the caller gets, in order.
+        unknown: What the importer could not learn.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    unknown: tuple[Unknown, ...] = ()
+
+    @cached_property
+    def value_bytes(self) -> tuple[int | None, ...]:
+        """Bytes of each value by id, ``None`` where unknown."""
+        return tuple(value.type.size_bytes for value in self.values)
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For each value the ids of the nodes that read it, in execution order, each once."""
+        readers: list[list[int]] = [[] for _ in self.values]
+        for node_id, node in enumerate(self.nodes):
+            for value_id in node.reads:
+                found = readers[value_id]
+                if not found or found[-1] != node_id:
+                    found.append(node_id)
+        return tuple(map(tuple, readers))
+
+    @cached_property
+    def storage(self) -> tuple[int, ...]:
+        """For each value the id of the value whose storage it uses: itself, or the root of its chain of views."""
+        roots: list[int] = []
+        for value_id, value in enumerate(self.values):
+            roots.append(value_id if value.view_of is None else roots[value.view_of])
+        return tuple(roots)
+
+    @cached_property
+    def parameter_bytes(self) -> int:
+        """Bytes of all parameters, those of bodies included. Open sizes count nothing and are in ``unknown``."""
+        own = sum(
+            size or 0
+            for value, size in zip(self.values, self.value_bytes, strict=True)
+            if value.role is Role.PARAMETER
+        )
+        return own + sum(body.parameter_bytes for node in self.nodes for body in node.bodies)
+
+    @cached_property
+    def foldable_constant_bytes(self) -> int:
+        """Bytes of all values computed from parameters and constants alone, views of either not counted again."""
+        own = sum(
+            size or 0
+            for value, size in zip(self.values, self.value_bytes, strict=True)
+            if value.role is Role.CONSTANT and value.view_of is None
+        )
+        return own + sum(body.foldable_constant_bytes for node in self.nodes for body in node.bodies)
+
+    def to_networkx(self) -> nx.DiGraph[str]:
+        """Return the graph as a ``networkx.DiGraph``, built on the first call; treat it as read-only.
+
+        See ``memprof.ir.networkx`` for the attributes of nodes and edges.
+        """
+        return self._networkx
+
+    @cached_property
+    def _networkx(self) -> nx.DiGraph[str]:
+        from memprof.ir.networkx import to_networkx
+
+        return to_networkx(self)

@@ -1,0 +1,169 @@
+"""networkx both ways: a ``Graph`` for people's own algorithms and drawings; any DiGraph that carries bytes back in.
+
+One networkx node per operation and per graph input; parameters and constants are left out, since they take part in
+no lifetime. Keys are names.
+
+Node attributes (what ``from_networkx`` reads back is marked; only ``bytes`` is needed there):
+
+    bytes     int | None      read   bytes that the node writes, views not counted; None if not known
+    op        str             read   kind of operation, ``Input`` for a graph input
+    tensors   dict[str, int]  read   name and bytes of each tensor it writes; default: one, named as the node
+    view_of   dict[str, str]  read   tensor -> tensor whose storage it shares; default: none
+    elementwise bool          read   the first tensor may take the place of a same-sized input
+    outputs   tuple[str, ...] read   tensors that leave the graph; default: those of nodes without successors
+    step      int                    position in the execution order; -1 for inputs
+    module    str             read   module path
+
+Edge attributes:
+
+    tensors   tuple[str, ...] read   tensors that flow along the edge; default: all that the source writes
+    bytes     int | None             their bytes together
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import networkx as nx
+
+from memprof.errors import InputError
+from memprof.ir.builder import GraphBuilder, NewValue
+from memprof.ir.graph import Graph, Role
+from memprof.ir.types import TensorType
+
+_INPUT = "Input"
+_HIDDEN = frozenset({Role.PARAMETER, Role.CONSTANT})
+
+
+def to_networkx(graph: Graph) -> nx.DiGraph[str]:
+    """Return ``graph`` as a DiGraph in execution order, with the attributes of this module's table."""
+    result: nx.DiGraph[str] = nx.DiGraph(name=graph.name)
+    leaving = set(graph.outputs)
+    key_of_value: dict[int, str] = {}
+
+    def describe(value_ids: tuple[int, ...]) -> dict[str, Any]:
+        values = [graph.values[i] for i in value_ids]
+        own = [v.type.size_bytes for v in values if v.view_of is None]
+        return {
+            "bytes": None if None in own else sum(size or 0 for size in own),
+            "tensors": {v.name: v.type.size_bytes for v in values},
+            "view_of": {
+                v.name: graph.values[v.view_of].name
+                for v in values
+                if v.view_of is not None and graph.values[v.view_of].role not in _HIDDEN
+            },
+            "outputs": tuple(graph.values[i].name for i in value_ids if i in leaving),
+        }
+
+    for value_id, value in enumerate(graph.values):
+        if value.role in (Role.INPUT, Role.CAPTURE):
+            key = _free_key(result, value.name)
+            key_of_value[value_id] = key
+            result.add_node(key, op=_INPUT, step=-1, module=value.module, elementwise=False, **describe((value_id,)))
+    for step, node in enumerate(graph.nodes):
+        written = tuple(i for i in node.writes if graph.values[i].role not in _HIDDEN)
+        if not written and node.writes:
+            continue
+        key = _free_key(result, node.name)
+        result.add_node(
+            key, op=node.op, step=step, module=node.module, elementwise=node.is_elementwise, **describe(written)
+        )
+        flows: dict[str, list[int]] = {}
+        for value_id in dict.fromkeys(node.reads):
+            if value_id in key_of_value:
+                flows.setdefault(key_of_value[value_id], []).append(value_id)
+        for source, value_ids in flows.items():
+            sizes = [graph.value_bytes[i] for i in value_ids]
+            result.add_edge(
+                source,
+                key,
+                tensors=tuple(graph.values[i].name for i in value_ids),
+                bytes=None if None in sizes else sum(size or 0 for size in sizes),
+            )
+        key_of_value.update(dict.fromkeys(written, key))
+    return result
+
+
+def from_networkx(source: nx.DiGraph[Any]) -> Graph:
+    """Return a Graph for any DiGraph whose nodes carry ``bytes``, to be analysed like a model.
+
+    A node is an operation that reads what its predecessors write; one with ``op="Input"`` is a graph input. The
+    insertion order is the execution order where it is topological, else the lexicographical topological sort that
+    keeps closest to it.
+
+    Raises:
+        InputError: The graph has a cycle, or a node has no ``bytes``, or not a whole number of them.
+
+    >>> source = nx.DiGraph()
+    >>> source.add_node("x", bytes=4, op="Input")
+    >>> source.add_node("relu", bytes=4)
+    >>> source.add_edge("x", "relu")
+    >>> from_networkx(source).to_networkx().nodes["relu"]["bytes"]
+    4
+    """
+    if not source.is_directed() or source.is_multigraph():
+        raise InputError("The graph is not a networkx DiGraph.", "Pass a networkx.DiGraph.")
+    position = {key: i for i, key in enumerate(source)}
+    order = list(source)
+    if any(position[a] >= position[b] for a, b in source.edges):
+        try:
+            order = list(nx.lexicographical_topological_sort(source, key=position.__getitem__))
+        except nx.NetworkXUnfeasible as error:
+            raise InputError("The graph has a cycle, so no order can run it.", "Remove the cycle.") from error
+    builder = GraphBuilder(str(source.name or ""))
+    value_ids: dict[str, int] = {}
+    outputs: list[int] = []
+    for key in order:
+        data = source.nodes[key]
+        tensors = _tensors(key, data)
+        if data.get("op") == _INPUT:
+            for name, type_ in tensors.items():
+                value_ids[name] = builder.add_input(name, type_)
+        else:
+            reads = [
+                value_ids[name]
+                for parent in source.predecessors(key)
+                for name in source.edges[parent, key].get("tensors", _tensors(parent, source.nodes[parent]))
+            ]
+            views = data.get("view_of", {})
+            written = builder.add_node(
+                str(data.get("op", "Node")),
+                reads,
+                [NewValue(name, type_, _lookup(value_ids, views.get(name))) for name, type_ in tensors.items()],
+                name=str(key),
+                is_elementwise=bool(data.get("elementwise", False)),
+                is_foldable=False,
+                module=str(data.get("module", "")),
+            )
+            value_ids.update(zip(tensors, (i for i in written if i is not None), strict=True))
+        default = tuple(tensors) if source.out_degree(key) == 0 else ()
+        outputs += [value_ids[name] for name in data.get("outputs", default)]
+    return builder.build(outputs)
+
+
+def _free_key(graph: nx.DiGraph[str], wish: str) -> str:
+    while wish in graph:
+        wish += "'"
+    return wish
+
+
+def _lookup(value_ids: dict[str, int], name: str | None) -> int | None:
+    return None if name is None else value_ids[name]
+
+
+def _tensors(key: Hashable, data: dict[str, Any]) -> dict[str, TensorType]:
+    given = data.get("tensors")
+    if given is None:
+        if "bytes" not in data:
+            raise InputError(f"Node {key!r} has no 'bytes' attribute.", "Give each node the bytes it writes.")
+        given = {str(key): data["bytes"]}
+    result: dict[str, TensorType] = {}
+    for name, size in given.items():
+        if size is None:
+            result[name] = TensorType(None, None)
+        elif isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 0:
+            raise InputError(f"Node {key!r} has bytes={size!r}.", "Bytes are whole numbers from 0 up, or None.")
+        else:
+            result[name] = TensorType.of_bytes(size.__index__())
+    return result

@@ -1,0 +1,321 @@
+"""The Report: everything memprof found out about a model, frozen. Renderers and plots are functions of it.
+
+Lives here: the record, how it is made from lifetimes, and its JSON. Not here: formatting, files, the console.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from memprof.analysis import Buffer, Lifetimes
+from memprof.analysis.macs import count_macs
+from memprof.importers.model import Model
+from memprof.ir import Graph, Role, Unknown
+from memprof.runtimes import Grade, RuntimeModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANALYSIS_SCHEMA = "memprof/analysis/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """The model, before any runtime.
+
+    Attributes:
+        path: The file or name it came from.
+        format: ``onnx``, ``torch.export``, ...
+        structure_sha256: Digest of what was read; weights are not.
+        nodes: Number of operations, bodies not counted.
+        parameter_bytes: Initialisers, or a module's parameters and buffers, shared ones once.
+        foldable_constant_bytes: Values computed from constants alone.
+        macs: Multiply-accumulate operations of one run, ``None`` if an operation has no standard formula.
+        bytes_by_dtype: Parameter bytes by element type.
+    """
+
+    path: str
+    format: str
+    structure_sha256: str
+    nodes: int
+    parameter_bytes: int
+    foldable_constant_bytes: int
+    macs: int | None
+    bytes_by_dtype: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTensor:
+    """One buffer that is alive at the peak.
+
+    Attributes:
+        name: Name of the tensor; the first of those that share the buffer.
+        size_bytes: Its bytes, ``None`` if not known.
+        share: Its part of the peak, 0 to 1.
+        producer: The operation that wrote it, ``None`` for a graph input.
+        held_by: The last operation that reads it, ``None`` if it is a graph output or nobody reads it.
+        held_steps: Steps after the peak for which it stays.
+        module: Path of the module it belongs to.
+        cause: One sentence: why it is there.
+    """
+
+    name: str
+    size_bytes: int | None
+    share: float
+    producer: str | None
+    held_by: str | None
+    held_steps: int
+    module: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The first step of the maximum.
+
+    Attributes:
+        step: Index of the step.
+        nodes: The operations that run at it.
+        reserved_bytes: Bytes that step needs besides the tensors: bodies of control flow, scratch.
+        live: What is alive then, largest first.
+    """
+
+    step: int
+    nodes: tuple[str, ...]
+    reserved_bytes: int
+    live: tuple[LiveTensor, ...]
+
+    @property
+    def node(self) -> str | None:
+        """The operation that runs at the peak, ``None`` unless it is exactly one."""
+        return self.nodes[0] if len(self.nodes) == 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeReport:
+    """One runtime model's answer.
+
+    Attributes:
+        runtime: The model's name, definition, grade and what it counts.
+        peak_intermediate_bytes: The peak, ``None`` if some size is unknown.
+        peak_without_io_bytes: The peak without graph inputs and outputs, ``None`` if some size is unknown.
+        known_bytes_at_least: The peak with unknown sizes as zero.
+        total_bytes: Parameters, foldable constants and the peak together, ``None`` if the peak is.
+        peak: Where it is and who lives there.
+        lifetimes: When each buffer lives.
+    """
+
+    runtime: RuntimeModel
+    peak_intermediate_bytes: int | None
+    peak_without_io_bytes: int | None
+    known_bytes_at_least: int
+    total_bytes: int | None
+    peak: Peak
+    lifetimes: Lifetimes
+
+    @property
+    def grade(self) -> Grade:
+        """What the peak promises."""
+        return self.runtime.grade
+
+    @property
+    def timeline(self) -> tuple[int, ...]:
+        """Bytes alive at each step."""
+        return self.lifetimes.timeline.step_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything memprof found out about a model.
+
+    Attributes:
+        model: The model, before any runtime.
+        runtimes: One answer per runtime model, the headline first.
+        unknown: What could not be learnt, with the flag that settles it.
+    """
+
+    model: ModelSummary
+    runtimes: Mapping[str, RuntimeReport]
+    unknown: tuple[Unknown, ...]
+
+    @property
+    def headline(self) -> RuntimeReport:
+        """The answer of the first runtime model."""
+        return next(iter(self.runtimes.values()))
+
+    @property
+    def peak_intermediate_bytes(self) -> int | None:
+        """The headline's peak."""
+        return self.headline.peak_intermediate_bytes
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the parameters."""
+        return self.model.parameter_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values, schema ``memprof/analysis/1``."""
+        return {
+            "schema": ANALYSIS_SCHEMA,
+            "model": {
+                "path": self.model.path,
+                "format": self.model.format,
+                "structure_sha256": self.model.structure_sha256,
+                "nodes": self.model.nodes,
+                "parameter_bytes": self.model.parameter_bytes,
+                "foldable_constant_bytes": self.model.foldable_constant_bytes,
+                "macs": self.model.macs,
+                "bytes_by_dtype": dict(self.model.bytes_by_dtype),
+            },
+            "runtimes": {name: _runtime_json(found) for name, found in self.runtimes.items()},
+            "unknown": [{"kind": u.kind, "name": u.name, "reason": u.reason, "hint": u.hint} for u in self.unknown],
+        }
+
+    def plot(self, path: str | Path | None = None, runtime: str | None = None) -> Any:
+        """Draw the lifetime plot of one runtime model, the headline's by default.
+
+        Args:
+            path: A .png, .svg or .pdf file to write; nothing is written if left out.
+            runtime: Name of the runtime model.
+
+        Returns:
+            The ``matplotlib.figure.Figure``.
+        """
+        from memprof.plots import plot_lifetimes  # the one arrow that points up: a method people expect here
+
+        return plot_lifetimes(self, path, runtime)
+
+    def _repr_html_(self) -> str:
+        from memprof.render.html import render_html  # as above
+
+        return render_html(self)
+
+
+def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
+    """Return the report of ``model`` under each of ``runtimes``."""
+    graph = model.graph
+    macs, macs_unknown = count_macs(graph)
+    weights = graph.parameter_bytes + graph.foldable_constant_bytes
+    return Report(
+        model=ModelSummary(
+            path=model.path,
+            format=model.format,
+            structure_sha256=model.structure_sha256,
+            nodes=len(graph.nodes),
+            parameter_bytes=graph.parameter_bytes,
+            foldable_constant_bytes=graph.foldable_constant_bytes,
+            macs=macs,
+            bytes_by_dtype=_bytes_by_dtype(graph),
+        ),
+        runtimes={name: _runtime_report(graph, runtime, weights) for name, runtime in runtimes.items()},
+        unknown=graph.unknown + macs_unknown,
+    )
+
+
+def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int) -> RuntimeReport:
+    lifetimes = runtime.lifetimes(graph)
+    known = lifetimes.timeline.peak_bytes
+    peak_bytes = known if lifetimes.is_complete else None
+    return RuntimeReport(
+        runtime=runtime,
+        peak_intermediate_bytes=peak_bytes,
+        peak_without_io_bytes=lifetimes.timeline_without_io.peak_bytes if lifetimes.is_complete else None,
+        known_bytes_at_least=known,
+        total_bytes=None if peak_bytes is None else peak_bytes + weight_bytes,
+        peak=_peak(lifetimes),
+        lifetimes=lifetimes,
+    )
+
+
+def _peak(lifetimes: Lifetimes) -> Peak:
+    step, total = lifetimes.timeline.peak_step, lifetimes.timeline.peak_bytes
+    running = lifetimes.schedule.steps[step] if lifetimes.schedule.steps else ()
+    step_of_node = {node_id: i for i, nodes in enumerate(lifetimes.schedule.steps) for node_id in nodes}
+    return Peak(
+        step=step,
+        nodes=tuple(lifetimes.graph.nodes[i].name for i in running),
+        reserved_bytes=lifetimes.reserved[step] if lifetimes.reserved else 0,
+        live=tuple(_live_tensor(lifetimes, b, step_of_node, step, total) for b in lifetimes.alive_at(step)),
+    )
+
+
+def _live_tensor(
+    lifetimes: Lifetimes, buffer: Buffer, step_of_node: Mapping[int, int], step: int, peak_bytes: int
+) -> LiveTensor:
+    graph = lifetimes.graph
+    first = graph.values[buffer.values[0]]
+    readers = [node_id for i in buffer.values for node_id in graph.consumers[i] if node_id in step_of_node]
+    is_output = any(i in graph.outputs for i in buffer.values)
+    held_by = None if is_output or not readers else graph.nodes[max(readers, key=step_of_node.__getitem__)].name
+    producer = None if first.producer is None else graph.nodes[first.producer].name
+    held_steps = buffer.stop - 1 - step
+    return LiveTensor(
+        name=first.name,
+        size_bytes=buffer.size_bytes,
+        share=(buffer.size_bytes or 0) / peak_bytes if peak_bytes else 0.0,
+        producer=producer,
+        held_by=held_by,
+        held_steps=held_steps,
+        module=first.module,
+        cause=_cause(producer, held_by, is_output, held_steps, born_now=buffer.start == step),
+    )
+
+
+def _cause(producer: str | None, held_by: str | None, is_output: bool, held_steps: int, *, born_now: bool) -> str:
+    born = (
+        "given by the caller" if producer is None else f"{'being written' if born_now else 'written'} by {producer}"
+    )
+    if is_output:
+        return f"{born}; a graph output, kept to the end"
+    if held_by is None:
+        return f"{born}; nobody reads it"
+    if held_steps == 0:
+        return f"{born}; being read for the last time, by {held_by}"
+    return f"{born}; waits {held_steps} more {'step' if held_steps == 1 else 'steps'} for {held_by}"
+
+
+def _bytes_by_dtype(graph: Graph) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    stack = [graph]
+    while stack:
+        current = stack.pop()
+        stack += [body for node in current.nodes for body in node.bodies]
+        for value, size in zip(current.values, current.value_bytes, strict=True):
+            if value.role is Role.PARAMETER and size:
+                found[value.type.dtype or "unknown"] += size
+    return dict(sorted(found.items()))
+
+
+def _runtime_json(found: RuntimeReport) -> dict[str, Any]:
+    return {
+        "peak_intermediate_bytes": found.peak_intermediate_bytes,
+        "peak_without_io_bytes": found.peak_without_io_bytes,
+        "known_bytes_at_least": found.known_bytes_at_least,
+        "total_bytes": found.total_bytes,
+        "counts_inputs": found.runtime.counts_inputs,
+        "grade": found.grade,
+        "definition": found.runtime.definition,
+        "peak": {
+            "step": found.peak.step,
+            "node": found.peak.node,
+            "nodes": list(found.peak.nodes),
+            "reserved_bytes": found.peak.reserved_bytes,
+            "live": [
+                {
+                    "name": live.name,
+                    "bytes": live.size_bytes,
+                    "share": round(live.share, 6),
+                    "producer": live.producer,
+                    "held_by": live.held_by,
+                    "held_steps": live.held_steps,
+                    "module": live.module,
+                    "cause": live.cause,
+                }
+                for live in found.peak.live
+            ],
+        },
+        "timeline": list(found.timeline),
+    }

@@ -1,0 +1,37 @@
+"""What the bodies of control flow (If, Loop, Scan) add: their own peak, reserved at the node that owns them.
+
+The node's inputs, outputs and captured outer values are alive around it anyway. Of several bodies the one with the
+highest peak counts, since one runs at a time. Importers limit how deep bodies nest, so the recursion is short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from memprof.analysis import Lifetimes, Schedule
+from memprof.ir import Graph
+
+
+def reserve_bodies(
+    graph: Graph, schedule: Schedule, model: Callable[[Graph], Lifetimes]
+) -> tuple[tuple[int, ...], bool]:
+    """Return the bytes that bodies reserve at each step of ``schedule``, and whether all of them are known.
+
+    Args:
+        graph: The graph whose nodes may own bodies.
+        schedule: The order its nodes run in.
+        model: The runtime model, applied to each body.
+
+    Returns:
+        Bytes by step, ``()`` if no node owns a body; and false if the size of some value in a body is unknown.
+    """
+    peaks: dict[int, int] = {}
+    is_complete = True
+    for node_id, node in enumerate(graph.nodes):
+        if node.bodies:
+            lifetimes = [model(body) for body in node.bodies]
+            peaks[node_id] = max(found.timeline.peak_bytes for found in lifetimes)
+            is_complete = is_complete and all(found.is_complete for found in lifetimes)
+    if not peaks:
+        return (), True
+    return tuple(sum(peaks.get(i, 0) for i in step) for step in schedule.steps), is_complete

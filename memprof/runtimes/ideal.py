@@ -1,0 +1,85 @@
+"""ideal: as reference, and an elementwise operation may write over one input that nobody needs any more.
+
+    rule                                                        consequence
+    all rules of reference
+    the first output of an elementwise operation takes the      both are one buffer from then on
+    buffer of the first input for which all of this holds:
+        the input is no graph input, parameter or constant   their owners may still read them
+        this operation is the last to need anything in its      views of it and what it overwrote included;
+        buffer, which holds no graph output                     a graph output is needed to the end
+        both have the same, known number of bytes
+    views of the output go where the output goes
+
+Which operations are elementwise is the importers' table (``Node.is_elementwise``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.ir import Graph, Role
+from memprof.runtimes.bodies import reserve_bodies
+from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.reference import storage_bytes, storage_members, storage_spans
+
+_COUNTED = frozenset({Role.INPUT, Role.INTERMEDIATE})
+
+
+def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
+    """Return the lifetimes of ``graph`` with elementwise operations in place where that is safe.
+
+    Args:
+        graph: Any graph.
+        order: Node ids in a topological order; the graph's own if left out.
+
+    Complexity: O(values + reads).
+    """
+    if order is None:
+        order = range(len(graph.nodes))
+    schedule = Schedule.sequential(order)
+    starts, stops = storage_spans(graph, order)
+    for value_id in graph.outputs:
+        stops[graph.storage[value_id]] = schedule.step_count + 1  # needed after the last step: never overwritten
+    members = storage_members(graph)
+    sizes = {root: storage_bytes(group, graph.value_bytes) for root, group in members.items()}
+    home = list(graph.storage)  # by storage root: the root whose buffer it lives in
+    for step, node_id in enumerate(order):
+        node = graph.nodes[node_id]
+        output = node.outputs[0] if node.is_elementwise and node.outputs else None
+        if output is None or graph.storage[output] != output:
+            continue
+        for value_id in node.reads:
+            target = home[graph.storage[value_id]]
+            if (
+                graph.values[target].role is Role.INTERMEDIATE
+                and stops[target] == step + 1
+                and sizes[target] is not None
+                and sizes[target] == sizes[output]
+            ):
+                home[output] = target
+                members[target] += members.pop(output)
+                stops[target] = stops[output]
+                break
+    buffers = tuple(
+        Buffer(group, sizes[root], starts[root], min(stops[root], schedule.step_count))
+        for root, group in members.items()
+        if graph.values[root].role in _COUNTED
+    )
+    reserved, bodies_complete = reserve_bodies(graph, schedule, ideal_lifetimes)
+    return Lifetimes(
+        graph=graph,
+        schedule=schedule,
+        buffers=buffers,
+        reserved=reserved,
+        is_complete=bodies_complete and all(b.size_bytes is not None for b in buffers),
+    )
+
+
+MODEL = RuntimeModel(
+    name="ideal",
+    definition="as reference, and an elementwise operation takes the buffer of one dying input of equal bytes",
+    grade="estimate",
+    counts_inputs=True,
+    lifetimes=ideal_lifetimes,
+)

@@ -1,0 +1,31 @@
+"""What a runtime model is: a name, a definition for people, and a pure function from a graph to lifetimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from memprof.analysis import Lifetimes
+from memprof.ir import Graph
+
+Grade = Literal["exact", "upper bound", "estimate", "measured"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeModel:
+    """How one runtime, or one definition, uses memory.
+
+    Attributes:
+        name: Key in ``RUNTIMES``.
+        definition: One sentence: what is alive when.
+        grade: What its peak promises of the thing it models.
+        counts_inputs: Whether graph inputs count.
+        lifetimes: The model itself.
+    """
+
+    name: str
+    definition: str
+    grade: Grade
+    counts_inputs: bool
+    lifetimes: Callable[[Graph], Lifetimes]

@@ -1,0 +1,80 @@
+"""paper: the lifetime table of MemNAS (CVPR 2020), section 3.4.1 and Figure 3.
+
+    rule                                                        consequence
+    steps are levels: level 0 holds the inputs, a node runs     several nodes share a level
+    one level after the last of what it reads
+    a tensor does not count in the level where its last         the table under-counts what one machine needs:
+    reader runs                                                 a layer's input and output exist together
+    a tensor that nobody reads counts in its own level
+    a graph output counts to the last level
+    views share storage; nothing else is in place
+    nodes that compute constants are not levels                 their results count as weights
+
+Kept for comparison with the paper's figures; ``reference`` is what a machine needs.
+"""
+
+from __future__ import annotations
+
+from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.ir import Graph, Role
+from memprof.runtimes.bodies import reserve_bodies
+from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.reference import storage_bytes, storage_members
+
+_COUNTED = frozenset({Role.INPUT, Role.INTERMEDIATE})
+
+
+def paper_lifetimes(graph: Graph) -> Lifetimes:
+    """Return the lifetimes of ``graph`` as the paper's Figure 3 draws them.
+
+    Complexity: O(values + reads).
+    """
+    roots, values = graph.storage, graph.values
+    level_of_value = [0] * len(values)
+    births = [0] * len(values)
+    deaths = [0] * len(values)
+    levels: list[list[int]] = [[]]
+    for node_id, node in enumerate(graph.nodes):
+        reads, writes = node.reads, node.writes
+        if writes and all(values[i].role is Role.CONSTANT for i in writes):
+            continue
+        level = 1 + max((level_of_value[i] for i in reads), default=0)
+        while len(levels) <= level:
+            levels.append([])
+        levels[level].append(node_id)
+        for value_id in reads:
+            root = roots[value_id]
+            deaths[root] = max(deaths[root], level)
+        for value_id in writes:
+            level_of_value[value_id] = level
+            root = roots[value_id]
+            if root == value_id:
+                births[root] = level
+            deaths[root] = max(deaths[root], level)
+    for value_id in graph.outputs:
+        deaths[roots[value_id]] = len(levels)
+    schedule = Schedule(tuple(map(tuple, levels)))
+    sizes = graph.value_bytes
+    buffers = tuple(
+        Buffer(group, storage_bytes(group, sizes), births[root], max(births[root] + 1, deaths[root]))
+        for root, group in storage_members(graph).items()
+        if values[root].role in _COUNTED
+    )
+    reserved, bodies_complete = reserve_bodies(graph, schedule, paper_lifetimes)
+    return Lifetimes(
+        graph=graph,
+        schedule=schedule,
+        buffers=buffers,
+        reserved=reserved,
+        is_complete=bodies_complete and all(b.size_bytes is not None for b in buffers),
+    )
+
+
+MODEL = RuntimeModel(
+    name="paper",
+    definition="MemNAS Figure 3: steps are levels, several nodes may share one, and a tensor does not count in the "
+    "level where its last reader runs",
+    grade="estimate",
+    counts_inputs=True,
+    lifetimes=paper_lifetimes,
+)

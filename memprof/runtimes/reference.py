@@ -1,0 +1,103 @@
+"""reference: one operation at a time in file order. The headline, and an upper bound for runtimes that neither copy
+nor need scratch.
+
+    rule                                                        consequence
+    the inputs and outputs of the running operation are alive   a tensor read last at step t lives to [.., t + 1)
+    so is everything that is needed later
+    views share storage                                         a view adds no bytes, and keeps its root alive
+    nothing else is in place
+    a graph input lives from step 0 to its last reader          one that nobody reads lives at step 0
+    a graph output lives to the end
+    an output that nobody reads lives while its node runs
+    parameters and constants are not intermediates              they count as weights
+    a body's peak is reserved at the node that owns it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.ir import Graph, Role
+from memprof.runtimes.bodies import reserve_bodies
+from memprof.runtimes.model import RuntimeModel
+
+_COUNTED = frozenset({Role.INPUT, Role.INTERMEDIATE})
+
+
+def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
+    """Return the lifetimes of ``graph`` run one operation at a time.
+
+    Args:
+        graph: Any graph.
+        order: Node ids in a topological order; the graph's own if left out.
+
+    Complexity: O(values + reads).
+    """
+    if order is None:
+        order = range(len(graph.nodes))
+    schedule = Schedule.sequential(order)
+    starts, stops = storage_spans(graph, order)
+    members = storage_members(graph)
+    values, sizes = graph.values, graph.value_bytes
+    buffers = tuple(
+        Buffer(group, storage_bytes(group, sizes), starts[root], stops[root])
+        for root, group in members.items()
+        if values[root].role in _COUNTED
+    )
+    reserved, bodies_complete = reserve_bodies(graph, schedule, reference_lifetimes)
+    return Lifetimes(
+        graph=graph,
+        schedule=schedule,
+        buffers=buffers,
+        reserved=reserved,
+        is_complete=bodies_complete and all(b.size_bytes is not None for b in buffers),
+    )
+
+
+def storage_members(graph: Graph) -> dict[int, tuple[int, ...]]:
+    """Return, for each value with storage of its own, the ids of all values in that storage, itself first."""
+    members: dict[int, tuple[int, ...]] = {}
+    for value_id, root in enumerate(graph.storage):
+        members[root] = (*members[root], value_id) if root != value_id else (value_id,)
+    return members
+
+
+def storage_bytes(group: tuple[int, ...], sizes: Sequence[int | None]) -> int | None:
+    """Return the bytes of a storage: those of its root, else of the largest view whose size is known."""
+    if (root_bytes := sizes[group[0]]) is not None or len(group) == 1:
+        return root_bytes
+    return max((size for i in group if (size := sizes[i]) is not None), default=None)
+
+
+def storage_spans(graph: Graph, order: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return when each storage is first written and, exclusively, last needed, by id of its root value."""
+    roots, nodes = graph.storage, graph.nodes
+    starts = [0] * len(roots)
+    stops = [0] * len(roots)
+    for step, node_id in enumerate(order):
+        node = nodes[node_id]
+        after = step + 1
+        for value_id in node.reads:
+            stops[roots[value_id]] = after
+        for value_id in node.writes:
+            root = roots[value_id]
+            if root == value_id:
+                starts[root] = step
+            stops[root] = after
+    for value_id in graph.inputs:
+        stops[value_id] = max(stops[value_id], 1)
+    end = max(1, len(order))
+    for value_id in graph.outputs:
+        stops[roots[value_id]] = end
+    return starts, stops
+
+
+MODEL = RuntimeModel(
+    name="reference",
+    definition="one operation at a time in file order; its inputs, its outputs and all that is needed later are "
+    "alive; views share storage; nothing else in place",
+    grade="upper bound",
+    counts_inputs=True,
+    lifetimes=reference_lifetimes,
+)

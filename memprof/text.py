@@ -1,0 +1,38 @@
+"""The one gate that names from a model pass before a person or a program sees them.
+
+A model from a stranger is data: its names may hold terminal control codes, bidirectional overrides,
+newlines or ten megabytes of text. ``safe_text`` makes any of them a short printable string on one line.
+Escaping for a format (HTML, CSV, rich markup) is the renderer's work on top.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def safe_text(text: str, limit: int = 200) -> str:
+    """Return ``text`` printable, on one line and at most ``limit`` characters long.
+
+    Control, format (bidirectional marks among them), surrogate, private and unassigned characters are
+    shown as ``\\xNN`` or ``\\uNNNN``; a long text keeps its two ends, which tell names apart.
+
+    >>> safe_text("conv\\x1b[31m")
+    'conv\\\\x1b[31m'
+    >>> safe_text("a" * 300, limit=9)
+    'aaaa…aaaa'
+    """
+    if len(text) > limit:
+        half = (limit - 1) // 2
+        text = f"{text[: limit - 1 - half]}…{text[len(text) - half :]}"
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(c) if unicodedata.category(c) in _UNSAFE_CATEGORIES else c for c in text)
+
+
+def _escape(character: str) -> str:
+    point = ord(character)
+    if point < 0x100:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

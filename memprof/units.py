@@ -1,0 +1,64 @@
+"""Bytes as people write and read them. kB = 1000 bytes, KiB = 1024 bytes, never mixed.
+
+Inside memprof bytes are ints; text appears at the two edges only: a flag is parsed, a report is rendered.
+"""
+
+from __future__ import annotations
+
+import re
+
+from memprof.errors import UsageError
+
+_FACTORS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
+_PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def parse_bytes(text: str) -> int:
+    """Return the number of bytes that ``text`` names: ``"512KiB"``, ``"1.5 MB"``, ``"1048576"``.
+
+    A fraction of a byte rounds down, so that a budget never grows.
+
+    Raises:
+        UsageError: The text is not a number with one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB.
+
+    >>> parse_bytes("256KiB"), parse_bytes("1.5MB")
+    (262144, 1500000)
+    """
+    match = _PATTERN.fullmatch(text)
+    factor = _FACTORS.get(match[2].upper()) if match else None
+    if match is None or factor is None:
+        raise UsageError(
+            f"{text!r} is not an amount of bytes.",
+            "Write a number and a unit: 512KiB, 1.5MB or plain bytes.",
+        )
+    whole, _, fraction = match[1].partition(".")
+    scale = 10 ** len(fraction)
+    return int(whole + fraction) * factor // int(scale)
+
+
+def format_bytes(size_bytes: int) -> str:
+    """Return ``size_bytes`` with a decimal unit and three significant digits or more.
+
+    >>> format_bytes(6021120), format_bytes(999), format_bytes(4000)
+    ('6.02 MB', '999 B', '4.00 kB')
+    """
+    if abs(size_bytes) < 1000:
+        return f"{size_bytes} B"
+    value = float(size_bytes)
+    for unit in ("kB", "MB", "GB", "TB", "PB", "EB"):
+        value /= 1000
+        if abs(value) < 999.5 or unit == "EB":
+            break
+    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    return f"{value:.{digits}f} {unit}"
