@@ -1,0 +1,31 @@
+"""Report -> JSON, schema ``memprof/analysis/1``: readable by people, lists of numbers on one line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TextIO
+
+from memprof.report import Report
+
+_SCALARS = (str, int, float, type(None))
+
+
+def render_json(report: Report, stream: TextIO) -> None:
+    """Write ``report`` to ``stream`` as one JSON document."""
+    write_document(report.to_json(), stream)
+
+
+def write_document(document: dict[str, Any], stream: TextIO) -> None:
+    """Write any JSON document of ours: ASCII only, two spaces per level, a list of scalars on one line."""
+    stream.write(_format(document, "\n"))
+    stream.write("\n")
+
+
+def _format(value: Any, newline: str) -> str:
+    deeper = newline + "  "
+    if isinstance(value, dict) and value:
+        rows = (f"{json.dumps(key)}: {_format(item, deeper)}" for key, item in value.items())
+        return f"{{{deeper}{(',' + deeper).join(rows)}{newline}}}"
+    if isinstance(value, list) and not all(isinstance(item, _SCALARS) for item in value):
+        return f"[{deeper}{(',' + deeper).join(_format(item, deeper) for item in value)}{newline}]"
+    return json.dumps(value)
