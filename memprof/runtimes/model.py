@@ -22,6 +22,7 @@ class RuntimeModel:
         grade: What its peak promises of the thing it models.
         counts_inputs: Whether graph inputs count.
         lifetimes: The model itself.
+        summary: The definition at a glance, at most 34 characters, for narrow tables.
     """
 
     name: str
@@ -29,3 +30,4 @@ class RuntimeModel:
     grade: Grade
     counts_inputs: bool
     lifetimes: Callable[[Graph], Lifetimes]
+    summary: str = ""
