@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memprof.api import analyze, from_networkx, load
     from memprof.errors import MemprofError
-    from memprof.ir import Graph, GraphBuilder, TensorType
+    from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
     from memprof.report import Report
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ _HOMES = {
     "MemprofError": "memprof.errors",
     "Graph": "memprof.ir",
     "GraphBuilder": "memprof.ir",
+    "NewValue": "memprof.ir",
     "TensorType": "memprof.ir",
     "Report": "memprof.report",
 }
@@ -31,6 +32,7 @@ __all__ = [
     "Graph",
     "GraphBuilder",
     "MemprofError",
+    "NewValue",
     "Report",
     "TensorType",
     "analyze",

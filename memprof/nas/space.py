@@ -1,0 +1,312 @@
+"""The search space of MemNAS: layers, cells, blocks and the architectures they form. Frozen values, nothing else.
+
+    image -> stem -> block -> block -> ... -> head          a block repeats no weights; each has its own stride, width
+    block:  cells in slots 1, 2, ..., then the concatenation of the cells that feed its output
+    cell:   (I1, I2, L1, L2, O): two inputs, a layer on each, a combiner, and whether it feeds the block's output
+
+A cell's input is 0 for the block's input or the slot of an earlier cell. A slot whose cell was trimmed away stays
+as ``None``, so that the codes of the other cells keep their meaning and a later cell grows at the same place in
+every block. Only layers that read the block's input use the block's stride.
+
+Source: Liu, Wu, Ma, Seok, "MemNAS", CVPR 2020, sections 3.1 and 3.2; codes as in Figure 1(b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+
+class Layer(Enum):
+    """An operation layer of a cell; the value is its one-hot code as the paper prints it."""
+
+    CONV_3X3 = "0000001"
+    DEPTHWISE_3X3 = "0000010"
+    DEPTHWISE_5X5 = "0000100"
+    FACTORIZED_7 = "0001000"  # 1x7, then 7x1
+    AVG_POOL_3X3 = "0010000"
+    MAX_POOL_3X3 = "0100000"
+    DILATED_3X3 = "1000000"
+    IDENTITY = "0000000"  # what a trimmed layer becomes; never grown
+
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether this is what a trim leaves behind."""
+        return self is Layer.IDENTITY
+
+
+GROWN_LAYERS: tuple[Layer, ...] = tuple(layer for layer in Layer if not layer.is_trimmed)
+"""The seven layers a new cell can have, in the order of their codes."""
+
+
+class Combine(Enum):
+    """How a cell joins its two layers."""
+
+    SUM = "sum"
+    CONCAT = "concat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Two layers side by side and what joins them.
+
+    Attributes:
+        input1: 0 for the block's input, else the slot of an earlier cell.
+        input2: The same for the second layer.
+        layer1: The layer on ``input1``.
+        layer2: The layer on ``input2``.
+        combine: Sum or concatenation of the two.
+        feeds_output: Whether the cell is part of the block's output.
+    """
+
+    input1: int
+    input2: int
+    layer1: Layer
+    layer2: Layer
+    combine: Combine = Combine.SUM
+    feeds_output: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.input1, self.input2) < 0:
+            raise ValueError("a cell's input is 0 (the block's input) or the slot of an earlier cell")
+
+    @property
+    def inputs(self) -> tuple[int, int]:
+        """Both inputs."""
+        return (self.input1, self.input2)
+
+    @property
+    def layers(self) -> tuple[tuple[int, Layer], tuple[int, Layer]]:
+        """Both (input, layer) pairs."""
+        return ((self.input1, self.layer1), (self.input2, self.layer2))
+
+    @property
+    def canonical(self) -> Cell:
+        """The cell or its mirror image, whichever comes first: swapping the layers changes nothing that matters."""
+        if (self.input1, self.layer1.value) <= (self.input2, self.layer2.value):
+            return self
+        return replace(self, input1=self.input2, input2=self.input1, layer1=self.layer2, layer2=self.layer1)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Cells in slots, a stride and a width.
+
+    Attributes:
+        cells: Slot 1 first; ``None`` where a cell was trimmed away.
+        stride: Stride of the layers that read the block's input, 1 or 2.
+        width: Filters of each layer.
+    """
+
+    cells: tuple[Cell | None, ...]
+    stride: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.stride not in (1, 2) or self.width < 1:
+            raise ValueError("a block's stride is 1 or 2 and its width at least 1")
+        existing = {0}
+        for slot, cell in enumerate(self.cells, start=1):
+            if cell is not None:
+                if not existing.issuperset(cell.inputs):
+                    raise ValueError(f"the cell in slot {slot} reads a cell that does not exist before it")
+                existing.add(slot)
+        read = {i for _, cell in self.existing for i in cell.inputs}
+        for slot, cell in self.existing:
+            if not cell.feeds_output and slot not in read:
+                raise ValueError(f"the cell in slot {slot} feeds nothing")
+        if self.cells and not self.output_slots:
+            raise ValueError("no cell feeds the block's output")
+
+    @property
+    def existing(self) -> tuple[tuple[int, Cell], ...]:
+        """(slot, cell) of each cell that is there."""
+        return tuple((slot, cell) for slot, cell in enumerate(self.cells, start=1) if cell is not None)
+
+    @property
+    def output_slots(self) -> tuple[int, ...]:
+        """Slots of the cells that feed the block's output, in order."""
+        return tuple(slot for slot, cell in self.existing if cell.feeds_output)
+
+    @property
+    def canonical(self) -> Block:
+        """The block with each cell in canonical form."""
+        return replace(self, cells=tuple(cell and cell.canonical for cell in self.cells))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A whole network.
+
+    Attributes:
+        blocks: In order; at least one.
+        input_shape: Channels, height and width of an image.
+        classes: Number of classes.
+        stem_width: Filters of the 3x3 convolution before the first block.
+        stem_stride: Its stride.
+    """
+
+    blocks: tuple[Block, ...]
+    input_shape: tuple[int, int, int]
+    classes: int
+    stem_width: int
+    stem_stride: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.blocks or self.classes < 1 or self.stem_width < 1 or min(self.input_shape) < 1:
+            raise ValueError("an architecture has a block, a class, a stem and a non-empty input")
+        if len({len(block.cells) for block in self.blocks}) != 1:
+            raise ValueError("all blocks have the same slots: a new cell grows in every block")
+
+    @property
+    def slots(self) -> int:
+        """Number of slots of each block, trimmed ones included."""
+        return len(self.blocks[0].cells)
+
+    @property
+    def cell_count(self) -> int:
+        """Number of slots that some block still fills: what the search's limit counts."""
+        return sum(any(block.cells[i] is not None for block in self.blocks) for i in range(self.slots))
+
+    @property
+    def canonical(self) -> Architecture:
+        """The architecture with each cell in canonical form; equal for mirror images."""
+        return replace(self, blocks=tuple(block.canonical for block in self.blocks))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the architecture as JSON-ready values; ``from_json`` reads them back."""
+        return {
+            "schema": ARCHITECTURE_SCHEMA,
+            "input_shape": list(self.input_shape),
+            "classes": self.classes,
+            "stem": {"width": self.stem_width, "stride": self.stem_stride},
+            "blocks": [
+                {
+                    "stride": block.stride,
+                    "width": block.width,
+                    "cells": [cell and _cell_json(cell) for cell in block.cells],
+                }
+                for block in self.blocks
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Architecture:
+        """Return the architecture that ``to_json`` wrote.
+
+        Raises:
+            ValueError: The data is not an architecture, with the reason.
+        """
+        if data.get("schema") != ARCHITECTURE_SCHEMA:
+            raise ValueError(f"not an architecture: schema {data.get('schema')!r}, wanted {ARCHITECTURE_SCHEMA!r}")
+        try:
+            channels, height, width = data["input_shape"]
+            return cls(
+                blocks=tuple(
+                    Block(
+                        tuple(None if cell is None else _cell_from_json(cell) for cell in block["cells"]),
+                        stride=block["stride"],
+                        width=block["width"],
+                    )
+                    for block in data["blocks"]
+                ),
+                input_shape=(channels, height, width),
+                classes=data["classes"],
+                stem_width=data["stem"]["width"],
+                stem_stride=data["stem"]["stride"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not an architecture: {error}") from error
+
+
+ARCHITECTURE_SCHEMA = "memprof/architecture/1"
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    return {
+        "inputs": list(cell.inputs),
+        "layers": [cell.layer1.name.lower(), cell.layer2.name.lower()],
+        "combine": cell.combine.value,
+        "feeds_output": cell.feeds_output,
+    }
+
+
+def _cell_from_json(data: Mapping[str, Any]) -> Cell:
+    (input1, input2), (layer1, layer2) = data["inputs"], data["layers"]
+    return Cell(
+        input1=int(input1),
+        input2=int(input2),
+        layer1=Layer[layer1.upper()],
+        layer2=Layer[layer2.upper()],
+        combine=Combine(data["combine"]),
+        feeds_output=bool(data["feeds_output"]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """Everything of an architecture but its cells.
+
+    Attributes:
+        strides: Stride of each block.
+        widths: Filters of each layer, by block.
+        input_shape: Channels, height and width of an image.
+        classes: Number of classes.
+        stem_width: Filters of the stem.
+        stem_stride: Stride of the stem.
+    """
+
+    strides: tuple[int, ...]
+    widths: tuple[int, ...]
+    input_shape: tuple[int, int, int]
+    classes: int
+    stem_width: int
+    stem_stride: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.strides) != len(self.widths):
+            raise ValueError("each block has a stride and a width")
+
+    def build(self, cells: Sequence[Cell]) -> Architecture:
+        """Return the architecture with these cells in every block."""
+        return Architecture(
+            blocks=tuple(
+                Block(tuple(cells), stride, width) for stride, width in zip(self.strides, self.widths, strict=True)
+            ),
+            input_shape=self.input_shape,
+            classes=self.classes,
+            stem_width=self.stem_width,
+            stem_stride=self.stem_stride,
+        )
+
+
+CIFAR10 = Template(strides=(1, 2, 1, 2, 1), widths=(64,) * 5, input_shape=(3, 32, 32), classes=10, stem_width=64)
+"""Five blocks of 64 filters: section 4.1 and Figure 1(b)."""
+
+IMAGENET = Template(
+    strides=(1, 2, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1),
+    widths=(32, 32, 32, 64, 64, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256, 256),
+    input_shape=(3, 224, 224),
+    classes=1000,
+    stem_width=32,
+    stem_stride=2,
+)
+"""Sixteen blocks, up to 256 filters (section 4.2). Where the paper is silent (which block has which stride and
+width) the layout is ours: four halvings after a strided stem, widths doubled with them."""
+
+
+def _cell(input1: int, layer1: Layer, input2: int, layer2: Layer, *, feeds_output: bool = True) -> Cell:
+    return Cell(input1=input1, input2=input2, layer1=layer1, layer2=layer2, feeds_output=feeds_output)
+
+
+MEMNAS_CELLS: tuple[Cell, ...] = (
+    _cell(0, Layer.DEPTHWISE_3X3, 0, Layer.FACTORIZED_7, feeds_output=False),
+    _cell(1, Layer.FACTORIZED_7, 0, Layer.MAX_POOL_3X3),
+    _cell(0, Layer.DEPTHWISE_3X3, 1, Layer.AVG_POOL_3X3),
+    _cell(2, Layer.DEPTHWISE_3X3, 2, Layer.DEPTHWISE_5X5),
+    _cell(3, Layer.MAX_POOL_3X3, 3, Layer.AVG_POOL_3X3),
+    _cell(1, Layer.FACTORIZED_7, 1, Layer.FACTORIZED_7),
+)
+"""The block that the authors' search found, as their published figure draws it: all sums, output = C2..C6."""
