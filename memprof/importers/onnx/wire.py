@@ -1,0 +1,236 @@
+"""The file without its weights: a walk over the protobuf wire format that steps over large tensor payloads.
+
+    file (any size) --mmap--> walk --> bytes of a ModelProto whose small constants (<= 1 KB) are still there
+
+A message on the wire is a row of fields, each a tag (field number and wire type) and a value; nested messages carry
+their length, so that a weight of 500 MB is stepped over by adding its length to the position. The tables below say,
+for each message type, which fields are entered, which are left out, and which hold a tensor's payload. Everything
+else is copied in long runs. A message of at most ``SMALL_BYTES`` cannot hold a large payload and is copied whole.
+
+What is left out: payloads over ``SMALL_BYTES`` (of initialisers, sparse ones, attribute tensors, in bodies and
+functions alike), where external data lies (its path is never touched), long byte-string attributes (compiled
+contexts), documentation, training graphs and metadata other than module paths.
+
+Rules: nothing here interprets a tensor; no page of a payload is touched (the mapping is read without read-ahead);
+limits are checked before anything is copied. Complexity: O(fields entered), not O(bytes of the file).
+Source: https://protobuf.dev/programming-guides/encoding and the message definitions of onnx.proto.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from memprof.errors import InputError, LimitError
+
+SMALL_BYTES = 1024
+MAX_STRUCTURE_BYTES = 64 * 2**20
+MAX_FIELDS = 4_000_000
+MAX_MESSAGE_DEPTH = 100
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MODULE_KEY = b"pkg.torch.onnx.name_scopes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What to do with the fields of one message type; any field not named here is copied.
+
+    Attributes:
+        enter: Field number to the type of the message in it; entered if over ``SMALL_BYTES``.
+        always_enter: Fields of ``enter`` that are entered whatever their length.
+        drop: Field numbers that are always left out.
+        payload: Field numbers that are left out together once they hold more than ``SMALL_BYTES``.
+        metadata: Number of the field of key-value entries, of which module paths stay; 0 if there is none.
+    """
+
+    enter: Mapping[int, _Message] = field(default_factory=dict)
+    always_enter: frozenset[int] = frozenset()
+    drop: frozenset[int] = frozenset()
+    payload: frozenset[int] = frozenset()
+    metadata: int = 0
+
+
+_TENSOR = _Message(
+    drop=frozenset({12, 13, 14, 16}),  # doc_string, external_data, data_location, metadata_props
+    payload=frozenset({4, 5, 6, 7, 9, 10, 11}),  # float, int32, string, int64, raw, double, uint64 data
+)
+_SPARSE = _Message(enter={1: _TENSOR, 2: _TENSOR})
+_attribute_fields: dict[int, _Message] = {5: _TENSOR, 10: _TENSOR, 22: _SPARSE, 23: _SPARSE}
+_ATTRIBUTE = _Message(enter=_attribute_fields, drop=frozenset({13}), payload=frozenset({4, 9}))  # doc; s, strings
+_NODE = _Message(enter={5: _ATTRIBUTE}, drop=frozenset({6, 10}), metadata=9)  # doc_string, device_configurations
+_VALUE_INFO = _Message(drop=frozenset({3, 4}))  # doc_string, metadata_props
+_GRAPH = _Message(
+    enter={1: _NODE, 5: _TENSOR, 15: _SPARSE, 11: _VALUE_INFO, 12: _VALUE_INFO, 13: _VALUE_INFO},
+    always_enter=frozenset({5}),  # an external tensor is a short message, and where it lies is left out
+    drop=frozenset({10, 14, 16}),  # doc_string, quantization_annotation, metadata_props
+)
+_attribute_fields |= {6: _GRAPH, 11: _GRAPH}
+_FUNCTION = _Message(enter={7: _NODE, 11: _ATTRIBUTE, 12: _VALUE_INFO}, drop=frozenset({8, 14}))  # doc, metadata
+_MODEL = _Message(
+    enter={7: _GRAPH, 25: _FUNCTION}, drop=frozenset({6, 14, 20, 26})
+)  # doc, metadata, training, devices
+
+
+def read_structure(path: Path) -> bytes:
+    """Return the serialized ModelProto in ``path`` without large payloads.
+
+    Raises:
+        InputError: The file is missing, unreadable, no regular file, empty or not in the protobuf wire format.
+        LimitError: What is left after dropping weights is still larger than any model's structure.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not block the open
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot open {path}: {_reason(error)}.", "Check the path and its permissions.") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise InputError(f"Cannot read {path}: it is {what}.", "Name an .onnx file.")
+        if status.st_size == 0:
+            raise InputError(f"{path} is empty.", "Export or download the model again.")
+        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as mapped:
+            if hasattr(mmap, "MADV_RANDOM"):
+                mapped.madvise(mmap.MADV_RANDOM)  # read-ahead would load the weights that are stepped over
+            return strip(mapped)
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {_reason(error)}.") from error
+    finally:
+        os.close(descriptor)
+
+
+def strip(buffer: mmap.mmap | bytes) -> bytes:
+    """Return the serialized ModelProto in ``buffer`` without large payloads.
+
+    Raises:
+        InputError: The buffer does not hold a row of protobuf fields.
+        LimitError: More fields or bytes than any model's structure has.
+    """
+    return _Walk(buffer).strip(0, len(buffer), _MODEL, 0)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+class _Walk:
+    """One walk over one buffer; counts what it has seen so that a hostile file cannot keep it busy."""
+
+    def __init__(self, buffer: mmap.mmap | bytes) -> None:
+        self._buffer = buffer
+        self._fields = 0
+        self._copied = 0
+
+    def strip(self, start: int, stop: int, message: _Message, depth: int) -> bytes:
+        """Return the message in ``[start, stop)`` without what its table leaves out."""
+        if depth > MAX_MESSAGE_DEPTH:
+            raise LimitError(f"The model nests messages more than {MAX_MESSAGE_DEPTH} deep.")
+        skipped = message.drop
+        if message.payload and self._payload_bytes(start, stop, message.payload) > SMALL_BYTES:
+            skipped |= message.payload
+        parts: list[bytes] = []
+        enter, always_enter, metadata = message.enter, message.always_enter, message.metadata
+        run = position = start  # [run, position) is copied as it is once something else must be written
+        while position < stop:
+            begin = position
+            number, wire_type, value, position = self._field(position, stop)
+            if number in skipped or (number == metadata and not self._is_module_path(value, position)):
+                replacement = b""
+            elif (
+                number in enter and wire_type == _BYTES and (position - value > SMALL_BYTES or number in always_enter)
+            ):
+                body = self.strip(value, position, enter[number], depth + 1)
+                if len(body) == position - value:
+                    continue  # nothing was left out
+                replacement = _varint(number << 3 | _BYTES) + _varint(len(body)) + body
+            else:
+                continue
+            self._copy(run, begin, parts)
+            parts.append(replacement)
+            run = position
+        self._copy(run, stop, parts)
+        return b"".join(parts)
+
+    def _field(self, position: int, stop: int) -> tuple[int, int, int, int]:
+        """Return a field's number, wire type, and where its value begins and ends."""
+        self._fields += 1
+        if self._fields > MAX_FIELDS:
+            raise LimitError(f"The model has more than {MAX_FIELDS} fields.")
+        buffer = self._buffer
+        tag = buffer[position]
+        position += 1
+        if tag >= 0x80:
+            tag, position = self._read_varint(position - 1, stop)
+        wire_type = tag & 7
+        if wire_type == _BYTES:
+            if position < stop and (length := buffer[position]) < 0x80:
+                position += 1
+            else:
+                length, position = self._read_varint(position, stop)
+            end = position + length
+        elif wire_type == _VARINT:
+            _, end = self._read_varint(position, stop)
+        elif wire_type == _FIXED32:
+            end = position + 4
+        elif wire_type == _FIXED64:
+            end = position + 8
+        else:
+            raise _invalid(position)
+        if end > stop or tag < 8:
+            raise _invalid(position)
+        return tag >> 3, wire_type, position, end
+
+    def _read_varint(self, position: int, stop: int) -> tuple[int, int]:
+        result = 0
+        for shift in range(0, 70, 7):
+            if position >= stop:
+                raise _invalid(position)
+            byte = self._buffer[position]
+            position += 1
+            result |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return result, position
+        raise _invalid(position)
+
+    def _payload_bytes(self, start: int, stop: int, payload: frozenset[int]) -> int:
+        total, position = 0, start
+        while position < stop:
+            number, _, value, position = self._field(position, stop)
+            if number in payload:
+                total += position - value
+        return total
+
+    def _is_module_path(self, start: int, stop: int) -> bool:
+        return self._buffer[start : min(stop, start + 2 + len(_MODULE_KEY))].endswith(_MODULE_KEY)
+
+    def _copy(self, start: int, stop: int, parts: list[bytes]) -> None:
+        if start == stop:
+            return
+        self._copied += stop - start
+        if self._copied > MAX_STRUCTURE_BYTES:
+            raise LimitError(
+                f"The model's structure without weights has more than {MAX_STRUCTURE_BYTES >> 20} MiB.",
+                "Names, shapes and attributes of a real model take far less.",
+            )
+        parts.append(self._buffer[start:stop])
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _invalid(position: int) -> InputError:
+    return InputError(
+        f"This is not an ONNX model, or it is cut off: byte {position} does not fit the format.",
+        "Export or download the model again.",
+    )
