@@ -49,7 +49,9 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
         output = node.outputs[0] if node.is_elementwise and node.outputs else None
         if output is None or graph.storage[output] != output:
             continue
-        for value_id in node.reads:
+        for value_id in node.inputs:
+            if value_id is None:
+                continue
             target = home[graph.storage[value_id]]
             if (
                 graph.values[target].role is Role.INTERMEDIATE
@@ -62,7 +64,7 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
                 stops[target] = stops[output]
                 break
     buffers = tuple(
-        Buffer(group, sizes[root], starts[root], min(stops[root], schedule.step_count))
+        Buffer(tuple(group), sizes[root], starts[root], min(stops[root], schedule.step_count))
         for root, group in members.items()
         if graph.values[root].role in _COUNTED
     )
@@ -82,4 +84,5 @@ MODEL = RuntimeModel(
     grade="estimate",
     counts_inputs=True,
     lifetimes=ideal_lifetimes,
+    summary="elementwise operations in place",
 )

@@ -50,13 +50,13 @@ def paper_lifetimes(graph: Graph) -> Lifetimes:
             root = roots[value_id]
             if root == value_id:
                 births[root] = level
-            deaths[root] = max(deaths[root], level)
+            deaths[root] = max(deaths[root], level + 1)
     for value_id in graph.outputs:
         deaths[roots[value_id]] = len(levels)
     schedule = Schedule(tuple(map(tuple, levels)))
     sizes = graph.value_bytes
     buffers = tuple(
-        Buffer(group, storage_bytes(group, sizes), births[root], max(births[root] + 1, deaths[root]))
+        Buffer(tuple(group), storage_bytes(group, sizes), births[root], max(births[root] + 1, deaths[root]))
         for root, group in storage_members(graph).items()
         if values[root].role in _COUNTED
     )
@@ -77,4 +77,5 @@ MODEL = RuntimeModel(
     grade="estimate",
     counts_inputs=True,
     lifetimes=paper_lifetimes,
+    summary="levels, as in MemNAS Figure 3",
 )

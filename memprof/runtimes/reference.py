@@ -41,7 +41,7 @@ def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lif
     members = storage_members(graph)
     values, sizes = graph.values, graph.value_bytes
     buffers = tuple(
-        Buffer(group, storage_bytes(group, sizes), starts[root], stops[root])
+        Buffer(tuple(group), storage_bytes(group, sizes), starts[root], stops[root])
         for root, group in members.items()
         if values[root].role in _COUNTED
     )
@@ -55,15 +55,18 @@ def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lif
     )
 
 
-def storage_members(graph: Graph) -> dict[int, tuple[int, ...]]:
+def storage_members(graph: Graph) -> dict[int, list[int]]:
     """Return, for each value with storage of its own, the ids of all values in that storage, itself first."""
-    members: dict[int, tuple[int, ...]] = {}
+    members: dict[int, list[int]] = {}
     for value_id, root in enumerate(graph.storage):
-        members[root] = (*members[root], value_id) if root != value_id else (value_id,)
+        if root == value_id:
+            members[root] = [value_id]
+        else:
+            members[root].append(value_id)
     return members
 
 
-def storage_bytes(group: tuple[int, ...], sizes: Sequence[int | None]) -> int | None:
+def storage_bytes(group: Sequence[int], sizes: Sequence[int | None]) -> int | None:
     """Return the bytes of a storage: those of its root, else of the largest view whose size is known."""
     if (root_bytes := sizes[group[0]]) is not None or len(group) == 1:
         return root_bytes
@@ -100,4 +103,5 @@ MODEL = RuntimeModel(
     grade="upper bound",
     counts_inputs=True,
     lifetimes=reference_lifetimes,
+    summary="one at a time, in file order",
 )
