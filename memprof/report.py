@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from memprof.analysis import Buffer, Lifetimes
+from memprof.analysis import Buffer, Holder, Holders, Lifetimes
 from memprof.analysis.macs import count_macs
 from memprof.importers.model import Model
 from memprof.ir import Graph, Role, Unknown
@@ -57,6 +57,7 @@ class LiveTensor:
         share: Its part of the peak, 0 to 1.
         producer: The operation that wrote it, ``None`` for a graph input.
         held_by: The last operation that reads it, ``None`` if it is a graph output or nobody reads it.
+        is_output: Whether it holds a graph output, which stays to the end.
         held_steps: Steps after the peak for which it stays.
         module: Path of the module it belongs to.
         cause: One sentence: why it is there.
@@ -67,6 +68,7 @@ class LiveTensor:
     share: float
     producer: str | None
     held_by: str | None
+    is_output: bool
     held_steps: int
     module: str
     cause: str
@@ -233,24 +235,21 @@ def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int) -> R
 def _peak(lifetimes: Lifetimes) -> Peak:
     step, total = lifetimes.timeline.peak_step, lifetimes.timeline.peak_bytes
     running = lifetimes.schedule.steps[step] if lifetimes.schedule.steps else ()
-    step_of_node = {node_id: i for i, nodes in enumerate(lifetimes.schedule.steps) for node_id in nodes}
+    holders = Holders(lifetimes)
     return Peak(
         step=step,
         nodes=tuple(lifetimes.graph.nodes[i].name for i in running),
         reserved_bytes=lifetimes.reserved[step] if lifetimes.reserved else 0,
-        live=tuple(_live_tensor(lifetimes, b, step_of_node, step, total) for b in lifetimes.alive_at(step)),
+        live=tuple(_live_tensor(lifetimes, b, holders.find(b), step, total) for b in lifetimes.alive_at(step)),
     )
 
 
-def _live_tensor(
-    lifetimes: Lifetimes, buffer: Buffer, step_of_node: Mapping[int, int], step: int, peak_bytes: int
-) -> LiveTensor:
+def _live_tensor(lifetimes: Lifetimes, buffer: Buffer, holder: Holder, step: int, peak_bytes: int) -> LiveTensor:
     graph = lifetimes.graph
     first = graph.values[buffer.values[0]]
-    readers = [node_id for i in buffer.values for node_id in graph.consumers[i] if node_id in step_of_node]
-    is_output = any(i in graph.outputs for i in buffer.values)
-    held_by = None if is_output or not readers else graph.nodes[max(readers, key=step_of_node.__getitem__)].name
-    producer = None if first.producer is None else graph.nodes[first.producer].name
+    reader = None if holder.is_output else holder.last_reader
+    held_by = None if reader is None else graph.nodes[reader].name
+    producer = None if holder.producer is None else graph.nodes[holder.producer].name
     held_steps = buffer.stop - 1 - step
     return LiveTensor(
         name=first.name,
@@ -258,9 +257,10 @@ def _live_tensor(
         share=(buffer.size_bytes or 0) / peak_bytes if peak_bytes else 0.0,
         producer=producer,
         held_by=held_by,
+        is_output=holder.is_output,
         held_steps=held_steps,
         module=first.module,
-        cause=_cause(producer, held_by, is_output, held_steps, born_now=buffer.start == step),
+        cause=_cause(producer, held_by, holder.is_output, held_steps, born_now=buffer.start == step),
     )
 
 
@@ -310,6 +310,7 @@ def _runtime_json(found: RuntimeReport) -> dict[str, Any]:
                     "share": round(live.share, 6),
                     "producer": live.producer,
                     "held_by": live.held_by,
+                    "is_output": live.is_output,
                     "held_steps": live.held_steps,
                     "module": live.module,
                     "cause": live.cause,

@@ -1,0 +1,45 @@
+"""Who writes a buffer and who holds it: the names behind a lifetime. Pure; one pass to prepare, then per buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memprof.analysis.lifetimes import Buffer, Lifetimes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Why a buffer exists from its first step to its last.
+
+    Attributes:
+        producer: Id of the node that writes its first value, ``None`` for a graph input.
+        last_reader: Id of the node that reads it last, ``None`` if nobody does.
+        is_output: Whether it holds a graph output, which stays to the end.
+    """
+
+    producer: int | None
+    last_reader: int | None
+    is_output: bool
+
+
+class Holders:
+    """Looks up the holder of any buffer of ``lifetimes``.
+
+    Complexity: O(nodes + outputs) to make, O(values of the buffer and their readers) per look-up.
+    """
+
+    def __init__(self, lifetimes: Lifetimes) -> None:
+        steps = enumerate(lifetimes.schedule.steps)
+        self._graph = lifetimes.graph
+        self._step_of_node = {node_id: step for step, nodes in steps for node_id in nodes}
+        self._outputs = frozenset(lifetimes.graph.outputs)
+
+    def find(self, buffer: Buffer) -> Holder:
+        """Return who writes ``buffer`` and who holds it; of several last readers in one step, the first."""
+        consumers, steps = self._graph.consumers, self._step_of_node
+        readers = (node_id for i in buffer.values for node_id in consumers[i] if node_id in steps)
+        return Holder(
+            producer=self._graph.values[buffer.values[0]].producer,
+            last_reader=max(readers, key=steps.__getitem__, default=None),
+            is_output=not self._outputs.isdisjoint(buffer.values),
+        )
