@@ -1,0 +1,57 @@
+"""The order in which onnxruntime runs a graph: a depth-first search backwards from the leaves.
+
+    rule                                                            consequence
+    the search starts at the nodes whose results no node reads,     the last leaf of the file, with all it needs, runs
+        the last one first                                              first
+    before a node come the nodes that write what it reads, the      of two branches the one that is written later in
+        one with the largest index first                                the file runs first: not the file's order
+    a node's index is its place in the file; nodes that onnxruntime
+        itself adds (functions it expands) get indices after all
+
+Complexity: O(nodes + edges), edges of one node sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memprof.ir import Graph
+
+
+def execution_order(graph: Graph, skipped: frozenset[int] = frozenset(), index: Sequence[int] = ()) -> list[int]:
+    """Return the ids of the nodes in the order in which onnxruntime runs them.
+
+    Args:
+        graph: Any graph.
+        skipped: Ids of nodes that do not run.
+        index: onnxruntime's index of each node; the node's id if left out.
+    """
+    nodes, values = graph.nodes, graph.values
+    rank = index or range(len(nodes))
+    is_read = bytearray(len(nodes))
+    producers: list[list[int]] = []
+    for node_id, node in enumerate(nodes):
+        if node_id in skipped:
+            producers.append([])
+            continue
+        found = {
+            producer
+            for value_id in node.reads
+            if (producer := values[value_id].producer) is not None and producer not in skipped
+        }
+        for producer in found:
+            is_read[producer] = 1
+        producers.append(sorted(found, key=rank.__getitem__) if len(found) > 1 else list(found))
+    leaves = [node_id for node_id in range(len(nodes)) if not is_read[node_id] and node_id not in skipped]
+    stack = sorted(leaves, key=rank.__getitem__)
+    is_seen = bytearray(len(nodes))
+    order: list[int] = []
+    while stack:
+        node_id = stack.pop()
+        if node_id < 0:
+            order.append(~node_id)
+        elif not is_seen[node_id]:
+            is_seen[node_id] = 1
+            stack.append(~node_id)
+            stack += [i for i in producers[node_id] if not is_seen[i]]
+    return order

@@ -1,0 +1,168 @@
+"""Which tensors share a buffer in onnxruntime, and from when to when each buffer lives.
+
+The planner walks the nodes in execution order. For each output of a node the first rule that fits decides:
+
+    rule                                                                    consequence
+    1 a graph output                                                        gets a buffer of its own
+    2 alias: the operation is in ``ALIASES``                                shares the input's buffer, always
+    3 in place: the operation is in ``IN_PLACE``, this is the last use      takes over the input's buffer
+      of the input's buffer, and shape and element size are equal
+    4 same shape: a dead buffer has this very shape and element size        takes the one that died last; the buffer is
+                                                                            *held*, not freed, from its death on
+    5 else                                                                  a new buffer
+
+A buffer dies in the plan when its last reader has run, or at once if nobody reads it. It is freed when the last reader
+of the last tensor in it has run. What nobody ever reads is freed when the run ends. Graph inputs, initialisers and
+values of the graph around a body belong to others: their buffers are never taken, only aliased. Scalars (rank 0) and
+strings never take a dead buffer.
+
+Complexity: O(values + reads), dead buffers kept by shape.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memprof.ir import DTYPE_BITS, Graph, Role, TensorType
+from memprof.runtimes.onnxruntime.tables import ALIASES, IN_PLACE
+
+_FOREIGN = frozenset({Role.INPUT, Role.PARAMETER, Role.CAPTURE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReusePlan:
+    """Who lives where.
+
+    Attributes:
+        order: Ids of the nodes in execution order.
+        home: For each value the id of the value whose buffer it lives in.
+        start: For each value that has a buffer of its own the step that writes it.
+        stop: For each value that has a buffer of its own the first step at which it is free.
+        owned: Ids of the values that have a buffer of their own in this graph, in order of birth.
+    """
+
+    order: tuple[int, ...]
+    home: tuple[int, ...]
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    owned: tuple[int, ...]
+
+
+def plan_reuse(graph: Graph, order: Sequence[int], foreign: frozenset[int] = frozenset()) -> ReusePlan:
+    """Return onnxruntime's plan for ``graph`` run in ``order``.
+
+    Args:
+        graph: Any graph.
+        order: Ids of the nodes that run, in execution order.
+        foreign: Ids of further values that belong to others: initialisers that the graph writes as nodes.
+    """
+    values, nodes = graph.values, graph.nodes
+    uses = _count_uses(graph, order, foreign)
+    is_output = bytearray(len(values))
+    for value_id in graph.outputs:
+        is_output[value_id] = 1
+    home = list(range(len(values)))
+    start = [0] * len(values)
+    owned: list[int] = []
+    dead: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
+    keys = _shape_keys(graph)
+    for step, node_id in enumerate(order):
+        node = nodes[node_id]
+        for position, value_id in enumerate(node.outputs):
+            if value_id is None:
+                continue
+            target = None
+            if not is_output[value_id]:
+                target = _reusable_input(node.op, node.inputs, position, (home, uses, keys), value_id)
+                if target is None and (key := keys[value_id]) is not None and key[1] and dead[key]:
+                    target = dead[key].pop()
+            if target is None:
+                start[value_id] = step
+                owned.append(value_id)
+            else:
+                home[value_id] = target
+                uses[target] += uses[value_id]
+        for value_id in (*node.reads, *node.writes):
+            target = home[value_id]
+            uses[target] -= 1
+            if not uses[target]:
+                if (key := keys[target]) is not None:
+                    dead[key].append(target)
+    return ReusePlan(
+        order=tuple(order),
+        home=tuple(home),
+        start=tuple(start),
+        stop=tuple(_stops(graph, order, home)),
+        owned=tuple(owned),
+    )
+
+
+def _count_uses(graph: Graph, order: Sequence[int], foreign: frozenset[int]) -> list[int]:
+    """Return by value how often it is read, plus one for the node that writes it and one for each outside owner."""
+    uses = [1 if value.role in _FOREIGN or i in foreign else 0 for i, value in enumerate(graph.values)]
+    for node_id in order:
+        node = graph.nodes[node_id]
+        for value_id in node.reads:
+            uses[value_id] += 1
+        for value_id in node.writes:
+            uses[value_id] += 1
+    for value_id in graph.outputs:
+        uses[value_id] += 1
+    return uses
+
+
+_Key = tuple[int, tuple[object, ...]] | None
+
+
+def _shape_keys(graph: Graph) -> list[_Key]:
+    """Return by value its element bits and shape, ``None`` where the planner does not compare them."""
+    known: dict[int, _Key] = {}
+    keys: list[_Key] = []
+    for value in graph.values:
+        of = value.type
+        identity = id(of)
+        if identity not in known:
+            known[identity] = _shape_key(of)
+        keys.append(known[identity])
+    return keys
+
+
+def _shape_key(of: TensorType) -> _Key:
+    bits = DTYPE_BITS.get(of.dtype or "")
+    if bits is None or of.shape is None or None in of.shape:
+        return None
+    return max(bits, 8), of.shape
+
+
+def _reusable_input(
+    op: str,
+    inputs: Sequence[int | None],
+    position: int,
+    state: tuple[list[int], list[int], list[_Key]],
+    value_id: int,
+) -> int | None:
+    """Return the buffer that output ``position`` of a node takes over from one of its inputs, if any."""
+    home, uses, keys = state
+    for source, target in ALIASES.get(op, ()):
+        if target == position and source < len(inputs) and (read := inputs[source]) is not None:
+            return home[read]
+    for source, target in IN_PLACE.get(op, ()):
+        if target == position and source < len(inputs) and (read := inputs[source]) is not None:
+            found = home[read]
+            if uses[found] == 1 and keys[read] is not None and keys[read] == keys[value_id]:
+                return found
+    return None
+
+
+def _stops(graph: Graph, order: Sequence[int], home: Sequence[int]) -> list[int]:
+    """Return by buffer the step after its last reader; the end for graph outputs and for what nobody reads."""
+    end = max(1, len(order))
+    stop = [0] * len(home)
+    for step, node_id in enumerate(order):
+        for value_id in graph.nodes[node_id].reads:
+            stop[home[value_id]] = step + 1
+    for value_id in graph.outputs:
+        stop[home[value_id]] = end
+    return [found or end for found in stop]
