@@ -13,6 +13,9 @@ from memprof.ir import Graph
 from memprof.report import Report, build_report
 from memprof.runtimes import RUNTIMES
 
+DEFAULT_RUNTIMES = ("reference", "ideal", "paper")
+"""Runtime models of a report that asks for none, the headline first."""
+
 Source = str | PathLike[str] | Graph | Model
 """What can be analysed: a file, or something already in memory."""
 
@@ -48,7 +51,7 @@ def analyze(
     *,
     dims: Mapping[str, int] | None = None,
     inputs: Mapping[str, tuple[int, ...]] | None = None,
-    runtimes: Iterable[str] = ("reference", "ideal", "paper"),
+    runtimes: Iterable[str] = DEFAULT_RUNTIMES,
 ) -> Report:
     """Return how much memory ``source`` needs, where it goes and why.
 

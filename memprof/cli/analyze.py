@@ -2,21 +2,88 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from memprof.cli.options import json_option, model_options, parse_dims, parse_input_shapes
+from memprof.cli.advice import advise, settling_flags
+from memprof.cli.options import json_option, model_options, parse_dims, parse_input_shapes, pick_one, repeat_flags
 from memprof.cli.output import open_stdout
+from memprof.cli.targets import RENDERERS, check_targets, write_targets
+from memprof.errors import IncompleteError
+
+if TYPE_CHECKING:
+    from memprof.report import Report
+
+_VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 
 
 @click.command()
 @model_options
+@click.option(
+    "--runtime", multiple=True, metavar="NAME", help="Runtime model; the first is the headline. Repeatable."
+)
+@click.option("--strict", is_flag=True, help="Exit with 4 if anything stays unknown.")
 @json_option
-def command(model: str, dim: tuple[str, ...], input_shape: tuple[str, ...], as_json: bool) -> int:
-    """How much memory MODEL needs, where it goes and why."""
-    from memprof.api import analyze
-    from memprof.render.json import render_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one row per tensor buffer of the headline.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a comment on a change.")
+@click.option("--why", is_flag=True, help="Add why each tensor is there and what each runtime model means.")
+@click.option("--top", type=click.IntRange(min=1), default=8, show_default=True, help="Rows in long lists.")
+@click.option(
+    "-o",
+    "targets",
+    multiple=True,
+    metavar="FILE",
+    help="Write a file: lifetime plot (.png .svg .pdf) or report (.json .csv .md .html). Repeatable.",
+)
+def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
+    model: str,
+    dim: tuple[str, ...],
+    input_shape: tuple[str, ...],
+    runtime: tuple[str, ...],
+    strict: bool,
+    as_json: bool,
+    as_csv: bool,
+    as_markdown: bool,
+    why: bool,
+    top: int,
+    targets: tuple[str, ...],
+) -> None:
+    """How much memory MODEL needs, where it goes and why.
 
-    report = analyze(model, dims=parse_dims(dim), inputs=parse_input_shapes(input_shape))
+    \b
+    memprof analyze model.onnx
+    memprof analyze model.onnx --dim batch=1 --why
+    memprof analyze model.onnx --json -o model.png
+    """
+    view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
+    dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
+    check_targets(targets)
+    from memprof.api import DEFAULT_RUNTIMES, analyze
+
+    report = analyze(model, dims=dims, inputs=inputs, runtimes=runtime or DEFAULT_RUNTIMES)
+    write_targets(report, targets)
+    incomplete = _find_incomplete(report) if strict else None
+    if incomplete and as_json:  # one document on stdout, and it says what went wrong
+        raise incomplete
+    flags = repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": runtime})
     with open_stdout() as stream:
-        render_json(report, stream)
-    return 0
+        if view:
+            RENDERERS[_VIEWS[view]](report, stream)
+        else:
+            from memprof.render.text import TextView, render_text
+
+            next_command = advise(report, model, flags, has_files=bool(targets), has_why=why)
+            render_text(report, stream, TextView(top=top, why=why, next_command=next_command))
+    if incomplete:
+        raise incomplete
+
+
+def _find_incomplete(report: Report) -> IncompleteError | None:
+    names = ", ".join(f"{unknown.kind} {unknown.name[:80]}" for unknown in report.unknown[:5])
+    n = len(report.unknown)
+    if not n:
+        return None
+    flags = settling_flags(report)
+    hint = f"Add {' '.join(flags)}" if flags else report.unknown[0].hint
+    return IncompleteError(f"{n} {'thing stays' if n == 1 else 'things stay'} unknown: {names}.", hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -73,3 +73,26 @@ def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
         if found.setdefault(name, shape) != shape:
             raise UsageError(f"--input gives {name or 'the input'!r} two shapes.", "Give each input once.")
     return found
+
+
+def pick_one(flags: Mapping[str, bool]) -> str | None:
+    """Return the flag that is set, ``None`` if none is.
+
+    Raises:
+        UsageError: More than one is set.
+    """
+    chosen = [name for name, is_set in flags.items() if is_set]
+    if len(chosen) > 1:
+        raise UsageError(
+            f"{' and '.join(chosen)} exclude each other.", "Give one of them; -o FILE writes the others."
+        )
+    return chosen[0] if chosen else None
+
+
+def repeat_flags(flags: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return repeatable flags as the arguments they were.
+
+    >>> repeat_flags({"--dim": ["batch=1", "seq=8"]})
+    ['--dim', 'batch=1', '--dim', 'seq=8']
+    """
+    return [word for name, values in flags.items() for value in values for word in (name, value)]

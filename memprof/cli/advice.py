@@ -1,0 +1,62 @@
+"""The last line of a report: the next useful command, filled in, ready to be copied."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memprof.text import safe_text
+
+if TYPE_CHECKING:
+    from memprof.report import Report
+
+_SETTLING_FLAGS = ("--dim", "--input")
+
+
+def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool, has_why: bool) -> str:
+    """Return the command to try next.
+
+    Args:
+        report: What was found.
+        model: The model as the caller wrote it.
+        flags: The flags of this call that decide what is analysed, not how it is shown.
+        has_files: Whether this call wrote files.
+        has_why: Whether this call showed the causes.
+
+    What stays unknown comes first, then the picture, then the causes, then a smaller peak.
+    """
+    base = ["memprof", "analyze", model, *flags]
+    if missing := [flag for flag in settling_flags(report) if flag not in flags]:
+        return _shell([*base, *missing])
+    if not has_files:
+        return _shell([*base, "-o", f"{Path(model).stem or 'model'}.png"])
+    if not has_why:
+        return _shell([*base, "--why"])
+    from memprof.cli import COMMANDS  # here, since this module serves one of them
+
+    return _shell(["memprof", "plan", model, *flags] if "plan" in COMMANDS else [*base, "-o", "report.html"])
+
+
+def settling_flags(report: Report) -> list[str]:
+    """Return the flags that would settle the report's unknowns, as arguments, each once.
+
+    A hint quotes its flag: ``--dim batch=1``. Where it leaves the number open, ``N`` becomes 1.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for unknown in report.unknown:
+        try:
+            words = shlex.split(unknown.hint)
+        except ValueError:  # a name with a lone quote: no flag can be read from the sentence
+            continue
+        for word, value in pairwise(words):
+            if word in _SETTLING_FLAGS and "=" in value:
+                found[word, re.sub(r"=N$", "=1", value.rstrip(".,;"))] = None
+    return [word for pair in found for word in pair]
+
+
+def _shell(words: Sequence[str]) -> str:
+    return safe_text(shlex.join(words), limit=2000)

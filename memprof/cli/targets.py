@@ -1,0 +1,90 @@
+"""What ``-o FILE`` writes: the suffix decides, one row each. A flag such as ``--json`` prints the same to stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from memprof.cli.output import check_writable, note, write_atomically
+from memprof.errors import UsageError
+from memprof.text import safe_text
+
+if TYPE_CHECKING:
+    from memprof.report import Report
+
+
+def check_targets(targets: Iterable[str]) -> None:
+    """Fail before the work if a file cannot be written.
+
+    Raises:
+        UsageError: A suffix means nothing, or a place cannot be written.
+    """
+    for target in targets:
+        _find_writer(target)
+        check_writable(target)
+
+
+def write_targets(report: Report, targets: Iterable[str]) -> None:
+    """Write ``report`` to each of ``targets``, whole or not at all, and say so on stderr."""
+    for target in targets:
+        write_atomically(target, partial(_find_writer(target), report))
+        note(f"wrote {safe_text(target)}")
+
+
+def _find_writer(target: str) -> Callable[[Report, Path], None]:
+    suffix = Path(target).suffix.lower()
+    if suffix in PLOTS:
+        return _write_plot
+    if suffix in RENDERERS:
+        return partial(_write_text, RENDERERS[suffix])
+    known = " ".join((*PLOTS, *RENDERERS))
+    raise UsageError(f"-o {target}: the suffix says what to write, and this one says nothing.", f"Choose: {known}.")
+
+
+def _write_plot(report: Report, path: Path) -> None:
+    from memprof.plots import plot_lifetimes
+
+    plot_lifetimes(report, path)
+
+
+def _write_text(render: Callable[[Report, TextIO], None], report: Report, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        render(report, stream)
+
+
+def _render_json(report: Report, stream: TextIO) -> None:
+    from memprof.render.json import render_json
+
+    render_json(report, stream)
+
+
+def _render_csv(report: Report, stream: TextIO) -> None:
+    from memprof.render.csv import render_csv
+
+    render_csv(report.headline, stream)
+
+
+def _render_markdown(report: Report, stream: TextIO) -> None:
+    from memprof.render.markdown import render_markdown
+
+    render_markdown(report, stream)
+
+
+def _render_page(report: Report, stream: TextIO) -> None:
+    from memprof.render.html import render_page
+
+    render_page(report, stream)
+
+
+PLOTS = (".png", ".svg", ".pdf")
+"""Suffixes of the lifetime plot."""
+
+RENDERERS: Mapping[str, Callable[[Report, TextIO], None]] = {
+    ".json": _render_json,
+    ".csv": _render_csv,
+    ".md": _render_markdown,
+    ".html": _render_page,
+}
+"""From a suffix to what writes such a text."""

@@ -1,0 +1,233 @@
+"""Report -> HTML that stands alone: no script, no font, no picture from elsewhere; light and dark.
+
+``render_html`` is the part that a notebook shows, ``render_page`` a whole file around it. Every text passes
+``safe_text`` and ``html.escape``; nothing from a model becomes markup, an attribute name or a style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import TextIO
+
+from memprof.render.skyline import Skyline, pool_timeline
+from memprof.render.wording import (
+    exact_amount,
+    known_amount,
+    model_facts,
+    peak_amount,
+    split_headline,
+)
+from memprof.report import LiveTensor, Report, RuntimeReport
+from memprof.text import safe_text
+from memprof.units import format_bytes
+
+_COLUMNS = 240
+_TOP_IN_NOTEBOOK = 8
+_TOP_IN_PAGE = 200
+
+_STYLE = """
+.memprof { --ink: #1c2430; --quiet: #5c6773; --line: #d9dee5; --paper: #ffffff; --curve: #3b7dd8; --peak: #b5179e;
+  color: var(--ink); background: var(--paper); font: 14px/1.45 system-ui, sans-serif; max-width: 60rem;
+  padding: 1rem 1.25rem; font-variant-numeric: tabular-nums; }
+DARK
+.memprof h1 { font-size: 1.25rem; margin: 0 0 .15rem; font-weight: 600; }
+.memprof h1 b { color: var(--peak); }
+.memprof h2 { font-size: 1rem; margin: 1.4rem 0 .4rem; font-weight: 600; }
+.memprof p { margin: .2rem 0; }
+.memprof .quiet { color: var(--quiet); }
+.memprof code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere; background: none; color: inherit; }
+.memprof .wide { overflow-x: auto; }
+.memprof table { border-collapse: collapse; width: 100%; margin: .3rem 0; font-size: inherit; }
+.memprof th, .memprof td { text-align: left; padding: .28rem .9rem .28rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; background: none; color: inherit; }
+.memprof th { font-weight: 500; color: var(--quiet); white-space: nowrap; }
+.memprof .n { text-align: right; white-space: nowrap; }
+.memprof dl { display: flex; flex-wrap: wrap; gap: .4rem 2.4rem; margin: .8rem 0 0; }
+.memprof dt { color: var(--quiet); }
+.memprof dd { margin: 0; font-size: 1.25rem; font-weight: 600; }
+.memprof dd small { display: block; font-size: .8rem; font-weight: 400; color: var(--quiet); }
+.memprof svg { display: block; width: 100%; height: auto; }
+.memprof svg text { fill: var(--quiet); font: 11px system-ui, sans-serif; }
+.memprof svg .area { fill: var(--curve); }
+.memprof svg .grid { stroke: var(--line); }
+.memprof svg .peak { fill: var(--peak); font-weight: 600; }
+.memprof svg .hit { fill: transparent; }
+.memprof svg .hit:hover { fill: var(--ink); fill-opacity: .15; }
+.memprof .bar { width: 6rem; height: .6rem; background: var(--line); border-radius: 2px; display: inline-block; }
+.memprof .bar i { display: block; height: 100%; background: var(--curve); border-radius: 2px; }
+"""
+_DARK = "--ink: #e6e9ee; --quiet: #9aa5b1; --line: #333c47; --paper: #14181d; --curve: #6aa5f2; --peak: #f472d0;"
+_DARK_RULES = f"""@media (prefers-color-scheme: dark) {{ .memprof {{ {_DARK} }} }}
+body[data-jp-theme-light="false"] .memprof, body.vscode-dark .memprof {{ {_DARK} }}
+body[data-jp-theme-light="true"] .memprof, body.vscode-light .memprof {{ {{LIGHT}} }}"""
+
+
+def render_html(report: Report, top: int = _TOP_IN_NOTEBOOK) -> str:
+    """Return ``report`` as one ``<div>`` that brings its own style."""
+    found = report.headline
+    what, where, operation = split_headline(report)
+    at = f", {_code(operation)}" if operation else ""
+    parts = [
+        f"<style>{_style()}</style>",
+        f"<h1><b>{escape(what)}</b>{escape(where)}{at}</h1>",
+        f'<p class="quiet">{_code(report.model.path or "in memory")} · {escape(model_facts(report))}</p>',
+        _footprint(report),
+        _skyline(found),
+        _live(found, top),
+        _runtimes(report),
+        _unknowns(report, top),
+    ]
+    return f'<div class="memprof">{"".join(parts)}</div>'
+
+
+def render_page(report: Report, stream: TextIO) -> None:
+    """Write ``report`` to ``stream`` as a whole page."""
+    title = escape(safe_text(report.model.path or "model"))
+    stream.write(
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        # a page about a stranger's model loads nothing and runs nothing
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>memprof: {title}</title>"
+        "<style>html { background: #ffffff; } @media (prefers-color-scheme: dark) { html { background: #14181d; } } "
+        "body { margin: 0; display: flex; justify-content: center; } .memprof { flex: 1 1 auto; min-width: 0; }"
+        "</style></head>\n<body>"
+    )
+    stream.write(render_html(report, _TOP_IN_PAGE))
+    stream.write("</body></html>\n")
+
+
+def _style() -> str:
+    light = _STYLE.split("{", 1)[1].split("\n")[0].strip()
+    return _STYLE.replace("DARK", _DARK_RULES.replace("{LIGHT}", light)).strip()
+
+
+def _footprint(report: Report) -> str:
+    found, model = report.headline, report.model
+    weights = model.parameter_bytes + model.foldable_constant_bytes
+    constants = model.foldable_constant_bytes
+    cells = (
+        ("RAM (intermediates)", peak_amount(found), found.peak_intermediate_bytes, ""),
+        ("Weights", format_bytes(weights), weights, f", constants {format_bytes(constants)}" if constants else ""),
+        ("Total", known_amount(found.total_bytes), found.total_bytes, ""),
+    )
+    rows = "".join(
+        f"<div><dt>{name}</dt><dd>{escape(amount)}"
+        f"<small>{'' if n is None else escape(exact_amount(n) + more)}</small></dd></div>"
+        for name, amount, n, more in cells
+    )
+    return f"<dl>{rows}</dl>"
+
+
+def _skyline(found: RuntimeReport) -> str:
+    peak = found.known_bytes_at_least
+    if not found.timeline or not peak:
+        return ""
+    skyline = pool_timeline(found.timeline, found.peak.step, _COLUMNS)
+    left, top, width, height = 64, 22, 720, 140
+    unit = width / len(skyline.columns)
+    path = f"M{left} {top + height}"
+    for i, value in enumerate(skyline.columns):
+        y = top + height - height * value / peak
+        path += f"L{left + i * unit:.1f} {y:.1f}L{left + (i + 1) * unit:.1f} {y:.1f}"
+    path += f"L{left + width} {top + height}Z"
+    x = left + (skyline.peak_column + 0.5) * unit
+    anchor = "start" if x < left + 60 else "end" if x > left + width - 60 else "middle"
+    grid = "".join(
+        f'<line class="grid" x1="{left}" x2="{left + width}" y1="{y}" y2="{y}"/>'
+        f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{format_bytes(amount)}</text>'
+        for y, amount in ((top, peak), (top + height / 2, peak // 2), (top + height, 0))
+    )
+    label = f"{peak_amount(found)} at step {found.peak.step}"
+    return (
+        f"<h2>Bytes alive at each step</h2>"
+        f'<svg viewBox="0 0 {left + width + 12} {top + height + 22}" role="img" aria-label="{escape(label)}">'
+        f'{grid}<path class="area" d="{path}"/>'
+        f'<text class="peak" x="{x:.1f}" y="{top - 8}" text-anchor="{anchor}">▼ {escape(label)}</text>'
+        f'<text x="{left}" y="{top + height + 16}">step 0</text>'
+        f'<text x="{left + width}" y="{top + height + 16}" text-anchor="end">{len(found.timeline) - 1:,}</text>'
+        f"{_hits(skyline, len(found.timeline), unit, (left, top, height))}</svg>"
+    )
+
+
+def _hits(skyline: Skyline, steps: int, unit: float, frame: tuple[int, int, int]) -> str:
+    """Return a transparent box per column whose tooltip says which steps it stands for and their highest bytes."""
+    left, top, height = frame
+    n = len(skyline.columns)
+    boxes = []
+    for i, value in enumerate(skyline.columns):
+        first, last = i * steps // n, max(i * steps // n, (i + 1) * steps // n - 1)
+        name = f"step {first:,}" if first == last else f"steps {first:,} to {last:,}"
+        boxes.append(
+            f'<rect class="hit" x="{left + i * unit:.1f}" y="{top}" width="{unit:.1f}" height="{height}">'
+            f"<title>{name}: {format_bytes(value)}</title></rect>"
+        )
+    return "".join(boxes)
+
+
+def _live(found: RuntimeReport, top: int) -> str:
+    live = found.peak.live
+    if not live:
+        return ""
+    more = f'<p class="quiet">{len(live) - top:,} more</p>' if len(live) > top else ""
+    reserved = found.peak.reserved_bytes
+    if reserved:
+        more += f"<p>and {format_bytes(reserved)} that the step needs besides tensors: bodies, scratch</p>"
+    return f"<h2>Alive at the peak</h2>{_table(_LIVE_TITLES, (_live_row(tensor) for tensor in live[:top]))}{more}"
+
+
+_LIVE_TITLES = (("tensor", ""), ("bytes", "n"), ("share", ""), ("why", ""))
+
+
+def _live_row(tensor: LiveTensor) -> Iterable[str]:
+    share = f'<span class="bar"><i style="width:{tensor.share:.1%}"></i></span> {tensor.share:.0%}'
+    return (
+        _code(tensor.name),
+        known_amount(tensor.size_bytes),
+        "" if tensor.size_bytes is None else share,
+        f'<span class="quiet">{escape(safe_text(tensor.cause, limit=600))}</span>',
+    )
+
+
+def _runtimes(report: Report) -> str:
+    rows = (
+        (
+            escape(name),
+            escape(peak_amount(found)),
+            known_amount(found.peak_without_io_bytes),
+            escape(found.grade),
+            f'<span class="quiet">{escape(safe_text(found.runtime.definition, limit=400))}</span>',
+        )
+        for name, found in report.runtimes.items()
+    )
+    titles = (("model", ""), ("peak", "n"), ("without I/O", "n"), ("grade", ""), ("what is alive when", ""))
+    return f"<h2>Runtime models</h2>{_table(titles, rows)}"
+
+
+def _unknowns(report: Report, top: int) -> str:
+    if not report.unknown:
+        return ""
+    rows = (
+        (escape(safe_text(u.kind)), _code(u.name), escape(safe_text(u.reason, limit=400)), _code(u.hint, 400))
+        for u in report.unknown[:top]
+    )
+    n = len(report.unknown)
+    more = f'<p class="quiet">{n - top:,} more</p>' if n > top else ""
+    titles = (("what", ""), ("name", ""), ("why it is not known", ""), ("what settles it", ""))
+    return f"<h2>Unknown</h2>{_table(titles, rows)}{more}"
+
+
+def _table(titles: tuple[tuple[str, str], ...], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table; ``titles`` are texts with the class of their column, cells of ``rows`` are HTML already."""
+    classes = [f' class="{name}"' if name else "" for _, name in titles]
+    head = "".join(f"<th{c}>{escape(title)}</th>" for (title, _), c in zip(titles, classes, strict=True))
+    body = "".join(
+        f"<tr>{''.join(f'<td{c}>{cell}</td>' for cell, c in zip(row, classes, strict=True))}</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _code(text: str, limit: int = 200) -> str:
+    return f"<code>{escape(safe_text(text, limit=limit))}</code>"

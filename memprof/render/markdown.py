@@ -1,0 +1,143 @@
+"""Report -> Markdown for a comment on a change: short, folded where it is long, readable as plain text.
+
+A name is shown as code: in a code span nothing is markup, no mention is sent and no link is made. One that holds a
+character that could end the span or the table cell is written with character references instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TextIO
+
+from memprof.ir import Unknown
+from memprof.render.wording import (
+    count_amount,
+    exact_amount,
+    known_amount,
+    peak_amount,
+    split_headline,
+)
+from memprof.report import Report, RuntimeReport
+from memprof.text import safe_text
+from memprof.units import format_bytes
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:+\-,;=@#%()' ]*")
+_PROSE = re.compile(r"(?!.*(?:www|//))[A-Za-z0-9 .,;:/()'+\-]*")
+_SPECIAL = re.compile(r"[^A-Za-z0-9 ./:,\-]")
+
+
+def render_markdown(report: Report, stream: TextIO, top: int = 8) -> None:
+    """Write ``report`` to ``stream``; ``top`` rows in each list that can be long."""
+    stream.write("\n\n".join(part for part in _parts(report, top) if part))
+    stream.write("\n")
+
+
+def _parts(report: Report, top: int) -> list[str]:
+    what, where, operation = split_headline(report)
+    if operation:
+        where += f", {code(operation)}"
+    return [
+        f"**{what}**{where}",
+        f"Model {code(report.model.path or 'in memory')}: {_facts(report)}",
+        _footprint(report),
+        _runtimes(report),
+        _live(report.headline, top),
+        _unknowns(report.unknown, top),
+    ]
+
+
+def code(text: str, limit: int = 200) -> str:
+    """Return ``text`` as code that holds no markup, whatever it is.
+
+    >>> code("features.2.conv"), code("a|b")
+    ('`features.2.conv`', '<code>a&#124;b</code>')
+    """
+    shown = safe_text(text, limit=limit).strip()
+    if shown and _PLAIN.fullmatch(shown):
+        return f"`{shown}`"
+    return f"<code>{_SPECIAL.sub(lambda match: f'&#{ord(match[0])};', shown)}</code>"
+
+
+def prose(text: str, limit: int = 400) -> str:
+    """Return a sentence as it is, or as code if it quotes something that could be markup, a mention or a link.
+
+    >>> prose("one operation at a time"), prose("ask @you")
+    ('one operation at a time', '`ask @you`')
+    """
+    shown = safe_text(text, limit=limit)
+    return shown if _PROSE.fullmatch(shown) else code(shown, limit=limit)
+
+
+def _facts(report: Report) -> str:
+    model = report.model
+    macs = "MACs unknown" if model.macs is None else f"{count_amount(model.macs)} MACs"
+    dtypes = ", ".join(f"{prose(name)} {format_bytes(n)}" for name, n in model.bytes_by_dtype.items())
+    return f"{model.nodes:,} operations, {macs}, parameters: {dtypes or 'none'}."
+
+
+def _footprint(report: Report) -> str:
+    model, found = report.model, report.headline
+    weights = model.parameter_bytes + model.foldable_constant_bytes
+    rows = [
+        ("RAM, intermediates", peak_amount(found), found.peak_intermediate_bytes),
+        ("Weights, constants included", format_bytes(weights), weights),
+        ("Total", known_amount(found.total_bytes), found.total_bytes),
+    ]
+    return _table(
+        ("", "", "exactly"),
+        [(name, f"**{amount}**", "" if n is None else exact_amount(n)) for name, amount, n in rows],
+        "lrr",
+    )
+
+
+def _runtimes(report: Report) -> str:
+    rows = [
+        (
+            name,
+            peak_amount(found),
+            known_amount(found.peak_without_io_bytes),
+            found.grade,
+            prose(found.runtime.definition),
+        )
+        for name, found in report.runtimes.items()
+    ]
+    return _table(("runtime model", "peak", "without I/O", "grade", "what is alive when"), rows, "lrrll")
+
+
+def _live(found: RuntimeReport, top: int) -> str:
+    live = found.peak.live
+    if not live:
+        return ""
+    rows = [
+        (
+            code(tensor.name),
+            known_amount(tensor.size_bytes),
+            f"{tensor.share:.0%}",
+            "input" if tensor.producer is None else code(tensor.producer),
+            "output" if tensor.is_output else "nobody" if tensor.held_by is None else code(tensor.held_by),
+            str(tensor.held_steps),
+        )
+        for tensor in live[:top]
+    ]
+    table = _table(("tensor", "bytes", "share", "written by", "held by", "steps more"), rows, "lrrllr")
+    more = f"\n\n{len(live) - top:,} more." if len(live) > top else ""
+    count = "1 tensor" if len(live) == 1 else f"{len(live):,} tensors"
+    return f"<details><summary>Alive at the peak: {count}</summary>\n\n{table}{more}\n\n</details>"
+
+
+def _unknowns(unknowns: tuple[Unknown, ...], top: int) -> str:
+    if not unknowns:
+        return ""
+    lines = [
+        f"- {prose(u.kind)} {code(u.name)}: {prose(u.reason)}{' ' + code(u.hint, limit=400) if u.hint else ''}"
+        for u in unknowns[:top]
+    ]
+    more = [f"- {len(unknowns) - top:,} more"] if len(unknowns) > top else []
+    return "\n".join(["**Unknown:**", "", *lines, *more])
+
+
+def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], sides: str) -> str:
+    rule = {"l": "---", "r": "--:"}
+    lines = [titles, tuple(rule[side] for side in sides), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,213 @@
+"""Report -> text for a terminal, 80 columns wide or as wide as the terminal is.
+
+    Peak 6.02 MB of intermediates at step 4 of 100, features.1 (Conv)     line one is the peak
+    RAM, weights, total                                                   what a board must hold
+    one row per runtime model                                             what the peak assumes
+    the skyline                                                           where it goes
+    who is alive at the peak                                              why
+    what is unknown, with the flag that settles it
+    Next: memprof ...                                                     the last line is the next command
+
+Short by default: ``TextView`` asks for more. Names become ``rich.text.Text``, which interprets nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.table import Table
+from rich.text import Text
+
+from memprof.ir import Unknown
+from memprof.render.live import live_table
+from memprof.render.skyline import pool_timeline
+from memprof.render.terminal import Screen, open_screen
+from memprof.render.wording import (
+    exact_amount,
+    known_amount,
+    mac_unknowns,
+    memory_unknowns,
+    model_facts,
+    peak_amount,
+    short_definition,
+    split_headline,
+)
+from memprof.report import Report, RuntimeReport
+from memprof.text import safe_text
+from memprof.units import format_bytes
+
+_HEIGHT = 6  # even: the label in the middle is half the peak
+_LABEL = 9
+_HEADING = "bold"
+_PEAK = "bold magenta"
+_CURVE = "cyan"
+_QUIET = "dim"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextView:
+    """How much of a report to show.
+
+    Attributes:
+        top: Rows in each list that can be long.
+        why: Add a sentence of cause to each tensor, and the full definitions.
+        next_command: The last line.
+        width: Columns; the stream's own if left out.
+    """
+
+    top: int = 8
+    why: bool = False
+    next_command: str = ""
+    width: int | None = None
+
+
+def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> None:
+    """Write ``report`` to ``stream`` for a person to read."""
+    screen = open_screen(stream, view.width)
+    _headline(screen, report)
+    _footprint(screen, report)
+    _runtimes(screen, report, why=view.why)
+    _skyline(screen, report.headline)
+    _live(screen, report.headline, view)
+    screen.console.print(Text(model_facts(report), style=_QUIET))
+    _unknowns(screen, report, view)
+    if view.next_command:
+        screen.console.print()
+        # never broken over two lines: it is there to be copied
+        screen.console.print(Text.assemble(("Next: ", _QUIET), (view.next_command, _HEADING)), soft_wrap=True)
+
+
+def _headline(screen: Screen, report: Report) -> None:
+    what, where, operation = split_headline(report)
+    room = screen.width - len(what) - len(where) - 2
+    if operation:
+        where = f"{where}, {screen.fit(operation, max(room, 12))}"
+    screen.console.print(Text.assemble((what, _PEAK), where))
+    screen.console.print()
+
+
+def _footprint(screen: Screen, report: Report) -> None:
+    found, model = report.headline, report.model
+    weights = model.parameter_bytes + model.foldable_constant_bytes
+    constants = model.foldable_constant_bytes
+    parts = f", {format_bytes(constants)} of it constants" if constants else ""
+    table = _grid()
+    for name, amount, size, what in (
+        ("RAM", peak_amount(found, screen.glyphs.at_least), found.peak_intermediate_bytes, "intermediates"),
+        ("Weights", format_bytes(weights), weights, f"parameters{parts}"),
+        ("Total", known_amount(found.total_bytes), found.total_bytes, ""),
+    ):
+        exact = "" if size is None else exact_amount(size)
+        about = f"{exact}  {what}" if exact else what
+        table.add_row(Text(name, style=_HEADING), Text(amount), Text(about, style=_QUIET))
+    table.columns[1].justify = "right"
+    screen.console.print(table)
+    screen.console.print()
+
+
+def _runtimes(screen: Screen, report: Report, *, why: bool) -> None:
+    table = _grid()
+    titles = ("model", "peak", "no I/O", "grade", "in short")
+    shown = len(titles) if screen.width >= 60 else len(titles) - 1
+    for title in titles[:shown]:
+        table.add_column(Text(title, style=_QUIET), justify="right" if title in ("peak", "no I/O") else "left")
+    table.show_header = True
+    for i, (name, found) in enumerate(report.runtimes.items()):
+        cells = (
+            Text(name, style=_HEADING if i == 0 else ""),
+            Text(peak_amount(found, screen.glyphs.at_least), style=_HEADING if i == 0 else ""),
+            Text(known_amount(found.peak_without_io_bytes)),
+            Text(found.grade),
+            Text(short_definition(found), style=_QUIET),
+        )
+        table.add_row(*cells[:shown])
+    screen.console.print(table)
+    if why:
+        screen.console.print()
+        for name, found in report.runtimes.items():
+            screen.console.print(Text.assemble((name, _HEADING), f": {found.runtime.definition}."))
+    screen.console.print()
+
+
+def _skyline(screen: Screen, found: RuntimeReport) -> None:
+    if not found.timeline or not found.known_bytes_at_least:
+        return
+    glyphs = screen.glyphs
+    width = screen.width - _LABEL - 2
+    skyline = pool_timeline(found.timeline, found.peak.step, width)
+    drawn = len(skyline.columns)
+    at = skyline.peak_column
+    label = f"peak, step {found.peak.step}"
+    caption = f"{glyphs.marker} {label}" if at + len(label) + 2 <= width else f"{label} {glyphs.marker}"
+    start = at if caption.startswith(glyphs.marker) else at - len(caption) + 1
+    screen.console.print(Text(" " * (_LABEL + 2 + start) + caption, style=_PEAK))
+    peak = max(skyline.columns)
+    highest = [value == peak for value in skyline.columns]
+    for i, row in enumerate(skyline.rows(_HEIGHT, glyphs.columns)):
+        value = {0: peak, _HEIGHT // 2: peak // 2}.get(i)
+        line = Text(f"{'' if value is None else format_bytes(value):>{_LABEL}} ", style=_QUIET)
+        line.append(glyphs.vertical if value is None else glyphs.tick)
+        for cell, is_peak in zip(row, highest, strict=True):
+            line.append(cell, style=_PEAK if is_peak else _CURVE)
+        screen.console.print(line)
+    screen.console.print(Text(f"{'0':>{_LABEL}} {glyphs.corner}{glyphs.horizontal * drawn}", style=_QUIET))
+    last = str(len(found.timeline) - 1)
+    ruler = f"{'step 0':<{max(0, drawn - len(last))}}{last}" if drawn >= len(last) + 8 else "steps"
+    screen.console.print(Text(" " * (_LABEL + 2) + ruler, style=_QUIET))
+    screen.console.print()
+
+
+def _live(screen: Screen, found: RuntimeReport, view: TextView) -> None:
+    peak = found.peak
+    n = len(peak.live)
+    tensors = "1 tensor" if n == 1 else f"{n:,} tensors"
+    screen.console.print(Text.assemble(("Alive at the peak", _HEADING), (f"  {tensors}", _QUIET)))
+    if n:
+        screen.console.print(live_table(screen, found, peak.live[: view.top]))
+    if n > view.top:
+        rest = sum(live.size_bytes or 0 for live in peak.live[view.top :])
+        more = f"  {n - view.top:,} more, {format_bytes(rest)} together (--top {n} shows them)"
+        screen.console.print(Text(more, style=_QUIET))
+    if peak.reserved_bytes:
+        reserved = format_bytes(peak.reserved_bytes)
+        screen.console.print(Text(f"  and {reserved} that the step needs besides tensors: bodies, scratch"))
+    screen.console.print()
+    if view.why and n:
+        screen.console.print(Text("Why", style=_HEADING))
+        for live in peak.live[: view.top]:
+            sentence = Text.assemble((safe_text(live.name), _CURVE), f": {safe_text(live.cause, limit=600)}.")
+            screen.console.print(sentence)
+        screen.console.print()
+
+
+def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
+    memory, macs = memory_unknowns(report), mac_unknowns(report)
+    if memory:
+        screen.console.print()
+        title = "Unknown: the numbers that these touch are lower bounds or left out"
+        screen.console.print(Text(title, style="bold yellow"))
+        _list_unknowns(screen, memory, view.top)
+    if macs and view.why:
+        screen.console.print()
+        screen.console.print(Text("No formula for MACs", style=_HEADING))
+        _list_unknowns(screen, macs, view.top)
+    elif macs:
+        names = ", ".join(safe_text(unknown.name, limit=40) for unknown in macs[:3])
+        more = f" and {len(macs) - 3} more" if len(macs) > 3 else ""
+        screen.console.print(Text(f"MACs: no formula for {names}{more} (--why tells more)", style=_QUIET))
+
+
+def _list_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], top: int) -> None:
+    for unknown in unknowns[:top]:
+        about = f"{safe_text(unknown.reason, limit=400)} "
+        line = Text.assemble(f"  {unknown.kind} ", (safe_text(unknown.name, limit=80), _HEADING), f": {about}")
+        line.append(safe_text(unknown.hint, limit=400), style=_CURVE)
+        screen.console.print(line)
+    if len(unknowns) > top:
+        screen.console.print(Text(f"  {len(unknowns) - top:,} more (--top {len(unknowns)} shows them)", style=_QUIET))
+
+
+def _grid(titles: Iterable[str] = ()) -> Table:
+    return Table(*titles, box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), highlight=False)

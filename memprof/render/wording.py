@@ -1,0 +1,109 @@
+"""The words and numbers that all renderers share: a peak reads the same in a terminal, a page and a comment."""
+
+from __future__ import annotations
+
+from memprof.ir import Unknown
+from memprof.report import Report, RuntimeReport
+from memprof.text import safe_text
+from memprof.units import format_bytes
+
+_MACS = "macs"
+
+
+def split_headline(report: Report) -> tuple[str, str, str]:
+    """Return the report's first sentence in three parts: what, where, and the operation, the part that may be long.
+
+    >>> "".join(split_headline(report))  # doctest: +SKIP
+    'Peak 6.02 MB of intermediates at step 12 of 100, features.2.conv (Conv)'
+    """
+    found = report.headline
+    if found.peak_intermediate_bytes is None:
+        known = format_bytes(found.known_bytes_at_least)
+        n = len(memory_unknowns(report)) or len(report.unknown)
+        things = "1 unknown is" if n == 1 else f"{n} unknowns are"
+        return f"Peak at least {known}", f" of intermediates; {things} listed below", ""
+    what = f"Peak {format_bytes(found.peak_intermediate_bytes)}"
+    if not found.lifetimes.schedule.steps:
+        return what, " of intermediates; nothing is computed", ""
+    where = f" of intermediates at step {found.peak.step} of {found.lifetimes.schedule.step_count}"
+    return what, where, peak_operations(found)
+
+
+def peak_operations(found: RuntimeReport) -> str:
+    """Return what runs at the peak: ``name (op)``, and how many more if several share the step."""
+    steps = found.lifetimes.schedule.steps
+    running = steps[found.peak.step] if steps else ()
+    if not running:
+        return "before the first operation"
+    node = found.lifetimes.graph.nodes[running[0]]
+    more = f" and {len(running) - 1} more" if len(running) > 1 else ""
+    return f"{safe_text(node.name)} ({safe_text(node.op, limit=40)}){more}"
+
+
+def peak_amount(found: RuntimeReport, at_least: str = "≥") -> str:
+    """Return the peak with a unit, or what is known of it."""
+    if found.peak_intermediate_bytes is None:
+        return f"{at_least} {format_bytes(found.known_bytes_at_least)}"
+    return format_bytes(found.peak_intermediate_bytes)
+
+
+def known_amount(size_bytes: int | None) -> str:
+    """Return an amount with a unit, ``unknown`` if there is none."""
+    return "unknown" if size_bytes is None else format_bytes(size_bytes)
+
+
+def exact_amount(size_bytes: int) -> str:
+    """Return an amount as the other unit has it and exactly: ``5.74 MiB, 6,021,120 bytes``.
+
+    >>> exact_amount(6021120), exact_amount(1)
+    ('5.74 MiB, 6,021,120 bytes', '1 byte')
+    """
+    plain = "1 byte" if size_bytes == 1 else f"{size_bytes:,} bytes"
+    if size_bytes < 1024:
+        return plain
+    value = float(size_bytes)
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"):
+        value /= 1024
+        if value < 1023.5 or unit == "EiB":
+            break
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}, {plain}"
+
+
+def count_amount(count: int) -> str:
+    """Return a count with three significant digits: ``300.8 M``.
+
+    >>> count_amount(300774272), count_amount(999)
+    ('301 M', '999')
+    """
+    if count < 1000:
+        return str(count)
+    value = float(count)
+    for unit in ("k", "M", "G", "T", "P", "E"):
+        value /= 1000
+        if value < 999.5 or unit == "E":
+            break
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+
+
+def memory_unknowns(report: Report) -> tuple[Unknown, ...]:
+    """Return the unknowns that touch bytes."""
+    return tuple(unknown for unknown in report.unknown if unknown.kind != _MACS)
+
+
+def mac_unknowns(report: Report) -> tuple[Unknown, ...]:
+    """Return the unknowns that touch the operation count only."""
+    return tuple(unknown for unknown in report.unknown if unknown.kind == _MACS)
+
+
+def model_facts(report: Report) -> str:
+    """Return one line about the model itself: operations, MACs, parameter bytes by element type."""
+    model = report.model
+    operations = "1 operation" if model.nodes == 1 else f"{model.nodes:,} operations"
+    macs = "MACs unknown" if model.macs is None else f"{count_amount(model.macs)} MACs"
+    dtypes = ", ".join(f"{safe_text(name)} {format_bytes(size)}" for name, size in model.bytes_by_dtype.items())
+    return f"{operations}, {macs}; parameters: {dtypes or 'none'}"
+
+
+def short_definition(found: RuntimeReport) -> str:
+    """Return the runtime model's definition as one short line."""
+    return found.runtime.summary or found.runtime.definition
