@@ -27,10 +27,9 @@ _TOP_IN_NOTEBOOK = 8
 _TOP_IN_PAGE = 200
 
 _STYLE = """
-.memprof { --ink: #1c2430; --quiet: #5c6773; --line: #d9dee5; --paper: #ffffff; --curve: #3b7dd8; --peak: #b5179e;
-  color: var(--ink); background: var(--paper); font: 14px/1.45 system-ui, sans-serif; max-width: 60rem;
+.memprof { LIGHT color: var(--ink); background: var(--paper); font: 14px/1.45 system-ui, sans-serif; max-width: 60rem;
   padding: 1rem 1.25rem; font-variant-numeric: tabular-nums; }
-DARK
+NIGHT
 .memprof h1 { font-size: 1.25rem; margin: 0 0 .15rem; font-weight: 600; }
 .memprof h1 b { color: var(--peak); }
 .memprof h2 { font-size: 1rem; margin: 1.4rem 0 .4rem; font-weight: 600; }
@@ -42,7 +41,8 @@ DARK
 .memprof th, .memprof td { text-align: left; padding: .28rem .9rem .28rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; background: none; color: inherit; }
 .memprof th { font-weight: 500; color: var(--quiet); white-space: nowrap; }
-.memprof .n { text-align: right; white-space: nowrap; }
+.memprof .n { text-align: right; }
+.memprof .n, .memprof .w { white-space: nowrap; }
 .memprof dl { display: flex; flex-wrap: wrap; gap: .4rem 2.4rem; margin: .8rem 0 0; }
 .memprof dt { color: var(--quiet); }
 .memprof dd { margin: 0; font-size: 1.25rem; font-weight: 600; }
@@ -57,10 +57,11 @@ DARK
 .memprof .bar { width: 6rem; height: .6rem; background: var(--line); border-radius: 2px; display: inline-block; }
 .memprof .bar i { display: block; height: 100%; background: var(--curve); border-radius: 2px; }
 """
+_LIGHT = "--ink: #1c2430; --quiet: #5c6773; --line: #d9dee5; --paper: #ffffff; --curve: #3b7dd8; --peak: #b5179e;"
 _DARK = "--ink: #e6e9ee; --quiet: #9aa5b1; --line: #333c47; --paper: #14181d; --curve: #6aa5f2; --peak: #f472d0;"
 _DARK_RULES = f"""@media (prefers-color-scheme: dark) {{ .memprof {{ {_DARK} }} }}
 body[data-jp-theme-light="false"] .memprof, body.vscode-dark .memprof {{ {_DARK} }}
-body[data-jp-theme-light="true"] .memprof, body.vscode-light .memprof {{ {{LIGHT}} }}"""
+body[data-jp-theme-light="true"] .memprof, body.vscode-light .memprof {{ {_LIGHT} }}"""
 
 
 def render_html(report: Report, top: int = _TOP_IN_NOTEBOOK) -> str:
@@ -100,8 +101,7 @@ def render_page(report: Report, stream: TextIO) -> None:
 
 
 def _style() -> str:
-    light = _STYLE.split("{", 1)[1].split("\n")[0].strip()
-    return _STYLE.replace("DARK", _DARK_RULES.replace("{LIGHT}", light)).strip()
+    return _STYLE.replace("LIGHT", _LIGHT).replace("NIGHT", _DARK_RULES).strip()
 
 
 def _footprint(report: Report) -> str:
@@ -178,7 +178,7 @@ def _live(found: RuntimeReport, top: int) -> str:
     return f"<h2>Alive at the peak</h2>{_table(_LIVE_TITLES, (_live_row(tensor) for tensor in live[:top]))}{more}"
 
 
-_LIVE_TITLES = (("tensor", ""), ("bytes", "n"), ("share", ""), ("why", ""))
+_LIVE_TITLES = (("tensor", ""), ("bytes", "n"), ("share", "w"), ("why", ""))
 
 
 def _live_row(tensor: LiveTensor) -> Iterable[str]:
@@ -202,7 +202,7 @@ def _runtimes(report: Report) -> str:
         )
         for name, found in report.runtimes.items()
     )
-    titles = (("model", ""), ("peak", "n"), ("without I/O", "n"), ("grade", ""), ("what is alive when", ""))
+    titles = (("model", ""), ("peak", "n"), ("without I/O", "n"), ("grade", "w"), ("what is alive when", ""))
     return f"<h2>Runtime models</h2>{_table(titles, rows)}"
 
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from memprof.render.terminal import Screen
+from memprof.render.terminal import Glyphs, Screen
 from memprof.report import LiveTensor, RuntimeReport
 from memprof.text import safe_text
 from memprof.units import format_bytes
@@ -54,7 +54,7 @@ def live_table(screen: Screen, found: RuntimeReport, shown: Sequence[LiveTensor]
         cells = [
             Text(" " * _INDENT + screen.fit(names[i], name_room)),
             Text(sizes[i]),
-            Text.assemble((_bar(live.share, screen.glyphs.bars), "cyan"), f" {live.share:>4.0%}"),
+            _share(live, screen.glyphs),
         ]
         if not is_narrow:
             held = Text(screen.fit(holders[i], holder_room), style="" if live.held_by else "italic")
@@ -67,6 +67,12 @@ def _holder(live: LiveTensor, nothing: str) -> str:
     if live.held_by is not None:
         return safe_text(live.held_by)
     return "output" if live.is_output else nothing
+
+
+def _share(live: LiveTensor, glyphs: Glyphs) -> Text:
+    if live.size_bytes is None:
+        return Text(f"{glyphs.nothing:>{_BAR + 5}}")
+    return Text.assemble((_bar(live.share, glyphs.bars), "cyan"), f" {live.share:>4.0%}")
 
 
 def _bar(share: float, levels: str) -> str:

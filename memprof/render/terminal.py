@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 MAX_WIDTH = 110  # wider lines are harder to read, not easier
 MIN_WIDTH = 40
@@ -89,6 +89,18 @@ class Screen:
     def width(self) -> int:
         """Columns to fill at most."""
         return self.console.width
+
+    def show(self, *renderables: RenderableType, keep_lines: bool = False) -> None:
+        """Write each of ``renderables`` on lines of its own, without blanks at the end of a line.
+
+        Args:
+            renderables: What rich can draw; nothing writes an empty line.
+            keep_lines: Do not break lines that are too long: they are there to be copied.
+        """
+        with self.console.capture() as capture:
+            for renderable in renderables or ("",):
+                self.console.print(renderable, soft_wrap=keep_lines)
+        self.console.file.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
     def fit(self, text: str, width: int) -> str:
         """Return ``text`` in at most ``width`` cells, shortened in the middle: both ends of a name tell it apart."""

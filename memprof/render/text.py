@@ -71,12 +71,12 @@ def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> 
     _runtimes(screen, report, why=view.why)
     _skyline(screen, report.headline)
     _live(screen, report.headline, view)
-    screen.console.print(Text(model_facts(report), style=_QUIET))
+    screen.show(Text(model_facts(report), style=_QUIET))
     _unknowns(screen, report, view)
     if view.next_command:
-        screen.console.print()
+        screen.show()
         # never broken over two lines: it is there to be copied
-        screen.console.print(Text.assemble(("Next: ", _QUIET), (view.next_command, _HEADING)), soft_wrap=True)
+        screen.show(Text.assemble(("Next: ", _QUIET), (view.next_command, _HEADING)), keep_lines=True)
 
 
 def _headline(screen: Screen, report: Report) -> None:
@@ -84,15 +84,15 @@ def _headline(screen: Screen, report: Report) -> None:
     room = screen.width - len(what) - len(where) - 2
     if operation:
         where = f"{where}, {screen.fit(operation, max(room, 12))}"
-    screen.console.print(Text.assemble((what, _PEAK), where))
-    screen.console.print()
+    screen.show(Text.assemble((what, _PEAK), where))
+    screen.show()
 
 
 def _footprint(screen: Screen, report: Report) -> None:
     found, model = report.headline, report.model
     weights = model.parameter_bytes + model.foldable_constant_bytes
     constants = model.foldable_constant_bytes
-    parts = f", {format_bytes(constants)} of it constants" if constants else ""
+    parts = f", constants {format_bytes(constants)}" if constants else ""
     table = _grid()
     for name, amount, size, what in (
         ("RAM", peak_amount(found, screen.glyphs.at_least), found.peak_intermediate_bytes, "intermediates"),
@@ -103,8 +103,8 @@ def _footprint(screen: Screen, report: Report) -> None:
         about = f"{exact}  {what}" if exact else what
         table.add_row(Text(name, style=_HEADING), Text(amount), Text(about, style=_QUIET))
     table.columns[1].justify = "right"
-    screen.console.print(table)
-    screen.console.print()
+    screen.show(table)
+    screen.show()
 
 
 def _runtimes(screen: Screen, report: Report, *, why: bool) -> None:
@@ -123,12 +123,12 @@ def _runtimes(screen: Screen, report: Report, *, why: bool) -> None:
             Text(short_definition(found), style=_QUIET),
         )
         table.add_row(*cells[:shown])
-    screen.console.print(table)
+    screen.show(table)
     if why:
-        screen.console.print()
+        screen.show()
         for name, found in report.runtimes.items():
-            screen.console.print(Text.assemble((name, _HEADING), f": {found.runtime.definition}."))
-    screen.console.print()
+            screen.show(Text.assemble((name, _HEADING), f": {found.runtime.definition}."))
+    screen.show()
 
 
 def _skyline(screen: Screen, found: RuntimeReport) -> None:
@@ -142,7 +142,7 @@ def _skyline(screen: Screen, found: RuntimeReport) -> None:
     label = f"peak, step {found.peak.step}"
     caption = f"{glyphs.marker} {label}" if at + len(label) + 2 <= width else f"{label} {glyphs.marker}"
     start = at if caption.startswith(glyphs.marker) else at - len(caption) + 1
-    screen.console.print(Text(" " * (_LABEL + 2 + start) + caption, style=_PEAK))
+    screen.show(Text(" " * (_LABEL + 2 + start) + caption, style=_PEAK))
     peak = max(skyline.columns)
     highest = [value == peak for value in skyline.columns]
     for i, row in enumerate(skyline.rows(_HEIGHT, glyphs.columns)):
@@ -151,52 +151,52 @@ def _skyline(screen: Screen, found: RuntimeReport) -> None:
         line.append(glyphs.vertical if value is None else glyphs.tick)
         for cell, is_peak in zip(row, highest, strict=True):
             line.append(cell, style=_PEAK if is_peak else _CURVE)
-        screen.console.print(line)
-    screen.console.print(Text(f"{'0':>{_LABEL}} {glyphs.corner}{glyphs.horizontal * drawn}", style=_QUIET))
+        screen.show(line)
+    screen.show(Text(f"{'0':>{_LABEL}} {glyphs.corner}{glyphs.horizontal * drawn}", style=_QUIET))
     last = str(len(found.timeline) - 1)
     ruler = f"{'step 0':<{max(0, drawn - len(last))}}{last}" if drawn >= len(last) + 8 else "steps"
-    screen.console.print(Text(" " * (_LABEL + 2) + ruler, style=_QUIET))
-    screen.console.print()
+    screen.show(Text(" " * (_LABEL + 2) + ruler, style=_QUIET))
+    screen.show()
 
 
 def _live(screen: Screen, found: RuntimeReport, view: TextView) -> None:
     peak = found.peak
     n = len(peak.live)
     tensors = "1 tensor" if n == 1 else f"{n:,} tensors"
-    screen.console.print(Text.assemble(("Alive at the peak", _HEADING), (f"  {tensors}", _QUIET)))
+    screen.show(Text.assemble(("Alive at the peak", _HEADING), (f"  {tensors}", _QUIET)))
     if n:
-        screen.console.print(live_table(screen, found, peak.live[: view.top]))
+        screen.show(live_table(screen, found, peak.live[: view.top]))
     if n > view.top:
         rest = sum(live.size_bytes or 0 for live in peak.live[view.top :])
         more = f"  {n - view.top:,} more, {format_bytes(rest)} together (--top {n} shows them)"
-        screen.console.print(Text(more, style=_QUIET))
+        screen.show(Text(more, style=_QUIET))
     if peak.reserved_bytes:
         reserved = format_bytes(peak.reserved_bytes)
-        screen.console.print(Text(f"  and {reserved} that the step needs besides tensors: bodies, scratch"))
-    screen.console.print()
+        screen.show(Text(f"  and {reserved} that the step needs besides tensors: bodies, scratch"))
+    screen.show()
     if view.why and n:
-        screen.console.print(Text("Why", style=_HEADING))
+        screen.show(Text("Why", style=_HEADING))
         for live in peak.live[: view.top]:
             sentence = Text.assemble((safe_text(live.name), _CURVE), f": {safe_text(live.cause, limit=600)}.")
-            screen.console.print(sentence)
-        screen.console.print()
+            screen.show(sentence)
+        screen.show()
 
 
 def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
     memory, macs = memory_unknowns(report), mac_unknowns(report)
     if memory:
-        screen.console.print()
+        screen.show()
         title = "Unknown: the numbers that these touch are lower bounds or left out"
-        screen.console.print(Text(title, style="bold yellow"))
+        screen.show(Text(title, style="bold yellow"))
         _list_unknowns(screen, memory, view.top)
     if macs and view.why:
-        screen.console.print()
-        screen.console.print(Text("No formula for MACs", style=_HEADING))
+        screen.show()
+        screen.show(Text("No formula for MACs", style=_HEADING))
         _list_unknowns(screen, macs, view.top)
     elif macs:
         names = ", ".join(safe_text(unknown.name, limit=40) for unknown in macs[:3])
         more = f" and {len(macs) - 3} more" if len(macs) > 3 else ""
-        screen.console.print(Text(f"MACs: no formula for {names}{more} (--why tells more)", style=_QUIET))
+        screen.show(Text(f"MACs: no formula for {names}{more} (--why tells more)", style=_QUIET))
 
 
 def _list_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], top: int) -> None:
@@ -204,9 +204,9 @@ def _list_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], top: int) -> N
         about = f"{safe_text(unknown.reason, limit=400)} "
         line = Text.assemble(f"  {unknown.kind} ", (safe_text(unknown.name, limit=80), _HEADING), f": {about}")
         line.append(safe_text(unknown.hint, limit=400), style=_CURVE)
-        screen.console.print(line)
+        screen.show(line)
     if len(unknowns) > top:
-        screen.console.print(Text(f"  {len(unknowns) - top:,} more (--top {len(unknowns)} shows them)", style=_QUIET))
+        screen.show(Text(f"  {len(unknowns) - top:,} more (--top {len(unknowns)} shows them)", style=_QUIET))
 
 
 def _grid(titles: Iterable[str] = ()) -> Table:

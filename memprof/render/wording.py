@@ -19,9 +19,9 @@ def split_headline(report: Report) -> tuple[str, str, str]:
     found = report.headline
     if found.peak_intermediate_bytes is None:
         known = format_bytes(found.known_bytes_at_least)
-        n = len(memory_unknowns(report)) or len(report.unknown)
-        things = "1 unknown is" if n == 1 else f"{n} unknowns are"
-        return f"Peak at least {known}", f" of intermediates; {things} listed below", ""
+        n = len(memory_unknowns(report))
+        things = "1 thing is unknown" if n == 1 else f"{n:,} things are unknown" if n else "some sizes are unknown"
+        return f"Peak at least {known}", f" of intermediates; {things}", ""
     what = f"Peak {format_bytes(found.peak_intermediate_bytes)}"
     if not found.lifetimes.schedule.steps:
         return what, " of intermediates; nothing is computed", ""
