@@ -1,0 +1,1 @@
+"""Bounds, orders, offsets, and the validator that checks every plan."""
