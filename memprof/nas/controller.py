@@ -8,7 +8,7 @@
 Loss: mean squared error over a round's candidates (equation 3), scores standardised by round, since the metric is
 relative to that round's base. Source: MemNAS (CVPR 2020), section 3.3, Figure 2, section 4.1 for the sizes.
 
-What the paper leaves open, and our answer. The order in which candidates enter the R-GRU changes its scores. Training
+What the paper leaves open, and our answer. The order in which candidates enter the R-GRU changes the scores. Training
 shuffles them anew in every step, so that no order is learnt; prediction runs once in a canonical order (by code) and
 a few times in seeded random orders, and averages. The optimiser is not named: Adam, 3e-3, 300 steps.
 """

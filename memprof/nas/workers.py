@@ -1,0 +1,169 @@
+"""Local processes that train candidates: one job each at a time, watched from outside.
+
+    what happens to a worker                      outcome of its job       what the pool does
+    training ends, well or not                    as told                  next job
+    nothing is heard until the job's time is up   timed out                kills it, starts another
+    the process dies (a crash, the OOM killer)    crashed, out of memory   starts another
+    an exception that is no known result          crashed                  next job
+
+Workers are spawned, never forked: each loads the data once and holds it on its device. They ignore Ctrl-C, which is the
+search's to handle, and end when their pipe closes, so that none outlives a killed search.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+from memprof.nas.evaluation import Job, Outcome, evaluate
+
+if TYPE_CHECKING:
+    from memprof.nas.trainer import Trainer
+
+GRACE_SECONDS = 10.0
+"""How much longer than its job's own limit a silent worker lives: training checks its clock between batches."""
+
+START_SECONDS = 120.0
+"""How long a fresh worker may take to load torch and the data."""
+
+TrainerFactory = Callable[[], "Trainer"]
+"""Picklable; called once in each worker."""
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: Connection
+    job: Job | None = None
+    deadline: float = 0.0
+    is_ready: bool = False
+
+
+class WorkerPool:
+    """Evaluates jobs in ``count`` processes; use it as a context manager.
+
+    Args:
+        count: Number of processes.
+        factory: Makes the trainer of a worker.
+        threads: CPU threads of each worker.
+    """
+
+    def __init__(self, count: int, factory: TrainerFactory, threads: int = 1) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._factory = factory
+        self._threads = threads
+        self._workers = [self._start() for _ in range(count)]
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            _end(worker)
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        """Yield the outcome of each job as it comes, in no particular order."""
+        waiting = deque(jobs)
+        left = len(waiting)
+        while left:
+            for worker in self._workers:
+                if worker.job is None and waiting:
+                    self._assign(worker, waiting.popleft())
+            for outcome in self._collect():
+                left -= 1
+                yield outcome
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, self._factory, self._threads), daemon=True)
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _assign(self, worker: _Worker, job: Job) -> None:
+        worker.job = job
+        worker.deadline = time.monotonic() + job.seconds + GRACE_SECONDS + (0 if worker.is_ready else START_SECONDS)
+        try:
+            worker.pipe.send(job)
+        except (BrokenPipeError, OSError):
+            pass  # it died while idle: _collect sees its closed pipe and tells what became of the job
+
+    def _collect(self) -> list[Outcome]:
+        busy = [worker for worker in self._workers if worker.job is not None]
+        soonest = min(worker.deadline for worker in busy)
+        ready = wait([worker.pipe for worker in busy], timeout=max(0.0, soonest - time.monotonic()))
+        outcomes = []
+        for worker in busy:
+            if worker.pipe in ready:
+                outcomes.append(self._receive(worker))
+            elif time.monotonic() > worker.deadline:
+                outcomes.append(_failed(worker.job, "timed out", "nothing was heard until the time was up"))
+                self._replace(worker)
+        return outcomes
+
+    def _receive(self, worker: _Worker) -> Outcome:
+        job = worker.job
+        try:
+            outcome: Outcome = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join(GRACE_SECONDS)
+            code = worker.process.exitcode
+            self._replace(worker)
+            if code == -signal.SIGKILL:
+                return _failed(job, "out of memory", "the process was killed, most likely for its memory")
+            return _failed(job, "crashed", f"the process ended with code {code}")
+        worker.job = None
+        worker.is_ready = True
+        return outcome
+
+    def _replace(self, worker: _Worker) -> None:
+        _end(worker)
+        self._workers[self._workers.index(worker)] = self._start()
+
+
+def _end(worker: _Worker) -> None:
+    worker.pipe.close()
+    worker.process.kill()
+    worker.process.join()
+
+
+def _failed(job: Job | None, status: Any, message: str) -> Outcome:
+    assert job is not None, "only a worker with a job can fail one"
+    return Outcome(
+        candidate=job.candidate,
+        rung=job.rung,
+        status=status,
+        accuracy=0.0,
+        epochs=0,
+        loss=None,
+        seconds=job.seconds,
+        message=message,
+    )
+
+
+def _work(pipe: Connection, factory: TrainerFactory, threads: int) -> None:
+    """Run in a worker: load once, then one job after the other until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+    trainer: Trainer | None = None
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            trainer = trainer or factory()
+            outcome = evaluate(job, trainer)
+        except Exception as error:  # a candidate that fails in a new way is a result, and the search goes on
+            outcome = _failed(job, "crashed", f"{type(error).__name__}: {error}".splitlines()[0])
+        pipe.send(outcome)
