@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,8 @@ def load(
         return Model(path=source.name, format="graph", structure_sha256="", graph=source)
     from memprof.importers.onnx import read_onnx
 
-    return read_onnx(Path(source), dims=dims or {}, inputs=inputs or {})
+    with _collector_paused():
+        return read_onnx(Path(source), dims=dims or {}, inputs=inputs or {})
 
 
 def analyze(
@@ -66,7 +69,9 @@ def analyze(
         UsageError: A runtime, or a name in ``dims`` or ``inputs``, does not exist.
     """
     chosen = {name: RUNTIMES[name] for name in _known(runtimes)}
-    return build_report(load(source, dims=dims, inputs=inputs), chosen)
+    model = load(source, dims=dims, inputs=inputs)
+    with _collector_paused():
+        return build_report(model, chosen)
 
 
 def from_networkx(source: Any) -> Graph:
@@ -74,6 +79,22 @@ def from_networkx(source: Any) -> Graph:
     from memprof.ir.networkx import from_networkx as convert
 
     return convert(source)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep Python's cycle collector from walking hundreds of thousands of new records over and over.
+
+    What is made here holds no cycles, so reference counts free it; without the pause the collector takes half of
+    the time of a large graph.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _known(runtimes: Iterable[str]) -> list[str]:

@@ -8,12 +8,14 @@ lives in ``[s, t + 1)``. The timeline is a difference array summed up once: O(bu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from operator import add, sub
+from typing import NamedTuple
 
-from memprof.ir import Graph, Role
+from memprof.ir import Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,8 @@ class LiveRange:
         assert 0 <= self.start <= self.stop, "a live range runs forwards"
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
-    """Storage that one or more values share.
+class Buffer(NamedTuple):
+    """Storage that one or more values share. A named tuple: there are as many as tensors, and it is quick to make.
 
     Attributes:
         values: Ids of the values in it, in order of birth; the first one gives it its name.
@@ -62,7 +63,7 @@ class Schedule:
     @classmethod
     def sequential(cls, order: Iterable[int]) -> Schedule:
         """Return the schedule that runs one node after the other."""
-        return cls(tuple((node_id,) for node_id in order))
+        return cls(tuple(zip(order)))
 
     @property
     def step_count(self) -> int:
@@ -113,30 +114,26 @@ class Lifetimes:
     @cached_property
     def timeline(self) -> Timeline:
         """Bytes alive at each step, everything counted."""
-        return self._timeline(self.buffers)
+        alive = self._alive(self.buffers)
+        return Timeline(tuple(map(add, alive, self.reserved) if self.reserved else alive))
 
     @cached_property
     def timeline_without_io(self) -> Timeline:
         """The timeline without buffers that hold a graph input or a graph output."""
-        outputs = set(self.graph.outputs)
-        values = self.graph.values
-        inner = (b for b in self.buffers if not any(i in outputs or values[i].role is Role.INPUT for i in b.values))
-        return self._timeline(inner)
+        is_inner = {*self.graph.inputs, *self.graph.outputs}.isdisjoint
+        outer = self._alive([b for b in self.buffers if not is_inner(b.values)])
+        return Timeline(tuple(map(sub, self.timeline.step_bytes, outer)))
 
     def alive_at(self, step: int) -> tuple[Buffer, ...]:
         """Return the buffers alive at ``step``, largest first, then by birth."""
         alive = [b for b in self.buffers if b.start <= step < b.stop]
         return tuple(sorted(alive, key=lambda b: (-(b.size_bytes or 0), b.start, b.values)))
 
-    def _timeline(self, buffers: Iterable[Buffer]) -> Timeline:
+    def _alive(self, buffers: Iterable[Buffer]) -> Iterator[int]:
         change = [0] * (self.schedule.step_count + 1)
-        for buffer in buffers:
-            size = buffer.size_bytes
+        for _, size, start, stop in buffers:
             if size:
-                change[buffer.start] += size
-                change[buffer.stop] -= size
+                change[start] += size
+                change[stop] -= size
         change.pop()
-        alive = accumulate(change)
-        if self.reserved:
-            return Timeline(tuple(a + r for a, r in zip(alive, self.reserved, strict=True)))
-        return Timeline(tuple(alive))
+        return accumulate(change)

@@ -7,11 +7,11 @@ that depends on a whole graph (who reads what) is derived once and cached. Impor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memprof.ir.types import TensorType
 
@@ -85,12 +85,14 @@ class Node:
     @property
     def reads(self) -> tuple[int, ...]:
         """Ids of all values that must exist while the node runs, captures included; may repeat."""
-        return tuple(i for i in self.inputs if i is not None) + self.captures
+        given = tuple(i for i in self.inputs if i is not None) if None in self.inputs else self.inputs
+        return given + self.captures if self.captures else given  # type: ignore[return-value] # no None is left
 
     @property
     def writes(self) -> tuple[int, ...]:
         """Ids of all values the node writes."""
-        return tuple(i for i in self.outputs if i is not None)
+        outputs = self.outputs
+        return tuple(i for i in outputs if i is not None) if None in outputs else outputs  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,20 @@ class Unknown:
     name: str
     reason: str
     hint: str = ""
+
+
+class Activation(NamedTuple):
+    """Storage of a graph input or an intermediate, views included. A named tuple: quick to make and to unpack.
+
+    Attributes:
+        root: Id of the value that owns the storage.
+        values: Ids of all values in it, the root first.
+        size_bytes: Bytes of the root, else of the largest view whose size is known, ``None`` if none is.
+    """
+
+    root: int
+    values: tuple[int, ...]
+    size_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,11 +152,21 @@ class Graph:
         return tuple(value.type.size_bytes for value in self.values)
 
     @cached_property
+    def reads(self) -> tuple[tuple[int, ...], ...]:
+        """For each node the ids of all values that must exist while it runs; see ``Node.reads``."""
+        return tuple([node.reads for node in self.nodes])
+
+    @cached_property
+    def writes(self) -> tuple[tuple[int, ...], ...]:
+        """For each node the ids of all values it writes."""
+        return tuple([node.writes for node in self.nodes])
+
+    @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
         """For each value the ids of the nodes that read it, in execution order, each once."""
         readers: list[list[int]] = [[] for _ in self.values]
-        for node_id, node in enumerate(self.nodes):
-            for value_id in node.reads:
+        for node_id, reads in enumerate(self.reads):
+            for value_id in reads:
                 found = readers[value_id]
                 if not found or found[-1] != node_id:
                     found.append(node_id)
@@ -153,6 +179,29 @@ class Graph:
         for value_id, value in enumerate(self.values):
             roots.append(value_id if value.view_of is None else roots[value.view_of])
         return tuple(roots)
+
+    @cached_property
+    def storage_members(self) -> Mapping[int, tuple[int, ...]]:
+        """For each value with storage of its own the ids of all values in that storage, itself first."""
+        shared: dict[int, list[int]] = {}
+        for value_id, root in enumerate(self.storage):
+            if root != value_id:
+                shared.setdefault(root, [root]).append(value_id)
+        members: dict[int, tuple[int, ...]] = {i: (i,) for i, root in enumerate(self.storage) if i == root}
+        members.update((root, tuple(group)) for root, group in shared.items())
+        return members
+
+    @cached_property
+    def activations(self) -> tuple[Activation, ...]:
+        """Every storage that holds a graph input or an intermediate: what runtime models count."""
+        sizes, values = self.value_bytes, self.values
+        return tuple(
+            [
+                Activation(root, group, sizes[root] if len(group) == 1 else _storage_bytes(group, sizes))
+                for root, group in self.storage_members.items()
+                if values[root].role in _ACTIVE  # a tuple, since hashing an Enum is slow
+            ]
+        )
 
     @cached_property
     def parameter_bytes(self) -> int:
@@ -186,3 +235,12 @@ class Graph:
         from memprof.ir.networkx import to_networkx
 
         return to_networkx(self)
+
+
+_ACTIVE = (Role.INTERMEDIATE, Role.INPUT)
+
+
+def _storage_bytes(group: Sequence[int], sizes: Sequence[int | None]) -> int | None:
+    if (root_bytes := sizes[group[0]]) is not None:
+        return root_bytes
+    return max((size for i in group if (size := sizes[i]) is not None), default=None)

@@ -5,7 +5,7 @@ A tensor's bytes are its element count times the bits of its element type, round
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from memprof.errors import LimitError
@@ -15,6 +15,9 @@ Dim = int | str | None
 
 MAX_DIM = 2**48
 """No dimension of a real tensor comes near 2^48; one that does is a broken or hostile file."""
+
+MAX_RANK = 64
+"""As in numpy, and far above what operators accept."""
 
 MAX_TENSOR_BYTES = 2**56
 
@@ -55,20 +58,30 @@ class TensorType:
     Attributes:
         dtype: A key of ``DTYPE_BITS``, another name if its size is not fixed, ``None`` if not known.
         shape: One ``Dim`` per axis, ``()`` for a scalar, ``None`` if even the rank is not known.
+        size_bytes: Bytes of the tensor, or ``None`` while the element type or a dimension is open.
 
     Raises:
-        LimitError: A dimension is negative or over ``MAX_DIM``, or the bytes over ``MAX_TENSOR_BYTES``.
+        LimitError: A dimension is negative or over ``MAX_DIM``, or there are more than ``MAX_RANK`` of them or
+            ``MAX_TENSOR_BYTES`` bytes.
     """
 
     dtype: str | None
     shape: tuple[Dim, ...] | None
+    size_bytes: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for dim in self.shape or ():
+        shape = self.shape or ()
+        if len(shape) > MAX_RANK:
+            raise LimitError(f"A tensor has {len(shape)} dimensions; up to {MAX_RANK} are possible.")
+        for dim in shape:
             if isinstance(dim, int) and not 0 <= dim <= MAX_DIM:
                 raise LimitError(f"A tensor has a dimension of {dim}; 0 to {MAX_DIM} is possible.")
-        if (self.size_bytes or 0) > MAX_TENSOR_BYTES:
-            raise LimitError(f"A tensor of shape {self.shape} has {self.size_bytes} bytes.")
+        bits = DTYPE_BITS.get(self.dtype) if self.dtype is not None else None
+        count = self.element_count
+        size_bytes = None if bits is None or count is None else (count * bits + 7) // 8
+        if size_bytes is not None and size_bytes > MAX_TENSOR_BYTES:
+            raise LimitError(f"A tensor of shape {shape} has {size_bytes} bytes; {MAX_TENSOR_BYTES} are possible.")
+        object.__setattr__(self, "size_bytes", size_bytes)  # read far more often than made
 
     @classmethod
     def of_bytes(cls, size_bytes: int) -> TensorType:
@@ -84,10 +97,3 @@ class TensorType:
         if 0 in dims:
             return 0
         return prod(dims) if len(dims) == len(self.shape) else None
-
-    @property
-    def size_bytes(self) -> int | None:
-        """Bytes of the tensor, or ``None`` while the element type or a dimension is open."""
-        bits = DTYPE_BITS.get(self.dtype) if self.dtype is not None else None
-        count = self.element_count
-        return None if bits is None or count is None else (count * bits + 7) // 8

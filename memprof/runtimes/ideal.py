@@ -21,9 +21,7 @@ from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
 from memprof.runtimes.bodies import reserve_bodies
 from memprof.runtimes.model import RuntimeModel
-from memprof.runtimes.reference import storage_bytes, storage_members, storage_spans
-
-_COUNTED = frozenset({Role.INPUT, Role.INTERMEDIATE})
+from memprof.runtimes.reference import storage_spans
 
 
 def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
@@ -39,11 +37,11 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
         order = range(len(graph.nodes))
     schedule = Schedule.sequential(order)
     starts, stops = storage_spans(graph, order)
-    for value_id in graph.outputs:
-        stops[graph.storage[value_id]] = schedule.step_count + 1  # needed after the last step: never overwritten
-    members = storage_members(graph)
-    sizes = {root: storage_bytes(group, graph.value_bytes) for root, group in members.items()}
+    for leaving in graph.outputs:
+        stops[graph.storage[leaving]] = schedule.step_count + 1  # needed after the last step: never overwritten
+    sizes = {root: size for root, _, size in graph.activations}
     home = list(graph.storage)  # by storage root: the root whose buffer it lives in
+    merged: dict[int, list[int]] = {}  # by storage root: the values of all that live in it
     for step, node_id in enumerate(order):
         node = graph.nodes[node_id]
         output = node.outputs[0] if node.is_elementwise and node.outputs else None
@@ -57,16 +55,19 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
                 graph.values[target].role is Role.INTERMEDIATE
                 and stops[target] == step + 1
                 and sizes[target] is not None
-                and sizes[target] == sizes[output]
+                and sizes[target] == sizes.get(output)
             ):
                 home[output] = target
-                members[target] += members.pop(output)
+                merged.setdefault(target, [*graph.storage_members[target]]).extend(graph.storage_members[output])
                 stops[target] = stops[output]
                 break
+    end = schedule.step_count
     buffers = tuple(
-        Buffer(tuple(group), sizes[root], starts[root], min(stops[root], schedule.step_count))
-        for root, group in members.items()
-        if graph.values[root].role in _COUNTED
+        [
+            Buffer(tuple(merged[root]) if root in merged else values, size, starts[root], min(stops[root], end))
+            for root, values, size in graph.activations
+            if home[root] == root
+        ]
     )
     reserved, bodies_complete = reserve_bodies(graph, schedule, ideal_lifetimes)
     return Lifetimes(
@@ -74,7 +75,7 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
         schedule=schedule,
         buffers=buffers,
         reserved=reserved,
-        is_complete=bodies_complete and all(b.size_bytes is not None for b in buffers),
+        is_complete=bodies_complete and None not in {b.size_bytes for b in buffers},
     )
 
 

@@ -19,9 +19,6 @@ from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
 from memprof.runtimes.bodies import reserve_bodies
 from memprof.runtimes.model import RuntimeModel
-from memprof.runtimes.reference import storage_bytes, storage_members
-
-_COUNTED = frozenset({Role.INPUT, Role.INTERMEDIATE})
 
 
 def paper_lifetimes(graph: Graph) -> Lifetimes:
@@ -32,41 +29,39 @@ def paper_lifetimes(graph: Graph) -> Lifetimes:
     roots, values = graph.storage, graph.values
     level_of_value = [0] * len(values)
     births = [0] * len(values)
-    deaths = [0] * len(values)
+    deaths = [1] * len(values)  # an input that nobody reads counts at level 0
     levels: list[list[int]] = [[]]
-    for node_id, node in enumerate(graph.nodes):
-        reads, writes = node.reads, node.writes
-        if writes and all(values[i].role is Role.CONSTANT for i in writes):
+    for node_id, (reads, writes) in enumerate(zip(graph.reads, graph.writes, strict=True)):
+        if writes and values[writes[0]].role is Role.CONSTANT:  # then all it writes is
             continue
-        level = 1 + max((level_of_value[i] for i in reads), default=0)
-        while len(levels) <= level:
+        level = 1
+        for value_id in reads:
+            if level_of_value[value_id] >= level:
+                level = level_of_value[value_id] + 1
+        if level == len(levels):
             levels.append([])
         levels[level].append(node_id)
         for value_id in reads:
             root = roots[value_id]
-            deaths[root] = max(deaths[root], level)
+            if deaths[root] < level:  # noqa: PLR1730 - a call for each read would take half of the time
+                deaths[root] = level
         for value_id in writes:
             level_of_value[value_id] = level
             root = roots[value_id]
             if root == value_id:
                 births[root] = level
-            deaths[root] = max(deaths[root], level + 1)
+            deaths[root] = max(deaths[root], level + 1)  # at least, even if nobody reads it
     for value_id in graph.outputs:
         deaths[roots[value_id]] = len(levels)
     schedule = Schedule(tuple(map(tuple, levels)))
-    sizes = graph.value_bytes
-    buffers = tuple(
-        Buffer(tuple(group), storage_bytes(group, sizes), births[root], max(births[root] + 1, deaths[root]))
-        for root, group in storage_members(graph).items()
-        if values[root].role in _COUNTED
-    )
+    buffers = tuple([Buffer(values, size, births[root], deaths[root]) for root, values, size in graph.activations])
     reserved, bodies_complete = reserve_bodies(graph, schedule, paper_lifetimes)
     return Lifetimes(
         graph=graph,
         schedule=schedule,
         buffers=buffers,
         reserved=reserved,
-        is_complete=bodies_complete and all(b.size_bytes is not None for b in buffers),
+        is_complete=bodies_complete and None not in {b.size_bytes for b in buffers},
     )
 
 

@@ -15,14 +15,12 @@ nor need scratch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
-from memprof.ir import Graph, Role
+from memprof.ir import Graph
 from memprof.runtimes.bodies import reserve_bodies
 from memprof.runtimes.model import RuntimeModel
-
-_COUNTED = frozenset({Role.INPUT, Role.INTERMEDIATE})
 
 
 def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
@@ -38,32 +36,20 @@ def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lif
         order = range(len(graph.nodes))
     schedule = Schedule.sequential(order)
     starts, stops = storage_spans(graph, order)
-    members = storage_members(graph)
-    values, sizes = graph.values, graph.value_bytes
-    buffers = tuple(
-        Buffer(tuple(group), storage_bytes(group, sizes), starts[root], stops[root])
-        for root, group in members.items()
-        if values[root].role in _COUNTED
-    )
+    buffers = tuple([Buffer(values, size, starts[root], stops[root]) for root, values, size in graph.activations])
     reserved, bodies_complete = reserve_bodies(graph, schedule, reference_lifetimes)
     return Lifetimes(
         graph=graph,
         schedule=schedule,
         buffers=buffers,
         reserved=reserved,
-        is_complete=bodies_complete and all(b.size_bytes is not None for b in buffers),
+        is_complete=bodies_complete and None not in {b.size_bytes for b in buffers},
     )
 
 
-def storage_members(graph: Graph) -> dict[int, list[int]]:
+def storage_members(graph: Graph) -> Mapping[int, tuple[int, ...]]:
     """Return, for each value with storage of its own, the ids of all values in that storage, itself first."""
-    members: dict[int, list[int]] = {}
-    for value_id, root in enumerate(graph.storage):
-        if root == value_id:
-            members[root] = [value_id]
-        else:
-            members[root].append(value_id)
-    return members
+    return graph.storage_members
 
 
 def storage_bytes(group: Sequence[int], sizes: Sequence[int | None]) -> int | None:
@@ -75,15 +61,14 @@ def storage_bytes(group: Sequence[int], sizes: Sequence[int | None]) -> int | No
 
 def storage_spans(graph: Graph, order: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return when each storage is first written and, exclusively, last needed, by id of its root value."""
-    roots, nodes = graph.storage, graph.nodes
+    roots, reads, writes = graph.storage, graph.reads, graph.writes
     starts = [0] * len(roots)
     stops = [0] * len(roots)
     for step, node_id in enumerate(order):
-        node = nodes[node_id]
         after = step + 1
-        for value_id in node.reads:
+        for value_id in reads[node_id]:
             stops[roots[value_id]] = after
-        for value_id in node.writes:
+        for value_id in writes[node_id]:
             root = roots[value_id]
             if root == value_id:
                 starts[root] = step
