@@ -10,7 +10,6 @@ from rich.text import Text
 
 from memprof.render.terminal import Glyphs, Screen
 from memprof.report import LiveTensor, RuntimeReport
-from memprof.text import safe_text
 from memprof.units import format_bytes
 
 _BAR = 6
@@ -28,11 +27,10 @@ def live_table(screen: Screen, found: RuntimeReport, shown: Sequence[LiveTensor]
         shown: The tensors to show, not empty.
     """
     ops = {node.name: node.op for node in found.lifetimes.graph.nodes}
-    nothing = screen.glyphs.nothing
-    names = [safe_text(live.name) for live in shown]
+    names = [screen.clean(live.name) for live in shown]
     sizes = ["unknown" if live.size_bytes is None else format_bytes(live.size_bytes) for live in shown]
-    writers = ["input" if live.producer is None else safe_text(ops[live.producer], limit=12) for live in shown]
-    holders = [_holder(live, nothing) for live in shown]
+    writers = ["input" if live.producer is None else screen.clean(ops[live.producer], limit=12) for live in shown]
+    holders = [_holder(screen, live) for live in shown]
     steps = [str(live.held_steps) for live in shown]
     is_narrow = screen.width < _NARROW
     fixed = [_width("bytes", sizes), _BAR + 5]
@@ -63,10 +61,10 @@ def live_table(screen: Screen, found: RuntimeReport, shown: Sequence[LiveTensor]
     return table
 
 
-def _holder(live: LiveTensor, nothing: str) -> str:
+def _holder(screen: Screen, live: LiveTensor) -> str:
     if live.held_by is not None:
-        return safe_text(live.held_by)
-    return "output" if live.is_output else nothing
+        return screen.clean(live.held_by)
+    return "output" if live.is_output else screen.glyphs.nothing
 
 
 def _share(live: LiveTensor, glyphs: Glyphs) -> Text:

@@ -9,6 +9,8 @@ from typing import TextIO
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from memprof.text import safe_text
+
 MAX_WIDTH = 110  # wider lines are harder to read, not easier
 MIN_WIDTH = 40
 _PIPE_WIDTH = 80
@@ -102,15 +104,24 @@ class Screen:
                 self.console.print(renderable, soft_wrap=keep_lines)
         self.console.file.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
+    def clean(self, text: str, limit: int = 200) -> str:
+        """Return a text from a model as ``safe_text`` has it, in characters that the stream's encoding can show."""
+        return self._encodable(safe_text(text, limit))
+
     def fit(self, text: str, width: int) -> str:
         """Return ``text`` in at most ``width`` cells, shortened in the middle: both ends of a name tell it apart."""
-        encoding = self.console.encoding
-        text = text.encode(encoding, "backslashreplace").decode(encoding)
+        text = self._encodable(text)
         if cell_len(text) <= width:
             return text
-        room = max(0, width - len(self.glyphs.ellipsis))
+        room = width - len(self.glyphs.ellipsis)
+        if room < 1:
+            return _take(text, max(0, width))
         tail = _take(text[::-1], room - room // 3)[::-1]
-        return f"{_take(text, room - cell_len(tail))}{self.glyphs.ellipsis}{tail}"[:width]
+        return f"{_take(text, room - cell_len(tail))}{self.glyphs.ellipsis}{tail}"
+
+    def _encodable(self, text: str) -> str:
+        encoding = self.console.encoding
+        return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def open_screen(stream: TextIO, width: int | None = None) -> Screen:

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TextIO
 
 from rich.table import Table
@@ -35,11 +37,12 @@ from memprof.render.wording import (
     split_headline,
 )
 from memprof.report import Report, RuntimeReport
-from memprof.text import safe_text
 from memprof.units import format_bytes
 
 _HEIGHT = 6  # even: the label in the middle is half the peak
 _LABEL = 9
+_MIN_NAME = 20
+_NARROW = 60
 _HEADING = "bold"
 _PEAK = "bold magenta"
 _CURVE = "cyan"
@@ -71,7 +74,7 @@ def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> 
     _runtimes(screen, report, why=view.why)
     _skyline(screen, report.headline)
     _live(screen, report.headline, view)
-    screen.show(Text(model_facts(report), style=_QUIET))
+    screen.show(Text(screen.fit(model_facts(report), 10 * screen.width), style=_QUIET))
     _unknowns(screen, report, view)
     if view.next_command:
         screen.show()
@@ -82,8 +85,10 @@ def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> 
 def _headline(screen: Screen, report: Report) -> None:
     what, where, operation = split_headline(report)
     room = screen.width - len(what) - len(where) - 2
-    if operation:
-        where = f"{where}, {screen.fit(operation, max(room, 12))}"
+    if operation and room < min(_MIN_NAME, len(operation)):
+        where = f"{where},\n{screen.fit(operation, screen.width)}"
+    elif operation:
+        where = f"{where}, {screen.fit(operation, room)}"
     screen.show(Text.assemble((what, _PEAK), where))
     screen.show()
 
@@ -100,7 +105,7 @@ def _footprint(screen: Screen, report: Report) -> None:
         ("Total", known_amount(found.total_bytes), found.total_bytes, ""),
     ):
         exact = "" if size is None else exact_amount(size)
-        about = f"{exact}  {what}" if exact else what
+        about = exact if screen.width < _NARROW else f"{exact}  {what}" if exact else what
         table.add_row(Text(name, style=_HEADING), Text(amount), Text(about, style=_QUIET))
     table.columns[1].justify = "right"
     screen.show(table)
@@ -110,7 +115,7 @@ def _footprint(screen: Screen, report: Report) -> None:
 def _runtimes(screen: Screen, report: Report, *, why: bool) -> None:
     table = _grid()
     titles = ("model", "peak", "no I/O", "grade", "in short")
-    shown = len(titles) if screen.width >= 60 else len(titles) - 1
+    shown = len(titles) if screen.width >= _NARROW else len(titles) - 1
     for title in titles[:shown]:
         table.add_column(Text(title, style=_QUIET), justify="right" if title in ("peak", "no I/O") else "left")
     table.show_header = True
@@ -147,10 +152,12 @@ def _skyline(screen: Screen, found: RuntimeReport) -> None:
     highest = [value == peak for value in skyline.columns]
     for i, row in enumerate(skyline.rows(_HEIGHT, glyphs.columns)):
         value = {0: peak, _HEIGHT // 2: peak // 2}.get(i)
-        line = Text(f"{'' if value is None else format_bytes(value):>{_LABEL}} ", style=_QUIET)
-        line.append(glyphs.vertical if value is None else glyphs.tick)
-        for cell, is_peak in zip(row, highest, strict=True):
-            line.append(cell, style=_PEAK if is_peak else _CURVE)
+        axis = (
+            f"{'':>{_LABEL}} {glyphs.vertical}" if value is None else f"{format_bytes(value):>{_LABEL}} {glyphs.tick}"
+        )
+        line = Text.assemble((axis, _QUIET))
+        for is_peak, run in groupby(zip(highest, row, strict=True), key=itemgetter(0)):
+            line.append("".join(cell for _, cell in run), style=_PEAK if is_peak else _CURVE)
         screen.show(line)
     screen.show(Text(f"{'0':>{_LABEL}} {glyphs.corner}{glyphs.horizontal * drawn}", style=_QUIET))
     last = str(len(found.timeline) - 1)
@@ -177,7 +184,7 @@ def _live(screen: Screen, found: RuntimeReport, view: TextView) -> None:
     if view.why and n:
         screen.show(Text("Why", style=_HEADING))
         for live in peak.live[: view.top]:
-            sentence = Text.assemble((safe_text(live.name), _CURVE), f": {safe_text(live.cause, limit=600)}.")
+            sentence = Text.assemble((screen.clean(live.name), _CURVE), f": {screen.clean(live.cause, limit=600)}.")
             screen.show(sentence)
         screen.show()
 
@@ -194,17 +201,17 @@ def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
         screen.show(Text("No formula for MACs", style=_HEADING))
         _list_unknowns(screen, macs, view.top)
     elif macs:
-        names = ", ".join(safe_text(unknown.name, limit=40) for unknown in macs[:3])
+        names = ", ".join(screen.clean(unknown.name, limit=40) for unknown in macs[:3])
         more = f" and {len(macs) - 3} more" if len(macs) > 3 else ""
         screen.show(Text(f"MACs: no formula for {names}{more} (--why tells more)", style=_QUIET))
 
 
 def _list_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], top: int) -> None:
     for unknown in unknowns[:top]:
-        about = f"{safe_text(unknown.reason, limit=400)} "
-        line = Text.assemble(f"  {unknown.kind} ", (safe_text(unknown.name, limit=80), _HEADING), f": {about}")
-        line.append(safe_text(unknown.hint, limit=400), style=_CURVE)
-        screen.show(line)
+        kind, name = screen.clean(unknown.kind, limit=40), screen.clean(unknown.name, limit=80)
+        screen.show(Text.assemble(f"  {kind} ", (name, _HEADING), f": {screen.clean(unknown.reason, limit=400)}"))
+        if unknown.hint:
+            screen.show(Text(f"    {screen.clean(unknown.hint, limit=400)}", style=_CURVE))
     if len(unknowns) > top:
         screen.show(Text(f"  {len(unknowns) - top:,} more (--top {len(unknowns)} shows them)", style=_QUIET))
 
