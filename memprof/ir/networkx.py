@@ -1,13 +1,14 @@
 """networkx both ways: a ``Graph`` for people's own algorithms and drawings; any DiGraph that carries bytes back in.
 
-One networkx node per operation and per graph input; parameters and constants are left out, since they take part in
-no lifetime. Keys are names.
+One networkx node per operation and per graph input. Parameters, constants and the operations that compute constants
+are left out, since they take part in no lifetime; so are the bodies of control flow. Keys are names.
 
 Node attributes (what ``from_networkx`` reads back is marked; only ``bytes`` is needed there):
 
     bytes     int | None      read   bytes that the node writes, views not counted; None if not known
     op        str             read   kind of operation, ``Input`` for a graph input
     tensors   dict[str, int]  read   name and bytes of each tensor it writes; default: one, named as the node
+    reads     tuple[str, ...] read   tensors it reads, in the operation's order; default: as the edges come
     view_of   dict[str, str]  read   tensor -> tensor whose storage it shares; default: none
     elementwise bool          read   the first tensor may take the place of a same-sized input
     outputs   tuple[str, ...] read   tensors that leave the graph; default: those of nodes without successors
@@ -45,14 +46,12 @@ def to_networkx(graph: Graph) -> nx.DiGraph[str]:
     def describe(value_ids: tuple[int, ...]) -> dict[str, Any]:
         values = [graph.values[i] for i in value_ids]
         own = [v.type.size_bytes for v in values if v.view_of is None]
+        bases = {v.name: graph.values[v.view_of] for v in values if v.view_of is not None}
+        hidden = {name for name, base in bases.items() if base.role in _HIDDEN}  # weights hold their bytes
         return {
             "bytes": None if None in own else sum(size or 0 for size in own),
-            "tensors": {v.name: v.type.size_bytes for v in values},
-            "view_of": {
-                v.name: graph.values[v.view_of].name
-                for v in values
-                if v.view_of is not None and graph.values[v.view_of].role not in _HIDDEN
-            },
+            "tensors": {v.name: 0 if v.name in hidden else v.type.size_bytes for v in values},
+            "view_of": {name: base.name for name, base in bases.items() if name not in hidden},
             "outputs": tuple(graph.values[i].name for i in value_ids if i in leaving),
         }
 
@@ -60,19 +59,27 @@ def to_networkx(graph: Graph) -> nx.DiGraph[str]:
         if value.role in (Role.INPUT, Role.CAPTURE):
             key = _free_key(result, value.name)
             key_of_value[value_id] = key
-            result.add_node(key, op=_INPUT, step=-1, module=value.module, elementwise=False, **describe((value_id,)))
+            result.add_node(
+                key, op=_INPUT, step=-1, module=value.module, elementwise=False, reads=(), **describe((value_id,))
+            )
     for step, node in enumerate(graph.nodes):
         written = tuple(i for i in node.writes if graph.values[i].role not in _HIDDEN)
         if not written and node.writes:
             continue
         key = _free_key(result, node.name)
+        reads = [i for i in dict.fromkeys(node.reads) if i in key_of_value]
         result.add_node(
-            key, op=node.op, step=step, module=node.module, elementwise=node.is_elementwise, **describe(written)
+            key,
+            op=node.op,
+            step=step,
+            module=node.module,
+            elementwise=node.is_elementwise and node.outputs[:1] != (None,),
+            reads=tuple(graph.values[i].name for i in reads),
+            **describe(written),
         )
         flows: dict[str, list[int]] = {}
-        for value_id in dict.fromkeys(node.reads):
-            if value_id in key_of_value:
-                flows.setdefault(key_of_value[value_id], []).append(value_id)
+        for value_id in reads:
+            flows.setdefault(key_of_value[value_id], []).append(value_id)
         for source, value_ids in flows.items():
             sizes = [graph.value_bytes[i] for i in value_ids]
             result.add_edge(
@@ -93,7 +100,8 @@ def from_networkx(source: nx.DiGraph[Any]) -> Graph:
     keeps closest to it.
 
     Raises:
-        InputError: The graph has a cycle, or a node has no ``bytes``, or not a whole number of them.
+        InputError: The graph has a cycle, a graph input has predecessors, a node has no ``bytes`` or not a whole
+            number of them, or an attribute names a tensor that does not exist.
 
     >>> source = nx.DiGraph()
     >>> source.add_node("x", bytes=4, op="Input")
@@ -118,19 +126,19 @@ def from_networkx(source: nx.DiGraph[Any]) -> Graph:
         data = source.nodes[key]
         tensors = _tensors(key, data)
         if data.get("op") == _INPUT:
+            if source.in_degree(key):
+                raise InputError(f"Graph input {key!r} has predecessors.", "Remove its in-edges, or its op='Input'.")
             for name, type_ in tensors.items():
                 value_ids[name] = builder.add_input(name, type_)
         else:
-            reads = [
-                value_ids[name]
-                for parent in source.predecessors(key)
-                for name in source.edges[parent, key].get("tensors", _tensors(parent, source.nodes[parent]))
-            ]
             views = data.get("view_of", {})
             written = builder.add_node(
                 str(data.get("op", "Node")),
-                reads,
-                [NewValue(name, type_, _lookup(value_ids, views.get(name))) for name, type_ in tensors.items()],
+                [_find(value_ids, name, key) for name in _reads(source, key)],
+                [
+                    NewValue(name, type_, view_of=_find(value_ids, views[name], key) if name in views else None)
+                    for name, type_ in tensors.items()
+                ],
                 name=str(key),
                 is_elementwise=bool(data.get("elementwise", False)),
                 is_foldable=False,
@@ -138,8 +146,19 @@ def from_networkx(source: nx.DiGraph[Any]) -> Graph:
             )
             value_ids.update(zip(tensors, (i for i in written if i is not None), strict=True))
         default = tuple(tensors) if source.out_degree(key) == 0 else ()
-        outputs += [value_ids[name] for name in data.get("outputs", default)]
+        outputs += [_find(value_ids, name, key) for name in data.get("outputs", default)]
     return builder.build(outputs)
+
+
+def _reads(source: nx.DiGraph[Any], key: Hashable) -> list[str]:
+    """Return the tensors that flow into a node: the edges say which, its ``reads`` in which order."""
+    flowing = [
+        name
+        for parent in source.predecessors(key)
+        for name in source.edges[parent, key].get("tensors", _tensors(parent, source.nodes[parent]))
+    ]
+    rank = {name: i for i, name in enumerate(source.nodes[key].get("reads", ()))}
+    return sorted(flowing, key=lambda name: rank.get(name, len(rank)))
 
 
 def _free_key(graph: nx.DiGraph[str], wish: str) -> str:
@@ -148,8 +167,13 @@ def _free_key(graph: nx.DiGraph[str], wish: str) -> str:
     return wish
 
 
-def _lookup(value_ids: dict[str, int], name: str | None) -> int | None:
-    return None if name is None else value_ids[name]
+def _find(value_ids: dict[str, int], name: str, key: Hashable) -> int:
+    if name not in value_ids:
+        raise InputError(
+            f"Node {key!r} names the tensor {name!r}, which no node before it writes.",
+            "Correct its tensors, view_of or outputs attribute, or that of an edge into it.",
+        )
+    return value_ids[name]
 
 
 def _tensors(key: Hashable, data: dict[str, Any]) -> dict[str, TensorType]:
