@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import click
 
+from memprof.cli.output import print_quietly
 from memprof.errors import MemprofError
 from memprof.text import safe_text
 
@@ -69,11 +70,11 @@ def print_failure(failure: Failure, *, as_json: bool, error: BaseException | Non
                 "hint": failure.hint,
             },
         }
-        click.echo(json.dumps(document, indent=2))
+        print_quietly(json.dumps(document, indent=2), sys.stdout)
         return
-    click.echo(f"error: {failure.message}", err=True)
+    print_quietly(f"error: {failure.message}", sys.stderr)
     if failure.hint:
-        click.echo(f"hint: {failure.hint}", err=True)
+        print_quietly(f"hint: {failure.hint}", sys.stderr)
 
 
 def _describe_known(error: BaseException) -> Failure:

@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -35,16 +35,30 @@ def open_stdout() -> Iterator[TextIO]:
         yield stream
         stream.flush()
     except BrokenPipeError:
-        # What is still buffered would fail once more when the interpreter exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        silence(stream)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        silence(stream)
         raise UsageError(f"Cannot write the result to stdout: {error.strerror}.", "Make room there.") from error
+
+
+def silence(stream: TextIO) -> None:
+    """Send what ``stream`` still holds nowhere: it would fail once more when the interpreter exits."""
+    with suppress(OSError, ValueError):  # no file behind it: nothing is flushed at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def note(message: str) -> None:
     """Tell the person, not the pipe: one line on stderr."""
-    click.echo(message, err=True)
+    print_quietly(message, sys.stderr)
+
+
+def print_quietly(message: str, stream: TextIO | None) -> None:
+    """Write a line to ``stream`` if anybody is there to read it."""
+    try:
+        click.echo(message, file=stream)
+    except OSError:
+        if stream is not None:
+            silence(stream)
 
 
 def write_atomically(target: str, write: Callable[[Path], None]) -> None:

@@ -14,6 +14,7 @@ import click
 
 import memprof
 from memprof.cli.failures import describe_failure, print_failure
+from memprof.cli.output import silence
 from memprof.errors import UsageError
 from memprof.text import safe_text
 
@@ -104,7 +105,7 @@ class Program(click.Group):
         except click.exceptions.Exit as done:
             return done.exit_code
         except BrokenPipeError:  # whoever read our output has seen enough: `memprof --help | head -1`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            silence(sys.stdout)
             return 0
         except (Exception, KeyboardInterrupt) as error:
             failure = describe_failure(error)

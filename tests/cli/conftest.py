@@ -1,0 +1,99 @@
+"""Models on disk and two ways to run the program: in this process, and as a user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper
+
+from memprof.cli import main
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the program left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout."""
+        return json.loads(self.stdout)
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run the program in this process."""
+
+    def invoke(*arguments: str | Path) -> Outcome:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return Outcome(result.exit_code, result.stdout, result.stderr)
+
+    return invoke
+
+
+@pytest.fixture
+def run_process() -> Run:
+    """Run the program as a user does: ``python -m memprof`` in a process of its own."""
+
+    def invoke(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-m", "memprof", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})},
+            cwd=cwd,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return invoke
+
+
+def write_chain(path: Path, ops: Sequence[str], shape: Sequence[int | str], names: Sequence[str] = ()) -> Path:
+    """Write a chain of operations with one input and output each, all tensors float32 of ``shape``."""
+    names = names or [f"t{i}" for i in range(len(ops) + 1)]
+    nodes = [
+        helper.make_node(op, [names[i]], [names[i + 1]], name=f"node_{i}", domain="" if op != "Strange" else "acme")
+        for i, op in enumerate(ops)
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "chain",
+        [helper.make_tensor_value_info(names[0], TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(names[-1], TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("acme", 1)], ir_version=8
+    )
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model of which everything is known: three tensors of 1,000 bytes."""
+    return write_chain(tmp_path_factory.mktemp("models") / "net.onnx", ["Relu", "Sigmoid"], [1, 250])
+
+
+@pytest.fixture(scope="session")
+def dynamic_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model whose batch is open."""
+    return write_chain(tmp_path_factory.mktemp("models") / "dynamic.onnx", ["Relu", "Sigmoid"], ["batch", 250])

@@ -1,0 +1,100 @@
+"""The JSON contract, field by field."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from memprof import Graph, analyze
+from memprof.render.json import render_json
+from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
+
+
+def document(graph: Graph) -> dict[str, Any]:
+    stream = io.StringIO()
+    render_json(analyze(graph), stream)
+    assert stream.getvalue().isascii()
+    found = json.loads(stream.getvalue())
+    assert isinstance(found, dict)
+    return found
+
+
+def test_every_field_of_the_contract_is_there_with_its_type() -> None:
+    found = document(figure_1b())
+    assert found["schema"] == "memprof/analysis/1"
+    model = found["model"]
+    assert {name: type(model[name]) for name in model} == {
+        "path": str,
+        "format": str,
+        "structure_sha256": str,
+        "nodes": int,
+        "parameter_bytes": int,
+        "foldable_constant_bytes": int,
+        "macs": type(None),
+        "bytes_by_dtype": dict,
+    }
+    assert list(found["runtimes"]) == ["reference", "ideal", "paper"]
+    reference = found["runtimes"]["reference"]
+    contract = {
+        "peak_intermediate_bytes": int,
+        "peak_without_io_bytes": int,
+        "known_bytes_at_least": int,
+        "total_bytes": int,
+        "counts_inputs": bool,
+        "grade": str,
+        "peak": dict,
+        "timeline": list,
+    }
+    assert contract == {name: type(reference[name]) for name in contract}
+    assert {name: type(reference["peak"][name]) for name in ("step", "node", "live")} == {
+        "step": int,
+        "node": str,
+        "live": list,
+    }
+    live = reference["peak"]["live"][0]
+    assert {name: type(live[name]) for name in ("name", "bytes", "producer", "held_by", "module")} == {
+        "name": str,
+        "bytes": int,
+        "producer": type(None),
+        "held_by": str,
+        "module": str,
+    }
+    assert [set(unknown) for unknown in found["unknown"]] == [{"kind", "name", "reason", "hint"}] * 6
+
+
+def test_the_numbers_of_the_papers_figure() -> None:
+    found = document(figure_1b())["runtimes"]
+    assert found["reference"]["timeline"] == [2, 3, 4, 4, 3, 4, 4, 3, 4, 3]
+    assert found["reference"]["peak_intermediate_bytes"] == max(found["reference"]["timeline"]) == 4
+    assert found["reference"]["peak"]["step"] == found["reference"]["timeline"].index(4)
+    assert found["paper"]["timeline"] == [1, 3, 2, 3, 2, 3, 2, 1]
+    assert found["paper"]["peak"]["node"] is None
+    assert found["paper"]["peak"]["nodes"] == ["dw_r2", "fac_r3", "dw_r5"]
+    assert sum(live["bytes"] for live in found["reference"]["peak"]["live"]) == 4
+
+
+def test_what_is_not_known_is_null() -> None:
+    found = document(chain([1, None, 4]))
+    reference = found["runtimes"]["reference"]
+    assert reference["peak_intermediate_bytes"] is None
+    assert reference["peak_without_io_bytes"] is None
+    assert reference["total_bytes"] is None
+    assert reference["known_bytes_at_least"] == 4
+    assert found["unknown"][0] == {
+        "kind": "dimension",
+        "name": "n",
+        "reason": "The file gives no number for it.",
+        "hint": "--dim n=N",
+    }
+
+
+def test_names_are_kept_exactly_whatever_they_hold() -> None:
+    live = document(wide(HOSTILE_NAMES))["runtimes"]["reference"]["peak"]["live"]
+    assert set(HOSTILE_NAMES) <= {tensor["name"] for tensor in live}
+
+
+def test_a_long_timeline_stays_on_one_line() -> None:
+    stream = io.StringIO()
+    render_json(analyze(chain([1] * 10_000)), stream)
+    assert stream.getvalue().count("\n") < 200
