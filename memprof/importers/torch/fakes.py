@@ -1,0 +1,101 @@
+"""Modules and inputs without memory: copies whose tensors know shape and device only.
+
+PyTorch picks kernels by the device a tensor is on (fused attention, mkldnn or cuDNN operations), so the copies *say*
+that they are on the device that is asked about although they hold nothing: torch's fake tensors. Plain ``meta``
+tensors are the second choice, for modules that fake tensors cannot run: the same sizes, but the kernels of ``meta``.
+
+Tensors that share a storage share one in the copy; a parameter used twice stays one. The original is never touched.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
+
+from memprof.errors import InputError
+
+
+class Placeholders:
+    """Makes tensors without memory, one for each tensor it is shown.
+
+    Args:
+        device: What they say they are on; ``meta`` for plain meta tensors.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+        self.mode = None if device == "meta" else FakeTensorMode(allow_non_fake_inputs=True)
+        self._storages: dict[int, torch.UntypedStorage] = {}
+        self._keep: list[torch.UntypedStorage] = []
+
+    def tensor(self, original: torch.Tensor) -> torch.Tensor:
+        """Return a tensor like ``original``: same layout, element type and shared storage, no memory."""
+        if original.layout is not torch.strided:
+            raise InputError(f"A tensor has layout {original.layout}; only dense tensors can be analysed.")
+        storage = original.untyped_storage()
+        if storage._cdata not in self._storages:
+            empty = torch.empty(storage.nbytes(), dtype=torch.uint8, device="meta")
+            self._storages[storage._cdata] = empty.untyped_storage()
+            self._keep.append(storage)  # so that no other storage takes its address while this object lives
+        with torch.no_grad():
+            made = torch.empty(0, dtype=original.dtype, device="meta")
+            made.set_(self._storages[storage._cdata], original.storage_offset(), original.size(), original.stride())
+            if self.mode is not None:
+                converter = self.mode.fake_tensor_converter
+                made = converter.from_meta_and_device(self.mode, made, self.device)
+        if isinstance(original, torch.nn.Parameter):
+            return torch.nn.Parameter(made, requires_grad=original.requires_grad)
+        return made.requires_grad_(original.requires_grad) if original.is_leaf and original.requires_grad else made
+
+    def inputs(self, tree: Any) -> Any:
+        """Return ``tree`` with every tensor in it replaced."""
+        return tree_map_only(torch.Tensor, self.tensor, tree)
+
+    def module(self, module: torch.nn.Module) -> torch.nn.Module:
+        """Return a copy of ``module`` that holds no memory.
+
+        Raises:
+            InputError: The module cannot be copied.
+        """
+        memo: dict[int, Any] = {}
+        for tensor in _registered(module):
+            memo[id(tensor)] = self.tensor(tensor)
+        try:
+            with _CopyTensors(self.tensor):
+                return copy.deepcopy(module, memo)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"The module {type(module).__name__} cannot be copied: {error}.",
+                "copy.deepcopy(module) must work; weights are not copied.",
+            ) from error
+
+
+class _CopyTensors(TorchFunctionMode):
+    """Replaces tensors that deepcopy meets outside parameters and buffers."""
+
+    def __init__(self, replace: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self._replace = replace
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.__deepcopy__:
+            tensor, memo = args
+            if id(tensor) not in memo:
+                memo[id(tensor)] = self._replace(tensor)
+            return memo[id(tensor)]
+        return func(*args, **(kwargs or {}))
+
+
+def _registered(module: torch.nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()

@@ -1,0 +1,33 @@
+"""Names of nodes and values: unique, short, and the same from run to run."""
+
+from __future__ import annotations
+
+
+class Names:
+    """Hands out names, each once, numbered from the second on.
+
+    >>> names = Names()
+    >>> names.unique("conv2d"), names.unique("conv2d"), names.unique("conv2d_1")
+    ('conv2d', 'conv2d_1', 'conv2d_1_1')
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}
+
+    def unique(self, wish: str) -> str:
+        """Return ``wish``, with a number behind it if it is taken."""
+        name = wish = wish or "tensor"
+        count = self._counts.get(wish, 0)
+        while name in self._taken:
+            count += 1
+            name = f"{wish}_{count}"
+        self._counts[wish] = count
+        self._taken.add(name)
+        return name
+
+    def output(self, node: str, position: int) -> str:
+        """Return the name of an output of ``node``: the node's own for the first, ``node.1`` for the second."""
+        if position == 0:
+            return node
+        return self.unique(f"{node}.{position}")

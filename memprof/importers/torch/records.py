@@ -1,0 +1,101 @@
+"""What a PyTorch front end saw, as plain records: nothing here imports torch or holds a tensor.
+
+    tracker, export, pt2  -->  Recording  -->  graphs.build_graph, traces.build_trace
+
+A tensor is a window (shape, strides, offset) onto a storage; storages are numbered in the order they were first seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from memprof.ir import Attribute, Dim, Role, Unknown
+
+
+class TensorRecord(NamedTuple):
+    """A tensor: a window onto a storage.
+
+    Attributes:
+        storage: Index of the storage.
+        dtype: Element type as memprof names it, ``None`` if it has no fixed size.
+        shape: One size per axis; a symbol where it is open.
+        strides: Elements to step over per axis, ``None`` if not known.
+        offset: Elements before the first one.
+    """
+
+    storage: int
+    dtype: str | None
+    shape: tuple[Dim, ...]
+    strides: tuple[Dim, ...] | None
+    offset: Dim = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageRecord:
+    """A storage.
+
+    Attributes:
+        size_bytes: Its bytes, ``None`` if a dimension is open.
+        device: Kind of device it is on, ``""`` if not known.
+        role: Input or parameter for one that existed before; intermediate for one that an operation made.
+        name: Name of the input or parameter, empty otherwise.
+        module: Path of the module that owns the parameter.
+        window: The input or parameter itself.
+        start: Operations that had run when it was made.
+        stop: Operations that had run when it died, ``None`` if it outlived the run or nobody watched.
+    """
+
+    size_bytes: int | None
+    device: str = ""
+    role: Role = Role.INTERMEDIATE
+    name: str = ""
+    module: str = ""
+    window: TensorRecord | None = None
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpRecord:
+    """One operation that ran.
+
+    Attributes:
+        op: ``aten.conv2d``; an operation that writes on its input ends in ``_``.
+        reads: The tensors it was given, ``None`` where an optional one was left out.
+        writes: The tensors it returned, new ones and windows onto what it was given.
+        changes: Storages that it wrote on although they existed before.
+        name: Wished name, made from ``op`` if empty.
+        module: Path of the module it ran in.
+        attributes: Its other arguments that are numbers, strings or lists of them.
+        is_random: Whether it draws random numbers.
+    """
+
+    op: str
+    reads: tuple[TensorRecord | None, ...]
+    writes: tuple[TensorRecord, ...]
+    changes: tuple[int, ...] = ()
+    name: str = ""
+    module: str = ""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    is_random: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Everything a front end saw of a model.
+
+    Attributes:
+        name: Name of the model.
+        ops: The operations in the order they ran.
+        storages: All storages by index.
+        outputs: The tensors the caller got, in order.
+        unknown: What could not be learnt.
+    """
+
+    name: str
+    ops: tuple[OpRecord, ...]
+    storages: tuple[StorageRecord, ...]
+    outputs: tuple[TensorRecord, ...]
+    unknown: tuple[Unknown, ...] = ()

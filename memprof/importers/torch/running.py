@@ -1,0 +1,225 @@
+"""One inference or one training step under the tracker, on tensors without memory or on real ones.
+
+    inference   module.eval(); torch.inference_mode(); output = module(*inputs); output is held to the end
+    training    module.train(); the state of the optimiser exists already (the steady state), gradients do not
+                forward    output = module(*inputs); loss = loss_of(output)
+                backward   loss.backward()
+                optimizer  optimizer.step()
+                output and loss are held to the end, as the local variables of a training loop hold them
+
+The same functions serve the prediction and the measurement, so that the two differ in their tensors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from memprof.errors import InputError, UsageError
+from memprof.importers.torch.fakes import Placeholders
+from memprof.importers.torch.traces import build_trace
+from memprof.importers.torch.tracker import StorageTracker
+from memprof.ir import Role
+from memprof.ir.trace import Category, Phase, Trace
+
+Loss = Callable[[Any], torch.Tensor]
+
+Parameters = list[torch.nn.Parameter]
+
+OPTIMIZERS: Mapping[str, Callable[[Parameters, bool | None], torch.optim.Optimizer]] = {
+    "sgd": lambda parameters, foreach: torch.optim.SGD(parameters, lr=0.01, foreach=foreach),
+    "momentum": lambda parameters, foreach: torch.optim.SGD(parameters, lr=0.01, momentum=0.9, foreach=foreach),
+    "adam": lambda parameters, foreach: torch.optim.Adam(parameters, foreach=foreach),
+    "adamw": lambda parameters, foreach: torch.optim.AdamW(parameters, foreach=foreach),
+}
+"""Optimisers by name, all with PyTorch's defaults otherwise. ``foreach``: whether one operation updates many
+parameters; ``None`` leaves it to PyTorch, which does so on CUDA and needs temporaries of all of them at once."""
+
+
+def mean_square(output: Any) -> torch.Tensor:
+    """Return the loss that training uses if none is given: the mean square of each floating output, summed."""
+    losses = [
+        leaf.square().mean()
+        for leaf in tree_leaves(output)
+        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and leaf.requires_grad
+    ]
+    if not losses:
+        raise InputError("No output of the module depends on its parameters, so it cannot be trained.")
+    return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How a training step is made.
+
+    Attributes:
+        optimizer: A key of ``OPTIMIZERS``, or a function from the parameters to an optimiser; ``None`` for the
+            forward and the backward pass alone.
+        loss: From the module's output to a scalar.
+    """
+
+    optimizer: str | Callable[[Parameters], torch.optim.Optimizer] | None = None
+    loss: Loss = field(default=mean_square)
+
+    def make_optimizer(self, module: torch.nn.Module, foreach: bool | None) -> torch.optim.Optimizer | None:
+        """Return the optimiser of ``module``'s trainable parameters; ``foreach`` as in ``OPTIMIZERS``.
+
+        Raises:
+            UsageError: There is no optimiser of that name.
+            InputError: The module has no trainable parameter.
+        """
+        if self.optimizer is None:
+            return None
+        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        if not parameters:
+            raise InputError("The module has no trainable parameter, so an optimiser has nothing to do.")
+        if callable(self.optimizer):
+            return self.optimizer(parameters)
+        if self.optimizer not in OPTIMIZERS:
+            raise UsageError(f"There is no optimiser {self.optimizer!r}.", f"Choose from: {', '.join(OPTIMIZERS)}.")
+        return OPTIMIZERS[self.optimizer](parameters, foreach)
+
+
+def trace_module(
+    module: torch.nn.Module,
+    inputs: tuple[Any, ...],
+    *,
+    training: Training | None = None,
+    device: str = "cpu",
+    name: str = "",
+) -> Trace:
+    """Return what a run of ``module`` would do, found without running a kernel or allocating a tensor.
+
+    Args:
+        module: Any module; it is copied, the original is not touched and its weights are not copied.
+        inputs: Its positional arguments; tensors are used for their shapes alone.
+        training: How to train; ``None`` for inference.
+        device: Device to ask about: ``cpu`` or ``cuda``.
+        name: Name of the model.
+
+    Raises:
+        InputError: The module cannot be copied, or its forward pass needs the values of tensors.
+    """
+    try:
+        return _trace_on(Placeholders(device), module, inputs, _Wish(training, device, name, ""))
+    except UsageError:
+        raise
+    except Exception as fake_error:
+        reason = _first_line(fake_error)
+        caveat = f"run on meta tensors, which may pick other kernels, since fake tensors failed: {reason}"
+        try:
+            return _trace_on(Placeholders("meta"), module, inputs, _Wish(training, device, name, caveat))
+        except Exception as meta_error:
+            raise InputError(
+                f"The module cannot be run without data: {reason}; on meta tensors: {_first_line(meta_error)}.",
+                "Its forward pass may depend on the values of tensors; 'memprof verify' measures a real run.",
+            ) from fake_error
+
+
+class _Wish(NamedTuple):
+    training: Training | None
+    device: str
+    name: str
+    caveat: str
+
+
+def _trace_on(placeholders: Placeholders, module: torch.nn.Module, inputs: tuple[Any, ...], wish: _Wish) -> Trace:
+    copied, given = placeholders.module(module), placeholders.inputs(inputs)
+    mode: AbstractContextManager[Any] = placeholders.mode or torch.device("meta")
+    with mode:
+        return run_tracked(
+            copied,
+            given,
+            training=wish.training,
+            name=wish.name,
+            device=wish.device,
+            tensors="meta" if placeholders.mode is None else "fake",
+            caveat=wish.caveat,
+        )
+
+
+def run_tracked(  # noqa: PLR0913 - what runs, and what the trace says of it
+    module: torch.nn.Module,
+    inputs: tuple[Any, ...],
+    *,
+    training: Training | None,
+    name: str,
+    device: str,
+    tensors: str,
+    caveat: str = "",
+) -> Trace:
+    """Run ``module`` once, as this module's docstring says, and return what happened."""
+    module.train(training is not None)
+    # PyTorch does not recognise fake parameters when it decides, so the prediction decides as it does for real ones
+    foreach = None if tensors == "real" else device == "cuda"
+    optimizer = training.make_optimizer(module, foreach) if training else None
+    if optimizer is not None:
+        _make_state(optimizer)
+    paths = {id(child): path for path, child in module.named_modules()}
+    tracker = StorageTracker(paths)
+    for path, parameter in [*module.named_parameters(), *module.named_buffers()]:
+        tracker.add_known(parameter, Role.PARAMETER, path, path.rpartition(".")[0])
+    for i, tensor in enumerate(leaf for leaf in tree_leaves(inputs) if isinstance(leaf, torch.Tensor)):
+        tracker.add_known(tensor, Role.INPUT, f"input_{i}" if i else "input")
+    categories: dict[int, Category] = {}
+    for i, tensor in enumerate(_state_tensors(optimizer)):
+        tracker.add_known(tensor, Role.PARAMETER, f"optimizer_state_{i}")
+        if (index := tracker.storage_index(tensor)) is not None:
+            categories[index] = Category.OPTIMIZER_STATE
+    if training is None:
+        with torch.inference_mode(), tracker.watching():
+            output = module(*inputs)
+        phases = [Phase("forward", 0, tracker.step)]
+    else:
+        output, _loss, phases = _train(module, inputs, training, optimizer, tracker)
+    for parameter in module.parameters():
+        if parameter.grad is not None and (index := tracker.storage_index(parameter.grad)) is not None:
+            categories[index] = Category.GRADIENT
+    outputs = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
+    recording = tracker.recording(name, outputs)
+    return build_trace(recording, phases=phases, categories=categories, device=device, tensors=tensors, caveat=caveat)
+
+
+def _train(
+    module: torch.nn.Module,
+    inputs: tuple[Any, ...],
+    training: Training,
+    optimizer: torch.optim.Optimizer | None,
+    tracker: StorageTracker,
+) -> tuple[Any, torch.Tensor, list[Phase]]:
+    with tracker.watching():
+        output = module(*inputs)
+        loss = training.loss(output)
+        forward_end = tracker.step
+        loss.backward()  # type: ignore[no-untyped-call]
+        backward_end = tracker.step
+        if optimizer is not None:
+            optimizer.step()
+    phases = [Phase("forward", 0, forward_end), Phase("backward", forward_end, backward_end)]
+    if optimizer is not None:
+        phases.append(Phase("optimizer", backward_end, tracker.step))
+    return output, loss, phases
+
+
+def _make_state(optimizer: torch.optim.Optimizer) -> None:
+    """Take one step with gradients of zeros: the state that the optimiser keeps from then on comes to life."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _state_tensors(optimizer: torch.optim.Optimizer | None) -> Iterator[torch.Tensor]:
+    if optimizer is not None:
+        for state in optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, torch.Tensor))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

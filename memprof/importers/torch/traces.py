@@ -1,0 +1,146 @@
+"""Records -> Trace: everything as it ran, in-place operations as windows onto what they changed. Pure.
+
+A storage becomes a value when it is first written or given; each further window onto it is a view of that value. A
+read finds the window with the same layout that was made last, else the storage's first value. O(tensors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from memprof.importers.torch.naming import Names
+from memprof.importers.torch.ops import ELEMENTWISE, base_name
+from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
+from memprof.ir import GraphBuilder, NewValue, Role, TensorType
+from memprof.ir.trace import Category, Phase, StorageLife, Trace
+
+
+def build_trace(
+    recording: Recording,
+    *,
+    phases: Sequence[Phase],
+    categories: Mapping[int, Category],
+    device: str,
+    tensors: str,
+    caveat: str = "",
+) -> Trace:
+    """Return what ran as a Trace.
+
+    Args:
+        recording: What the tracker saw.
+        phases: The parts of the run, in order.
+        categories: What a storage is, by index, where the run itself does not show it: gradients, optimiser state.
+        device: Device the tensors were on, or said they were.
+        tensors: ``real``, ``fake`` or ``meta``.
+        caveat: Why the run differs from a real one.
+    """
+    builder = GraphBuilder(recording.name)
+    names = Names()
+    roots: dict[int, int] = {}
+    windows: dict[TensorRecord, int] = {}
+    for index, storage in enumerate(recording.storages):
+        if storage.window is not None:
+            value_type = tensor_type(storage.window)
+            name = names.unique(storage.name)
+            if storage.role is Role.INPUT:
+                roots[index] = builder.add_input(name, value_type)
+            else:
+                roots[index] = builder.add_parameter(name, value_type, storage.module)
+    for op in recording.ops:
+        reads = [None if tensor is None else windows.get(tensor, roots.get(tensor.storage)) for tensor in op.reads]
+        name = names.unique(op.name or short_name(op.op))
+        outputs = [
+            NewValue(names.output(name, i), tensor_type(tensor), roots.get(tensor.storage))
+            for i, tensor in enumerate(op.writes)
+        ]
+        written = builder.add_node(
+            op.op,
+            reads,
+            outputs,
+            name=name,
+            is_elementwise=may_overwrite(op),
+            is_foldable=False,  # a run computes everything anew
+            attributes=op.attributes,
+            module=op.module or _module_of_parameters(op, recording.storages),
+        )
+        for tensor, value_id in zip(op.writes, written, strict=True):
+            if value_id is not None:
+                roots.setdefault(tensor.storage, value_id)
+                windows[tensor] = value_id
+    outputs_ids = [windows.get(t, roots.get(t.storage)) for t in recording.outputs]
+    graph = builder.build(i for i in outputs_ids if i is not None)
+    end = max(1, len(recording.ops))
+    forward_end = next((phase.stop for phase in phases if phase.name == "forward"), end)
+    lives = tuple(
+        StorageLife(
+            value=roots[index],
+            size_bytes=storage.size_bytes or 0,
+            start=storage.start,
+            stop=end if storage.stop is None else max(storage.stop, min(storage.start + 1, end)),
+            device=storage.device,
+            category=categories.get(index) or _category(storage, forward_end, is_training=len(phases) > 1),
+        )
+        for index, storage in enumerate(recording.storages)
+        if index in roots
+    )
+    return Trace(graph=graph, storages=lives, phases=tuple(phases), device=device, tensors=tensors, caveat=caveat)
+
+
+def tensor_type(tensor: TensorRecord) -> TensorType:
+    """Return element type and shape of ``tensor``."""
+    return TensorType(tensor.dtype, tensor.shape)
+
+
+def short_name(op: str) -> str:
+    """Return the name of ``op`` without its namespace and in-place mark, as node names start.
+
+    >>> short_name("aten.relu_")
+    'relu'
+    """
+    return base_name(op).rpartition(".")[2]
+
+
+def may_overwrite(op: OpRecord) -> bool:
+    """Tell whether the first output may take the place of a same-sized input, see ``Node.is_elementwise``.
+
+    The kind of operation must allow it, every tensor it reads must lie in memory as the output does (or be smaller:
+    broadcast), and no storage may be read through two different windows.
+    """
+    if base_name(op.op) not in ELEMENTWISE or not op.writes:
+        return False
+    output = op.writes[0]
+    seen: dict[int, TensorRecord] = {}
+    for tensor in op.reads:
+        if tensor is None:
+            continue
+        if seen.setdefault(tensor.storage, tensor) != tensor:
+            return False
+        if tensor.shape == output.shape and not _is_same_layout(tensor, output):
+            return False
+    return True
+
+
+def _is_same_layout(a: TensorRecord, b: TensorRecord) -> bool:
+    if a.strides is None or b.strides is None:
+        return a.strides is b.strides
+    return all(
+        left == right for left, right, dim in zip(a.strides, b.strides, a.shape, strict=True) if dim != 1
+    )  # the stride of an axis of one element says nothing
+
+
+def _category(storage: StorageRecord, forward_end: int, *, is_training: bool) -> Category:
+    if storage.role is Role.INPUT:
+        return Category.INPUT
+    if storage.role is Role.PARAMETER:
+        return Category.PARAMETER
+    survives = storage.stop is None or storage.stop > forward_end
+    return Category.ACTIVATION if is_training and storage.start < forward_end and survives else Category.OTHER
+
+
+def _module_of_parameters(op: OpRecord, storages: Sequence[StorageRecord]) -> str:
+    modules = {
+        storages[tensor.storage].module
+        for tensor in op.reads
+        if tensor is not None and storages[tensor.storage].role is Role.PARAMETER
+    }
+    return modules.pop() if len(modules) == 1 else ""
