@@ -1,0 +1,177 @@
+"""Arrows between the layers point down, and heavy libraries stay in their rooms: every import judged by its syntax.
+
+Two tables say what is allowed; all else fails. An import inside a function counts like one at the top of the file:
+being late does not turn an arrow round. What only a type checker sees (``if TYPE_CHECKING``) is free.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "memprof"
+
+BASE = frozenset({"errors", "text", "units"})
+ALLOWED: Mapping[str, frozenset[str]] = {
+    "text": frozenset(),
+    "errors": frozenset({"text"}),
+    "units": frozenset({"errors"}),
+    "ir": BASE,
+    "analysis": BASE | {"ir"},
+    "runtimes": BASE | {"ir", "analysis"},
+    "importers": BASE | {"ir"},
+    "planning": BASE | {"ir", "analysis", "runtimes"},
+    "report": BASE | {"ir", "analysis", "runtimes", "importers"},
+    "comparison": BASE | {"report"},
+    "exporters": BASE | {"ir", "analysis", "runtimes", "importers", "planning"},
+    "api": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "report", "comparison", "exporters"},
+    "render": BASE | {"ir", "analysis", "runtimes", "planning", "report", "comparison", "api"},
+    "plots": BASE | {"ir", "analysis", "runtimes", "planning", "report", "comparison", "api"},
+    "measure": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "report", "api"},
+    "nas": BASE | {""},  # the public names alone, and what every layer may use
+    "cli": BASE
+    | {"", "ir", "analysis", "runtimes", "importers", "planning", "report", "comparison", "exporters", "api"}
+    | {"render", "plots", "measure", "nas"},
+    "__main__": frozenset({"cli"}),
+    "": frozenset({"api", "errors", "ir", "report"}),  # for type checkers; at run time it resolves names late
+}
+"""From a layer (the first part below ``memprof``, ``""`` for the package itself) to the layers it may import."""
+
+UPWARD = {
+    ("report.py", "plots"): "Report.plot() and the notebook view are where people look for them",
+    ("report.py", "render"): "as above",
+    ("api.py", "measure"): "memprof.verify() runs what it has to compare with",
+}
+"""Arrows that point up on purpose, each with its reason."""
+
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "onnx": ("importers/onnx/", "exporters/", "measure/", "nas/export"),
+    "onnxruntime": ("importers/onnxruntime", "measure/", "nas/export"),
+    "torch": ("importers/torch", "exporters/torch", "measure/", "nas/"),
+    "torchvision": ("importers/torch", "exporters/torch", "measure/", "nas/"),
+    "onnxscript": ("exporters/", "nas/export"),
+    "rich": ("render/", "cli/"),
+    "matplotlib": ("plots/",),
+    "click": ("cli/",),
+    "networkx": ("ir/", "planning/", "importers/", "exporters/"),
+    "sklearn": ("nas/",),
+    "ray": ("nas/",),
+    "numba": ("planning/",),
+    "numpy": ("importers/", "exporters/", "measure/", "planning/", "plots/", "nas/"),
+}
+"""From a library to the paths below ``memprof`` that may import it; one that is not here may be imported nowhere."""
+
+FREE = frozenset({"google"})  # protobuf's own errors, which onnx raises
+STANDARD = frozenset(__import__("sys").stdlib_module_names)
+
+
+def imported_modules(tree: ast.Module, package: str) -> Iterator[tuple[int, str]]:
+    """Yield line and full name of every module that the file imports at run time, wherever it does."""
+    skipped = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for branch in node.body
+        for child in ast.walk(branch)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: -node.level + 1 or None] if node.level else []
+            module = ".".join([*parts, *([node.module] if node.module else [])])
+            # `from memprof import ir` imports a layer, `from memprof import analyze` a public name
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == "memprof" else [module]
+            yield from ((node.lineno, name) for name in names)
+
+
+def layer_of(module: str) -> str:
+    """Return the layer of a module of memprof: its first part, ``""`` for a public name of the package."""
+    part = module.split(".")[1] if "." in module else ""
+    return part if part in ALLOWED else ""
+
+
+def violations(path: str, source: str) -> list[str]:
+    """Return what the two tables forbid in a file at ``path`` below ``memprof``."""
+    inner = Path(path)
+    package = ".".join(["memprof", *inner.parent.parts])
+    own = layer_of(f"memprof.{inner.with_suffix('').as_posix().replace('/', '.')}")
+    if path == "__init__.py":
+        own = ""
+    found = []
+    for line, module in imported_modules(ast.parse(source), package):
+        top = module.split(".")[0]
+        if top == "memprof":
+            target = layer_of(module)
+            is_fine = target == own or target in ALLOWED[own] or (path, target) in UPWARD
+        else:
+            is_fine = top in STANDARD | FREE or path.startswith(LIBRARIES.get(top, ()))
+        if not is_fine:
+            found.append(f"memprof/{path}:{line} imports {module}")
+    return found
+
+
+def test_every_import_follows_the_tables() -> None:
+    files = sorted(ROOT.rglob("*.py"))
+    assert len(files) > 30
+    found = [v for file in files for v in violations(file.relative_to(ROOT).as_posix(), file.read_text())]
+    assert found == []
+
+
+def test_every_folder_and_file_of_the_package_is_in_the_table() -> None:
+    there = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or any(path.rglob("*.py"))}
+    assert there - {"__init__"} <= set(ALLOWED)
+
+
+def test_the_table_has_no_cycle() -> None:
+    done: set[str] = set()
+    while ready := {layer for layer in ALLOWED if layer not in done and ALLOWED[layer] - {""} <= done}:
+        done |= ready
+    assert done == set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("ir/graph.py", "import memprof.analysis"),
+        ("ir/graph.py", "from memprof import analyze"),
+        ("ir/graph.py", "from memprof import report"),
+        ("ir/graph.py", "from ..analysis import lifetimes"),
+        ("analysis/lifetimes.py", "from memprof.runtimes.model import RuntimeModel"),
+        ("runtimes/ideal.py", "def f():\n    from memprof.importers.model import Model"),
+        ("report.py", "from memprof.api import analyze"),
+        ("api.py", "def f():\n    import memprof.render.text"),
+        ("render/text.py", "from memprof.cli import main"),
+        ("nas/search.py", "from memprof.api import analyze"),
+        ("nas/search.py", "from memprof.ir import Graph"),
+        ("__init__.py", "import memprof.render"),
+        ("runtimes/pytorch.py", "import torch"),
+        ("runtimes/pytorch.py", "def f():\n    from torch import nn"),
+        ("ir/graph.py", "import onnx.helper as h"),
+        ("api.py", "import matplotlib.pyplot"),
+        ("analysis/macs.py", "import numpy as np"),
+        ("cli/analyze.py", "try:\n    import pandas\nexcept ImportError:\n    pass"),
+    ],
+)
+def test_the_checker_sees_a_forbidden_import(path: str, source: str) -> None:
+    assert len(violations(path, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("ir/graph.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch, memprof.api"),
+        ("ir/graph.py", "from memprof.ir.types import Dim"),
+        ("nas/search.py", "from memprof import analyze\nfrom memprof.errors import UsageError"),
+        ("report.py", "def f():\n    from memprof.plots import plot_lifetimes"),
+        ("importers/torch/export.py", "import torch"),
+        ("cli/analyze.py", "import os, click\nfrom memprof.render.text import render_text"),
+    ],
+)
+def test_the_checker_lets_an_allowed_import_pass(path: str, source: str) -> None:
+    assert violations(path, source) == []

@@ -1,0 +1,69 @@
+"""What starting up may load, asked of fresh processes: a promise about imports is only kept if a process keeps it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = (
+    *("click", "matplotlib", "memprof.api", "memprof.ir", "networkx", "numba", "numpy", "onnx", "onnxruntime"),
+    *("ray", "rich", "scipy", "sklearn", "torch", "torchvision"),
+)
+NOTHING = frozenset[str]()
+
+
+def loaded_after(script: str) -> set[str]:
+    """Return which of ``HEAVY`` a fresh process has loaded after running ``script``."""
+    report = f"import sys as _s; print('loaded:', *(m for m in {HEAVY!r} if m in _s.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}\n{report}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        timeout=120,
+    )
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("loaded:")
+    return set(last.split()[1:])
+
+
+def cli(*arguments: str) -> str:
+    return f"from memprof.cli import main; assert main.main({list(arguments)!r}, standalone_mode=False) == 0"
+
+
+def test_importing_memprof_loads_nothing() -> None:
+    assert loaded_after("import memprof; memprof.__version__; dir(memprof)") == NOTHING
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), (), ("analyze", "--help")])
+def test_help_loads_click_alone(arguments: tuple[str, ...]) -> None:
+    assert loaded_after(cli(*arguments)) == {"click"}
+
+
+def test_analysing_a_graph_in_memory_needs_no_onnx_and_no_torch() -> None:
+    script = "import memprof; memprof.analyze(memprof.GraphBuilder().build([])).to_json()"
+    assert loaded_after(script) <= {"memprof.api", "memprof.ir"}
+
+
+def test_analysing_a_file_loads_no_torch_no_runtime_and_no_plots(tmp_path: Path) -> None:
+    from tests.cli.conftest import write_chain
+
+    model = write_chain(tmp_path / "net.onnx", ["Relu"], [1, 4])
+    loaded = loaded_after(cli("analyze", str(model)))
+    assert loaded <= {"click", "memprof.api", "memprof.ir", "numpy", "onnx", "rich"}
+
+
+def test_json_needs_no_rich(tmp_path: Path) -> None:
+    from tests.cli.conftest import write_chain
+
+    model = write_chain(tmp_path / "net.onnx", ["Relu"], [1, 4])
+    assert "rich" not in loaded_after(cli("analyze", str(model), "--json"))
+
+
+def test_the_probe_sees_what_is_loaded() -> None:
+    assert loaded_after("import numpy, rich.console") == {"numpy", "rich"}
