@@ -3,9 +3,9 @@
     search --Job--> pool of evaluators --Outcome--> search
 
 A job says everything that its training depends on, so that it may run anywhere, in any order, and again: the
-architecture, the seed, the epochs, and the files it starts from and writes. ``evaluate`` runs one job in this process;
-``memprof.nas.workers`` runs many in processes of this machine; another machine needs no more than these types and
-the two folders of weights.
+architecture, the seed, the epochs, and the files it starts from and writes. ``evaluate`` runs one job in this
+process; ``memprof.nas.workers`` runs many in processes of this machine; another machine needs no more than these
+types and the folder of weights.
 """
 
 from __future__ import annotations

@@ -162,13 +162,8 @@ class Architecture:
 
     @property
     def slots(self) -> int:
-        """Number of slots of each block, trimmed ones included."""
+        """Number of slots of each block, trimmed ones included: what the search's limit on cells counts."""
         return len(self.blocks[0].cells)
-
-    @property
-    def cell_count(self) -> int:
-        """Number of slots that some block still fills: what the search's limit counts."""
-        return sum(any(block.cells[i] is not None for block in self.blocks) for i in range(self.slots))
 
     @property
     def canonical(self) -> Architecture:

@@ -6,8 +6,8 @@
     the process dies (a crash, the OOM killer)    crashed, out of memory   starts another
     an exception that is no known result          crashed                  next job
 
-Workers are spawned, never forked: each loads the data once and holds it on its device. They ignore Ctrl-C, which is the
-search's to handle, and end when their pipe closes, so that none outlives a killed search.
+Workers are spawned, never forked: each loads the data once and holds it on its device. They ignore Ctrl-C, which is
+the search's to handle, and end when their pipe closes, so that none outlives a killed search.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
@@ -90,10 +91,8 @@ class WorkerPool:
     def _assign(self, worker: _Worker, job: Job) -> None:
         worker.job = job
         worker.deadline = time.monotonic() + job.seconds + GRACE_SECONDS + (0 if worker.is_ready else START_SECONDS)
-        try:
+        with suppress(OSError):  # it died while idle: _collect sees its closed pipe and says what became of the job
             worker.pipe.send(job)
-        except (BrokenPipeError, OSError):
-            pass  # it died while idle: _collect sees its closed pipe and tells what became of the job
 
     def _collect(self) -> list[Outcome]:
         busy = [worker for worker in self._workers if worker.job is not None]

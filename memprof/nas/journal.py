@@ -1,0 +1,151 @@
+"""The journal of a search: an append-only table of events in SQLite. State is a fold over it (``memprof.nas.state``).
+
+    DIR/search.db        events(id, kind, at, data) and one heartbeat row
+    DIR/search.lock      held by the process that writes
+
+Write-ahead log and full synchronisation: when ``append`` returns, the event is on the disk, and a reader in another
+process sees it without ever blocking the writer. A process that dies at any moment leaves whole events only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from memprof.errors import InputError, UsageError
+
+DATABASE = "search.db"
+BEAT_SECONDS = 2.0
+"""How often a running search writes its heartbeat; after five missed beats it counts as interrupted."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, at REAL NOT NULL, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        kind: A key of ``memprof.nas.state.FOLDS``.
+        at: Seconds since the epoch.
+        data: What the kind says.
+    """
+
+    kind: str
+    at: float
+    data: Mapping[str, Any]
+
+
+class Journal:
+    """The writing end. One process at a time; use it as a context manager.
+
+    Args:
+        folder: Folder of the search; made if it is not there.
+
+    Raises:
+        UsageError: Another process writes to it.
+        InputError: The file is not a journal.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / DATABASE
+        self._lock = _take_lock(folder / "search.lock")
+        try:
+            self._database = sqlite3.connect(self._path, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            self._lock.close()
+            raise InputError(f"{self._path} is not a search journal: {error}.") from error
+        self._stop = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._heart.start()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._heart.join()
+        self._database.close()
+        self._lock.close()
+
+    def append(self, kind: str, data: Mapping[str, Any]) -> Event:
+        """Write one event to the disk and return it."""
+        event = Event(kind, time.time(), data)
+        text = json.dumps(data, allow_nan=False, sort_keys=True)
+        self._database.execute("INSERT INTO events (kind, at, data) VALUES (?, ?, ?)", (kind, event.at, text))
+        return event
+
+    def events(self) -> tuple[Event, ...]:
+        """Return all events, oldest first."""
+        return _events(self._database)
+
+    def _beat(self) -> None:
+        """Show readers that the search lives, from a connection of this thread's own."""
+        database = sqlite3.connect(self._path, isolation_level=None, timeout=BEAT_SECONDS)
+        # A lost heartbeat costs nothing, so it need not wait for the disk as events do.
+        database.execute("PRAGMA synchronous=OFF")
+        while not self._stop.is_set():
+            with suppress(sqlite3.OperationalError):  # an event is being written: the next beat will do
+                database.execute("INSERT OR REPLACE INTO heartbeat VALUES (1, ?)", (time.time(),))
+            self._stop.wait(BEAT_SECONDS)
+        database.close()
+
+
+def read_journal(folder: Path) -> tuple[tuple[Event, ...], float]:
+    """Return all events of a search and the time of its last heartbeat, while it runs or after.
+
+    Raises:
+        InputError: There is no search in ``folder``, or its journal cannot be read.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        raise InputError(f"There is no search in {folder}.", "Start one: memprof nas search --output DIR")
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            beat = database.execute("SELECT at FROM heartbeat").fetchone()
+            return _events(database), beat[0] if beat else 0.0
+        finally:
+            database.close()
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path} is not a search journal: {error}.") from error
+
+
+def has_search(folder: Path) -> bool:
+    """Return whether ``folder`` already holds a search."""
+    return (folder / DATABASE).is_file() and bool(read_journal(folder)[0])
+
+
+def _events(database: sqlite3.Connection) -> tuple[Event, ...]:
+    rows = database.execute("SELECT kind, at, data FROM events ORDER BY id")
+    return tuple(Event(kind, at, json.loads(data)) for kind, at, data in rows)
+
+
+def _take_lock(path: Path) -> IO[str]:
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise UsageError(
+            f"Another process is running the search in {path.parent}.", f"memprof nas status {path.parent}"
+        ) from error
+    os.set_inheritable(file.fileno(), False)  # a worker that outlives the search must not keep the lock
+    return file

@@ -1,0 +1,109 @@
+"""Start, resume and drive a search with local worker processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memprof.errors import InputError, UsageError
+from memprof.nas.evaluation import Outcome
+from memprof.nas.journal import Journal, has_search, read_journal
+from memprof.nas.search import Search
+from memprof.nas.settings import Limits, Settings
+from memprof.nas.state import SearchState, fold
+from memprof.nas.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from memprof.nas.trainer import Trainer
+
+OnOutcome = Callable[[Search, Outcome | None], None]
+"""Called after every decision and outcome; the outcome is ``None`` after a decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerRecipe:
+    """Makes the trainer of a worker process; picklable.
+
+    Attributes:
+        settings: What the search does.
+        root: Folder that data are downloaded to.
+        device: Where to train.
+    """
+
+    settings: Settings
+    root: str
+    device: str
+
+    def __call__(self) -> Trainer:
+        """Load the data and return a ``memprof.nas.trainer.Trainer``."""
+        import torch
+
+        from memprof.nas.data import load_training
+        from memprof.nas.trainer import Trainer
+
+        data = load_training(self.settings.dataset, root=Path(self.root), limit=self.settings.image_limit)
+        return Trainer(data, self.settings.recipe, torch.device(self.device))
+
+
+def start_search(
+    folder: Path, settings: Settings, limits: Limits, on_outcome: OnOutcome = lambda search, outcome: None
+) -> SearchState:
+    """Start a new search in ``folder`` and run it to its end.
+
+    Raises:
+        UsageError: The folder holds a search already, or another process runs it.
+        KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
+    """
+    if folder.exists() and has_search(folder):
+        raise UsageError(f"{folder} already holds a search.", f"memprof nas resume {folder}")
+    with Journal(folder) as journal:
+        journal.append("started", {"settings": settings.to_json()})
+        return _drive(folder, journal, limits, on_outcome)
+
+
+def resume_search(
+    folder: Path,
+    limits: Limits,
+    settings: Settings | None = None,
+    on_outcome: OnOutcome = lambda search, outcome: None,
+) -> SearchState:
+    """Go on with the search in ``folder``; finished candidates are not trained again.
+
+    Args:
+        folder: Folder of the search.
+        limits: How long and where it runs from here on.
+        settings: What the caller thinks the search does; ``None`` to take what it was started with.
+        on_outcome: Called after every decision and outcome.
+
+    Raises:
+        InputError: There is no search in the folder.
+        UsageError: ``settings`` differ from those it was started with, or another process runs it.
+        KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
+    """
+    state = fold(read_journal(folder)[0])
+    if state.settings is None:
+        raise InputError(f"The search in {folder} never started.", "Start a new one in another folder.")
+    if settings is not None:
+        state.settings.refuse_other(settings)
+    with Journal(folder) as journal:
+        journal.append("resumed", {})
+        return _drive(folder, journal, limits, on_outcome)
+
+
+def _drive(folder: Path, journal: Journal, limits: Limits, on_outcome: OnOutcome) -> SearchState:
+    search = Search(folder, journal, limits, time.monotonic)
+    factory = TrainerRecipe(search.settings, str(folder / "data"), limits.device)
+    try:
+        with WorkerPool(limits.workers, factory, limits.threads) as pool:
+            while jobs := search.ask():
+                on_outcome(search, None)
+                for outcome in pool.run(jobs):
+                    search.tell(outcome)
+                    on_outcome(search, outcome)
+    except KeyboardInterrupt:
+        search.stop()
+        raise
+    return search.state

@@ -1,0 +1,337 @@
+"""The search itself: rounds as in Figure 1(a), asked for jobs and told outcomes.
+
+    round:  generate from the base -> reject what is over budget or known -> choose -> train in rungs -> next base
+            first rounds choose all, or a stated sample; later ones what the controller ranks highest
+
+``Search`` decides and journals; it trains nothing, so that anything that turns jobs into outcomes can drive it:
+
+    while jobs := search.ask():
+        for outcome in pool.run(jobs):
+            search.tell(outcome)
+
+Everything it decides is a function of the settings and of the outcomes so far, whatever order those came in:
+candidate k draws its seed from (search seed, k), the sample of a round and the controller from (search seed, round).
+So a search that was killed and resumed chooses what an uninterrupted one does.
+
+Beyond the paper, and each can be switched off (``Settings``): mirror images are one candidate, candidates start from
+their base's weights, and successive halving: only the better half of a rung goes on to the next.
+
+The metric is relative to the base of the round. The first round has none: there the medians of its own candidates
+stand in. The winner of the whole search is measured against the winner of the first round, one yardstick for all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from memprof import analyze
+from memprof.nas.controller import RANKERS
+from memprof.nas.encoding import encode_block
+from memprof.nas.evaluation import Job, Outcome, derive_seed
+from memprof.nas.footprint import Footprint, deployed, screen
+from memprof.nas.generator import generate
+from memprof.nas.journal import Journal
+from memprof.nas.metric import Measures
+from memprof.nas.rankers import Candidate, RankedRound
+from memprof.nas.settings import Budget, Limits, Settings
+from memprof.nas.space import Architecture
+from memprof.nas.state import Chosen, Round, SearchState, fold
+
+WEIGHTS = "weights"
+"""Folder of checkpoints inside a search's folder."""
+
+
+class Search:
+    """Decides what to train next and remembers everything in its journal.
+
+    Args:
+        folder: Folder of the search.
+        journal: Its journal, open for writing.
+        limits: How long and where it runs.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, folder: Path, journal: Journal, limits: Limits, clock: Callable[[], float]) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._limits = limits
+        self._clock = clock
+        self.state = fold(journal.events())
+        self._spent_before = self.state.seconds
+        self._began = clock()
+        (folder / WEIGHTS).mkdir(exist_ok=True)
+
+    @property
+    def settings(self) -> Settings:
+        """What the search does."""
+        assert self.state.settings is not None, "a search starts with its settings"
+        return self.state.settings
+
+    @property
+    def seconds_left(self) -> float:
+        """Time left of the budget; infinite without one."""
+        if self._limits.seconds is None:
+            return float("inf")
+        return self._limits.seconds - self._spent_before - (self._clock() - self._began)
+
+    def ask(self) -> list[Job]:
+        """Return jobs that can run now, in any order and at once; none when the search is over.
+
+        Opens and closes rounds on the way.
+        """
+        while not self.state.finished:
+            reason = self._reason_to_end()
+            if reason:
+                self._end(reason)
+                break
+            if not self.state.rounds or self.state.rounds[-1].is_closed:
+                self._open_round()
+                continue
+            jobs = self._jobs(self.state.rounds[-1])
+            if jobs:
+                return jobs
+            self._close_round(self.state.rounds[-1])
+        return []
+
+    def tell(self, outcome: Outcome) -> None:
+        """Write down what came of a job; one that is cut off by the search's own time budget stays open."""
+        if outcome.status == "timed out" and self.seconds_left <= 0:
+            return
+        self._write("outcome", outcome.to_json())
+
+    def stop(self) -> None:
+        """Write down that this process ends early, in order."""
+        self._write("stopped", {})
+
+    def _reason_to_end(self) -> str:
+        rounds = self.state.rounds
+        if rounds and rounds[-1].is_closed:
+            if rounds[-1].winner is None:
+                return "no candidate of the last round could be trained"
+            cells = self.state.chosen[rounds[-1].winner].architecture.slots
+            if cells >= self.settings.max_cells:
+                return f"the chosen network has {cells} cells"
+            if self._limits.rounds is not None and len(rounds) >= self._limits.rounds:
+                return f"{len(rounds)} rounds are done"
+        return "the time is up" if self.seconds_left <= 0 else ""
+
+    def _end(self, reason: str) -> None:
+        last = self.state.rounds[-1] if self.state.rounds else None
+        if last is not None and not last.is_closed:
+            waiting = sorted({job.candidate for job in self._jobs(last)})
+            self._write("cut", {"candidates": waiting})
+            self._close_round(self.state.rounds[-1])
+        self._write("finished", {"reason": reason})
+
+    def _open_round(self) -> None:
+        index = len(self.state.rounds)
+        base = self.state.rounds[-1].winner if self.state.rounds else None
+        chosen = self.state.chosen
+        parent = chosen[base].architecture if base is not None else self.settings.template.build([])
+        known = {self._identity(found.architecture) for found in chosen.values()}
+        generated = generate(parent, self.settings.combines, mirror_images=self.settings.mirror_images)
+        fresh = [candidate for candidate in generated if self._identity(candidate) not in known]
+        fitting = [
+            (candidate, footprint)
+            for candidate in fresh
+            if is_within(footprint := measure(candidate, self.settings.budget), self.settings.budget)
+        ]
+        picked = self._choose(index, fitting)
+        self._write(
+            "round",
+            {
+                "index": index,
+                "base": base,
+                "generated": len(fresh),
+                "rejected": len(fresh) - len(fitting),
+                "chosen": [
+                    Chosen(
+                        candidate=len(chosen) + i,
+                        architecture=candidate,
+                        parameter_bytes=footprint.parameter_bytes,
+                        peak_intermediate_bytes=footprint.peak_intermediate_bytes,
+                        predicted=predicted,
+                    ).to_json()
+                    for i, (candidate, footprint, predicted) in enumerate(picked)
+                ],
+            },
+        )
+
+    def _identity(self, architecture: Architecture) -> Architecture:
+        return architecture if self.settings.mirror_images else architecture.canonical
+
+    def _choose(
+        self, index: int, fitting: list[tuple[Architecture, Footprint]]
+    ) -> list[tuple[Architecture, Footprint, float | None]]:
+        """Return what the round trains: all or a sample of the first rounds, else what the controller likes best."""
+        settings = self.settings
+        if index < settings.first_rounds:
+            if settings.sample is not None and len(fitting) > settings.sample:
+                rng = random.Random(derive_seed(settings.seed, "sample", index))
+                fitting = [fitting[i] for i in sorted(rng.sample(range(len(fitting)), settings.sample))]
+            return [(architecture, footprint, None) for architecture, footprint in fitting]
+        if not fitting:
+            return []
+        history = self._history()
+        predictor = RANKERS[settings.ranker](history, derive_seed(settings.seed, "controller", index) % 2**31)
+        scores = predictor([self._candidate(architecture, found.parameter_bytes) for architecture, found in fitting])
+        best = sorted(range(len(fitting)), key=lambda i: (-scores[i], i))[: settings.top_k]
+        return [(*fitting[i], scores[i]) for i in best]
+
+    def _history(self) -> list[RankedRound]:
+        """Return what the controller learns from: all that were trained, compared at the first rung."""
+        history = []
+        for found in self.state.rounds:
+            scores = self.scores(found, rung=0)
+            if scores:
+                by_number = {chosen.candidate: chosen for chosen in found.chosen}
+                candidates = [by_number[number] for number in scores]
+                history.append(
+                    RankedRound(
+                        tuple(self._candidate(c.architecture, c.parameter_bytes) for c in candidates),
+                        tuple(scores.values()),
+                    )
+                )
+        return history
+
+    def _candidate(self, architecture: Architecture, parameter_bytes: int) -> Candidate:
+        slots = self.settings.max_cells
+        return Candidate(tuple(encode_block(block, slots) for block in architecture.blocks), parameter_bytes)
+
+    def _jobs(self, found: Round) -> list[Job]:
+        """Return the visits that the current rung of an open round still lacks."""
+        outcomes = self.state.outcomes
+        alive = [c for c in found.chosen if c.candidate not in found.cut]
+        for rung, until in enumerate(self.settings.rungs):
+            missing = [c for c in alive if not any(o.rung == rung for o in outcomes.get(c.candidate, ()))]
+            if missing:
+                return [self._job(c, found, rung, until) for c in missing]
+            scores = self.scores(found, rung)
+            keep = max(1, len(alive) // 2) if rung + 1 < len(self.settings.rungs) else len(alive)
+            best = set(sorted(scores, key=lambda number: (-scores[number], number))[:keep])
+            alive = [c for c in alive if c.candidate in best]
+        return []
+
+    def _job(self, chosen: Chosen, found: Round, rung: int, until: int) -> Job:
+        inherits = self.settings.inherits and found.base is not None
+        number = chosen.candidate
+        return Job(
+            candidate=number,
+            rung=rung,
+            architecture=chosen.architecture.to_json(),
+            seed=derive_seed(self.settings.seed, "candidate", number),
+            until=until,
+            inherit_from=str(self.checkpoint(found.base)) if inherits and found.base is not None else "",
+            resume_from=str(self.checkpoint(number, rung - 1)) if rung else "",
+            checkpoint=str(self.checkpoint(number, rung)),
+            seconds=min(self._limits.job_seconds, max(0.0, self.seconds_left)),
+        )
+
+    def checkpoint(self, candidate: int, rung: int | None = None) -> Path:
+        """Return the file of a candidate's weights, of its last visit if no rung is named."""
+        if rung is None:
+            rung = max((o.rung for o in self.state.outcomes.get(candidate, ()) if o.status == "ok"), default=0)
+        return self._folder / WEIGHTS / f"{candidate}-{rung}.pt"
+
+    def scores(self, found: Round, rung: int | None = None) -> dict[int, float]:
+        """Return the metric of each candidate of a round that was trained, relative to the round's base.
+
+        Args:
+            found: A round.
+            rung: The rung to compare at; the last visit of each if left out.
+        """
+        measured = {
+            chosen.candidate: measures
+            for chosen in found.chosen
+            if (measures := self.state.measures(chosen.candidate, rung)) is not None
+        }
+        if not measured:
+            return {}
+        previous = self.state.measures(found.base) if found.base is not None else None
+        previous = previous or median_measures(measured.values())
+        return {number: self.settings.metric.score(m, previous) for number, m in measured.items()}
+
+    def _close_round(self, found: Round) -> None:
+        """Choose the winner among those that were trained longest."""
+        rungs = {c.candidate: len(self.state.outcomes.get(c.candidate, ())) for c in found.chosen}
+        scores = self.scores(found)
+        longest = max((rungs[number] for number in scores), default=0)
+        finalists = [number for number in scores if rungs[number] == longest]
+        winner = min(finalists, key=lambda number: (-scores[number], number), default=None)
+        self._write("closed", {"winner": winner, "score": None if winner is None else scores[winner]})
+
+    def _write(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.state = fold([self._journal.append(kind, data)], self.state)
+
+
+def measure(architecture: Architecture, budget: Budget) -> Footprint:
+    """Return the deployed footprint of a network under the budget's runtime model."""
+    if budget.runtime == "reference":
+        return screen(architecture, budget.dtype)
+    graph = deployed(architecture, budget.dtype)
+    report = analyze(graph, runtimes=[budget.runtime])
+    peak_bytes = report.peak_intermediate_bytes
+    assert peak_bytes is not None, "every size of a generated network is known"
+    return Footprint(parameter_bytes=graph.parameter_bytes, peak_intermediate_bytes=peak_bytes)
+
+
+def is_within(footprint: Footprint, budget: Budget) -> bool:
+    """Return whether a footprint keeps to the budget."""
+    peak_fits = budget.peak_bytes is None or footprint.peak_intermediate_bytes <= budget.peak_bytes
+    return peak_fits and (budget.parameter_bytes is None or footprint.parameter_bytes <= budget.parameter_bytes)
+
+
+def median_measures(measures: Iterable[Measures]) -> Measures:
+    """Return the median of each measure: what the first round, which has no base, is compared with."""
+    found = list(measures)
+    return Measures(
+        accuracy=median(m.accuracy for m in found),
+        peak_intermediate_bytes=int(median(m.peak_intermediate_bytes for m in found)),
+        parameter_bytes=int(median(m.parameter_bytes for m in found)),
+    )
+
+
+def best_candidate(state: SearchState) -> tuple[int, float] | None:
+    """Return the winner of the whole search and its metric against the first round's winner; ``None`` before that.
+
+    Only networks trained to the last rung are compared.
+    """
+    first = next((found.winner for found in state.rounds if found.winner is not None), None)
+    settings = state.settings
+    yardstick = state.measures(first) if first is not None else None
+    if settings is None or yardstick is None:
+        return None
+    full = {
+        number: settings.metric.score(measures, yardstick)
+        for number in state.chosen
+        if (measures := state.measures(number)) is not None
+        and state.outcomes[number][-1].epochs == settings.recipe.epochs
+    }
+    if not full:
+        return None
+    best = min(full, key=lambda number: (-full[number], number))
+    return best, full[best]
+
+
+def pareto_front(state: SearchState) -> tuple[int, ...]:
+    """Return the trained candidates that no other beats in accuracy, parameters and peak at once, by parameters."""
+    measured = {number: m for number in state.chosen if (m := state.measures(number)) is not None}
+    front = [
+        number
+        for number, mine in measured.items()
+        if not any(_dominates(other, mine) for key, other in measured.items() if key != number)
+    ]
+    return tuple(sorted(front, key=lambda number: (measured[number].parameter_bytes, number)))
+
+
+def _dominates(a: Measures, b: Measures) -> bool:
+    no_worse = (
+        a.accuracy >= b.accuracy
+        and a.parameter_bytes <= b.parameter_bytes
+        and a.peak_intermediate_bytes <= b.peak_intermediate_bytes
+    )
+    return no_worse and a != b

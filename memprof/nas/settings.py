@@ -1,0 +1,149 @@
+"""Everything that decides what a search does, in one frozen value that the journal's first event holds.
+
+What may change between a start and a resume (where it runs, how long) is ``Limits``; all else must stay, and a resume
+that asks for another space or seed is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from memprof.errors import UsageError
+from memprof.nas.generator import BOTH
+from memprof.nas.metric import Metric
+from memprof.nas.space import Combine, Template
+from memprof.nas.trainer import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Hard limits: a candidate over one is rejected before anything is trained.
+
+    Attributes:
+        peak_bytes: Most that the peak of intermediates may be; ``None`` for no limit.
+        parameter_bytes: Most that the parameters may be; ``None`` for no limit.
+        runtime: Runtime model that gives the peak.
+        dtype: Element type on the device, a key of ``memprof.nas.footprint.DTYPES``.
+    """
+
+    peak_bytes: int | None = None
+    parameter_bytes: int | None = None
+    runtime: str = "reference"
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a search does; the same settings, device and threads find the same network.
+
+    Attributes:
+        dataset: Name or folder, as ``memprof.nas.data.load_training`` takes it.
+        image_limit: Training images used; ``None`` for all.
+        template: Blocks, widths, stem and head.
+        seed: Of everything that is drawn.
+        metric: Lambda and the weights of equation 4.
+        budget: Hard limits.
+        max_cells: The search ends when the chosen network has this many cells.
+        first_rounds: Rounds that skip the controller.
+        sample: Candidates trained in those rounds; ``None`` for all.
+        top_k: Candidates trained in every later round.
+        ranker: A key of ``memprof.nas.controller.RANKERS``.
+        recipe: How a candidate is trained.
+        rungs: Epochs at which the better half goes on, rising; the last is the recipe's epochs.
+        inherits: Whether a candidate starts from the weights of its base.
+        mirror_images: Whether mirror images count apart, as the paper counts them.
+        combines: Combiners a new cell may have.
+    """
+
+    dataset: str
+    template: Template
+    image_limit: int | None = None
+    seed: int = 0
+    metric: Metric
+    budget: Budget
+    max_cells: int = 6
+    first_rounds: int = 2
+    sample: int | None = 16
+    top_k: int = 8
+    ranker: str = "scc"
+    recipe: Recipe
+    rungs: tuple[int, ...]
+    inherits: bool = True
+    mirror_images: bool = False
+    combines: tuple[Combine, ...] = BOTH
+
+    def __post_init__(self) -> None:
+        if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
+            raise UsageError(f"The epochs of successive halving must rise: {self.rungs}.")
+        if self.rungs[-1] != self.recipe.epochs:
+            raise UsageError(f"The last rung is {self.rungs[-1]} epochs, the recipe has {self.recipe.epochs}.")
+        if self.max_cells < 1 or self.top_k < 1 or (self.sample is not None and self.sample < 1):
+            raise UsageError("Cells, samples and the top k are at least 1.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values."""
+        data = asdict(self)
+        data["combines"] = [combine.value for combine in self.combines]
+        data["rungs"] = list(self.rungs)
+        data["template"] = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in data["template"].items()
+        }
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Settings:
+        """Return the settings that ``to_json`` wrote."""
+        template = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data["template"].items()
+        }
+        return cls(
+            **{
+                **data,
+                "template": Template(**dict(template)),
+                "metric": Metric(**data["metric"]),
+                "budget": Budget(**data["budget"]),
+                "recipe": Recipe(**data["recipe"]),
+                "rungs": tuple(data["rungs"]),
+                "combines": tuple(Combine(value) for value in data["combines"]),
+            }
+        )
+
+    def refuse_other(self, other: Settings) -> None:
+        """Raise if ``other`` asks for another search than this one.
+
+        Raises:
+            UsageError: Names each setting that differs, with both values.
+        """
+        different = [
+            f"{field.name} is {getattr(self, field.name)!r} here, {getattr(other, field.name)!r} was asked for"
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(other, field.name)
+        ]
+        if different:
+            raise UsageError(
+                f"That is another search: {'; '.join(different)}.",
+                "Resume with the settings it was started with, or start a new one in another folder.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long and where a search runs: free to change on a resume.
+
+    Attributes:
+        rounds: Rounds in all; ``None`` for no limit.
+        seconds: Time in all, summed over resumes; ``None`` for no limit.
+        job_seconds: Time for one visit to one candidate.
+        workers: Processes that train.
+        threads: CPU threads of each.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    rounds: int | None = None
+    seconds: float | None = None
+    job_seconds: float = 3600.0
+    workers: int = 1
+    threads: int = 1
+    device: str = "cpu"
