@@ -1,182 +1,247 @@
-"""From protos with known types to a ``Graph``: scopes, bodies and what they capture, views, in-place, roles."""
+"""One walk over the nodes, in file order, that types every value and hands it to the ``GraphBuilder``.
+
+For each node: what it reads must exist; its bodies are built first, as scopes of their own; the types of what it
+writes are what the file states, completed by inference where they are open; small integer results are computed, since
+later shapes may need them; what stays open is given to ``Causes``, unless something before it is to blame.
+
+A name that a body does not define comes from the scope around it and becomes a capture on both sides, level by level.
+Recursion follows bodies alone, whose depth is checked before. Complexity: O(nodes), times the passes over the bodies
+of loops whose carried shapes change (few, and counted against the node limit).
+"""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+import numpy as np
+from onnx import GraphProto, NodeProto
 
 from memprof.errors import InputError, LimitError
-from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS
-from memprof.importers.onnx.shapes import declared_types
-from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeReader
-from memprof.ir import Attribute, Graph, GraphBuilder, NewValue, TensorType
+from memprof.importers.onnx.attributes import kept_attributes
+from memprof.importers.onnx.bodies import Bodies, Body, build_bodies
+from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.inference import Fact
+from memprof.importers.onnx.modules import module_path
+from memprof.importers.onnx.node_facts import Context, bind_axes, complete, output_facts
+from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
+from memprof.importers.onnx.order import explain_missing
+from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
+from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes, may_decide_shapes
+from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 
-MAX_BODY_DEPTH = 32
-MAX_LIST_ATTRIBUTE = 64
+_NO_BODIES = Bodies()
 
 
-def build_graph(model: ModelProto, types: TypeReader) -> Graph:
-    """Return the graph of ``model``.
+def build_graph(graph: GraphProto, context: Context, causes: Causes) -> Graph:
+    """Return ``graph`` as memprof's, with the ``causes`` of unknown sizes in it.
 
     Raises:
-        InputError: A node reads what no earlier one writes, or two tensors share a name.
+        InputError: A node reads what nothing before it writes, or two tensors share a name.
+        LimitError: A type is larger than a tensor can be, or loops need too many passes.
     """
-    return _Scope(model.graph, types, None).build()
+    return Scope(graph, context, causes, None).build()
 
 
-def op_name(node: NodeProto) -> str:
-    """Return ``Conv`` for ONNX's own operations, ``domain.Op`` for others."""
-    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+class Scope:
+    """One graph or body while it is being built."""
 
-
-class _Scope:
-    """One graph or body while it is being built; names that are not its own come from the scope around it."""
-
-    def __init__(self, graph: GraphProto, types: TypeReader, parent: _Scope | None) -> None:
+    def __init__(self, graph: GraphProto, context: Context, causes: Causes, parent: Scope | None) -> None:
         self._graph = graph
-        self._types = types
+        self._context = context
+        self.causes = causes
         self._parent = parent
-        self._depth: int = 0 if parent is None else parent._depth + 1
-        if self._depth > MAX_BODY_DEPTH:
-            raise LimitError(f"The model nests bodies of control flow more than {MAX_BODY_DEPTH} deep.")
         self._builder = GraphBuilder(graph.name)
         self._ids: dict[str, int] = {}
-        self._type_of: dict[int, TensorType] = {}
-        self._declared = declared_types(graph, types)
+        self._facts: list[Fact] = []  # by value id
+        self._tainted: set[int] = set()
+        self._stated: dict[str, TensorType] = {}
+        self._outputs: list[int] = []
         self.captured: dict[str, int] = {}  # name to its id in the scope around
 
-    def build(self) -> Graph:
-        """Return the finished graph."""
-        graph = self._graph
-        initialized: set[str] = set()
-        for tensor in graph.initializer:
-            self._add_parameter(tensor.name, self._types.of_tensor(tensor.data_type, tensor.dims))
-            initialized.add(tensor.name)
-        for sparse in graph.sparse_initializer:
-            self._add_parameter(sparse.values.name, self._types.of_tensor(sparse.values.data_type, sparse.dims))
-            initialized.add(sparse.values.name)
-        for info in graph.input:
-            if info.name not in initialized:
-                self._define(info.name, self._builder.add_input(info.name, self._declared[info.name]))
+    def build(self, given: Sequence[TensorType] = (), tainted: Collection[int] = ()) -> Graph:
+        """Return the finished graph.
+
+        Args:
+            given: Types of a body's inputs as its owner hands them in.
+            tainted: Indices of body inputs that suffer from an unknown size outside.
+        """
+        graph, read = self._graph, self._context.types.read
+        for infos in (graph.value_info, graph.output):
+            for info in infos:
+                self._stated[info.name] = read(info.type)
+        self._add_parameters()
+        self._add_inputs(given, tainted)
         for node in graph.node:
             self._add_node(node)
-        return self._builder.build(self._output_id(info.name) for info in graph.output)
+        self._outputs = [self._output(info.name) for info in graph.output]
+        if self._parent is None:
+            for unknown in self.causes.found:
+                self._builder.add_unknown(unknown)
+        return self._builder.build(self._outputs)
+
+    @property
+    def types(self) -> TypeTable:
+        """The model's types."""
+        return self._context.types
+
+    @property
+    def output_facts(self) -> list[Fact]:
+        """What is known of the graph's outputs, once built."""
+        return [self._facts[i] for i in self._outputs]
+
+    @property
+    def tainted_outputs(self) -> list[bool]:
+        """Which of the graph's outputs suffer from something unknown, once built."""
+        return [i in self._tainted for i in self._outputs]
+
+    def fact(self, value_id: int) -> Fact:
+        """Return what is known of a value."""
+        return self._facts[value_id]
+
+    def elements(self, value_id: int | None) -> np.ndarray[Any, Any] | None:
+        """Return the elements of a small constant, ``None`` for anything else."""
+        constant = None if value_id is None else self._facts[value_id].constant
+        return None if constant is None else constant.array
+
+    def is_tainted(self, value_id: int | None) -> bool:
+        """Whether a value suffers from something unknown before it."""
+        return value_id in self._tainted
+
+    def body(self, graph: GraphProto, given: Sequence[TensorType] = (), tainted: Collection[int] = ()) -> Body:
+        """Return a body of a node of this scope, built; see ``build``."""
+        scope = Scope(graph, self._context, self.causes.child(), self)
+        return Body(scope, scope.build(given, tainted))
 
     def lookup(self, name: str) -> int | None:
         """Return the id of ``name`` here, captured from the scopes around if it is theirs, else ``None``."""
         found = self._ids.get(name)
-        if found is not None or self._parent is None:
+        parent = self._parent
+        if found is not None or parent is None:
             return found
-        outer = self._parent.lookup(name)
+        outer = parent.lookup(name)
         if outer is None:
             return None
-        value_id = self._define(name, self._builder.add_capture(name, self._parent.type_of(outer)))
         self.captured[name] = outer
-        return value_id
+        fact = parent.fact(outer)
+        value_id = self._builder.add_capture(name, fact.type)
+        return self._define(name, value_id, fact, is_tainted=parent.is_tainted(outer))
 
-    def type_of(self, value_id: int) -> TensorType:
-        """Return the type of a value of this scope."""
-        return self._type_of[value_id]
-
-    def _add_parameter(self, name: str, of: TensorType) -> None:
-        self._define(name, self._builder.add_parameter(name, of), of)
-
-    def _define(self, name: str, value_id: int, of: TensorType | None = None) -> int:
+    def _define(self, name: str, value_id: int, fact: Fact, *, is_tainted: bool) -> int:
+        assert value_id == len(self._facts), "facts are kept in the builder's order"
         self._ids[name] = value_id
-        self._type_of[value_id] = of or self._declared.get(name, UNKNOWN_TYPE)
+        self._facts.append(fact)
+        if is_tainted:
+            self._tainted.add(value_id)
         return value_id
 
-    def _output_id(self, name: str) -> int:
-        found = self.lookup(name)
+    def _add_parameters(self) -> None:
+        types = self._context.types
+        for tensor in self._graph.initializer:
+            of = types.of_tensor(tensor)
+            self._add_parameter(tensor.name, of, Constant(tensor) if may_decide_shapes(of) else None)
+        for sparse in self._graph.sparse_initializer:
+            self._add_parameter(sparse.values.name, types.of_sparse(sparse.values, sparse.dims), None)
+
+    def _add_parameter(self, name: str, of: TensorType, constant: Constant | None) -> None:
+        if not name:
+            raise InputError("The model has an initialiser without a name.", "Export the model again.")
+        if of.size_bytes is None:
+            self.causes.parameter(name, of)
+        value_id = self._builder.add_parameter(name, of)
+        self._define(name, value_id, Fact(of, constant), is_tainted=of.size_bytes is None)
+
+    def _add_inputs(self, given: Sequence[TensorType], tainted: Collection[int]) -> None:
+        context, is_main = self._context, self._parent is None
+        for i, info in enumerate(self._graph.input):
+            name = info.name
+            if name in self._ids:
+                continue  # an initialiser that the caller could replace: a parameter
+            if not name:
+                raise InputError("The model has a graph input without a name.", "Export the model again.")
+            of = context.types.read(info.type)
+            if i < len(given):
+                of = context.types.merge(of, given[i])
+            if is_main and name in context.bindings.shapes:
+                of = context.types.of(of.dtype, context.bindings.shapes[name])
+            of = bind_axes(name, of, context)
+            is_open = of.size_bytes is None
+            if is_open and is_main:
+                self.causes.graph_input(name, of)
+            proto = info.type if of.dtype is not None and of.shape is None else None
+            value_id = self._builder.add_input(name, of)
+            self._define(name, value_id, Fact(of, proto=proto), is_tainted=is_open or i in tainted)
+
+    def _output(self, name: str) -> int:
+        found = self.lookup(name) if name else None
         if found is None:
             raise InputError(f"The graph output {name!r} is written by no node.", "Export the model again.")
         return found
 
     def _add_node(self, node: NodeProto) -> None:
+        self._context.nodes_left -= 1
+        if self._context.nodes_left < 0:
+            raise LimitError("The bodies of the model's loops need too many passes.")
         op = op_name(node)
         inputs = [self._read(node, name) if name else None for name in node.input]
-        bodies = [_Scope(body, self._types, self) for body in _bodies(node)]
-        graphs = [body.build() for body in bodies]
-        outputs = list(node.output)
-        declared = self._declared
-        new_types = [declared.get(name, UNKNOWN_TYPE) for name in outputs]
+        owned = build_bodies(self, node, op, inputs) if node.attribute else _NO_BODIES
+        facts = self._output_facts(node, op, inputs, owned)
+        output = facts[0].type if facts else UNKNOWN_TYPE
         view_of = inputs[0] if op in VIEWS and inputs else None
-        new: list[NewValue | None] = [
-            NewValue(name, of, view_of if i == 0 else None) if name else None
-            for i, (name, of) in enumerate(zip(outputs, new_types, strict=True))
-        ]
         ids = self._builder.add_node(
             op,
             inputs,
-            new,
+            [
+                NewValue(name, fact.type, view_of if i == 0 else None) if name else None
+                for i, (name, fact) in enumerate(zip(node.output, facts, strict=True))
+            ],
             name=node.name,
-            captures=sorted({outer for body in bodies for outer in body.captured.values()}),
-            bodies=graphs,
-            is_elementwise=op in ELEMENTWISE and bool(new_types) and self._is_aligned(inputs, new_types[0]),
+            captures=owned.captures,
+            bodies=owned.graphs,
+            is_elementwise=op in ELEMENTWISE and self._is_aligned(inputs, output),
             is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
-            attributes=_attributes(node),
-            module=_module(node),
+            attributes=kept_attributes(node),
+            module=module_path(node),
         )
-        for name, value_id, of in zip(outputs, ids, new_types, strict=True):
+        reads = (*inputs, *owned.captures)
+        is_late = owned.has_tainted_output or (bool(self._tainted) and not self._tainted.isdisjoint(reads))
+        self._blame(node, op, facts, is_late=is_late)
+        for body in owned.built:
+            self.causes.adopt(body.scope.causes)
+        for name, value_id, fact in zip(node.output, ids, facts, strict=True):
             if value_id is not None:
-                self._define(name, value_id, of)
+                is_tainted = fact.type.size_bytes is None or (is_late and may_decide_shapes(fact.type))
+                self._define(name, value_id, fact, is_tainted=is_tainted and fact.constant is None)
 
     def _read(self, node: NodeProto, name: str) -> int:
         found = self.lookup(name)
         if found is None:
-            raise InputError(
-                f"Node {node.name or node.op_type!r} reads {name!r}, which nothing before it writes.",
-                "Nodes must be listed in execution order without a cycle; export the model again.",
-            )
+            raise explain_missing(self._graph, node, name)
         return found
+
+    def _output_facts(self, node: NodeProto, op: str, inputs: Sequence[int | None], owned: Bodies) -> list[Fact]:
+        stated = [self._stated.get(name, UNKNOWN_TYPE) for name in node.output]
+        if owned.built:
+            return complete(node, stated, owned.facts, self._context)
+        known = [None if i is None else self._facts[i] for i in inputs]
+        return output_facts(node, op, known, stated, self._context)
+
+    def _blame(self, node: NodeProto, op: str, facts: Iterable[Fact], *, is_late: bool) -> None:
+        """Give to the causes what this node leaves open, unless something before it is to blame."""
+        still_open = [(name, f.type) for name, f in zip(node.output, facts, strict=True) if f.type.size_bytes is None]
+        still_open = [(name, of) for name, of in still_open if name]
+        if not still_open:
+            return
+        if not self._context.inference.has_schema(node):
+            self.causes.operator(op, [name for name, _ in still_open])
+        elif not is_late or op in DATA_DEPENDENT:
+            for name, of in still_open:
+                self.causes.output(name, op, of)
 
     def _is_aligned(self, inputs: Iterable[int | None], output: TensorType) -> bool:
         """Whether every input of the output's bytes also has its elements one by one in the same places."""
         for value_id in inputs:
-            if value_id is not None:
-                of = self._type_of[value_id]
-                if (
-                    of is not output
-                    and of.size_bytes == output.size_bytes
-                    and of.element_count != output.element_count
-                ):
-                    return False
+            of = output if value_id is None else self._facts[value_id].type
+            if of is not output and of.size_bytes == output.size_bytes and of.element_count != output.element_count:
+                return False
         return True
-
-
-def _bodies(node: NodeProto) -> list[GraphProto]:
-    found: list[GraphProto] = []
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            found.append(attribute.g)
-        elif attribute.type == AttributeProto.GRAPHS:
-            found += attribute.graphs
-    return found
-
-
-def _attributes(node: NodeProto) -> Mapping[str, Attribute]:
-    found: dict[str, Attribute] = {}
-    for attribute in node.attribute:
-        kind = attribute.type
-        if kind == AttributeProto.INT:
-            found[attribute.name] = attribute.i
-        elif kind == AttributeProto.FLOAT:
-            found[attribute.name] = attribute.f
-        elif kind == AttributeProto.STRING:
-            found[attribute.name] = attribute.s.decode("utf-8", "replace")
-        elif kind == AttributeProto.INTS and len(attribute.ints) <= MAX_LIST_ATTRIBUTE:
-            found[attribute.name] = tuple(attribute.ints)
-    return found
-
-
-def _module(node: NodeProto) -> str:
-    for entry in node.metadata_props:
-        if entry.key == "pkg.torch.onnx.name_scopes":
-            try:
-                scopes = ast.literal_eval(entry.value)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                return ""
-            return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""
-    return ""

@@ -6,6 +6,8 @@ the same outputs.
 
 from __future__ import annotations
 
+from onnx import NodeProto
+
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -35,3 +37,8 @@ RANDOM = _names("Bernoulli Multinomial RandomNormal RandomNormalLike RandomUnifo
 
 KNOWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft"})
 """Domains whose operations are functions of their inputs; one of any other domain may hold state."""
+
+
+def op_name(node: NodeProto) -> str:
+    """Return ``Conv`` for ONNX's own operations, ``domain.Op`` for others."""
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"

@@ -1,24 +1,31 @@
-"""From an .onnx file to a Model: strip, parse, bind, infer, build.
+"""From an .onnx file to a Model: strip, parse, check, expand, bind, build.
 
-    file -> wire (no weights) -> ModelProto -> limits -> functions expanded -> symbols bound -> shapes -> Graph
+    file -> wire (no weights) -> ModelProto -> limits -> functions expanded -> symbols bound -> nodes typed -> Graph
 
-Each arrow is a module of this package; this one holds the order alone.
+Each arrow is a module of this package; this one holds their order alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto
 
-from memprof.errors import InputError
+from memprof.errors import InputError, LimitError
 from memprof.importers.model import Model
 from memprof.importers.onnx.build import build_graph
-from memprof.importers.onnx.shapes import infer_types
+from memprof.importers.onnx.functions import expand_functions
+from memprof.importers.onnx.inference import Inference
+from memprof.importers.onnx.limits import MAX_NODES, bodies, check_model, check_structure
+from memprof.importers.onnx.node_facts import Context
+from memprof.importers.onnx.symbols import Bindings, bind
+from memprof.importers.onnx.types import TypeTable
+from memprof.importers.onnx.unknowns import Causes
 from memprof.importers.onnx.wire import read_structure
+from memprof.ir import TensorType
 
 
 def read_onnx(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Model:
@@ -26,7 +33,7 @@ def read_onnx(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple
 
     Args:
         path: The file.
-        dims: Sizes of named dimensions: ``{"batch": 1}``.
+        dims: Sizes of named dimensions: ``{"batch": 1}``; an unnamed one is ``"TENSOR[AXIS]"``.
         inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``; the name ``""`` means the only input.
 
     Raises:
@@ -35,14 +42,55 @@ def read_onnx(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple
         UsageError: A name in ``dims`` or ``inputs`` does not exist, or a shape does not fit.
     """
     structure = read_structure(path)
+    check_structure(structure)
     try:
-        proto = ModelProto.FromString(structure)
+        model = ModelProto.FromString(structure)
+        check_model(model)
+        expand_functions(model)
+        types = TypeTable()
+        bindings = _bind(model.graph, types, dims, inputs)
+        opsets = {entry.domain: entry.version for entry in model.opset_import}
+        inference = Inference(opsets, model.ir_version, types)
+        context = Context(types=types, inference=inference, bindings=bindings, nodes_left=4 * MAX_NODES)
+        graph = build_graph(model.graph, context, Causes(types.symbols))
     except DecodeError as error:
-        raise InputError(f"{path} is not a valid ONNX model.", "Export or download the model again.") from error
-    types = infer_types(proto, dims)
-    return Model(
-        path=str(path),
-        format="onnx",
-        structure_sha256=hashlib.sha256(structure).hexdigest(),
-        graph=build_graph(proto, types),
+        raise InputError(
+            f"{path} is not a valid ONNX model, or nests too deeply.", "Export or download the model again."
+        ) from error
+    except MemoryError as error:
+        raise LimitError(f"{path} needs more memory than there is.") from error
+    return Model(path=str(path), format="onnx", structure_sha256=hashlib.sha256(structure).hexdigest(), graph=graph)
+
+
+def _bind(
+    graph: GraphProto, types: TypeTable, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]
+) -> Bindings:
+    initialized = {tensor.name for tensor in graph.initializer}
+    initialized |= {sparse.values.name for sparse in graph.sparse_initializer}
+    graph_inputs: dict[str, TensorType] = {}
+    for info in graph.input:
+        if info.name not in initialized:
+            graph_inputs[info.name] = types.read(info.type)
+    for scope in _graphs(graph):
+        for infos in (scope.input, scope.value_info, scope.output):
+            for info in infos:
+                types.read(info.type)  # collects the symbols
+    if not dims and not inputs:
+        return Bindings()
+    bindings = bind(
+        dims,
+        inputs,
+        graph_inputs=graph_inputs,
+        symbols=types.symbols,
+        tensors=lambda: {name for scope in _graphs(graph) for node in scope.node for name in node.output},
     )
+    types.bind(bindings.sizes)
+    return bindings
+
+
+def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    stack = [graph]
+    while stack:
+        found = stack.pop()
+        yield found
+        stack += [body for node in found.node for body in bodies(node)]

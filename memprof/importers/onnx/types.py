@@ -1,6 +1,9 @@
-"""Types of ONNX as memprof's: element types by name, dimensions bound by symbol, equal types one object.
+"""Types of ONNX as memprof's, and back: element types by name, equal types one object.
 
 A type that has no fixed bytes keeps a name that says why: ``string``, ``sequence``, ``map``, ``optional``.
+
+Interning: a model repeats a few types thousands of times. Reading is a dictionary look-up by the serialized proto,
+which costs a microsecond whatever the rank, and types that are one object compare and hash quickly later.
 """
 
 from __future__ import annotations
@@ -11,7 +14,10 @@ from typing import Any
 
 from onnx import TensorProto, TypeProto
 
+from memprof.errors import LimitError
 from memprof.ir import Dim, TensorType
+
+MAX_RANK = 64
 
 DTYPES: Mapping[int, str] = MappingProxyType(
     {
@@ -48,24 +54,36 @@ DTYPES: Mapping[int, str] = MappingProxyType(
 """ONNX's element types by number."""
 
 UNKNOWN_TYPE = TensorType(None, None)
+_NUMBERS = MappingProxyType({name: number for number, name in DTYPES.items()})
 _NOT_TENSORS = MappingProxyType(
     {"sequence_type": "sequence", "map_type": "map", "optional_type": "optional", "opaque_type": "opaque"}
 )
 
 
-class TypeReader:
-    """Turns protos into ``TensorType``; the same proto gives the same object, so that types compare quickly."""
+class TypeTable:
+    """All types of one model: reads protos, binds symbols, and writes protos for ONNX's inference.
 
-    def __init__(self, bindings: Mapping[str, int]) -> None:
-        self._bindings = bindings
+    Attributes:
+        symbols: Every named dimension read so far, in order.
+    """
+
+    def __init__(self) -> None:
+        self.symbols: dict[str, None] = {}
+        self._bindings: Mapping[str, int] = {}
         self._by_proto: dict[bytes, TensorType] = {}
         self._interned: dict[tuple[str | None, tuple[Dim, ...] | None], TensorType] = {}
+        self._protos: dict[TensorType, TypeProto] = {}
+
+    def bind(self, bindings: Mapping[str, int]) -> None:
+        """Use these sizes for named dimensions from now on."""
+        self._bindings = bindings
+        self._by_proto.clear()
 
     def read(self, proto: TypeProto) -> TensorType:
-        """Return the type of a value; ``UNKNOWN_TYPE`` if the proto says nothing.
+        """Return the type of a value with named dimensions bound; ``UNKNOWN_TYPE`` if the proto says nothing.
 
         Raises:
-            LimitError: A dimension or the bytes are over what a tensor can have.
+            LimitError: A dimension, the rank or the bytes are over what a tensor can have.
         """
         key = proto.SerializeToString()
         found = self._by_proto.get(key)
@@ -74,15 +92,42 @@ class TypeReader:
         return found
 
     def of(self, dtype: str | None, shape: tuple[Dim, ...] | None) -> TensorType:
-        """Return the one object for this element type and shape."""
+        """Return the one object for this element type and shape.
+
+        Raises:
+            LimitError: As ``read``.
+        """
         found = self._interned.get((dtype, shape))
         if found is None:
+            if shape is not None and len(shape) > MAX_RANK:
+                raise LimitError(f"A tensor has {len(shape)} dimensions; up to {MAX_RANK} are possible.")
             found = self._interned[dtype, shape] = TensorType(dtype, shape)
         return found
 
-    def of_tensor(self, data_type: int, dims: Sequence[int]) -> TensorType:
-        """Return the type of an initialiser."""
-        return self.of(dtype_name(data_type), tuple(dims))
+    def of_tensor(self, tensor: TensorProto) -> TensorType:
+        """Return the type of an initialiser or of a constant's value."""
+        return self.of(dtype_name(tensor.data_type), tuple(tensor.dims))
+
+    def of_sparse(self, values: TensorProto, dims: Sequence[int]) -> TensorType:
+        """Return the dense type of a sparse tensor: what holds it once an operation has to read it."""
+        return self.of(dtype_name(values.data_type), tuple(dims))
+
+    def merge(self, stated: TensorType, found: TensorType) -> TensorType:
+        """Return ``stated`` with what it leaves open filled in from ``found``."""
+        if stated is found or stated.size_bytes is not None or found is UNKNOWN_TYPE:
+            return stated
+        dtype = stated.dtype or found.dtype
+        if stated.shape is None or found.shape is None or len(stated.shape) != len(found.shape):
+            return self.of(dtype, found.shape if stated.shape is None else stated.shape)
+        pairs = zip(stated.shape, found.shape, strict=True)
+        return self.of(dtype, tuple(b if not isinstance(a, int) and b is not None else a for a, b in pairs))
+
+    def to_proto(self, of: TensorType) -> TypeProto:
+        """Return the proto that tells ONNX's inference about ``of``."""
+        found = self._protos.get(of)
+        if found is None:
+            found = self._protos[of] = _write(of)
+        return found
 
     def _read(self, proto: TypeProto) -> TensorType:
         kind = proto.WhichOneof("value")
@@ -90,15 +135,38 @@ class TypeReader:
             tensor = proto.tensor_type if kind == "tensor_type" else proto.sparse_tensor_type
             shape = tuple(self._dim(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
             return self.of(dtype_name(tensor.elem_type), shape)
-        return self.of(_NOT_TENSORS.get(kind), None) if kind else UNKNOWN_TYPE
+        return self.of(_NOT_TENSORS.get(kind, "opaque"), None) if kind else UNKNOWN_TYPE
 
-    def _dim(self, dim: Any) -> Dim:  # the nested proto class has no importable name
+    def _dim(self, dim: Any) -> Dim:  # the class of a nested proto has no importable name
         if dim.HasField("dim_value"):
-            return dim.dim_value if dim.dim_value >= 0 else None  # some write -1 for open
-        symbol: str = dim.dim_param
-        return self._bindings.get(symbol, symbol) if symbol else None
+            value: int = dim.dim_value
+            return value if value >= 0 else None  # some exporters write -1 for an open dimension
+        symbol = dim.dim_param
+        if not symbol:
+            return None
+        if not isinstance(symbol, str):  # protobuf returns bytes where a name is not UTF-8
+            return None
+        self.symbols[symbol] = None
+        return self._bindings.get(symbol, symbol)
 
 
 def dtype_name(data_type: int) -> str | None:
     """Return the element type's name, ``None`` for 0, which stands for "not said"."""
     return DTYPES.get(data_type, f"type_{data_type}") if data_type else None
+
+
+def _write(of: TensorType) -> TypeProto:
+    proto = TypeProto()
+    number = _NUMBERS.get(of.dtype or "")
+    if number is None:
+        return proto
+    proto.tensor_type.elem_type = number
+    if of.shape is not None:
+        proto.tensor_type.shape.SetInParent()
+        for dim in of.shape:
+            written = proto.tensor_type.shape.dim.add()
+            if isinstance(dim, int):
+                written.dim_value = dim
+            elif dim is not None:
+                written.dim_param = dim
+    return proto

@@ -1,0 +1,58 @@
+"""Attributes of a node: those that the graph keeps, and any of them by name for what computes shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from onnx import AttributeProto, NodeProto
+
+from memprof.ir import Attribute
+
+MAX_LIST = 64
+"""Longer lists are data (tree ensembles, vocabularies), which no analysis reads."""
+
+_NONE: Mapping[str, Attribute] = MappingProxyType({})
+
+
+def kept_attributes(node: NodeProto) -> Mapping[str, Attribute]:
+    """Return numbers, strings and lists of up to ``MAX_LIST`` integers or floats by name."""
+    if not node.attribute:
+        return _NONE
+    found: dict[str, Attribute] = {}
+    for attribute in node.attribute:
+        kind = attribute.type
+        if kind == AttributeProto.INT:
+            found[attribute.name] = attribute.i
+        elif kind == AttributeProto.INTS:
+            if len(attribute.ints) <= MAX_LIST:
+                found[attribute.name] = tuple(attribute.ints)
+        elif kind == AttributeProto.STRING:
+            found[attribute.name] = attribute.s.decode("utf-8", "backslashreplace")
+        elif kind == AttributeProto.FLOAT:
+            found[attribute.name] = attribute.f
+        elif kind == AttributeProto.FLOATS and len(attribute.floats) <= MAX_LIST:
+            found[attribute.name] = tuple(attribute.floats)
+    return found
+
+
+def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
+    """Return one attribute as a Python number, list or proto; ``default`` if the node does not have it."""
+    for found in node.attribute:
+        if found.name == name:
+            read = _VALUES.get(found.type)
+            return default if read is None else read(found)
+    return default
+
+
+_VALUES: Mapping[int, Callable[[AttributeProto], Any]] = MappingProxyType(
+    {
+        AttributeProto.INT: lambda a: a.i,
+        AttributeProto.INTS: lambda a: list(a.ints),
+        AttributeProto.FLOAT: lambda a: a.f,
+        AttributeProto.FLOATS: lambda a: list(a.floats),
+        AttributeProto.STRING: lambda a: a.s,
+        AttributeProto.TENSOR: lambda a: a.t,
+    }
+)

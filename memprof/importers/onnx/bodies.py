@@ -1,0 +1,156 @@
+"""If, Loop and Scan: their bodies are built as scopes, and their outputs typed from what the bodies write.
+
+A loop's carried value has the type it starts with if one pass over the body, given that type, returns it: then every
+pass does, by induction. Where the pass returns another shape, the dimensions that differ are open and the body is
+built again with what is left; each pass opens at least one more, and after a few all are opened at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from onnx import GraphProto, NodeProto
+
+from memprof.importers.onnx.control_flow import (
+    agree,
+    loop_body_inputs,
+    loop_collected,
+    scan_body_inputs,
+    scan_outputs,
+)
+from memprof.importers.onnx.inference import UNKNOWN_FACT, Fact
+from memprof.importers.onnx.limits import bodies
+from memprof.importers.onnx.types import UNKNOWN_TYPE
+from memprof.ir import Graph, TensorType
+
+if TYPE_CHECKING:
+    from memprof.importers.onnx.build import Scope
+
+_MAX_LOOP_PASSES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body that was built.
+
+    Attributes:
+        scope: Where it was built: its captures, and what is known of its outputs.
+        graph: The result.
+    """
+
+    scope: Scope
+    graph: Graph
+
+    @property
+    def types(self) -> list[TensorType]:
+        """Types of its outputs."""
+        return [fact.type for fact in self.scope.output_facts]
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """All bodies of a node and what follows for its outputs."""
+
+    built: tuple[Body, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """The built graphs."""
+        return tuple(body.graph for body in self.built)
+
+    @property
+    def captures(self) -> tuple[int, ...]:
+        """Ids, in the scope around, of what the bodies read there."""
+        return tuple(sorted({outer for body in self.built for outer in body.scope.captured.values()}))
+
+    @property
+    def has_tainted_output(self) -> bool:
+        """Whether a body writes something that suffers from an unknown size in it."""
+        return any(any(body.scope.tainted_outputs) for body in self.built)
+
+
+def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | None]) -> Bodies:
+    """Return the bodies of ``node``, built, and the types they give to its outputs."""
+    found = list(bodies(node))
+    if not found:
+        return Bodies()
+    built, types = _OWNERS.get(op, _plain)(scope, node, found, inputs)
+    facts = [Fact(of) for of in types][: len(node.output)]
+    facts += [UNKNOWN_FACT] * (len(node.output) - len(facts))
+    return Bodies(tuple(built), tuple(facts))
+
+
+_Built = tuple[list[Body], list[TensorType]]
+
+
+def _plain(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
+    return [scope.body(graph) for graph in found], []
+
+
+def _if(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
+    branches = {attribute.name: scope.body(attribute.g) for attribute in node.attribute if attribute.HasField("g")}
+    chosen = branches
+    condition = scope.elements(inputs[0]) if inputs else None
+    if condition is not None and condition.size == 1:
+        wanted = "then_branch" if bool(condition.reshape(-1)[0]) else "else_branch"
+        chosen = {name: body for name, body in branches.items() if name == wanted}
+    first, *others = [body.types for body in chosen.values()] or [[]]
+    for other in others:
+        first = [agree(a, b, scope.types) for a, b in zip(first, other, strict=False)]
+    return list(branches.values()), first
+
+
+def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
+    types, graph = scope.types, found[0]
+    carried = [UNKNOWN_TYPE if i is None else scope.fact(i).type for i in inputs[2:]]
+    late = [i + 2 for i, value_id in enumerate(inputs[2:]) if scope.is_tainted(value_id)]
+    for attempt in range(_MAX_LOOP_PASSES + 1):
+        body = scope.body(graph, loop_body_inputs(carried, types), late)
+        written = body.types[1 : 1 + len(carried)]
+        agreed = [agree(a, b, types) for a, b in zip(carried, written, strict=False)]
+        if agreed == carried[: len(agreed)]:
+            break
+        if attempt == _MAX_LOOP_PASSES - 1:
+            agreed = [types.of(of.dtype, None) for of in agreed]
+        carried = agreed
+    trips = _trip_count(scope, inputs, body)
+    collected = [loop_collected(of, trips, types) for of in body.types[1 + len(carried) :]]
+    return [body], carried + collected
+
+
+def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int | None:
+    """Return how often a loop runs, ``None`` unless a constant alone decides."""
+    limit = scope.elements(inputs[0]) if inputs else None
+    start = inputs[1] if len(inputs) > 1 else None
+    first = scope.elements(start)
+    if limit is None or limit.size != 1 or (start is not None and (first is None or not first.all())):
+        return None
+    return max(0, int(limit.reshape(-1)[0])) if _keeps_running(body) else None
+
+
+def _keeps_running(body: Body) -> bool:
+    """Whether a Loop's body always goes on: it writes true, or hands the condition it got through."""
+    if not body.graph.outputs:
+        return False
+    written = body.graph.outputs[0]
+    condition = body.scope.elements(written)
+    if condition is not None:
+        return bool(condition.all())
+    return len(body.graph.inputs) > 1 and body.graph.storage[written] == body.graph.inputs[1]
+
+
+def _scan(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
+    facts = [None if i is None else scope.fact(i) for i in inputs]
+    late = [i for i, value_id in enumerate(inputs) if scope.is_tainted(value_id)]
+    body = scope.body(found[0], scan_body_inputs(node, facts, scope.types), late)
+    return [body], scan_outputs(node, facts, body.types, scope.types)
+
+
+_OWNERS: Mapping[str, Callable[[Scope, NodeProto, list[GraphProto], Sequence[int | None]], _Built]] = (
+    MappingProxyType({"If": _if, "Loop": _loop, "Scan": _scan})
+)
+"""How each operation of control flow hands types in and gets them back; any other states them in its bodies."""

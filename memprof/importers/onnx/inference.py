@@ -1,0 +1,142 @@
+"""Types of one node's outputs, from the types of its inputs: ONNX's own rules, asked one node at a time.
+
+Why not ``infer_shapes`` on the whole model: it propagates data without bounds (twenty Concat nodes that each double
+their input cost 4 s and 800 MB, thirty the machine), cannot be stopped, and has to be asked again whenever a
+constant becomes known. One node has bounded inputs and outputs, checked in between, and networks repeat themselves:
+answers are kept by operation, attributes, input types and small constants, so that a stack of equal layers costs one
+question. Complexity: O(nodes) look-ups, one question per distinct node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx.defs
+import onnx.shape_inference
+from onnx import NodeProto, OperatorSetIdProto, TypeProto
+
+from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
+from memprof.ir import TensorType
+
+_MAX_FLOATS = 16  # longer float constants (biases, scales of channels) decide no shape
+_SAME_AS_FIRST = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
+"""Defined by a function body in ONNX, which has no rule for one node; the output is typed as the first input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of a value.
+
+    Attributes:
+        type: Its type.
+        constant: Its elements, if they are few and the same in every run.
+        proto: Its type as ONNX writes it, for sequences and optionals, which ``type`` does not describe.
+    """
+
+    type: TensorType
+    constant: Constant | None = None
+    proto: TypeProto | None = None
+
+
+UNKNOWN_FACT = Fact(UNKNOWN_TYPE)
+
+
+class Inference:
+    """Infers the outputs of nodes of one model.
+
+    Args:
+        opsets: Version of each domain that the model imports.
+        ir_version: The model's.
+        types: The model's types.
+    """
+
+    def __init__(self, opsets: Mapping[str, int], ir_version: int, types: TypeTable) -> None:
+        self._opsets = {"" if domain == "ai.onnx" else domain: version for domain, version in opsets.items()}
+        self._imports = [OperatorSetIdProto(domain=domain, version=v) for domain, v in self._opsets.items()]
+        self._ir_version = ir_version
+        self._types = types
+        self._schemas: dict[tuple[str, str], onnx.defs.OpSchema | None] = {}
+        self._answers: dict[tuple[object, ...], tuple[Fact, ...]] = {}
+
+    def has_schema(self, node: NodeProto) -> bool:
+        """Whether ONNX defines the operation in the version that the model imports."""
+        return self._schema(node) is not None
+
+    def infer(self, node: NodeProto, inputs: Sequence[Fact | None]) -> tuple[Fact, ...]:
+        """Return what ONNX says of each output of ``node``; ``UNKNOWN_FACT`` where it says nothing.
+
+        Args:
+            node: A node without bodies.
+            inputs: What is known of its inputs, ``None`` where one is left out.
+
+        Raises:
+            LimitError: An output is larger than a tensor can be.
+        """
+        data = [_deciding_constant(fact) for fact in inputs]
+        key = (
+            node.op_type,
+            node.domain,
+            len(node.output),
+            b"".join(attribute.SerializeToString() for attribute in node.attribute),
+            tuple(None if fact is None else id(fact.type) for fact in inputs),  # types are interned
+            tuple(None if constant is None else constant.key for constant in data),
+            tuple(name == "" for name in node.output),
+        )
+        has_protos = any(fact is not None and fact.proto is not None for fact in inputs)
+        found = None if has_protos else self._answers.get(key)
+        if found is None:
+            found = self._ask(node, inputs, data)
+            if not has_protos:
+                self._answers[key] = found
+        return found
+
+    def _schema(self, node: NodeProto) -> onnx.defs.OpSchema | None:
+        key = ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
+        if key not in self._schemas:
+            version = self._opsets.get(key[0])
+            try:
+                found = None if version is None else onnx.defs.get_schema(node.op_type, version, key[0])
+            except (onnx.defs.SchemaError, TypeError):  # not defined; a version over 2^31
+                found = None
+            self._schemas[key] = found
+        return self._schemas[key]
+
+    def _ask(
+        self, node: NodeProto, inputs: Sequence[Fact | None], data: Sequence[Constant | None]
+    ) -> tuple[Fact, ...]:
+        nothing = tuple(UNKNOWN_FACT for _ in node.output)
+        schema = self._schema(node)
+        if schema is None:
+            return nothing
+        if node.op_type in _SAME_AS_FIRST and inputs and inputs[0] is not None:
+            return (Fact(inputs[0].type), *nothing[1:])
+        named = [(name, fact) for name, fact in zip(node.input, inputs, strict=True) if fact is not None]
+        try:
+            answers = onnx.shape_inference.infer_node_outputs(
+                schema,
+                node,
+                {name: fact.proto or self._types.to_proto(fact.type) for name, fact in named},
+                {name: found.tensor for name, found in zip(node.input, data, strict=True) if found is not None},
+                opset_imports=self._imports,
+                ir_version=self._ir_version,
+            )
+        except Exception:  # native code raises a dozen kinds; whatever it is, this node's shape stays unknown
+            return nothing
+        return tuple(self._fact(answers[name]) if name in answers else UNKNOWN_FACT for name in node.output)
+
+    def _fact(self, proto: TypeProto) -> Fact:
+        kind = proto.WhichOneof("value")
+        is_tensor = kind in ("tensor_type", "sparse_tensor_type", None)
+        return Fact(self._types.read(proto), proto=None if is_tensor else proto)
+
+
+def _deciding_constant(fact: Fact | None) -> Constant | None:
+    """Return the elements of an input if they are few enough to decide a shape."""
+    if fact is None or fact.constant is None:
+        return None
+    array = fact.constant.array
+    if array is None or (array.dtype.kind == "f" and array.size > _MAX_FLOATS):
+        return None
+    return fact.constant
