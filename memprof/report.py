@@ -105,7 +105,7 @@ class RuntimeReport:
         peak_intermediate_bytes: The peak, ``None`` if some size is unknown.
         peak_without_io_bytes: The peak without graph inputs and outputs, ``None`` if some size is unknown.
         known_bytes_at_least: The peak with unknown sizes as zero.
-        total_bytes: Parameters, foldable constants and the peak together, ``None`` if the peak is.
+        total_bytes: Parameters, foldable constants and the peak together, ``None`` if one of them is not known.
         peak: Where it is and who lives there.
         lifetimes: When each buffer lives.
     """
@@ -200,7 +200,7 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
     """Return the report of ``model`` under each of ``runtimes``."""
     graph = model.graph
     macs, macs_unknown = count_macs(graph)
-    weights = graph.parameter_bytes + graph.foldable_constant_bytes
+    weights = graph.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None
     return Report(
         model=ModelSummary(
             path=model.path,
@@ -217,7 +217,7 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
     )
 
 
-def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int) -> RuntimeReport:
+def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:
     lifetimes = runtime.lifetimes(graph)
     known = lifetimes.timeline.peak_bytes
     peak_bytes = known if lifetimes.is_complete else None
@@ -226,7 +226,7 @@ def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int) -> R
         peak_intermediate_bytes=peak_bytes,
         peak_without_io_bytes=lifetimes.timeline_without_io.peak_bytes if lifetimes.is_complete else None,
         known_bytes_at_least=known,
-        total_bytes=None if peak_bytes is None else peak_bytes + weight_bytes,
+        total_bytes=None if peak_bytes is None or weight_bytes is None else peak_bytes + weight_bytes,
         peak=_peak(lifetimes),
         lifetimes=lifetimes,
     )
@@ -250,7 +250,7 @@ def _live_tensor(lifetimes: Lifetimes, buffer: Buffer, holder: Holder, step: int
     reader = None if holder.is_output else holder.last_reader
     held_by = None if reader is None else graph.nodes[reader].name
     producer = None if holder.producer is None else graph.nodes[holder.producer].name
-    held_steps = buffer.stop - 1 - step
+    waits = 0 if holder.last_read_step is None else holder.last_read_step - step
     return LiveTensor(
         name=first.name,
         size_bytes=buffer.size_bytes,
@@ -258,13 +258,13 @@ def _live_tensor(lifetimes: Lifetimes, buffer: Buffer, holder: Holder, step: int
         producer=producer,
         held_by=held_by,
         is_output=holder.is_output,
-        held_steps=held_steps,
+        held_steps=buffer.stop - 1 - step,
         module=first.module,
-        cause=_cause(producer, held_by, holder.is_output, held_steps, born_now=buffer.start == step),
+        cause=_cause(producer, held_by, holder.is_output, waits, born_now=buffer.start == step),
     )
 
 
-def _cause(producer: str | None, held_by: str | None, is_output: bool, held_steps: int, *, born_now: bool) -> str:
+def _cause(producer: str | None, held_by: str | None, is_output: bool, waits: int, *, born_now: bool) -> str:
     born = (
         "given by the caller" if producer is None else f"{'being written' if born_now else 'written'} by {producer}"
     )
@@ -272,9 +272,9 @@ def _cause(producer: str | None, held_by: str | None, is_output: bool, held_step
         return f"{born}; a graph output, kept to the end"
     if held_by is None:
         return f"{born}; nobody reads it"
-    if held_steps == 0:
+    if waits == 0:
         return f"{born}; being read for the last time, by {held_by}"
-    return f"{born}; waits {held_steps} more {'step' if held_steps == 1 else 'steps'} for {held_by}"
+    return f"{born}; waits {waits} more {'step' if waits == 1 else 'steps'} for {held_by}"
 
 
 def _bytes_by_dtype(graph: Graph) -> dict[str, int]:

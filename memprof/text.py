@@ -23,12 +23,18 @@ def safe_text(text: str, limit: int = 200) -> str:
     >>> safe_text("a" * 300, limit=9)
     'aaaa…aaaa'
     """
-    if len(text) > limit:
-        half = (limit - 1) // 2
-        text = f"{text[: limit - 1 - half]}…{text[len(text) - half :]}"
+    text = _shorten(text, limit)
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escape(c) if unicodedata.category(c) in _UNSAFE_CATEGORIES else c for c in text)
+    escaped = "".join(_escape(c) if unicodedata.category(c) in _UNSAFE_CATEGORIES else c for c in text)
+    return _shorten(escaped, limit)
+
+
+def _shorten(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    half = (limit - 1) // 2
+    return f"{text[: limit - 1 - half]}…{text[len(text) - half :]}"
 
 
 def _escape(character: str) -> str:

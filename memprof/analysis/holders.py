@@ -14,11 +14,13 @@ class Holder:
     Attributes:
         producer: Id of the node that writes its first value, ``None`` for a graph input.
         last_reader: Id of the node that reads it last, ``None`` if nobody does.
+        last_read_step: Step at which that node runs, ``None`` if there is none.
         is_output: Whether it holds a graph output, which stays to the end.
     """
 
     producer: int | None
     last_reader: int | None
+    last_read_step: int | None
     is_output: bool
 
 
@@ -38,8 +40,10 @@ class Holders:
         """Return who writes ``buffer`` and who holds it; of several last readers in one step, the first."""
         consumers, steps = self._graph.consumers, self._step_of_node
         readers = (node_id for i in buffer.values for node_id in consumers[i] if node_id in steps)
+        last_reader = max(readers, key=steps.__getitem__, default=None)
         return Holder(
             producer=self._graph.values[buffer.values[0]].producer,
-            last_reader=max(readers, key=steps.__getitem__, default=None),
+            last_reader=last_reader,
+            last_read_step=None if last_reader is None else steps[last_reader],
             is_output=not self._outputs.isdisjoint(buffer.values),
         )

@@ -104,6 +104,7 @@ class GraphBuilder:
         values = self._values
         reads = [i for i in inputs if i is not None]
         reads += captures
+        assert not reads or 0 <= min(reads) <= max(reads) < len(values), "a node reads what does not exist yet"
         is_constant = is_foldable and all(values[i].role in _FIXED for i in reads)
         role = Role.CONSTANT if is_constant else Role.INTERMEDIATE
         written = tuple(

@@ -223,6 +223,14 @@ class Graph:
         )
         return own + sum(body.foldable_constant_bytes for node in self.nodes for body in node.bodies)
 
+    @cached_property
+    def has_known_weights(self) -> bool:
+        """Whether the bytes of all parameters and constants are known, those of bodies included."""
+        return all(
+            size is not None or value.role in _ACTIVE or value.role is Role.CAPTURE
+            for value, size in zip(self.values, self.value_bytes, strict=True)
+        ) and all(body.has_known_weights for node in self.nodes for body in node.bodies)
+
     def to_networkx(self) -> nx.DiGraph[str]:
         """Return the graph as a ``networkx.DiGraph``, built on the first call; treat it as read-only.
 
