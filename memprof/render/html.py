@@ -174,7 +174,7 @@ def _live(found: RuntimeReport, top: int) -> str:
     more = f'<p class="quiet">{len(live) - top:,} more</p>' if len(live) > top else ""
     reserved = found.peak.reserved_bytes
     if reserved:
-        more += f"<p>and {format_bytes(reserved)} that the step needs besides tensors: bodies, scratch</p>"
+        more += f"<p>and {format_bytes(reserved)} inside the step itself: bodies of control flow, scratch</p>"
     return f"<h2>Alive at the peak</h2>{_table(_LIVE_TITLES, (_live_row(tensor) for tensor in live[:top]))}{more}"
 
 

@@ -1,11 +1,11 @@
 """Report -> text for a terminal, 80 columns wide or as wide as the terminal is.
 
     Peak 6.02 MB of intermediates at step 4 of 100, features.1 (Conv)     line one is the peak
+    what is unknown, with the flag that settles it                        only if there is any
     RAM, weights, total                                                   what a board must hold
     one row per runtime model                                             what the peak assumes
     the skyline                                                           where it goes
     who is alive at the peak                                              why
-    what is unknown, with the flag that settles it
     Next: memprof ...                                                     the last line is the next command
 
 Short by default: ``TextView`` asks for more. Names become ``rich.text.Text``, which interprets nothing.
@@ -70,12 +70,13 @@ def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> 
     """Write ``report`` to ``stream`` for a person to read."""
     screen = open_screen(stream, view.width)
     _headline(screen, report)
+    _unknowns(screen, memory_unknowns(report), view)
     _footprint(screen, report)
     _runtimes(screen, report, why=view.why)
     _skyline(screen, report.headline)
     _live(screen, report.headline, view)
     screen.show(Text(screen.fit(model_facts(report), 10 * screen.width), style=_QUIET))
-    _unknowns(screen, report, view)
+    _mac_unknowns(screen, mac_unknowns(report), view)
     if view.next_command:
         screen.show()
         # never broken over two lines: it is there to be copied
@@ -133,6 +134,7 @@ def _runtimes(screen: Screen, report: Report, *, why: bool) -> None:
         screen.show()
         for name, found in report.runtimes.items():
             screen.show(Text.assemble((name, _HEADING), f": {found.runtime.definition}."))
+        screen.show(Text.assemble(("no I/O", _HEADING), ": the peak without graph inputs and outputs."))
     screen.show()
 
 
@@ -170,16 +172,14 @@ def _live(screen: Screen, found: RuntimeReport, view: TextView) -> None:
     peak = found.peak
     n = len(peak.live)
     tensors = "1 tensor" if n == 1 else f"{n:,} tensors"
-    screen.show(Text.assemble(("Alive at the peak", _HEADING), (f"  {tensors}", _QUIET)))
+    inside = f", and {format_bytes(peak.reserved_bytes)} inside the step itself" if peak.reserved_bytes else ""
+    screen.show(Text.assemble(("Alive at the peak", _HEADING), (f"  {tensors}{inside}", _QUIET)))
     if n:
         screen.show(live_table(screen, found, peak.live[: view.top]))
     if n > view.top:
         rest = sum(live.size_bytes or 0 for live in peak.live[view.top :])
         more = f"  {n - view.top:,} more, {format_bytes(rest)} together (--top {n} shows them)"
         screen.show(Text(more, style=_QUIET))
-    if peak.reserved_bytes:
-        reserved = format_bytes(peak.reserved_bytes)
-        screen.show(Text(f"  and {reserved} that the step needs besides tensors: bodies, scratch"))
     screen.show()
     if view.why and n:
         screen.show(Text("Why", style=_HEADING))
@@ -189,29 +189,33 @@ def _live(screen: Screen, found: RuntimeReport, view: TextView) -> None:
         screen.show()
 
 
-def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
-    memory, macs = memory_unknowns(report), mac_unknowns(report)
-    if memory:
+def _unknowns(screen: Screen, unknowns: tuple[Unknown, ...], view: TextView) -> None:
+    if unknowns:
+        screen.show(Text("Unknown, and what settles it", style="bold yellow"))
+        _list_unknowns(screen, unknowns, view.top)
         screen.show()
-        title = "Unknown: the numbers that these touch are lower bounds or left out"
-        screen.show(Text(title, style="bold yellow"))
-        _list_unknowns(screen, memory, view.top)
-    if macs and view.why:
+
+
+def _mac_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], view: TextView) -> None:
+    if unknowns and view.why:
         screen.show()
         screen.show(Text("No formula for MACs", style=_HEADING))
-        _list_unknowns(screen, macs, view.top)
-    elif macs:
-        names = ", ".join(screen.clean(unknown.name, limit=40) for unknown in macs[:3])
-        more = f" and {len(macs) - 3} more" if len(macs) > 3 else ""
+        _list_unknowns(screen, unknowns, view.top)
+    elif unknowns:
+        names = ", ".join(screen.clean(unknown.name, limit=40) for unknown in unknowns[:3])
+        more = f" and {len(unknowns) - 3} more" if len(unknowns) > 3 else ""
         screen.show(Text(f"MACs: no formula for {names}{more} (--why tells more)", style=_QUIET))
 
 
 def _list_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], top: int) -> None:
     for unknown in unknowns[:top]:
         kind, name = screen.clean(unknown.kind, limit=40), screen.clean(unknown.name, limit=80)
-        screen.show(Text.assemble(f"  {kind} ", (name, _HEADING), f": {screen.clean(unknown.reason, limit=400)}"))
-        if unknown.hint:
-            screen.show(Text(f"    {screen.clean(unknown.hint, limit=400)}", style=_CURVE))
+        line = Text.assemble(f"  {kind} ", (name, _HEADING), f": {screen.clean(unknown.reason, limit=400)}")
+        hint = Text(screen.clean(unknown.hint, limit=400), style=_CURVE)
+        if line.cell_len + 2 + hint.cell_len <= screen.width:
+            screen.show(Text.assemble(line, "  ", hint))
+        else:
+            screen.show(line, Text.assemble("    ", hint))
     if len(unknowns) > top:
         screen.show(Text(f"  {len(unknowns) - top:,} more (--top {len(unknowns)} shows them)", style=_QUIET))
 

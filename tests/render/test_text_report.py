@@ -65,8 +65,12 @@ def test_an_unknown_size_makes_line_one_a_lower_bound_and_is_listed_with_its_fla
     assert shown[0] == "Peak at least 4 B of intermediates; 1 thing is unknown"
     assert "RAM        ≥ 4 B  intermediates" in shown
     assert "Total    unknown" in shown
-    at = shown.index("  dimension n: The file gives no number for it.")
-    assert shown[at + 1] == "    --dim n=N"
+    assert shown[2:4] == [
+        "Unknown, and what settles it",
+        "  dimension n: The file gives no number for it.  --dim n=N",
+    ]
+    narrow = lines(chain([1, None, 4]), TextView(width=50))
+    assert narrow[3:5] == ["  dimension n: The file gives no number for it.", "    --dim n=N"]
 
 
 def test_a_graph_without_operations_says_so() -> None:
