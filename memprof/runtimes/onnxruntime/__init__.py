@@ -39,13 +39,14 @@ def onnxruntime_lifetimes(graph: Graph) -> Lifetimes:
     buffers = tuple(
         Buffer(tuple(members[i]), sizes[i], plan.start[i], plan.stop[i]) for i in plan.owned
     )
-    reserved = tuple(scratch_bytes(graph, graph.nodes[i]) for i in order)
+    scratch = [scratch_bytes(graph, graph.nodes[i], getattr(graph, 'opset', 20)) for i in order]
+    reserved = tuple(found or 0 for found in scratch)
     return Lifetimes(
         graph=graph,
         schedule=Schedule.sequential(order),
         buffers=buffers,
         reserved=reserved if any(reserved) else (),
-        is_complete=all(b.size_bytes is not None for b in buffers),
+        is_complete=None not in scratch and all(b.size_bytes is not None for b in buffers),
     )
 
 

@@ -1,0 +1,33 @@
+"""Bytes that kernels take while they run, and give back before the next one: one table, by operation.
+
+A rule sees one node and returns bytes beyond what the node writes at the moment when both together are most. What is
+not in the table takes none: found by running single operations under a traced allocator, see docs/runtimes.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from memprof.ir import Graph, Node
+from memprof.runtimes.onnxruntime.scratch import convolution, dense, einsum, recurrent
+from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize
+
+SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
+    {**convolution.SCRATCH, **dense.SCRATCH, **recurrent.SCRATCH, **einsum.SCRATCH}
+)
+"""Rules by operation."""
+
+
+def scratch_bytes(graph: Graph, node: Node, opset: int) -> int | None:
+    """Return the scratch of ``node``'s kernel, ``None`` if a size that decides it is not known."""
+    rule = SCRATCH.get(node.op)
+    if rule is None:
+        return 0
+    try:
+        return rule(Kernel(graph, node, opset))
+    except OpenSize:
+        return None
+
+
+__all__ = ["SCRATCH", "scratch_bytes"]
