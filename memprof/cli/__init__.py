@@ -16,6 +16,7 @@ from memprof.cli.program import CommandEntry, Program
 
 COMMANDS = {
     "analyze": CommandEntry("memprof.cli.analyze", "How much memory a model needs, where it goes and why."),
+    "doctor": CommandEntry("memprof.cli.doctor", "What is installed here, and how to get what is missing."),
 }
 """Every command by name, in the order of the help. The module holds ``command``, a ``click.Command``."""
 

@@ -70,7 +70,7 @@ def test_an_unknown_size_makes_line_one_a_lower_bound_and_is_listed_with_its_fla
         "  dimension n: The file gives no number for it.  --dim n=N",
     ]
     narrow = lines(chain([1, None, 4]), TextView(width=50))
-    assert narrow[3:5] == ["  dimension n: The file gives no number for it.", "    --dim n=N"]
+    assert narrow[4:6] == ["  dimension n: The file gives no number for it.", "    --dim n=N"]
 
 
 def test_a_graph_without_operations_says_so() -> None:

@@ -1,0 +1,60 @@
+"""``memprof doctor``: every dependency of the project, with its version or how to get it."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+
+
+def test_it_knows_every_base_dependency_and_every_extra(run: Run) -> None:
+    found = run("doctor", "--json").json
+    assert found["schema"] == "memprof/doctor/1"
+    assert set(found["base"]) == {requirement.split(">")[0] for requirement in PROJECT["dependencies"]}
+    assert found["base"]["click"] == metadata.version("click")
+    assert set(found["extras"]) == set(PROJECT["optional-dependencies"]) - {"all", "dev"}
+    assert {"torch", "torchvision", "onnxruntime", "scikit-learn"} <= set(found["extras"]["nas"]["distributions"])
+
+
+def test_what_is_missing_comes_with_the_command_that_brings_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    true_version = metadata.version
+
+    def version(name: str) -> str:
+        if name == "numba":
+            raise metadata.PackageNotFoundError(name)
+        return true_version(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    lines = run("doctor").stdout.splitlines()
+    at = lines.index("solver        numba           missing")
+    assert lines[at + 1].strip() == "pip install 'memprof[solver]'"
+    assert lines[-1] == "Next: pip install 'memprof[solver]'"
+    assert run("doctor", "--json").json["extras"]["solver"] == {
+        "is_complete": False,
+        "distributions": {"numba": None},
+        "install": "pip install 'memprof[solver]'",
+    }
+
+
+def test_a_missing_base_dependency_is_the_exit_code_of_a_missing_extra(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: ["no-such-distribution>=1"])
+    found = run("doctor")
+    assert found.code == 5
+    assert "base          no-such-distribution missing" in found.stdout
+    assert found.stdout.splitlines()[-1] == "Next: pip install memprof"
+
+
+def test_without_metadata_it_still_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", nothing)
+    assert run("doctor").stdout.startswith("memprof ")
