@@ -16,6 +16,7 @@ from collections import defaultdict
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
 from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.onnxruntime.lowering import lower
 from memprof.runtimes.onnxruntime.order import execution_order
 from memprof.runtimes.onnxruntime.plan import plan_reuse
 from memprof.runtimes.onnxruntime.scratch import scratch_bytes
@@ -27,9 +28,11 @@ def onnxruntime_lifetimes(graph: Graph) -> Lifetimes:
 
     Complexity: O(values + reads).
     """
+    lowered = lower(graph)
+    graph = lowered.graph
     skipped = frozenset(i for i, node in enumerate(graph.nodes) if node.op in INITIALISERS)
     foreign = frozenset(value_id for i in skipped for value_id in graph.nodes[i].writes)
-    order = execution_order(graph, skipped)
+    order = execution_order(graph, skipped, lowered.index)
     plan = plan_reuse(graph, order, foreign)
     sizes = graph.value_bytes
     members: defaultdict[int, list[int]] = defaultdict(list)
