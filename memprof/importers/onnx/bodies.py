@@ -1,5 +1,7 @@
 """If, Loop and Scan: their bodies are built as scopes, and their outputs typed from what the bodies write.
 
+Where an If's condition is constant only the branch that runs is a body.
+
 A loop's carried value has the type it starts with if one pass over the body, given that type, returns it: then every
 pass does, by induction. Where the pass returns another shape, the dimensions that differ are open and the body is
 built again with what is left; each pass opens at least one more, and after a few all are opened at once.
@@ -92,16 +94,16 @@ def _plain(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Seque
 
 
 def _if(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
-    branches = {attribute.name: scope.body(attribute.g) for attribute in node.attribute if attribute.HasField("g")}
-    chosen = branches
+    branches = {attribute.name: attribute.g for attribute in node.attribute if attribute.HasField("g")}
     condition = scope.elements(inputs[0]) if inputs else None
     if condition is not None and condition.size == 1:
         wanted = "then_branch" if bool(condition.reshape(-1)[0]) else "else_branch"
-        chosen = {name: body for name, body in branches.items() if name == wanted}
-    first, *others = [body.types for body in chosen.values()] or [[]]
+        branches = {name: graph for name, graph in branches.items() if name == wanted}
+    built = [scope.body(graph) for graph in branches.values()]
+    first, *others = [body.types for body in built] or [[]]
     for other in others:
         first = [agree(a, b, scope.types) for a, b in zip(first, other, strict=False)]
-    return list(branches.values()), first
+    return built, first
 
 
 def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:

@@ -23,6 +23,8 @@ from memprof.importers.onnx.attributes import attribute
 from memprof.ir import TensorType
 
 MAX_ELEMENTS = 1024
+MAX_FLOATS = 16  # longer ones are biases and scales of channels, which decide no shape
+FLOATS = frozenset({"float16", "float32", "float64"})
 
 _Array = np.ndarray[Any, Any]
 _NUMERIC = frozenset(
@@ -80,6 +82,11 @@ def _read(tensor: TensorProto) -> _Array | None:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError):  # elements missing (external, or too many to keep) or of another count
         return None
+
+
+def is_long_float(array: _Array) -> bool:
+    """Whether these are floats, and too many to decide a shape: biases and scales of channels."""
+    return array.dtype.kind == "f" and array.size > MAX_FLOATS
 
 
 def evaluate_shape(node: NodeProto, of: TensorType) -> _Array | None:
@@ -319,7 +326,7 @@ EVALUATORS: Mapping[str, Callable[[NodeProto, list[_Array | None]], Any]] = Mapp
         "Xor": _fold(np.logical_xor),
     }
 )
-"""How each operation is computed. Where a formula needs an input that is left out numpy raises: the value is unknown."""
+"""How each operation is computed; where a formula misses an input that it needs numpy raises."""
 
 ANY_SIZE = frozenset({"NonZero"})
 """Operations whose result may be computed before its type is known: never larger than their input times its rank."""

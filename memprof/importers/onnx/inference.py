@@ -11,18 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+import numpy as np
 import onnx.defs
 import onnx.shape_inference
 from onnx import NodeProto, OperatorSetIdProto, TypeProto
 
-from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.constants import Constant, is_long_float
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import TensorType
 
-_MAX_FLOATS = 16  # longer float constants (biases, scales of channels) decide no shape
-_SAME_AS_FIRST = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
-"""Defined by a function body in ONNX, which has no rule for one node; the output is typed as the first input."""
+_TYPED_LIKE: Mapping[str, Mapping[int, int]] = MappingProxyType(
+    {
+        "BatchNormalization": {1: 3, 2: 3, 3: 3, 4: 3},  # statistics, before opset 14
+        "Dropout": {1: 0},  # the mask, before opset 10
+        "GroupNormalization": {0: 0},
+        "MeanVarianceNormalization": {0: 0},
+    }
+)
+"""Outputs that the specification types like an input and ONNX's rules leave out: output index to input index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +114,9 @@ class Inference:
     def _ask(
         self, node: NodeProto, inputs: Sequence[Fact | None], data: Sequence[Constant | None]
     ) -> tuple[Fact, ...]:
-        nothing = tuple(UNKNOWN_FACT for _ in node.output)
         schema = self._schema(node)
         if schema is None:
-            return nothing
-        if node.op_type in _SAME_AS_FIRST and inputs and inputs[0] is not None:
-            return (Fact(inputs[0].type), *nothing[1:])
+            return tuple(UNKNOWN_FACT for _ in node.output)
         named = [(name, fact) for name, fact in zip(node.input, inputs, strict=True) if fact is not None]
         try:
             answers = onnx.shape_inference.infer_node_outputs(
@@ -123,8 +128,13 @@ class Inference:
                 ir_version=self._ir_version,
             )
         except Exception:  # native code raises a dozen kinds; whatever it is, this node's shape stays unknown
-            return nothing
-        return tuple(self._fact(answers[name]) if name in answers else UNKNOWN_FACT for name in node.output)
+            answers = {}
+        found = [self._fact(answers[name]) if name in answers else UNKNOWN_FACT for name in node.output]
+        for output, source in _TYPED_LIKE.get(node.op_type, {}).items():
+            like = inputs[source] if source < len(inputs) else None
+            if like is not None and output < len(found) and found[output].type.size_bytes is None:
+                found[output] = Fact(like.type)
+        return tuple(found)
 
     def _fact(self, proto: TypeProto) -> Fact:
         kind = proto.WhichOneof("value")
@@ -134,9 +144,18 @@ class Inference:
 
 def _deciding_constant(fact: Fact | None) -> Constant | None:
     """Return the elements of an input if they are few enough to decide a shape."""
-    if fact is None or fact.constant is None:
+    if fact is None:
+        return None
+    if fact.type.shape == (0,):  # no elements: the same in every run, whoever gives it
+        return _empty(fact.type)
+    if fact.constant is None:
         return None
     array = fact.constant.array
-    if array is None or (array.dtype.kind == "f" and array.size > _MAX_FLOATS):
+    return None if array is None or is_long_float(array) else fact.constant
+
+
+def _empty(of: TensorType) -> Constant | None:
+    try:
+        return Constant(np.empty(0, dtype=of.dtype))
+    except TypeError:  # a type that numpy does not have
         return None
-    return fact.constant

@@ -12,7 +12,9 @@ from memprof.importers.onnx.attributes import attribute
 from memprof.importers.onnx.constants import (
     ANY_SIZE,
     EVALUATORS,
+    FLOATS,
     MAX_ELEMENTS,
+    MAX_FLOATS,
     Constant,
     evaluate,
     evaluate_shape,
@@ -113,9 +115,7 @@ def _evaluated(
 ) -> list[Fact]:
     if not all(fact is None or fact.constant is not None for fact in inputs):
         return facts
-    if op not in ANY_SIZE and any((fact.type.element_count or 0) > MAX_ELEMENTS for fact in facts):
-        return facts
-    if op not in ANY_SIZE and any(fact.type.element_count is None for fact in facts):
+    if op not in ANY_SIZE and not all(_is_worth_computing(fact.type) for fact in facts):
         return facts
     arrays = [None if fact is None or fact.constant is None else fact.constant.array for fact in inputs]
     if any(array is None and fact is not None for array, fact in zip(arrays, inputs, strict=True)):
@@ -124,6 +124,12 @@ def _evaluated(
     if found is None or len(found) != len(facts):
         return facts
     return [_known(array, fact, context) for array, fact in zip(found, facts, strict=True)]
+
+
+def _is_worth_computing(of: TensorType) -> bool:
+    """Whether a tensor is known to be small, and its elements could still decide a shape."""
+    count = of.element_count
+    return count is not None and count <= (MAX_FLOATS if of.dtype in FLOATS else MAX_ELEMENTS)
 
 
 def _known(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], fact: Fact, context: Context) -> Fact:

@@ -111,7 +111,7 @@ class Causes:
                 return False
             self._report("dtype", name, "its element type is not known", "")
         else:
-            self._report("dtype", name, f"a {of.dtype} has no fixed number of bytes", "")
+            self._report("dtype", name, f"a value of type {of.dtype} has no fixed number of bytes", "")
         return True
 
     def _report(self, kind: str, name: str, reason: str, hint: str) -> None:
