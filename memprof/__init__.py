@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memprof.api import analyze, from_networkx, load
+    from memprof.api import analyze, compare, from_networkx, load
     from memprof.errors import MemprofError
     from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
     from memprof.report import Report
@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "analyze": "memprof.api",
+    "compare": "memprof.api",
     "from_networkx": "memprof.api",
     "load": "memprof.api",
     "MemprofError": "memprof.errors",
@@ -36,6 +37,7 @@ __all__ = [
     "Report",
     "TensorType",
     "analyze",
+    "compare",
     "from_networkx",
     "load",
 ]

@@ -9,11 +9,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from memprof.comparison import Comparison, compare_snapshots
 from memprof.errors import UsageError
 from memprof.importers.model import Model
+from memprof.importers.saved import read_saved_report
 from memprof.ir import Graph
 from memprof.report import Report, build_report
 from memprof.runtimes import RUNTIMES
+from memprof.snapshot import Snapshot, snapshot_document, snapshot_report
 
 DEFAULT_RUNTIMES = ("reference", "ideal", "paper")
 """Runtime models of a report that asks for none, the headline first."""
@@ -72,6 +75,58 @@ def analyze(
     model = load(source, dims=dims, inputs=inputs)
     with _collector_paused():
         return build_report(model, chosen)
+
+
+def snapshot(
+    source: Source | Report,
+    *,
+    dims: Mapping[str, int] | None = None,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    runtimes: Iterable[str] = DEFAULT_RUNTIMES,
+) -> Snapshot:
+    """Return the numbers of ``source`` that can be compared.
+
+    Args:
+        source: A report, a report saved as .json, or anything that can be analysed.
+        dims: Sizes of named dimensions; of no use to a report.
+        inputs: Shapes of graph inputs; of no use to a report.
+        runtimes: Names of runtime models, the headline first; of no use to a report.
+
+    Raises:
+        InputError: A file is missing, unreadable or invalid.
+        UsageError: A runtime, or a name in ``dims`` or ``inputs``, does not exist.
+    """
+    if isinstance(source, Report):
+        return snapshot_report(source)
+    if isinstance(source, str | PathLike) and Path(source).suffix.lower() == ".json":
+        return snapshot_document(read_saved_report(Path(source)), str(source))
+    return snapshot_report(analyze(source, dims=dims, inputs=inputs, runtimes=runtimes))
+
+
+def compare(
+    before: Source | Report,
+    after: Source | Report,
+    *,
+    dims: Mapping[str, int] | None = None,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    runtimes: Iterable[str] = DEFAULT_RUNTIMES,
+) -> Comparison:
+    """Return two models, or two reports, side by side.
+
+    Args:
+        before: A report, a report saved as .json, or anything that can be analysed.
+        after: The same.
+        dims: Sizes of named dimensions of both.
+        inputs: Shapes of graph inputs of both.
+        runtimes: Names of runtime models, the headline first.
+
+    Raises:
+        InputError: A file is missing, unreadable or invalid.
+        UsageError: A name does not exist, or two reports have no runtime model in common.
+    """
+    chosen = tuple(runtimes)
+    old, new = (snapshot(source, dims=dims, inputs=inputs, runtimes=chosen) for source in (before, after))
+    return compare_snapshots(old, new)
 
 
 def from_networkx(source: Any) -> Graph:

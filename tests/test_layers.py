@@ -25,15 +25,42 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "importers": BASE | {"ir"},
     "planning": BASE | {"ir", "analysis", "runtimes"},
     "report": BASE | {"ir", "analysis", "runtimes", "importers"},
-    "comparison": BASE | {"report"},
+    "snapshot": BASE | {"report"},
+    "comparison": BASE | {"snapshot"},
+    "budgets": BASE | {"snapshot"},
     "exporters": BASE | {"ir", "analysis", "runtimes", "importers", "planning"},
-    "api": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "report", "comparison", "exporters"},
-    "render": BASE | {"ir", "analysis", "runtimes", "planning", "report", "comparison", "api"},
-    "plots": BASE | {"ir", "analysis", "runtimes", "planning", "report", "comparison", "api"},
+    "api": BASE
+    | {
+        "ir",
+        "analysis",
+        "runtimes",
+        "importers",
+        "planning",
+        "report",
+        "snapshot",
+        "comparison",
+        "budgets",
+        "exporters",
+    },
+    "render": BASE | {"ir", "analysis", "runtimes", "planning", "report", "snapshot", "comparison", "budgets", "api"},
+    "plots": BASE | {"ir", "analysis", "runtimes", "planning", "report", "snapshot", "comparison", "budgets", "api"},
     "measure": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "report", "api"},
     "nas": BASE | {""},  # the public names alone, and what every layer may use
     "cli": BASE
-    | {"", "ir", "analysis", "runtimes", "importers", "planning", "report", "comparison", "exporters", "api"}
+    | {
+        "",
+        "ir",
+        "analysis",
+        "runtimes",
+        "importers",
+        "planning",
+        "report",
+        "snapshot",
+        "comparison",
+        "budgets",
+        "exporters",
+        "api",
+    }
     | {"render", "plots", "measure", "nas"},
     "__main__": frozenset({"cli"}),
     "": frozenset({"api", "errors", "ir", "report"}),  # for type checkers; at run time it resolves names late

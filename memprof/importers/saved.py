@@ -1,0 +1,31 @@
+"""A report that was saved as JSON, back as values. What they mean is ``memprof.snapshot``'s business."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from memprof.errors import InputError, LimitError
+
+MAX_BYTES = 2**30
+
+
+def read_saved_report(path: Path) -> object:
+    """Return the JSON document in ``path``.
+
+    Raises:
+        InputError: The file is missing, unreadable or no JSON.
+        LimitError: It is larger than any report.
+    """
+    hint = "Give a report written with: memprof analyze MODEL -o report.json"
+    if not path.is_file():
+        raise InputError(f"{path} is {'not a file' if path.exists() else 'missing'}.", hint)
+    if path.stat().st_size > MAX_BYTES:
+        raise LimitError(f"{path} is larger than {MAX_BYTES} bytes.", hint)
+    try:
+        document: object = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.", hint) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON.", hint) from error
+    return document
