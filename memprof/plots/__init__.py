@@ -1,0 +1,26 @@
+"""Pictures of a report, by matplotlib, which nothing outside of this package imports.
+
+lifetimes.py   the lifetime plot: a bar per tensor, the memory curve under it, the peak
+rows.py        what gets a row of that plot and what is folded into groups; no drawing
+style.py       what all plots share: colours, type, the byte axis, saving
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memprof.plots.lifetimes import plot_lifetimes
+
+__all__ = ["plot_lifetimes"]
+
+_HOMES = {"plot_lifetimes": "memprof.plots.lifetimes"}
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module 'memprof.plots' has no attribute {name!r}") from None
+    return getattr(import_module(home), name)

@@ -1,0 +1,209 @@
+"""What all plots share: colours, type, measures, the byte axis, and how a figure is written to a file.
+
+One accent colour on greys: it says "at the peak", and nothing else does, so that a plot reads the same in print and
+to colour-blind eyes. Shape tells the rest apart (hollow, capped, hatched). Lengths are inches from the bottom left
+corner of the page, so that type keeps its size whatever the figure's.
+
+Figures are objects, never pyplot's; the caller's settings are put aside while one is drawn and come back untouched.
+The same report gives the same bytes of SVG and PDF: no dates, a fixed salt, the typeface that ships with matplotlib.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, get_font
+from matplotlib.text import Text
+from matplotlib.textpath import TextToPath
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from memprof.errors import UsageError
+from memprof.text import safe_text
+
+INK = "#1f2933"
+MUTED = "#66717d"
+BAR = "#b3bcc6"
+BAR_EDGE = "#8a95a1"
+RULE = "#e4e8ec"
+ACCENT = "#c2410c"
+ACCENT_SHADE = "#eba987"
+ACCENT_TINT = "#fbe9df"
+CURVE = "#d5dce3"
+PAPER = "#ffffff"
+
+SMALL, TEXT, LARGE, TITLE = 7.5, 8.5, 15.0, 21.0
+"""Type sizes in points."""
+
+_POINTS_PER_INCH = 72.0
+
+FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"dpi": 200, "metadata": {"Software": "memprof"}},
+    ".svg": {"metadata": {"Date": None, "Creator": "memprof"}},
+    ".pdf": {"metadata": {"CreationDate": None, "Creator": "memprof", "Producer": "memprof"}},
+}
+"""File suffix -> how it is saved."""
+
+_SETTINGS: Any = {
+    "axes.unicode_minus": False,
+    "hatch.linewidth": 0.6,
+    "path.simplify": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "memprof",
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Put the caller's matplotlib settings aside and draw under memprof's; theirs come back at the end."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+class Page:
+    """A white figure of a given size on which things are placed in inches.
+
+    Args:
+        width: In inches.
+        height: In inches.
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width, height), facecolor=PAPER)
+
+    def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
+        """Return bare axes: no frame, no ticks."""
+        rectangle = (left / self.width, bottom / self.height, width / self.width, height / self.height)
+        axes = self.figure.add_axes(rectangle, facecolor="none")
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        axes.tick_params(length=0, labelsize=SMALL, labelcolor=MUTED, pad=5)
+        return axes
+
+    def text(self, left: float, bottom: float, text: str, **style: Any) -> Text:
+        """Write at a place of the page; see ``text_style``."""
+        return self.figure.text(left / self.width, bottom / self.height, text, **text_style(**style))
+
+
+def text_style(*, size: float = TEXT, colour: str = INK, bold: bool = False, **more: Any) -> dict[str, Any]:
+    """Return matplotlib's keywords for text of the house; a ``$`` stays a ``$``."""
+    return {"fontproperties": typeface(bold=bold, size=size), "color": colour, "parse_math": False, **more}
+
+
+def typeface(*, bold: bool = False, size: float = TEXT) -> FontProperties:
+    """Return the typeface that every matplotlib brings along, so that no machine's fonts matter."""
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    return FontProperties(fname=str(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size=size)
+
+
+def text_width(text: str, *, size: float = TEXT, bold: bool = False) -> float:
+    """Return the width of ``text`` in inches, with a little for what rounding to pixels adds."""
+    if not text:
+        return 0.0
+    font = typeface(bold=bold, size=size)
+    width, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
+    return 1.02 * float(width) / _POINTS_PER_INCH
+
+
+def fit(text: str, width: float, *, size: float = TEXT, bold: bool = False) -> str:
+    """Return a name from a model as it can be drawn in ``width`` inches: safe, in known glyphs, its middle cut out.
+
+    A character that the typeface lacks is shown as ``\\uNNNN``: names stay distinct, and nothing draws as a box.
+    """
+    text = "".join(c if _has_glyph(c) else _escape(c) for c in safe_text(text))
+    if text_width(text, size=size, bold=bold) <= width:
+        return text
+    fits, too_long = 0, len(text)  # characters kept
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if text_width(_cut(text, middle), size=size, bold=bold) <= width:
+            fits = middle
+        else:
+            too_long = middle
+    return _cut(text, fits)
+
+
+def _cut(text: str, kept: int) -> str:
+    tail = (kept + 1) // 2
+    return f"{text[: kept - tail]}…{text[len(text) - tail :]}"
+
+
+@cache
+def _has_glyph(character: str) -> bool:
+    return get_font(typeface().get_file() or "").get_char_index(ord(character)) != 0
+
+
+def _escape(character: str) -> str:
+    point = ord(character)
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def set_tick_type(axes: Axes) -> None:
+    """Set the tick labels of both axes in the house's type."""
+    for tick_label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        tick_label.set(fontproperties=typeface(size=SMALL), color=MUTED, parse_math=False)
+
+
+def byte_axis(axes: Axes, highest_bytes: float, *, count: int = 4) -> None:
+    """Label the y axis in one round unit, from 0 to at least ``highest_bytes``."""
+    axis = axes.yaxis
+    axis.set_major_locator(MaxNLocator(nbins=count, steps=[1, 2, 2.5, 5, 10], integer=highest_bytes < 10))
+    power, unit = _unit(highest_bytes)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / power:g} {unit}" if value else "0"))
+
+
+def _unit(highest_bytes: float) -> tuple[int, str]:
+    units = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+    steps = 0
+    while highest_bytes >= 1000 and steps < len(units) - 1:
+        highest_bytes /= 1000
+        steps += 1
+    return 1000**steps, units[steps]
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write ``figure`` to ``path`` as its suffix says, whole or not at all; call it in ``house_style``.
+
+    Raises:
+        UsageError: The suffix is none of ``FORMATS``, or the file cannot be written.
+    """
+    check_suffix(path)
+    target = Path(os.path.realpath(path))  # through a symbolic link, not over it
+    suffix = target.suffix.lower()
+    picture = BytesIO()
+    figure.savefig(picture, format=suffix[1:], facecolor=PAPER, **FORMATS[suffix])
+    draft = target.with_name(f".memprof-{secrets.token_hex(6)}{suffix}")
+    try:
+        draft.write_bytes(picture.getvalue())
+        draft.replace(target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"Cannot write the plot to {str(path)!r}: {reason}.", "Choose another place.") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def check_suffix(path: str | os.PathLike[str]) -> None:
+    """Raise a UsageError unless ``path`` ends as a picture that can be written."""
+    suffix = Path(path).suffix
+    if suffix.lower() not in FORMATS:
+        raise UsageError(
+            f"A plot cannot be written as {suffix!r}." if suffix else f"The plot's file {str(path)!r} has no suffix.",
+            f"Name a file that ends in {', '.join(FORMATS)}.",
+        )
