@@ -46,8 +46,9 @@ class GraphBuilder:
     ['input', 'intermediate']
     """
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", opset: int | None = None) -> None:
         self._name = name
+        self._opset = opset
         self._values: list[Value] = []
         self._value_names: set[str] = set()
         self._nodes: list[Node] = []
@@ -152,6 +153,7 @@ class GraphBuilder:
             inputs=tuple(self._inputs),
             outputs=outputs,
             unknown=tuple(self._unknown),
+            opset=self._opset,
         )
 
     def _add_value(self, value: Value) -> int:

@@ -137,6 +137,9 @@ class Graph:
         inputs: Ids of the values the caller gives (role ``INPUT``).
         outputs: Ids of the values the caller gets, in order.
         unknown: What the importer could not learn.
+        opset: Version of ONNX's operations that the nodes follow, ``None`` for a graph that is not ONNX's.
+        unbound: The same graph, value by value, with its dimensions open as the file has them; ``None`` if nothing
+            was bound.
     """
 
     name: str
@@ -145,6 +148,8 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     unknown: tuple[Unknown, ...] = ()
+    opset: int | None = None
+    unbound: Graph | None = None
 
     @cached_property
     def value_bytes(self) -> tuple[int | None, ...]:

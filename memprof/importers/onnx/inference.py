@@ -19,6 +19,7 @@ import onnx.shape_inference
 from onnx import NodeProto, OperatorSetIdProto, TypeProto
 
 from memprof.importers.onnx.constants import Constant, is_long_float
+from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import TensorType
 
@@ -68,9 +69,14 @@ class Inference:
         self._schemas: dict[tuple[str, str], onnx.defs.OpSchema | None] = {}
         self._answers: dict[tuple[object, ...], tuple[Fact, ...]] = {}
 
+    @property
+    def opset(self) -> int | None:
+        """Version of ONNX's own operations that the model imports."""
+        return self._opsets.get("")
+
     def has_schema(self, node: NodeProto) -> bool:
-        """Whether ONNX defines the operation in the version that the model imports."""
-        return self._schema(node) is not None
+        """Whether ONNX defines the operation in the version that the model imports, or onnxruntime does."""
+        return self._schema(node) is not None or is_contributed(node)
 
     def infer(self, node: NodeProto, inputs: Sequence[Fact | None]) -> tuple[Fact, ...]:
         """Return what ONNX says of each output of ``node``; ``UNKNOWN_FACT`` where it says nothing.
@@ -116,7 +122,8 @@ class Inference:
     ) -> tuple[Fact, ...]:
         schema = self._schema(node)
         if schema is None:
-            return tuple(UNKNOWN_FACT for _ in node.output)
+            read = [None if fact is None else fact.type for fact in inputs]
+            return tuple(Fact(of) for of in contributed_types(node, read, self._types))
         named = [(name, fact) for name, fact in zip(node.input, inputs, strict=True) if fact is not None]
         try:
             answers = onnx.shape_inference.infer_node_outputs(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
@@ -25,7 +26,7 @@ from memprof.importers.onnx.symbols import Bindings, bind
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import Causes
 from memprof.importers.onnx.wire import read_structure
-from memprof.ir import TensorType
+from memprof.ir import Graph, TensorType
 
 
 def read_onnx(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Model:
@@ -41,25 +42,64 @@ def read_onnx(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple
         LimitError: It asks for more than a safety limit allows.
         UsageError: A name in ``dims`` or ``inputs`` does not exist, or a shape does not fit.
     """
+    proto, digest = parse(path)
+    return to_model(proto, str(path), digest, dims=dims, inputs=inputs)
+
+
+def parse(path: Path) -> tuple[ModelProto, str]:
+    """Return the structure of an ONNX file, checked, and its digest.
+
+    Raises:
+        InputError: The file is missing, unreadable or invalid.
+        LimitError: It asks for more than a safety limit allows.
+    """
     structure = read_structure(path)
     check_structure(structure)
     try:
         model = ModelProto.FromString(structure)
-        check_model(model)
-        expand_functions(model)
-        types = TypeTable()
-        bindings = _bind(model.graph, types, dims, inputs)
-        opsets = {entry.domain: entry.version for entry in model.opset_import}
-        inference = Inference(opsets, model.ir_version, types)
-        context = Context(types=types, inference=inference, bindings=bindings, nodes_left=4 * MAX_NODES)
-        graph = build_graph(model.graph, context, Causes(types.symbols))
     except DecodeError as error:
-        raise InputError(
-            f"{path} is not a valid ONNX model, or nests too deeply.", "Export or download the model again."
-        ) from error
+        raise _invalid(path) from error
     except MemoryError as error:
         raise LimitError(f"{path} needs more memory than there is.") from error
-    return Model(path=str(path), format="onnx", structure_sha256=hashlib.sha256(structure).hexdigest(), graph=graph)
+    return model, hashlib.sha256(structure).hexdigest()
+
+
+def to_model(
+    proto: ModelProto, path: str, digest: str, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]
+) -> Model:
+    """Return a parsed structure as a Model; ``proto`` is changed.
+
+    Raises:
+        InputError: It is invalid.
+        LimitError: It asks for more than a safety limit allows.
+        UsageError: A name in ``dims`` or ``inputs`` does not exist, or a shape does not fit.
+    """
+    try:
+        check_model(proto)
+        expand_functions(proto)
+        graph = _typed(proto, dims, inputs)
+        if dims or inputs:
+            graph = replace(graph, unbound=_typed(proto, {}, {}))
+    except DecodeError as error:
+        raise _invalid(path) from error
+    except MemoryError as error:
+        raise LimitError(f"{path} needs more memory than there is.") from error
+    return Model(path=path, format="onnx", structure_sha256=digest, graph=graph)
+
+
+def _typed(proto: ModelProto, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Graph:
+    types = TypeTable()
+    bindings = _bind(proto.graph, types, dims, inputs)
+    opsets = {entry.domain: entry.version for entry in proto.opset_import}
+    inference = Inference(opsets, proto.ir_version, types)
+    context = Context(types=types, inference=inference, bindings=bindings, nodes_left=4 * MAX_NODES)
+    return build_graph(proto.graph, context, Causes(types.symbols))
+
+
+def _invalid(path: Path | str) -> InputError:
+    return InputError(
+        f"{path} is not a valid ONNX model, or nests too deeply.", "Export or download the model again."
+    )
 
 
 def _bind(
