@@ -16,6 +16,9 @@ from memprof.cli.program import CommandEntry, Program
 
 COMMANDS = {
     "analyze": CommandEntry("memprof.cli.analyze", "How much memory a model needs, where it goes and why."),
+    "compare": CommandEntry("memprof.cli.compare", "Two models or saved reports side by side."),
+    "check": CommandEntry("memprof.cli.check", "Does a model fit its budgets? For a CI job."),
+    "nas": CommandEntry("memprof.cli.nas", "Search for a network that needs less (MemNAS)."),
     "doctor": CommandEntry("memprof.cli.doctor", "What is installed here, and how to get what is missing."),
 }
 """Every command by name, in the order of the help. The module holds ``command``, a ``click.Command``."""

@@ -57,8 +57,9 @@ def start_search(
         UsageError: The folder holds a search already, or another process runs it.
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
     """
-    if folder.exists() and has_search(folder):
-        raise UsageError(f"{folder} already holds a search.", f"memprof nas resume {folder}")
+    if has_search(folder):
+        saved_settings(folder).refuse_other(settings)
+        raise UsageError(f"{folder} already holds this search.", f"Go on with it: memprof nas resume {folder}")
     with Journal(folder) as journal:
         journal.append("started", {"settings": settings.to_json()})
         return _drive(folder, journal, limits, on_outcome)
@@ -83,14 +84,24 @@ def resume_search(
         UsageError: ``settings`` differ from those it was started with, or another process runs it.
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
     """
-    state = fold(read_journal(folder)[0])
-    if state.settings is None:
-        raise InputError(f"The search in {folder} never started.", "Start a new one in another folder.")
+    saved = saved_settings(folder)
     if settings is not None:
-        state.settings.refuse_other(settings)
+        saved.refuse_other(settings)
     with Journal(folder) as journal:
         journal.append("resumed", {})
         return _drive(folder, journal, limits, on_outcome)
+
+
+def saved_settings(folder: Path) -> Settings:
+    """Return what the search in ``folder`` was started with.
+
+    Raises:
+        InputError: There is no search in the folder.
+    """
+    settings = fold(read_journal(folder)[0]).settings
+    if settings is None:
+        raise InputError(f"The search in {folder} never started.", "Start a new one in another folder.")
+    return settings
 
 
 def _drive(folder: Path, journal: Journal, limits: Limits, on_outcome: OnOutcome) -> SearchState:

@@ -186,7 +186,7 @@ class Search:
         """Return what the controller learns from: all that were trained, compared at the first rung."""
         history = []
         for found in self.state.rounds:
-            scores = self.scores(found, rung=0)
+            scores = scores_of_round(self.state, found, rung=0)
             if scores:
                 by_number = {chosen.candidate: chosen for chosen in found.chosen}
                 candidates = [by_number[number] for number in scores]
@@ -210,7 +210,7 @@ class Search:
             missing = [c for c in alive if not any(o.rung == rung for o in outcomes.get(c.candidate, ()))]
             if missing:
                 return [self._job(c, found, rung, until) for c in missing]
-            scores = self.scores(found, rung)
+            scores = scores_of_round(self.state, found, rung)
             keep = max(1, len(alive) // 2) if rung + 1 < len(self.settings.rungs) else len(alive)
             best = set(sorted(scores, key=lambda number: (-scores[number], number))[:keep])
             alive = [c for c in alive if c.candidate in best]
@@ -237,28 +237,10 @@ class Search:
             rung = max((o.rung for o in self.state.outcomes.get(candidate, ()) if o.status == "ok"), default=0)
         return self._folder / WEIGHTS / f"{candidate}-{rung}.pt"
 
-    def scores(self, found: Round, rung: int | None = None) -> dict[int, float]:
-        """Return the metric of each candidate of a round that was trained, relative to the round's base.
-
-        Args:
-            found: A round.
-            rung: The rung to compare at; the last visit of each if left out.
-        """
-        measured = {
-            chosen.candidate: measures
-            for chosen in found.chosen
-            if (measures := self.state.measures(chosen.candidate, rung)) is not None
-        }
-        if not measured:
-            return {}
-        previous = self.state.measures(found.base) if found.base is not None else None
-        previous = previous or median_measures(measured.values())
-        return {number: self.settings.metric.score(m, previous) for number, m in measured.items()}
-
     def _close_round(self, found: Round) -> None:
         """Choose the winner among those that were trained longest."""
         rungs = {c.candidate: len(self.state.outcomes.get(c.candidate, ())) for c in found.chosen}
-        scores = self.scores(found)
+        scores = scores_of_round(self.state, found)
         longest = max((rungs[number] for number in scores), default=0)
         finalists = [number for number in scores if rungs[number] == longest]
         winner = min(finalists, key=lambda number: (-scores[number], number), default=None)
@@ -266,6 +248,27 @@ class Search:
 
     def _write(self, kind: str, data: Mapping[str, Any]) -> None:
         self.state = fold([self._journal.append(kind, data)], self.state)
+
+
+def scores_of_round(state: SearchState, found: Round, rung: int | None = None) -> dict[int, float]:
+    """Return the metric of each candidate of a round that was trained, relative to the round's base.
+
+    Args:
+        state: The search.
+        found: One of its rounds.
+        rung: The rung to compare at; the last visit of each if left out.
+    """
+    assert state.settings is not None, "a search starts with its settings"
+    measured = {
+        chosen.candidate: measures
+        for chosen in found.chosen
+        if (measures := state.measures(chosen.candidate, rung)) is not None
+    }
+    if not measured:
+        return {}
+    previous = state.measures(found.base) if found.base is not None else None
+    previous = previous or median_measures(measured.values())
+    return {number: state.settings.metric.score(m, previous) for number, m in measured.items()}
 
 
 def measure(architecture: Architecture, budget: Budget) -> Footprint:

@@ -1,0 +1,18 @@
+"""``memprof nas``: search for a network that needs less, resume and watch a search, and take its networks along."""
+
+from __future__ import annotations
+
+import click
+
+from memprof.cli.nas.resume import resume
+from memprof.cli.nas.search import search
+from memprof.cli.nas.status import status
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Search for a network that needs less (MemNAS, CVPR 2020)."""
+
+
+for subcommand in (search, resume, status):
+    command.add_command(subcommand)

@@ -1,0 +1,124 @@
+"""Flags that ``nas search`` and ``nas resume`` share: what a search does, and how long and where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from memprof.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from memprof.nas.settings import Limits
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_COUNT = click.IntRange(min=1)
+_TIME = click.FloatRange(min=0, min_open=True)
+_WEIGHT = click.FloatRange(min=0)
+
+_SETTINGS = (
+    click.option(
+        "--dataset", default="digits", show_default=True, help="digits, cifar10, or a folder with train/CLASS/."
+    ),
+    click.option("--images", type=click.IntRange(min=100), help="Training images to use; all if left out."),
+    click.option(
+        "--lambda",
+        "accuracy_weight",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="1: accuracy alone; 0: bytes alone.",
+    ),
+    click.option("--peak-weight", type=_WEIGHT, default=1.0, show_default=True, help="Of the peak, in the metric."),
+    click.option("--parameter-weight", type=_WEIGHT, default=1.0, show_default=True, help="Of the parameters."),
+    click.option("--max-peak", metavar="BYTES", help="Reject networks with a higher peak: 256KiB."),
+    click.option("--max-params", metavar="BYTES", help="Reject networks with more parameter bytes: 1MB."),
+    click.option("--runtime", default="reference", show_default=True, help="Runtime model that gives the peak."),
+    click.option("--dtype", type=click.Choice(["float32", "float16", "int8"]), default="float32", show_default=True),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+    click.option("--preset", type=click.Choice(["quick", "paper"]), default="quick", show_default=True),
+    click.option("--width", type=_COUNT, help="Filters of every layer."),
+    click.option("--max-cells", type=_COUNT, help="Stop at this many cells."),
+    click.option("--sample", type=_COUNT, help="Candidates trained in the first two rounds."),
+    click.option("--top-k", type=_COUNT, help="Candidates trained in each later round."),
+    click.option("--epochs", type=_COUNT, help="Epochs of candidates that go all the way."),
+    click.option("--ranker", type=click.Choice(["scc", "single-rnn", "double-rnn", "ridge", "parameters", "random"])),
+    click.option("--no-halving", is_flag=True, help="Train every chosen candidate to the end."),
+    click.option("--no-inherit", is_flag=True, help="Start every candidate from fresh weights."),
+)
+
+_LIMITS = (
+    click.option("--minutes", type=_TIME, help="Time in all, resumes included."),
+    click.option("--rounds", type=_COUNT, help="Rounds in all."),
+    click.option(
+        "--candidate-minutes",
+        type=_TIME,
+        default=60.0,
+        show_default=True,
+        help="Time after which a candidate counts as hung.",
+    ),
+    click.option("--workers", type=_COUNT, help="Training processes; one per core or GPU if left out."),
+    click.option("--threads", type=_COUNT, default=1, show_default=True, help="CPU threads of each."),
+    click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU."),
+)
+
+
+def settings_options(command: _Function) -> _Function:
+    """Add the flags that say what a search does; what they mean is in ``memprof.nas.settings``."""
+    return _decorate(command, _SETTINGS)
+
+
+def limit_options(command: _Function) -> _Function:
+    """Add the flags that say how long and where a search runs."""
+    return _decorate(command, _LIMITS)
+
+
+def make_limits(flags: Mapping[str, Any]) -> Limits:
+    """Return the limits that the flags ask for.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        UsageError: There is no such device.
+    """
+    import os
+
+    torch = require_torch()
+    from memprof.nas.settings import Limits
+
+    device = flags["device"]
+    has_gpu = torch.cuda.is_available()
+    if device == "auto":
+        device = "cuda" if has_gpu else "cpu"
+    if device != "cpu" and not (device.partition(":")[0] == "cuda" and has_gpu):
+        raise UsageError(f"There is no device {device!r} here.", "Use --device cpu.")
+    cores = max(1, (os.cpu_count() or 1) // flags["threads"])
+    return Limits(
+        rounds=flags["rounds"],
+        seconds=None if flags["minutes"] is None else 60 * flags["minutes"],
+        job_seconds=60 * flags["candidate_minutes"],
+        workers=flags["workers"] or (cores if device == "cpu" else 1),
+        threads=flags["threads"],
+        device=device,
+    )
+
+
+def require_torch() -> Any:
+    """Return torch.
+
+    Raises:
+        MissingExtraError: It, torchvision or scikit-learn is not installed.
+    """
+    try:
+        import sklearn  # noqa: F401 - the data sets come from it and torchvision
+        import torch
+        import torchvision  # noqa: F401 - as above
+    except ImportError as error:
+        raise MissingExtraError("The search", "nas") from error
+    return torch
+
+
+def _decorate(command: _Function, options: tuple[Callable[[_Function], _Function], ...]) -> _Function:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,45 @@
+"""``memprof nas resume``: go on where a search was stopped, killed or out of time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from memprof.cli.nas.options import limit_options, make_limits
+from memprof.cli.nas.progress import drive
+from memprof.cli.options import json_option
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--seed", type=click.IntRange(min=0), help="Refuse to go on unless the search has this seed.")
+@click.option("--dataset", help="Refuse to go on unless the search has this data set.")
+@click.option("--width", type=click.IntRange(min=1), help="Refuse to go on unless its layers have this width.")
+@limit_options
+@json_option
+def resume(
+    folder: Path, seed: int | None, dataset: str | None, width: int | None, as_json: bool, **flags: Any
+) -> int:
+    """Go on with the search in DIR; what is finished is not trained again.
+
+    \b
+    memprof nas resume runs/first
+    memprof nas resume runs/first --minutes 30
+    """
+    limits = make_limits(flags)
+    from memprof.nas.run import resume_search, saved_settings
+
+    saved = saved_settings(folder)
+    template = saved.template
+    if width is not None:
+        template = replace(template, widths=(width,) * len(template.widths), stem_width=width)
+    wanted = replace(
+        saved,
+        seed=saved.seed if seed is None else seed,
+        dataset=saved.dataset if dataset is None else dataset,
+        template=template,
+    )
+    return drive(folder, lambda watch: resume_search(folder, limits, wanted, watch), as_json=as_json)

@@ -1,0 +1,91 @@
+"""``memprof nas search``: start a search and run it to its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memprof.cli.nas.options import limit_options, make_limits, settings_options
+from memprof.cli.nas.progress import drive
+from memprof.cli.options import json_option
+from memprof.units import parse_bytes
+
+if TYPE_CHECKING:
+    from memprof.nas.settings import Settings
+
+
+@click.command()
+@settings_options
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("nas"), show_default=True, metavar="DIR"
+)
+@limit_options
+@json_option
+def search(output: Path, as_json: bool, **flags: Any) -> int:
+    """Search for a network that is accurate and small.
+
+    \b
+    memprof nas search --dataset digits --minutes 5 -o runs/first
+    memprof nas search --dataset cifar10 --lambda 0.8 --max-peak 256KiB --dtype int8
+    """
+    limits = make_limits(flags)
+    from memprof.nas.run import start_search
+
+    settings = make_settings(output, flags)
+    return drive(output, lambda watch: start_search(output, settings, limits, watch), as_json=as_json)
+
+
+def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
+    """Return the settings that the flags ask for; the data set is loaded to see its images.
+
+    Raises:
+        UsageError: A flag's value does not fit.
+        InputError: The data cannot be read.
+    """
+    from memprof.nas.data import load_training
+    from memprof.nas.metric import Metric
+    from memprof.nas.presets import PRESETS, DataFacts
+    from memprof.nas.settings import Budget
+
+    data = load_training(flags["dataset"], root=folder / "data", limit=flags["images"])
+    facts = DataFacts(
+        name=flags["dataset"],
+        input_shape=data.input_shape,
+        classes=data.classes,
+        images=len(data.training),
+        limit=flags["images"],
+    )
+    metric = Metric(
+        accuracy_weight=flags["accuracy_weight"],
+        peak_weight=flags["peak_weight"],
+        parameter_weight=flags["parameter_weight"],
+    )
+    budget = Budget(
+        peak_bytes=_bytes(flags["max_peak"]),
+        parameter_bytes=_bytes(flags["max_params"]),
+        runtime=flags["runtime"],
+        dtype=flags["dtype"],
+    )
+    settings = PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"])
+    return _changed(settings, flags)
+
+
+def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
+    """Return the preset with what the flags change of it."""
+    named = {name: flags[name] for name in ("max_cells", "sample", "top_k", "ranker") if flags[name] is not None}
+    if flags["epochs"] is not None:
+        epochs = flags["epochs"]
+        first = [rung for rung in settings.rungs[:-1] if rung < epochs]
+        named |= {"recipe": replace(settings.recipe, epochs=epochs), "rungs": (*first, epochs)}
+    if flags["no_halving"]:
+        named["rungs"] = (named.get("rungs", settings.rungs)[-1],)
+    if flags["no_inherit"]:
+        named["inherits"] = False
+    return replace(settings, **named)
+
+
+def _bytes(text: str | None) -> int | None:
+    return None if text is None else parse_bytes(text)

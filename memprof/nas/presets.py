@@ -1,0 +1,95 @@
+"""Settings that suit a data set and an amount of time, and the paper's own.
+
+    preset   first rounds   top k   epochs   halving   inherits   mirror images
+    quick    a sample       few     few      yes       yes        one candidate
+    paper    all            100     60       no        no         apart
+
+``quick`` is ours: a search fits minutes on a laptop. ``paper`` is section 4.1 as printed; it took the authors 14
+days on four GPUs. Small images get narrow blocks, and few images a small batch and a larger step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from memprof.nas.metric import Metric
+from memprof.nas.settings import Budget, Settings
+from memprof.nas.space import CIFAR10, IMAGENET, Template
+from memprof.nas.trainer import Recipe
+
+Preset = Literal["quick", "paper"]
+
+_SMALL_PIXELS = 16 * 16
+_LARGE_PIXELS = 96 * 96
+_FEW_IMAGES = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """What a preset needs to know of a data set.
+
+    Attributes:
+        name: As the user named it.
+        input_shape: Channels, height and width of an image.
+        classes: Number of classes.
+        images: Number of training images.
+        limit: The limit that was asked for.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    images: int
+    limit: int | None
+
+
+def template_for(facts: DataFacts, width: int | None = None) -> Template:
+    """Return the blocks that suit the images; ``width`` replaces the filters of every layer."""
+    _, rows, columns = facts.input_shape
+    base = IMAGENET if rows * columns >= _LARGE_PIXELS else CIFAR10
+    if width is None and rows * columns <= _SMALL_PIXELS:
+        width = 16
+    template = replace(base, input_shape=facts.input_shape, classes=facts.classes)
+    if width is None:
+        return template
+    return replace(template, widths=(width,) * len(template.widths), stem_width=width)
+
+
+def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: int | None = None) -> Settings:
+    """Return settings for minutes, not days."""
+    few = facts.images < _FEW_IMAGES
+    recipe = Recipe(epochs=6, batch=32, learning_rate=0.05) if few else Recipe(epochs=4, learning_rate=0.05)
+    return Settings(
+        dataset=facts.name,
+        image_limit=facts.limit,
+        template=template_for(facts, width),
+        seed=seed,
+        metric=metric,
+        budget=budget,
+        recipe=recipe,
+        rungs=(2, recipe.epochs),
+    )
+
+
+def paper(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: int | None = None) -> Settings:
+    """Return the paper's settings: every candidate of two rounds, then the top 100, 60 epochs each, no short cut."""
+    return Settings(
+        dataset=facts.name,
+        image_limit=facts.limit,
+        template=template_for(facts, width),
+        seed=seed,
+        metric=metric,
+        budget=budget,
+        max_cells=13,
+        sample=None,
+        top_k=100,
+        recipe=Recipe(),
+        rungs=(Recipe().epochs,),
+        inherits=False,
+        mirror_images=True,
+    )
+
+
+PRESETS = {"quick": quick, "paper": paper}
+"""Preset by name."""
