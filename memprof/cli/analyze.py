@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from memprof.cli.advice import advise, settling_flags
-from memprof.cli.options import json_option, model_options, parse_dims, parse_input_shapes, pick_one, repeat_flags
+from memprof.cli.options import (
+    json_option,
+    model_options,
+    parse_dims,
+    parse_input_shapes,
+    pick_one,
+    repeat_flags,
+    runtime_option,
+)
 from memprof.cli.output import open_stdout
 from memprof.cli.targets import RENDERERS, check_targets, write_targets
 from memprof.errors import IncompleteError
@@ -20,9 +28,7 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 
 @click.command()
 @model_options
-@click.option(
-    "--runtime", multiple=True, metavar="NAME", help="Runtime model; the first is the headline. Repeatable."
-)
+@runtime_option
 @click.option("--strict", is_flag=True, help="Exit with 4 if anything stays unknown.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one row per tensor buffer of the headline.")

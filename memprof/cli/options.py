@@ -17,8 +17,13 @@ _SHAPE = re.compile(r"[0-9]{1,18}(?:[x,][0-9]{1,18})*")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: bytes as integers, unknown as null.")
 
 
-def model_options(command: _Function) -> _Function:
-    """Add MODEL and the flags that settle its open dimensions: ``model``, ``dim``, ``input_shape``."""
+runtime_option = click.option(
+    "--runtime", multiple=True, metavar="NAME", help="Runtime model; the first leads. Repeatable."
+)
+
+
+def binding_options(command: _Function) -> _Function:
+    """Add the flags that settle open dimensions: ``dim`` and ``input_shape``."""
     for decorate in (
         click.option(
             "--input",
@@ -30,10 +35,14 @@ def model_options(command: _Function) -> _Function:
         click.option(
             "--dim", metavar="NAME=N", multiple=True, help="Size of a named dimension: batch=1. Repeatable."
         ),
-        click.argument("model"),
     ):
         command = decorate(command)
     return command
+
+
+def model_options(command: _Function) -> _Function:
+    """Add MODEL and the flags that settle its open dimensions: ``model``, ``dim``, ``input_shape``."""
+    return click.argument("model")(binding_options(command))
 
 
 def parse_dims(texts: Iterable[str]) -> dict[str, int]:

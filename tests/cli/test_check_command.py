@@ -1,0 +1,114 @@
+"""``memprof check``: the exit code is the answer."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from memprof.cli.check import parse_percent
+from memprof.errors import UsageError
+from tests.cli.conftest import Run, write_chain
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        (["--max-peak", "2000"], 0),
+        (["--max-peak", "1999"], 1),
+        (["--max-peak", "2kB", "--max-params", "0", "--max-total", "1.96KiB"], 0),
+        (["--max-peak", "2kB", "--max-total", "1.95KiB"], 1),
+        (["--max-peak", "1kB", "--runtime", "paper"], 0),
+        (["--max-peak", "999", "--runtime", "paper"], 1),
+    ],
+)
+def test_a_budget_holds_up_to_the_last_byte(run: Run, model: Path, flags: list[str], code: int) -> None:
+    plain, as_json = run("check", model, *flags), run("check", model, *flags, "--json")
+    assert (plain.code, as_json.code) == (code, code)
+    assert plain.stdout.startswith("Fits: " if code == 0 else "Over budget: ")
+    assert as_json.json["is_met"] is (code == 0)
+
+
+def test_json_says_how_each_limit_stands(run: Run, model: Path) -> None:
+    assert run("check", model, "--max-peak", "1999", "--max-params", "5", "--json").json == {
+        "schema": "memprof/check/1",
+        "model": str(model),
+        "runtime": "reference",
+        "is_met": False,
+        "checks": [
+            {"name": "peak", "bytes": 2000, "at_least_bytes": 2000, "limit_bytes": 1999, "is_met": False},
+            {"name": "params", "bytes": 0, "at_least_bytes": 0, "limit_bytes": 5, "is_met": True},
+        ],
+    }
+
+
+def test_an_unknown_size_leaves_the_answer_open(run: Run, dynamic_model: Path) -> None:
+    found = run("check", dynamic_model, "--max-peak", "1MB", "--json")
+    assert (found.code, found.json["is_met"], found.json["checks"][0]["bytes"]) == (4, None, None)
+    assert run("check", dynamic_model, "--max-peak", "1MB").stdout.startswith("Undecided: ")
+    assert run("check", dynamic_model, "--max-peak", "1MB", "--dim", "batch=1").code == 0
+    assert run("check", dynamic_model, "--max-params", "1MB").code == 0
+
+
+def test_what_is_known_already_can_break_the_budget(run: Run, tmp_path: Path) -> None:
+    names = ["in", "open", "out"]
+    half_open = write_chain(tmp_path / "m.onnx", ["Relu", "Strange"], [1, 250], names)
+    found = run("check", half_open, "--max-peak", "999", "--json")
+    assert (found.code, found.json["checks"][0]["is_met"]) == (1, False)
+
+
+def test_a_baseline_bounds_peak_parameters_and_total(run: Run, model: Path, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    run("analyze", model, "-o", baseline)
+    grown = write_chain(tmp_path / "grown.onnx", ["Relu", "Sigmoid"], [1, 252])  # 2016 bytes for 2000
+    assert run("check", model, "--baseline", baseline).code == 0
+    assert run("check", grown, "--baseline", baseline).code == 1
+    assert run("check", grown, "--baseline", baseline, "--tolerance", "0.7%").code == 1
+    assert run("check", grown, "--baseline", baseline, "--tolerance", "0.8%").code == 0
+    assert run("check", grown, "--baseline", model, "--tolerance", "1%").code == 0
+    both = run("check", grown, "--baseline", baseline, "--tolerance", "1%", "--max-peak", "2010", "--json").json
+    assert [(check["name"], check["limit_bytes"]) for check in both["checks"]] == [
+        ("peak", 2010),
+        ("params", 0),
+        ("total", 2020),
+    ]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--max-peak", "lots"],
+        ["--max-peak", "-1"],
+        ["--max-peak", "1", "--runtime", "nosuch"],
+        ["--baseline", "MODEL", "--tolerance", "1"],
+        ["--baseline", "MODEL", "--tolerance", "-1%"],
+    ],
+)
+def test_a_wrong_call_is_a_usage_error(run: Run, model: Path, flags: list[str]) -> None:
+    words = [str(model) if flag == "MODEL" else flag for flag in flags]
+    assert run("check", model, *words).code == 2
+    assert run("check", model, *words, "--json").json["error"]["kind"] == "usage"
+
+
+def test_a_baseline_without_the_runtime_model_is_a_usage_error(run: Run, model: Path, tmp_path: Path) -> None:
+    run("analyze", model, "--runtime", "paper", "-o", tmp_path / "paper.json")
+    found = run("check", model, "--baseline", tmp_path / "paper.json")
+    assert found.code == 2
+    assert "It has: paper." in found.stderr
+
+
+@pytest.mark.parametrize("text", ["", "%", "1", "-1%", "1e3%", "a%", "1.2.3%", "¹%", "١%"])  # noqa: RUF001
+def test_a_tolerance_is_a_plain_percentage(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_percent(text)
+
+
+def test_a_tolerance_is_exact() -> None:
+    assert parse_percent(" 12.5% ") == Fraction(1, 8)
+
+
+def test_the_exit_code_reaches_the_shell(run_process: Run, model: Path) -> None:
+    assert run_process("check", model, "--max-peak", "1kB").code == 1
+    assert run_process("check", model, "--max-peak", "2kB").code == 0

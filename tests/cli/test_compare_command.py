@@ -1,0 +1,157 @@
+"""``memprof compare``: models and saved reports, in any mix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+import memprof
+from memprof.errors import InputError, UsageError
+from tests.cli.conftest import Run, write_chain
+from tests.render.graphs import HOSTILE_NAMES, chain, wide
+
+
+@pytest.fixture
+def larger(tmp_path: Path) -> Path:
+    return write_chain(tmp_path / "larger.onnx", ["Relu", "Sigmoid"], [1, 500], ["t0", "wide", "t2"])
+
+
+@pytest.fixture
+def saved(run: Run, model: Path, tmp_path: Path) -> Path:
+    run("analyze", model, "-o", tmp_path / "saved.json")
+    return tmp_path / "saved.json"
+
+
+def test_line_one_is_the_change_of_the_peak_and_the_last_line_explains_the_larger(
+    run: Run, model: Path, larger: Path
+) -> None:
+    lines = run("compare", model, larger).stdout.splitlines()
+    assert lines[0] == "Peak 2.00 kB to 4.00 kB, 2.00 kB more, 2.000 times (reference)"
+    assert lines[-1] == f"Next: memprof analyze {larger} --why"
+    back = run("compare", larger, model).stdout.splitlines()
+    assert back[0] == "Peak 4.00 kB to 2.00 kB, 2.00 kB less, 0.500 times (reference)"
+    assert back[-1] == lines[-1]
+
+
+def test_json_holds_both_numbers_the_difference_and_the_ratio(run: Run, model: Path, larger: Path) -> None:
+    found = run("compare", model, larger, "--json").json
+    change = {"before": 2000, "after": 4000, "delta": 2000, "ratio": 2.0}
+    assert found == {
+        "schema": "memprof/comparison/1",
+        "before": str(model),
+        "after": str(larger),
+        "headline": "reference",
+        "peak_intermediate_bytes": {
+            "reference": change,
+            "ideal": change,
+            "paper": {"before": 1000, "after": 2000, "delta": 1000, "ratio": 2.0},
+        },
+        "total_bytes": change,
+        "parameter_bytes": {"before": 0, "after": 0, "delta": 0, "ratio": None},
+        "foldable_constant_bytes": {"before": 0, "after": 0, "delta": 0, "ratio": None},
+        "macs": {"before": 0, "after": 0, "delta": 0, "ratio": None},
+        "gone_at_peak": [{"name": "t1", "bytes": 1000}],
+        "new_at_peak": [{"name": "wide", "bytes": 2000}],
+    }
+
+
+def test_a_saved_report_is_as_good_as_its_model(run: Run, model: Path, larger: Path, saved: Path) -> None:
+    assert run("compare", saved, larger, "--json").json == run("compare", model, larger, "--json").json
+
+
+def test_nothing_changed_is_said_so(run: Run, model: Path, saved: Path) -> None:
+    assert "no change (reference)" in run("compare", saved, model).stdout.splitlines()[0]
+
+
+def test_what_is_not_known_is_not_compared(run: Run, model: Path, dynamic_model: Path) -> None:
+    first = run("compare", model, dynamic_model).stdout.splitlines()[0]
+    assert first == "Peak 2.00 kB to unknown, not comparable: one of them is not known (reference)"
+    found = run("compare", model, dynamic_model, "--json").json["peak_intermediate_bytes"]["reference"]
+    assert found == {"before": 2000, "after": None, "delta": None, "ratio": None}
+
+
+def test_the_python_call_takes_reports_and_graphs() -> None:
+    found = memprof.compare(memprof.analyze(chain([1, 2])), chain([1, 5]))
+    assert (found.peak.before, found.peak.after, found.peak.delta, found.peak.ratio) == (3, 6, 3, 2.0)
+
+
+def test_reports_without_a_common_runtime_model_cannot_be_compared() -> None:
+    paper = memprof.analyze(chain([1, 2]), runtimes=["paper"])
+    with pytest.raises(UsageError, match="no runtime model in common"):
+        memprof.compare(paper, chain([1, 2]), runtimes=["ideal"])
+
+
+def test_names_from_a_saved_report_are_text(run: Run, tmp_path: Path) -> None:
+    document = memprof.analyze(wide(HOSTILE_NAMES)).to_json()
+    document["runtimes"] = {"[red]\x1b[0m\u202e": document["runtimes"]["reference"]}
+    document["model"]["path"] = "[/]\x1b[31m"
+    other = json.loads(json.dumps(document))
+    other["runtimes"]["[red]\x1b[0m\u202e"]["peak"]["live"] = []
+    for name, content in (("a.json", document), ("b.json", other)):
+        (tmp_path / name).write_text(json.dumps(content))
+    for pair in (("a.json", "b.json"), ("b.json", "a.json")):
+        found = run("compare", *(tmp_path / name for name in pair), "--top", "99")
+        assert found.code == 0
+        assert "[red]x" in found.stdout
+        assert r"[red]\x1b[0m\u202e" in found.stdout
+        assert not {"\x1b", "\u202e"} & set(found.stdout)
+        assert all(cell_len(line) <= 80 for line in found.stdout.splitlines()[1:])
+
+
+def _without(path: str) -> Any:
+    document = memprof.analyze(chain([1, 2])).to_json()
+    *parents, last = path.split("/")
+    record: Any = document
+    for parent in parents:
+        record = record[int(parent) if parent.isdigit() else parent]
+    del record[last]
+    return document
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not json",
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b"[]",
+        b"null",
+        b'{"schema": "memprof/analysis/99"}',
+        b'{"schema": "memprof/analysis/1"}',
+        b'{"schema": "memprof/analysis/1", "model": [], "runtimes": 3}',
+        b'{"schema": "memprof/analysis/1", "model": {}, "runtimes": {}}',
+        *(
+            json.dumps(_without(path)).encode()
+            for path in (
+                "model/path",
+                "model/macs",
+                "model/parameter_bytes",
+                "runtimes/reference/total_bytes",
+                "runtimes/reference/peak/live",
+                "runtimes/reference/peak/live/0/name",
+            )
+        ),
+        json.dumps(memprof.analyze(chain([1, 2])).to_json()).replace(": 3", ": true").encode(),
+        json.dumps(memprof.analyze(chain([1, 2])).to_json()).replace(": 3", ": -3").encode(),
+        json.dumps(memprof.analyze(chain([1, 2])).to_json()).replace(": 3", ": 3.0").encode(),
+        b'{"schema": ' + b"9" * 5000 + b"}",
+    ],
+    ids=range(20),
+)
+def test_a_damaged_report_is_an_input_error(run: Run, tmp_path: Path, model: Path, content: bytes) -> None:
+    (tmp_path / "damaged.json").write_bytes(content)
+    found = run("compare", tmp_path / "damaged.json", model)
+    assert (found.code, found.stdout) == (3, ""), found
+    assert found.stderr.startswith("error: ")
+
+
+def test_a_missing_report_and_a_folder_are_input_errors(tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    for name in ("missing.json", "folder.json"):
+        with pytest.raises(InputError):
+            memprof.compare(tmp_path / name, chain([1]))
