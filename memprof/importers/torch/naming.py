@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from memprof.importers.torch.ops import base_name
+
 
 class Names:
     """Hands out names, each once, numbered from the second on.
@@ -31,3 +33,12 @@ class Names:
         if position == 0:
             return node
         return self.unique(f"{node}.{position}")
+
+
+def short_name(op: str) -> str:
+    """Return the name of ``op`` without its namespace and in-place mark, as node names start.
+
+    >>> short_name("aten.relu_")
+    'relu'
+    """
+    return base_name(op).rpartition(".")[2]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from memprof.importers.torch.naming import Names
-from memprof.importers.torch.ops import ELEMENTWISE, base_name
+from memprof.importers.torch.layouts import may_overwrite, tensor_type
+from memprof.importers.torch.naming import Names, short_name
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
-from memprof.ir import GraphBuilder, NewValue, Role, TensorType
+from memprof.ir import GraphBuilder, NewValue, Role
 from memprof.ir.trace import Category, Phase, StorageLife, Trace
 
 
@@ -84,48 +84,6 @@ def build_trace(
         if index in roots
     )
     return Trace(graph=graph, storages=lives, phases=tuple(phases), device=device, tensors=tensors, caveat=caveat)
-
-
-def tensor_type(tensor: TensorRecord) -> TensorType:
-    """Return element type and shape of ``tensor``."""
-    return TensorType(tensor.dtype, tensor.shape)
-
-
-def short_name(op: str) -> str:
-    """Return the name of ``op`` without its namespace and in-place mark, as node names start.
-
-    >>> short_name("aten.relu_")
-    'relu'
-    """
-    return base_name(op).rpartition(".")[2]
-
-
-def may_overwrite(op: OpRecord) -> bool:
-    """Tell whether the first output may take the place of a same-sized input, see ``Node.is_elementwise``.
-
-    The kind of operation must allow it, every tensor it reads must lie in memory as the output does (or be smaller:
-    broadcast), and no storage may be read through two different windows.
-    """
-    if base_name(op.op) not in ELEMENTWISE or not op.writes:
-        return False
-    output = op.writes[0]
-    seen: dict[int, TensorRecord] = {}
-    for tensor in op.reads:
-        if tensor is None:
-            continue
-        if seen.setdefault(tensor.storage, tensor) != tensor:
-            return False
-        if tensor.shape == output.shape and not _is_same_layout(tensor, output):
-            return False
-    return True
-
-
-def _is_same_layout(a: TensorRecord, b: TensorRecord) -> bool:
-    if a.strides is None or b.strides is None:
-        return a.strides is b.strides
-    return all(
-        left == right for left, right, dim in zip(a.strides, b.strides, a.shape, strict=True) if dim != 1
-    )  # the stride of an axis of one element says nothing
 
 
 def _category(storage: StorageRecord, forward_end: int, *, is_training: bool) -> Category:
