@@ -104,9 +104,7 @@ PROBLEMS: Mapping[str, Callable[[Graph], OrderProblem]] = MappingProxyType(
 """Every kind of problem by name."""
 
 
-def _problem(
-    graph: Graph, sizes: Mapping[int, int], roots: Sequence[int], scratch: Sequence[int]
-) -> OrderProblem:
+def _problem(graph: Graph, sizes: Mapping[int, int], roots: Sequence[int], scratch: Sequence[int]) -> OrderProblem:
     """Return the problem in which value i lives in storage ``roots[i]`` and the keys of ``sizes`` count."""
     touchers = _touchers(graph, sizes, roots)
     kept = {roots[i] for i in graph.outputs}

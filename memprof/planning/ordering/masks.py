@@ -39,9 +39,7 @@ class Masks:
         self.everything = (1 << count) - 1
         needed = [sum(1 << other for other in before) for before in piece.predecessors]
         self.sources = sum(1 << op for op in range(count) if not needed[op])
-        self.successors = tuple(
-            tuple((1 << other, needed[other]) for other in found) for found in piece.successors
-        )
+        self.successors = tuple(tuple((1 << other, needed[other]) for other in found) for found in piece.successors)
         self.scratch = piece.scratch_bytes
         self.always_opens = [0] * count
         self.always_closes = [0] * count
@@ -92,3 +90,41 @@ class Masks:
             if needed & state == needed:
                 ready |= bit
         return ready
+
+    def close(  # noqa: PLR0913 - the parts of a state, in the hottest loop
+        self, level: int, state: int, ready: int, alive: int, *, suspects: int, lightest: int
+    ) -> tuple[int, int, int, list[int]]:
+        """Make all free moves: run what is ready, stays within the level and adds nothing, until nothing does.
+
+        Args:
+            level: Bytes that no step may exceed.
+            state: Where to start.
+            ready: What can run there.
+            alive: Its bytes.
+            suspects: Those of ``ready`` that may be free; the others are known not to be at ``lightest`` bytes.
+            lightest: An operation that is no free move at so many bytes for want of room is none at more.
+
+        Returns:
+            State, ready and alive after the moves, and the moves.
+        """
+        steps = []
+        while suspects:
+            bit = suspects & -suspects
+            suspects ^= bit
+            op = bit.bit_length() - 1
+            opened = self.opened(state, op)
+            if alive + opened + self.scratch[op] > level:
+                continue
+            closed = self.closed(state, op)
+            if opened > closed:
+                continue
+            steps.append(op)
+            state |= bit
+            alive += opened - closed
+            readied = self.readied(state, op)
+            ready = ready & ~bit | readied
+            suspects |= readied | ready & self.neighbours[op]
+            if alive < lightest:
+                lightest = alive
+                suspects = ready
+        return state, ready, alive, steps

@@ -183,7 +183,8 @@ def windows(piece: Piece, order: Sequence[int], ranges: Sequence[tuple[int, int]
             Piece(
                 ops=tuple(piece.ops[op] for op in inside),
                 predecessors=tuple(
-                    tuple(position[p] - start for p in piece.predecessors[op] if position[p] >= start) for op in inside
+                    tuple(position[p] - start for p in piece.predecessors[op] if position[p] >= start)
+                    for op in inside
                 ),
                 cells=tuple(Cell(opens, closes, size) for (opens, closes), size in found.items()),
                 scratch_bytes=tuple(piece.scratch_bytes[op] for op in inside),

@@ -75,7 +75,9 @@ class OrderProblem:
 
     def peak_bytes(self, order: Sequence[int]) -> int:
         """Return the most bytes alive at any step of ``order``, what is there before and after all of them included."""
-        return max(self.start_bytes + (0 if order else self.first_step_bytes), self.end_bytes, *self.step_bytes(order))
+        return max(
+            self.start_bytes + (0 if order else self.first_step_bytes), self.end_bytes, *self.step_bytes(order)
+        )
 
     @property
     def start_bytes(self) -> int:

@@ -15,7 +15,9 @@ What keeps it small (f is submodular; for proofs see below):
   S first: f(Q | S) <= f(Q) + f(S) - f(Q & S) <= f(Q). All other states are dropped, S is the new root. If something
   between is lighter, the lightest X of those takes the place of S, reached by those steps of the path that are in X:
   f(Q & X) <= f(Q) + f(X) - f(Q | X) <= f(Q).
-* both hold for a mirrored piece, where what an operation opens depends on the state: what counts as its step is
+* shortcut: the same for one step: if an operation and the free moves after it lead from S to a state as light as S,
+  with nothing lighter between, S needs no other way on.
+* all hold for a mirrored piece, where what an operation opens depends on the state: what counts as its step is
   the state after it plus what it closes, and what it closes does not depend on the state.
 
 Memory: one entry per state. The caller limits the number of states and may pause and go on.
@@ -84,7 +86,7 @@ class Search:
 
     def _begin(self, state: int, ready: int, alive: int) -> None:
         """Drop everything, and start again from ``state`` and what it may run freely."""
-        state, ready, alive, steps = self._close(state, ready, alive, alive, ready)
+        state, ready, alive, steps = self.masks.close(self.level, state, ready, alive, suspects=ready, lightest=alive)
         self._committed += steps
         self._root, self._root_ready, self._root_bytes = state, ready, alive
         self._came_from: dict[int, tuple[int, tuple[int, ...]]] = {}  # state -> earlier state, steps between
@@ -103,7 +105,7 @@ class Search:
 
     def _raise_level(self) -> bool:
         """Go on at the next level at which a state can go on; return whether there is one below the ceiling."""
-        if not self._waiting:
+        if not self._waiting or self._waiting[0][0] >= self.ceiling:
             return False
         self.level = self._waiting[0][0]
         while self._waiting and self._waiting[0][0] <= self.level:
@@ -128,61 +130,34 @@ class Search:
         """Reach every state that is one step away, except those reached already when the level was ``done_level``."""
         masks, level = self.masks, self.level
         lowest_waiting = self.ceiling
+        reached = []
         for op in bits(ready):
             opened = masks.opened(state, op)
             during = alive + opened + masks.scratch[op]
             if during > level:
                 lowest_waiting = min(lowest_waiting, during)
-            elif during > done_level:
-                after = alive + opened - masks.closed(state, op)
-                following = state | 1 << op
-                others = ready & ~(1 << op)
-                readied = masks.readied(following, op)
-                suspects = readied | others & masks.neighbours[op]
-                closed = self._close(following, others | readied, after, alive, suspects)
-                self._enter(closed[0], closed[1], closed[2], state, (op, *closed[3]))
-                if after <= alive:
-                    return  # a free move, which the level allows only now: no need to branch
+                continue
+            following = state | 1 << op
+            others = ready & ~(1 << op)
+            readied = masks.readied(following, op)
+            following, following_ready, after, free = masks.close(
+                level,
+                following,
+                others | readied,
+                alive + opened - masks.closed(state, op),
+                suspects=readied | others & masks.neighbours[op],
+                lightest=alive,
+            )
+            entry = (following, following_ready, after, state, (op, *free))
+            if after <= alive and lightest_between(masks.piece, state, following) == following:
+                self._enter(*entry)
+                return  # a valley as low as this state: no order needs another way on
+            if during > done_level:
+                reached.append(entry)
+        for entry in reached:
+            self._enter(*entry)
         if lowest_waiting < self.ceiling:
             heappush(self._waiting, (lowest_waiting, alive, -state.bit_count(), state, ready, level))
-
-    def _close(
-        self, state: int, ready: int, alive: int, lightest: int, suspects: int
-    ) -> tuple[int, int, int, list[int]]:
-        """Make all free moves.
-
-        Args:
-            state: Where to start.
-            ready: What can run there.
-            alive: Its bytes.
-            lightest: An operation that is no free move at so many bytes for want of room is none at more.
-            suspects: Those of ``ready`` that may be free; the others are known not to be at ``lightest`` bytes.
-
-        Returns:
-            State, ready and alive after the moves, and the moves.
-        """
-        masks, level = self.masks, self.level
-        steps = []
-        while suspects:
-            bit = suspects & -suspects
-            suspects ^= bit
-            op = bit.bit_length() - 1
-            opened = masks.opened(state, op)
-            if alive + opened + masks.scratch[op] > level:
-                continue
-            closed = masks.closed(state, op)
-            if opened > closed:
-                continue
-            steps.append(op)
-            state |= bit
-            alive += opened - closed
-            readied = masks.readied(state, op)
-            ready = ready & ~bit | readied
-            suspects |= readied | ready & masks.neighbours[op]
-            if alive < lightest:
-                lightest = alive
-                suspects = ready
-        return state, ready, alive, steps
 
     def _path_to(self, state: int) -> list[int]:
         """Return the operations that lead from the root to ``state``, in order."""

@@ -1,0 +1,240 @@
+"""Brings a piece's peak and its lower bound together, cheapest means first, until they meet or time is up.
+
+    the piece falls apart at operations that every order must pass; a task is such a part that leaves a choice
+    always work on the task with the highest peak; the others need no more than to stay below it
+        1  a minimum cut at the peak of the given order        often proves it optimal at once
+        2  cheap orders, and the cut again at the best one's peak
+        3  fall apart at the lightest state, and at the operations that must be passed then
+        4  exact search from both ends in turns with growing budgets, beams of growing width between
+    a bound on one task is a bound on the whole; a task whose peak is at the bound is done
+
+What an interrupt may find half done is replaced in one assignment, so that there is a valid order at any time.
+Budgets count states, never seconds: the same input gives the same answer unless time runs out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count, pairwise
+from typing import Literal
+
+from memprof.planning.ordering.beam import beam_order
+from memprof.planning.ordering.bounds import lightest_state, operation_bound, trivial_bound
+from memprof.planning.ordering.candidates import BACKWARD_CANDIDATES, CANDIDATES
+from memprof.planning.ordering.masks import Masks
+from memprof.planning.ordering.piece import Piece, must_pass_cuts, windows
+from memprof.planning.ordering.search import Search
+
+Proof = Literal["bytes of one step", "minimum cut", "exhaustive search"]
+"""What the lower bound rests on."""
+
+_Side = tuple[Masks, Callable[[list[int]], list[int]]]
+"""A piece as seen from one of its ends, and how an order found there reads from the start."""
+
+_FLOWS_PER_ORDER = 3
+_SEARCHABLE_OPS = 6000  # masks take n^2 / 8 bytes, several times
+_FIRST_BUDGET = 500
+_BEAM_WIDTHS = {1: 10, 3: 100, 6: 1000}  # after which round of the search
+_STATE_MEMORY_BYTES = 600_000_000
+
+
+class Task:
+    """A part of the piece that leaves a choice: steps ``[start, start + len(order))`` of the whole."""
+
+    def __init__(self, start: int, piece: Piece) -> None:
+        self.start = start
+        self.piece = piece
+        self.order = list(range(len(piece.ops)))
+        self.peak_bytes = piece.peak_bytes(self.order)
+        self.work: Iterator[None] = iter(())
+
+    def offer(self, order: Sequence[int]) -> bool:
+        """Take ``order`` if it is better; return whether it is."""
+        peak_bytes = self.piece.peak_bytes(order)
+        if peak_bytes >= self.peak_bytes:
+            return False
+        self.order, self.peak_bytes = list(order), peak_bytes
+        return True
+
+
+class Solver:
+    """Looks for the best order of ``piece``, whose numbering is the given order.
+
+    Args:
+        piece: The problem.
+        target_bytes: A peak that is good enough: then no better one is looked for, nor a bound above it.
+        is_out_of_time: Asked often; when true the solver comes to an end.
+        report: Called with itself after each piece of work.
+    """
+
+    def __init__(
+        self,
+        piece: Piece,
+        target_bytes: int | None,
+        is_out_of_time: Callable[[], bool],
+        report: Callable[[Solver], None],
+    ) -> None:
+        self.lower_bytes = trivial_bound(piece)
+        self.proof: Proof = "bytes of one step"
+        self._target_bytes = target_bytes
+        self._is_out_of_time = is_out_of_time
+        self._report = report
+        self._piece = piece
+        self._fixed_bytes = max(piece.start_bytes, piece.end_bytes)  # the peak outside all tasks
+        self._plan: tuple[list[int], list[Task]] = (list(range(len(piece.ops))), [])
+        self._open: list[tuple[int, int, Task]] = []  # heap, highest peak first
+
+    @property
+    def peak_bytes(self) -> int:
+        """The peak of ``order()``, once ``run`` has begun."""
+        return max([self._fixed_bytes, *(task.peak_bytes for task in self._plan[1])])
+
+    def order(self) -> list[int]:
+        """Return the best order so far, as numbers of the piece's operations."""
+        base, tasks = self._plan
+        result = list(base)
+        for task in tasks:
+            stop = task.start + len(task.order)
+            result[task.start : stop] = [base[task.start + op] for op in task.order]
+        return result
+
+    def run(self) -> None:
+        """Work until the peak is good enough or proven, nothing is left to try, or time is up."""
+        tasks = self._split(0, self._piece)
+        self._plan = (self._plan[0], tasks)
+        self._open = [(-task.peak_bytes, task.start, task) for task in tasks]
+        heapify(self._open)
+        while self._open and not self._is_settled(-self._open[0][0]) and not self._is_out_of_time():
+            _, _, task = heappop(self._open)
+            if next(task.work, self) is None:
+                heappush(self._open, (-task.peak_bytes, task.start, task))
+            self._report(self)
+
+    def _is_settled(self, peak_bytes: int) -> bool:
+        """Whether a task with this peak needs no more work."""
+        if self._target_bytes is None:
+            return peak_bytes <= self.lower_bytes
+        return peak_bytes <= self._target_bytes or self.lower_bytes > self._target_bytes
+
+    def _raise_bound(self, lower_bytes: int, proof: Proof) -> None:
+        if lower_bytes > self.lower_bytes:
+            self.lower_bytes, self.proof = lower_bytes, proof
+
+    def _split(self, start: int, piece: Piece) -> list[Task]:
+        """Return the tasks that ``piece`` (steps from ``start`` on, in its numbering) falls into."""
+        during, _ = piece.steps(range(len(piece.ops)))
+        ranges = []
+        for begin, end in pairwise(must_pass_cuts(piece)):
+            if end - begin > 1:
+                ranges.append((begin, end))
+            else:
+                self._fixed_bytes = max(self._fixed_bytes, during[begin])
+                self._raise_bound(during[begin], "bytes of one step")
+        tasks = []
+        for (begin, _), part in zip(ranges, windows(piece, range(len(piece.ops)), ranges), strict=True):
+            self._raise_bound(trivial_bound(part), "bytes of one step")
+            task = Task(start + begin, part)
+            task.work = self._improve(task)
+            tasks.append(task)
+        return tasks
+
+    def _improve(self, task: Task) -> Iterator[None]:
+        """Improve order and bound of ``task`` step by step; ends when nothing more can be done."""
+        self._bound_by_flow(task)
+        yield
+        found_better = False
+        for order in _cheap_orders(task.piece):
+            found_better |= task.offer(order)
+            yield
+        if found_better:
+            self._bound_by_flow(task)
+            yield
+        if not self._split_at_lightest_state(task) and len(task.piece.ops) <= _SEARCHABLE_OPS:
+            yield
+            yield from self._search(task)
+
+    def _bound_by_flow(self, task: Task) -> None:
+        """Bound the steps at the peak from below by a minimum cut each, until one shows that it is needed."""
+        during, _ = task.piece.steps(task.order)
+        critical = [op for op, step in zip(task.order, during, strict=True) if step == task.peak_bytes]
+        for op in critical[:_FLOWS_PER_ORDER]:
+            self._raise_bound(operation_bound(task.piece, op, self._is_out_of_time), "minimum cut")
+            if self._is_settled(task.peak_bytes):
+                return
+
+    def _split_at_lightest_state(self, task: Task) -> bool:
+        """Replace ``task`` by those it falls into at its lightest state; return whether there is one inside."""
+        found = lightest_state(task.piece, self._is_out_of_time)
+        if found is None or not 0 < len(found) < len(task.order):
+            return False
+        first = set(found)
+        order = [op for op in task.order if op in first] + [op for op in task.order if op not in first]
+        ranges = [(0, len(found)), (len(found), len(order))]
+        parts = windows(task.piece, order, ranges)
+        tasks = [
+            new
+            for (begin, _), part in zip(ranges, parts, strict=True)
+            for new in self._split(task.start + begin, part)
+        ]
+        base, others = list(self._plan[0]), self._plan[1]
+        stop = task.start + len(order)
+        base[task.start : stop] = [base[task.start + op] for op in order]
+        self._plan = (base, [other for other in others if other is not task] + tasks)
+        for new in tasks:
+            heappush(self._open, (-new.peak_bytes, new.start, new))
+        return True
+
+    def _search(self, task: Task) -> Iterator[None]:
+        """Search from the end and from the start in turns; ends with an answer, or without memory."""
+        sides: list[_Side] = [(Masks(task.piece.mirrored), _reversed), (Masks(task.piece), list)]
+        level, ceiling = self.lower_bytes, task.peak_bytes
+        if self._target_bytes is not None:
+            level, ceiling = self._target_bytes, self._target_bytes + 1
+        searches = [(Search(masks, level, ceiling), restore) for masks, restore in sides]
+        for turn in count():
+            for search, restore in list(searches):
+                search.ceiling = min(search.ceiling, task.peak_bytes)
+                outcome = search.advance(_FIRST_BUDGET << turn, self._is_out_of_time)
+                if outcome == "solved":
+                    task.offer(restore(search.order))
+                if self._target_bytes is None:
+                    self._raise_bound(search.level, "exhaustive search")
+                if outcome == "exhausted":
+                    self._raise_bound(search.ceiling, "exhaustive search")
+                if outcome != "paused":
+                    return
+                if search.state_count * _state_bytes(task.piece) > _STATE_MEMORY_BYTES / len(sides):
+                    searches.remove((search, restore))
+                yield
+            if turn in _BEAM_WIDTHS and self._beam(task, sides, _BEAM_WIDTHS[turn]):
+                self._bound_by_flow(task)
+                yield
+            if not searches:
+                return
+
+    def _beam(self, task: Task, sides: Sequence[tuple[Masks, Callable[[list[int]], list[int]]]], width: int) -> bool:
+        """Offer the best order of a beam from each end; return whether one was better."""
+        found_better = False
+        for masks, restore in sides:
+            order = beam_order(masks, width, self.lower_bytes, task.peak_bytes, self._is_out_of_time)
+            if order is not None:
+                found_better |= task.offer(restore(order))
+        return found_better
+
+
+def _cheap_orders(piece: Piece) -> Iterator[list[int]]:
+    for rule in CANDIDATES.values():
+        yield rule(piece)
+    for rule in BACKWARD_CANDIDATES:
+        yield _reversed(rule(piece.mirrored))
+
+
+def _reversed(order: Sequence[int]) -> list[int]:
+    last = len(order) - 1
+    return [last - op for op in reversed(order)]
+
+
+def _state_bytes(piece: Piece) -> int:
+    """Return about how many bytes the search keeps per state: two masks, two tuples, entries in a heap and a dict."""
+    return 500 + len(piece.ops) // 3
