@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from memprof.errors import MissingExtraError, UsageError
-
 if TYPE_CHECKING:
     from memprof.nas.settings import Limits
 
@@ -83,15 +81,10 @@ def make_limits(flags: Mapping[str, Any]) -> Limits:
     """
     import os
 
-    torch = require_torch()
+    from memprof.nas.devices import pick_device
     from memprof.nas.settings import Limits
 
-    device = flags["device"]
-    has_gpu = torch.cuda.is_available()
-    if device == "auto":
-        device = "cuda" if has_gpu else "cpu"
-    if device != "cpu" and not (device.partition(":")[0] == "cuda" and has_gpu):
-        raise UsageError(f"There is no device {device!r} here.", "Use --device cpu.")
+    device = pick_device(flags["device"])
     cores = max(1, (os.cpu_count() or 1) // flags["threads"])
     return Limits(
         rounds=flags["rounds"],
@@ -101,21 +94,6 @@ def make_limits(flags: Mapping[str, Any]) -> Limits:
         threads=flags["threads"],
         device=device,
     )
-
-
-def require_torch() -> Any:
-    """Return torch.
-
-    Raises:
-        MissingExtraError: It, torchvision or scikit-learn is not installed.
-    """
-    try:
-        import sklearn  # noqa: F401 - the data sets come from it and torchvision
-        import torch
-        import torchvision  # noqa: F401 - as above
-    except ImportError as error:
-        raise MissingExtraError("The search", "nas") from error
-    return torch
 
 
 def _decorate(command: _Function, options: tuple[Callable[[_Function], _Function], ...]) -> _Function:
