@@ -117,7 +117,11 @@ def test_hostile_arguments_reach_the_terminal_as_escapes() -> None:
 
 
 def test_ctrl_c_ends_a_running_command_with_130() -> None:
-    script = "from tests.cli.test_exit_codes import *; Program(ENTRIES).main(['boom', 'sleep'])"
+    script = (
+        "from tests.cli.test_exit_codes import *; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a job in the background ignores it
+        "Program(ENTRIES).main(['boom', 'sleep'])"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
