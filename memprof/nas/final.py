@@ -1,0 +1,199 @@
+"""Train a found architecture from scratch by the full recipe and score it once on test data.
+
+    DIR/trained/NAME/architecture.json     what was trained
+    DIR/trained/NAME/checkpoint.pt         after each cycle of the learning rate, and at the end
+    DIR/trained/NAME/result.json           written once, after the one look at the test images
+
+The test images have no part in the search and none in this training; once the result is there, training again is
+refused, so that nobody picks the better of two test scores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from memprof.errors import InputError, RuntimeFailure, UsageError
+from memprof.nas.data import load_test
+from memprof.nas.evaluation import derive_seed, load_checkpoint, save_checkpoint
+from memprof.nas.footprint import screen
+from memprof.nas.modules import build_module
+from memprof.nas.run import TrainerRecipe, saved_settings
+from memprof.nas.space import Architecture
+from memprof.nas.trainer import Recipe
+
+RESULT_SCHEMA = "memprof/nas-train/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalTraining:
+    """One network trained to the end.
+
+    Attributes:
+        name: Its folder below ``trained``.
+        candidate: The candidate it came from.
+        architecture: What was trained, scaled perhaps.
+        epochs: Epochs trained.
+        validation_accuracy: On the validation images.
+        test_accuracy: On the test images, looked at once.
+        parameter_bytes: Deployed.
+        peak_intermediate_bytes: Deployed, under ``reference``.
+    """
+
+    name: str
+    candidate: int
+    architecture: Architecture
+    epochs: int
+    validation_accuracy: float
+    test_accuracy: float
+    parameter_bytes: int
+    peak_intermediate_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON-ready values, schema ``memprof/nas-train/1``."""
+        return {
+            "schema": RESULT_SCHEMA,
+            "name": self.name,
+            "candidate": self.candidate,
+            "architecture": self.architecture.to_json(),
+            "epochs": self.epochs,
+            "validation_accuracy": self.validation_accuracy,
+            "test_accuracy": self.test_accuracy,
+            "parameter_bytes": self.parameter_bytes,
+            "peak_intermediate_bytes": self.peak_intermediate_bytes,
+        }
+
+
+def scale(architecture: Architecture, *, blocks: int | None = None, width: int | None = None) -> Architecture:
+    """Return ``architecture`` with another number of blocks or another width, as the authors did for ImageNet.
+
+    Block i of n takes the cells and width of the block at the same part of the old depth; the first of those that
+    share an old block keeps its stride, the others have stride 1.
+
+    Args:
+        architecture: What a search found.
+        blocks: Number of blocks; unchanged if left out.
+        width: Filters of the widest block; the others keep their ratio to it.
+    """
+    old = architecture.blocks
+    count = blocks or len(old)
+    widest = max(block.width for block in old)
+    factor = (width or widest) / widest
+    sources = [i * len(old) // count for i in range(count)]
+    scaled = tuple(
+        replace(
+            old[source],
+            stride=old[source].stride if i == 0 or sources[i - 1] != source else 1,
+            width=max(1, round(old[source].width * factor)),
+        )
+        for i, source in enumerate(sources)
+    )
+    if count < len(old) and sum(b.stride == 2 for b in scaled) != sum(b.stride == 2 for b in old):
+        raise UsageError(f"{count} blocks are too few for the strides of {len(old)}.", "Ask for more blocks.")
+    return replace(architecture, blocks=scaled, stem_width=max(1, round(architecture.stem_width * factor)))
+
+
+def final_folder(folder: Path, candidate: int, *, blocks: int | None = None, width: int | None = None) -> Path:
+    """Return the folder of a final training below the folder of the search."""
+    parts = [str(candidate), *([f"{blocks}-blocks"] if blocks else []), *([f"width-{width}"] if width else [])]
+    return folder / "trained" / "-".join(parts)
+
+
+def read_result(place: Path) -> dict[str, Any] | None:
+    """Return the result of a final training, ``None`` if it is not finished."""
+    path = place / "result.json"
+    if not path.is_file():
+        return None
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not a result of memprof: {error}.", "Remove it and train again.") from error
+    return data
+
+
+def train_final(  # noqa: PLR0913 - what, from where, to where, and how
+    search_folder: Path,
+    place: Path,
+    candidate: int,
+    architecture: Architecture,
+    *,
+    device: str,
+    recipe: Recipe | None = None,
+    on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
+) -> FinalTraining:
+    """Train ``architecture`` from fresh weights and score it once on the test images.
+
+    Goes on from the last cycle of the learning rate if it was interrupted.
+
+    Args:
+        search_folder: Folder of the search it comes from.
+        place: Folder of this training, see ``final_folder``.
+        candidate: The candidate it comes from.
+        architecture: What to train.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        recipe: How; 60 epochs with the search's batch and learning rate if left out.
+        on_epoch: Called after each epoch with its number and mean loss.
+
+    Raises:
+        UsageError: It is trained and scored already.
+        RuntimeFailure: Training diverged or ran out of memory.
+    """
+    if read_result(place) is not None:
+        raise UsageError(
+            f"{place.name} is trained and has seen the test images.", "Choose another candidate, depth or width."
+        )
+    settings = saved_settings(search_folder)
+    recipe = recipe or replace(settings.recipe, epochs=Recipe().epochs)
+    place.mkdir(parents=True, exist_ok=True)
+    _write_json(place / "architecture.json", architecture.to_json())
+    settings = replace(settings, recipe=recipe, rungs=(recipe.epochs,))
+    trainer = TrainerRecipe(settings, str(search_folder / "data"), device)()
+    seed = derive_seed(settings.seed, "final", candidate)
+    torch.manual_seed(seed)
+    module = build_module(architecture)
+    checkpoint_path = place / "checkpoint.pt"
+    start = load_checkpoint(checkpoint_path) if checkpoint_path.is_file() else None
+    for until in _cycle_ends(recipe):
+        if start is not None and start.epoch > until:
+            continue
+        training, start = trainer.train(module, seed=seed, until=until, start=start, on_epoch=on_epoch)
+        if training.status != "ok":
+            raise RuntimeFailure(f"Training {place.name} ended: {training.status}, {training.message}.")
+        save_checkpoint(start, checkpoint_path)
+    test = load_test(settings.dataset, root=search_folder / "data")
+    footprint = screen(architecture, settings.budget.dtype)
+    result = FinalTraining(
+        name=place.name,
+        candidate=candidate,
+        architecture=architecture,
+        epochs=recipe.epochs,
+        validation_accuracy=training.accuracy,
+        test_accuracy=trainer.accuracy(module, test),
+        parameter_bytes=footprint.parameter_bytes,
+        peak_intermediate_bytes=footprint.peak_intermediate_bytes,
+    )
+    _write_json(place / "result.json", result.to_json())
+    return result
+
+
+def _cycle_ends(recipe: Recipe) -> list[int]:
+    """Return the epochs at which the learning rate restarts, and the last one."""
+    ends, end, length = [], recipe.first_cycle, recipe.first_cycle
+    while end < recipe.epochs:
+        ends.append(end)
+        length *= 2
+        end += length
+    return [*ends, recipe.epochs]
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write a file whole or not at all."""
+    passing = path.with_suffix(f".{os.getpid()}.part")
+    passing.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    passing.replace(path)
