@@ -41,6 +41,8 @@ NIGHT
 .memprof th, .memprof td { text-align: left; padding: .28rem .9rem .28rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; background: none; color: inherit; }
 .memprof th { font-weight: 500; color: var(--quiet); white-space: nowrap; }
+.memprof td:first-child:has(code) { min-width: 11rem; }
+.memprof td:last-child { min-width: 16rem; }
 .memprof .n { text-align: right; }
 .memprof .n, .memprof .w { white-space: nowrap; }
 .memprof dl { display: flex; flex-wrap: wrap; gap: .4rem 2.4rem; margin: .8rem 0 0; }
@@ -74,10 +76,10 @@ def render_html(report: Report, top: int = _TOP_IN_NOTEBOOK) -> str:
         f"<h1><b>{escape(what)}</b>{escape(where)}{at}</h1>",
         f'<p class="quiet">{_code(report.model.path or "in memory")} · {escape(model_facts(report))}</p>',
         _footprint(report),
+        _unknowns(report, top),
         _skyline(found),
         _live(found, top),
         _runtimes(report),
-        _unknowns(report, top),
     ]
     return f'<div class="memprof">{"".join(parts)}</div>'
 

@@ -40,10 +40,10 @@ def _parts(report: Report, top: int) -> list[str]:
     return [
         f"**{what}**{where}",
         f"Model {code(report.model.path or 'in memory')}: {_facts(report)}",
+        _unknowns(report.unknown, top),
         _footprint(report),
         _runtimes(report),
         _live(report.headline, top),
-        _unknowns(report.unknown, top),
     ]
 
 
