@@ -53,12 +53,13 @@ def note(message: str) -> None:
 
 
 def print_quietly(message: str, stream: TextIO | None) -> None:
-    """Write a line to ``stream`` if anybody is there to read it."""
+    """Write a line to ``stream`` if anybody is there to read it; ``None`` is a stream that was closed at the start."""
+    if stream is None:
+        return
     try:
         click.echo(message, file=stream)
     except OSError:
-        if stream is not None:
-            silence(stream)
+        silence(stream)
 
 
 def write_atomically(target: str, write: Callable[[Path], None]) -> None:

@@ -169,3 +169,17 @@ def test_a_full_disk_behind_stdout_is_one_clear_error(model: Path) -> None:
     assert done.stderr.splitlines()[0] == "error: Cannot write the result to stdout: No space left on device."
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", ">&-", ">&- 2>&-"])
+def test_closed_streams_change_no_exit_code_and_nothing_is_said_elsewhere(redirection: str, model: Path) -> None:
+    for target, code in ((str(model), 0), ("/no/such.onnx", 3)):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$0" -m memprof analyze "$1" {redirection}', sys.executable, target],
+            capture_output=True,
+            check=False,
+            cwd=Path(__file__).parents[2],
+        )
+        assert done.returncode == code
+        assert b"error" not in done.stdout
+        assert b"Traceback" not in done.stderr
