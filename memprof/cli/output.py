@@ -53,7 +53,7 @@ def note(message: str) -> None:
 
 
 def print_quietly(message: str, stream: TextIO | None) -> None:
-    """Write a line to ``stream`` if anybody is there to read it; ``None`` is a stream that was closed at the start."""
+    """Write a line to ``stream`` if anybody is there to read it; ``None`` is one that was closed at the start."""
     if stream is None:
         return
     try:
