@@ -1,0 +1,156 @@
+"""The CSV of google/minimalloc, both ways: one row per buffer, a header, half-open live ranges.
+
+    column   what
+    id       name of the buffer
+    lower    first step at which it lives
+    upper    first step at which it no longer lives
+    size     bytes
+    offset   first byte in the arena; only in a plan
+
+Columns come in any order. A column that is not in the table is refused, not dropped: minimalloc's ``alignment`` and
+``gaps`` change what a plan must keep to, and its older ``start`` and ``end`` are inclusive.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TextIO
+
+from memprof.errors import InputError, LimitError
+from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
+from memprof.text import safe_text
+
+MAX_FILE_BYTES = 256 * 2**20
+MAX_DIGITS = 18
+_MAX_NAME = 10_000
+
+_NEEDED = ("id", "lower", "upper", "size")
+_COLUMNS = (*_NEEDED, "offset")
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationTable:
+    """What a CSV file holds.
+
+    Attributes:
+        problem: The buffers.
+        offsets: One offset per buffer, ``None`` if the file is a question.
+    """
+
+    problem: AllocationProblem
+    offsets: tuple[int, ...] | None
+
+
+def read_csv(path: Path, alignment: int = 1) -> AllocationTable:
+    """Read the CSV file at ``path``.
+
+    Raises:
+        InputError: The file is missing or no such table; the message names the line.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise LimitError(f"{path} has more than {MAX_FILE_BYTES} bytes.", "Check that it is a list of buffers.")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text: byte {error.start} is not UTF-8.", "Save it as UTF-8.") from error
+    return parse_csv(text, str(path), alignment)
+
+
+def parse_csv(text: str, name: str = "CSV", alignment: int = 1) -> AllocationTable:
+    """Read a table from ``text``; ``name`` is what messages call it.
+
+    Raises:
+        InputError: It is no such table; the message names the line.
+
+    >>> parse_csv("id,lower,upper,size\\nb1,0,3,4\\n").problem.load_bytes
+    4
+    """
+    rows = csv.reader(StringIO(text, newline=""), strict=True)
+    buffers: list[AllocationBuffer] = []
+    offsets: list[int] = []
+    lines: dict[str, int] = {}
+    try:
+        columns = _read_header(next(rows, []), name)
+        for row in rows:
+            if not any(cell.strip() for cell in row):
+                continue
+            buffer, offset = _read_row(row, columns, f"{name}, line {rows.line_num}")
+            if (first := lines.setdefault(buffer.name, rows.line_num)) != rows.line_num:
+                raise _bad(f"{name}, line {rows.line_num}", f"id {safe_text(buffer.name)!r} is also in line {first}")
+            buffers.append(buffer)
+            if offset is not None:
+                offsets.append(offset)
+    except csv.Error as error:
+        raise _bad(f"{name}, line {rows.line_num}", str(error)) from error
+    problem = AllocationProblem(buffers=tuple(buffers), alignment=alignment)
+    return AllocationTable(problem, tuple(offsets) if "offset" in columns else None)
+
+
+def write_csv(plan: MemoryPlan, stream: TextIO) -> None:
+    """Write ``plan`` with its offsets; sizes are those of the buffers, not rounded."""
+    _write(plan.problem, stream, plan.offsets)
+
+
+def write_problem(problem: AllocationProblem, stream: TextIO) -> None:
+    """Write ``problem``, for any solver that reads this format."""
+    _write(problem, stream, None)
+
+
+def _write(problem: AllocationProblem, stream: TextIO, offsets: Sequence[int] | None) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow((*_NEEDED, "offset") if offsets is not None else _NEEDED)
+    for i, buffer in enumerate(problem.buffers):
+        row = (_plain(buffer.name), buffer.start, buffer.stop, buffer.size_bytes)
+        writer.writerow((*row, offsets[i]) if offsets is not None else row)
+
+
+def _plain(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula."""
+    name = safe_text(name, limit=_MAX_NAME)
+    return f"'{name}" if name[:1] in ("=", "+", "-", "@") else name
+
+
+def _read_header(row: list[str], name: str) -> dict[str, int]:
+    columns: dict[str, int] = {}
+    for i, title in enumerate(row):
+        column = title.strip().lower()
+        if column not in _COLUMNS or column in columns:
+            what = "the column is there twice" if column in columns else "there is no such column"
+            raise _bad(f"{name}, line 1", f"{safe_text(title)!r}: {what}")
+        columns[column] = i
+    lacking = [column for column in _NEEDED if column not in columns]
+    if lacking:
+        raise _bad(f"{name}, line 1", f"the header lacks {', '.join(lacking)}")
+    return columns
+
+
+def _read_row(row: list[str], columns: Mapping[str, int], where: str) -> tuple[AllocationBuffer, int | None]:
+    if len(row) != len(columns):
+        raise _bad(where, f"{len(row)} cells under a header of {len(columns)}")
+    numbers = {title: _read_number(row[i], title, where) for title, i in columns.items() if title != "id"}
+    if numbers["upper"] < numbers["lower"]:
+        raise _bad(where, f"upper {numbers['upper']} is below lower {numbers['lower']}")
+    try:
+        buffer = AllocationBuffer(
+            name=row[columns["id"]].strip(), start=numbers["lower"], stop=numbers["upper"], size_bytes=numbers["size"]
+        )
+    except InputError as error:
+        raise _bad(where, error.message.rstrip(".")) from error
+    return buffer, numbers.get("offset")
+
+
+def _read_number(cell: str, title: str, where: str) -> int:
+    text = cell.strip()
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS):
+        raise _bad(where, f"{title} {safe_text(text, 40)!r} is no whole number from 0 up")
+    return int(text)
+
+
+def _bad(where: str, what: str) -> InputError:
+    return InputError(f"{where}: {what}.", "Columns: id,lower,upper,size[,offset]; upper is exclusive.")

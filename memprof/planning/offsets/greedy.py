@@ -1,0 +1,283 @@
+"""Greedy plans in milliseconds: an order in which buffers choose, and a rule by which each one chooses.
+
+    rule                    each buffer, in its turn, takes
+    first fit               the lowest gap between those placed that it fits in
+    best fit                the smallest such gap, the lowest of equals; the top if none
+    lowest offset first     the turn itself goes to the buffer that can lie lowest (a skyline that rises)
+    time                    buffers come in the order of their birth, as a run-time allocator sees them
+
+None of them is best on all problems, so the portfolio runs them all and keeps the best: ``STRATEGIES`` by name, with
+the number of buffers above which one is too slow. Ties go to the lower id, so that plans are deterministic. Placing n
+buffers costs O(n) numpy operations on what is already placed; the two in time order cost O(n x gaps) steps.
+
+Sources: greedy by size and by breadth are those of TensorFlow Lite (arXiv 2001.03288); contention first is where the
+allocator of Arm's Vela begins; lowest offset first is the skyline of strip packing with the times fixed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memprof.planning.offsets.problem import AllocationProblem
+
+Ints = npt.NDArray[np.int64]
+Choice = Callable[[Ints, Ints, int], int]
+"""From the gaps below, above and the size to the offset chosen."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The buffers that count, column by column.
+
+    Attributes:
+        ids: Ids in the problem.
+        start: First step.
+        stop: First step no longer.
+        size: Rounded bytes.
+        load: Most bytes alive at any step of each buffer's life.
+    """
+
+    ids: Ints
+    start: Ints
+    stop: Ints
+    size: Ints
+    load: Ints
+
+    @property
+    def count(self) -> int:
+        """Number of buffers."""
+        return len(self.ids)
+
+    @property
+    def width(self) -> Ints:
+        """Steps that each buffer lives."""
+        return self.stop - self.start
+
+
+def columns_of(problem: AllocationProblem) -> Columns:
+    """Return the buffers of ``problem`` that have bytes and steps."""
+    buffers, sizes = problem.buffers, problem.sizes
+    ids = [i for i, buffer in enumerate(buffers) if sizes[i] and buffer.start < buffer.stop]
+    start = np.array([buffers[i].start for i in ids], dtype=np.int64)
+    stop = np.array([buffers[i].stop for i in ids], dtype=np.int64)
+    return Columns(
+        ids=np.array(ids, dtype=np.int64),
+        start=start,
+        stop=stop,
+        size=np.array([sizes[i] for i in ids], dtype=np.int64),
+        load=_highest_loads(problem, start, stop),
+    )
+
+
+def _highest_loads(problem: AllocationProblem, start: Ints, stop: Ints) -> Ints:
+    """Return the most bytes alive in each range, by a sparse table of maxima. O((n + steps) log steps)."""
+    if not len(start):
+        return start
+    steps, loads = (np.array(column, dtype=np.int64) for column in problem.load_profile)
+    first, last = np.searchsorted(steps, start), np.searchsorted(steps, stop)
+    level = np.frexp(np.maximum(last - first, 1))[1] - 1  # largest power of two within each range
+    found = np.zeros(len(start), dtype=np.int64)
+    table = loads
+    for power in range(int(level.max()) + 1):
+        chosen = level == power
+        found[chosen] = np.maximum(table[first[chosen]], table[last[chosen] - (1 << power)])
+        half = 1 << power
+        table = np.maximum(table[:-half], table[half:]) if len(table) > half else table
+    return found
+
+
+def place_in_order(columns: Columns, order: Ints, choose: Choice) -> Ints:
+    """Return an offset for each buffer, placed one after the other in ``order`` as ``choose`` says."""
+    n = columns.count
+    offsets = np.zeros(n, dtype=np.int64)
+    # What is placed, by ascending offset.
+    starts, stops, bottoms, tops = (np.empty(n + 1, dtype=np.int64) for _ in range(4))
+    for count, i in enumerate(order.tolist()):
+        start, stop, size = columns.start[i], columns.stop[i], int(columns.size[i])
+        near = (starts[:count] < stop) & (stops[:count] > start)
+        below = np.maximum.accumulate(np.concatenate(([0], tops[:count][near])))
+        above = np.append(bottoms[:count][near], np.iinfo(np.int64).max)
+        offset = choose(below, above, size)
+        place = int(np.searchsorted(bottoms[:count], offset))
+        for column, value in ((starts, start), (stops, stop), (bottoms, offset), (tops, offset + size)):
+            column[place + 1 : count + 1] = column[place:count].copy()
+            column[place] = value
+        offsets[i] = offset
+    return offsets
+
+
+def choose_first(below: Ints, above: Ints, size: int) -> int:
+    """Return the bottom of the lowest gap of ``size`` bytes."""
+    return int(below[np.argmax(above - below >= size)])
+
+
+def choose_best(below: Ints, above: Ints, size: int) -> int:
+    """Return the bottom of the smallest gap of ``size`` bytes, the lowest of equals."""
+    room = above - below
+    return int(below[np.argmin(np.where(room >= size, room, np.iinfo(np.int64).max))])
+
+
+def _lexicographic(*keys: Ints) -> Ints:
+    """Return the order by the first key, then the second, ..., each descending; then by id."""
+    return np.lexsort(tuple(-key for key in reversed(keys)))
+
+
+def order_by_size(columns: Columns) -> Ints:
+    """Return: largest first, of equals the longest lived."""
+    return _lexicographic(columns.size, columns.width)
+
+
+def order_by_area(columns: Columns) -> Ints:
+    """Return: largest bytes times steps first."""
+    return _lexicographic(columns.size.astype(np.float64) * columns.width, columns.size)  # type: ignore[arg-type] # may exceed 64 bits
+
+
+def order_by_contention(columns: Columns) -> Ints:
+    """Return: those of the busiest steps first, of equals the longest lived, then the largest."""
+    return _lexicographic(columns.load, columns.width, columns.size)
+
+
+def order_by_width(columns: Columns) -> Ints:
+    """Return: longest lived first, of equals the largest."""
+    return _lexicographic(columns.width, columns.size)
+
+
+def order_by_breadth(columns: Columns) -> Ints:
+    """Return: the buffers of the busiest step first, largest first, then those of the next busiest step."""
+    return _lexicographic(columns.load, columns.size)
+
+
+def place_lowest_first(order_by: Callable[[Columns], Ints], columns: Columns) -> Ints:
+    """Return offsets by giving each turn to the buffer that can lie lowest, of equals the first by ``order_by``."""
+    n = columns.count
+    order = order_by(columns)
+    start, stop, size = columns.start[order], columns.stop[order], columns.size[order]
+    lowest = np.zeros(n, dtype=np.int64)
+    waiting = np.zeros(n, dtype=np.int64)  # the same, and out of reach once placed
+    for _ in range(n):
+        i = int(np.argmin(waiting))
+        near = np.flatnonzero((start < stop[i]) & (stop > start[i]))
+        top = lowest[i] + size[i]
+        waiting[i] = np.iinfo(np.int64).max
+        near = near[waiting[near] < top]
+        lowest[near] = waiting[near] = top
+    offsets = np.empty(n, dtype=np.int64)
+    offsets[order] = lowest
+    return offsets
+
+
+def place_in_time(columns: Columns, *, is_best_fit: bool) -> Ints:
+    """Return offsets as an allocator gives them that sees one birth after the other and holds a list of gaps.
+
+    Of buffers born at one step the longest lived comes first.
+    """
+    births = np.lexsort((-columns.size, -columns.stop, columns.start)).tolist()
+    deaths = np.argsort(columns.stop, kind="stable").tolist()
+    starts, stops, sizes = columns.start.tolist(), columns.stop.tolist(), columns.size.tolist()
+    offsets = [0] * columns.count
+    free = _FreeList(is_best_fit)
+    dead = 0
+    for i in births:
+        while stops[deaths[dead]] <= starts[i]:
+            free.give_back(offsets[deaths[dead]], sizes[deaths[dead]])
+            dead += 1
+        offsets[i] = free.take(sizes[i])
+    return np.array(offsets, dtype=np.int64)
+
+
+class _FreeList:
+    """The gaps below the top of an arena that grows, by ascending offset."""
+
+    def __init__(self, is_best_fit: bool) -> None:
+        self._bottoms: list[int] = []
+        self._tops: list[int] = []
+        self._end = 0
+        self._is_best_fit = is_best_fit
+
+    def take(self, size: int) -> int:
+        """Return the offset of a gap of ``size`` bytes, and close it."""
+        fitting = (
+            (top - bottom if self._is_best_fit else 0, i)
+            for i, (bottom, top) in enumerate(zip(self._bottoms, self._tops, strict=True))
+            if top - bottom >= size
+        )
+        found = min(fitting, default=None) if self._is_best_fit else next(fitting, None)
+        if found is None:
+            offset = self._end
+            if self._tops and self._tops[-1] == self._end:  # the last gap reaches the top: begin there
+                offset = self._bottoms.pop()
+                self._tops.pop()
+            self._end = offset + size
+            return offset
+        i = found[1]
+        offset = self._bottoms[i]
+        if offset + size == self._tops[i]:
+            del self._bottoms[i], self._tops[i]
+        else:
+            self._bottoms[i] = offset + size
+        return offset
+
+    def give_back(self, offset: int, size: int) -> None:
+        """Open a gap, joined with its neighbours."""
+        i = bisect_left(self._bottoms, offset)
+        bottom, top = offset, offset + size
+        if i < len(self._bottoms) and self._bottoms[i] == top:
+            top = self._tops.pop(i)
+            del self._bottoms[i]
+        if i and self._tops[i - 1] == bottom:
+            self._tops[i - 1] = top
+            return
+        insort(self._bottoms, bottom)
+        self._tops.insert(i, top)
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One greedy of the portfolio.
+
+    Attributes:
+        place: From the buffers to an offset for each.
+        most_buffers: More than that many would take too long.
+    """
+
+    place: Callable[[Columns], Ints]
+    most_buffers: int
+
+
+def _in_order(order: Callable[[Columns], Ints], choose: Choice, columns: Columns) -> Ints:
+    return place_in_order(columns, order(columns), choose)
+
+
+_QUADRATIC = 25_000
+_LINEAR = 10**9
+
+STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
+    {
+        "time, first fit": Strategy(partial(place_in_time, is_best_fit=False), _LINEAR),
+        "time, best fit": Strategy(partial(place_in_time, is_best_fit=True), _LINEAR),
+        "size, first fit": Strategy(partial(_in_order, order_by_size, choose_first), _QUADRATIC),
+        "size, best fit": Strategy(partial(_in_order, order_by_size, choose_best), _QUADRATIC),
+        "lowest offset first, by width": Strategy(partial(place_lowest_first, order_by_width), _QUADRATIC),
+        "lowest offset first, by area": Strategy(partial(place_lowest_first, order_by_area), _QUADRATIC),
+        "area, first fit": Strategy(partial(_in_order, order_by_area, choose_first), _QUADRATIC),
+        "area, best fit": Strategy(partial(_in_order, order_by_area, choose_best), _QUADRATIC),
+        "width, first fit": Strategy(partial(_in_order, order_by_width, choose_first), _QUADRATIC),
+        "breadth, best fit": Strategy(partial(_in_order, order_by_breadth, choose_best), _QUADRATIC),
+        "contention and width, best fit": Strategy(partial(_in_order, order_by_contention, choose_best), _QUADRATIC),
+    }
+)
+"""Every greedy by name, cheapest first: the portfolio stops at the first one that meets the load bound."""
+
+
+def place_all(columns: Columns, strategy: str) -> list[int]:
+    """Return what one strategy of the table places, one offset per buffer of ``columns``."""
+    found: list[Any] = STRATEGIES[strategy].place(columns).tolist()
+    return [int(offset) for offset in found]

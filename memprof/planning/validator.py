@@ -1,0 +1,124 @@
+"""The judge of every plan: knows the rules, knows no solver, and says which rule broke and where.
+
+    rule        what must hold
+    missing     every buffer has one offset
+    outside     a buffer lies in the arena: offset >= 0, and its rounded end within the arena's bytes
+    misaligned  an offset is a multiple of the alignment
+    overlap     two buffers that share a step share no address
+    capacity    the arena is no larger than what there is
+
+A sweep over time keeps the buffers alive, sorted by offset, and compares each new one with its two neighbours: while
+the ones alive are disjoint, nothing else can be in the way. O(n log n) comparisons.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
+from memprof.text import safe_text
+
+RULES: Mapping[str, str] = MappingProxyType(
+    {
+        "missing": "every buffer has one offset",
+        "outside": "every buffer lies inside the arena",
+        "misaligned": "every offset is a multiple of the alignment",
+        "overlap": "buffers that share a step share no address",
+        "capacity": "the arena is no larger than its capacity",
+    }
+)
+"""Every rule by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that a plan breaks.
+
+    Attributes:
+        rule: Key in ``RULES``.
+        buffers: Names of the buffers concerned.
+        message: One sentence with the numbers.
+    """
+
+    rule: str
+    buffers: tuple[str, ...]
+    message: str
+
+
+def find_violation(
+    problem: AllocationProblem, offsets: Sequence[int], capacity_bytes: int | None = None
+) -> Violation | None:
+    """Return the first rule that ``offsets`` breaks, ``None`` if they are a valid plan of ``problem``.
+
+    Args:
+        problem: The buffers.
+        offsets: One offset per buffer.
+        capacity_bytes: Bytes that the arena may have at most.
+    """
+    if len(offsets) != len(problem.buffers):
+        lacking = tuple(buffer.name for buffer in problem.buffers[len(offsets) :])
+        return Violation("missing", lacking, f"{len(offsets)} offsets for {len(problem.buffers)} buffers.")
+    found = _find_misplaced(problem, offsets) or _find_overlap(problem, offsets)
+    if found is None and capacity_bytes is not None:
+        top = max(range(len(offsets)), key=lambda i: offsets[i] + problem.sizes[i], default=None)
+        if top is not None and offsets[top] + problem.sizes[top] > capacity_bytes:
+            name = problem.buffers[top].name
+            end = offsets[top] + problem.sizes[top]
+            message = f"Buffer {safe_text(name)!r} ends at {end}; the capacity is {capacity_bytes}."
+            return Violation("capacity", (name,), message)
+    return found
+
+
+def check_plan(plan: MemoryPlan, capacity_bytes: int | None = None) -> MemoryPlan:
+    """Return ``plan`` if it keeps every rule and its bound is no lie on its face; anything else is a bug of ours.
+
+    Raises:
+        AssertionError: A rule is broken.
+    """
+    found = find_violation(plan.problem, plan.offsets, capacity_bytes)
+    assert found is None, f"invalid plan by {plan.strategy}: {found.rule}: {found.message}"
+    assert plan.load_bytes <= plan.lower_bound_bytes <= plan.arena_bytes, "a bound that its own plan contradicts"
+    return plan
+
+
+def _find_misplaced(problem: AllocationProblem, offsets: Sequence[int]) -> Violation | None:
+    for buffer, offset in zip(problem.buffers, offsets, strict=True):
+        name = safe_text(buffer.name)
+        if offset < 0:
+            return Violation("outside", (buffer.name,), f"Buffer {name!r} is at offset {offset}.")
+        if offset % problem.alignment:
+            message = f"Buffer {name!r} is at offset {offset}, no multiple of {problem.alignment}."
+            return Violation("misaligned", (buffer.name,), message)
+    return None
+
+
+def _find_overlap(problem: AllocationProblem, offsets: Sequence[int]) -> Violation | None:
+    sizes, buffers = problem.sizes, problem.buffers
+    counted = [i for i, buffer in enumerate(buffers) if sizes[i] and buffer.start < buffer.stop]
+    events = sorted([(buffers[i].start, 1, i) for i in counted] + [(buffers[i].stop, 0, i) for i in counted])
+    alive: list[tuple[int, int]] = []  # (offset, id), ascending and disjoint
+    for _, is_start, i in events:
+        place = bisect_left(alive, (offsets[i], i))
+        if not is_start:
+            del alive[place]
+            continue
+        for _, other in alive[max(0, place - 1) : place + 1]:
+            if max(offsets[i], offsets[other]) < min(offsets[i] + sizes[i], offsets[other] + sizes[other]):
+                return _overlap(problem, offsets, i, other)
+        alive.insert(place, (offsets[i], i))
+    return None
+
+
+def _overlap(problem: AllocationProblem, offsets: Sequence[int], a: int, b: int) -> Violation:
+    parts = []
+    for i in (a, b):
+        buffer = problem.buffers[i]
+        parts.append(
+            f"{safe_text(buffer.name)!r} (steps [{buffer.start}, {buffer.stop}), "
+            f"bytes [{offsets[i]}, {offsets[i] + problem.sizes[i]}))"
+        )
+    names = (problem.buffers[a].name, problem.buffers[b].name)
+    return Violation("overlap", names, f"Buffers {parts[0]} and {parts[1]} overlap.")
