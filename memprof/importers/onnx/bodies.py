@@ -54,10 +54,22 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """All bodies of a node and what follows for its outputs."""
+    """All bodies of a node and what follows for its outputs.
+
+    Attributes:
+        built: The bodies.
+        facts: What is known of the node's outputs.
+        trip_count: How often a Loop runs, ``None`` unless a constant alone decides.
+    """
 
     built: tuple[Body, ...] = ()
     facts: tuple[Fact, ...] = ()
+    trip_count: int | None = None
+
+    @property
+    def decided(self) -> dict[str, int]:
+        """What the importer worked out, as an attribute of the node."""
+        return {} if self.trip_count is None else {"trip_count": self.trip_count}
 
     @property
     def graphs(self) -> tuple[Graph, ...]:
@@ -83,7 +95,8 @@ def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | 
     built, types = _OWNERS.get(op, _plain)(scope, node, found, inputs)
     facts = [Fact(of) for of in types][: len(node.output)]
     facts += [UNKNOWN_FACT] * (len(node.output) - len(facts))
-    return Bodies(tuple(built), tuple(facts))
+    trips = _trip_count(scope, inputs, built[0]) if op == "Loop" and built else None
+    return Bodies(tuple(built), tuple(facts), trips)
 
 
 _Built = tuple[list[Body], list[TensorType]]

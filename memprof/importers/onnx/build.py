@@ -11,7 +11,7 @@ of loops whose carried shapes change (few, and counted against the node limit).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from memprof.errors import InputError, LimitError
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies
 from memprof.importers.onnx.constants import Constant
-from memprof.importers.onnx.control_flow import decided_inputs
 from memprof.importers.onnx.inference import Fact
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Context, bind_axes, complete, output_facts
@@ -29,7 +28,7 @@ from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes, may_decide_shapes
-from memprof.ir import Attribute, Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 
 _NO_BODIES = Bodies()
 
@@ -201,7 +200,7 @@ class Scope:
             bodies=owned.graphs,
             is_elementwise=op in ELEMENTWISE and self._is_aligned(inputs, output),
             is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
-            attributes=self._attributes(node, op, inputs) if owned.built else kept_attributes(node),
+            attributes={**kept_attributes(node), **owned.decided} if owned.decided else kept_attributes(node),
             module=module_path(node),
         )
         reads = (*inputs, *owned.captures)
@@ -213,10 +212,6 @@ class Scope:
             if value_id is not None:
                 is_tainted = fact.type.size_bytes is None or (is_late and may_decide_shapes(fact.type))
                 self._define(name, value_id, fact, is_tainted=is_tainted and fact.constant is None)
-
-    def _attributes(self, node: NodeProto, op: str, inputs: Sequence[int | None]) -> Mapping[str, Attribute]:
-        """Return the attributes of a node with bodies, and what decides how often each of them runs."""
-        return {**kept_attributes(node), **decided_inputs(op, [self.elements(i) for i in inputs])}
 
     def _read(self, node: NodeProto, name: str) -> int:
         found = self.lookup(name)

@@ -13,11 +13,8 @@ Source: the ONNX operator specification of If, Loop (11 on) and Scan (9 on).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 from onnx import NodeProto
 
 from memprof.importers.onnx.attributes import attribute
@@ -26,22 +23,6 @@ from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import Dim, TensorType
 
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
-
-_DECIDING: Mapping[str, Mapping[str, int]] = MappingProxyType(
-    {"If": MappingProxyType({"condition": 0}), "Loop": MappingProxyType({"trip_count": 0, "condition": 1})}
-)
-"""Inputs that decide which body runs and how often, under names that are no attributes of the operations."""
-
-
-def decided_inputs(op: str, elements: Sequence[np.ndarray[Any, Any] | None]) -> dict[str, int]:
-    """Return, of the inputs that decide what runs, those that are one known number: ``{"trip_count": 3}``.
-
-    Args:
-        op: If, Loop or Scan.
-        elements: Elements of each input, ``None`` where not known.
-    """
-    found = {name: elements[i] for name, i in _DECIDING.get(op, {}).items() if i < len(elements)}
-    return {name: int(array.item()) for name, array in found.items() if array is not None and array.size == 1}
 
 
 def agree(a: TensorType, b: TensorType, types: TypeTable) -> TensorType:
