@@ -1,4 +1,4 @@
-"""Pictures of a search: rounds (Figure 4 of MemNAS), the Pareto front, lambda (Figure 5). The accent: what was chosen.
+"""Pictures of a search: rounds (Figure 4 of MemNAS), the Pareto front, lambda (Figure 5). Accent: what was chosen.
 
 Each function takes what it draws and returns a ``Figure``; given a path it also writes it. Sizes in inches.
 """

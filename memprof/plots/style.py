@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from memprof.errors import UsageError
 from memprof.text import safe_text
@@ -160,10 +160,15 @@ def set_tick_type(axes: Axes) -> None:
 
 
 def byte_axis(axes: Axes, highest_bytes: float, *, count: int = 4) -> None:
-    """Label the y axis in one round unit, from 0 to at least ``highest_bytes``."""
+    """Let the y axis run from 0 to ``highest_bytes`` and a little more, labelled in one round unit."""
+    top = highest_bytes * 1.02
+    axes.set_ylim(0, top or 1)
     axis = axes.yaxis
-    axis.set_major_locator(MaxNLocator(nbins=count, steps=[1, 2, 2.5, 5, 10], integer=highest_bytes < 10))
-    power, unit = _unit(highest_bytes)
+    if not top:
+        axis.set_major_locator(FixedLocator([0]))
+    else:
+        axis.set_major_locator(MaxNLocator(nbins=count, steps=[1, 2, 2.5, 5, 10], integer=top < 10))
+    power, unit = _unit(top)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / power:g} {unit}" if value else "0"))
 
 
