@@ -102,6 +102,8 @@ class Lifetimes:
         buffers: All buffers of intermediates (and of inputs and outputs as the model counts them).
         reserved: Bytes that a step needs besides the buffers (bodies of control flow, kernel scratch), by step;
             empty if there are none.
+        scratch: Of the reserved bytes those that kernels take and give back while they run, by step; ``None`` for a
+            model that knows no kernels.
         is_complete: Whether all sizes, bodies included, are known.
     """
 
@@ -109,6 +111,7 @@ class Lifetimes:
     schedule: Schedule
     buffers: tuple[Buffer, ...]
     reserved: tuple[int, ...] = ()
+    scratch: tuple[int, ...] | None = None
     is_complete: bool = True
 
     @cached_property
@@ -123,6 +126,13 @@ class Lifetimes:
         is_inner = {*self.graph.inputs, *self.graph.outputs}.isdisjoint
         outer = self._alive([b for b in self.buffers if not is_inner(b.values)])
         return Timeline(tuple(map(sub, self.timeline.step_bytes, outer)))
+
+    @cached_property
+    def timeline_without_scratch(self) -> Timeline | None:
+        """The timeline of tensors alone, ``None`` for a model that knows no kernels."""
+        if self.scratch is None:
+            return None
+        return Timeline(tuple(map(sub, self.timeline.step_bytes, self.scratch)))
 
     def alive_at(self, step: int) -> tuple[Buffer, ...]:
         """Return the buffers alive at ``step``, largest first, then by birth."""

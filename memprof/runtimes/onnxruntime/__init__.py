@@ -1,26 +1,23 @@
 """onnxruntime: what the CPU provider allocates in its first run, default settings, one thread, optimisation off.
 
-    rule                                                                    where
-    the order is a depth-first search backwards, not the file's             order
-    graph inputs belong to the caller and are not counted; outputs are
-    aliases, in-place operations, same-shape reuse with held gaps           plan, tables
-    ``Constant`` nodes are initialisers; every other node runs, also one    tables
-        that computes from constants alone
-    kernels take scratch from the same allocator while they run             scratch
+rule                                                                    where
+the order is a depth-first search backwards, not the file's             order
+graph inputs belong to the caller and are not counted; outputs are
+aliases, in-place operations, same-shape reuse with held gaps           plan, tables
+``Constant`` nodes are initialisers; every other node runs, also one    tables
+    that computes from constants alone
+kernels take scratch from the same allocator while they run             scratch
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import sub
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
 from memprof.runtimes.model import RuntimeModel
-from memprof.runtimes.onnxruntime.lowering import lower
-from memprof.runtimes.onnxruntime.order import execution_order
-from memprof.runtimes.onnxruntime.plan import plan_reuse
-from memprof.runtimes.onnxruntime.scratch import scratch_bytes
-from memprof.runtimes.onnxruntime.tables import INITIALISERS
+from memprof.runtimes.onnxruntime.frame import run_frame
 
 
 def onnxruntime_lifetimes(graph: Graph) -> Lifetimes:
@@ -28,28 +25,22 @@ def onnxruntime_lifetimes(graph: Graph) -> Lifetimes:
 
     Complexity: O(values + reads).
     """
-    lowered = lower(graph)
-    graph = lowered.graph
-    skipped = frozenset(i for i, node in enumerate(graph.nodes) if node.op in INITIALISERS)
-    foreign = frozenset(value_id for i in skipped for value_id in graph.nodes[i].writes)
-    order = execution_order(graph, skipped, lowered.index)
-    plan = plan_reuse(graph, order, foreign)
-    sizes = graph.value_bytes
+    frame = run_frame(graph, graph.unbound)
+    ran, plan = frame.graph, frame.plan
     members: defaultdict[int, list[int]] = defaultdict(list)
-    for node_id in order:
-        for value_id in graph.nodes[node_id].writes:
+    for node_id in plan.order:
+        for value_id in ran.nodes[node_id].writes:
             members[plan.home[value_id]].append(value_id)
-    buffers = tuple(
-        Buffer(tuple(members[i]), sizes[i], plan.start[i], plan.stop[i]) for i in plan.owned
-    )
-    scratch = [scratch_bytes(graph, graph.nodes[i], getattr(graph, 'opset', 20)) for i in order]
-    reserved = tuple(found or 0 for found in scratch)
+    buffers = tuple([Buffer(tuple(members[i]), ran.value_bytes[i], plan.start[i], plan.stop[i]) for i in plan.owned])
+    reserved = frame.reserved
+    bare = frame.without_scratch.reserved if frame.bodies else (0,) * len(reserved)
     return Lifetimes(
-        graph=graph,
-        schedule=Schedule.sequential(order),
+        graph=ran,
+        schedule=Schedule.sequential(plan.order),
         buffers=buffers,
         reserved=reserved if any(reserved) else (),
-        is_complete=None not in scratch and all(b.size_bytes is not None for b in buffers),
+        scratch=tuple(map(sub, reserved, bare)),
+        is_complete=frame.is_complete,
     )
 
 

@@ -1,8 +1,8 @@
 """Operations without a CPU kernel: onnxruntime replaces each by the function that ONNX defines it as.
 
-A recipe lists the function's nodes in order: what each writes, the operation, what it reads. ``x`` is the first input,
-``y`` the first output; other names live inside. All have the type of ``x`` but those under ``other``. ``1`` stands
-for a constant of the function, which is an initialiser.
+A recipe lists the function's nodes in order: what each writes, the operation, what it reads. ``x`` is the first
+input, ``y`` the first output; other names live inside. All have the type of ``x`` but those under ``other``. ``1``
+stands for a constant of the function, which is an initialiser.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class _Rewriter:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._builder = GraphBuilder(graph.name)
+        self._builder = GraphBuilder(graph.name, graph.opset)
         self._ids: list[int | None] = [None] * len(graph.values)
         self._names = {value.name for value in graph.values}
         self._index: list[int] = []

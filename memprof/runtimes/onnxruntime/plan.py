@@ -7,14 +7,14 @@ The planner walks the nodes in execution order. For each output of a node the fi
     2 alias: the operation is in ``ALIASES``                                shares the input's buffer, always
     3 in place: the operation is in ``IN_PLACE``, this is the last use      takes over the input's buffer
       of the input's buffer, and shape and element size are equal
-    4 same shape: a dead buffer has this very shape and element size        takes the one that died last; the buffer is
-                                                                            *held*, not freed, from its death on
+    4 same shape: a dead buffer has this very shape and element size        takes the one that died last; it is held,
+                                                                            not freed, from its death on
     5 else                                                                  a new buffer
 
-A buffer dies in the plan when its last reader has run, or at once if nobody reads it. It is freed when the last reader
-of the last tensor in it has run. What nobody ever reads is freed when the run ends. Graph inputs, initialisers and
-values of the graph around a body belong to others: their buffers are never taken, only aliased. Scalars (rank 0) and
-strings never take a dead buffer.
+A buffer dies in the plan when its last reader has run, or at once if nobody reads it. It is freed when the last
+reader of the last tensor in it has run. What nobody ever reads is freed when the run ends. Graph inputs, initialisers
+and values of the graph around a body belong to others: their buffers are never taken, only aliased. Scalars (rank 0)
+and strings never take a dead buffer.
 
 Complexity: O(values + reads), dead buffers kept by shape.
 """
@@ -50,31 +50,40 @@ class ReusePlan:
     owned: tuple[int, ...]
 
 
-def plan_reuse(graph: Graph, order: Sequence[int], foreign: frozenset[int] = frozenset()) -> ReusePlan:
+def plan_reuse(
+    graph: Graph,
+    order: Sequence[int],
+    *,
+    types: Sequence[TensorType],
+    foreign: frozenset[int] = frozenset(),
+    shared: frozenset[int] = frozenset(),
+) -> ReusePlan:
     """Return onnxruntime's plan for ``graph`` run in ``order``.
 
     Args:
         graph: Any graph.
         order: Ids of the nodes that run, in execution order.
+        types: What onnxruntime knows of each value when it plans: a named dimension is equal to itself alone.
         foreign: Ids of further values that belong to others: initialisers that the graph writes as nodes.
+        shared: Ids of graph outputs that share their node's first input all the same.
     """
     values, nodes = graph.values, graph.nodes
     uses = _count_uses(graph, order, foreign)
     is_output = bytearray(len(values))
-    for value_id in graph.outputs:
-        is_output[value_id] = 1
+    for output in graph.outputs:
+        is_output[output] = 1
     home = list(range(len(values)))
     start = [0] * len(values)
     owned: list[int] = []
     dead: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
-    keys = _shape_keys(graph)
+    keys = _shape_keys(types)
     for step, node_id in enumerate(order):
         node = nodes[node_id]
         for position, value_id in enumerate(node.outputs):
             if value_id is None:
                 continue
-            target = None
-            if not is_output[value_id]:
+            target: int | None = None
+            if not is_output[value_id] or value_id in shared:
                 target = _reusable_input(node.op, node.inputs, position, (home, uses, keys), value_id)
                 if target is None and (key := keys[value_id]) is not None and key[1] and dead[key]:
                     target = dead[key].pop()
@@ -85,11 +94,10 @@ def plan_reuse(graph: Graph, order: Sequence[int], foreign: frozenset[int] = fro
                 home[value_id] = target
                 uses[target] += uses[value_id]
         for value_id in (*node.reads, *node.writes):
-            target = home[value_id]
-            uses[target] -= 1
-            if not uses[target]:
-                if (key := keys[target]) is not None:
-                    dead[key].append(target)
+            buffer = home[value_id]
+            uses[buffer] -= 1
+            if not uses[buffer] and (key := keys[buffer]) is not None:
+                dead[key].append(buffer)
     return ReusePlan(
         order=tuple(order),
         home=tuple(home),
@@ -116,12 +124,11 @@ def _count_uses(graph: Graph, order: Sequence[int], foreign: frozenset[int]) -> 
 _Key = tuple[int, tuple[object, ...]] | None
 
 
-def _shape_keys(graph: Graph) -> list[_Key]:
+def _shape_keys(types: Sequence[TensorType]) -> list[_Key]:
     """Return by value its element bits and shape, ``None`` where the planner does not compare them."""
     known: dict[int, _Key] = {}
     keys: list[_Key] = []
-    for value in graph.values:
-        of = value.type
+    for of in types:
         identity = id(of)
         if identity not in known:
             known[identity] = _shape_key(of)

@@ -1,7 +1,7 @@
 """Which operations of onnxruntime's CPU kernels share an input's buffer: read-only tables of (input, output) pairs.
 
-Found by running single operations under a traced allocator, without optimisation; see docs/runtimes.md. An operation that is
-not here writes a buffer of its own: Add, Mul and all other binary operations, Erf, Exp, Gelu, MatMul, Conv, ...
+Found by running single operations under a traced allocator, without optimisation; see docs/runtimes.md. An operation
+that is not here writes a buffer of its own: Add, Mul and all binary operations, Erf, Exp, Gelu, MatMul, Conv, ...
 """
 
 from __future__ import annotations
@@ -30,6 +30,20 @@ IN_PLACE: Mapping[str, Pairs] = MappingProxyType(
     }
 )
 """The output takes the input's buffer where nobody needs it any more and shape and element size are equal."""
+
+PREPACKED: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(("MatMul", "Gemm", "com.microsoft.FusedMatMul", "com.microsoft.FusedGemm"), (1,)),
+        **dict.fromkeys(("MatMulInteger", "com.microsoft.DynamicQuantizeMatMul", "com.microsoft.Attention"), (1,)),
+        **dict.fromkeys(("LSTM", "GRU"), (1, 2)),
+        **dict.fromkeys(("QLinearMatMul", "QLinearConv", "com.microsoft.QLinearConv", "com.microsoft.QGemm"), (3,)),
+    }
+)
+"""Inputs that kernels copy to a layout of their own when the session is created, if they are constant; the original
+is then dropped."""
+
+UNTYPED: Mapping[str, tuple[int, int]] = MappingProxyType({"Dropout": (1, 10)})
+"""(output, version): before that version onnxruntime does not know the output's shape when it plans."""
 
 INITIALISERS = frozenset({"Constant"})
 """Nodes that do not run: onnxruntime turns them into initialisers when it reads the file."""

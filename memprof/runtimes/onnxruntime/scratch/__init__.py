@@ -10,22 +10,24 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from memprof.ir import Graph, Node
-from memprof.runtimes.onnxruntime.scratch import convolution, dense, einsum, recurrent
+from memprof.runtimes.onnxruntime.scratch import convolution, dense, einsum, quantized, recurrent
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize
 
+_NEWEST_OPSET = 1000
+
 SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
-    {**convolution.SCRATCH, **dense.SCRATCH, **recurrent.SCRATCH, **einsum.SCRATCH}
+    {**convolution.SCRATCH, **dense.SCRATCH, **recurrent.SCRATCH, **einsum.SCRATCH, **quantized.SCRATCH}
 )
 """Rules by operation."""
 
 
-def scratch_bytes(graph: Graph, node: Node, opset: int) -> int | None:
+def scratch_bytes(graph: Graph, node: Node) -> int | None:
     """Return the scratch of ``node``'s kernel, ``None`` if a size that decides it is not known."""
     rule = SCRATCH.get(node.op)
     if rule is None:
         return 0
     try:
-        return rule(Kernel(graph, node, opset))
+        return rule(Kernel(graph, node, graph.opset or _NEWEST_OPSET))
     except OpenSize:
         return None
 

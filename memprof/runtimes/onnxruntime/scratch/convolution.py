@@ -1,12 +1,12 @@
 """Scratch of convolutions in 32-bit floats, one thread.
 
-    operation              bytes
-    Conv, pointwise        none: kernel 1, stride 1, no padding is one matrix product on the input itself
-    Conv, few outputs      the patches of one group of one image as a matrix, K * out_pixels, where a group has more
-                           filters than the output has pixels; K = channels / group * kernel
-    Conv, else             64 KiB: the same matrix, a slice at a time
-    ConvTranspose          the patches of one group, channels_out / group * kernel * in_pixels
-    NCHWc Conv             none
+operation              bytes
+Conv, pointwise        none: kernel 1, stride 1, no padding is one matrix product on the input itself
+Conv, few outputs      the patches of one group of one image as a matrix, K * out_pixels, where a group has more
+                       filters than the output has pixels; K = channels / group * kernel
+Conv, else             64 KiB: the same matrix, a slice at a time
+ConvTranspose          the patches of one group, channels_out / group * kernel * in_pixels
+NCHWc Conv             none
 """
 
 from __future__ import annotations

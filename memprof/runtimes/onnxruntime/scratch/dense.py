@@ -1,19 +1,21 @@
 """Scratch of elementwise, normalising and resampling kernels.
 
-    operation                          bytes
-    Max Min Sum Mean                   with three inputs or more the result so far, from version 8 on
-    Where                              what is taken of each side, with zeros elsewhere
-    Softmax LogSoftmax Hardmax         from version 13 on, along another axis than the last: the input and the result, transposed
-    LRN                                the scale of each element, and the squares of one image with the window's margin
-    MeanVarianceNormalization          two tensors (none over all axes but the first two)
-    Resize Upsample, linear            16 bytes for each row and column (and plane) of the output
-    FastGelu BiasGelu with a bias      one tensor
-    Multinomial                        8 bytes per class
+operation                          bytes
+Max Min Sum Mean                   with three inputs or more the result so far, from version 8 on
+Where                              what is taken of each side, with zeros elsewhere
+Softmax LogSoftmax Hardmax         from version 13 on, along another axis than the last: the input and the result
+                                       with that axis last
+LRN                                the scale of each element, and the squares of one image with the window's margin
+MeanVarianceNormalization          two tensors (none over all axes but the first two)
+Resize Upsample, linear            16 bytes for each row and column (and plane) of the output
+FastGelu BiasGelu with a bias      one tensor
+Multinomial                        8 bytes per class
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, broadcast, volume
@@ -23,12 +25,12 @@ _BROADCASTING_VERSION = 8
 
 
 def variadic(kernel: Kernel) -> int:
-    """Return the scratch of Max, Min, Sum or Mean: results of two inputs, of three, ... are made one after another."""
+    """Return the scratch of Max, Min, Sum or Mean: the result of two inputs, then of three, ..."""
     shapes = [kernel.shape(i) for i in range(len(kernel.node.inputs))]
     if len(shapes) < 3 or kernel.opset < _BROADCASTING_VERSION:
         return 0
     sizes = [volume(broadcast(shapes[: i + 1])) for i in range(1, len(shapes))]
-    most = max(a + b for a, b in zip(sizes, sizes[1:], strict=False))
+    most = max(a + b for a, b in pairwise(sizes))
     return max(0, most - sizes[-1]) * kernel.element_bytes()
 
 

@@ -6,11 +6,11 @@ Letters are numbered in the order in which they appear; dimensions of an ellipsi
     2  letters that only the first input has, and the output has not, are summed up in it
     3  the inputs are taken in from left to right: letters in both and wanted (L), in the left alone (A), in the right
        alone or of size 1 (B), summed up here (R). The left is brought to the order L A R B, the right to L R B A; one
-       matrix product per index of L gives L A 1 B, which is brought back, or, at the last input, to the output's order
+       matrix product per index of L gives L A 1 B, which is brought back, or, at the last input, to the output's
     4  the result is copied to the output, which exists by then
 
-Bringing a tensor to an order that it has costs nothing; one that is already a copy and only moves axes of size 1 costs nothing
-either. Copies of step 1 stay to the end. Letters repeated within one input are not modelled (size unknown).
+Bringing a tensor to an order that it has costs nothing, nor does moving axes of size 1 of what is a copy already.
+Copies of step 1 stay to the end. Letters repeated within one input are not modelled (size unknown).
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def einsum(kernel: Kernel) -> int:
         raise OpenSize
     element = kernel.element_bytes()
     ledger = Ledger()
-    aligned = [_aligned(letters, shape, equation.count) for letters, shape in zip(equation.inputs, shapes, strict=True)]
+    aligned = [
+        _aligned(letters, shape, equation.count) for letters, shape in zip(equation.inputs, shapes, strict=True)
+    ]
     for letters, dims in zip(equation.inputs[1:], aligned[1:], strict=True):
         if list(letters) != sorted(letters):
             ledger.take(volume(dims) * element)
@@ -114,7 +116,9 @@ def _pair(
     left: Shape, right: Shape, summed: Sequence[int], ledger: Ledger, element: int
 ) -> tuple[Shape, list[int], int, int]:
     """Return the product's dimensions and axes in its own order, its bytes, and those of copies of its sides."""
-    both, left_alone, right_alone = [], [], []
+    both: list[int] = []
+    left_alone: list[int] = []
+    right_alone: list[int] = []
     for n, (a, b) in enumerate(zip(left, right, strict=True)):
         if n not in summed:
             (both if a > 1 and b > 1 else left_alone if a > 1 else right_alone).append(n)
@@ -145,16 +149,12 @@ def _pair(
         else:
             taken += size
     order = orders["left"]
-    product = tuple(
-        1 if n in summed else left[n] if n in both or n in left_alone else right[n] for n in order
-    )
+    product = tuple(1 if n in summed else left[n] if n in both or n in left_alone else right[n] for n in order)
     result = ledger.take(volume(product) * element)
     return product, order, result, taken
 
 
-def _restored(
-    dims: Shape, order: Sequence[int], held: int, ledger: Ledger, element: int
-) -> tuple[Shape, int]:
+def _restored(dims: Shape, order: Sequence[int], held: int, ledger: Ledger, element: int) -> tuple[Shape, int]:
     """Return a product with its axes in the order of the letters, and the bytes it holds."""
     back = sorted(range(len(order)), key=order.__getitem__)
     restored = tuple(dims[i] for i in back)

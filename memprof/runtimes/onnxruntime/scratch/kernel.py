@@ -1,4 +1,4 @@
-"""What a scratch rule sees of a node: types of what it reads and writes, and attributes. Open sizes raise ``OpenSize``."""
+"""What a scratch rule sees of a node: types of what it reads and writes, and attributes; ``OpenSize`` if unknown."""
 
 from __future__ import annotations
 

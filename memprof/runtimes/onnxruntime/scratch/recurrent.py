@@ -1,4 +1,4 @@
-"""Scratch of LSTM, GRU and RNN in 32-bit floats, one thread. S steps, B sequences, H hidden units, I inputs, D directions.
+"""Scratch of LSTM, GRU and RNN in 32-bit floats, one thread. S steps, B sequences, H units, I inputs, D directions.
 
     for each direction     LSTM                               GRU
     gates of all steps     S * B * 4H                         S * B * 3H

@@ -1,0 +1,116 @@
+"""What If, Loop and Scan allocate while they run, besides their outputs. A body has a plan of its own.
+
+If      its outputs exist before the branch starts (one whose shape is open: once it is written), and the branch
+        writes into them. Of two branches that may both run the larger one counts.
+Loop    a counter and a flag. Each iteration writes carried and collected values to new buffers; carried ones are
+        given back one iteration later, collected ones at the end, when the outputs exist too and all is copied. What
+        an Identity in the body hands on from outside is shared, not copied. ``trip_count`` says how often it runs;
+        where that is open, and nothing is collected, it is taken to run twice or more.
+Scan    its outputs exist before it starts; each state has two buffers that take turns (one for two iterations, none
+        for one). An input or output that is not scanned along its first axis has a transposed copy; such an output
+        itself exists only at the end.
+
+From its second iteration on a body takes its other buffers as one block (``pattern``), unless it reads a weight from
+outside that its kernels keep in a layout of their own: then it has no pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
+
+from memprof.ir import Graph, Node
+
+if TYPE_CHECKING:
+    from memprof.runtimes.onnxruntime.frame import Frame
+
+_COUNTER_BYTES = 8
+_FLAG_BYTES = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BodiesUse:
+    """What a node takes beyond its outputs.
+
+    Attributes:
+        beside_bytes: The most while its outputs exist too.
+        before_bytes: The most before they do.
+    """
+
+    beside_bytes: int
+    before_bytes: int = 0
+
+
+def bodies_use(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse | None:
+    """Return what ``node`` takes beyond its outputs, ``None`` if sizes or counts are open.
+
+    Args:
+        graph: The graph that the node is in.
+        node: A node with bodies.
+        frames: Its bodies as they run.
+    """
+    rule = _RULES.get(node.op)
+    if rule is None or not all(frame.is_complete for frame in frames):
+        return None
+    return rule(graph, node, frames)
+
+
+def _branch(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse:
+    return BodiesUse(max(map(_branch_bytes, frames)))
+
+
+def _branch_bytes(frame: Frame) -> int:
+    most = max(frame.first_pass(frame.open_outputs), default=0)
+    return max(0, most - frame.output_bytes(frame.open_outputs))
+
+
+def _loop(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse | None:
+    (frame,) = frames
+    outputs = frame.graph.outputs
+    carried_count = len(node.inputs) - 2
+    flag = frame.output_bytes(outputs[:1])
+    carried = frame.output_bytes(outputs[1 : 1 + carried_count])
+    collected = frame.output_bytes(outputs[1 + carried_count :])
+    trips = node.attributes.get("trip_count", None if collected else 2)
+    if not isinstance(trips, int):
+        return None
+    held = _COUNTER_BYTES + _FLAG_BYTES
+    if trips == 0:
+        return BodiesUse(held)
+    moments = [held + most for most in frame.first_pass(outputs)]
+    if trips > 1:
+        before = held + carried + (trips - 1) * collected
+        moments += [before + most for most in frame.later_pass(outputs)]
+        held += carried + flag
+    return BodiesUse(held + carried + trips * collected, max(moments, default=0))
+
+
+def _scan(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse | None:
+    (frame,) = frames
+    scanned = cast("int", node.attributes.get("num_scan_inputs", 1))
+    inputs = [i for i in node.inputs if i is not None]
+    states, sequences = inputs[: len(inputs) - scanned], inputs[len(inputs) - scanned :]
+    axes = cast("tuple[int, ...]", node.attributes.get("scan_input_axes", (0,) * scanned))
+    shape = graph.values[sequences[0]].type.shape
+    length = None if shape is None else shape[axes[0]]
+    sizes = graph.value_bytes
+    if not isinstance(length, int) or any(sizes[i] is None for i in inputs):
+        return None
+    turns = min(max(length - 1, 0), 2) * sum(sizes[i] or 0 for i in states)
+    collected = node.outputs[len(states) :]
+    out_axes = cast("tuple[int, ...]", node.attributes.get("scan_output_axes", (0,) * len(collected)))
+    transposed = [i for i, axis in zip(collected, out_axes, strict=False) if axis and i is not None]
+    held = turns + sum(sizes[i] or 0 for i, axis in zip(sequences, axes, strict=False) if axis)
+    held += sum(sizes[i] or 0 for i in transposed)
+    most = max(frame.first_pass(()) + (frame.later_pass(()) if length > 1 else []), default=0)
+    if not transposed:
+        return BodiesUse(held + most)
+    early = sum(sizes[i] or 0 for i in node.writes if i not in transposed)
+    return BodiesUse(held, held + early + most)
+
+
+_RULES: Mapping[str, Callable[[Graph, Node, Sequence[Frame]], BodiesUse | None]] = MappingProxyType(
+    {"If": _branch, "Loop": _loop, "Scan": _scan}
+)

@@ -1,0 +1,221 @@
+"""One graph or body as onnxruntime runs it: its order, its plan, and what is alive at each step.
+
+The same for the main graph and for bodies; what a node's bodies take counts as scratch of the step that runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+from types import MappingProxyType
+
+from memprof.ir import Graph, Role, TensorType
+from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
+from memprof.runtimes.onnxruntime.lowering import lower
+from memprof.runtimes.onnxruntime.order import execution_order
+from memprof.runtimes.onnxruntime.pattern import pattern_bytes
+from memprof.runtimes.onnxruntime.plan import ReusePlan, plan_reuse
+from memprof.runtimes.onnxruntime.scratch import scratch_bytes
+from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED, UNTYPED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """A graph as it runs.
+
+    Attributes:
+        graph: What runs, see ``lowering``.
+        plan: Who lives where.
+        scratch: By step the bytes that a kernel takes while it runs; ``None`` where they are not known.
+        bodies: By step the bodies of the node that runs, for nodes that have some.
+        open_outputs: Ids of graph outputs whose size onnxruntime does not know before it runs.
+        has_pattern: Whether later passes take all buffers as one block.
+    """
+
+    graph: Graph
+    plan: ReusePlan
+    scratch: tuple[int | None, ...]
+    bodies: Mapping[int, tuple[Frame, ...]]
+    open_outputs: frozenset[int]
+    has_pattern: bool
+
+    @cached_property
+    def without_scratch(self) -> Frame:
+        """The same if kernels took no scratch."""
+        bare = {step: tuple(body.without_scratch for body in bodies) for step, bodies in self.bodies.items()}
+        return replace(self, scratch=(0,) * len(self.scratch), bodies=bare)
+
+    @cached_property
+    def uses(self) -> tuple[BodiesUse | None, ...]:
+        """By step what runs there takes beyond what it writes, ``None`` where it is not known."""
+        found = [None if size is None else _USES.get(size) or BodiesUse(size) for size in self.scratch]
+        for step, bodies in self.bodies.items():
+            found[step] = bodies_use(self.graph, self.graph.nodes[self.plan.order[step]], bodies)
+        return tuple(found)
+
+    @cached_property
+    def is_complete(self) -> bool:
+        """Whether all sizes are known."""
+        sizes = self.graph.value_bytes
+        return None not in self.uses and all(sizes[i] is not None for i in self.plan.owned)
+
+    @cached_property
+    def outputs(self) -> frozenset[int]:
+        """Ids of the graph outputs that have a buffer of their own."""
+        return frozenset(self.graph.outputs).intersection(self.plan.owned)
+
+    @cached_property
+    def reserved(self) -> tuple[int, ...]:
+        """By step the bytes beyond all buffers, those that the step writes included."""
+        return tuple([self._reserved(step, use) for step, use in enumerate(self.uses)])
+
+    def first_pass(self, written: Collection[int]) -> list[int]:
+        """Return by step the bytes of a first pass; of the graph outputs only ``written`` count."""
+        inner = self._alive(frozenset(self.plan.owned) - self.outputs)
+        outputs = self._alive(self.outputs.intersection(written))
+        return [a + b + c for a, b, c in zip(inner, outputs, self.reserved, strict=True)]
+
+    def later_pass(self, written: Collection[int]) -> list[int]:
+        """Return by step the bytes of any further pass; of the graph outputs only ``written`` count."""
+        if not self.has_pattern:
+            return self.first_pass(written)
+        block = pattern_bytes(self.plan, self.graph.value_bytes, self.outputs)
+        outputs = self._alive(self.outputs.intersection(written))
+        most = (max(use.beside_bytes, use.before_bytes) if use is not None else 0 for use in self.uses)
+        return [block + a + b for a, b in zip(outputs, most, strict=True)]
+
+    def output_bytes(self, value_ids: Collection[int]) -> int:
+        """Return the bytes that graph outputs take; one that shares what others own takes none."""
+        return sum(self.graph.value_bytes[i] or 0 for i in self.outputs.intersection(value_ids))
+
+    def _alive(self, value_ids: Collection[int]) -> list[int]:
+        change = [0] * (len(self.uses) + 1)
+        for value_id in value_ids:
+            size = self.graph.value_bytes[value_id] or 0
+            change[self.plan.start[value_id]] += size
+            change[self.plan.stop[value_id]] -= size
+        return list(accumulate(change))[: len(self.uses)]
+
+    def _reserved(self, step: int, use: BodiesUse | None) -> int:
+        if use is None:
+            return 0
+        if not use.before_bytes:
+            return use.beside_bytes
+        written = self.graph.nodes[self.plan.order[step]].writes
+        own_bytes = sum(self.graph.value_bytes[i] or 0 for i in written if self.plan.home[i] == i)
+        return max(use.beside_bytes, use.before_bytes - own_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The node whose body a graph is.
+
+    Attributes:
+        op: Its operation.
+        constants: Names of the values outside the body that are initialisers.
+    """
+
+    op: str = ""
+    constants: frozenset[str] = frozenset()
+
+
+_NOBODY = Owner()
+
+
+def run_frame(graph: Graph, unbound: Graph | None, owner: Owner = _NOBODY) -> Frame:
+    """Return ``graph`` as onnxruntime runs it.
+
+    Args:
+        graph: The graph or body.
+        unbound: The same with its dimensions open, which is what onnxruntime plans with; ``None`` if nothing is open.
+        owner: Whose body it is.
+    """
+    lowered = lower(graph)
+    ran = lowered.graph
+    planned = ran if unbound is None else lower(unbound).graph
+    if len(planned.values) != len(ran.values):  # a condition that is constant only with the bindings
+        planned = ran
+    skipped = frozenset(i for i, node in enumerate(ran.nodes) if node.op in INITIALISERS)
+    foreign = frozenset(value_id for i in skipped for value_id in ran.nodes[i].writes)
+    order = execution_order(ran, skipped, lowered.index)
+    types = _types_ahead(planned)
+    shared = _shared_outputs(ran) if owner.op == "Loop" else frozenset()
+    bodies = _bodies(ran, planned, order, owner.constants | _own_constants(ran, foreign))
+    return Frame(
+        graph=ran,
+        plan=plan_reuse(ran, order, types=types, foreign=foreign, shared=shared),
+        scratch=tuple([scratch_bytes(ran, ran.nodes[i]) for i in order]),
+        bodies=bodies,
+        open_outputs=frozenset(i for i in ran.outputs if types[i].size_bytes is None),
+        has_pattern=not (owner.constants and _reads_prepacked(ran, owner.constants)),
+    )
+
+
+def _own_constants(graph: Graph, foreign: frozenset[int]) -> frozenset[str]:
+    """Return the names of initialisers that bodies may read, none if there are no bodies."""
+    if not any(node.bodies for node in graph.nodes):
+        return frozenset()
+    return frozenset(
+        value.name for i, value in enumerate(graph.values) if value.role is Role.PARAMETER or i in foreign
+    )
+
+
+def _bodies(
+    graph: Graph, planned: Graph, order: Sequence[int], constants: frozenset[str]
+) -> dict[int, tuple[Frame, ...]]:
+    found: dict[int, tuple[Frame, ...]] = {}
+    for step, node_id in enumerate(order):
+        node = graph.nodes[node_id]
+        if node.bodies:
+            ahead: Sequence[Graph | None] = planned.nodes[node_id].bodies
+            if len(ahead) != len(node.bodies):
+                ahead = (None,) * len(node.bodies)
+            owner = Owner(op=node.op, constants=constants)
+            found[step] = tuple(run_frame(body, other, owner) for body, other in zip(node.bodies, ahead, strict=True))
+    return found
+
+
+def _types_ahead(graph: Graph) -> list[TensorType]:
+    """Return what onnxruntime knows of each value when it plans."""
+    types = [value.type for value in graph.values]
+    for node in graph.nodes:
+        if node.op in UNTYPED and graph.opset is not None:
+            position, version = UNTYPED[node.op]
+            value_id = node.outputs[position] if position < len(node.outputs) else None
+            if graph.opset < version and value_id is not None:
+                types[value_id] = _UNKNOWN
+    return types
+
+
+_UNKNOWN = TensorType(None, None)
+
+
+_USES = MappingProxyType({0: BodiesUse(0)})
+"""By far the most common use, made once."""
+
+
+def _reads_prepacked(graph: Graph, constants: frozenset[str]) -> bool:
+    """Whether kernels of a body keep an initialiser from outside in a layout of their own."""
+    for node in graph.nodes:
+        for position in PREPACKED.get(node.op, ()):
+            value_id = node.inputs[position] if position < len(node.inputs) else None
+            if value_id is not None:
+                value = graph.values[value_id]
+                if value.role is Role.CAPTURE and value.name in constants:
+                    return True
+    return False
+
+
+def _shared_outputs(graph: Graph) -> frozenset[int]:
+    """Return the outputs of a Loop's body that an Identity hands on from outside, the iteration number excepted."""
+    outputs = set(graph.outputs)
+    found = set()
+    for node in graph.nodes:
+        if node.op == "Identity" and (output := node.outputs[0]) in outputs and output is not None:
+            source = node.inputs[0]
+            is_outside = source is not None and graph.values[source].role in (Role.INPUT, Role.CAPTURE)
+            if is_outside and source != graph.inputs[0]:
+                found.add(output)
+    return frozenset(found)
