@@ -104,6 +104,8 @@ class RuntimeReport:
         runtime: The model's name, definition, grade and what it counts.
         peak_intermediate_bytes: The peak, ``None`` if some size is unknown.
         peak_without_io_bytes: The peak without graph inputs and outputs, ``None`` if some size is unknown.
+        peak_without_scratch_bytes: The peak without what kernels take while they run, ``None`` if some size is
+            unknown or the model knows no kernels.
         known_bytes_at_least: The peak with unknown sizes as zero.
         total_bytes: Parameters, foldable constants and the peak together, ``None`` if one of them is not known.
         peak: Where it is and who lives there.
@@ -113,6 +115,7 @@ class RuntimeReport:
     runtime: RuntimeModel
     peak_intermediate_bytes: int | None
     peak_without_io_bytes: int | None
+    peak_without_scratch_bytes: int | None
     known_bytes_at_least: int
     total_bytes: int | None
     peak: Peak
@@ -220,11 +223,13 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
 def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:
     lifetimes = runtime.lifetimes(graph)
     known = lifetimes.timeline.peak_bytes
+    tensors = lifetimes.timeline_without_scratch
     peak_bytes = known if lifetimes.is_complete else None
     return RuntimeReport(
         runtime=runtime,
         peak_intermediate_bytes=peak_bytes,
         peak_without_io_bytes=lifetimes.timeline_without_io.peak_bytes if lifetimes.is_complete else None,
+        peak_without_scratch_bytes=tensors.peak_bytes if lifetimes.is_complete and tensors is not None else None,
         known_bytes_at_least=known,
         total_bytes=None if peak_bytes is None or weight_bytes is None else peak_bytes + weight_bytes,
         peak=_peak(lifetimes),
@@ -293,6 +298,7 @@ def _runtime_json(found: RuntimeReport) -> dict[str, Any]:
     return {
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
         "peak_without_io_bytes": found.peak_without_io_bytes,
+        "peak_without_scratch_bytes": found.peak_without_scratch_bytes,
         "known_bytes_at_least": found.known_bytes_at_least,
         "total_bytes": found.total_bytes,
         "counts_inputs": found.runtime.counts_inputs,
