@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from memprof.errors import MissingExtraError, RuntimeFailure
+from memprof.errors import MissingExtraError, RuntimeFailure, UsageError
+from memprof.nas.evaluation import load_checkpoint
+from memprof.nas.final import CHECKPOINT, TRAINED, finished_trainings, read_result
+from memprof.nas.search import WEIGHTS
 from memprof.nas.space import Architecture
 
 TOLERANCE = 1e-4
@@ -29,6 +32,39 @@ class Exported:
 
     path: Path
     difference: float
+
+
+def weights_of(
+    folder: Path, candidate: int, architecture: Architecture, trained: str | None
+) -> tuple[Architecture, dict[str, torch.Tensor], str]:
+    """Return the network to export, its weights, and in words where they come from.
+
+    Args:
+        folder: Folder of the search.
+        candidate: The candidate.
+        architecture: The candidate's own architecture.
+        trained: Name of a final training; the weights of the search if left out.
+
+    Raises:
+        UsageError: There is no such training of this candidate, or the weights are gone.
+    """
+    if trained is None:
+        visits = sorted((folder / WEIGHTS).glob(f"{candidate}-*.pt"), key=lambda path: int(path.stem.split("-")[1]))
+        if not visits:
+            raise UsageError(f"The search in {folder} has no weights of candidate {candidate} any more.")
+        checkpoint = load_checkpoint(visits[-1])
+        return architecture, checkpoint.weights, f"the search's weights after {checkpoint.epoch} epochs"
+    place = folder / TRAINED / trained
+    result = read_result(place)
+    if result is None or result["candidate"] != candidate:
+        names = [str(r["name"]) for r in finished_trainings(folder) if r["candidate"] == candidate]
+        raise UsageError(
+            f"There is no finished training {trained!r} of candidate {candidate}.",
+            f"Finished: {', '.join(names) or 'none'}.",
+        )
+    checkpoint = load_checkpoint(place / CHECKPOINT)
+    words = f"weights trained from scratch for {checkpoint.epoch} epochs"
+    return Architecture.from_json(result["architecture"]), checkpoint.weights, words
 
 
 def export_onnx(architecture: Architecture, weights: dict[str, torch.Tensor], path: Path) -> Exported:

@@ -29,6 +29,8 @@ from memprof.nas.space import Architecture
 from memprof.nas.trainer import Recipe
 
 RESULT_SCHEMA = "memprof/nas-train/1"
+TRAINED = "trained"
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,32 @@ class FinalTraining:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalPlan:
+    """What to train, and where it goes.
+
+    Attributes:
+        folder: Folder of the search it comes from.
+        candidate: The candidate it comes from.
+        architecture: What to train.
+        name: Folder below ``trained``.
+        recipe: How to train.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    folder: Path
+    candidate: int
+    architecture: Architecture
+    name: str
+    recipe: Recipe
+    device: str
+
+    @property
+    def place(self) -> Path:
+        """Folder of the result."""
+        return self.folder / TRAINED / self.name
+
+
 def scale(architecture: Architecture, *, blocks: int | None = None, width: int | None = None) -> Architecture:
     """Return ``architecture`` with another number of blocks or another width, as the authors did for ImageNet.
 
@@ -99,12 +127,6 @@ def scale(architecture: Architecture, *, blocks: int | None = None, width: int |
     return replace(architecture, blocks=scaled, stem_width=max(1, round(architecture.stem_width * factor)))
 
 
-def final_folder(folder: Path, candidate: int, *, blocks: int | None = None, width: int | None = None) -> Path:
-    """Return the folder of a final training below the folder of the search."""
-    parts = [str(candidate), *([f"{blocks}-blocks"] if blocks else []), *([f"width-{width}"] if width else [])]
-    return folder / "trained" / "-".join(parts)
-
-
 def read_result(place: Path) -> dict[str, Any] | None:
     """Return the result of a final training, ``None`` if it is not finished."""
     path = place / "result.json"
@@ -117,68 +139,59 @@ def read_result(place: Path) -> dict[str, Any] | None:
     return data
 
 
-def train_final(  # noqa: PLR0913 - what, from where, to where, and how
-    search_folder: Path,
-    place: Path,
-    candidate: int,
-    architecture: Architecture,
-    *,
-    device: str,
-    recipe: Recipe | None = None,
-    on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
-) -> FinalTraining:
-    """Train ``architecture`` from fresh weights and score it once on the test images.
+def finished_trainings(folder: Path) -> list[dict[str, Any]]:
+    """Return the results of all final trainings of the search in ``folder``, by name."""
+    places = sorted((folder / TRAINED).iterdir()) if (folder / TRAINED).is_dir() else []
+    return [result for place in places if (result := read_result(place)) is not None]
+
+
+def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None) -> FinalTraining:
+    """Train from fresh weights and score once on the test images.
 
     Goes on from the last cycle of the learning rate if it was interrupted.
 
     Args:
-        search_folder: Folder of the search it comes from.
-        place: Folder of this training, see ``final_folder``.
-        candidate: The candidate it comes from.
-        architecture: What to train.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        recipe: How; 60 epochs with the search's batch and learning rate if left out.
+        plan: What to train.
         on_epoch: Called after each epoch with its number and mean loss.
 
     Raises:
         UsageError: It is trained and scored already.
         RuntimeFailure: Training diverged or ran out of memory.
     """
-    if read_result(place) is not None:
+    if read_result(plan.place) is not None:
         raise UsageError(
-            f"{place.name} is trained and has seen the test images.", "Choose another candidate, depth or width."
+            f"{plan.name} is trained and has seen the test images.", "Choose another candidate, depth or width."
         )
-    settings = saved_settings(search_folder)
-    recipe = recipe or replace(settings.recipe, epochs=Recipe().epochs)
-    place.mkdir(parents=True, exist_ok=True)
-    _write_json(place / "architecture.json", architecture.to_json())
-    settings = replace(settings, recipe=recipe, rungs=(recipe.epochs,))
-    trainer = TrainerRecipe(settings, str(search_folder / "data"), device)()
-    seed = derive_seed(settings.seed, "final", candidate)
+    saved = saved_settings(plan.folder)
+    plan.place.mkdir(parents=True, exist_ok=True)
+    _write_json(plan.place / "architecture.json", plan.architecture.to_json())
+    settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))
+    trainer = TrainerRecipe(settings, str(plan.folder / "data"), plan.device)()
+    seed = derive_seed(settings.seed, "final", plan.candidate)
     torch.manual_seed(seed)
-    module = build_module(architecture)
-    checkpoint_path = place / "checkpoint.pt"
+    module = build_module(plan.architecture)
+    checkpoint_path = plan.place / CHECKPOINT
     start = load_checkpoint(checkpoint_path) if checkpoint_path.is_file() else None
-    for until in _cycle_ends(recipe):
+    for until in _cycle_ends(plan.recipe):
         if start is not None and start.epoch > until:
             continue
         training, start = trainer.train(module, seed=seed, until=until, start=start, on_epoch=on_epoch)
         if training.status != "ok":
-            raise RuntimeFailure(f"Training {place.name} ended: {training.status}, {training.message}.")
+            raise RuntimeFailure(f"Training {plan.name} ended: {training.status}, {training.message}.")
         save_checkpoint(start, checkpoint_path)
-    test = load_test(settings.dataset, root=search_folder / "data")
-    footprint = screen(architecture, settings.budget.dtype)
+    footprint = screen(plan.architecture, settings.budget.dtype)
+    test = load_test(settings.dataset, root=plan.folder / "data")
     result = FinalTraining(
-        name=place.name,
-        candidate=candidate,
-        architecture=architecture,
-        epochs=recipe.epochs,
+        name=plan.name,
+        candidate=plan.candidate,
+        architecture=plan.architecture,
+        epochs=plan.recipe.epochs,
         validation_accuracy=training.accuracy,
         test_accuracy=trainer.accuracy(module, test),
         parameter_bytes=footprint.parameter_bytes,
         peak_intermediate_bytes=footprint.peak_intermediate_bytes,
     )
-    _write_json(place / "result.json", result.to_json())
+    _write_json(plan.place / "result.json", result.to_json())
     return result
 
 

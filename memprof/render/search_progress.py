@@ -6,7 +6,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from memprof.render.search import format_duration
 
@@ -73,3 +81,33 @@ class SearchProgress:
         if not self._is_terminal:
             self._console.print(text, markup=False, highlight=False)
         self._task = self._progress.add_task(text, total=chosen, best="")
+
+
+class TrainingProgress:
+    """A bar over the epochs of one training; use it as a context manager."""
+
+    def __init__(self, epochs: int) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("epoch"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[loss]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=epochs, loss="")
+
+    def __enter__(self) -> TrainingProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def watch(self, epoch: int, loss: float) -> None:
+        """Take note of a finished epoch."""
+        self._progress.update(self._task, completed=epoch, loss=f"loss {loss:.3f}")

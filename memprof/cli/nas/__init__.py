@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import click
 
+from memprof.cli.nas.export import export
+from memprof.cli.nas.report import report
 from memprof.cli.nas.resume import resume
 from memprof.cli.nas.search import search
 from memprof.cli.nas.status import status
+from memprof.cli.nas.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,5 +17,5 @@ def command() -> None:
     """Search for a network that needs less (MemNAS, CVPR 2020)."""
 
 
-for subcommand in (search, resume, status):
+for subcommand in (search, resume, status, train, export, report):
     command.add_command(subcommand)

@@ -1,0 +1,70 @@
+"""``memprof nas train``: train a found network from scratch and score it once on test data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from memprof.cli.nas.candidates import pick_candidate
+from memprof.cli.options import json_option
+from memprof.cli.output import note, open_stdout
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--candidate", type=click.IntRange(min=0), help="Which network; the best of the search if left out.")
+@click.option("--blocks", type=click.IntRange(min=1), help="Stack this many blocks: 16 for ImageNet.")
+@click.option("--width", type=click.IntRange(min=1), help="Filters of the widest block.")
+@click.option("--epochs", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU.")
+@json_option
+def train(  # noqa: PLR0913, PLR0917 - one argument per flag
+    folder: Path,
+    candidate: int | None,
+    blocks: int | None,
+    width: int | None,
+    epochs: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train a network that the search in DIR found, from fresh weights, and look at the test images once.
+
+    \b
+    memprof nas train runs/first
+    memprof nas train runs/first --candidate 12 --blocks 16 --width 256
+    """
+    from dataclasses import replace
+
+    from memprof.nas.devices import pick_device
+
+    device = pick_device(device)
+    from memprof.nas.final import FinalPlan, scale, train_final
+    from memprof.nas.run import saved_settings
+    from memprof.render.search_progress import TrainingProgress
+
+    found = pick_candidate(folder, candidate)
+    plan = FinalPlan(
+        folder=folder,
+        candidate=found.candidate,
+        architecture=scale(found.architecture, blocks=blocks, width=width),
+        name="-".join(
+            [str(found.candidate), *([f"{blocks}-blocks"] if blocks else []), *([f"width-{width}"] if width else [])]
+        ),
+        recipe=replace(saved_settings(folder).recipe, epochs=epochs),
+        device=device,
+    )
+    with TrainingProgress(epochs) as progress:
+        result = train_final(plan, progress.watch)
+    note(f"wrote {plan.place}")
+    with open_stdout() as stream:
+        if as_json:
+            json.dump(result.to_json(), stream, indent=2)
+            stream.write("\n")
+        else:
+            stream.write(
+                f"Test accuracy {result.test_accuracy:.2%} (validation {result.validation_accuracy:.2%}) "
+                f"after {result.epochs} epochs from scratch\n"
+                f"Next: memprof nas export {folder} --candidate {result.candidate} --trained {result.name}\n"
+            )
