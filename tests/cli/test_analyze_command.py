@@ -189,6 +189,11 @@ def test_a_new_file_gets_the_permissions_that_the_umask_leaves(run: Run, model: 
     assert stat.S_IMODE((tmp_path / "new.json").stat().st_mode) == 0o640
 
 
+def test_a_target_that_cannot_be_written_is_refused_before_the_work(run: Run, tmp_path: Path) -> None:
+    found = run("analyze", tmp_path / "nosuch.onnx", "-o", tmp_path / "no" / "folder.json")
+    assert (found.code, found.stdout) == (2, "")  # and not 3: the model was not looked at
+
+
 def test_folders_and_pipes_are_no_targets(run: Run, model: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     os.mkfifo(tmp_path / "pipe.json")

@@ -150,8 +150,9 @@ def test_a_damaged_report_is_an_input_error(run: Run, tmp_path: Path, model: Pat
     assert found.stderr.startswith("error: ")
 
 
-def test_a_missing_report_and_a_folder_are_input_errors(tmp_path: Path) -> None:
+def test_a_missing_report_a_folder_and_a_bottomless_one_are_input_errors(tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
-    for name in ("missing.json", "folder.json"):
+    (tmp_path / "deep.json").write_bytes(b"[" * 200_000)
+    for name in ("missing.json", "folder.json", "deep.json"):
         with pytest.raises(InputError):
             memprof.compare(tmp_path / name, chain([1]))

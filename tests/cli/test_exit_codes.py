@@ -110,7 +110,8 @@ def test_a_wrong_call_exits_with_2_and_says_what_to_do(arguments: list[str], hin
 
 
 def test_hostile_arguments_reach_the_terminal_as_escapes() -> None:
-    for arguments in (["\x1b[31m"], ["analyze", "m", "--\x1b[31m"], ["analyze", "\x1b[31m", "-o", "\x1b[31m"]):
+    red = "\x1b[31m"
+    for arguments in ([red], ["analyze", "m", red], ["analyze", "m", f"--{red}"], ["analyze", red, "-o", red]):
         result = invoke(*arguments)
         assert result.exit_code in (2, 3)
         assert "\x1b" not in result.stderr

@@ -73,6 +73,14 @@ def test_an_unknown_size_makes_line_one_a_lower_bound_and_is_listed_with_its_fla
     assert narrow[4:6] == ["  dimension n: The file gives no number for it.", "    --dim n=N"]
 
 
+def test_an_operation_with_a_long_name_gets_a_line_of_its_own_on_a_narrow_screen() -> None:
+    graph = wide([f"features/block/{i}/conv" for i in range(4)])
+    assert lines(graph, TextView(width=52))[:2] == [
+        "Peak 5 B of intermediates at step 3 of 5,",
+        "features/block/3/conv (features/block/3/conv)",
+    ]
+
+
 def test_a_graph_without_operations_says_so() -> None:
     assert lines(GraphBuilder("empty").build([]))[0] == "Peak 0 B of intermediates; nothing is computed"
 
