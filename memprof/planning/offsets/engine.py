@@ -1,0 +1,102 @@
+"""The two ways to run the kernel: plainly on lists, and compiled by numba on arrays. One source, one algorithm.
+
+    engine     needs    start                                                     speed
+    plain      nothing  none                                                      1
+    compiled   numba    compiling once per machine, then loading from the cache   some 50 to 100 times as many nodes
+
+The compiled functions are clones of the plain ones whose globals lead to their compiled kin. None of them calls itself
+(numba's cache and self-recursion do not go together).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from types import FunctionType
+from typing import Any
+
+from memprof.errors import MissingExtraError
+from memprof.planning.offsets import kernel
+from memprof.planning.offsets.greedy import Ints
+from memprof.planning.offsets.kernel import Kernel
+
+_FUNCTIONS = (
+    "_rank",
+    "_split",
+    "_open",
+    "_open_part",
+    "_climb",
+    "_descend",
+    "_find_blocker",
+    "_find_witness",
+    "_is_hopeful",
+    "_undo",
+    "_place",
+    "begin",
+    "advance",
+)
+"""The kernel's functions, callees first."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to run the kernel.
+
+    Attributes:
+        name: ``plain`` or ``compiled``.
+        make_column: From an int64 array to what the kernel indexes.
+        begin: ``kernel.begin``.
+        advance: ``kernel.advance``.
+        placements_per_call: How many to try between two looks at the clock.
+    """
+
+    name: str
+    make_column: Callable[[Ints], Any]
+    begin: Callable[[Kernel], int]
+    advance: Callable[[Kernel, int], int]
+    placements_per_call: int
+
+
+PLAIN = Engine(
+    name="plain",
+    make_column=lambda column: column.tolist(),
+    begin=kernel.begin,
+    advance=kernel.advance,
+    placements_per_call=500,
+)
+
+
+def has_compiler() -> bool:
+    """Whether numba is installed; does not import it."""
+    return find_spec("numba") is not None
+
+
+@cache
+def compiled_engine() -> Engine:
+    """Return the compiled engine; its functions compile, or load from numba's cache, when first called.
+
+    Raises:
+        MissingExtraError: numba is not installed.
+    """
+    try:
+        import numba
+    except ImportError as error:
+        raise MissingExtraError("The compiled search", "solver") from error
+    namespace: dict[str, Any] = dict(vars(kernel))
+    for name in _FUNCTIONS:
+        plain = namespace[name]
+        clone = FunctionType(plain.__code__, namespace, name, plain.__defaults__)
+        clone.__module__, clone.__qualname__ = plain.__module__, plain.__qualname__
+        try:
+            namespace[name] = numba.njit(clone, cache=True)
+        except RuntimeError:  # no folder for the cache can be written
+            namespace[name] = numba.njit(clone)
+    return Engine(
+        name="compiled",
+        make_column=lambda column: column.copy(),
+        begin=namespace["begin"],
+        advance=namespace["advance"],
+        placements_per_call=20_000,
+    )
