@@ -35,7 +35,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from memprof.importers.torch.running import Training, run_tracked, trace_module
+from memprof.importers.torch.running import make_optimizer, mean_square, run_tracked, run_without_data
+from memprof.importers.torch.traces import build_trace
+from memprof.importers.torch.training import Training
 from memprof.ir.trace import Category, Trace
 
 MODELS = (
@@ -125,7 +127,7 @@ def predict(name: str, shape: tuple[int, ...], training: Training | None, device
     with torch.device("meta"):
         module = torchvision.models.get_model(name, weights=None)
         inputs = (torch.empty(shape),)
-    trace = trace_module(module, inputs, training=training, device=device, name=name)
+    trace = build_trace(run_without_data(module, inputs, training=training, device=device, name=name))
     return {
         "predicted_bytes": peak_of(trace, 1),
         "predicted_block_bytes": peak_of(trace, BLOCK_BYTES),
@@ -139,7 +141,7 @@ def measure(name: str, shape: tuple[int, ...], training: Training | None, device
     module = torchvision.models.get_model(name, weights=None).to(device)
     module.train(training is not None)
     inputs = (torch.randn(shape, device=device),)
-    tracked = run_tracked(module, inputs, training=training, name=name, device=device, tensors="real")
+    tracked = build_trace(run_tracked(module, inputs, training=training, name=name, device=device, tensors="real"))
     row: dict[str, Any] = {"tensor_bytes": peak_of(tracked, 1), "tensor_block_bytes": peak_of(tracked, BLOCK_BYTES)}
     del tracked
     module.zero_grad(set_to_none=True)
@@ -175,11 +177,11 @@ def make_run(module: torch.nn.Module, inputs: tuple[Any, ...], training: Trainin
                 module(*inputs)
 
         return infer
-    optimizer = training.make_optimizer(module, foreach=None)
+    optimizer = make_optimizer(training, module)
 
     def step() -> None:
         output = module(*inputs)
-        loss = training.loss(output)
+        loss = mean_square(output)
         loss.backward()  # type: ignore[no-untyped-call]
         if optimizer is not None:
             optimizer.step()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memprof.api import analyze, compare, from_networkx, load
     from memprof.errors import MemprofError
+    from memprof.importers.torch.training import Training
     from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
     from memprof.report import Report
 
@@ -27,6 +28,7 @@ _HOMES = {
     "NewValue": "memprof.ir",
     "TensorType": "memprof.ir",
     "Report": "memprof.report",
+    "Training": "memprof.importers.torch.training",
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "NewValue",
     "Report",
     "TensorType",
+    "Training",
     "analyze",
     "compare",
     "from_networkx",

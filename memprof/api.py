@@ -3,78 +3,117 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from memprof.comparison import Comparison, compare_snapshots
-from memprof.errors import UsageError
+from memprof.errors import MissingExtraError, UsageError
 from memprof.importers.model import Model
 from memprof.importers.saved import read_saved_report
+from memprof.importers.torch.training import Training
 from memprof.ir import Graph
 from memprof.report import Report, build_report
-from memprof.runtimes import RUNTIMES
+from memprof.runtimes import RUNTIMES, RuntimeModel
+from memprof.runtimes.pytorch import traced
 from memprof.snapshot import Snapshot, snapshot_document, snapshot_report
 
 DEFAULT_RUNTIMES = ("reference", "ideal", "paper")
 """Runtime models of a report that asks for none, the headline first."""
 
-Source = str | PathLike[str] | Graph | Model
-"""What can be analysed: a file, or something already in memory."""
+RUNTIMES_BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"torch.export": ("pytorch",), "torch.run": ("pytorch",), "torch.training": ("pytorch",)}
+)
+"""Runtime models that apply to a format besides the default ones."""
+
+Source = Any
+"""What can be analysed: the path of an .onnx or .pt2 file, the name of a PyTorch module ("torchvision:resnet18",
+"package.module:factory"), a ``torch.nn.Module``, an ``ExportedProgram``, a Graph or a Model."""
+
+_MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_FILE_SUFFIXES = (".onnx", ".pt2")
+_Shapes = Mapping[str, tuple[int, ...]]
 
 
-def load(
+def load(  # noqa: PLR0913 - one keyword per kind of source that needs it
     source: Source,
+    example_inputs: Any = None,
     *,
     dims: Mapping[str, int] | None = None,
     inputs: Mapping[str, tuple[int, ...]] | None = None,
+    training: Training | None = None,
+    device: str = "cpu",
+    trust: bool = False,
 ) -> Model:
     """Read ``source`` into a Model.
 
     Args:
-        source: Path of an .onnx file, or a graph that already exists.
+        source: See ``Source``. The name of a PyTorch module runs the Python code that it names.
+        example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
         dims: Sizes of named dimensions: ``{"batch": 1}``.
         inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
+        training: The step to analyse instead of inference; for PyTorch modules.
+        device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
+        trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
 
     Raises:
-        InputError: The file is missing, unreadable or invalid.
-        UsageError: A name in ``dims`` or ``inputs`` does not exist in the model.
+        InputError: The source is missing, unreadable or invalid.
+        UsageError: A name does not exist, or an argument does not fit the source.
+        MissingExtraError: The source needs PyTorch, which is not installed.
     """
     if isinstance(source, Model):
         return source
     if isinstance(source, Graph):
         return Model(path=source.name, format="graph", structure_sha256="", graph=source)
-    from memprof.importers.onnx import read_onnx
-
+    dims, inputs = dims or {}, inputs or {}
+    if not isinstance(source, str | PathLike) or names_module(source):
+        if dims:
+            raise UsageError("Dimensions of a PyTorch module have no names.", "Give the shape: --input 1x3x224x224.")
+        return _load_module(source, example_inputs, inputs, training, device)
+    if training is not None:
+        raise UsageError(f"{source} is a file, and only PyTorch modules can be trained.", "Name the module instead.")
     with _collector_paused():
-        return read_onnx(Path(source), dims=dims or {}, inputs=inputs or {})
+        return _READERS.get(Path(source).suffix.lower(), _read_onnx)(Path(source), dims, inputs, trust=trust)
 
 
-def analyze(
+def analyze(  # noqa: PLR0913 - as load
     source: Source,
+    example_inputs: Any = None,
     *,
     dims: Mapping[str, int] | None = None,
     inputs: Mapping[str, tuple[int, ...]] | None = None,
-    runtimes: Iterable[str] = DEFAULT_RUNTIMES,
+    runtimes: Iterable[str] | None = None,
+    training: Training | None = None,
+    device: str = "cpu",
+    trust: bool = False,
 ) -> Report:
     """Return how much memory ``source`` needs, where it goes and why.
 
     Args:
-        source: Path of an .onnx file, or a graph that already exists.
+        source: See ``Source``. The name of a PyTorch module runs the Python code that it names.
+        example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
         dims: Sizes of named dimensions: ``{"batch": 1}``.
         inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
-        runtimes: Names of runtime models, the headline first.
+        runtimes: Names of runtime models, the headline first; those that apply if left out.
+        training: The step to analyse instead of inference; for PyTorch modules.
+        device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
+        trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
 
     Raises:
-        InputError: The file is missing, unreadable or invalid.
-        UsageError: A runtime, or a name in ``dims`` or ``inputs``, does not exist.
+        InputError: The source is missing, unreadable or invalid.
+        UsageError: A runtime or a name does not exist, or an argument does not fit the source.
+        MissingExtraError: The source needs PyTorch, which is not installed.
     """
-    chosen = {name: RUNTIMES[name] for name in _known(runtimes)}
-    model = load(source, dims=dims, inputs=inputs)
+    wanted = None if runtimes is None else _known(runtimes)
+    model = load(source, example_inputs, dims=dims, inputs=inputs, training=training, device=device, trust=trust)
+    names = wanted or [*DEFAULT_RUNTIMES, *RUNTIMES_BY_FORMAT.get(model.format, ())]
     with _collector_paused():
-        return build_report(model, chosen)
+        return build_report(model, {name: _runtime_of(name, model) for name in names})
 
 
 def snapshot(
@@ -82,7 +121,7 @@ def snapshot(
     *,
     dims: Mapping[str, int] | None = None,
     inputs: Mapping[str, tuple[int, ...]] | None = None,
-    runtimes: Iterable[str] = DEFAULT_RUNTIMES,
+    runtimes: Iterable[str] | None = None,
 ) -> Snapshot:
     """Return the numbers of ``source`` that can be compared.
 
@@ -109,7 +148,7 @@ def compare(
     *,
     dims: Mapping[str, int] | None = None,
     inputs: Mapping[str, tuple[int, ...]] | None = None,
-    runtimes: Iterable[str] = DEFAULT_RUNTIMES,
+    runtimes: Iterable[str] | None = None,
 ) -> Comparison:
     """Return two models, or two reports, side by side.
 
@@ -124,7 +163,7 @@ def compare(
         InputError: A file is missing, unreadable or invalid.
         UsageError: A name does not exist, or two reports have no runtime model in common.
     """
-    chosen = tuple(runtimes)
+    chosen = None if runtimes is None else tuple(runtimes)
     old, new = (snapshot(source, dims=dims, inputs=inputs, runtimes=chosen) for source in (before, after))
     return compare_snapshots(old, new)
 
@@ -134,6 +173,51 @@ def from_networkx(source: Any) -> Graph:
     from memprof.ir.networkx import from_networkx as convert
 
     return convert(source)
+
+
+def _runtime_of(name: str, model: Model) -> RuntimeModel:
+    return traced(model.trace) if name == "pytorch" and model.trace is not None else RUNTIMES[name]
+
+
+def names_module(source: str | PathLike[str]) -> bool:
+    """Tell whether ``source`` is the name of a PyTorch module rather than a file."""
+    if not isinstance(source, str) or Path(source).suffix.lower() in _FILE_SUFFIXES or Path(source).exists():
+        return False
+    return _MODULE_NAME.fullmatch(source) is not None
+
+
+def _load_module(source: Any, example_inputs: Any, inputs: _Shapes, training: Training | None, device: str) -> Model:
+    _require_torch()
+    from memprof.importers.torch.loading import read_name, read_object
+
+    if isinstance(source, str):
+        return read_name(source, inputs, training, device)
+    return read_object(source, example_inputs, inputs, training, device)
+
+
+def _read_onnx(path: Path, dims: Mapping[str, int], inputs: _Shapes, *, trust: bool) -> Model:
+    from memprof.importers.onnx import read_onnx
+
+    return read_onnx(path, dims=dims, inputs=inputs)
+
+
+def _read_pt2(path: Path, dims: Mapping[str, int], inputs: _Shapes, *, trust: bool) -> Model:
+    if trust:
+        _require_torch()
+        from memprof.importers.torch.loading import load_trusted
+
+        return load_trusted(path, dims, inputs)
+    from memprof.importers.torch.pt2 import read_pt2
+
+    return read_pt2(path, dims=dims, inputs=inputs)
+
+
+_READERS: Mapping[str, Callable[..., Model]] = MappingProxyType({".onnx": _read_onnx, ".pt2": _read_pt2})
+
+
+def _require_torch() -> None:
+    if find_spec("torch") is None:
+        raise MissingExtraError("Analysing a PyTorch module", "torch")
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
     if missing := [flag for flag in settling_flags(report) if flag not in flags]:
         return _shell([*base, *missing])
     if not has_files:
-        return _shell([*base, "-o", f"{Path(model).stem or 'model'}.png"])
+        return _shell([*base, "-o", f"{Path(model).stem.rpartition(':')[2] or 'model'}.png"])
     if not has_why:
         return _shell([*base, "--why"])
     from memprof.cli import COMMANDS  # here, since this module serves one of them

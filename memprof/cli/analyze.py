@@ -65,9 +65,9 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
     dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
     check_targets(targets)
-    from memprof.api import DEFAULT_RUNTIMES, analyze
+    from memprof.api import analyze
 
-    report = analyze(model, dims=dims, inputs=inputs, runtimes=runtime or DEFAULT_RUNTIMES)
+    report = analyze(model, dims=dims, inputs=inputs, runtimes=runtime or None)
     write_targets(report, targets)
     incomplete = _find_incomplete(report) if strict else None
     if incomplete and as_json:  # one document on stdout, and it says what went wrong

@@ -41,9 +41,9 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof compare baseline.json new.onnx --json
     """
     dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
-    from memprof.api import DEFAULT_RUNTIMES, compare
+    from memprof.api import compare
 
-    found = compare(before, after, dims=dims, inputs=inputs, runtimes=runtime or DEFAULT_RUNTIMES)
+    found = compare(before, after, dims=dims, inputs=inputs, runtimes=runtime or None)
     with open_stdout() as stream:
         if as_json:
             from memprof.render.json import write_document

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memprof.ir import Graph
+from memprof.ir.trace import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,12 +14,15 @@ class Model:
 
     Attributes:
         path: The file or name it came from, as the caller wrote it.
-        format: ``onnx``, ``torch.export``, ``torch``, ``networkx`` or ``graph``.
+        format: ``onnx``, ``torch.export``, ``torch.run`` (what ran, where export fails), ``torch.training`` or
+            ``graph``.
         structure_sha256: Digest of what was read (weights are not), in hexadecimal; empty for a graph in memory.
         graph: The network.
+        trace: What PyTorch did when it ran the network, ``None`` if it did not.
     """
 
     path: str
     format: str
     structure_sha256: str
     graph: Graph
+    trace: Trace | None = None

@@ -4,10 +4,11 @@
     placeholder of a parameter or buffer                        a parameter; tied ones share a storage and count once
     placeholder of the user's input                             an input
     call of an operator                                         an operation; storages come from the fake tensors that
-                                                                   export kept of every result, so views are exact
+                                                                   export kept of every result, so views are exact;
+                                                                   a program loaded from a file lost them: ``sharing``
     getitem                                                     nothing: it names an output of the call before it
     a wrapped block (no_grad, autocast)                         its operations, in place
-    other higher-order operators (cond, while_loop)             a plain operation; its bodies are listed as unknown
+    other higher-order operators (cond, while_loop)             an operation with bodies
     arithmetic on sizes                                         nothing
 
 Sizes that the program leaves open become symbols, as text: ``s0``, ``2*s0``.
@@ -15,20 +16,20 @@ Sizes that the program leaves open become symbols, as text: ``s0``, ``2*s0``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch.export.graph_signature import InputKind
 
+from memprof.errors import LimitError
 from memprof.importers.torch.graphs import build_graph
-from memprof.importers.torch.ops import RANDOM, base_name
+from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, base_name
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
+from memprof.importers.torch.sharing import Layout, shares_input
 from memprof.importers.torch.tracker import dtype_name, plain_attributes
-from memprof.ir import Dim, Graph, Role, Unknown
-
-_INLINED = frozenset({"wrap_with_set_grad_enabled", "wrap_with_autocast", "hints_wrapper"})
+from memprof.ir import Dim, Graph, Role
 
 
 def program_graph(program: torch.export.ExportedProgram, name: str = "") -> Graph:
@@ -47,31 +48,51 @@ def record_program(program: torch.export.ExportedProgram, name: str = "") -> Rec
                 reader.add_known(node, Role.INPUT, node.name)
             else:
                 target = str(spec.target or node.name)
-                reader.add_known(node, Role.PARAMETER, target)
-    reader.walk(program.graph_module, {})
-    found = next(node for node in program.graph.nodes if node.op == "output").args
-    outputs = [window for value in _fake_tensors(found) if (window := reader.window(value)) is not None]
-    return Recording(
-        name=name,
-        ops=tuple(reader.ops),
-        storages=tuple(reader.storages),
-        outputs=tuple(outputs),
-        unknown=tuple(reader.unknown),
-    )
+                held = program.state_dict.get(target, program.constants.get(target))
+                reader.add_known(node, Role.PARAMETER, target, held)
+    reader.walk(program.graph_module)
+    return reader.recording(name, program.graph)
+
+
+def _record_body(module: torch.fx.GraphModule, depth: int) -> Recording:
+    if depth > MAX_BODY_DEPTH:
+        raise LimitError(f"Bodies of control flow nest more than {MAX_BODY_DEPTH} deep.")
+    reader = _Reader(depth)
+    for node in module.graph.nodes:
+        if node.op == "placeholder":
+            reader.add_known(node, Role.CAPTURE, node.name)
+    reader.walk(module)
+    return reader.recording("", module.graph)
 
 
 @dataclass(slots=True)
 class _Reader:
+    _depth: int = 0
     ops: list[OpRecord] = field(default_factory=list)
     storages: list[StorageRecord] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
     _index_of_address: dict[int, int] = field(default_factory=dict)
+    _index_of_held: dict[int, int] = field(default_factory=dict)
     _keep: list[torch.Tensor] = field(default_factory=list)
 
-    def add_known(self, node: Any, role: Role, name: str) -> None:
+    def recording(self, name: str, graph: torch.fx.Graph) -> Recording:
+        """Return what was read; ``graph`` says what the caller gets."""
+        found = next(node for node in graph.nodes if node.op == "output").args
+        return Recording(
+            name=name,
+            ops=tuple(self.ops),
+            storages=tuple(self.storages),
+            outputs=tuple(self.window(value) for value in _fake_tensors(found)),
+        )
+
+    def add_known(self, node: Any, role: Role, name: str, held: Any = None) -> None:
+        """Add what exists before the program runs; ``held`` is the tensor itself, which tied parameters share."""
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor):
             return
+        if isinstance(held, torch.Tensor):
+            tied = self._index_of_held.setdefault(held.untyped_storage()._cdata, self._index(value))
+            self._keep.append(value)
+            self._index_of_address[value.untyped_storage()._cdata] = tied
         index = self._index(value)
         if self.storages[index].window is None:
             self.storages[index] = StorageRecord(
@@ -91,8 +112,8 @@ class _Reader:
             _dim(value.storage_offset()),
         )
 
-    def walk(self, module: torch.fx.GraphModule, arguments: Mapping[str, Any]) -> None:
-        """Read the calls of ``module``; ``arguments`` are what its placeholders stand for, in a wrapped block."""
+    def walk(self, module: torch.fx.GraphModule) -> None:
+        """Read the calls of ``module``."""
         for node in module.graph.nodes:
             if node.op == "get_attr":
                 held = getattr(module, node.target, None)
@@ -103,40 +124,50 @@ class _Reader:
 
     def _call(self, module: torch.fx.GraphModule, node: Any) -> None:
         if isinstance(node.target, torch._ops.HigherOrderOperator):
-            bodies = [getattr(module, arg.target) for arg in node.args if getattr(arg, "op", "") == "get_attr"]
-            bodies = [body for body in bodies if isinstance(body, torch.fx.GraphModule)]
-            if str(node.target) in _INLINED and len(bodies) == 1:
-                self.walk(bodies[0], {})
+            held = [getattr(module, arg.target) for arg in node.args if getattr(arg, "op", "") == "get_attr"]
+            bodies = [body for body in held if isinstance(body, torch.fx.GraphModule)]
+            if str(node.target) in INLINED and len(bodies) == 1:
+                self._inline(node, bodies[0])
                 return
-            self.unknown.append(
-                Unknown(
-                    kind="operator",
-                    name=node.name,
-                    reason=f"the bodies of {node.target} are not counted",
-                    hint="Export the branch that runs.",
-                )
-            )
-        elif not isinstance(node.target, torch._ops.OpOverload):
-            return
-        self._record(node)
+            self._record(node, tuple(_record_body(body, self._depth + 1) for body in bodies))
+        elif isinstance(node.target, torch._ops.OpOverload):
+            self._record(node, ())
 
-    def _record(self, node: Any) -> None:
-        writes = [self.window(value) for value in _fake_tensors(node.meta.get("val"))]
+    def _inline(self, node: Any, body: torch.fx.GraphModule) -> None:
+        given = [value for argument in node.args for value in _fake_tensors(argument)]
+        inner = [found.meta["val"] for found in body.graph.nodes if found.op == "placeholder"]
+        self._alias([value for value in inner if isinstance(value, torch.Tensor)], given)
+        self.walk(body)
+        results = next(found for found in body.graph.nodes if found.op == "output").args
+        self._alias(list(_fake_tensors(node.meta.get("val"))), list(_fake_tensors(results)))
+
+    def _alias(self, names: list[torch.Tensor], tensors: list[torch.Tensor]) -> None:
+        for name, tensor in zip(names, tensors, strict=False):
+            self._index_of_address[name.untyped_storage()._cdata] = self._index(tensor)
+            self._keep.append(name)
+
+    def _record(self, node: Any, bodies: tuple[Recording, ...]) -> None:
         named, changed = _arguments(node)
-        reads = tuple(self.window(value) for value in _fake_tensors(tuple(named.values())))
-        op = _op_name(node.target)
-        if not writes and not changed:
+        inputs = list(_fake_tensors(tuple(named.values())))
+        outputs = list(_fake_tensors(node.meta.get("val")))
+        if not outputs and not changed:
             return
+        op, attributes = _op_name(node.target), plain_attributes(named)
+        for output in outputs:
+            is_new = output.untyped_storage()._cdata not in self._index_of_address
+            if is_new and inputs and shares_input(op, _layout(inputs[0]), _layout(output), attributes):
+                self._alias([output], inputs[:1])
         self.ops.append(
             OpRecord(
                 op=op,
-                reads=reads,
-                writes=tuple(writes),
+                reads=tuple(map(self.window, inputs)),
+                writes=tuple(map(self.window, outputs)),
                 changes=tuple(sorted({self._index(v) for key in changed for v in _fake_tensors(named.get(key))})),
                 name=node.name.rstrip("_"),
                 module=_module_path(node),
-                attributes=plain_attributes(named),
+                attributes=attributes,
                 is_random=base_name(op) in RANDOM,
+                bodies=bodies,
             )
         )
 
@@ -183,6 +214,19 @@ def _module_path(node: Any) -> str:
         return ""
     path, _ = next(reversed(stack.values()))
     return str(path)
+
+
+def _layout(tensor: torch.Tensor) -> Layout:
+    return Layout(
+        dtype_name(tensor.dtype),
+        tuple(map(_example, tensor.shape)),
+        tuple(map(_example, tensor.stride())),
+        tensor.device.type,
+    )
+
+
+def _example(size: Any) -> int:
+    return size if isinstance(size, int) else int(getattr(size.node, "hint", None) or 2)
 
 
 def _dim(size: Any) -> Dim:

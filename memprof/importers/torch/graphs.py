@@ -8,7 +8,8 @@
                                                                    after must stay after: they read its output
 
 "Must stay before" is an output of no bytes (``NAME.done``) of the earlier operation that the later one reads, so that
-the graph says by its edges alone which orders are right; ``tests/importers/torch/test_graphs.py`` runs them. O(records) plus, for each change, the windows onto that storage.
+the graph says by its edges alone which orders are right; ``tests/importers/torch/test_graphs.py`` runs them.
+O(records) plus, for each change, the windows onto that storage.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from memprof.importers.torch.layouts import covers_storage, may_overwrite, tensor_type
 from memprof.importers.torch.naming import Names, short_name
 from memprof.importers.torch.ops import ELEMENTWISE, VIEWS, base_name
-from memprof.importers.torch.records import OpRecord, Recording, TensorRecord
+from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.ir import Graph, GraphBuilder, NewValue, Role, TensorType
 
 _TOKEN = TensorType("uint8", (0,))
@@ -32,18 +33,24 @@ def build_graph(recording: Recording) -> Graph:
     state = _State(GraphBuilder(recording.name), Names())
     for index, storage in enumerate(recording.storages):
         if storage.window is not None:
-            name = state.names.unique(storage.name)
-            value_type = tensor_type(storage.window)
-            if storage.role is Role.INPUT:
-                state.roots[index] = state.builder.add_input(name, value_type)
-            else:
-                state.roots[index] = state.builder.add_parameter(name, value_type, storage.module)
+            state.roots[index] = add_known(state.builder, state.names.unique(storage.name), storage)
     for position, op in enumerate(recording.ops):
         _add_op(state, changes, position, op)
     for unknown in recording.unknown:
         state.builder.add_unknown(unknown)
     found = [state.find(tensor) for tensor in recording.outputs]
     return state.builder.build(value_id for value_id in found if value_id is not None)
+
+
+def add_known(builder: GraphBuilder, name: str, storage: StorageRecord) -> int:
+    """Add what existed before the first operation; return its id."""
+    assert storage.window is not None, "only what existed before has a window of its own"
+    value_type = tensor_type(storage.window)
+    if storage.role is Role.INPUT:
+        return builder.add_input(name, value_type)
+    if storage.role is Role.CAPTURE:
+        return builder.add_capture(name, value_type)
+    return builder.add_parameter(name, value_type, storage.module)
 
 
 @dataclass(slots=True)
@@ -99,6 +106,8 @@ def _add_op(state: _State, changes: _Changes, position: int, op: OpRecord) -> No
         is_foldable=not op.is_random and not any(changes.is_changed_after(position, t.storage) for t in op.writes),
         attributes=op.attributes,
         module=op.module,
+        captures=[i for i in reads if i is not None] if op.bodies else (),
+        bodies=[build_graph(body) for body in op.bodies],
     )
     ids = [value_id for value_id in written if value_id is not None]
     for tensor, value_id in zip(op.writes, ids, strict=False):

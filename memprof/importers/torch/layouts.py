@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from memprof.importers.torch.ops import ELEMENTWISE, base_name
 from memprof.importers.torch.records import OpRecord, StorageRecord, TensorRecord
 from memprof.ir import TensorType
@@ -44,3 +46,54 @@ def _is_same_layout(a: TensorRecord, b: TensorRecord) -> bool:
     return all(
         left == right for left, right, dim in zip(a.strides, b.strides, a.shape, strict=True) if dim != 1
     )  # the stride of an axis of one element says nothing
+
+
+def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Tell whether elements lie in row-major order without gaps.
+
+    >>> is_contiguous((2, 3), (3, 1)), is_contiguous((3, 2), (1, 3))
+    (True, False)
+    """
+    expected = 1
+    for dim, step in zip(reversed(shape), reversed(strides), strict=True):
+        if dim == 0:
+            return True
+        if dim != 1 and step != expected:
+            return False
+        expected *= dim
+    return True
+
+
+def is_reshape_view(shape: Sequence[int], strides: Sequence[int], new_shape: Sequence[int]) -> bool:
+    """Tell whether a tensor can be shown in ``new_shape`` without a copy.
+
+    Neighbouring axes that are dense to one another form a run; the new shape must cut inside runs, never across two.
+
+    >>> is_reshape_view((2, 3), (3, 1), (6,)), is_reshape_view((3, 2), (1, 3), (6,))
+    (True, False)
+    >>> is_reshape_view((4, 6), (1, 4), (4, 2, 3))
+    True
+    """
+    if 0 in shape:
+        return True
+    runs: list[int] = []
+    following: tuple[int, int] | None = None  # size and stride of the axis before, from the back
+    for dim, step in zip(reversed(shape), reversed(strides), strict=True):
+        if dim == 1:
+            continue
+        if following is not None and step == following[0] * following[1]:
+            runs[-1] *= dim
+        else:
+            runs.append(dim)
+        following = (dim, step)
+    remaining = iter(runs)
+    left = next(remaining, 1)
+    for dim in reversed(new_shape):
+        if dim == 1:
+            continue
+        while left == 1:
+            left = next(remaining, 0)
+        if left == 0 or left % dim:
+            return False
+        left //= dim
+    return left == 1 and next(remaining, None) is None

@@ -43,7 +43,7 @@ _VIEW_NAMES = """
     unsafe_split_with_sizes unsqueeze view view_as view_as_complex view_as_real vsplit
 """
 _MAYBE_VIEW_NAMES = """
-    _to_copy alpha_dropout contiguous dropout feature_dropout flatten lift_fresh ravel reshape reshape_as resolve_conj
+    alpha_dropout contiguous dropout feature_dropout flatten lift_fresh ravel reshape reshape_as resolve_conj
     resolve_neg to type_as
 """
 _RANDOM_NAMES = """
@@ -61,6 +61,12 @@ ELEMENTWISE = _aten(*_ELEMENTWISE_NAMES.values())
 VIEWS = _aten(_VIEW_NAMES)
 MAYBE_VIEWS = _aten(_MAYBE_VIEW_NAMES)
 RANDOM = _aten(_RANDOM_NAMES)
+
+INLINED = frozenset({"wrap_with_set_grad_enabled", "wrap_with_autocast", "hints_wrapper"})
+"""Higher-order operators that run one body once: its operations stand in their place."""
+
+MAX_BODY_DEPTH = 16
+"""Bodies of control flow nest two or three deep; the limit keeps recursion short."""
 
 DTYPES: Mapping[str, str] = MappingProxyType(
     {

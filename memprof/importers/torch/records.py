@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from memprof.ir import Attribute, Dim, Role, Unknown
+from memprof.ir.trace import Category, Phase
 
 
 class TensorRecord(NamedTuple):
@@ -39,7 +40,7 @@ class StorageRecord:
     Attributes:
         size_bytes: Its bytes, ``None`` if a dimension is open.
         device: Kind of device it is on, ``""`` if not known.
-        role: Input or parameter for one that existed before; intermediate for one that an operation made.
+        role: Input, parameter or (in a body) capture for one that existed before; else intermediate.
         name: Name of the input or parameter, empty otherwise.
         module: Path of the module that owns the parameter.
         window: The input or parameter itself.
@@ -70,6 +71,7 @@ class OpRecord:
         module: Path of the module it ran in.
         attributes: Its other arguments that are numbers, strings or lists of them.
         is_random: Whether it draws random numbers.
+        bodies: What it runs inside itself: the branches of a condition, the body of a loop.
     """
 
     op: str
@@ -80,6 +82,7 @@ class OpRecord:
     module: str = ""
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     is_random: bool = False
+    bodies: tuple[Recording, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +102,24 @@ class Recording:
     storages: tuple[StorageRecord, ...]
     outputs: tuple[TensorRecord, ...]
     unknown: tuple[Unknown, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A recording of a run, and what the run itself does not show.
+
+    Attributes:
+        recording: What the tracker saw.
+        phases: The parts of the run, in order.
+        categories: What a storage is, by index: gradients, optimiser state.
+        device: Kind of device the tensors were on, or said they were.
+        tensors: ``real``, ``fake`` or ``meta``.
+        caveat: Why the run differs from a real one, empty if it does not.
+    """
+
+    recording: Recording
+    phases: tuple[Phase, ...]
+    categories: Mapping[int, Category]
+    device: str
+    tensors: str
+    caveat: str = ""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -22,23 +22,23 @@ from torch.utils._pytree import tree_leaves
 
 from memprof.errors import InputError, UsageError
 from memprof.importers.torch.fakes import Placeholders
-from memprof.importers.torch.traces import build_trace
+from memprof.importers.torch.records import Run
 from memprof.importers.torch.tracker import StorageTracker
+from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
 from memprof.ir import Role
-from memprof.ir.trace import Category, Phase, Trace
-
-Loss = Callable[[Any], torch.Tensor]
+from memprof.ir.trace import Category, Phase
 
 Parameters = list[torch.nn.Parameter]
 
-OPTIMIZERS: Mapping[str, Callable[[Parameters, bool | None], torch.optim.Optimizer]] = {
+_OPTIMIZERS: Mapping[str, Callable[[Parameters, bool | None], torch.optim.Optimizer]] = {
     "sgd": lambda parameters, foreach: torch.optim.SGD(parameters, lr=0.01, foreach=foreach),
     "momentum": lambda parameters, foreach: torch.optim.SGD(parameters, lr=0.01, momentum=0.9, foreach=foreach),
     "adam": lambda parameters, foreach: torch.optim.Adam(parameters, foreach=foreach),
     "adamw": lambda parameters, foreach: torch.optim.AdamW(parameters, foreach=foreach),
 }
-"""Optimisers by name, all with PyTorch's defaults otherwise. ``foreach``: whether one operation updates many
-parameters; ``None`` leaves it to PyTorch, which does so on CUDA and needs temporaries of all of them at once."""
+"""``foreach``: whether one operation updates many parameters; ``None`` leaves it to PyTorch, which does so on CUDA
+and then needs temporaries of all of them at once."""
+assert tuple(_OPTIMIZERS) == OPTIMIZER_NAMES, "the names that people can choose are those of this table"
 
 
 def mean_square(output: Any) -> torch.Tensor:
@@ -53,46 +53,39 @@ def mean_square(output: Any) -> torch.Tensor:
     return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """How a training step is made.
+def make_optimizer(
+    training: Training, module: torch.nn.Module, foreach: bool | None = None
+) -> torch.optim.Optimizer | None:
+    """Return the optimiser of ``module``'s trainable parameters, ``None`` if training names none.
 
-    Attributes:
-        optimizer: A key of ``OPTIMIZERS``, or a function from the parameters to an optimiser; ``None`` for the
-            forward and the backward pass alone.
-        loss: From the module's output to a scalar.
+    Raises:
+        UsageError: There is no optimiser of that name.
+        InputError: The module has no trainable parameter.
     """
-
-    optimizer: str | Callable[[Parameters], torch.optim.Optimizer] | None = None
-    loss: Loss = field(default=mean_square)
-
-    def make_optimizer(self, module: torch.nn.Module, foreach: bool | None) -> torch.optim.Optimizer | None:
-        """Return the optimiser of ``module``'s trainable parameters; ``foreach`` as in ``OPTIMIZERS``.
-
-        Raises:
-            UsageError: There is no optimiser of that name.
-            InputError: The module has no trainable parameter.
-        """
-        if self.optimizer is None:
-            return None
-        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        if not parameters:
-            raise InputError("The module has no trainable parameter, so an optimiser has nothing to do.")
-        if callable(self.optimizer):
-            return self.optimizer(parameters)
-        if self.optimizer not in OPTIMIZERS:
-            raise UsageError(f"There is no optimiser {self.optimizer!r}.", f"Choose from: {', '.join(OPTIMIZERS)}.")
-        return OPTIMIZERS[self.optimizer](parameters, foreach)
+    if training.optimizer is None:
+        return None
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise InputError("The module has no trainable parameter, so an optimiser has nothing to do.")
+    if not isinstance(training.optimizer, str):
+        made = training.optimizer(parameters)
+        assert isinstance(made, torch.optim.Optimizer), "the function must return an optimiser"
+        return made
+    if training.optimizer not in _OPTIMIZERS:
+        raise UsageError(
+            f"There is no optimiser {training.optimizer!r}.", f"Choose from: {', '.join(OPTIMIZER_NAMES)}."
+        )
+    return _OPTIMIZERS[training.optimizer](parameters, foreach)
 
 
-def trace_module(
+def run_without_data(
     module: torch.nn.Module,
     inputs: tuple[Any, ...],
     *,
     training: Training | None = None,
     device: str = "cpu",
     name: str = "",
-) -> Trace:
+) -> Run:
     """Return what a run of ``module`` would do, found without running a kernel or allocating a tensor.
 
     Args:
@@ -105,18 +98,19 @@ def trace_module(
     Raises:
         InputError: The module cannot be copied, or its forward pass needs the values of tensors.
     """
+    wish = _Wish(training, device, name, "")
     try:
-        return _trace_on(Placeholders(device), module, inputs, _Wish(training, device, name, ""))
+        return _run_on(Placeholders(device), module, inputs, wish)
     except UsageError:
         raise
     except Exception as fake_error:
-        reason = _first_line(fake_error)
+        reason = first_line(fake_error)
         caveat = f"run on meta tensors, which may pick other kernels, since fake tensors failed: {reason}"
         try:
-            return _trace_on(Placeholders("meta"), module, inputs, _Wish(training, device, name, caveat))
+            return _run_on(Placeholders("meta"), module, inputs, wish._replace(caveat=caveat))
         except Exception as meta_error:
             raise InputError(
-                f"The module cannot be run without data: {reason}; on meta tensors: {_first_line(meta_error)}.",
+                f"The module cannot be run without data: {reason}; on meta tensors: {first_line(meta_error)}.",
                 "Its forward pass may depend on the values of tensors; 'memprof verify' measures a real run.",
             ) from fake_error
 
@@ -128,22 +122,22 @@ class _Wish(NamedTuple):
     caveat: str
 
 
-def _trace_on(placeholders: Placeholders, module: torch.nn.Module, inputs: tuple[Any, ...], wish: _Wish) -> Trace:
+def _run_on(placeholders: Placeholders, module: torch.nn.Module, inputs: tuple[Any, ...], wish: _Wish) -> Run:
     copied, given = placeholders.module(module), placeholders.inputs(inputs)
     mode: AbstractContextManager[Any] = placeholders.mode or torch.device("meta")
     with mode:
-        return run_tracked(
+        run = run_tracked(
             copied,
             given,
             training=wish.training,
             name=wish.name,
             device=wish.device,
             tensors="meta" if placeholders.mode is None else "fake",
-            caveat=wish.caveat,
         )
+    return replace(run, caveat=wish.caveat)
 
 
-def run_tracked(  # noqa: PLR0913 - what runs, and what the trace says of it
+def run_tracked(
     module: torch.nn.Module,
     inputs: tuple[Any, ...],
     *,
@@ -151,38 +145,51 @@ def run_tracked(  # noqa: PLR0913 - what runs, and what the trace says of it
     name: str,
     device: str,
     tensors: str,
-    caveat: str = "",
-) -> Trace:
-    """Run ``module`` once, as this module's docstring says, and return what happened."""
+) -> Run:
+    """Run ``module`` once on the tensors it has, as this file's docstring says, and return what happened."""
     module.train(training is not None)
     # PyTorch does not recognise fake parameters when it decides, so the prediction decides as it does for real ones
     foreach = None if tensors == "real" else device == "cuda"
-    optimizer = training.make_optimizer(module, foreach) if training else None
+    optimizer = make_optimizer(training, module, foreach) if training else None
     if optimizer is not None:
         _make_state(optimizer)
-    paths = {id(child): path for path, child in module.named_modules()}
-    tracker = StorageTracker(paths)
+    tracker = StorageTracker({id(child): path for path, child in module.named_modules()})
+    categories = _introduce(tracker, module, inputs, optimizer)
+    loss: torch.Tensor | None = None
+    if training is None:
+        with torch.inference_mode(), tracker.watching():
+            output = module(*inputs)
+        phases = [Phase("forward", 0, tracker.step)]
+    else:
+        output, loss, phases = _train(module, inputs, training, optimizer, tracker)
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    for gradient in gradients:
+        if (index := tracker.storage_index(gradient)) is not None:
+            categories[index] = Category.GRADIENT
+    held = [*tree_leaves(output), loss, *gradients, *_state_tensors(optimizer)]
+    return Run(
+        recording=tracker.recording(name, (leaf for leaf in held if isinstance(leaf, torch.Tensor))),
+        phases=tuple(phases),
+        categories=categories,
+        device=device,
+        tensors=tensors,
+    )
+
+
+def _introduce(
+    tracker: StorageTracker, module: torch.nn.Module, inputs: Any, optimizer: torch.optim.Optimizer | None
+) -> dict[int, Category]:
+    """Tell the tracker of what exists before the run; return the categories of what the optimiser keeps."""
     for path, parameter in [*module.named_parameters(), *module.named_buffers()]:
         tracker.add_known(parameter, Role.PARAMETER, path, path.rpartition(".")[0])
     for i, tensor in enumerate(leaf for leaf in tree_leaves(inputs) if isinstance(leaf, torch.Tensor)):
         tracker.add_known(tensor, Role.INPUT, f"input_{i}" if i else "input")
     categories: dict[int, Category] = {}
     for i, tensor in enumerate(_state_tensors(optimizer)):
-        tracker.add_known(tensor, Role.PARAMETER, f"optimizer_state_{i}")
+        tracker.add_known(tensor, Role.INPUT, f"optimizer_state_{i}")
         if (index := tracker.storage_index(tensor)) is not None:
             categories[index] = Category.OPTIMIZER_STATE
-    if training is None:
-        with torch.inference_mode(), tracker.watching():
-            output = module(*inputs)
-        phases = [Phase("forward", 0, tracker.step)]
-    else:
-        output, _loss, phases = _train(module, inputs, training, optimizer, tracker)
-    for parameter in module.parameters():
-        if parameter.grad is not None and (index := tracker.storage_index(parameter.grad)) is not None:
-            categories[index] = Category.GRADIENT
-    outputs = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
-    recording = tracker.recording(name, outputs)
-    return build_trace(recording, phases=phases, categories=categories, device=device, tensors=tensors, caveat=caveat)
+    return categories
 
 
 def _train(
@@ -194,9 +201,9 @@ def _train(
 ) -> tuple[Any, torch.Tensor, list[Phase]]:
     with tracker.watching():
         output = module(*inputs)
-        loss = training.loss(output)
+        loss = (training.loss or mean_square)(output)
         forward_end = tracker.step
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         backward_end = tracker.step
         if optimizer is not None:
             optimizer.step()
@@ -221,5 +228,6 @@ def _state_tensors(optimizer: torch.optim.Optimizer | None) -> Iterator[torch.Te
             yield from (value for value in state.values() if isinstance(value, torch.Tensor))
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -6,46 +6,26 @@ read finds the window with the same layout that was made last, else the storage'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from memprof.importers.torch.graphs import add_known
 from memprof.importers.torch.layouts import may_overwrite, tensor_type
 from memprof.importers.torch.naming import Names, short_name
-from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
+from memprof.importers.torch.records import OpRecord, Run, StorageRecord, TensorRecord
 from memprof.ir import GraphBuilder, NewValue, Role
-from memprof.ir.trace import Category, Phase, StorageLife, Trace
+from memprof.ir.trace import Category, StorageLife, Trace
 
 
-def build_trace(
-    recording: Recording,
-    *,
-    phases: Sequence[Phase],
-    categories: Mapping[int, Category],
-    device: str,
-    tensors: str,
-    caveat: str = "",
-) -> Trace:
-    """Return what ran as a Trace.
-
-    Args:
-        recording: What the tracker saw.
-        phases: The parts of the run, in order.
-        categories: What a storage is, by index, where the run itself does not show it: gradients, optimiser state.
-        device: Device the tensors were on, or said they were.
-        tensors: ``real``, ``fake`` or ``meta``.
-        caveat: Why the run differs from a real one.
-    """
+def build_trace(run: Run) -> Trace:
+    """Return what ran as a Trace."""
+    recording = run.recording
     builder = GraphBuilder(recording.name)
     names = Names()
     roots: dict[int, int] = {}
     windows: dict[TensorRecord, int] = {}
     for index, storage in enumerate(recording.storages):
         if storage.window is not None:
-            value_type = tensor_type(storage.window)
-            name = names.unique(storage.name)
-            if storage.role is Role.INPUT:
-                roots[index] = builder.add_input(name, value_type)
-            else:
-                roots[index] = builder.add_parameter(name, value_type, storage.module)
+            roots[index] = add_known(builder, names.unique(storage.name), storage)
     for op in recording.ops:
         reads = [None if tensor is None else windows.get(tensor, roots.get(tensor.storage)) for tensor in op.reads]
         name = names.unique(op.name or short_name(op.op))
@@ -70,7 +50,7 @@ def build_trace(
     outputs_ids = [windows.get(t, roots.get(t.storage)) for t in recording.outputs]
     graph = builder.build(i for i in outputs_ids if i is not None)
     end = max(1, len(recording.ops))
-    forward_end = next((phase.stop for phase in phases if phase.name == "forward"), end)
+    forward_end = next((phase.stop for phase in run.phases if phase.name == "forward"), end)
     lives = tuple(
         StorageLife(
             value=roots[index],
@@ -78,12 +58,19 @@ def build_trace(
             start=storage.start,
             stop=end if storage.stop is None else max(storage.stop, min(storage.start + 1, end)),
             device=storage.device,
-            category=categories.get(index) or _category(storage, forward_end, is_training=len(phases) > 1),
+            category=run.categories.get(index) or _category(storage, forward_end, is_training=len(run.phases) > 1),
         )
         for index, storage in enumerate(recording.storages)
         if index in roots
     )
-    return Trace(graph=graph, storages=lives, phases=tuple(phases), device=device, tensors=tensors, caveat=caveat)
+    return Trace(
+        graph=graph,
+        storages=lives,
+        phases=run.phases,
+        device=run.device,
+        tensors=run.tensors,
+        caveat=run.caveat,
+    )
 
 
 def _category(storage: StorageRecord, forward_end: int, *, is_training: bool) -> Category:
