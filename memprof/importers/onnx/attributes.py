@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from onnx import AttributeProto, NodeProto
+from onnx import AttributeProto, NodeProto, TensorProto
 
 from memprof.ir import Attribute
 
@@ -44,6 +44,24 @@ def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
             read = _VALUES.get(found.type)
             return default if read is None else read(found)
     return default
+
+
+def integer(node: NodeProto, name: str) -> int | None:
+    """Return an integer attribute, ``None`` if there is none of that type."""
+    found = attribute(node, name)
+    return found if isinstance(found, int) else None
+
+
+def integers(node: NodeProto, name: str) -> list[int]:
+    """Return an attribute that lists integers, empty if there is none of that type."""
+    found = attribute(node, name)
+    return found if isinstance(found, list) and all(isinstance(i, int) for i in found) else []
+
+
+def tensor(node: NodeProto, name: str) -> TensorProto | None:
+    """Return a tensor attribute, ``None`` if there is none of that type."""
+    found = attribute(node, name)
+    return found if isinstance(found, TensorProto) else None
 
 
 _VALUES: Mapping[int, Callable[[AttributeProto], Any]] = MappingProxyType(

@@ -23,10 +23,11 @@ from memprof.importers.onnx.control_flow import (
     scan_body_inputs,
     scan_outputs,
 )
-from memprof.importers.onnx.inference import UNKNOWN_FACT, Fact
+from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact
 from memprof.importers.onnx.limits import bodies
 from memprof.importers.onnx.types import UNKNOWN_TYPE
 from memprof.ir import Graph, TensorType
+from memprof.ir.types import MAX_DIM
 
 if TYPE_CHECKING:
     from memprof.importers.onnx.build import Scope
@@ -60,11 +61,13 @@ class Bodies:
         built: The bodies.
         facts: What is known of the node's outputs.
         trip_count: How often a Loop runs, ``None`` unless a constant alone decides.
+        is_to_blame: Whether the node itself leaves outputs open: a loop whose values change their shape.
     """
 
     built: tuple[Body, ...] = ()
     facts: tuple[Fact, ...] = ()
     trip_count: int | None = None
+    is_to_blame: bool = False
 
     @property
     def decided(self) -> dict[str, int]:
@@ -92,21 +95,27 @@ def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | 
     found = list(bodies(node))
     if not found:
         return Bodies()
-    built, types = _OWNERS.get(op, _plain)(scope, node, found, inputs)
-    facts = [Fact(of) for of in types][: len(node.output)]
+    ran = _OWNERS.get(op, _plain)(scope, node, found, inputs)
+    facts = [scope.facts.of(of) for of in ran.types[: len(node.output)]]
     facts += [UNKNOWN_FACT] * (len(node.output) - len(facts))
-    trips = _trip_count(scope, inputs, built[0]) if op == "Loop" and built else None
-    return Bodies(tuple(built), tuple(facts), trips)
+    return Bodies(tuple(ran.bodies), tuple(facts), ran.trip_count, ran.is_to_blame)
 
 
-_Built = tuple[list[Body], list[TensorType]]
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What one of the owners below found: bodies, types of the node's outputs, and as in ``Bodies``."""
+
+    bodies: list[Body]
+    types: list[TensorType]
+    trip_count: int | None = None
+    is_to_blame: bool = False
 
 
-def _plain(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
-    return [scope.body(graph) for graph in found], []
+def _plain(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:
+    return _Ran([scope.body(graph) for graph in found], [])
 
 
-def _if(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
+def _if(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:
     branches = {attribute.name: attribute.g for attribute in node.attribute if attribute.HasField("g")}
     condition = scope.elements(inputs[0]) if inputs else None
     if condition is not None and condition.size == 1:
@@ -116,12 +125,12 @@ def _if(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence
     first, *others = [body.types for body in built] or [[]]
     for other in others:
         first = [agree(a, b, scope.types) for a, b in zip(first, other, strict=False)]
-    return built, first
+    return _Ran(built, first)
 
 
-def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
+def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:
     types, graph = scope.types, found[0]
-    carried = [UNKNOWN_TYPE if i is None else scope.fact(i).type for i in inputs[2:]]
+    carried = start = [UNKNOWN_TYPE if i is None else scope.fact(i).type for i in inputs[2:]]
     late = [i + 2 for i, value_id in enumerate(inputs[2:]) if scope.is_tainted(value_id)]
     for attempt in range(_MAX_LOOP_PASSES + 1):
         body = scope.body(graph, loop_body_inputs(carried, types), late)
@@ -134,7 +143,8 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
         carried = agreed
     trips = _trip_count(scope, inputs, body)
     collected = [loop_collected(of, trips, types) for of in body.types[1 + len(carried) :]]
-    return [body], carried + collected
+    changes = any(a.size_bytes is not None and b.size_bytes is None for a, b in zip(start, carried, strict=False))
+    return _Ran([body], carried + collected, trips, changes)
 
 
 def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int | None:
@@ -144,7 +154,8 @@ def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int |
     first = scope.elements(start)
     if limit is None or limit.size != 1 or (start is not None and (first is None or not first.all())):
         return None
-    return max(0, int(limit.reshape(-1)[0])) if _keeps_running(body) else None
+    trips = max(0, int(limit.reshape(-1)[0]))
+    return trips if trips <= MAX_DIM and _keeps_running(body) else None  # the largest integer stands for "for ever"
 
 
 def _keeps_running(body: Body) -> bool:
@@ -158,14 +169,14 @@ def _keeps_running(body: Body) -> bool:
     return len(body.graph.inputs) > 1 and body.graph.storage[written] == body.graph.inputs[1]
 
 
-def _scan(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Built:
+def _scan(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:
     facts = [None if i is None else scope.fact(i) for i in inputs]
     late = [i for i, value_id in enumerate(inputs) if scope.is_tainted(value_id)]
     body = scope.body(found[0], scan_body_inputs(node, facts, scope.types), late)
-    return [body], scan_outputs(node, facts, body.types, scope.types)
+    return _Ran([body], scan_outputs(node, facts, body.types, scope.types))
 
 
-_OWNERS: Mapping[str, Callable[[Scope, NodeProto, list[GraphProto], Sequence[int | None]], _Built]] = (
-    MappingProxyType({"If": _if, "Loop": _loop, "Scan": _scan})
+_OWNERS: Mapping[str, Callable[[Scope, NodeProto, list[GraphProto], Sequence[int | None]], _Ran]] = MappingProxyType(
+    {"If": _if, "Loop": _loop, "Scan": _scan}
 )
 """How each operation of control flow hands types in and gets them back; any other states them in its bodies."""

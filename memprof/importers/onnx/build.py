@@ -11,22 +11,22 @@ of loops whose carried shapes change (few, and counted against the node limit).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, NodeProto
+from onnx import GraphProto, NodeProto, TypeProto
 
 from memprof.errors import InputError, LimitError
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies
 from memprof.importers.onnx.constants import Constant
-from memprof.importers.onnx.inference import Fact
+from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Context, bind_axes, complete, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
-from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
+from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes, may_decide_shapes
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 
@@ -55,7 +55,7 @@ class Scope:
         self._ids: dict[str, int] = {}
         self._facts: list[Fact] = []  # by value id
         self._tainted: set[int] = set()
-        self._stated: dict[str, TensorType] = {}
+        self._stated: dict[str, Fact] = {}
         self._outputs: list[int] = []
         self.captured: dict[str, int] = {}  # name to its id in the scope around
 
@@ -66,10 +66,10 @@ class Scope:
             given: Types of a body's inputs as its owner hands them in.
             tainted: Indices of body inputs that suffer from an unknown size outside.
         """
-        graph, read = self._graph, self._context.types.read
+        graph = self._graph
         for infos in (graph.value_info, graph.output):
             for info in infos:
-                self._stated[info.name] = read(info.type)
+                self._stated[info.name] = self._read_type(info.type)
         self._add_parameters()
         self._add_inputs(given, tainted)
         for node in graph.node:
@@ -84,6 +84,11 @@ class Scope:
     def types(self) -> TypeTable:
         """The model's types."""
         return self._context.types
+
+    @property
+    def facts(self) -> FactTable:
+        """The model's facts."""
+        return self._context.facts
 
     @property
     def output_facts(self) -> list[Fact]:
@@ -139,38 +144,38 @@ class Scope:
         types = self._context.types
         for tensor in self._graph.initializer:
             of = types.of_tensor(tensor)
-            self._add_parameter(tensor.name, of, Constant(tensor) if may_decide_shapes(of) else None)
+            constant = Constant(tensor) if may_decide_shapes(of) else None
+            self._add_parameter(tensor.name, self.facts.constant(of, constant))
         for sparse in self._graph.sparse_initializer:
-            self._add_parameter(sparse.values.name, types.of_sparse(sparse.values, sparse.dims), None)
+            self._add_parameter(sparse.values.name, self.facts.of(types.of_sparse(sparse.values, sparse.dims)))
 
-    def _add_parameter(self, name: str, of: TensorType, constant: Constant | None) -> None:
+    def _add_parameter(self, name: str, fact: Fact) -> None:
         if not name:
             raise InputError("The model has an initialiser without a name.", "Export the model again.")
-        if of.size_bytes is None:
-            self.causes.parameter(name, of)
-        value_id = self._builder.add_parameter(name, of)
-        self._define(name, value_id, Fact(of, constant), is_tainted=of.size_bytes is None)
+        if fact.is_open:
+            self.causes.parameter(name, fact.type)
+        value_id = self._builder.add_parameter(name, fact.type)
+        self._define(name, value_id, fact, is_tainted=fact.is_open)
 
     def _add_inputs(self, given: Sequence[TensorType], tainted: Collection[int]) -> None:
         context, is_main = self._context, self._parent is None
+        parameters = set(self._ids)
         for i, info in enumerate(self._graph.input):
             name = info.name
-            if name in self._ids:
+            if name in parameters:
                 continue  # an initialiser that the caller could replace: a parameter
             if not name:
                 raise InputError("The model has a graph input without a name.", "Export the model again.")
-            of = context.types.read(info.type)
-            if i < len(given):
-                of = context.types.merge(of, given[i])
+            stated = self._read_type(info.type)
+            of = stated.type if i >= len(given) else context.types.merge(stated.type, given[i])
             if is_main and name in context.bindings.shapes:
                 of = context.types.of(of.dtype, context.bindings.shapes[name])
             of = bind_axes(name, of, context)
-            is_open = of.size_bytes is None
-            if is_open and is_main:
+            fact = self.facts.described(of, stated.proto)
+            if fact.is_open and is_main:
                 self.causes.graph_input(name, of)
-            proto = info.type if of.dtype is not None and of.shape is None else None
             value_id = self._builder.add_input(name, of)
-            self._define(name, value_id, Fact(of, proto=proto), is_tainted=is_open or i in tainted)
+            self._define(name, value_id, fact, is_tainted=fact.is_open or i in tainted)
 
     def _output(self, name: str) -> int:
         found = self.lookup(name) if name else None
@@ -178,67 +183,81 @@ class Scope:
             raise InputError(f"The graph output {name!r} is written by no node.", "Export the model again.")
         return found
 
+    def _read_type(self, proto: TypeProto) -> Fact:
+        of = self._context.types.read(proto)
+        is_tensor = of.shape is not None or of.dtype is None
+        return self.facts.of(of) if is_tensor else self.facts.described(of, proto)
+
     def _add_node(self, node: NodeProto) -> None:
         self._context.nodes_left -= 1
         if self._context.nodes_left < 0:
             raise LimitError("The bodies of the model's loops need too many passes.")
         op = op_name(node)
         inputs = [self._read(node, name) if name else None for name in node.input]
+        outputs = node.output
         owned = build_bodies(self, node, op, inputs) if node.attribute else _NO_BODIES
         facts = self._output_facts(node, op, inputs, owned)
-        output = facts[0].type if facts else UNKNOWN_TYPE
         view_of = inputs[0] if op in VIEWS and inputs else None
+        new: list[NewValue | None] = []
+        for name, fact in zip(outputs, facts, strict=True):
+            new.append(NewValue(name, fact.type, view_of) if name else None)
+            view_of = None  # the first output alone
         ids = self._builder.add_node(
             op,
             inputs,
-            [
-                NewValue(name, fact.type, view_of if i == 0 else None) if name else None
-                for i, (name, fact) in enumerate(zip(node.output, facts, strict=True))
-            ],
+            new,
             name=node.name,
-            captures=owned.captures,
-            bodies=owned.graphs,
-            is_elementwise=op in ELEMENTWISE and self._is_aligned(inputs, output),
+            captures=owned.captures if owned.built else (),
+            bodies=owned.graphs if owned.built else (),
+            is_elementwise=op in ELEMENTWISE and bool(facts) and self._is_aligned(inputs, facts[0].type),
             is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
             attributes={**kept_attributes(node), **owned.decided} if owned.decided else kept_attributes(node),
             module=module_path(node),
         )
-        reads = (*inputs, *owned.captures)
-        is_late = owned.has_tainted_output or (bool(self._tainted) and not self._tainted.isdisjoint(reads))
-        self._blame(node, op, facts, is_late=is_late)
+        self._define_outputs(node, op, ids, facts, is_late=self._is_late(inputs, owned))
         for body in owned.built:
             self.causes.adopt(body.scope.causes)
-        for name, value_id, fact in zip(node.output, ids, facts, strict=True):
-            if value_id is not None:
-                is_tainted = fact.type.size_bytes is None or (is_late and may_decide_shapes(fact.type))
-                self._define(name, value_id, fact, is_tainted=is_tainted and fact.constant is None)
 
     def _read(self, node: NodeProto, name: str) -> int:
-        found = self.lookup(name)
+        found = self._ids.get(name)
+        if found is None:
+            found = self.lookup(name)
         if found is None:
             raise explain_missing(self._graph, node, name)
         return found
 
-    def _output_facts(self, node: NodeProto, op: str, inputs: Sequence[int | None], owned: Bodies) -> list[Fact]:
-        stated = [self._stated.get(name, UNKNOWN_TYPE) for name in node.output]
+    def _output_facts(self, node: NodeProto, op: str, inputs: Sequence[int | None], owned: Bodies) -> Sequence[Fact]:
+        stated = [self._stated.get(name, UNKNOWN_FACT) for name in node.output]
         if owned.built:
             return complete(node, stated, owned.facts, self._context)
         known = [None if i is None else self._facts[i] for i in inputs]
         return output_facts(node, op, known, stated, self._context)
 
-    def _blame(self, node: NodeProto, op: str, facts: Iterable[Fact], *, is_late: bool) -> None:
-        """Give to the causes what this node leaves open, unless something before it is to blame."""
-        still_open = [(name, f.type) for name, f in zip(node.output, facts, strict=True) if f.type.size_bytes is None]
-        still_open = [(name, of) for name, of in still_open if name]
-        if not still_open:
-            return
-        if not self._context.inference.has_schema(node):
-            self.causes.operator(op, [name for name, _ in still_open])
-        elif not is_late or op in DATA_DEPENDENT:
-            for name, of in still_open:
-                self.causes.output(name, op, of)
+    def _is_late(self, inputs: Sequence[int | None], owned: Bodies) -> bool:
+        """Whether something before this node, or in its bodies, is to blame for what it leaves open."""
+        if owned.built and not owned.is_to_blame:
+            return owned.has_tainted_output or not self._tainted.isdisjoint((*inputs, *owned.captures))
+        return bool(self._tainted) and not self._tainted.isdisjoint(inputs)
 
-    def _is_aligned(self, inputs: Iterable[int | None], output: TensorType) -> bool:
+    def _define_outputs(
+        self, node: NodeProto, op: str, ids: Sequence[int | None], facts: Sequence[Fact], *, is_late: bool
+    ) -> None:
+        for name, value_id, fact in zip(node.output, ids, facts, strict=True):
+            if value_id is None:
+                continue
+            if fact.is_open:
+                self._blame(node, op, name, fact, is_late=is_late)
+            suffers = fact.is_open or (is_late and fact.constant is None and may_decide_shapes(fact.type))
+            self._define(name, value_id, fact, is_tainted=suffers)
+
+    def _blame(self, node: NodeProto, op: str, name: str, fact: Fact, *, is_late: bool) -> None:
+        """Give to the causes what this node leaves open, unless something before it is to blame."""
+        if not self._context.inference.has_schema(node):
+            self.causes.operator(op, name)
+        elif not is_late or op in DATA_DEPENDENT:
+            self.causes.output(name, op, fact.type)
+
+    def _is_aligned(self, inputs: Sequence[int | None], output: TensorType) -> bool:
         """Whether every input of the output's bytes also has its elements one by one in the same places."""
         for value_id in inputs:
             of = output if value_id is None else self._facts[value_id].type

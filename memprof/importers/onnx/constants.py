@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from memprof.importers.onnx.attributes import attribute
+from memprof.importers.onnx.attributes import attribute, integer
 from memprof.ir import TensorType
 
 MAX_ELEMENTS = 1024
@@ -78,6 +78,8 @@ class Constant:
 def _read(tensor: TensorProto) -> _Array | None:
     if tensor.data_type not in _NUMERIC or math.prod(tensor.dims) > MAX_ELEMENTS:
         return None
+    if tensor.external_data or tensor.data_location == TensorProto.EXTERNAL:
+        return None  # to_array would open the path that a stranger wrote there
     try:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError):  # elements missing (external, or too many to keep) or of another count
@@ -96,7 +98,7 @@ def evaluate_shape(node: NodeProto, of: TensorType) -> _Array | None:
         return None
     if node.op_type == "Size":
         return None if of.element_count is None else np.array(of.element_count, dtype=np.int64)
-    dims = dims[slice(attribute(node, "start", 0), attribute(node, "end"))]
+    dims = dims[slice(integer(node, "start"), integer(node, "end"))]
     return np.array(dims, dtype=np.int64) if all(isinstance(dim, int) for dim in dims) else None
 
 

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 from onnx import NodeProto
 
-from memprof.importers.onnx.attributes import attribute
-from memprof.importers.onnx.inference import UNKNOWN_FACT, Fact
+from memprof.importers.onnx.attributes import integer, integers
+from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import Dim, TensorType
 
@@ -48,7 +48,7 @@ def loop_collected(element: TensorType, trip_count: int | None, types: TypeTable
 def scan_body_inputs(node: NodeProto, inputs: Sequence[Fact | None], types: TypeTable) -> list[TensorType]:
     """Return the types of a Scan body's inputs."""
     states, sequences = _scan_parts(node, inputs)
-    axes = attribute(node, "scan_input_axes") or [0] * len(sequences)
+    axes = integers(node, "scan_input_axes") or [0] * len(sequences)
     return states + [_without(of, axis, types) for of, axis in zip(sequences, axes, strict=False)]
 
 
@@ -57,11 +57,11 @@ def scan_outputs(
 ) -> list[TensorType]:
     """Return the types of a Scan's outputs."""
     states, sequences = _scan_parts(node, inputs)
-    in_axes = attribute(node, "scan_input_axes") or [0] * len(sequences)
+    in_axes = integers(node, "scan_input_axes") or [0] * len(sequences)
     lengths = [_dim(of, axis) for of, axis in zip(sequences, in_axes, strict=False)]
     length = next((dim for dim in lengths if isinstance(dim, int)), lengths[0] if lengths else None)
     collected = body_outputs[len(states) :]
-    out_axes = attribute(node, "scan_output_axes") or [0] * len(collected)
+    out_axes = integers(node, "scan_output_axes") or [0] * len(collected)
     return list(body_outputs[: len(states)]) + [
         _with(of, axis, length, types) for of, axis in zip(collected, out_axes, strict=False)
     ]
@@ -69,7 +69,7 @@ def scan_outputs(
 
 def _scan_parts(node: NodeProto, inputs: Sequence[Fact | None]) -> tuple[list[TensorType], list[TensorType]]:
     found = [(fact or UNKNOWN_FACT).type for fact in inputs]
-    states = max(0, len(found) - max(0, attribute(node, "num_scan_inputs", 0)))
+    states = max(0, len(found) - max(0, integer(node, "num_scan_inputs") or 0))
     return found[:states], found[states:]
 
 

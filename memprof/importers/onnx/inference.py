@@ -10,7 +10,6 @@ question. Complexity: O(nodes) look-ups, one question per distinct node.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -20,7 +19,8 @@ from onnx import NodeProto, OperatorSetIdProto, TypeProto
 
 from memprof.importers.onnx.constants import Constant, is_long_float
 from memprof.importers.onnx.contributed import contributed_types, is_contributed
-from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
+from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.types import TypeTable
 from memprof.ir import TensorType
 
 _TYPED_LIKE: Mapping[str, Mapping[int, int]] = MappingProxyType(
@@ -34,24 +34,6 @@ _TYPED_LIKE: Mapping[str, Mapping[int, int]] = MappingProxyType(
 """Outputs that the specification types like an input and ONNX's rules leave out: output index to input index."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What is known of a value.
-
-    Attributes:
-        type: Its type.
-        constant: Its elements, if they are few and the same in every run.
-        proto: Its type as ONNX writes it, for sequences and optionals, which ``type`` does not describe.
-    """
-
-    type: TensorType
-    constant: Constant | None = None
-    proto: TypeProto | None = None
-
-
-UNKNOWN_FACT = Fact(UNKNOWN_TYPE)
-
-
 class Inference:
     """Infers the outputs of nodes of one model.
 
@@ -59,13 +41,15 @@ class Inference:
         opsets: Version of each domain that the model imports.
         ir_version: The model's.
         types: The model's types.
+        facts: The model's facts.
     """
 
-    def __init__(self, opsets: Mapping[str, int], ir_version: int, types: TypeTable) -> None:
+    def __init__(self, opsets: Mapping[str, int], ir_version: int, types: TypeTable, facts: FactTable) -> None:
         self._opsets = {"" if domain == "ai.onnx" else domain: version for domain, version in opsets.items()}
         self._imports = [OperatorSetIdProto(domain=domain, version=v) for domain, v in self._opsets.items()]
         self._ir_version = ir_version
         self._types = types
+        self._facts = facts
         self._schemas: dict[tuple[str, str], onnx.defs.OpSchema | None] = {}
         self._answers: dict[tuple[object, ...], tuple[Fact, ...]] = {}
 
@@ -88,22 +72,19 @@ class Inference:
         Raises:
             LimitError: An output is larger than a tensor can be.
         """
-        data = [_deciding_constant(fact) for fact in inputs]
-        key = (
-            node.op_type,
-            node.domain,
-            len(node.output),
-            b"".join(attribute.SerializeToString() for attribute in node.attribute),
-            tuple(None if fact is None else id(fact.type) for fact in inputs),  # types are interned
-            tuple(None if constant is None else constant.key for constant in data),
-            tuple(name == "" for name in node.output),
-        )
-        has_protos = any(fact is not None and fact.proto is not None for fact in inputs)
-        found = None if has_protos else self._answers.get(key)
+        key: list[object] = [node.op_type, node.domain, *map(bool, node.output)]
+        key += [attribute.SerializeToString() for attribute in node.attribute]
+        data: list[Constant | None] = []
+        for fact in inputs:
+            constant = None if fact is None else _deciding_constant(fact)
+            data.append(constant)
+            key.append(None if fact is None else _identity(fact))
+            if constant is not None:
+                key.append(constant.key)
+        question = tuple(key)
+        found = self._answers.get(question)
         if found is None:
-            found = self._ask(node, inputs, data)
-            if not has_protos:
-                self._answers[key] = found
+            found = self._answers[question] = self._ask(node, inputs, data)
         return found
 
     def _schema(self, node: NodeProto) -> onnx.defs.OpSchema | None:
@@ -123,7 +104,7 @@ class Inference:
         schema = self._schema(node)
         if schema is None:
             read = [None if fact is None else fact.type for fact in inputs]
-            return tuple(Fact(of) for of in contributed_types(node, read, self._types))
+            return tuple(self._facts.of(of) for of in contributed_types(node, read, self._types))
         named = [(name, fact) for name, fact in zip(node.input, inputs, strict=True) if fact is not None]
         try:
             answers = onnx.shape_inference.infer_node_outputs(
@@ -139,20 +120,22 @@ class Inference:
         found = [self._fact(answers[name]) if name in answers else UNKNOWN_FACT for name in node.output]
         for output, source in _TYPED_LIKE.get(node.op_type, {}).items():
             like = inputs[source] if source < len(inputs) else None
-            if like is not None and output < len(found) and found[output].type.size_bytes is None:
-                found[output] = Fact(like.type)
+            if like is not None and output < len(found) and found[output].is_open:
+                found[output] = self._facts.of(like.type)
         return tuple(found)
 
     def _fact(self, proto: TypeProto) -> Fact:
         kind = proto.WhichOneof("value")
         is_tensor = kind in ("tensor_type", "sparse_tensor_type", None)
-        return Fact(self._types.read(proto), proto=None if is_tensor else proto)
+        return self._facts.described(self._types.read(proto), None if is_tensor else proto)
 
 
-def _deciding_constant(fact: Fact | None) -> Constant | None:
+def _identity(fact: Fact) -> object:
+    return id(fact.type) if fact.proto is None else fact.proto.SerializeToString()  # types are interned
+
+
+def _deciding_constant(fact: Fact) -> Constant | None:
     """Return the elements of an input if they are few enough to decide a shape."""
-    if fact is None:
-        return None
     if fact.type.shape == (0,):  # no elements: the same in every run, whoever gives it
         return _empty(fact.type)
     if fact.constant is None:

@@ -12,7 +12,7 @@ Dimensions, ranks and bytes are checked where types are made (``types.py``), fun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
@@ -24,6 +24,7 @@ MAX_MESSAGES = 2_500_000
 MAX_NAMES = 4_000_000
 MAX_FUNCTIONS = 100_000
 
+_STRINGS = frozenset({str})
 _COSTLY_TAGS = (b"\x2a", b"\x52", b"\x5a", b"\x7a")  # attribute; its tensors, graphs and type protos
 
 
@@ -87,16 +88,18 @@ class _Check:
             self._nodes += 1
             if self._nodes > MAX_NODES:
                 raise LimitError(f"The model has more than {MAX_NODES} nodes.")
+            if not node.op_type:
+                raise InputError(f"The node {node.name!r} names no operation.", "Export the model again.")
             self.names((node.name, node.op_type, node.domain, node.overload, *node.input, *node.output))
-            for attribute in node.attribute:
-                self.names((attribute.name, attribute.ref_attr_name))
-            for body in bodies(node):
-                self.graph(body, depth + 1)
+            if node.attribute:
+                self.names([attribute.name for attribute in node.attribute])
+                for body in bodies(node):
+                    self.graph(body, depth + 1)
 
-    def names(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._names += 1
-            if type(name) is not str:
-                raise InputError(f"The model holds a name that is not UTF-8: {name!r}.", "Export the model again.")
+    def names(self, names: Sequence[str]) -> None:
+        if not _STRINGS.issuperset(map(type, names)):  # protobuf hands over bytes where a name is not UTF-8
+            odd = next(name for name in names if type(name) is not str)
+            raise InputError(f"The model holds a name that is not UTF-8: {odd!r}.", "Export the model again.")
+        self._names += len(names)
         if self._names > MAX_NAMES:
             raise LimitError(f"The model holds more than {MAX_NAMES} names.")

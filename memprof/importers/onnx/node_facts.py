@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
-from memprof.importers.onnx.attributes import attribute
+from memprof.importers.onnx.attributes import attribute, tensor
 from memprof.importers.onnx.constants import (
     ANY_SIZE,
     EVALUATORS,
@@ -19,17 +20,20 @@ from memprof.importers.onnx.constants import (
     evaluate,
     evaluate_shape,
 )
-from memprof.importers.onnx.inference import Fact, Inference
+from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import TensorType
 
 _OF_TYPES = frozenset({"Shape", "Size"})
-_LISTS = (
-    ("value_int", np.int64),
-    ("value_ints", np.int64),
-    ("value_float", np.float32),
-    ("value_floats", np.float32),
+_LISTS: Mapping[str, tuple[type, type[np.generic]]] = MappingProxyType(
+    {
+        "value_int": (int, np.int64),
+        "value_ints": (list, np.int64),
+        "value_float": (float, np.float32),
+        "value_floats": (list, np.float32),
+    }
 )
 
 
@@ -39,20 +43,22 @@ class Context:
 
     Attributes:
         types: Its types.
+        facts: Facts by type.
         inference: ONNX's rules in the versions it imports.
         bindings: What the caller fixed.
         nodes_left: How many nodes may still be built, repeated passes over bodies included.
     """
 
     types: TypeTable
+    facts: FactTable
     inference: Inference
     bindings: Bindings
     nodes_left: int
 
 
 def output_facts(
-    node: NodeProto, op: str, inputs: Sequence[Fact | None], stated: Sequence[TensorType], context: Context
-) -> list[Fact]:
+    node: NodeProto, op: str, inputs: Sequence[Fact | None], stated: Sequence[Fact], context: Context
+) -> Sequence[Fact]:
     """Return what is known of each output of a node without bodies.
 
     Args:
@@ -62,28 +68,33 @@ def output_facts(
         stated: What the file says of its outputs.
         context: The model.
     """
+    facts = stated
     if op == "Constant":
-        return [_constant_fact(node, stated, context)]
-    if all(of.size_bytes is not None for of in stated):
-        facts = [Fact(of) for of in stated]
-    else:
-        facts = complete(node, stated, context.inference.infer(node, inputs), context)
+        value = tensor(node, "value")
+        if value is not None and len(stated) == 1:
+            return [_tensor_fact(value, context)]
+    for fact in stated:
+        if fact.is_open:
+            facts = complete(node, stated, context.inference.infer(node, inputs), context)
+            break
+    if op in EVALUATORS:
+        return _evaluated(node, op, inputs, facts, context)
     if op in _OF_TYPES and inputs and inputs[0] is not None:
         array = evaluate_shape(node, inputs[0].type)
         return facts if array is None else [_known(array, facts[0], context), *facts[1:]]
-    if op in EVALUATORS and inputs:
-        return _evaluated(node, op, inputs, facts, context)
-    return facts
+    return _with_elements(node, facts, context) if op == "Constant" else facts
 
 
-def complete(node: NodeProto, stated: Sequence[TensorType], found: Sequence[Fact], context: Context) -> list[Fact]:
+def complete(node: NodeProto, stated: Sequence[Fact], found: Sequence[Fact], context: Context) -> list[Fact]:
     """Return what the file states of each output, filled in with what was found and with what the caller bound."""
-    types, facts = context.types, []
+    facts = []
     for name, of, fact in zip(node.output, stated, found, strict=True):
-        merged = types.merge(of, fact.type)
-        if merged.size_bytes is None:
-            merged = bind_axes(name, merged, context)
-        facts.append(Fact(merged, fact.constant, fact.proto))
+        merged = fact
+        if of is not UNKNOWN_FACT:
+            merged = context.facts.described(context.types.merge(of.type, fact.type), of.proto or fact.proto)
+        if merged.is_open and name in context.bindings.axes:
+            merged = context.facts.of(bind_axes(name, merged.type, context))
+        facts.append(merged)
     return facts
 
 
@@ -96,25 +107,27 @@ def bind_axes(name: str, of: TensorType, context: Context) -> TensorType:
     return context.types.of(of.dtype, shape)
 
 
-def _constant_fact(node: NodeProto, stated: Sequence[TensorType], context: Context) -> Fact:
-    tensor = attribute(node, "value")
-    if tensor is not None:
-        of = context.types.of_tensor(tensor)
-        count = of.element_count
-        return Fact(of, Constant(tensor) if count is not None and count <= MAX_ELEMENTS else None)
-    (fact,) = complete(node, stated, context.inference.infer(node, ()), context)
-    for name, dtype in _LISTS:
+def _tensor_fact(value: TensorProto, context: Context) -> Fact:
+    of = context.types.of_tensor(value)
+    count = of.element_count
+    return context.facts.constant(of, Constant(value) if count is not None and count <= MAX_ELEMENTS else None)
+
+
+def _with_elements(node: NodeProto, facts: Sequence[Fact], context: Context) -> Sequence[Fact]:
+    """Return the facts of a Constant whose elements are a list in an attribute."""
+    for name, (kind, dtype) in _LISTS.items():
         value = attribute(node, name)
-        if value is not None and np.size(value) <= MAX_ELEMENTS:
-            return Fact(fact.type, Constant(np.array(value, dtype=dtype)))
-    return fact
+        if isinstance(value, kind) and len(facts) == 1 and np.size(value) <= MAX_ELEMENTS:
+            return [_known(np.array(value).astype(dtype), facts[0], context)]
+    return facts
 
 
 def _evaluated(
-    node: NodeProto, op: str, inputs: Sequence[Fact | None], facts: list[Fact], context: Context
-) -> list[Fact]:
-    if not all(fact is None or fact.constant is not None for fact in inputs):
-        return facts
+    node: NodeProto, op: str, inputs: Sequence[Fact | None], facts: Sequence[Fact], context: Context
+) -> Sequence[Fact]:
+    for fact in inputs:
+        if fact is not None and fact.constant is None:
+            return facts
     if op not in ANY_SIZE and not all(_is_worth_computing(fact.type) for fact in facts):
         return facts
     arrays = [None if fact is None or fact.constant is None else fact.constant.array for fact in inputs]
@@ -123,7 +136,7 @@ def _evaluated(
     found = evaluate(node, arrays)
     if found is None or len(found) != len(facts):
         return facts
-    return [_known(array, fact, context) for array, fact in zip(found, facts, strict=True)]
+    return [_known(array, of, context) for array, of in zip(found, facts, strict=True)]
 
 
 def _is_worth_computing(of: TensorType) -> bool:
@@ -137,4 +150,4 @@ def _known(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], fact: Fact,
     of = context.types.merge(fact.type, context.types.of(array.dtype.name, array.shape))
     if array.size > MAX_ELEMENTS or of.shape != array.shape or of.dtype != array.dtype.name:
         return fact
-    return Fact(of, Constant(array))
+    return context.facts.constant(of, Constant(array))

@@ -18,6 +18,7 @@ from onnx import GraphProto, ModelProto
 from memprof.errors import InputError, LimitError
 from memprof.importers.model import Model
 from memprof.importers.onnx.build import build_graph
+from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.limits import MAX_NODES, bodies, check_model, check_structure
@@ -91,8 +92,14 @@ def _typed(proto: ModelProto, dims: Mapping[str, int], inputs: Mapping[str, tupl
     types = TypeTable()
     bindings = _bind(proto.graph, types, dims, inputs)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
-    inference = Inference(opsets, proto.ir_version, types)
-    context = Context(types=types, inference=inference, bindings=bindings, nodes_left=4 * MAX_NODES)
+    facts = FactTable()
+    context = Context(
+        types=types,
+        facts=facts,
+        inference=Inference(opsets, proto.ir_version, types, facts),
+        bindings=bindings,
+        nodes_left=4 * MAX_NODES,
+    )
     return build_graph(proto.graph, context, Causes(types.symbols))
 
 
@@ -105,6 +112,8 @@ def _invalid(path: Path | str) -> InputError:
 def _bind(
     graph: GraphProto, types: TypeTable, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]
 ) -> Bindings:
+    if not dims and not inputs:
+        return Bindings()
     initialized = {tensor.name for tensor in graph.initializer}
     initialized |= {sparse.values.name for sparse in graph.sparse_initializer}
     graph_inputs: dict[str, TensorType] = {}
@@ -115,8 +124,6 @@ def _bind(
         for infos in (scope.input, scope.value_info, scope.output):
             for info in infos:
                 types.read(info.type)  # collects the symbols
-    if not dims and not inputs:
-        return Bindings()
     bindings = bind(
         dims,
         inputs,

@@ -13,7 +13,7 @@ computed from one (the arithmetic of shapes), cannot be blamed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from memprof.importers.onnx.constants import MAX_ELEMENTS
 from memprof.importers.onnx.symbols import format_shape
@@ -72,12 +72,12 @@ class Causes:
         """Record a parameter whose element type has no fixed bytes."""
         self._no_fixed_bytes(name, of)
 
-    def operator(self, op: str, outputs: Iterable[str]) -> None:
+    def operator(self, op: str, output: str) -> None:
         """Record an operation that ONNX does not define."""
         self._report(
             "operator",
             op,
-            f"ONNX does not define it and the file records no shape for what it writes ({next(iter(outputs), '')})",
+            f"ONNX does not define it and the file records no shape for what it writes ({output})",
             "record the shapes of its outputs in the model (value_info), or replace the operation",
         )
 

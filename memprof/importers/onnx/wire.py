@@ -72,8 +72,10 @@ _GRAPH = _Message(
 _attribute_fields |= {6: _GRAPH, 11: _GRAPH}
 _FUNCTION = _Message(enter={7: _NODE, 11: _ATTRIBUTE, 12: _VALUE_INFO}, drop=frozenset({8, 14}))  # doc, metadata
 _MODEL = _Message(
-    enter={7: _GRAPH, 25: _FUNCTION}, drop=frozenset({6, 14, 20, 26})
-)  # doc, metadata, training, devices
+    enter={7: _GRAPH, 25: _FUNCTION},
+    always_enter=frozenset({7}),
+    drop=frozenset({6, 14, 20, 26}),  # doc_string, metadata_props, training_info, configuration
+)
 
 
 def read_structure(path: Path) -> bytes:

@@ -1,0 +1,55 @@
+"""What is known of a value while a model is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnx import TypeProto
+
+from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.types import UNKNOWN_TYPE
+from memprof.ir import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of a value. Made by ``FactTable``.
+
+    Attributes:
+        type: Its type.
+        is_open: Whether its bytes are not known.
+        constant: Its elements, if they are few and the same in every run.
+        proto: Its type as ONNX writes it, for sequences and optionals, which ``type`` does not describe.
+    """
+
+    type: TensorType
+    is_open: bool
+    constant: Constant | None = None
+    proto: TypeProto | None = None
+
+
+UNKNOWN_FACT = Fact(UNKNOWN_TYPE, is_open=True)
+
+
+class FactTable:
+    """Facts by type: nearly every value of a model is fully described by one of a few dozen types."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[int, Fact] = {id(UNKNOWN_TYPE): UNKNOWN_FACT}
+
+    def of(self, type: TensorType) -> Fact:  # noqa: A002 - the field's own name
+        """Return the fact that a value has this type, which a ``TypeTable`` made and keeps."""
+        found = self._by_type.get(id(type))
+        if found is None:
+            found = self._by_type[id(type)] = Fact(type, type.size_bytes is None)
+        return found
+
+    def constant(self, type: TensorType, constant: Constant | None) -> Fact:  # noqa: A002 - as above
+        """Return the fact that a value has this type and these elements."""
+        plain = self.of(type)
+        return plain if constant is None else Fact(type, plain.is_open, constant)
+
+    def described(self, type: TensorType, proto: TypeProto | None) -> Fact:  # noqa: A002 - as above
+        """Return the fact that a value has this type, which ``proto`` describes in full."""
+        plain = self.of(type)
+        return plain if proto is None else Fact(type, plain.is_open, proto=proto)
