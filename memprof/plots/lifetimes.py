@@ -55,8 +55,6 @@ def plot_lifetimes(report: Report, path: str | PathLike[str] | None = None, runt
     Raises:
         UsageError: The report has no such runtime model, or the file cannot be written.
     """
-    if path is not None:
-        style.check_suffix(path)
     found = _choose(report, runtime)
     rows = arrange_rows(found.lifetimes)
     with style.house_style():

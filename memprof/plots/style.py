@@ -60,7 +60,7 @@ _SETTINGS: Any = {
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "memprof",
-    "text.parse_math": False,
+    "text.parse_math": False,  # a $ in a name stays a $
     "text.usetex": False,
 }
 
@@ -101,8 +101,8 @@ class Page:
 
 
 def text_style(*, size: float = TEXT, colour: str = INK, bold: bool = False, **more: Any) -> dict[str, Any]:
-    """Return matplotlib's keywords for text of the house; a ``$`` stays a ``$``."""
-    return {"fontproperties": typeface(bold=bold, size=size), "color": colour, "parse_math": False, **more}
+    """Return matplotlib's keywords for text of the house."""
+    return {"fontproperties": typeface(bold=bold, size=size), "color": colour, **more}
 
 
 def typeface(*, bold: bool = False, size: float = TEXT) -> FontProperties:
@@ -156,7 +156,7 @@ def _escape(character: str) -> str:
 def set_tick_type(axes: Axes) -> None:
     """Set the tick labels of both axes in the house's type."""
     for tick_label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        tick_label.set(fontproperties=typeface(size=SMALL), color=MUTED, parse_math=False)
+        tick_label.set(fontproperties=typeface(size=SMALL), color=MUTED)
 
 
 def byte_axis(axes: Axes, highest_bytes: float, *, count: int = 4) -> None:

@@ -172,9 +172,36 @@ def test_an_unknown_size_is_hatched_and_called_so_and_the_peak_is_at_least_what_
     figure = plot_lifetimes(analyze(chain([of_bytes(10), UNKNOWN])))
     shown = texts(figure)
     assert shown.count("size unknown") == 2  # in its row and in the legend
-    assert "≥ 11 B" in shown
+    assert shown.count("≥ 11 B") == 3  # peak, peak and weights, on the curve
     assert any("not known" in text for text in shown)
     assert [patch for patch in figure.axes[1].patches if patch.get_hatch()] != []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "peak_step", "side"),
+    [([1], 0, "across"), ([1, 1], 0, "right"), ([90, 90, *[1] * 20], 1, "right"), ([*[1] * 20, 90, 90], 21, "left")],
+)
+def test_the_label_of_the_peak_stands_beside_its_step_between_curve_and_rows(
+    sizes: list[int], peak_step: int, side: str
+) -> None:
+    report = analyze(chain([of_bytes(size) for size in sizes]))
+    assert report.headline.peak.step == peak_step
+    figure = plot_lifetimes(report)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (where,) = [text for text in figure.texts if text.get_text() == f"   step {peak_step}   /node/t{peak_step}"]
+    amount = figure.texts[figure.texts.index(where) - 1]
+    _, rows, _, curve = (axes.get_window_extent() for axes in figure.axes)
+    left, right = (amount.get_window_extent().x0, where.get_window_extent().x1)
+    assert curve.y1 < where.get_window_extent().y0
+    assert where.get_window_extent().y1 < rows.y0
+    cell, inch = curve.width / len(sizes), figure.dpi
+    if side == "right":
+        assert 0 < left - (curve.x0 + (peak_step + 1) * cell) < 0.2 * inch
+    elif side == "left":
+        assert 0 < curve.x0 + peak_step * cell - right < 0.2 * inch
+    else:
+        assert curve.x0 < left < right < curve.x1
 
 
 def test_a_large_graph_says_how_many_tensors_it_groups_and_what_they_hold_at_the_peak() -> None:
@@ -209,7 +236,7 @@ def test_the_suffix_says_what_is_written(tmp_path: Path, suffix: str, magic: byt
 
 
 @pytest.mark.parametrize("name", ["plot.gif", "plot", "plot.svg.bak", ".png"])
-def test_any_other_suffix_is_refused_before_anything_is_drawn(tmp_path: Path, name: str) -> None:
+def test_any_other_suffix_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"suffix|written as") as raised:
         plot_lifetimes(analyze(diamond()), tmp_path / name)
     assert ".png, .svg, .pdf" in raised.value.hint
