@@ -114,6 +114,7 @@ def test_hostile_arguments_reach_the_terminal_as_escapes() -> None:
     for arguments in ([red], ["analyze", "m", red], ["analyze", "m", f"--{red}"], ["analyze", red, "-o", red]):
         result = invoke(*arguments)
         assert result.exit_code in (2, 3)
+        assert r"\x1b[31m" in result.stderr
         assert "\x1b" not in result.stderr
 
 
