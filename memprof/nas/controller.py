@@ -15,7 +15,8 @@ a few times in seeded random orders, and averages. The optimiser is not named: A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ def fit_controller(build: Callable[[int], nn.Module], history: History, seed: in
         history: Rounds that were trained, oldest first.
         seed: Of the weights, the orders in training and those in prediction.
     """
-    with torch.random.fork_rng(devices=()):
+    with torch.random.fork_rng(devices=()), _one_thread():
         torch.manual_seed(seed)
         rounds = [
             (_tensor(found.candidates), torch.tensor(standardize(found.scores), dtype=torch.float32))
@@ -108,10 +109,21 @@ def _predict(controller: nn.Module, candidates: Sequence[Candidate], seed: int) 
     # Shuffles permute the canonical order, so that the order of the argument changes nothing.
     orders = [canonical] + [canonical[torch.randperm(len(canonical), generator=generator)] for _ in range(ORDERS)]
     total = torch.zeros(len(candidates))
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         for order in orders:
             total[order] += controller(codes[order])
     return (total / len(orders)).tolist()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: steps this small cost twenty times as much where threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _tensor(candidates: Sequence[Candidate]) -> Tensor:
