@@ -12,6 +12,7 @@ from memprof.text import safe_text
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
+    from memprof.nas.controller_bench import ControllerBench
     from memprof.nas.summary import CandidateSummary, SearchSummary
 
 
@@ -36,6 +37,17 @@ def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
         screen.show(_front(summary))
     screen.show()
     screen.show(Text(_next_command(summary, folder)), keep_lines=True)
+
+
+def render_controllers(found: ControllerBench, stream: TextIO) -> None:
+    """Write what each ranker scored, and under it what chance alone scores."""
+    screen = open_screen(stream)
+    table = _table("ranker", *found.bands)
+    for name, scores in found.scores.items():
+        table.add_row(name, *(f"{scores[column]:.3f}" for column in found.bands))
+    table.add_row("95 % of chance, from", *(f"{band.low:.3f}" for band in found.bands.values()))
+    table.add_row("to", *(f"{band.high:.3f}" for band in found.bands.values()))
+    screen.show(table)
 
 
 def _headline(summary: SearchSummary) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from memprof.cli.nas.bench_controller import bench_controller
 from memprof.cli.nas.export import export
 from memprof.cli.nas.report import report
 from memprof.cli.nas.resume import resume
@@ -17,5 +18,5 @@ def command() -> None:
     """Search for a network that needs less (MemNAS, CVPR 2020)."""
 
 
-for subcommand in (search, resume, status, train, export, report):
+for subcommand in (search, resume, status, train, export, report, bench_controller):
     command.add_command(subcommand)

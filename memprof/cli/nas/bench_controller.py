@@ -1,0 +1,33 @@
+"""``memprof nas bench-controller``: the controllers against their simple rivals, on accuracies that are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from memprof.cli.options import json_option
+from memprof.cli.output import open_stdout
+
+
+@click.command("bench-controller")
+@click.argument("table", type=click.Path(path_type=Path), metavar="TABLE.csv")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Pools to draw.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@json_option
+def bench_controller(table: Path, repeats: int, seed: int, as_json: bool) -> None:
+    """Rank cells of NAS-Bench-201 (columns cell, val_accuracy) with each controller and its rivals."""
+    from memprof.nas.devices import pick_device
+
+    pick_device("cpu")  # one clear line if torch is missing
+    from memprof.nas.controller_bench import bench_controllers, read_cells
+    from memprof.render.search import render_controllers
+
+    found = bench_controllers(read_cells(table), repeats=repeats, seed=seed)
+    with open_stdout() as stream:
+        if as_json:
+            json.dump(found.to_json(), stream, indent=2)
+            stream.write("\n")
+        else:
+            render_controllers(found, stream)
