@@ -138,8 +138,8 @@ class Graph:
         outputs: Ids of the values the caller gets, in order.
         unknown: What the importer could not learn.
         opset: Version of ONNX's operations that the nodes follow, ``None`` for a graph that is not ONNX's.
-        unbound: The same graph, value by value, with its dimensions open as the file has them; ``None`` if nothing
-            was bound.
+        ahead: The same graph, value by value, with no more known of its types than onnxruntime knows before it runs:
+            dimensions as the file leaves them, fewer constants worked out. ``None`` if nothing differs.
     """
 
     name: str
@@ -149,7 +149,7 @@ class Graph:
     outputs: tuple[int, ...]
     unknown: tuple[Unknown, ...] = ()
     opset: int | None = None
-    unbound: Graph | None = None
+    ahead: Graph | None = None
 
     @cached_property
     def value_bytes(self) -> tuple[int | None, ...]:

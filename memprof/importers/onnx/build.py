@@ -144,7 +144,8 @@ class Scope:
         types = self._context.types
         for tensor in self._graph.initializer:
             of = types.of_tensor(tensor)
-            constant = Constant(tensor) if may_decide_shapes(of) else None
+            is_fixed = tensor.name not in self._context.replaceable
+            constant = Constant(tensor) if is_fixed and may_decide_shapes(of) else None
             self._add_parameter(tensor.name, self.facts.constant(of, constant))
         for sparse in self._graph.sparse_initializer:
             self._add_parameter(sparse.values.name, self.facts.of(types.of_sparse(sparse.values, sparse.dims)))

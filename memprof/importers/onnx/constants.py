@@ -46,11 +46,16 @@ _NUMERIC = frozenset(
 
 
 class Constant:
-    """A small tensor whose elements are known, read from the file or computed."""
+    """A small tensor whose elements are known, read from the file or computed.
 
-    __slots__ = ("_array", "_tensor")
+    Attributes:
+        is_computed: Whether the elements follow from shapes, rather than being in the file.
+    """
 
-    def __init__(self, source: TensorProto | _Array) -> None:
+    __slots__ = ("_array", "_tensor", "is_computed")
+
+    def __init__(self, source: TensorProto | _Array, *, is_computed: bool = False) -> None:
+        self.is_computed = is_computed
         self._tensor = source if isinstance(source, TensorProto) else None
         self._array = None if isinstance(source, TensorProto) else source
 

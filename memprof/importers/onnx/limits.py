@@ -54,8 +54,11 @@ def check_model(model: ModelProto) -> None:
         raise LimitError(f"The model has more than {MAX_FUNCTIONS} functions.")
     check = _Check()
     check.graph(model.graph, 0)
+    check.names([entry.domain for entry in model.opset_import])
     for function in model.functions:
-        check.names((function.name, function.domain, *function.input, *function.output))
+        check.names((function.name, function.domain, function.overload, *function.input, *function.output))
+        check.names([entry.domain for entry in function.opset_import])
+        check.names([attribute.name for attribute in function.attribute_proto])
         check.nodes(function.node, 0)
 
 
@@ -93,6 +96,7 @@ class _Check:
             self.names((node.name, node.op_type, node.domain, node.overload, *node.input, *node.output))
             if node.attribute:
                 self.names([attribute.name for attribute in node.attribute])
+                self.names([attribute.ref_attr_name for attribute in node.attribute])
                 for body in bodies(node):
                     self.graph(body, depth + 1)
 

@@ -18,7 +18,7 @@ _MAX_LENGTH = 4096
 def module_path(node: NodeProto) -> str:
     """Return the dotted path of the module that ``node`` belongs to, empty if the file does not say."""
     for entry in node.metadata_props:
-        if entry.key == _KEY and len(entry.value) <= _MAX_LENGTH:
+        if entry.key == _KEY and isinstance(entry.value, str) and len(entry.value) <= _MAX_LENGTH:
             scopes = [a or b for a, b in _QUOTED.findall(entry.value)]
             return scopes[-2] if len(scopes) > 1 else ""
     name = node.name

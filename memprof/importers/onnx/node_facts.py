@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto
 
+from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
 from memprof.importers.onnx.attributes import attribute, tensor
 from memprof.importers.onnx.constants import (
     ANY_SIZE,
@@ -27,7 +29,7 @@ from memprof.importers.onnx.types import TypeTable
 from memprof.ir import TensorType
 
 _OF_TYPES = frozenset({"Shape", "Size"})
-_LISTS: Mapping[str, tuple[type, type[np.generic]]] = MappingProxyType(
+_LISTS: Mapping[str, tuple[type[Any], type[np.generic]]] = MappingProxyType(
     {
         "value_int": (int, np.int64),
         "value_ints": (list, np.int64),
@@ -47,6 +49,9 @@ class Context:
         inference: ONNX's rules in the versions it imports.
         bindings: What the caller fixed.
         nodes_left: How many nodes may still be built, repeated passes over bodies included.
+        evaluates: Which operations on constants are worked out.
+        replaceable: Names of initialisers whose elements do not count as known.
+        goes_beyond: Whether something was worked out that onnxruntime does not know before it runs.
     """
 
     types: TypeTable
@@ -54,6 +59,9 @@ class Context:
     inference: Inference
     bindings: Bindings
     nodes_left: int
+    evaluates: Evaluates = reader_evaluates
+    replaceable: frozenset[str] = frozenset()
+    goes_beyond: bool = False
 
 
 def output_facts(
@@ -78,10 +86,13 @@ def output_facts(
             facts = complete(node, stated, context.inference.infer(node, inputs), context)
             break
     if op in EVALUATORS:
-        return _evaluated(node, op, inputs, facts, context)
-    if op in _OF_TYPES and inputs and inputs[0] is not None:
+        return _evaluated(node, op, inputs, facts, context) if context.evaluates(op, inputs) else facts
+    if op in _OF_TYPES and facts and inputs and inputs[0] is not None and context.evaluates(op, inputs):
         array = evaluate_shape(node, inputs[0].type)
-        return facts if array is None else [_known(array, facts[0], context), *facts[1:]]
+        if array is None:
+            return facts
+        context.goes_beyond |= not runtime_evaluates(op, inputs)
+        return [_known(Constant(array, is_computed=True), facts[0], context), *facts[1:]]
     return _with_elements(node, facts, context) if op == "Constant" else facts
 
 
@@ -118,7 +129,7 @@ def _with_elements(node: NodeProto, facts: Sequence[Fact], context: Context) -> 
     for name, (kind, dtype) in _LISTS.items():
         value = attribute(node, name)
         if isinstance(value, kind) and len(facts) == 1 and np.size(value) <= MAX_ELEMENTS:
-            return [_known(np.array(value).astype(dtype), facts[0], context)]
+            return [_known(Constant(np.array(value).astype(dtype)), facts[0], context)]
     return facts
 
 
@@ -136,7 +147,8 @@ def _evaluated(
     found = evaluate(node, arrays)
     if found is None or len(found) != len(facts):
         return facts
-    return [_known(array, of, context) for array, of in zip(found, facts, strict=True)]
+    context.goes_beyond |= not runtime_evaluates(op, inputs)
+    return [_known(Constant(array, is_computed=True), of, context) for array, of in zip(found, facts, strict=True)]
 
 
 def _is_worth_computing(of: TensorType) -> bool:
@@ -145,9 +157,11 @@ def _is_worth_computing(of: TensorType) -> bool:
     return count is not None and count <= (MAX_FLOATS if of.dtype in FLOATS else MAX_ELEMENTS)
 
 
-def _known(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], fact: Fact, context: Context) -> Fact:
+def _known(constant: Constant, fact: Fact, context: Context) -> Fact:
     """Return ``fact`` with its elements, unless they contradict its type."""
+    array = constant.array
+    assert array is not None, "made from an array"
     of = context.types.merge(fact.type, context.types.of(array.dtype.name, array.shape))
     if array.size > MAX_ELEMENTS or of.shape != array.shape or of.dtype != array.dtype.name:
         return fact
-    return context.facts.constant(of, Constant(array))
+    return context.facts.constant(of, constant)

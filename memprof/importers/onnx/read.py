@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
@@ -17,6 +17,7 @@ from onnx import GraphProto, ModelProto
 
 from memprof.errors import InputError, LimitError
 from memprof.importers.model import Model
+from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
 from memprof.importers.onnx.build import build_graph
 from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
@@ -27,7 +28,9 @@ from memprof.importers.onnx.symbols import Bindings, bind
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import Causes
 from memprof.importers.onnx.wire import read_structure
-from memprof.ir import Graph, TensorType
+from memprof.ir import TensorType
+
+_REPLACEABLE_IR_VERSION = 4
 
 
 def read_onnx(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Model:
@@ -78,9 +81,13 @@ def to_model(
     try:
         check_model(proto)
         expand_functions(proto)
-        graph = _typed(proto, dims, inputs)
-        if dims or inputs:
-            graph = replace(graph, unbound=_typed(proto, {}, {}))
+        context = _context(proto, _Known(dims, inputs))
+        graph = build_graph(proto.graph, context, Causes(context.types.symbols))
+        replaceable = _replaceable(proto)
+        if dims or inputs or replaceable or context.goes_beyond:
+            context = _context(proto, _Known({}, {}, runtime_evaluates, replaceable))
+            ahead = build_graph(proto.graph, context, Causes(context.types.symbols))
+            graph = replace(graph, ahead=ahead)
     except DecodeError as error:
         raise _invalid(path) from error
     except MemoryError as error:
@@ -88,19 +95,37 @@ def to_model(
     return Model(path=path, format="onnx", structure_sha256=digest, graph=graph)
 
 
-def _typed(proto: ModelProto, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Graph:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What counts as known while a graph is built: see ``Context``."""
+
+    dims: Mapping[str, int]
+    inputs: Mapping[str, tuple[int, ...]]
+    evaluates: Evaluates = reader_evaluates
+    replaceable: frozenset[str] = frozenset()
+
+
+def _replaceable(proto: ModelProto) -> frozenset[str]:
+    """Return the names of initialisers that the caller of a session could replace."""
+    if proto.ir_version < _REPLACEABLE_IR_VERSION:
+        return frozenset()
+    return frozenset(info.name for info in proto.graph.input) & {tensor.name for tensor in proto.graph.initializer}
+
+
+def _context(proto: ModelProto, known: _Known) -> Context:
     types = TypeTable()
-    bindings = _bind(proto.graph, types, dims, inputs)
+    bindings = _bind(proto.graph, types, known.dims, known.inputs)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     facts = FactTable()
-    context = Context(
+    return Context(
         types=types,
         facts=facts,
         inference=Inference(opsets, proto.ir_version, types, facts),
         bindings=bindings,
         nodes_left=4 * MAX_NODES,
+        evaluates=known.evaluates,
+        replaceable=known.replaceable,
     )
-    return build_graph(proto.graph, context, Causes(types.symbols))
 
 
 def _invalid(path: Path | str) -> InputError:

@@ -80,7 +80,7 @@ def read_pt2(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[
     recording, digest = read_archive(path)
     graph = build_graph(bind_recording(recording, dims, inputs))
     if dims or inputs:
-        graph = replace(graph, unbound=build_graph(recording))
+        graph = replace(graph, ahead=build_graph(recording))
     return Model(path=str(path), format="torch.export", structure_sha256=digest, graph=graph)
 
 

@@ -25,7 +25,7 @@ def onnxruntime_lifetimes(graph: Graph) -> Lifetimes:
 
     Complexity: O(values + reads).
     """
-    frame = run_frame(graph, graph.unbound)
+    frame = run_frame(graph, graph.ahead)
     ran, plan = frame.graph, frame.plan
     members: defaultdict[int, list[int]] = defaultdict(list)
     for node_id in plan.order:

@@ -124,17 +124,17 @@ class Owner:
 _NOBODY = Owner()
 
 
-def run_frame(graph: Graph, unbound: Graph | None, owner: Owner = _NOBODY) -> Frame:
+def run_frame(graph: Graph, ahead: Graph | None, owner: Owner = _NOBODY) -> Frame:
     """Return ``graph`` as onnxruntime runs it.
 
     Args:
         graph: The graph or body.
-        unbound: The same with its dimensions open, which is what onnxruntime plans with; ``None`` if nothing is open.
+        ahead: The same with no more known than onnxruntime plans with, ``None`` if nothing differs.
         owner: Whose body it is.
     """
     lowered = lower(graph)
     ran = lowered.graph
-    planned = ran if unbound is None else lower(unbound).graph
+    planned = ran if ahead is None else lower(ahead).graph
     if len(planned.values) != len(ran.values):  # a condition that is constant only with the bindings
         planned = ran
     skipped = frozenset(i for i, node in enumerate(ran.nodes) if node.op in INITIALISERS)
