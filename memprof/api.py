@@ -27,7 +27,12 @@ DEFAULT_RUNTIMES = ("reference", "ideal", "paper")
 """Runtime models of a report that asks for none, the headline first."""
 
 RUNTIMES_BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"torch.export": ("pytorch",), "torch.run": ("pytorch",), "torch.training": ("pytorch",)}
+    {
+        "onnx": ("onnxruntime",),
+        "torch.export": ("pytorch",),
+        "torch.run": ("pytorch",),
+        "torch.training": ("pytorch",),
+    }
 )
 """Runtime models that apply to a format besides the default ones."""
 

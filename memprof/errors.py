@@ -89,7 +89,7 @@ class MissingExtraError(MemprofError):
     kind = "missing-extra"
 
     def __init__(self, feature: str, extra: str) -> None:
-        self.extra = extra
+        self.feature, self.extra = feature, extra
         super().__init__(
             f"{feature} needs an optional dependency that is not installed.",
             f"pip install 'memprof[{extra}]'",

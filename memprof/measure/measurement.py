@@ -13,11 +13,14 @@ class MeasuredStep:
         node: Its name as the runtime reports it.
         op: Kind of operation.
         live_bytes: Bytes alive once it has written its outputs and before its inputs are released.
+        most_bytes: Most bytes alive while it ran, what it took and gave back in between included; ``None`` if the
+            method does not see that.
     """
 
     node: str
     op: str
     live_bytes: int
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from memprof.runtimes import ideal, paper, pytorch, reference
+from memprof.runtimes import ideal, onnxruntime, paper, pytorch, reference
 from memprof.runtimes.model import Grade, RuntimeModel
 
 RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType(
-    {model.name: model for model in (reference.MODEL, ideal.MODEL, paper.MODEL, pytorch.MODEL)}
+    {model.name: model for model in (reference.MODEL, ideal.MODEL, paper.MODEL, pytorch.MODEL, onnxruntime.MODEL)}
 )
 """Every runtime model by name, the headline first."""
 

@@ -186,7 +186,7 @@ class Scope:
 
     def _read_type(self, proto: TypeProto) -> Fact:
         of = self._context.types.read(proto)
-        is_tensor = of.shape is not None or of.dtype is None
+        is_tensor = proto.WhichOneof("value") in ("tensor_type", "sparse_tensor_type", None)
         return self.facts.of(of) if is_tensor else self.facts.described(of, proto)
 
     def _add_node(self, node: NodeProto) -> None:

@@ -5,7 +5,7 @@ The same for the main graph and for bodies; what a node's bodies take counts as 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -71,6 +71,11 @@ class Frame:
         """By step the bytes beyond all buffers, those that the step writes included."""
         return tuple([self._reserved(step, use) for step, use in enumerate(self.uses)])
 
+    @cached_property
+    def pattern_bytes(self) -> int:
+        """Bytes of the block that later passes take at once."""
+        return pattern_bytes(self.plan, self.graph.value_bytes, self.outputs)
+
     def first_pass(self, written: Collection[int]) -> list[int]:
         """Return by step the bytes of a first pass; of the graph outputs only ``written`` count."""
         inner = self._alive(frozenset(self.plan.owned) - self.outputs)
@@ -81,7 +86,7 @@ class Frame:
         """Return by step the bytes of any further pass; of the graph outputs only ``written`` count."""
         if not self.has_pattern:
             return self.first_pass(written)
-        block = pattern_bytes(self.plan, self.graph.value_bytes, self.outputs)
+        block = self.pattern_bytes
         outputs = self._alive(self.outputs.intersection(written))
         most = (max(use.beside_bytes, use.before_bytes) if use is not None else 0 for use in self.uses)
         return [block + a + b for a, b in zip(outputs, most, strict=True)]
@@ -124,25 +129,47 @@ class Owner:
 _NOBODY = Owner()
 
 
-def run_frame(graph: Graph, ahead: Graph | None, owner: Owner = _NOBODY) -> Frame:
+Arrangement = Callable[[Graph], tuple[Graph, list[int]]]
+"""From a graph to what runs of it, and in which order."""
+
+
+def as_planned(graph: Graph) -> tuple[Graph, list[int]]:
+    """Return what onnxruntime makes of a graph from a file, and the order it finds."""
+    lowered = lower(graph)
+    return lowered.graph, execution_order(lowered.graph, _never_run(lowered.graph), lowered.index)
+
+
+def as_listed(graph: Graph) -> tuple[Graph, list[int]]:
+    """Return a graph that onnxruntime optimised and wrote: as it stands, in the order in which it lists it."""
+    skipped = _never_run(graph)
+    return graph, [i for i in range(len(graph.nodes)) if i not in skipped]
+
+
+def run_frame(graph: Graph, ahead: Graph | None, arrange: Arrangement, owner: Owner = _NOBODY) -> Frame:
     """Return ``graph`` as onnxruntime runs it.
 
     Args:
         graph: The graph or body.
         ahead: The same with no more known than onnxruntime plans with, ``None`` if nothing differs.
+        arrange: What runs of a graph, and in which order.
         owner: Whose body it is.
     """
-    lowered = lower(graph)
-    ran = lowered.graph
-    planned = ran if ahead is None else lower(ahead).graph
+    ran, order = arrange(graph)
+    planned = ran if ahead is None else arrange(ahead)[0]
     if len(planned.values) != len(ran.values):  # a condition that is constant only with the bindings
         planned = ran
-    skipped = frozenset(i for i, node in enumerate(ran.nodes) if node.op in INITIALISERS)
-    foreign = frozenset(value_id for i in skipped for value_id in ran.nodes[i].writes)
-    order = execution_order(ran, skipped, lowered.index)
+    foreign = frozenset(value_id for i in _never_run(ran) for value_id in ran.nodes[i].writes)
     types = _types_ahead(planned)
     shared = _shared_outputs(ran) if owner.op == "Loop" else frozenset()
-    bodies = _bodies(ran, planned, order, owner.constants | _own_constants(ran, foreign))
+    constants = owner.constants | _own_constants(ran, foreign)
+    bodies: dict[int, tuple[Frame, ...]] = {}
+    for step, node_id in enumerate(order):
+        node = ran.nodes[node_id]
+        if node.bodies:
+            inner = Owner(op=node.op, constants=constants)
+            known = _matching_bodies(node.bodies, planned.nodes[node_id].bodies)
+            pairs = zip(node.bodies, known, strict=True)
+            bodies[step] = tuple(run_frame(body, other, arrange, inner) for body, other in pairs)
     return Frame(
         graph=ran,
         plan=plan_reuse(ran, order, types=types, foreign=foreign, shared=shared),
@@ -153,6 +180,20 @@ def run_frame(graph: Graph, ahead: Graph | None, owner: Owner = _NOBODY) -> Fram
     )
 
 
+def _never_run(graph: Graph) -> frozenset[int]:
+    return frozenset(i for i, node in enumerate(graph.nodes) if node.op in INITIALISERS)
+
+
+def _matching_bodies(bodies: Sequence[Graph], known: Sequence[Graph]) -> list[Graph | None]:
+    """Return, for each body, the one of ``known`` that writes the same values: fewer of them may be left to run."""
+    by_outputs = {_output_names(body): body for body in known}
+    return [by_outputs.get(_output_names(body)) for body in bodies]
+
+
+def _output_names(body: Graph) -> tuple[str, ...]:
+    return tuple(body.values[i].name for i in body.outputs)
+
+
 def _own_constants(graph: Graph, foreign: frozenset[int]) -> frozenset[str]:
     """Return the names of initialisers that bodies may read, none if there are no bodies."""
     if not any(node.bodies for node in graph.nodes):
@@ -160,21 +201,6 @@ def _own_constants(graph: Graph, foreign: frozenset[int]) -> frozenset[str]:
     return frozenset(
         value.name for i, value in enumerate(graph.values) if value.role is Role.PARAMETER or i in foreign
     )
-
-
-def _bodies(
-    graph: Graph, planned: Graph, order: Sequence[int], constants: frozenset[str]
-) -> dict[int, tuple[Frame, ...]]:
-    found: dict[int, tuple[Frame, ...]] = {}
-    for step, node_id in enumerate(order):
-        node = graph.nodes[node_id]
-        if node.bodies:
-            ahead: Sequence[Graph | None] = planned.nodes[node_id].bodies
-            if len(ahead) != len(node.bodies):
-                ahead = (None,) * len(node.bodies)
-            owner = Owner(op=node.op, constants=constants)
-            found[step] = tuple(run_frame(body, other, owner) for body, other in zip(node.bodies, ahead, strict=True))
-    return found
 
 
 def _types_ahead(graph: Graph) -> list[TensorType]:

@@ -49,6 +49,8 @@ def lower(graph: Graph) -> Lowered:
 
 def _extra_readers(graph: Graph) -> dict[int, list[tuple[int, int]]]:
     """Return, for each DequantizeLinear with several readers, the (node, input position) pairs that get a copy."""
+    if not any(node.op == _COPIED for node in graph.nodes):
+        return {}
     found: dict[int, list[tuple[int, int]]] = {}
     for node_id, node in enumerate(graph.nodes):
         for position, value_id in enumerate(node.inputs):

@@ -26,25 +26,23 @@ def execution_order(graph: Graph, skipped: frozenset[int] = frozenset(), index: 
         skipped: Ids of nodes that do not run.
         index: onnxruntime's index of each node; the node's id if left out.
     """
-    nodes, values = graph.nodes, graph.values
-    rank = index or range(len(nodes))
-    is_read = bytearray(len(nodes))
+    values, count = graph.values, len(graph.nodes)
+    rank = index or range(count)
+    written_by = [None if (i := value.producer) is None or i in skipped else i for value in values]
+    is_read = bytearray(count)
     producers: list[list[int]] = []
-    for node_id, node in enumerate(nodes):
-        if node_id in skipped:
-            producers.append([])
-            continue
-        found = {
-            producer
-            for value_id in node.reads
-            if (producer := values[value_id].producer) is not None and producer not in skipped
-        }
-        for producer in found:
-            is_read[producer] = 1
-        producers.append(sorted(found, key=rank.__getitem__) if len(found) > 1 else list(found))
-    leaves = [node_id for node_id in range(len(nodes)) if not is_read[node_id] and node_id not in skipped]
+    for node_id, reads in enumerate(graph.reads):
+        found: list[int] = []
+        if node_id not in skipped:
+            found = list(dict.fromkeys([producer for i in reads if (producer := written_by[i]) is not None]))
+            for producer in found:
+                is_read[producer] = 1
+            if len(found) > 1:
+                found.sort(key=rank.__getitem__)
+        producers.append(found)
+    leaves = [node_id for node_id in range(count) if not is_read[node_id] and node_id not in skipped]
     stack = sorted(leaves, key=rank.__getitem__)
-    is_seen = bytearray(len(nodes))
+    is_seen = bytearray(count)
     order: list[int] = []
     while stack:
         node_id = stack.pop()

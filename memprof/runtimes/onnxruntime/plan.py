@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from memprof.ir import DTYPE_BITS, Graph, Role, TensorType
 from memprof.runtimes.onnxruntime.tables import ALIASES, IN_PLACE
 
-_FOREIGN = frozenset({Role.INPUT, Role.PARAMETER, Role.CAPTURE})
+_FOREIGN = (Role.INPUT, Role.PARAMETER, Role.CAPTURE)  # a tuple, since hashing an Enum is slow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def plan_reuse(
         foreign: Ids of further values that belong to others: initialisers that the graph writes as nodes.
         shared: Ids of graph outputs that share their node's first input all the same.
     """
-    values, nodes = graph.values, graph.nodes
+    values, nodes, reads, writes = graph.values, graph.nodes, graph.reads, graph.writes
     uses = _count_uses(graph, order, foreign)
     is_output = bytearray(len(values))
     for output in graph.outputs:
@@ -93,7 +93,7 @@ def plan_reuse(
             else:
                 home[value_id] = target
                 uses[target] += uses[value_id]
-        for value_id in (*node.reads, *node.writes):
+        for value_id in (*reads[node_id], *writes[node_id]):
             buffer = home[value_id]
             uses[buffer] -= 1
             if not uses[buffer] and (key := keys[buffer]) is not None:
@@ -109,12 +109,12 @@ def plan_reuse(
 
 def _count_uses(graph: Graph, order: Sequence[int], foreign: frozenset[int]) -> list[int]:
     """Return by value how often it is read, plus one for the node that writes it and one for each outside owner."""
+    reads, writes = graph.reads, graph.writes
     uses = [1 if value.role in _FOREIGN or i in foreign else 0 for i, value in enumerate(graph.values)]
     for node_id in order:
-        node = graph.nodes[node_id]
-        for value_id in node.reads:
+        for value_id in reads[node_id]:
             uses[value_id] += 1
-        for value_id in node.writes:
+        for value_id in writes[node_id]:
             uses[value_id] += 1
     for value_id in graph.outputs:
         uses[value_id] += 1
@@ -165,10 +165,10 @@ def _reusable_input(
 
 def _stops(graph: Graph, order: Sequence[int], home: Sequence[int]) -> list[int]:
     """Return by buffer the step after its last reader; the end for graph outputs and for what nobody reads."""
-    end = max(1, len(order))
+    reads, end = graph.reads, max(1, len(order))
     stop = [0] * len(home)
     for step, node_id in enumerate(order):
-        for value_id in graph.nodes[node_id].reads:
+        for value_id in reads[node_id]:
             stop[home[value_id]] = step + 1
     for value_id in graph.outputs:
         stop[home[value_id]] = end

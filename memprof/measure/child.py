@@ -1,0 +1,201 @@
+"""Runs one function in a child process, with limits, and brings back its result or one clear line.
+
+    parent   request.json ->  child: limits, then task(**arguments)  -> result.json   parent
+             a crash, a hang or a lack of memory ends the child alone, and becomes a ``RuntimeFailure``
+
+A native runtime that is given a stranger's model may do any of these. Arguments and results are JSON; the task is named
+as ``package.module:function``. Memory is limited where the system can limit what a process allocates (Linux, other
+Unixes partly); address space that is only reserved is not counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from memprof.errors import (
+    InputError,
+    LimitError,
+    MemprofError,
+    MissingExtraError,
+    RuntimeFailure,
+    UsageError,
+)
+from memprof.units import format_bytes
+
+_MEMORY_WORDS = (
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate",
+    "memoryerror",
+    "out of memory",
+    "can't allocate",
+)
+_KINDS = {kind.__name__: kind for kind in (InputError, LimitError, RuntimeFailure, UsageError)}
+_TAIL_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a child process may use.
+
+    Attributes:
+        seconds: Wall-clock time.
+        memory_bytes: Memory that it may allocate; ``None`` for nine tenths of the machine's.
+    """
+
+    seconds: float = 600.0
+    memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0 or (self.memory_bytes is not None and self.memory_bytes <= 0):
+            raise UsageError("A limit of time or memory must be above zero.")
+
+    @property
+    def allowed_bytes(self) -> int | None:
+        """The memory limit in bytes, ``None`` if the machine does not tell its size."""
+        return self.memory_bytes if self.memory_bytes is not None else _machine_bytes()
+
+
+def run_in_child(task: str, arguments: Mapping[str, Any], limits: Limits, *, runtime: str, model: str) -> Any:
+    """Return what ``task`` returns for ``arguments``.
+
+    Args:
+        task: ``package.module:function``.
+        arguments: JSON-ready keyword arguments.
+        limits: What the child may use.
+        runtime: What runs there, for messages: ``onnxruntime``.
+        model: What it runs, for messages.
+
+    Raises:
+        RuntimeFailure: The child crashed, hung, ran out of memory, or the runtime refused the model.
+        MemprofError: What the task itself raised.
+    """
+    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
+        request, result = Path(folder, "request.json"), Path(folder, "result.json")
+        document = {"task": task, "arguments": dict(arguments), "memory_bytes": limits.allowed_bytes}
+        request.write_text(json.dumps(document), encoding="utf-8")
+        errors = Path(folder, "stderr")
+        code = _run(request, result, errors, limits, f"{runtime} on {model}")
+        if result.exists():
+            answer = json.loads(result.read_text(encoding="utf-8"))
+            if "error" not in answer:
+                return answer["result"]
+            raise _error_of(answer["error"], limits, f"{runtime} on {model}")
+        raise _end_of(code, _tail(errors), limits, f"{runtime} on {model}")
+
+
+def _run(request: Path, result: Path, errors: Path, limits: Limits, what: str) -> int:
+    command = [sys.executable, "-c", "from memprof.measure.child import main; main()", str(request), str(result)]
+    package = str(Path(__file__).parents[2])
+    path = os.pathsep.join(entry for entry in (package, os.environ.get("PYTHONPATH")) if entry)
+    with errors.open("wb") as stream:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stream,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        try:
+            return process.wait(limits.seconds)
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeFailure(
+                f"{what} did not finish within {limits.seconds:g} s.", "Allow it more: --timeout SECONDS."
+            ) from error
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    process.wait()
+
+
+def _error_of(error: Mapping[str, Any], limits: Limits, what: str) -> MemprofError:
+    if error["kind"] == MissingExtraError.__name__:
+        return MissingExtraError(error["feature"], error["extra"])
+    if error["kind"] in _KINDS:
+        return _KINDS[error["kind"]](error["message"], error["hint"])
+    if error["kind"] == MemoryError.__name__ or any(word in error["message"].lower() for word in _MEMORY_WORDS):
+        return _out_of_memory(limits, what)
+    return RuntimeFailure(f"{what} failed: {error['message']}", "See whether the runtime itself can run the model.")
+
+
+def _end_of(code: int, tail: str, limits: Limits, what: str) -> RuntimeFailure:
+    if any(word in tail.lower() for word in _MEMORY_WORDS) or code == -getattr(signal, "SIGKILL", 9):
+        return _out_of_memory(limits, what)
+    how = f"exit code {code}"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            how = signal.Signals(-code).name
+    return RuntimeFailure(f"{what} crashed ({how}){': ' + tail if tail else '.'}", "The model itself may be broken.")
+
+
+def _out_of_memory(limits: Limits, what: str) -> RuntimeFailure:
+    allowed = limits.allowed_bytes
+    limit = "" if allowed is None else f" within {format_bytes(allowed)}"
+    return RuntimeFailure(f"{what} ran out of memory{limit}.", "Allow it more: --memory-limit BYTES.")
+
+
+def _tail(errors: Path) -> str:
+    lines = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:_TAIL_CHARACTERS] if lines else ""
+
+
+def _machine_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10 * 9
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def main() -> None:
+    """Run the task that the request file names; the child's side."""
+    request, result = sys.argv[1:3]
+    document = json.loads(Path(request).read_text(encoding="utf-8"))
+    try:
+        _limit_memory(document["memory_bytes"])
+        module, _, function = document["task"].partition(":")
+        answer: dict[str, Any] = {"result": getattr(import_module(module), function)(**document["arguments"])}
+    except MissingExtraError as error:
+        answer = {"error": {"kind": type(error).__name__, "feature": error.feature, "extra": error.extra}}
+    except MemprofError as error:
+        answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+    except Exception as error:  # whatever the runtime raises becomes one line on the other side
+        answer = {"error": {"kind": type(error).__name__, "message": _first_line(error), "hint": ""}}
+    written = Path(f"{result}.part")
+    written.write_text(json.dumps(answer), encoding="utf-8")
+    written.rename(result)
+    os._exit(0)  # a runtime that crashes while it unloads has answered all the same
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:_TAIL_CHARACTERS]
+
+
+def _limit_memory(memory_bytes: int | None) -> None:
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return
+    if memory_bytes is not None:
+        kind = resource.RLIMIT_DATA if sys.platform.startswith("linux") else resource.RLIMIT_AS
+        _, hard = resource.getrlimit(kind)
+        limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+        resource.setrlimit(kind, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

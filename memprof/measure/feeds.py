@@ -1,0 +1,77 @@
+"""Inputs for a run: random values of the right types and shapes, the same in every run.
+
+What is alloted depends on sizes, hardly ever on values, with exceptions: indices must be in range, and a model may count
+with integers or branch on them. So floats are uniform in [0, 1), integers and booleans are 0 or 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+
+from memprof.errors import UsageError
+from memprof.ir import Graph
+
+_NUMPY_NAMES = frozenset(
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
+)
+_SEED = 20211
+
+
+class InputSpec(TypedDict):
+    """One graph input, as JSON carries it."""
+
+    name: str
+    dtype: str
+    shape: Sequence[int]
+    value: float | None
+
+
+def input_specs(graph: Graph, values: Mapping[str, float] | None = None) -> list[InputSpec]:
+    """Return what ``random_feeds`` needs to know of the inputs of ``graph``.
+
+    Args:
+        graph: A graph whose inputs are all bound.
+        values: What to fill single inputs with instead: ``{"sampling_rate": 16000}``.
+
+    Raises:
+        UsageError: An input's shape is open, its type is no plain number, or a name is no input.
+    """
+    values = values or {}
+    names = [graph.values[i].name for i in graph.inputs]
+    for name in values:
+        if name not in names:
+            raise UsageError(f"The model has no input {name!r}.", f"It has: {', '.join(names)}.")
+    return [_spec(graph, i, values) for i in graph.inputs]
+
+
+def _spec(graph: Graph, value_id: int, values: Mapping[str, float]) -> InputSpec:
+    value = graph.values[value_id]
+    shape = value.type.shape
+    if value.type.dtype not in _NUMPY_NAMES:
+        raise UsageError(f"Input {value.name!r} holds {value.type.dtype or 'an unknown type'}, not plain numbers.")
+    if shape is None or not all(isinstance(dim, int) for dim in shape):
+        shown = "x".join("?" if dim is None else str(dim) for dim in shape or ("?",))
+        raise UsageError(
+            f"Input {value.name!r} has the open shape {shown}, and a run needs numbers.",
+            f"Give it: --input {value.name}=1x3x224x224, or --dim NAME=SIZE.",
+        )
+    dims = [dim for dim in shape if isinstance(dim, int)]
+    return InputSpec(name=value.name, dtype=value.type.dtype, shape=dims, value=values.get(value.name))
+
+
+def random_feeds(specs: Iterable[InputSpec]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return an array for each input."""
+    rng = np.random.default_rng(_SEED)
+    return {spec["name"]: _array(spec, rng) for spec in specs}
+
+
+def _array(spec: InputSpec, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    shape, dtype = tuple(spec["shape"]), np.dtype(spec["dtype"])
+    if spec["value"] is not None:
+        return np.full(shape, spec["value"], dtype=dtype)
+    if dtype.kind in "fc":
+        return np.asarray(rng.random(shape)).astype(dtype)
+    return np.asarray(rng.integers(0, 2, shape)).astype(dtype)

@@ -1,0 +1,168 @@
+"""What PyTorch really allocates on the CPU: the module is run with real weights and data, in a child process.
+
+    measure_tensors    the tracker of the prediction, on real tensors: every storage from birth to its last reference
+    measure_process    PyTorch's own profiler: every allocation, what kernels take and give back inside an operation
+                       included (oneDNN's copies in its blocked layout, matrices of im2col, packed weights)
+
+The difference between the two is kernels' own memory: a property of the CPU and of oneDNN's version, not of the model.
+Weights and inputs exist before the run and do not count; outputs do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from memprof.errors import UsageError
+from memprof.importers.torch.training import Training
+from memprof.measure.child import Limits, run_in_child
+from memprof.measure.measurement import MeasuredStep, Measurement
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_TENSORS = "tensors' storages from birth to last reference; weights and inputs excluded, outputs included"
+_PROCESS = "all that PyTorch's allocator hands out, kernels' own memory included; weights and inputs excluded"
+
+
+def measure_tensors(
+    name: str, inputs: Shapes, *, training: Training | None = None, limits: Limits | None = None
+) -> Measurement:
+    """Run a named module once under the tracker.
+
+    Args:
+        name: "torchvision:resnet18" or "package.module:factory".
+        inputs: Shapes of its inputs; empty if the factory gives them.
+        training: The step to run; ``None`` for inference. Its optimiser must be a name, its loss left out.
+        limits: What the child process may use.
+
+    Raises:
+        RuntimeFailure: The run crashed, hung or ran out of memory.
+        UsageError: There is no such name, or it needs inputs.
+    """
+    return _measure("tensors_of_run", name, inputs, training, limits, ("storage tracker", _TENSORS))
+
+
+def measure_process(
+    name: str, inputs: Shapes, *, training: Training | None = None, limits: Limits | None = None
+) -> Measurement:
+    """Run a named module once under PyTorch's profiler; arguments and errors as ``measure_tensors``."""
+    return _measure("allocations_of_run", name, inputs, training, limits, ("PyTorch profiler", _PROCESS))
+
+
+def _measure(
+    task: str,
+    name: str,
+    inputs: Shapes,
+    training: Training | None,
+    limits: Limits | None,
+    about: tuple[str, str],
+) -> Measurement:
+    optimizer = training.optimizer if training else None
+    if training and (training.loss or not (optimizer is None or isinstance(optimizer, str))):
+        raise UsageError("A child process takes an optimiser by name and no loss.", "Use Training('adam').")
+    found = run_in_child(
+        f"memprof.measure.pytorch:{task}",
+        {
+            "name": name,
+            "inputs": {key: list(shape) for key, shape in inputs.items()},
+            "is_training": training is not None,
+            "optimizer": optimizer,
+        },
+        limits or Limits(),
+        runtime="pytorch",
+        model=name,
+    )
+    method, counts = about
+    return Measurement(
+        runtime="pytorch",
+        version=found["version"],
+        method=method,
+        counts=counts,
+        peak_bytes=found["peak_bytes"],
+        steps=tuple(MeasuredStep(*step) for step in found["steps"]),
+    )
+
+
+def tensors_of_run(
+    name: str, inputs: Mapping[str, Sequence[int]], is_training: bool, optimizer: str | None
+) -> dict[str, Any]:
+    """Run and track: a task of the child process."""
+    import torch
+
+    from memprof.importers.torch.running import run_tracked
+    from memprof.importers.torch.traces import build_trace
+    from memprof.runtimes.pytorch import trace_lifetimes
+
+    module, given = _real(name, inputs)
+    training = Training(optimizer) if is_training else None
+    trace = build_trace(run_tracked(module, given, training=training, name=name, device="cpu", tensors="real"))
+    timeline = trace_lifetimes(trace).timeline
+    return {
+        "version": torch.__version__,
+        "peak_bytes": timeline.peak_bytes,
+        "steps": [
+            (node.name, node.op, live) for node, live in zip(trace.graph.nodes, timeline.step_bytes, strict=False)
+        ],
+    }
+
+
+def allocations_of_run(
+    name: str, inputs: Mapping[str, Sequence[int]], is_training: bool, optimizer: str | None
+) -> dict[str, Any]:
+    """Run and profile: a task of the child process. The run before the measured one makes the optimiser's state."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    from memprof.importers.torch.running import Step
+
+    torch.set_num_threads(1)  # several threads take their scratch at the same time
+    module, given = _real(name, inputs)
+    step = Step(module, given, Training(optimizer) if is_training else None)
+    step.run()
+    module.zero_grad(set_to_none=True)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        held = step.run()
+    tree = profiler.profiler.kineto_results.experimental_event_tree()  # type: ignore[union-attr]
+    steps = list(_steps(tree, step.state_bytes))
+    del held
+    return {
+        "version": torch.__version__,
+        "peak_bytes": max((most for *_, most in steps), default=0),
+        "steps": steps,
+    }
+
+
+def _real(name: str, inputs: Mapping[str, Sequence[int]]) -> tuple[Any, tuple[Any, ...]]:
+    from memprof.importers.torch.resolve import real_inputs, resolve, shaped_inputs
+
+    found = resolve(name, device="cpu")
+    shapes = {key: tuple(shape) for key, shape in inputs.items()}
+    return found.module, real_inputs(shaped_inputs(found.module, found.inputs, shapes))
+
+
+def _steps(tree: Sequence[Any], live: int) -> Iterator[tuple[str, str, int, int]]:
+    """Yield name, kind, bytes after and most bytes of each outermost operation, in the order they ran; ``live`` bytes exist before."""
+    counts: dict[str, int] = {}
+    for event in sorted(tree, key=lambda found: found.start_time_ns):
+        most = live
+        for size in _allocations(event):
+            live += size
+            most = max(most, live)
+        if str(event.tag).endswith("Allocation"):
+            continue
+        op = event.name.replace("::", ".")
+        number = counts[op] = counts.get(op, -1) + 1
+        short = op.rpartition(".")[2]
+        yield (f"{short}_{number}" if number else short, op, live, most)
+
+
+def _allocations(event: Any) -> list[int]:
+    """Return the allocations (positive) and releases (negative) under an event, in time order."""
+    found: list[tuple[int, int]] = []
+    stack = [event]
+    while stack:
+        current = stack.pop()
+        stack += current.children
+        if str(current.tag).endswith("Allocation"):
+            found.append((current.start_time_ns, current.extra_fields.alloc_size))
+    return [size for _, size in sorted(found, key=lambda item: item[0])]
