@@ -1,8 +1,8 @@
 """Depth-first search for a plan within a capacity: integers in flat columns, loops, no recursion.
 
-Canonical order: a plan in which no buffer can move down is rebuilt by placing its buffers by ascending (offset, rank),
-each at ``lowest``, the top of what is already below it. So a node of the tree tries the buffers that can come next,
-and all that is not placed yet lies at or above the last one placed. That alone makes every rule below exact:
+Canonical order: a plan in which no buffer can move down is rebuilt by placing its buffers by (offset, rank),
+ascending, each at ``lowest``, the top of what is already below it. So a node of the tree tries the buffers that can
+come next, and all that is not placed yet lies at or above the last one placed. That alone makes these rules exact:
 
     rule          a node is given up, or a candidate left out, because
     gap           the candidate's bottom is at or above where some other one would end: that one fits into the gap
@@ -45,7 +45,7 @@ Column = Any
 
 
 class Kernel(NamedTuple):
-    """All columns of a search. b is a buffer, s a section, f a frame of the tree (its depth), i a place in a stack."""
+    """All columns of a search: b is a buffer, s a section, f a frame (a depth of the tree), i a place in a stack."""
 
     size: Column  # b -> bytes
     first: Column  # b -> its first section
@@ -99,7 +99,9 @@ def begin(k: Kernel) -> int:
         k.blocker[b] = b
     k.control[PLACED] = 0
     k.control[TRAIL] = 0
-    stop = _split(k, 0, n, 0, len(k.rest), n, 0)
+    k.section_start[0] = 0
+    k.section_stop[0] = len(k.rest)
+    stop = _split(k, 0, 0, n, n, 0)
     k.part_next[0] = 4
     k.part_stop[0] = stop
     k.control[DEPTH] = 0
@@ -220,7 +222,7 @@ def _is_hopeful(k: Kernel, f: int, candidate: int, key: int) -> bool:
 def _find_blocker(k: Kernel, p: int, reach: int) -> int:
     """Return a waiting neighbour of ``p`` that can begin below ``reach``, ``p`` itself if there is none."""
     for i in range(k.near_start[p], k.near_start[p + 1]):
-        t = k.near[i]
+        t: int = k.near[i]
         if k.offset[t] < 0 and k.lowest[t] < reach:
             return t
     return p
@@ -231,7 +233,7 @@ def _find_witness(k: Kernel, s: int, highest: int, key: int) -> int:
     n = len(k.size)
     last_offset = key // n
     for i in range(k.member_start[s], k.member_start[s + 1]):
-        b = k.member[i]
+        b: int = k.member[i]
         if k.offset[b] < 0 and k.lowest[b] <= highest and k.lowest[b] * n + k.rank[b] >= key:
             return b
     for i in range(k.member_start[s], k.member_start[s + 1]):
@@ -248,7 +250,7 @@ def _find_witness(k: Kernel, s: int, highest: int, key: int) -> int:
 
 
 def _descend(k: Kernel, f: int, b: int, key: int, is_split: bool) -> int:
-    """Open the frame below the placement just made; return it, -1 if nothing waits any more, -2 if columns are full."""
+    """Open the frame below the placement just made; return it, -1 if nothing waits, -2 if the columns are full."""
     n = len(k.size)
     start, stop = k.pool_start[f], k.pool_stop[f]
     waiting = 0
@@ -262,7 +264,7 @@ def _descend(k: Kernel, f: int, b: int, key: int, is_split: bool) -> int:
         return -2
     if is_split:
         part = k.part_top[f]
-        stop = _split(k, start, stop, k.section_start[f], k.section_stop[f], top, part)
+        stop = _split(k, f, start, stop, top, part)
         k.split_stop[f] = top + waiting
         k.part_next[f + 1] = part + 4
         k.part_stop[f + 1] = stop
@@ -279,7 +281,7 @@ def _descend(k: Kernel, f: int, b: int, key: int, is_split: bool) -> int:
     k.part_top[g] = k.part_top[f]
     k.section_start[g] = k.section_start[f]
     k.section_stop[g] = k.section_stop[f]
-    return g if _open(k, g, start, stop, top, key, k.row_stop[f]) == RUNNING else -2
+    return g if _open(k, g, start, stop, top, key) == RUNNING else -2
 
 
 def _climb(k: Kernel, f: int, key: int) -> int:
@@ -305,12 +307,13 @@ def _open_part(k: Kernel, f: int, part: int, pool_top: int, key: int) -> int:
     k.part_top[f] = k.part_stop[f]
     k.section_start[f] = k.parts[part + 2]
     k.section_stop[f] = k.parts[part + 3]
-    return _open(k, f, k.parts[part], k.parts[part + 1], pool_top, key, k.row_stop[f - 1] if f else 0)
+    return _open(k, f, k.parts[part], k.parts[part + 1], pool_top, key)
 
 
-def _open(k: Kernel, f: int, start: int, stop: int, top: int, key: int, row: int) -> int:
+def _open(k: Kernel, f: int, start: int, stop: int, top: int, key: int) -> int:
     """List what frame ``f`` passed over and its candidates, those by (lowest, rank). Return the state."""
     n = len(k.size)
+    row = k.row_stop[f - 1] if f else 0
     fullest = 0
     for s in range(k.section_start[f], k.section_stop[f]):
         fullest = max(fullest, k.rest[s])
@@ -346,11 +349,12 @@ def _open(k: Kernel, f: int, start: int, stop: int, top: int, key: int, row: int
     return RUNNING
 
 
-def _split(k: Kernel, start: int, stop: int, section: int, section_stop: int, top: int, part: int) -> int:
+def _split(k: Kernel, f: int, start: int, stop: int, top: int, part: int) -> int:
     """Copy the waiting buffers of a slice to ``top``, part by part and ranked anew; return the end of ``parts``.
 
-    A part ends where no waiting buffer spans two neighbouring sections.
+    A part ends where no waiting buffer spans two neighbouring sections of frame ``f``.
     """
+    section, section_stop = k.section_start[f], k.section_stop[f]
     while section < section_stop:
         end = section
         while end + 1 < section_stop and k.crossing[end] > 0:

@@ -1,0 +1,327 @@
+"""Brings an arena and its lower bound together: greedy plans, then search, until they meet or time is up.
+
+    1  the portfolio of greedies; the load bound; most networks end here, in milliseconds
+    2  search for a plan at the bound: rounds of growing limits, in each one attempt per ranking
+         found      the plan is optimal, proven
+         exhausted  nothing fits the bound: it rises to the next multiple of the greatest common divisor of the sizes
+    3  once that has been tried for a while, each round also tries capacities between the bound and the best plan
+         found      a better plan        exhausted  a better bound
+
+Weights learnt in one attempt rank buffers in the next. Limits count placements, never seconds: the same problem gives
+the same plan unless time runs out. Every plan passes the validator before anyone sees it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memprof.planning.offsets.engine import PLAIN, Engine, compiled_engine, has_compiler, is_compiled_before
+from memprof.planning.offsets.greedy import STRATEGIES, columns_of, place_all
+from memprof.planning.offsets.kernel import (
+    BY_NOTHING,
+    BY_REST,
+    BY_WEIGHT,
+    CAPACITY,
+    DYNAMIC,
+    EXHAUSTED,
+    FOUND,
+    FULL,
+    RUNNING,
+    Kernel,
+)
+from memprof.planning.offsets.layout import Layout, lay_out, loads, make_kernel
+from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
+from memprof.planning.validator import check_plan
+
+_MOST_OVERLAPS = 30_000_000
+_PLAIN_SECONDS = 2.0  # before a compiled search is worth its start
+_COMPILE_SECONDS = 20.0  # time that must be left to compile for the first time
+_BOUND_ONLY_ROUNDS = 6
+_CLOSEST = 1 / 500  # capacities closer than that are not told apart
+
+_WIDTH_THEN_AREA, _AREA_THEN_WIDTH = 0, 1
+RANKINGS = (
+    (_WIDTH_THEN_AREA, BY_NOTHING),
+    (_AREA_THEN_WIDTH, BY_WEIGHT),
+    (_AREA_THEN_WIDTH, BY_REST),
+    (_WIDTH_THEN_AREA, BY_WEIGHT),
+    (_WIDTH_THEN_AREA, BY_REST),
+)
+"""Which buffer goes first: the fixed order, and what comes before it. One attempt per row and round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffsetProgress:
+    """How far a search is.
+
+    Attributes:
+        arena_bytes: The best arena so far.
+        lower_bound_bytes: What is proven so far.
+        seconds: Wall time since the start.
+    """
+
+    arena_bytes: int
+    lower_bound_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffsetDecision:
+    """Whether the buffers fit a capacity.
+
+    Attributes:
+        answer: Yes (``plan`` does), no (proven: its lower bound is over the capacity), or ``None``: unknown.
+        capacity_bytes: The capacity.
+        plan: The best plan found, and the bound.
+    """
+
+    answer: bool | None
+    capacity_bytes: int
+    plan: MemoryPlan
+
+
+Report = Callable[[OffsetProgress], None]
+
+
+def plan_offsets(
+    problem: AllocationProblem,
+    seconds: float = 10.0,
+    report: Report | None = None,
+    engine: Engine | None = None,
+) -> MemoryPlan:
+    """Return the plan with the smallest arena that is found within ``seconds``, and what is proven about it.
+
+    Ctrl-C ends the search early and keeps the best so far.
+
+    Args:
+        problem: The buffers.
+        seconds: Time to spend; less if the answer is proven earlier. 0 keeps to the greedies.
+        report: Called now and then while searching.
+        engine: How to run the search; by default plain, and compiled if that is there and the search is long.
+    """
+    return _Run(problem, None, seconds, report, engine).plan()
+
+
+def decide_capacity(
+    problem: AllocationProblem,
+    capacity_bytes: int,
+    seconds: float = 10.0,
+    report: Report | None = None,
+    engine: Engine | None = None,
+) -> OffsetDecision:
+    """Return whether the buffers fit ``capacity_bytes``: yes with a plan, no with a proof, or unknown.
+
+    Other arguments are those of ``plan_offsets``.
+    """
+    plan = _Run(problem, capacity_bytes, seconds, report, engine).plan()
+    answer = (
+        True if plan.arena_bytes <= capacity_bytes else False if plan.lower_bound_bytes > capacity_bytes else None
+    )
+    return OffsetDecision(answer=answer, capacity_bytes=capacity_bytes, plan=plan)
+
+
+class _Run:
+    """One question: keeps the best plan and bound so far, whatever interrupts it."""
+
+    def __init__(
+        self,
+        problem: AllocationProblem,
+        capacity_bytes: int | None,
+        seconds: float,
+        report: Report | None,
+        engine: Engine | None,
+    ) -> None:
+        self._started = time.monotonic()
+        self._deadline = self._started + seconds
+        self._problem = problem
+        self._columns = columns_of(problem)
+        self._capacity_bytes = capacity_bytes
+        self._report = report
+        self._engine = engine
+        self._lower_bytes = problem.load_bytes
+        self._proof = "load"
+        # Always a plan: one on top of the other.
+        self._best = (np.cumsum(self._columns.size) - self._columns.size).tolist()
+        self._best_bytes = int(self._columns.size.sum())
+        self._strategy = "stack"
+
+    def plan(self) -> MemoryPlan:
+        """Search, and return what was found, validated."""
+        try:
+            self._run_greedies()
+            if not self._is_settled():
+                self._search()
+        except KeyboardInterrupt:
+            pass
+        offsets = [0] * len(self._problem.buffers)
+        for i, offset in zip(self._columns.ids.tolist(), self._best, strict=True):
+            offsets[i] = offset
+        return check_plan(
+            MemoryPlan(
+                problem=self._problem,
+                offsets=tuple(offsets),
+                lower_bound_bytes=self._lower_bytes,
+                proof=self._proof,
+                strategy=self._strategy,
+                seconds=time.monotonic() - self._started,
+            )
+        )
+
+    def _run_greedies(self) -> None:
+        for name, strategy in STRATEGIES.items():
+            if self._is_settled():
+                return
+            if self._columns.count <= strategy.most_buffers:
+                self._offer(place_all(self._columns, name), name)
+
+    def _offer(self, offsets: list[int], strategy: str) -> None:
+        sizes = self._columns.size.tolist()
+        arena_bytes = max((o + s for o, s in zip(offsets, sizes, strict=True)), default=0)
+        if arena_bytes < self._best_bytes:
+            self._best, self._best_bytes, self._strategy = offsets, arena_bytes, strategy
+            self._tell()
+
+    def _raise_bound(self, lower_bytes: int) -> None:
+        if lower_bytes > self._lower_bytes:
+            self._lower_bytes, self._proof = min(lower_bytes, self._best_bytes), "exhaustive search"
+            self._tell()
+
+    def _search(self) -> None:
+        layout = lay_out(self._columns, self._problem.granule_bytes, _MOST_OVERLAPS)
+        if layout is None or self._is_out_of_time():
+            return
+        tree = _Tree(layout, self._engine or PLAIN)
+        limit, rounds = 2 * layout.count, 0
+        while not self._is_settled() and not self._is_out_of_time():
+            tree = self._faster(tree)
+            target = self._lower_bytes if self._capacity_bytes is None else self._capacity_bytes
+            if not self._try(tree, target, limit):
+                return
+            rounds += 1
+            if rounds > _BOUND_ONLY_ROUNDS and self._capacity_bytes is None:
+                self._approach(tree, limit)
+            limit *= 2
+
+    def _faster(self, tree: _Tree) -> _Tree:
+        """Return the tree on compiled code, once that is worth its start."""
+        now = time.monotonic()
+        if self._engine is not None or tree.engine is not PLAIN or now - self._started < _PLAIN_SECONDS:
+            return tree
+        if not has_compiler():
+            return tree
+        engine = compiled_engine()
+        if not is_compiled_before(engine) and self._deadline - now < _COMPILE_SECONDS:
+            return tree
+        return _Tree(tree.layout, engine, tree.weights())
+
+    def _approach(self, tree: _Tree, limit: int) -> None:
+        """Try capacities between the bound and the best plan, from the middle towards the plan."""
+        floor = self._lower_bytes
+        while not self._is_settled() and not self._is_out_of_time():
+            granule = self._problem.granule_bytes
+            middle = (floor + self._best_bytes) // 2 // granule * granule
+            if self._best_bytes - middle <= max(granule - 1, self._best_bytes * _CLOSEST):
+                return
+            before = self._best_bytes
+            if not self._try(tree, middle, limit):
+                return
+            if self._best_bytes == before:
+                floor = middle
+
+    def _try(self, tree: _Tree, capacity_bytes: int, limit: int) -> bool:
+        """Try each ranking at one capacity; return whether it is worth going on."""
+        for ranking in RANKINGS:
+            state = tree.begin(capacity_bytes, ranking)
+            left = limit
+            while state == RUNNING and left > 0:
+                if self._is_out_of_time():
+                    return False
+                count = min(left, tree.engine.placements_per_call)
+                state = tree.advance(count)
+                left -= count
+            if state == FOUND:
+                self._offer(tree.offsets(), "search")
+                return True
+            if state == EXHAUSTED:
+                self._raise_bound(capacity_bytes + self._problem.granule_bytes)
+                return True
+            if state == FULL:
+                return False
+        return True
+
+    def _is_out_of_time(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+    def _is_settled(self) -> bool:
+        if self._best_bytes <= self._lower_bytes:
+            return True
+        capacity_bytes = self._capacity_bytes
+        if capacity_bytes is None:
+            return False
+        return self._best_bytes <= capacity_bytes or self._lower_bytes > capacity_bytes
+
+    def _tell(self) -> None:
+        if self._report is not None:
+            progress = OffsetProgress(
+                arena_bytes=self._best_bytes,
+                lower_bound_bytes=self._lower_bytes,
+                seconds=time.monotonic() - self._started,
+            )
+            self._report(progress)
+
+
+class _Tree:
+    """The kernel's columns for one layout and one engine, and what is learnt from one attempt to the next."""
+
+    def __init__(self, layout: Layout, engine: Engine, weights: list[int] | None = None) -> None:
+        self.layout = layout
+        self.engine = engine
+        self._kernel: Kernel = make_kernel(layout, engine.make_column)
+        area = layout.size.astype(np.float64) * layout.width
+        self._fixed = (_positions(area, layout.width), _positions(layout.width, area))
+        self._rest, self._crossing = (column.tolist() for column in loads(layout))
+        self._set("weight", weights or [0] * layout.section_count)
+
+    def begin(self, capacity_bytes: int, ranking: tuple[int, int]) -> int:
+        """Start an attempt; return the kernel's state."""
+        layout, k = self.layout, self._kernel
+        fixed, dynamic = ranking
+        self._set("fixed", self._fixed[fixed])
+        self._set("rest", self._rest)
+        self._set("crossing", self._crossing)
+        self._set("pool", list(range(layout.count)))
+        self._set("rank", [0] * layout.count)
+        self._set("witness", layout.member[layout.member_start[:-1]].tolist())
+        k.control[CAPACITY] = capacity_bytes // layout.granule_bytes
+        k.control[DYNAMIC] = dynamic
+        return self.engine.begin(k)
+
+    def advance(self, placements: int) -> int:
+        """Go on with the attempt; return the kernel's state."""
+        return self.engine.advance(self._kernel, placements)
+
+    def offsets(self) -> list[int]:
+        """Return the plan that the attempt found, in bytes."""
+        return [int(offset) * self.layout.granule_bytes for offset in self._kernel.offset]
+
+    def weights(self) -> list[int]:
+        """Return how often each section gave a node up."""
+        return [int(weight) for weight in self._kernel.weight]
+
+    def _set(self, column: str, values: list[int]) -> None:
+        getattr(self._kernel, column)[: len(values)] = values
+
+
+def _positions(*keys: npt.NDArray[Any]) -> list[int]:
+    """Return each buffer's position in the order by the last key, then the one before, each descending."""
+    order = np.lexsort(tuple(-key for key in keys))
+    positions = np.empty(len(order), dtype=np.int64)
+    positions[order] = np.arange(len(order))
+    found: list[int] = positions.tolist()
+    return found
