@@ -97,7 +97,7 @@ def _find_misplaced(problem: AllocationProblem, offsets: Sequence[int]) -> Viola
 
 def _find_overlap(problem: AllocationProblem, offsets: Sequence[int]) -> Violation | None:
     sizes, buffers = problem.sizes, problem.buffers
-    counted = [i for i, buffer in enumerate(buffers) if sizes[i] and buffer.start < buffer.stop]
+    counted = [i for i, size in enumerate(sizes) if size]
     events = sorted([(buffers[i].start, 1, i) for i in counted] + [(buffers[i].stop, 0, i) for i in counted])
     alive: list[tuple[int, int]] = []  # (offset, id), ascending and disjoint
     for _, is_start, i in events:

@@ -65,7 +65,7 @@ class Columns:
 def columns_of(problem: AllocationProblem) -> Columns:
     """Return the buffers of ``problem`` that have bytes and steps."""
     buffers, sizes = problem.buffers, problem.sizes
-    ids = [i for i, buffer in enumerate(buffers) if sizes[i] and buffer.start < buffer.stop]
+    ids = [i for i, size in enumerate(sizes) if size]
     start = np.array([buffers[i].start for i in ids], dtype=np.int64)
     stop = np.array([buffers[i].stop for i in ids], dtype=np.int64)
     return Columns(

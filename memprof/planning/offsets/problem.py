@@ -86,9 +86,9 @@ class AllocationProblem:
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
-        """Bytes of each buffer, rounded up to the alignment."""
+        """Bytes of each buffer, rounded up to the alignment; 0 for one that lives at no step."""
         step = self.alignment
-        return tuple([-(-buffer.size_bytes // step) * step for buffer in self.buffers])
+        return tuple([-(-b.size_bytes // step) * step if b.start < b.stop else 0 for b in self.buffers])
 
     @cached_property
     def load_bytes(self) -> int:
@@ -100,7 +100,7 @@ class AllocationProblem:
         """The steps at which the load changes, ascending, and the rounded bytes alive from each of them on."""
         change: dict[int, int] = {}
         for buffer, size in zip(self.buffers, self.sizes, strict=True):
-            if size and buffer.start < buffer.stop:
+            if size:
                 change[buffer.start] = change.get(buffer.start, 0) + size
                 change[buffer.stop] = change.get(buffer.stop, 0) - size
         steps = tuple(sorted(change))

@@ -10,7 +10,7 @@
 
 The two floors are relaxations for runtime models whose reuse depends on the order: their optimum is a lower bound.
 Why: what is alive between two steps is the same with and without in-place reuse, which only makes an operation's own
-step cheaper, by the bytes of the input it writes over; a floor grants that saving (as negative scratch) in every order.
+step cheaper, by the bytes of the input it writes over; a floor grants it in every order, as negative scratch.
 
 Parameters and constants are free here, as in the runtime models. Bytes that are not known count nothing.
 """
@@ -38,8 +38,18 @@ def reference_problem(graph: Graph) -> OrderProblem:
 def contracted_problem(graph: Graph) -> OrderProblem:
     """Return the problem in which elementwise operations are in place wherever that is safe in every order.
 
-    Where several inputs would do, the lowest index wins. No order's peak is below its peak under ``ideal``, which
-    also sees the reuse that depends on the order. O(values + reads), times the views of one storage.
+    No order's peak is below its peak under ``ideal``, which also sees the reuse that depends on the order.
+    """
+    roots = contracted_storage(graph)
+    sizes = _storage_sizes(graph, _WITH_INPUTS)
+    own = {root: size for root, size in sizes.items() if roots[root] == root}
+    return _problem(graph, own, roots, _body_bytes(graph, _contracted_peak))
+
+
+def contracted_storage(graph: Graph) -> list[int]:
+    """Return, for each value, the root of the storage it shares once elementwise operations are in place.
+
+    Where several inputs would do, the lowest index wins. O(values + reads), times the views of one storage.
     """
     sizes = _storage_sizes(graph, _WITH_INPUTS)
     kept = {graph.storage[i] for i in graph.outputs}
@@ -47,7 +57,7 @@ def contracted_problem(graph: Graph) -> OrderProblem:
     # Of the operations that touch a storage, those that every other one of them is sure to run before.
     last_touchers = _touchers(graph, sizes)
     successors = _successors(_predecessors(graph))
-    for op, node in enumerate(graph.nodes):
+    for op in range(len(graph.nodes)):
         output = _own_output(graph, op)
         if output is None or not sizes.get(output):
             continue
@@ -62,9 +72,7 @@ def contracted_problem(graph: Graph) -> OrderProblem:
                 home[output] = target
                 last_touchers[target] = last_touchers.pop(output)
                 break
-    roots = [home[root] for root in graph.storage]
-    scratch = _body_bytes(graph, _contracted_peak)
-    return _problem(graph, {root: size for root, size in sizes.items() if home[root] == root}, roots, scratch)
+    return [home[root] for root in graph.storage]
 
 
 def ideal_floor_problem(graph: Graph) -> OrderProblem:
@@ -72,7 +80,7 @@ def ideal_floor_problem(graph: Graph) -> OrderProblem:
     scratch = _body_bytes(graph, lambda body: ideal_lifetimes(body).timeline.peak_bytes)
     sizes = _storage_sizes(graph, _WITH_INPUTS)
     kept = {graph.storage[i] for i in graph.outputs}
-    for op, node in enumerate(graph.nodes):
+    for op in range(len(graph.nodes)):
         output = _own_output(graph, op)
         if output is None:
             continue
