@@ -9,8 +9,8 @@ layers, each applied to an input or an earlier step; the steps named last are co
     m3 a3      max and average pooling
     id         nothing, or a strided projection in a reduction cell
 
-Sources (arXiv): NASNet-A 1707.07012, AmoebaNet-A 1802.01548, PNASNet-5 1712.00559, ENAS 1802.03268, DARTS of first and
-second order 1806.09055, SNAS 1812.09926, GDAS 1910.04465, P-DARTS 1904.12760, PC-DARTS 1907.05737.
+Sources (arXiv): NASNet-A 1707.07012, AmoebaNet-A 1802.01548, PNASNet-5 1712.00559, ENAS 1802.03268, DARTS of
+first and second order 1806.09055, SNAS 1812.09926, GDAS 1910.04465, P-DARTS 1904.12760, PC-DARTS 1907.05737.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ given ones is a minimum cut:
     an operation --infinite--> each predecessor: the source's side is a downset
 
 * ``operation_bound``: when v runs, some downset has run that holds all v's ancestors and not v. The smallest f of
-  those, plus what v opens and its scratch, bounds the peak from below. Only an operation at the peak of the best known
-  order can prove that order optimal, so one to three such cuts usually decide.
-* ``lightest_state``: let X minimise f over all downsets. Any order may be rearranged to run X first, its operations in
-  their old order, then the rest in theirs, and no step grows: with Q the state of a step,
+  those, plus what v opens and its scratch, bounds the peak from below. Only an operation at the peak of the best
+  known order can prove that order optimal, so one to three such cuts usually decide.
+* ``lightest_state``: let X minimise f over all downsets. Any order may be rearranged to run X first, its operations
+  in their old order, then the rest in theirs, and no step grows: with Q the state of a step,
   f(Q & X) <= f(Q) + f(X) - f(Q | X) <= f(Q) and f(Q | X) <= f(Q). So the problem falls into two at X.
 """
 
@@ -120,7 +120,7 @@ def _state_network(
             closer = _join(network, {nodes[op] if op in nodes else side(op) for op in closes}, SOURCE, infinite)
         if opener == SOURCE and closer == SINK:
             always += size_bytes
-        elif opener != closer and opener != SINK and closer != SOURCE:
+        elif opener not in (closer, SINK) and closer != SOURCE:
             network.add_edge(opener, closer, size_bytes)
     return network, always
 

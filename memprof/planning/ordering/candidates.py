@@ -94,50 +94,61 @@ def least_net(piece: Piece) -> list[int]:
 def least_peak(piece: Piece) -> list[int]:
     """Return the order of Inductor's "least peak memory first"."""
     progress = _Progress(piece)
-    opening, closing, waits_for = progress.opening, progress.closing, progress.waits_for
-    has_run = [False] * len(piece.ops)
-    by_net: list[tuple[int, int]] = []  # (net, operation) of those that stayed within the highest point at some time
-    by_opening: list[tuple[int, int, int]] = []  # (opened, net, operation) of the others
+    queue = _TwoRules(progress)
+    for op, waits in enumerate(progress.waits_for):
+        if not waits:
+            queue.push(op)
     alive = piece.start_bytes
     highest = max(alive, piece.end_bytes)
     order: list[int] = []
-
-    def push(op: int) -> None:
-        heappush(by_opening, (opening[op], opening[op] - closing[op], op))
-
-    for op, waits in enumerate(waits_for):
-        if not waits:
-            push(op)
     while len(order) < len(piece.ops):
-        gap = highest - alive
-        while by_opening and by_opening[0][0] <= gap:  # these now stay within it
-            opened, net, op = heappop(by_opening)
-            if not has_run[op] and opened == opening[op] and net == opened - closing[op]:
-                heappush(by_net, (net, op))
-        chosen = -1
-        while by_net and chosen < 0:
-            net, op = heappop(by_net)
-            if has_run[op] or net != opening[op] - closing[op]:
-                continue
-            if opening[op] > gap:
-                heappush(by_opening, (opening[op], net, op))
-                continue
-            chosen = op
-        while chosen < 0:
-            opened, net, op = heappop(by_opening)
-            if not has_run[op] and opened == opening[op] and net == opened - closing[op]:
-                chosen = op
-        has_run[chosen] = True
-        order.append(chosen)
-        highest = max(highest, alive + opening[chosen])
-        alive += opening[chosen] - closing[chosen]
-        ready, changed = progress.run(chosen)
+        op = queue.pop(highest - alive)
+        order.append(op)
+        highest = max(highest, alive + progress.opening[op])
+        alive += progress.opening[op] - progress.closing[op]
+        ready, changed = progress.run(op)
         for other in ready:
-            push(other)
+            queue.push(other)
         for other in changed:
-            if not waits_for[other] and not has_run[other]:
-                push(other)
+            if not progress.waits_for[other]:
+                queue.push(other)  # one that has run is sorted out there
     return order
+
+
+class _TwoRules:
+    """The operations that are ready, by net bytes if they fit into the gap below the highest point, else by bytes."""
+
+    def __init__(self, progress: _Progress) -> None:
+        self._opening, self._closing = progress.opening, progress.closing
+        self._has_run = [False] * len(progress.opening)
+        self._by_net: list[tuple[int, int]] = []  # (net, operation): fitted into the gap when it came here
+        self._by_opening: list[tuple[int, int, int]] = []  # (opened, net, operation): the others
+
+    def push(self, op: int) -> None:
+        """Enter an operation, or enter it again because its bytes have changed."""
+        heappush(self._by_opening, (self._opening[op], self._opening[op] - self._closing[op], op))
+
+    def pop(self, gap: int) -> int:
+        """Take the next operation out."""
+        while self._by_opening and self._by_opening[0][0] <= gap:
+            _, net, op = heappop(self._by_opening)
+            if self._is_valid(net, op):
+                heappush(self._by_net, (net, op))
+        while self._by_net:
+            net, op = heappop(self._by_net)
+            if self._is_valid(net, op) and self._opening[op] <= gap:
+                self._has_run[op] = True
+                return op
+            if self._is_valid(net, op):
+                self.push(op)
+        while True:
+            opened, net, op = heappop(self._by_opening)
+            if self._is_valid(net, op) and opened == self._opening[op]:
+                self._has_run[op] = True
+                return op
+
+    def _is_valid(self, net: int, op: int) -> bool:
+        return not self._has_run[op] and net == self._opening[op] - self._closing[op]
 
 
 def breadth_first(piece: Piece) -> list[int]:
@@ -158,7 +169,7 @@ def breadth_first(piece: Piece) -> list[int]:
 
 
 def depth_first(piece: Piece) -> list[int]:
-    """Return the order of Inductor's depth-first rule: operations that touch few bytes first, each after its needs."""
+    """Return the order of Inductor's depth-first rule: what touches few bytes first, each after its needs."""
     touched = [
         sum(piece.cells[i].size_bytes for i in {*piece.opened_by[op], *piece.closed_by[op]})
         for op in range(len(piece.ops))

@@ -91,7 +91,7 @@ class Masks:
                 ready |= bit
         return ready
 
-    def close(  # noqa: PLR0913 - the parts of a state, in the hottest loop
+    def close(
         self, level: int, state: int, ready: int, alive: int, *, suspects: int, lightest: int
     ) -> tuple[int, int, int, list[int]]:
         """Make all free moves: run what is ready, stays within the level and adds nothing, until nothing does.

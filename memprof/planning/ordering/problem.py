@@ -74,7 +74,7 @@ class OrderProblem:
         return steps
 
     def peak_bytes(self, order: Sequence[int]) -> int:
-        """Return the most bytes alive at any step of ``order``, what is there before and after all of them included."""
+        """Return the most bytes alive at any step of ``order``, before the first and after the last included."""
         return max(
             self.start_bytes + (0 if order else self.first_step_bytes), self.end_bytes, *self.step_bytes(order)
         )

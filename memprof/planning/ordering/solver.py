@@ -6,6 +6,7 @@
         2  cheap orders, and the cut again at the best one's peak
         3  fall apart at the lightest state, and at the operations that must be passed then
         4  exact search from both ends in turns with growing budgets, beams of growing width between
+           (beyond some thousand operations only in windows around the peak, which improves the order, not the bound)
     a bound on one task is a bound on the whole; a task whose peak is at the bound is done
 
 What an interrupt may find half done is replaced in one assignment, so that there is a valid order at any time.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import Literal
 
 from memprof.planning.ordering.beam import beam_order
@@ -34,6 +35,8 @@ _Side = tuple[Masks, Callable[[list[int]], list[int]]]
 
 _FLOWS_PER_ORDER = 3
 _SEARCHABLE_OPS = 6000  # masks take n^2 / 8 bytes, several times
+_WINDOW_OPS = (1000, 2000, 4000)
+_WINDOW_TURNS = 5
 _FIRST_BUDGET = 500
 _BEAM_WIDTHS = {1: 10, 3: 100, 6: 1000}  # after which round of the search
 _STATE_MEMORY_BYTES = 600_000_000
@@ -66,6 +69,7 @@ class Solver:
         target_bytes: A peak that is good enough: then no better one is looked for, nor a bound above it.
         is_out_of_time: Asked often; when true the solver comes to an end.
         report: Called with itself after each piece of work.
+        turns: Rounds of the search in one task; each has twice the budget of the one before.
     """
 
     def __init__(
@@ -74,12 +78,14 @@ class Solver:
         target_bytes: int | None,
         is_out_of_time: Callable[[], bool],
         report: Callable[[Solver], None],
+        turns: int = 60,
     ) -> None:
-        self.lower_bytes = trivial_bound(piece)
+        self.lower_bytes = max(piece.start_bytes, piece.end_bytes)
         self.proof: Proof = "bytes of one step"
         self._target_bytes = target_bytes
         self._is_out_of_time = is_out_of_time
         self._report = report
+        self._turns = turns
         self._piece = piece
         self._fixed_bytes = max(piece.start_bytes, piece.end_bytes)  # the peak outside all tasks
         self._plan: tuple[list[int], list[Task]] = (list(range(len(piece.ops))), [])
@@ -143,6 +149,9 @@ class Solver:
         """Improve order and bound of ``task`` step by step; ends when nothing more can be done."""
         self._bound_by_flow(task)
         yield
+        is_large = len(task.order) > _SEARCHABLE_OPS
+        if is_large:
+            yield from self._improve_windows(task, _WINDOW_OPS[:1])
         found_better = False
         for order in _cheap_orders(task.piece):
             found_better |= task.offer(order)
@@ -150,9 +159,31 @@ class Solver:
         if found_better:
             self._bound_by_flow(task)
             yield
-        if not self._split_at_lightest_state(task) and len(task.piece.ops) <= _SEARCHABLE_OPS:
+        if is_large:
+            yield from self._improve_windows(task, _WINDOW_OPS)
+        elif not self._split_at_lightest_state(task):
             yield
             yield from self._search(task)
+
+    def _improve_windows(self, task: Task, window_ops: Sequence[int]) -> Iterator[None]:
+        """Improve the order around its highest step until that does not help in windows of any of these lengths."""
+        for radius in (ops // 2 for ops in window_ops):
+            has_improved = True
+            while has_improved:
+                during, _ = task.piece.steps(task.order)
+                step = during.index(max(during))
+                start, stop = max(0, step - radius), min(len(during), step + radius)
+                (window,) = windows(task.piece, task.order, [(start, stop)])
+                solver = Solver(window, self._target_bytes, self._is_out_of_time, lambda _: None, _WINDOW_TURNS)
+                solver.lower_bytes = max(solver.lower_bytes, self.lower_bytes)
+                solver.run()
+                has_improved = solver.peak_bytes < max(during[start:stop])
+                inside = task.order[start:stop]
+                order = task.order[:start] + [inside[op] for op in solver.order()] + task.order[stop:]
+                task.order, task.peak_bytes = order, task.piece.peak_bytes(order)
+                yield
+            self._bound_by_flow(task)
+            yield
 
     def _bound_by_flow(self, task: Task) -> None:
         """Bound the steps at the peak from below by a minimum cut each, until one shows that it is needed."""
@@ -192,7 +223,7 @@ class Solver:
         if self._target_bytes is not None:
             level, ceiling = self._target_bytes, self._target_bytes + 1
         searches = [(Search(masks, level, ceiling), restore) for masks, restore in sides]
-        for turn in count():
+        for turn in range(self._turns):
             for search, restore in list(searches):
                 search.ceiling = min(search.ceiling, task.peak_bytes)
                 outcome = search.advance(_FIRST_BUDGET << turn, self._is_out_of_time)

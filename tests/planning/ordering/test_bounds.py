@@ -1,0 +1,124 @@
+"""Minimum cuts against enumeration of every downset, forwards and mirrored."""
+
+from __future__ import annotations
+
+from itertools import product
+from random import Random
+
+from memprof.planning.ordering.bounds import (
+    lightest_between,
+    lightest_state,
+    operation_bound,
+    trivial_bound,
+)
+from memprof.planning.ordering.flow import FIRST_NODE, SINK, SOURCE, FlowNetwork
+from memprof.planning.ordering.kinds import reference_problem
+from memprof.planning.ordering.piece import Piece
+from memprof.planning.ordering.reduction import reduce_problem
+from tests.planning.ordering.exhaustive import downsets, piece_bytes, random_problem, wired_graph
+
+
+def never() -> bool:
+    return False
+
+
+def at_once() -> bool:
+    return True
+
+
+def pieces(count: int) -> list[Piece]:
+    found = []
+    for seed in range(count):
+        rng = Random(seed)
+        size = rng.randint(1, 9)
+        problem = random_problem(rng, size) if seed % 2 else reference_problem(wired_graph(rng, size))
+        found.append(reduce_problem(problem).piece)
+    return found
+
+
+def as_mask(ops: frozenset[int]) -> int:
+    return sum(1 << op for op in ops)
+
+
+def smallest_step(piece: Piece, op: int) -> int:
+    """Return the fewest bytes with which ``op`` can run, whatever ran before."""
+    opened = sum(piece.cells[i].size_bytes for i in piece.opened_by[op])
+    return min(
+        piece_bytes(piece, done) + opened + piece.scratch_bytes[op]
+        for done in downsets(piece)
+        if op not in done and done.issuperset(piece.predecessors[op])
+    )
+
+
+def test_the_bound_of_an_operation_is_the_lightest_step_it_can_have() -> None:
+    for piece in pieces(400):
+        for op in range(len(piece.ops)):
+            assert operation_bound(piece, op, never) == smallest_step(piece, op)
+
+
+def test_a_flow_out_of_time_is_still_a_lower_bound() -> None:
+    is_short = False
+    for piece in pieces(400):
+        for op in range(len(piece.ops)):
+            bound = operation_bound(piece, op, at_once)
+            assert bound <= smallest_step(piece, op)
+            is_short |= bound < smallest_step(piece, op)
+    assert is_short
+
+
+def test_the_trivial_bound_is_below_the_lightest_step_of_some_operation_or_an_end() -> None:
+    for piece in pieces(300):
+        steps = [smallest_step(piece, op) for op in range(len(piece.ops))]
+        assert trivial_bound(piece) <= max([piece.start_bytes, piece.end_bytes, *steps])
+
+
+def test_the_lightest_state_is_the_largest_of_the_lightest_downsets() -> None:
+    for piece in pieces(300):
+        states = downsets(piece)
+        lightest = min(piece_bytes(piece, done) for done in states)
+        union = frozenset().union(*(done for done in states if piece_bytes(piece, done) == lightest))
+        assert lightest_state(piece, never) == sorted(union)
+
+
+def test_the_lightest_state_is_not_guessed_when_time_is_up() -> None:
+    answers = [lightest_state(piece, at_once) for piece in pieces(100)]
+    assert None in answers
+
+
+def test_the_lightest_state_between_two_holds_for_both_directions() -> None:
+    for piece in pieces(200):
+        for form in (piece, piece.mirrored):
+            rng = Random(len(form.ops))
+            states = downsets(form)
+            for _ in range(10):
+                root, top = rng.choice(states), rng.choice(states)
+                if not root <= top:
+                    continue
+                between = [done for done in states if root <= done <= top]
+                lightest = min(piece_bytes(form, done) for done in between)
+                union = frozenset().union(*(done for done in between if piece_bytes(form, done) == lightest))
+                assert lightest_between(form, as_mask(root), as_mask(top)) == as_mask(union)
+
+
+def test_the_maximum_flow_is_the_minimum_cut() -> None:
+    for seed in range(200):
+        rng = Random(seed)
+        inner = rng.randint(0, 5)
+        network = FlowNetwork()
+        nodes = [SOURCE, SINK, *(network.add_node() for _ in range(inner))]
+        assert nodes[2:] == list(range(FIRST_NODE, FIRST_NODE + inner))
+        edges = []
+        for _ in range(rng.randint(0, 14)):
+            edge = (rng.choice(nodes), rng.choice(nodes), rng.choice([0, 1, 2, 7, 10**20]))
+            if edge[0] != edge[1]:
+                edges.append(edge)
+                network.add_edge(*edge)
+        cuts = []
+        for sides in product([True, False], repeat=inner):
+            side = dict(zip(nodes, [True, False, *sides], strict=True))
+            cuts.append(sum(size for a, b, size in edges if side[a] and not side[b]))
+        assert network.push_maximum(never) == (min(cuts), True)
+        source_side, sink_side = network.source_side(), network.sink_side()
+        assert sum(size for a, b, size in edges if source_side[a] and not source_side[b]) == min(cuts)
+        assert sum(size for a, b, size in edges if not sink_side[a] and sink_side[b]) == min(cuts)
+        assert not any(a and b for a, b in zip(source_side, sink_side, strict=True))
