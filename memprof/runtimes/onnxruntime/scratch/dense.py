@@ -15,7 +15,7 @@ Multinomial                        8 bytes per class
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, broadcast, volume
@@ -29,7 +29,7 @@ def variadic(kernel: Kernel) -> int:
     shapes = [kernel.shape(i) for i in range(len(kernel.node.inputs))]
     if len(shapes) < 3 or kernel.opset < _BROADCASTING_VERSION:
         return 0
-    sizes = [volume(broadcast(shapes[: i + 1])) for i in range(1, len(shapes))]
+    sizes = [volume(shape) for shape in accumulate(shapes, lambda so_far, shape: broadcast((so_far, shape)))][1:]
     most = max(a + b for a, b in pairwise(sizes))
     return max(0, most - sizes[-1]) * kernel.element_bytes()
 
