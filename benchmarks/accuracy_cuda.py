@@ -25,7 +25,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from memprof.importers.torch.running import make_optimizer, mean_square, run_tracked, run_without_data
+from memprof.importers.torch.running import Step, run_tracked, run_without_data
 from memprof.importers.torch.traces import build_trace
 from memprof.importers.torch.training import Training
 from memprof.ir.trace import Category, Trace
@@ -147,46 +147,27 @@ def measure(name: str, shape: tuple[int, ...], training: Training | None, device
     module.zero_grad(set_to_none=True)
     if device != "cuda":
         return row
-    run = make_run(module, inputs, training)
-    run()  # warm up: library workspaces and the optimiser's state come to life
+    step = Step(module, inputs, training)
+    step.run()  # warm up: library workspaces and the optimiser's state come to life
     module.zero_grad(set_to_none=True)
     gc.collect()
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_stats()
-    run()
+    held = step.run()
     torch.cuda.synchronize()
     after = torch.cuda.memory_stats()
     row["allocated_bytes"] = after["allocated_bytes.all.peak"] - before["allocated_bytes.all.current"]
     row["requested_bytes"] = after["requested_bytes.all.peak"] - before["requested_bytes.all.current"]
     row["reserved_bytes"] = after["reserved_bytes.all.peak"]
     module.zero_grad(set_to_none=True)
+    del held
     with WorkspaceWatch() as watch:
-        run()
+        held = step.run()
     row["workspace"] = watch.highest(before["requested_bytes.all.current"])
+    del held
     module.zero_grad(set_to_none=True)
     return row
-
-
-def make_run(module: torch.nn.Module, inputs: tuple[Any, ...], training: Training | None) -> Callable[[], None]:
-    """Return the run that the prediction is about: one forward pass, or one training step."""
-    if training is None:
-
-        def infer() -> None:
-            with torch.inference_mode():
-                module(*inputs)
-
-        return infer
-    optimizer = make_optimizer(training, module)
-
-    def step() -> None:
-        output = module(*inputs)
-        loss = mean_square(output)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if optimizer is not None:
-            optimizer.step()
-
-    return step
 
 
 class WorkspaceWatch(TorchDispatchMode):

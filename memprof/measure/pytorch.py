@@ -4,8 +4,8 @@
     measure_process    PyTorch's own profiler: every allocation, what kernels take and give back inside an operation
                        included (oneDNN's copies in its blocked layout, matrices of im2col, packed weights)
 
-The difference between the two is kernels' own memory: a property of the CPU and of oneDNN's version, not of the model.
-Weights and inputs exist before the run and do not count; outputs do.
+The difference between the two is kernels' own memory: a property of the CPU and of oneDNN's version, not of the
+model. Weights and inputs exist before the run and do not count; outputs do.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def allocations_of_run(
     module.zero_grad(set_to_none=True)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         held = step.run()
-    tree = profiler.profiler.kineto_results.experimental_event_tree()  # type: ignore[union-attr]
+    tree = profiler.profiler.kineto_results.experimental_event_tree()
     steps = list(_steps(tree, step.state_bytes))
     del held
     return {
@@ -141,7 +141,7 @@ def _real(name: str, inputs: Mapping[str, Sequence[int]]) -> tuple[Any, tuple[An
 
 
 def _steps(tree: Sequence[Any], live: int) -> Iterator[tuple[str, str, int, int]]:
-    """Yield name, kind, bytes after and most bytes of each outermost operation, in the order they ran; ``live`` bytes exist before."""
+    """Yield name, kind, bytes after and most bytes of each outermost operation; ``live`` bytes exist before."""
     counts: dict[str, int] = {}
     for event in sorted(tree, key=lambda found: found.start_time_ns):
         most = live

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from memprof.errors import InputError, MissingExtraError, UsageError
 
@@ -39,8 +40,12 @@ class Resolved:
     inputs: tuple[Any, ...] | None
 
 
-def resolve(name: str) -> Resolved:
+def resolve(name: str, device: str = "meta") -> Resolved:
     """Return the module that ``name`` stands for.
+
+    Args:
+        name: "torchvision:resnet18" or "package.module:factory".
+        device: Where to make it: ``meta`` for one without memory, ``cpu`` for a real one with random weights.
 
     Raises:
         UsageError: There is no such package, module or attribute.
@@ -51,13 +56,13 @@ def resolve(name: str) -> Resolved:
         raise UsageError(f"{name!r} names no module.", "Write torchvision:resnet18 or package.module:factory.")
     package, _, attribute = name.partition(":")
     if package == "torchvision":
-        return Resolved(_torchvision(attribute), None)
+        return Resolved(_torchvision(attribute, device), None)
     factory = _look_up(package, attribute)
     if isinstance(factory, torch.nn.Module):
         return Resolved(factory, None)
     if not callable(factory):
         raise InputError(f"{name} is a {type(factory).__name__}, no module and no function that makes one.")
-    return _unpack(name, _call(name, factory))
+    return _unpack(name, _call(name, factory, device))
 
 
 def shaped_inputs(
@@ -101,7 +106,19 @@ def shaped_inputs(
     return tuple(inputs)
 
 
-def _torchvision(name: str) -> torch.nn.Module:
+def real_inputs(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return ``inputs`` with data in place of meta tensors: random numbers, zeros where they are whole."""
+    return tree_map_only(torch.Tensor, _with_data, inputs)  # type: ignore[no-any-return] # it keeps the tuple
+
+
+def _with_data(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.device.type != "meta":
+        return tensor
+    make = torch.randn if tensor.is_floating_point() else torch.zeros
+    return make(tensor.shape, dtype=tensor.dtype, device="cpu")
+
+
+def _torchvision(name: str, device: str) -> torch.nn.Module:
     try:
         from torchvision import models
     except ImportError as error:
@@ -115,7 +132,7 @@ def _torchvision(name: str) -> torch.nn.Module:
             f"Did you mean {', '.join(close)}?" if close else "torchvision.models.list_models() names them.",
         ) from None
     bare = {key: None for key in ("weights", "weights_backbone") if key in inspect.signature(builder).parameters}
-    return _instance(name, _call(name, lambda: builder(**bare)))
+    return _instance(name, _call(name, lambda: builder(**bare), device))
 
 
 def _look_up(package: str, attribute: str) -> Any:
@@ -138,11 +155,11 @@ def _look_up(package: str, attribute: str) -> Any:
     return found
 
 
-def _call(name: str, factory: Callable[[], Any]) -> Any:
+def _call(name: str, factory: Callable[[], Any], device: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with torch.device("meta"):
+            with torch.device(device):
                 return factory()
         except Exception:  # it may need values; run as written, and then its errors count
             pass

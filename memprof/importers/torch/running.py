@@ -147,26 +147,26 @@ def run_tracked(
     tensors: str,
 ) -> Run:
     """Run ``module`` once on the tensors it has, as this file's docstring says, and return what happened."""
-    module.train(training is not None)
     # PyTorch does not recognise fake parameters when it decides, so the prediction decides as it does for real ones
-    foreach = None if tensors == "real" else device == "cuda"
-    optimizer = make_optimizer(training, module, foreach) if training else None
-    if optimizer is not None:
-        _make_state(optimizer)
+    step = Step(module, inputs, training, None if tensors == "real" else device == "cuda")
+    if step.optimizer is not None:
+        _make_state(step.optimizer)
     tracker = StorageTracker({id(child): path for path, child in module.named_modules()})
-    categories = _introduce(tracker, module, inputs, optimizer)
-    loss: torch.Tensor | None = None
-    if training is None:
-        with torch.inference_mode(), tracker.watching():
-            output = module(*inputs)
-        phases = [Phase("forward", 0, tracker.step)]
-    else:
-        output, loss, phases = _train(module, inputs, training, optimizer, tracker)
+    categories = _introduce(tracker, module, inputs, step.optimizer)
+    ends = [0]
+    phases: list[Phase] = []
+
+    def note(name: str) -> None:
+        phases.append(Phase(name, ends[-1], tracker.step))
+        ends.append(tracker.step)
+
+    with tracker.watching():
+        output, loss = step.run(note)
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
     for gradient in gradients:
         if (index := tracker.storage_index(gradient)) is not None:
             categories[index] = Category.GRADIENT
-    held = [*tree_leaves(output), loss, *gradients, *_state_tensors(optimizer)]
+    held = [*tree_leaves(output), loss, *gradients, *state_tensors(step.optimizer)]
     return Run(
         recording=tracker.recording(name, (leaf for leaf in held if isinstance(leaf, torch.Tensor))),
         phases=tuple(phases),
@@ -185,32 +185,59 @@ def _introduce(
     for i, tensor in enumerate(leaf for leaf in tree_leaves(inputs) if isinstance(leaf, torch.Tensor)):
         tracker.add_known(tensor, Role.INPUT, f"input_{i}" if i else "input")
     categories: dict[int, Category] = {}
-    for i, tensor in enumerate(_state_tensors(optimizer)):
+    for i, tensor in enumerate(state_tensors(optimizer)):
         tracker.add_known(tensor, Role.INPUT, f"optimizer_state_{i}")
         if (index := tracker.storage_index(tensor)) is not None:
             categories[index] = Category.OPTIMIZER_STATE
     return categories
 
 
-def _train(
-    module: torch.nn.Module,
-    inputs: tuple[Any, ...],
-    training: Training,
-    optimizer: torch.optim.Optimizer | None,
-    tracker: StorageTracker,
-) -> tuple[Any, torch.Tensor, list[Phase]]:
-    with tracker.watching():
-        output = module(*inputs)
-        loss = (training.loss or mean_square)(output)
-        forward_end = tracker.step
+class Step:
+    """One inference or one training step, unwatched, as often as wanted; parts as in this file's docstring.
+
+    Args:
+        module: The module; its mode is set.
+        inputs: Its positional arguments.
+        training: How to train; ``None`` for inference.
+        foreach: See ``make_optimizer``.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        inputs: tuple[Any, ...],
+        training: Training | None,
+        foreach: bool | None = None,
+    ) -> None:
+        self._module = module.train(training is not None)
+        self._inputs = inputs
+        self._training = training
+        self.optimizer = make_optimizer(training, module, foreach) if training else None
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the optimiser's state."""
+        storages = {
+            tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in state_tensors(self.optimizer)
+        }
+        return sum(storage.nbytes() for storage in storages.values())
+
+    def run(self, note: Callable[[str], None] = lambda _: None) -> tuple[Any, torch.Tensor | None]:
+        """Run it; return the output and the loss, for the caller to hold. ``note`` is told the end of each phase."""
+        if self._training is None:
+            with torch.inference_mode():
+                output = self._module(*self._inputs)
+            note("forward")
+            return output, None
+        output = self._module(*self._inputs)
+        loss = (self._training.loss or mean_square)(output)
+        note("forward")
         loss.backward()
-        backward_end = tracker.step
-        if optimizer is not None:
-            optimizer.step()
-    phases = [Phase("forward", 0, forward_end), Phase("backward", forward_end, backward_end)]
-    if optimizer is not None:
-        phases.append(Phase("optimizer", backward_end, tracker.step))
-    return output, loss, phases
+        note("backward")
+        if self.optimizer is not None:
+            self.optimizer.step()
+            note("optimizer")
+        return output, loss
 
 
 def _make_state(optimizer: torch.optim.Optimizer) -> None:
@@ -222,7 +249,8 @@ def _make_state(optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
 
 
-def _state_tensors(optimizer: torch.optim.Optimizer | None) -> Iterator[torch.Tensor]:
+def state_tensors(optimizer: torch.optim.Optimizer | None) -> Iterator[torch.Tensor]:
+    """Yield what an optimiser keeps from step to step."""
     if optimizer is not None:
         for state in optimizer.state.values():
             yield from (value for value in state.values() if isinstance(value, torch.Tensor))
