@@ -1,7 +1,9 @@
 """The child process: runs the command line on many hostile files, under the limits that each of them must respect.
 
-Usage: python attacker.py SECONDS ADDRESS_SPACE_BYTES < jobs > answers. A job is one line of JSON: the folder to run in and the
-arguments. The answer is one line: exit code, seconds, stdout and stderr, so that the parent can see which job a crash belongs to.
+Usage: python attacker.py SECONDS ADDRESS_SPACE_BYTES < jobs > answers
+
+A job is one line of JSON: the folder to run in and the arguments. The answer is one line: exit code, seconds, stdout
+and stderr. A job that takes too long or crashes ends the process, and so its answer is missing.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def main() -> None:
         job = json.loads(line)
         os.chdir(job["folder"])
         out, err = io.StringIO(), io.StringIO()
-        signal.alarm(seconds)  # the default action ends the process: native code cannot catch it
+        signal.alarm(seconds)  # the default action ends the process: native code cannot hold it up
         start = time.perf_counter()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = program.main(job["arguments"], standalone_mode=False)

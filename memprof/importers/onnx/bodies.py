@@ -18,6 +18,7 @@ from onnx import GraphProto, NodeProto
 
 from memprof.importers.onnx.control_flow import (
     agree,
+    check_arity,
     loop_body_inputs,
     loop_collected,
     scan_body_inputs,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from memprof.importers.onnx.build import Scope
 
 _MAX_LOOP_PASSES = 4
+_BATCHLESS_SCAN = 9  # before this opset Scan had a batch dimension of its own and one more input
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,14 @@ class Bodies:
 def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | None]) -> Bodies:
     """Return the bodies of ``node``, built, and the types they give to its outputs."""
     found = list(bodies(node))
-    if not found:
+    owner = _OWNERS.get(op)
+    if not found and owner is None:
         return Bodies()
-    ran = _OWNERS.get(op, _plain)(scope, node, found, inputs)
+    if owner is None or (op == "Scan" and scope.opset < _BATCHLESS_SCAN):
+        owner = _plain
+    else:
+        check_arity(node, op, found)
+    ran = owner(scope, node, found, inputs)
     facts = [scope.facts.of(of) for of in ran.types[: len(node.output)]]
     facts += [UNKNOWN_FACT] * (len(node.output) - len(facts))
     return Bodies(tuple(ran.bodies), tuple(facts), ran.trip_count, ran.is_to_blame)

@@ -21,6 +21,7 @@ from memprof.errors import InputError, LimitError
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies
 from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Context, bind_axes, complete, output_facts
@@ -84,6 +85,11 @@ class Scope:
     def types(self) -> TypeTable:
         """The model's types."""
         return self._context.types
+
+    @property
+    def opset(self) -> int:
+        """Version of ONNX's own operations that the model imports, 0 if none."""
+        return self._context.inference.opset or 0
 
     @property
     def facts(self) -> FactTable:
@@ -196,7 +202,7 @@ class Scope:
         op = op_name(node)
         inputs = [self._read(node, name) if name else None for name in node.input]
         outputs = node.output
-        owned = build_bodies(self, node, op, inputs) if node.attribute else _NO_BODIES
+        owned = build_bodies(self, node, op, inputs) if node.attribute or op in CONTROL_FLOW else _NO_BODIES
         facts = self._output_facts(node, op, inputs, owned)
         view_of = inputs[0] if op in VIEWS and inputs else None
         new: list[NewValue | None] = []

@@ -7,7 +7,7 @@ with one sentence, soon and in little memory. ``ACCEPTED`` names those that are 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -25,56 +25,12 @@ from onnx import (
     numpy_helper,
 )
 
-FLOAT = TensorProto.FLOAT
+from tests.onnx_models import FLOAT, integers, model, node, tensor
+
 TEN_MB = 10 * 2**20
 
 
-def model(
-    nodes: Iterable[NodeProto],
-    *,
-    inputs: Iterable[ValueInfoProto] = (),
-    outputs: Iterable[str] = (),
-    initializers: Iterable[TensorProto] = (),
-    functions: Iterable[FunctionProto] = (),
-    opset: int = 17,
-) -> ModelProto:
-    """Return a model whose outputs carry no types, as a careless exporter leaves them."""
-    graph = GraphProto(
-        name="g",
-        node=nodes,
-        input=inputs,
-        output=[ValueInfoProto(name=name) for name in outputs],
-        initializer=initializers,
-    )
-    imports = [helper.make_opsetid("", opset), helper.make_opsetid("my", 1)]
-    return ModelProto(ir_version=8, graph=graph, opset_import=imports, functions=functions)
-
-
-def tensor(name: str, shape: Iterable[int | str | None], dtype: int = FLOAT) -> ValueInfoProto:
-    """Return a typed graph input."""
-    info = ValueInfoProto(name=name)
-    info.type.tensor_type.elem_type = dtype
-    info.type.tensor_type.shape.SetInParent()
-    for dim in shape:
-        written = info.type.tensor_type.shape.dim.add()
-        if isinstance(dim, str):
-            written.dim_param = dim
-        elif dim is not None:
-            written.dim_value = dim
-    return info
-
-
-def integers(name: str, *values: int) -> TensorProto:
-    """Return a small constant."""
-    return numpy_helper.from_array(np.array(values, dtype=np.int64), name)
-
-
-def node(op: str, reads: Iterable[str], writes: Iterable[str], **attributes: object) -> NodeProto:
-    """Return one operation."""
-    return helper.make_node(op, list(reads), list(writes), **attributes)
-
-
-def relu(shape: Iterable[int | str | None] = (2, 3), *, reads: str = "x", writes: str = "y") -> ModelProto:
+def relu(shape: tuple[int | str | None, ...] = (2, 3), *, reads: str = "x", writes: str = "y") -> ModelProto:
     """Return the smallest honest model, to be spoilt."""
     return model([node("Relu", [reads], [writes])], inputs=[tensor("x", shape)], outputs=[writes])
 
@@ -239,7 +195,9 @@ def _nested_loops(depth: int) -> bytes:
 
 def _doubling(op: str, count: int) -> bytes:
     """Each node doubles a constant: data propagation without bounds needs 2**count elements."""
-    nodes = [node(op, [f"t{i}", f"t{i}"], [f"t{i + 1}"], **({"axis": 0} if op == "Concat" else {})) for i in range(count)]
+    nodes = [
+        node(op, [f"t{i}", f"t{i}"], [f"t{i + 1}"], **({"axis": 0} if op == "Concat" else {})) for i in range(count)
+    ]
     nodes.append(node("ConstantOfShape", [f"t{count}"], ["y"]))
     return model(nodes, initializers=[integers("t0", 1, 1)], outputs=["y"]).SerializeToString()
 
@@ -409,13 +367,18 @@ CORPUS: Mapping[str, Callable[[], bytes]] = MappingProxyType(
         "unsqueeze_500_times": lambda: _unsqueezes(500),
         "unsqueeze_20_000_times": lambda: _unsqueezes(20_000),
         "range_to_2_to_the_62": lambda: _constant_maker(
-            "Range", *(integers(n, v).__class__.FromString(_scalar(n, v)) for n, v in (("a", 0), ("b", 2**62), ("d", 1)))
+            "Range", _scalar("first", 0), _scalar("limit", 2**62), _scalar("step", 1)
         ),
         "tile_2_to_the_60": lambda: _constant_maker("Tile", integers("a", 1, 2), integers("r", 2**60)),
         "expand_2_to_the_60": lambda: _constant_maker("Expand", integers("a", 1), integers("r", 2**60)),
         "power_of_powers": lambda: _constant_maker("Pow", integers("a", 2**60), integers("b", 2**60)),
         "slice_with_odd_steps": lambda: _constant_maker(
-            "Slice", integers("a", 1, 2), integers("b", 2**62), integers("c", -(2**62)), integers("d", 0), integers("e", 0)
+            "Slice",
+            integers("a", 1, 2),
+            integers("b", 2**62),
+            integers("c", -(2**62)),
+            integers("d", 0),
+            integers("e", 0),
         ),
         "tiny_attributes": lambda: _packed(b"\x2a\x00", 8000),
         "tiny_attribute_tensors": lambda: _packed(b"\x2a\x02\x52\x00", 8000),
@@ -452,8 +415,8 @@ ACCEPTED = frozenset(
 """Odd but valid: these must be analysed, with a number at the end."""
 
 
-def _scalar(name: str, value: int) -> bytes:
-    return numpy_helper.from_array(np.array(value, dtype=np.int64), name).SerializeToString()
+def _scalar(name: str, value: int) -> TensorProto:
+    return numpy_helper.from_array(np.array(value, dtype=np.int64), name)
 
 
 def relu_dtype(dtype: int) -> bytes:

@@ -1,0 +1,69 @@
+"""The child process: changes models byte by byte and analyses what comes out.
+
+Usage: python mutant.py COUNT MODEL... prints one JSON object: how many mutants ended in a report, in a refusal, and
+the tracebacks of those that ended in anything else.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import random
+import resource
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+SECONDS = 10
+ADDRESS_SPACE_BYTES = 2**30
+
+
+def mutate(original: bytes, rng: random.Random) -> bytes:
+    """Return ``original`` with a few bytes replaced, flipped, removed, inserted or repeated."""
+    found = bytearray(original)
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        place = rng.randrange(len(found))
+        kind = rng.randrange(9)  # mostly in place: other lengths rarely fit what is around them
+        if kind < 3:
+            found[place] = rng.randrange(256)
+        elif kind < 6:
+            found[place] ^= 1 << rng.randrange(8)
+        elif kind == 6:
+            del found[place : place + rng.randrange(1, 5)]
+        elif kind == 7:
+            found[place:place] = rng.randbytes(rng.randrange(1, 5))
+        else:
+            source = rng.randrange(len(found))
+            found[place:place] = found[source : source + rng.randrange(1, 50)]
+    return bytes(found)
+
+
+def main() -> None:
+    """Analyse the mutants."""
+    import memprof
+    from memprof.errors import MemprofError
+
+    count, originals = int(sys.argv[1]), [Path(name).read_bytes() for name in sys.argv[2:]]
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    ends: collections.Counter[str] = collections.Counter()
+    bugs: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mutant.onnx"
+        for i in range(count):
+            path.write_bytes(mutate(originals[i % len(originals)], random.Random(i)))
+            signal.alarm(SECONDS)
+            try:
+                json.dumps(memprof.analyze(path).to_json())
+                ends["report"] += 1
+            except MemprofError as error:
+                ends[error.kind] += 1
+            except Exception:
+                bugs.append(f"mutant {i}: {traceback.format_exc()}")
+            signal.alarm(0)
+    print(json.dumps({"ends": ends, "bugs": bugs}))
+
+
+if __name__ == "__main__":
+    main()

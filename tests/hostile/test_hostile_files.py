@@ -1,0 +1,117 @@
+"""A model from a stranger ends in a report or in one sentence: soon, in little memory, and without a traceback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.attack import SECONDS, Answer, attack
+from tests.hostile.hostile_corpus import ACCEPTED, CORPUS
+
+STYLES = ("absolute", "dot", "bare")
+_ODD_NAMES = ("\x1b[31mred.onnx", "[bold].onnx", "\u202egpj.onnx", "a\nb.onnx")
+
+
+def _path(folder: Path, file: str, style: str) -> str:
+    return {"absolute": str(folder / file), "dot": f"./{file}", "bare": file}[style]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Answer]:
+    """Analyse every hostile file under every way to write its path."""
+    folder = tmp_path_factory.mktemp("hostile")
+    for name, content in CORPUS.items():
+        (folder / f"{name}.onnx").write_bytes(content())
+    (folder / "directory.onnx").mkdir()
+    os.mkfifo(folder / "fifo.onnx")
+    (folder / "loop.onnx").symlink_to("loop.onnx")
+    for name in _ODD_NAMES:
+        (folder / name).write_bytes(CORPUS["zero_dim"]())
+    files = [f"{name}.onnx" for name in CORPUS] + ["directory.onnx", "fifo.onnx", "loop.onnx", "missing.onnx"]
+    keys = [(file, style) for style in STYLES for file in (*files, *_ODD_NAMES)]
+    jobs = [["analyze", "--json", "--", _path(folder, file, style)] for file, style in keys]
+    return dict(zip(keys, attack(folder, jobs), strict=True))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("name", [*CORPUS, "directory", "fifo", "loop", "missing"])
+def test_ends_with_a_report_or_one_sentence(answers: dict[tuple[str, str], Answer], name: str, style: str) -> None:
+    answer = answers[f"{name}.onnx", style]
+
+    assert answer.code in (0, 3), answer.stderr
+    assert answer.seconds < SECONDS
+    assert "Traceback" not in answer.stderr
+    expected = "memprof/analysis/1" if answer.code == 0 else "memprof/error/1"
+    assert answer.document["schema"] == expected
+
+
+@pytest.mark.parametrize("name", sorted(ACCEPTED))
+def test_odd_but_valid_files_are_analysed(answers: dict[tuple[str, str], Answer], name: str) -> None:
+    answer = answers[f"{name}.onnx", "bare"]
+
+    assert answer.code == 0
+    assert answer.document["runtimes"]["reference"]["peak_intermediate_bytes"] is not None
+    assert not [unknown for unknown in answer.document["unknown"] if unknown["kind"] != "macs"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("file", _ODD_NAMES)
+def test_odd_file_names_are_only_names(answers: dict[tuple[str, str], Answer], file: str, style: str) -> None:
+    assert answers[file, style].code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("cycle", "cycle"),
+        ("unsorted", "only a later node"),
+        ("undefined_input", "which nothing in the model writes"),
+        ("doubling_functions", "expand to 8388608 nodes"),
+        ("deep_functions", "more than 64 deep"),
+        ("recursive_functions", "calls itself"),
+        ("million_nodes", "more than 250000 nodes"),
+        ("duplicate_outputs", "Two tensors of one graph are named 'y'"),
+        ("not_utf8", "not UTF-8"),
+        ("dim_2_to_the_62", "dimension of 4611686018427387904"),
+        ("empty", "is empty"),
+        ("directory", "a directory"),
+        ("fifo", "not a regular file"),
+        ("missing", "No such file"),
+    ],
+)
+def test_the_sentence_says_what_is_wrong(answers: dict[tuple[str, str], Answer], name: str, sentence: str) -> None:
+    assert sentence in answers[f"{name}.onnx", "bare"].document["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["control_characters", "bidirectional_name", "markup_name", "markup_and_html_name"])
+def test_names_reach_the_terminal_without_control_of_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "model.onnx").write_bytes(CORPUS[name]())
+
+    (answer,) = attack(tmp_path, [["analyze", "model.onnx"]])
+
+    assert answer.code == 0
+    assert not set("\x1b\x07\r\u202e\u2066") & set(answer.stdout)
+
+
+def test_the_file_that_external_data_points_to_is_never_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    secret = tmp_path / "etc" / "passwd"
+    secret.parent.mkdir()
+    os.mkfifo(secret)  # opening it would block until the time limit
+    (folder / "model.onnx").write_bytes(CORPUS["external_data_elsewhere"]())
+
+    (answer,) = attack(folder, [["analyze", "model.onnx", "--json"]])
+
+    assert answer.code == 0
+    assert answer.seconds < SECONDS / 2
+
+
+def test_strict_makes_what_is_unknown_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(CORPUS["unknown_domain"]())
+
+    (answer,) = attack(tmp_path, [["analyze", "model.onnx", "--json", "--strict"]])
+
+    assert answer.code == 4

@@ -1,0 +1,72 @@
+"""2,000 mutants of three models: each ends in a report or in a refusal, none in a crash."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+
+from tests.onnx_models import body, integers, model, node, tensor, weight
+
+MUTANTS = 2000
+
+
+def _convolutions() -> onnx.ModelProto:
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], pads=[1, 1, 1, 1]),
+        node("Relu", ["a"], ["b"]),
+        node("GlobalAveragePool", ["b"], ["c"]),
+        node("Flatten", ["c"], ["d"]),
+        node("Gemm", ["d", "v"], ["y"]),
+    ]
+    weights = [weight("w", 4, 3, 3, 3), weight("v", 4, 10)]
+    return model(nodes, inputs=[tensor("x", ["n", 3, 8, 8])], initializers=weights, outputs=["y"])
+
+
+def _shape_arithmetic() -> onnx.ModelProto:
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "one"], ["h"]),
+        node("Concat", ["h", "rest"], ["t"], axis=0),
+        node("Reshape", ["x", "t"], ["r"]),
+        node("Slice", ["r", "zero", "one", "zero"], ["y"]),
+    ]
+    constants = [integers("zero", 0), integers("one", 1), integers("rest", -1)]
+    return model(nodes, inputs=[tensor("x", [2, 3, 4])], initializers=constants, outputs=["y"])
+
+
+def _control_flow() -> onnx.ModelProto:
+    branch = body([node("Relu", ["x"], ["p"])], outputs=["p"])
+    other = body([node("Neg", ["x"], ["q"])], outputs=["q"])
+    loop = body(
+        [node("Identity", ["c"], ["d"]), node("Add", ["v", "x"], ["w"]), node("Relu", ["w"], ["u"])],
+        inputs=["i", "c", "v"],
+        outputs=["d", "w", "u"],
+    )
+    nodes = [
+        node("If", ["k"], ["z"], then_branch=branch, else_branch=other),
+        node("Loop", ["m", "", "z"], ["y", "all"], body=loop),
+    ]
+    inputs = [tensor("k", [], onnx.TensorProto.BOOL), tensor("x", [2, 3])]
+    return model(nodes, inputs=inputs, initializers=[integers("m", 5)], outputs=["y", "all"])
+
+
+def test_mutants_end_in_a_report_or_a_refusal(tmp_path: Path) -> None:
+    paths = []
+    for i, made in enumerate((_convolutions(), _shape_arithmetic(), _control_flow())):
+        paths.append(str(tmp_path / f"{i}.onnx"))
+        onnx.save(made, paths[-1])
+
+    mutant = Path(__file__).with_name("mutant.py")
+    child = subprocess.run(
+        [sys.executable, str(mutant), str(MUTANTS), *paths], capture_output=True, text=True, check=False
+    )
+
+    assert child.returncode == 0, child.stderr[-2000:]
+    found = json.loads(child.stdout)
+    assert not found["bugs"], found["bugs"][0]
+    assert sum(found["ends"].values()) == MUTANTS
+    assert found["ends"]["report"] > MUTANTS / 10  # else the mutations break the format and test nothing behind it
