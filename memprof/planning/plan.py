@@ -1,0 +1,400 @@
+"""The whole plan of a graph: an order with a low peak, an address for every buffer in it, and what is proven of both.
+
+    graph --> order (memprof.planning.ordering) --> lifetimes --> offsets (memprof.planning.offsets) --> Plan
+
+    rules       peak of the order counts            its lower bound holds for
+    reference   views share storage                 every order; found exactly
+    contracted  and what is in place in any order   every order; found exactly
+    ideal       reuse that depends on the order     every order, by a relaxation; candidates are scored
+    onnxruntime what onnxruntime does               every order, by a relaxation; candidates are scored
+
+Peaks are those that ``analyze`` reports. The arena counts sizes rounded up to the alignment, and only what it holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from memprof.errors import IncompleteError, UsageError
+from memprof.ir import Graph
+from memprof.planning.lifetimes import LIFETIMES, ArenaContent, pose_allocation
+from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
+from memprof.planning.offsets.solver import decide_capacity, plan_offsets
+from memprof.planning.ordering.find import decide_order, find_order
+from memprof.planning.ordering.kinds import PROBLEMS
+from memprof.planning.ordering.problem import OrderProblem
+from memprof.planning.ordering.result import OrderResult
+from memprof.runtimes import RUNTIMES
+
+PLAN_SCHEMA = "memprof/plan/1"
+
+_OFFSET_SHARE = 0.3  # of the time, kept for the offsets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How a kind of plan counts and searches.
+
+    Attributes:
+        runtime: Name of the runtime model that people know it by.
+        lifetimes: Key in ``LIFETIMES``: what a peak counts.
+        candidates: Keys in ``PROBLEMS`` whose best orders are tried.
+        bound: Key in ``PROBLEMS`` whose lower bound holds.
+    """
+
+    runtime: str
+    lifetimes: str
+    candidates: tuple[str, ...]
+    bound: str
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the order found for the bound's problem has the peak that counts."""
+        return self.lifetimes == self.bound
+
+
+RULES: Mapping[str, Rules] = MappingProxyType(
+    {
+        "reference": Rules(runtime="reference", lifetimes="reference", candidates=("reference",), bound="reference"),
+        "contracted": Rules(
+            runtime="reference", lifetimes="contracted", candidates=("contracted",), bound="contracted"
+        ),
+        "ideal": Rules(
+            runtime="ideal", lifetimes="ideal", candidates=("contracted", "reference"), bound="ideal_floor"
+        ),
+        "onnxruntime": Rules(
+            runtime="onnxruntime",
+            lifetimes="onnxruntime",
+            candidates=("contracted", "reference"),
+            bound="runtime_floor",
+        ),
+    }
+)
+"""Every kind of plan by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanProgress:
+    """How far a plan is.
+
+    Attributes:
+        stage: ``order`` or ``offsets``.
+        size_bytes: The peak or the arena of the best so far.
+        lower_bound_bytes: What is proven so far.
+        seconds: Wall time of this stage.
+    """
+
+    stage: str
+    size_bytes: int
+    lower_bound_bytes: int
+    seconds: float
+
+
+Report = Callable[[PlanProgress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedOrder:
+    """In which order the operations run.
+
+    Attributes:
+        node_ids: Ids of the graph's nodes, in running order.
+        nodes: Their names.
+        before_bytes: Peak of the given order.
+        peak_bytes: Peak of this one; never more.
+        lower_bound_bytes: No order needs less.
+        proof: What the bound rests on.
+        seconds: Wall time it took.
+        was_interrupted: Whether Ctrl-C ended the search.
+    """
+
+    node_ids: tuple[int, ...]
+    nodes: tuple[str, ...]
+    before_bytes: int
+    peak_bytes: int
+    lower_bound_bytes: int
+    proof: str
+    seconds: float
+    was_interrupted: bool = False
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether no order has a lower peak, proven."""
+        return self.peak_bytes == self.lower_bound_bytes
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it differs from the given order."""
+        return self.node_ids != tuple(range(len(self.node_ids)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetAnswer:
+    """Whether an arena of a given size is enough.
+
+    Attributes:
+        budget_bytes: The size.
+        answer: Yes (the plan fits), no (proven), or ``None``: unknown.
+        lower_bound_bytes: What every order and every arena needs at least.
+    """
+
+    budget_bytes: int
+    answer: bool | None
+    lower_bound_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """An order, an arena, and what is proven.
+
+    Attributes:
+        rules: Key in ``RULES``; empty for a problem that came without a graph.
+        order: The order, ``None`` for a problem that came without a graph.
+        arena: The arena.
+        content: What the arena holds.
+        budget: The answer to a budget, ``None`` if none was given.
+    """
+
+    rules: str
+    order: PlannedOrder | None
+    arena: MemoryPlan
+    content: ArenaContent
+    budget: BudgetAnswer | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON-ready values, schema ``memprof/plan/1``."""
+        document: dict[str, Any] = {"schema": PLAN_SCHEMA}
+        order = self.order
+        if order is not None:
+            document["runtime"] = RULES[self.rules].runtime
+            document["in_place"] = self.rules == "contracted"
+            document["order"] = {
+                "nodes": list(order.nodes),
+                "peak_before_bytes": order.before_bytes,
+                "peak_bytes": order.peak_bytes,
+                "lower_bound_bytes": order.lower_bound_bytes,
+                "optimal": order.is_optimal,
+                "proof": order.proof,
+                "seconds": round(order.seconds, 6),
+            }
+        document["arena"] = arena_json(self.arena)
+        if self.budget is not None:
+            document["budget"] = {
+                "budget_bytes": self.budget.budget_bytes,
+                "fits": self.budget.answer,
+                "lower_bound_bytes": self.budget.lower_bound_bytes,
+            }
+        return document
+
+
+def arena_json(arena: MemoryPlan) -> dict[str, Any]:
+    """Return one arena as JSON-ready values; sizes of buffers are not rounded."""
+    return {
+        "arena_bytes": arena.arena_bytes,
+        "lower_bound_bytes": arena.lower_bound_bytes,
+        "optimal": arena.is_optimal,
+        "load_bytes": arena.load_bytes,
+        "fragmentation": round(arena.fragmentation, 6),
+        "alignment": arena.problem.alignment,
+        "proof": arena.proof,
+        "strategy": arena.strategy,
+        "seconds": round(arena.seconds, 6),
+        "buffers": [
+            {
+                "name": buffer.name,
+                "offset": offset,
+                "size_bytes": buffer.size_bytes,
+                "start": buffer.start,
+                "stop": buffer.stop,
+            }
+            for buffer, offset in zip(arena.problem.buffers, arena.offsets, strict=True)
+        ],
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """What to plan, and for how long.
+
+    Attributes:
+        rules: Key in ``RULES``.
+        seconds: Time to spend at most; proofs usually come long before.
+        content: What the arena holds.
+        keeps_order: Whether the given order stays.
+        budget_bytes: Size of the arena to decide about, ``None`` to make it as small as possible.
+    """
+
+    rules: str = "reference"
+    seconds: float = 10.0
+    content: ArenaContent = field(default_factory=ArenaContent)
+    keeps_order: bool = False
+    budget_bytes: int | None = None
+
+
+def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None) -> Plan:
+    """Return a plan of ``graph``.
+
+    Raises:
+        UsageError: There are no such rules.
+        IncompleteError: The size of a tensor is not known.
+    """
+    rules = find_rules(options.rules)
+    lifetimes = LIFETIMES[rules.lifetimes](graph)
+    if not lifetimes.is_complete:
+        names = ", ".join(f"{unknown.kind} {unknown.name[:80]}" for unknown in graph.unknown[:5])
+        hint = graph.unknown[0].hint if graph.unknown else "Give the sizes that are open."
+        raise IncompleteError(f"A plan needs every size, and some are not known: {names or 'of some tensor'}.", hint)
+    started = time.monotonic()
+    order = _Order(graph, rules, options, report).plan()
+    problem = pose_allocation(LIFETIMES[rules.lifetimes](graph, order.node_ids), options.content)
+    left = max(options.seconds - (time.monotonic() - started), options.seconds * _OFFSET_SHARE)
+    left = 0.0 if order.was_interrupted else left
+    arena = _plan_arena(problem, options.budget_bytes, left, report)
+    budget = None
+    if options.budget_bytes is not None:
+        lower_bytes = arena.lower_bound_bytes if options.keeps_order else _arena_floor(order, options.content)
+        budget = answer_budget(arena, options.budget_bytes, lower_bytes)
+    return Plan(rules=options.rules, order=order, arena=arena, content=options.content, budget=budget)
+
+
+def find_rules(name: str) -> Rules:
+    """Return a row of ``RULES``.
+
+    Raises:
+        UsageError: There is none, or the runtime model it needs is missing.
+    """
+    if name not in RULES or (RULES[name].runtime not in RUNTIMES):
+        known = ", ".join(dict.fromkeys(rules.runtime for rules in RULES.values() if rules.runtime in RUNTIMES))
+        raise UsageError(f"There is no plan for the runtime {name!r}.", f"Choose from: {known}.")
+    return RULES[name]
+
+
+def plan_allocation(
+    problem: AllocationProblem,
+    capacity_bytes: int | None = None,
+    seconds: float = 10.0,
+    report: Report | None = None,
+) -> Plan:
+    """Return a plan of buffers that came without a graph: offsets only.
+
+    Args:
+        problem: The buffers.
+        capacity_bytes: Size of the arena to decide about, ``None`` to make it as small as possible.
+        seconds: Time to spend at most.
+        report: Called now and then.
+    """
+    arena = _plan_arena(problem, capacity_bytes, seconds, report)
+    budget = None if capacity_bytes is None else answer_budget(arena, capacity_bytes, arena.lower_bound_bytes)
+    return Plan(rules="", order=None, arena=arena, content=ArenaContent(problem.alignment), budget=budget)
+
+
+def answer_budget(arena: MemoryPlan, budget_bytes: int, lower_bytes: int) -> BudgetAnswer:
+    """Return whether ``budget_bytes`` are enough, given a plan and a bound that holds for every plan."""
+    answer = True if arena.arena_bytes <= budget_bytes else False if lower_bytes > budget_bytes else None
+    return BudgetAnswer(budget_bytes=budget_bytes, answer=answer, lower_bound_bytes=lower_bytes)
+
+
+def _arena_floor(order: PlannedOrder, content: ArenaContent) -> int:
+    """Return what the arena of every order needs: the order's bound, if the arena holds all that the peak counts."""
+    return order.lower_bound_bytes if content.has_inputs and content.has_outputs else 0
+
+
+def _plan_arena(
+    problem: AllocationProblem, capacity_bytes: int | None, seconds: float, report: Report | None
+) -> MemoryPlan:
+    def tell(progress: Any) -> None:
+        if report is not None:
+            report(
+                PlanProgress(
+                    stage="offsets",
+                    size_bytes=progress.arena_bytes,
+                    lower_bound_bytes=progress.lower_bound_bytes,
+                    seconds=progress.seconds,
+                )
+            )
+
+    if capacity_bytes is None:
+        return plan_offsets(problem, seconds, tell)
+    return decide_capacity(problem, capacity_bytes, seconds, tell).plan
+
+
+class _Order:
+    """The search for an order: what is tried, and what is kept."""
+
+    def __init__(self, graph: Graph, rules: Rules, options: PlanOptions, report: Report | None) -> None:
+        self._graph = graph
+        self._rules = rules
+        self._options = options
+        self._report = report
+        self._given = tuple(range(len(graph.nodes)))
+
+    def plan(self) -> PlannedOrder:
+        """Return the best order found."""
+        started = time.monotonic()
+        order, before_bytes = self._given, self._peak_bytes(self._given)
+        peak_bytes = before_bytes
+        if self._options.keeps_order:
+            bound = find_order(PROBLEMS[self._rules.bound](self._graph), 0.0)
+        elif self._rules.is_exact:
+            bound = self._search(self._rules.bound, self._order_seconds())
+            order, peak_bytes = bound.order, bound.peak_bytes
+        else:
+            bound, order, peak_bytes = self._score_candidates(before_bytes)
+        return PlannedOrder(
+            node_ids=tuple(order),
+            nodes=tuple(self._graph.nodes[i].name for i in order),
+            before_bytes=before_bytes,
+            peak_bytes=peak_bytes,
+            lower_bound_bytes=min(bound.lower_bound_bytes, peak_bytes),
+            proof=bound.proof if self._rules.is_exact else f"{bound.proof}, relaxed",
+            seconds=time.monotonic() - started,
+            was_interrupted=bound.ending == "interrupted",
+        )
+
+    def _score_candidates(self, before_bytes: int) -> tuple[OrderResult, tuple[int, ...], int]:
+        """Return what proves the bound, and the best of the orders tried with its peak."""
+        share = self._order_seconds() / (len(self._rules.candidates) + 1)
+        bound = self._search(self._rules.bound, share)
+        order, peak_bytes = self._given, before_bytes
+        tried = [bound.order] + [self._search(name, share).order for name in self._rules.candidates]
+        for candidate in dict.fromkeys(tried):
+            candidate_bytes = self._peak_bytes(candidate)
+            if candidate_bytes < peak_bytes:
+                order, peak_bytes = candidate, candidate_bytes
+        return bound, order, peak_bytes
+
+    def _search(self, name: str, seconds: float) -> OrderResult:
+        problem: OrderProblem = PROBLEMS[name](self._graph)
+        report = self._tell if self._report is not None and self._rules.is_exact else None
+        if self._options.budget_bytes is not None and self._rules.is_exact:
+            found = decide_order(problem, self._options.budget_bytes, seconds, report).result
+            # A peak within the budget may still not fit it once sizes are rounded: then the best order may.
+            if found.peak_bytes > self._options.budget_bytes or self._fits(found.order):
+                return found
+        return find_order(problem, seconds, report)
+
+    def _fits(self, order: Sequence[int]) -> bool:
+        lifetimes = LIFETIMES[self._rules.lifetimes](self._graph, order)
+        load_bytes = pose_allocation(lifetimes, self._options.content).load_bytes
+        return self._options.budget_bytes is None or load_bytes <= self._options.budget_bytes
+
+    def _order_seconds(self) -> float:
+        return self._options.seconds * (1 - _OFFSET_SHARE)
+
+    def _peak_bytes(self, order: Sequence[int]) -> int:
+        return LIFETIMES[self._rules.lifetimes](self._graph, order).timeline.peak_bytes
+
+    def _tell(self, progress: Any) -> None:
+        assert self._report is not None
+        self._report(
+            PlanProgress(
+                stage="order",
+                size_bytes=progress.peak_bytes,
+                lower_bound_bytes=progress.lower_bound_bytes,
+                seconds=progress.seconds,
+            )
+        )
