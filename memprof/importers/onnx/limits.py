@@ -22,6 +22,7 @@ MAX_NODES = 250_000
 MAX_BODY_DEPTH = 24
 MAX_MESSAGES = 2_500_000
 MAX_NAMES = 4_000_000
+MAX_READS = 65_536
 MAX_FUNCTIONS = 100_000
 
 _STRINGS = frozenset({str})
@@ -93,6 +94,8 @@ class _Check:
                 raise LimitError(f"The model has more than {MAX_NODES} nodes.")
             if not node.op_type:
                 raise InputError(f"The node {node.name!r} names no operation.", "Export the model again.")
+            if len(node.input) > MAX_READS or len(node.output) > MAX_READS:
+                raise LimitError(f"The node {node.name!r} reads or writes more than {MAX_READS} tensors.")
             self.names((node.name, node.op_type, node.domain, node.overload, *node.input, *node.output))
             if node.attribute:
                 self.names([attribute.name for attribute in node.attribute])

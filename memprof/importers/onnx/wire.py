@@ -28,6 +28,7 @@ from pathlib import Path
 from memprof.errors import InputError, LimitError
 
 SMALL_BYTES = 1024
+MAX_NAME_BYTES = 2**16
 MAX_STRUCTURE_BYTES = 64 * 2**20
 MAX_FIELDS = 4_000_000
 MAX_MESSAGE_DEPTH = 100
@@ -46,6 +47,7 @@ class _Message:
         drop: Field numbers that are always left out.
         payload: Field numbers that are left out together once they hold more than ``SMALL_BYTES``.
         metadata: Number of the field of key-value entries, of which module paths stay; 0 if there is none.
+        lists: Fields that may be long; any other that is copied holds a name or a few numbers.
     """
 
     enter: Mapping[int, _Message] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class _Message:
     drop: frozenset[int] = frozenset()
     payload: frozenset[int] = frozenset()
     metadata: int = 0
+    lists: frozenset[int] = frozenset()
 
 
 _TENSOR = _Message(
@@ -61,7 +64,12 @@ _TENSOR = _Message(
 )
 _SPARSE = _Message(enter={1: _TENSOR, 2: _TENSOR})
 _attribute_fields: dict[int, _Message] = {5: _TENSOR, 10: _TENSOR, 22: _SPARSE, 23: _SPARSE}
-_ATTRIBUTE = _Message(enter=_attribute_fields, drop=frozenset({13}), payload=frozenset({4, 9}))  # doc; s, strings
+_ATTRIBUTE = _Message(
+    enter=_attribute_fields,
+    drop=frozenset({13}),  # doc_string
+    payload=frozenset({4, 9}),  # s, strings
+    lists=frozenset({7, 8}),  # floats, ints
+)
 _NODE = _Message(enter={5: _ATTRIBUTE}, drop=frozenset({6, 10}), metadata=9)  # doc_string, device_configurations
 _VALUE_INFO = _Message(drop=frozenset({3, 4}))  # doc_string, metadata_props
 _GRAPH = _Message(
@@ -151,6 +159,8 @@ class _Walk:
                     continue  # nothing was left out
                 replacement = _varint(number << 3 | _BYTES) + _varint(len(body)) + body
             else:
+                if position - value > MAX_NAME_BYTES and number not in message.lists:
+                    raise LimitError(f"The model holds a name or a shape of {position - value} bytes.")
                 continue
             self._copy(run, begin, parts)
             parts.append(replacement)
