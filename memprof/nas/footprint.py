@@ -2,7 +2,7 @@
 
 Two views of the same network, operation for operation as the exporters write it:
 
-    as_trained   torch.export: convolution, batch norm (weight, bias, mean, variance, counter), ReLU in place
+    as_trained   torch.export: convolution, batch norm (weight, bias, mean, variance, counter), ReLU as a plain operation
     deployed     the exported ONNX file: batch norm folded into the convolution's weight and bias
 
 Budgets and the metric use ``deployed``. Its peak under ``reference`` also has a short way: inside a chain of steps
@@ -144,8 +144,7 @@ class _Emitter:
     def step(self, step: _Step, source: int) -> int:
         output = self.feature_map(step.output)
         if step.weight is None:
-            in_place = step.op == "Relu" and not self._folds
-            return self.node(step.op, [source], output, source if in_place else None)
+            return self.node(step.op, [source], output)
         weight = self.parameter(self.tensor(*step.weight))
         channels = step.output.channels
         if self._folds:

@@ -28,9 +28,11 @@ BEAT_SECONDS = 2.0
 """How often a running search writes its heartbeat; after five missed beats it counts as interrupted."""
 
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, at REAL NOT NULL, data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
+COMMIT;
 """
 
 
@@ -111,6 +113,8 @@ class Journal:
 def read_journal(folder: Path) -> tuple[tuple[Event, ...], float]:
     """Return all events of a search and the time of its last heartbeat, while it runs or after.
 
+    A file without tables is a search that was killed, or is seen, before its first event: nothing happened yet.
+
     Raises:
         InputError: There is no search in ``folder``, or its journal cannot be read.
     """
@@ -120,6 +124,8 @@ def read_journal(folder: Path) -> tuple[tuple[Event, ...], float]:
     try:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone():
+                return (), 0.0
             beat = database.execute("SELECT at FROM heartbeat").fetchone()
             return _events(database), beat[0] if beat else 0.0
         finally:

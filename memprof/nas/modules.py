@@ -69,7 +69,7 @@ class CellBlock(nn.Module):
         results = {0: x}
         for slot, cell in self.wiring:
             results[slot] = self.cells[str(slot)](results[cell.input1], results[cell.input2])
-        outputs = [results[slot] for slot in self.output_slots]
+        outputs = [results[slot] for slot in self.output_slots] or [x]  # without cells the input passes through
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
 
 

@@ -100,7 +100,7 @@ def saved_settings(folder: Path) -> Settings:
     """
     settings = fold(read_journal(folder)[0]).settings
     if settings is None:
-        raise InputError(f"The search in {folder} never started.", "Start a new one in another folder.")
+        raise InputError(f"The search in {folder} never started.", "Start it: memprof nas search --output DIR")
     return settings
 
 

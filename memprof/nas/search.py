@@ -116,7 +116,7 @@ class Search:
             if cells >= self.settings.max_cells:
                 return f"the chosen network has {cells} cells"
             if self._limits.rounds is not None and len(rounds) >= self._limits.rounds:
-                return f"{len(rounds)} rounds are done"
+                return "1 round is done" if len(rounds) == 1 else f"{len(rounds)} rounds are done"
         return "the time is up" if self.seconds_left <= 0 else ""
 
     def _end(self, reason: str) -> None:

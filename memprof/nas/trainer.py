@@ -270,4 +270,8 @@ def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tenso
 
 def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in text
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in _NO_MEMORY)
+
+
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
+"""How the allocators that raise a plain RuntimeError say so: torch's on the CPU, the kernel, CUDA's libraries."""

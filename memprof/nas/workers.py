@@ -7,7 +7,8 @@
     an exception that is no known result          crashed                  next job
 
 Workers are spawned, never forked: each loads the data once and holds it on its device. They ignore Ctrl-C, which is
-the search's to handle, and end when their pipe closes, so that none outlives a killed search.
+the search's to handle, and end when their pipe closes or, in the middle of a job, when the search's process is gone:
+none outlives a killed search.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -150,6 +152,7 @@ def _failed(job: Job | None, status: Any, message: str) -> Outcome:
 def _work(pipe: Connection, factory: TrainerFactory, threads: int) -> None:
     """Run in a worker: load once, then one job after the other until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
@@ -166,3 +169,11 @@ def _work(pipe: Connection, factory: TrainerFactory, threads: int) -> None:
         except Exception as error:  # a candidate that fails in a new way is a result, and the search goes on
             outcome = _failed(job, "crashed", f"{type(error).__name__}: {error}".splitlines()[0])
         pipe.send(outcome)
+
+
+def _end_with_parent() -> None:
+    """Wait for the search's process to be gone, and end this one at once, whatever it is doing."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is a child of the search"
+    parent.join()
+    os._exit(1)

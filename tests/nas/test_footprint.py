@@ -10,7 +10,7 @@ import torch
 
 from memprof import analyze
 from memprof.nas.export import export_onnx
-from memprof.nas.footprint import deployed, screen
+from memprof.nas.footprint import as_trained, deployed, screen
 from memprof.nas.modules import build_module
 from tests.nas.networks import random_architecture
 
@@ -51,3 +51,16 @@ def test_deployed_equals_the_exported_file(seed: int, tmp_path: Path) -> None:
     assert file.parameter_bytes == graph.parameter_bytes
     for runtime in ("reference", "ideal", "paper"):
         assert file.runtimes[runtime].timeline == graph.runtimes[runtime].timeline
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_as_trained_equals_the_import_from_torch_export(seed: int) -> None:
+    rng = random.Random(seed)
+    architecture = random_architecture(rng, 1 + seed % 3)
+    module = build_module(architecture).eval()
+    imported = analyze(module, (torch.zeros(1, *architecture.input_shape),))
+    graph = analyze(as_trained(architecture))
+    assert imported.model.format == "torch.export"
+    assert imported.parameter_bytes == graph.parameter_bytes
+    for runtime in ("reference", "ideal", "paper"):
+        assert imported.runtimes[runtime].timeline == graph.runtimes[runtime].timeline
