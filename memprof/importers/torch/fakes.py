@@ -10,7 +10,7 @@ Tensors that share a storage share one in the copy; a parameter used twice stays
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
 from memprof.errors import InputError
+from memprof.importers.torch.workspaces import lstm_workspace_bytes
 
 
 class Placeholders:
@@ -99,3 +100,26 @@ class _CopyTensors(TorchFunctionMode):
 def _registered(module: torch.nn.Module) -> Iterator[torch.Tensor]:
     yield from module.parameters()
     yield from module.buffers()
+
+
+def complete(op: str, named: Mapping[str, Any], result: Any) -> Any:
+    """Return the result of an operation with what fake tensors leave out, see ``workspaces``.
+
+    They also return one tensor for both biases of an LSTM where the kernel makes two.
+    """
+    if op == "aten.mkldnn_rnn_layer" and named.get("train"):
+        *tensors, workspace = result
+        return (*tensors, workspace.new_empty(_lstm_workspace(named)))
+    if op == "aten.mkldnn_rnn_layer_backward" and result[3] is result[4]:
+        return (*result[:4], torch.empty_like(result[4]), *result[5:])
+    return result
+
+
+def _lstm_workspace(named: Mapping[str, Any]) -> int:
+    steps, batch = named["input"].shape[:2]  # time comes first here, whatever ``batch_first`` says
+    return lstm_workspace_bytes(
+        steps=int(steps),
+        batch=int(batch),
+        input_size=int(named["weight0"].shape[1]),
+        hidden_size=int(named["hidden_size"]),
+    )

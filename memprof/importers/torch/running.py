@@ -21,7 +21,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from memprof.errors import InputError, UsageError
-from memprof.importers.torch.fakes import Placeholders
+from memprof.importers.torch.fakes import Placeholders, complete
 from memprof.importers.torch.records import Run
 from memprof.importers.torch.tracker import StorageTracker
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
@@ -151,7 +151,8 @@ def run_tracked(
     step = Step(module, inputs, training, None if tensors == "real" else device == "cuda")
     if step.optimizer is not None:
         _make_state(step.optimizer)
-    tracker = StorageTracker({id(child): path for path, child in module.named_modules()})
+    paths = {id(child): path for path, child in module.named_modules()}
+    tracker = StorageTracker(paths) if tensors == "real" else StorageTracker(paths, complete)
     categories = _introduce(tracker, module, inputs, step.optimizer)
     ends = [0]
     phases: list[Phase] = []

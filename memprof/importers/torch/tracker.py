@@ -35,6 +35,9 @@ _FRESH = frozenset({"aten.lift_fresh"})
 """Operations whose argument Python has just made, out of the dispatcher's sight: ``torch.tensor([1, 2])``."""
 
 
+Complete = Callable[[str, Mapping[str, Any], Any], Any]
+
+
 @dataclass(frozen=True, slots=True)
 class _Schema:
     op: str
@@ -49,10 +52,14 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Args:
         module_paths: Path of each module by ``id``.
+        complete: From an operation, its named arguments and its result to the result that counts; see ``fakes``.
     """
 
-    def __init__(self, module_paths: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, module_paths: Mapping[int, str] | None = None, complete: Complete = lambda op, named, result: result
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._complete = complete
         self._paths = module_paths or {}
         self._ops: list[OpRecord] = []
         self._storages: list[StorageRecord] = []
@@ -128,7 +135,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             reads = [self._window(tensor, role=Role.PARAMETER) for tensor in _tensors(named.values())]
         changes = {self.storage_index(t) for key in schema.changed for t in _tensors((named.get(key),))}
         path = self._current_module()
-        result = func(*args, **kwargs)
+        result = self._complete(schema.op, named, func(*args, **kwargs))
         writes = [window for tensor in _tensors((result,)) if (window := self._window(tensor)) is not None]
         self._ops.append(
             OpRecord(
