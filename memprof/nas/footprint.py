@@ -2,7 +2,7 @@
 
 Two views of the same network, operation for operation as the exporters write it:
 
-    as_trained   torch.export: convolution, batch norm (weight, bias, mean, variance, counter), ReLU as a plain operation
+    as_trained   torch.export: convolution, batch norm (weight, bias, mean, variance, counter), plain ReLU
     deployed     the exported ONNX file: batch norm folded into the convolution's weight and bias
 
 Budgets and the metric use ``deployed``. Its peak under ``reference`` also has a short way: inside a chain of steps

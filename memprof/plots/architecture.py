@@ -153,9 +153,9 @@ def _draw_row(axes: Axes, row: _Row, inner: float) -> None:
     block, middle = row.blocks[0], row.middle
     first, last = row.numbers[0], row.numbers[-1]
     name = f"block {first}" if first == last else f"blocks {first} to {last}"
-    shape = ", ".join(f"stride {b.stride}, width {b.width}" for b in dict.fromkeys(row.blocks))
+    shape = "; ".join(f"stride {b.stride}, width {b.width}" for b in dict.fromkeys(row.blocks))
     axes.text(0, row.height - 0.25, f"{name}: {shape}", **text_style(bold=True))
-    axes.text(0.12, middle, "in", ha="center", va="center", **text_style(colour=MUTED))
+    axes.text(0.12, middle, "in", ha="right", va="center", **text_style(colour=MUTED))
     if not block.cells:
         axes.text(_FIRST, middle, "no cell: the input passes through", va="center", **text_style(colour=MUTED))
         return

@@ -1,0 +1,95 @@
+"""The footprints that a search computes, against the real export of the same networks, byte for byte.
+
+    python benchmarks/nas_contract.py [--count 500] [--minutes 8] [--state FILE] [--json FILE]
+
+    as_trained   parameters, peak and the whole timeline under reference, ideal and paper  =  torch.export, imported
+    deployed     the same                                                                  =  the exported ONNX file
+
+Random networks of one to four cells at odd sizes, grown and trimmed at random; network i is drawn from seed i. With
+``--state`` the results so far are kept in a file of one JSON line each, and a later run goes on after them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from nas_record import write_record
+
+from memprof import Report, analyze
+from memprof.nas.export import export_onnx
+from memprof.nas.footprint import as_trained, deployed
+from memprof.nas.modules import build_module
+from tests.nas.networks import random_architecture
+from tests.nas.test_footprint import with_statistics
+
+RUNTIMES = ("reference", "ideal", "paper")
+
+
+def main() -> None:
+    """Run the benchmark; the exit status is 1 if a network differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--state", type=Path, help="results so far")
+    options = parser.parse_args()
+    until = time.monotonic() + 60 * options.minutes
+    done = read_state(options.state)
+    for seed in range(len(done), options.count):
+        if time.monotonic() > until:
+            break
+        found = {"seed": seed, "differences": list(differences(seed))}
+        done.append(found)
+        if options.state is not None:
+            with options.state.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+    different = [found for found in done if found["differences"]]
+    for found in different:
+        print(f"network {found['seed']}: {'; '.join(found['differences'])}")
+    print(f"{len(done)} of {options.count} networks compared in both views, {len(different)} differ")
+    write_record(options.json, {"wanted": options.count, "compared": len(done), "different": different})
+    if different:
+        raise SystemExit(1)
+
+
+def read_state(path: Path | None) -> list[dict[str, Any]]:
+    """Return the results of earlier runs, network 0 first."""
+    if path is None or not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def differences(seed: int) -> Iterator[str]:
+    """Yield each way in which network ``seed`` differs from its export."""
+    architecture = random_architecture(random.Random(seed), 1 + seed % 4)
+    module = build_module(architecture).eval()
+    imported = analyze(module, (torch.zeros(1, *architecture.input_shape),))
+    yield from compare("as_trained", imported, analyze(as_trained(architecture)))
+    with tempfile.TemporaryDirectory() as folder:
+        exported = export_onnx(architecture, with_statistics(module, seed), Path(folder) / "network.onnx")
+        yield from compare("deployed", analyze(exported.path), analyze(deployed(architecture)))
+
+
+def compare(view: str, real: Report, ours: Report) -> Iterator[str]:
+    """Yield each way in which two reports differ."""
+    if real.parameter_bytes != ours.parameter_bytes:
+        yield f"{view}: {ours.parameter_bytes} bytes of parameters, really {real.parameter_bytes}"
+    for runtime in RUNTIMES:
+        if real.runtimes[runtime].timeline != ours.runtimes[runtime].timeline:
+            yield f"{view}: another timeline under {runtime}"
+
+
+if __name__ == "__main__":
+    main()

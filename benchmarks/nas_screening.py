@@ -1,0 +1,75 @@
+"""Candidates per second whose footprint is known, on one core: the short way against the Graph. Target: 5,000.
+
+    python benchmarks/nas_screening.py [--json FILE]
+
+The candidates are those of a search: everything that growing and trimming give of networks of five blocks and three
+cells, so four cells each. The Graph way builds each network's Graph and asks ``memprof.analyze`` for its peak under
+the reference model. Caches are empty at the start; both ways agree on every network that both of them see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from nas_record import write_record
+
+from memprof import analyze
+from memprof.nas.footprint import deployed, screen
+from memprof.nas.generator import generate, grow
+from memprof.nas.space import CIFAR10, Architecture
+
+TARGET = 5000
+
+
+def main() -> None:
+    """Run the benchmark and print both rates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--graphs", type=int, default=100, help="how many the Graph way does")
+    options = parser.parse_args()
+    candidates = draw(options.count)
+    began = time.perf_counter()
+    found = [screen(candidate) for candidate in candidates]
+    short = options.count / (time.perf_counter() - began)
+    few = random.Random(1).sample(range(options.count), options.graphs)
+    began = time.perf_counter()
+    for i in few:
+        graph = deployed(candidates[i])
+        peak = analyze(graph, runtimes=["reference"]).peak_intermediate_bytes
+        assert (graph.parameter_bytes, peak) == (found[i].parameter_bytes, found[i].peak_intermediate_bytes)
+    long = options.graphs / (time.perf_counter() - began)
+    print(f"short way  {short:>10,.0f} candidates/s, target {TARGET:,} ({len(set(candidates)):,} different)")
+    print(f"Graph way  {long:>10,.0f} candidates/s; equal on {options.graphs} of them")
+    print(f"ratio {short / long:.0f}")
+    results = {
+        "candidates": options.count,
+        "different": len(set(candidates)),
+        "screened_per_second": short,
+        "graphs_per_second": long,
+        "ratio": short / long,
+        "target_per_second": TARGET,
+    }
+    write_record(options.json, results)
+
+
+def draw(count: int) -> list[Architecture]:
+    """Return candidates of four slots: all that follow from random networks of three, until there are enough."""
+    rng = random.Random(0)
+    found: list[Architecture] = []
+    while len(found) < count:
+        base = CIFAR10.build([])
+        while base.slots < 3:
+            base = rng.choice(list(generate(base)))
+        found += grow(base)
+    return found[:count]
+
+
+if __name__ == "__main__":
+    main()
