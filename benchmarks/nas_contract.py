@@ -50,7 +50,7 @@ def main() -> None:
     for seed in range(len(done), options.count):
         if time.monotonic() > until:
             break
-        found = {"seed": seed, "differences": list(differences(seed))}
+        found: dict[str, Any] = {"seed": seed, "differences": list(differences(seed))}
         done.append(found)
         if options.state is not None:
             with options.state.open("a", encoding="utf-8") as file:

@@ -3,8 +3,8 @@
     python benchmarks/nas_controllers.py TABLE.csv [--repeats 10] [--json FILE]
 
 TABLE.csv has the columns cell and val_accuracy. Each repetition draws 392 cells, trains on 98 and ranks the others;
-the last two rows are what single random rankings of such a pool score. The SCC is timed on codes as a search has them: five
-blocks of up to six cells, trained on 98 candidates first, one thread.
+the last two rows are what single random rankings of such a pool score. The SCC is timed on codes as a search has
+them: five blocks of up to six cells, trained on 98 candidates first, one thread.
 """
 
 from __future__ import annotations

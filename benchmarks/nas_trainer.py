@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -64,8 +65,8 @@ def main() -> None:
     ratio = rates["trainer"] / rates["bare loop"]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"{name}, width {width}, {images:,} images, {options.epochs} epochs each in turn")
-    for loop, rate in rates.items():
-        print(f"{loop:<12}{rate:>12,.0f} images/s")
+    for label, rate in rates.items():
+        print(f"{label:<12}{rate:>12,.0f} images/s")
     print(f"ratio {ratio:.3f}, bound {BOUND}")
     results = {
         "device": name,
@@ -123,7 +124,7 @@ def bare_epochs(data: TrainingData, width: int, device: torch.device) -> Iterato
     pixels = data.training.pixels.to(device).float().div_(255).sub_(0.5).div_(0.25)
     labels = data.training.labels.to(device)
     module = network(width).to(device)
-    precision: Callable[[], object] = nullcontext
+    precision: Callable[[], Any] = nullcontext
     if device.type == "cuda":
         pixels = pixels.to(memory_format=torch.channels_last)
         module = module.to(memory_format=torch.channels_last)
@@ -132,11 +133,13 @@ def bare_epochs(data: TrainingData, width: int, device: torch.device) -> Iterato
     module.train()
     while True:
         began = time.perf_counter()
-        for indices in torch.randperm(len(labels), device=device).split(RECIPE.batch):
-            with precision():  # type: ignore[attr-defined]
+        order = torch.randperm(len(labels), device=device)
+        for i in range(0, len(labels), RECIPE.batch):
+            indices = order[i : i + RECIPE.batch]
+            with precision():
                 loss = nn.functional.cross_entropy(module(pixels[indices]), labels[indices])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
         synchronize(device)
         yield time.perf_counter() - began

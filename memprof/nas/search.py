@@ -301,23 +301,28 @@ def median_measures(measures: Iterable[Measures]) -> Measures:
 def best_candidate(state: SearchState) -> tuple[int, float] | None:
     """Return the winner of the whole search and its metric against the first round's winner; ``None`` before that.
 
-    Only networks trained to the last rung are compared.
+    It is never below 0: the first round's winner is among those that are compared.
     """
+    scores = score_against_first(state)
+    if not scores:
+        return None
+    best = min(scores, key=lambda number: (-scores[number], number))
+    return best, scores[best]
+
+
+def score_against_first(state: SearchState) -> dict[int, float]:
+    """Return the metric of each network that was trained to the last rung, against the first round's winner."""
     first = next((found.winner for found in state.rounds if found.winner is not None), None)
     settings = state.settings
     yardstick = state.measures(first) if first is not None else None
     if settings is None or yardstick is None:
-        return None
-    full = {
+        return {}
+    return {
         number: settings.metric.score(measures, yardstick)
         for number in state.chosen
         if (measures := state.measures(number)) is not None
         and state.outcomes[number][-1].epochs == settings.recipe.epochs
     }
-    if not full:
-        return None
-    best = min(full, key=lambda number: (-full[number], number))
-    return best, full[best]
 
 
 def pareto_front(state: SearchState) -> tuple[int, ...]:
