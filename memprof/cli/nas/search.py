@@ -48,6 +48,7 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
     from memprof.nas.data import load_training
     from memprof.nas.metric import Metric
     from memprof.nas.presets import PRESETS, DataFacts
+    from memprof.nas.search import measure
     from memprof.nas.settings import Budget
 
     data = load_training(flags["dataset"], root=folder / "data", limit=flags["images"])
@@ -69,8 +70,9 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
         runtime=flags["runtime"],
         dtype=flags["dtype"],
     )
-    settings = PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"])
-    return _changed(settings, flags)
+    settings = _changed(PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"]), flags)
+    measure(settings.template.build([]), budget)  # an unknown runtime model is found now, not in the first round
+    return settings
 
 
 def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:

@@ -1,0 +1,177 @@
+"""``memprof nas``: every subcommand on one tiny search, and what each says when the call is wrong."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from memprof.cli import main
+from tests.cli.conftest import Run
+
+TINY = ("--dataset", "digits", "--images", "200", "--width", "4", "--sample", "2", "--epochs", "1", "--rounds", "1")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the folder of a finished search and what it wrote to stdout."""
+    folder = tmp_path_factory.mktemp("nas") / "tiny"
+    arguments = ["nas", "search", *TINY, "--seed", "5", "--workers", "1", "-o", str(folder), "--json"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return folder, result.stdout
+
+
+@pytest.fixture
+def folder(made: tuple[Path, str]) -> Path:
+    return made[0]
+
+
+def test_a_search_ends_with_its_status_as_json(made: tuple[Path, str]) -> None:
+    data = json.loads(made[1])
+    assert (data["schema"], data["state"], data["rounds"]) == ("memprof/nas-status/1", "finished", 1)
+    assert data["candidates"] == {"generated": 56, "rejected": 0, "chosen": 2, "trained": 2, "failed": 0}
+    assert data["settings"]["seed"] == 5
+    assert set(data["best"]["architecture"]) >= {"blocks", "input_shape", "classes"}
+    assert 0 < data["best"]["validation_accuracy"] <= 1
+    assert data["best"]["score"] >= 0
+    assert data["front"]
+
+
+def test_status_repeats_what_the_search_said(made: tuple[Path, str], run: Run) -> None:
+    found = run("nas", "status", made[0], "--json")
+    assert found.json == json.loads(made[1])
+
+
+def test_status_for_people_ends_with_the_next_command(folder: Path, run: Run) -> None:
+    lines = run("nas", "status", folder).stdout.strip().splitlines()
+    assert lines[0] == "Search finished: 1 round on digits (1 round is done)"
+    assert lines[-1] == f"Next: memprof nas export {folder}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"), [(("--seed", "6"), "seed is 5 here, 6 was asked for"), (("--width", "8"), "template is")]
+)
+def test_another_search_is_refused_on_resume(folder: Path, run: Run, flags: tuple[str, ...], words: str) -> None:
+    found = run("nas", "resume", folder, *flags)
+    assert found.code == 2
+    assert words in found.stderr
+
+
+def test_a_folder_that_holds_a_search_is_not_searched_again(folder: Path, run: Run) -> None:
+    found = run("nas", "search", *TINY, "--seed", "5", "-o", folder)
+    assert found.code == 2
+    assert f"memprof nas resume {folder}" in found.stderr
+
+
+def test_export_writes_a_checked_model_and_three_things_about_it(folder: Path, run: Run, tmp_path: Path) -> None:
+    found = run("nas", "export", folder, "-o", tmp_path, "--json")
+    data, best = found.json, run("nas", "status", folder, "--json").json["best"]
+    assert data["schema"] == "memprof/nas-export/1"
+    assert data["candidate"] == best["candidate"]
+    assert data["peak_intermediate_bytes"] == best["peak_intermediate_bytes"]
+    assert data["weights"] == "the search's weights after 1 epochs"
+    assert data["difference"] < 1e-4
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "model.onnx",
+        "architecture.json",
+        "architecture.png",
+        "lifetimes.png",
+    }
+    assert json.loads((tmp_path / "architecture.json").read_text())["blocks"] == best["architecture"]["blocks"]
+
+
+def test_a_network_is_trained_and_tested_once_and_its_weights_can_be_exported(folder: Path, run: Run) -> None:
+    trained = run("nas", "train", folder, "--epochs", "1", "--width", "2", "--device", "cpu", "--json")
+    assert trained.json["schema"] == "memprof/nas-train/1"
+    assert 0 < trained.json["test_accuracy"] <= 1
+    again = run("nas", "train", folder, "--epochs", "1", "--width", "2", "--device", "cpu")
+    assert again.code == 2
+    assert "has seen the test images" in again.stderr
+    exported = run("nas", "export", folder, "--trained", trained.json["name"], "--json")
+    assert exported.json["weights"] == "weights trained from scratch for 1 epochs"
+    assert exported.json["parameter_bytes"] <= trained.json["parameter_bytes"]
+
+
+def test_the_report_is_a_page_with_its_pictures(folder: Path, run: Run, tmp_path: Path) -> None:
+    found = run("nas", "report", folder, folder, "-o", tmp_path)
+    assert found.stdout == f"{tmp_path / 'README.md'}\n"
+    page = (tmp_path / "README.md").read_text()
+    pictures = {"rounds.png", "front.png", "lambda.png", "architecture.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"README.md", *pictures}
+    assert all(f"({name})" in page for name in pictures)
+    assert "56 candidates considered, 0 rejected over budget, 2 trained, 0 failed" in page
+
+
+def write_table(path: Path, cells: int) -> Path:
+    """Write the first cells of NAS-Bench-201 with accuracies that follow their 3x3 convolutions."""
+    operations = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+    rng = random.Random(0)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["cell", "val_accuracy"])
+        for a, b, c, d, e, f in itertools.islice(itertools.product(operations, repeat=6), cells):
+            accuracy = [a, b, c, d, e, f].count("nor_conv_3x3") + 0.1 * rng.random()
+            writer.writerow([f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|", accuracy])
+    return path
+
+
+def test_controllers_are_compared_on_a_table(run: Run, tmp_path: Path) -> None:
+    data = run("nas", "bench-controller", write_table(tmp_path / "table.csv", 400), "--repeats", "1", "--json").json
+    assert data["schema"] == "memprof/nas-controllers/1"
+    assert set(data["scores"]) == {"scc", "single-rnn", "double-rnn", "ridge", "parameters", "random"}
+    assert data["scores"]["ridge"]["tau"] > data["random_band"]["tau"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("status", "nowhere"), 3, "There is no search in nowhere"),
+        (("resume", "nowhere"), 3, "There is no search in nowhere"),
+        (("export", "nowhere"), 3, "There is no search in nowhere"),
+        (("report", "nowhere"), 3, "There is no search in nowhere"),
+        (("train", "nowhere"), 3, "There is no search in nowhere"),
+        (("search", "--dataset", "no-such-data"), 2, "There is no data set 'no-such-data'"),
+        (("search", "--max-peak", "lots"), 2, "lots"),
+        (("search", "--runtime", "abacus"), 2, "abacus"),
+        (("search", "--lambda", "1.5"), 2, "1.5"),
+        (("search", "--device", "tpu"), 2, "There is no device 'tpu' here"),
+        (("bench-controller", "nowhere.csv"), 3, "nowhere.csv"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_leaves_no_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run("nas", *arguments)
+    assert found.code == code
+    assert found.stdout == ""
+    lines = found.stderr.strip().splitlines()
+    assert lines[0].startswith("error: ")
+    assert words in lines[0]
+    assert len(lines) <= 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_candidate_that_was_not_trained_is_named_as_such(folder: Path, run: Run) -> None:
+    found = run("nas", "export", folder, "--candidate", "99")
+    assert found.code == 2
+    assert "Candidate 99 is not among those that were trained" in found.stderr
+
+
+def test_cifar10_without_a_network_is_one_clear_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise OSError("<urlopen error no route to host>")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    found = run("nas", "search", "--dataset", "cifar10", "-o", tmp_path / "run")
+    assert found.code == 3
+    assert "cannot be downloaded" in found.stderr.splitlines()[0]
+    assert "--dataset digits" in found.stderr.splitlines()[1]
