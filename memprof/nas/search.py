@@ -33,6 +33,7 @@ from memprof.nas.controller import RANKERS
 from memprof.nas.encoding import encode_block
 from memprof.nas.evaluation import Job, Outcome, derive_seed
 from memprof.nas.footprint import Footprint, deployed, screen
+from memprof.nas.forecast import forecast_seconds
 from memprof.nas.generator import generate
 from memprof.nas.journal import Journal
 from memprof.nas.metric import Measures
@@ -70,6 +71,18 @@ class Search:
         """What the search does."""
         assert self.state.settings is not None, "a search starts with its settings"
         return self.state.settings
+
+    @property
+    def forecast(self) -> float | None:
+        """About how many seconds are left, no more than the budget leaves; ``None`` while nobody can know."""
+        found = forecast_seconds(self.state, self._limits)
+        if found is None:
+            return None if self._limits.seconds is None else self.seconds_left
+        return self.seconds_left if self._has_time_alone else min(found, self.seconds_left)
+
+    @property
+    def _has_time_alone(self) -> bool:
+        return self._limits.rounds is None and self._limits.seconds is not None
 
     @property
     def seconds_left(self) -> float:

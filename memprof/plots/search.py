@@ -6,12 +6,13 @@ Each function takes what it draws and returns a ``Figure``; given a path it also
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from memprof.plots.style import (
     ACCENT,
@@ -30,7 +31,6 @@ from memprof.plots.style import (
     save_figure,
     set_tick_type,
     text_style,
-    text_width,
 )
 from memprof.units import format_bytes
 
@@ -56,8 +56,17 @@ def plot_rounds(summary: SearchSummary, path: str | Path | None = None) -> Figur
         for place, (label, value, is_bytes) in enumerate(panels):
             axes = page.axes(_LEFT, 4.35 - 1.95 * place, WIDTH - _LEFT - _RIGHT, 1.5)
             values = [float(value(c) or 0) for c in trained]
-            rounds = [c.round + 1 + _spread(c.candidate) for c in trained]
-            axes.scatter(rounds, values, s=16, color=BAR, edgecolors=BAR_EDGE, linewidths=0.5, zorder=2)
+            others = [c for c in trained if winners.get(c.round) != c.candidate]
+            rounds = [c.round + 1 + _spread(c.candidate) for c in others]
+            axes.scatter(
+                rounds,
+                [float(value(c) or 0) for c in others],
+                s=16,
+                color=BAR,
+                edgecolors=BAR_EDGE,
+                linewidths=0.5,
+                zorder=2,
+            )
             chosen = [c for c in trained if winners.get(c.round) == c.candidate]
             axes.plot(
                 [c.round + 1 for c in chosen],
@@ -70,7 +79,7 @@ def plot_rounds(summary: SearchSummary, path: str | Path | None = None) -> Figur
             )
             _finish(axes, max(values, default=1.0), is_bytes=is_bytes)
             axes.set_xlim(0.5, max(1, len(summary.rounds)) + 0.5)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.set_title(label, loc="left", **text_style(colour=INK, bold=True))
             set_tick_type(axes)
         page.text(WIDTH / 2, 0.15, "round", colour=MUTED, size=SMALL, ha="center")
@@ -103,10 +112,10 @@ def plot_front(summary: SearchSummary, path: str | Path | None = None) -> Figure
                 zorder=3 if is_front else 2,
             )
         _finish(axes, 1.0, is_bytes=False)
-        _bytes_along(axes)
+        _bytes_along(axes, [c.parameter_bytes for c in trained])
         set_tick_type(axes)
         if summary.best is not None:
-            _name(axes, summary.best)
+            _name(page, axes, summary.best)
         page.text(_LEFT, 0.15, "parameters", colour=MUTED, size=SMALL)
         page.text(_LEFT, 4.2, "accuracy on validation images", colour=MUTED, size=SMALL)
         return _done(page.figure, path)
@@ -160,38 +169,58 @@ def _finish(axes: Axes, highest: float, *, is_bytes: bool) -> None:
     axes.grid(axis="y", color=RULE, linewidth=0.8, zorder=0)
     axes.axhline(0, color=CURVE, linewidth=0.8) if is_bytes else None
     if is_bytes:
-        axes.set_ylim(0, highest * 1.1)
         byte_axis(axes, highest, count=3)
+        axes.set_ylim(0, highest * 1.1)  # room for a marker at the top
     else:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
 
 
-def _bytes_along(axes: Axes) -> None:
+def _bytes_along(axes: Axes, values: Sequence[int]) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_bytes(int(value))))
-    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
-    axes.tick_params(which="minor", length=0)
+    low, high = min(values, default=1), max(values, default=10)
+    axes.set_xlim(low / 1.15, high * 1.15)
+    axes.xaxis.set_major_locator(FixedLocator(_round_bytes(low / 1.15, high * 1.15)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
 
 
-def _name(axes: Axes, best: CandidateSummary) -> None:
+def _round_bytes(low: float, high: float) -> list[float]:
+    """Return three to seven round numbers between ``low`` and ``high`` for a logarithmic axis, as round as can be."""
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    for steps in _ROUND_STEPS:
+        found = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+        if len(found) >= 3:
+            return found if len(found) <= 7 else found[:: ceil(len(found) / 7)]
+    return [low, (low * high) ** 0.5, high]
+
+
+_ROUND_STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(i / 10 for i in range(10, 100)))
+
+
+def _short(value: float) -> str:
+    """Return a number of bytes for a tick.
+
+    >>> _short(1500), _short(20_000), _short(3e6)
+    ('1.5 kB', '20 kB', '3 MB')
+    """
+    for factor, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value:.3g} B"
+
+
+def _name(page: Page, axes: Axes, best: CandidateSummary) -> None:
+    """Ring the best network's disc and name it above the axes, where nothing is covered."""
+    accuracy = best.validation_accuracy or 0.0
+    axes.scatter(
+        [best.parameter_bytes], [accuracy], s=330, facecolors="none", edgecolors=INK, linewidths=1.1, zorder=4
+    )
     label = (
-        f"best: candidate {best.candidate}, {best.validation_accuracy or 0.0:.1%}, "
-        f"{format_bytes(best.parameter_bytes)} + {format_bytes(best.peak_intermediate_bytes)}"
+        f"ringed: the best by the metric, candidate {best.candidate}, {accuracy:.1%}, "
+        f"parameters {format_bytes(best.parameter_bytes)}, peak {format_bytes(best.peak_intermediate_bytes)}"
     )
-    low, high = axes.get_xlim()
-    position = axes.transAxes.inverted().transform(
-        axes.transData.transform((best.parameter_bytes, best.validation_accuracy or 0.0))
-    )[0]
-    is_left = position * (WIDTH - _LEFT - _RIGHT) + text_width(label) + 0.2 > WIDTH - _LEFT - _RIGHT
-    axes.annotate(
-        label,
-        (min(max(best.parameter_bytes, low), high), best.validation_accuracy or 0.0),
-        xytext=(-9 if is_left else 9, -14),
-        textcoords="offset points",
-        ha="right" if is_left else "left",
-        **text_style(colour=INK),
-    )
+    page.text(page.width - _RIGHT, 4.2, label, size=SMALL, ha="right")
 
 
 def _spread(candidate: int) -> float:

@@ -35,6 +35,7 @@ class SearchProgress:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[best]}"),
             console=console,
             disable=not self._is_terminal,
@@ -68,19 +69,26 @@ class SearchProgress:
                     f"candidate {outcome.candidate}: {outcome.status} ({outcome.message})", style="dim", markup=False
                 )
             self._progress.update(
-                self._task, advance=1 if outcome.rung == 0 else 0, best=f"best accuracy {self._best:.1%}"
+                self._task,
+                advance=1 if outcome.rung == 0 else 0,
+                best=f"best accuracy {self._best:.1%}",
+                left=_left(search),
             )
 
     def _open(self, index: int, chosen: int, generated: int, search: Search) -> None:
         self._round = index
         if self._task is not None:
             self._progress.remove_task(self._task)
-        left = search.seconds_left
-        rest = f", {format_duration(left)} left" if left != float("inf") else ""
-        text = f"round {index + 1}: {chosen} of {generated} candidates{rest}"
+        text, left = f"round {index + 1}: {chosen} of {generated} candidates", _left(search)
         if not self._is_terminal:
-            self._console.print(text, markup=False, highlight=False)
-        self._task = self._progress.add_task(text, total=chosen, best="")
+            self._console.print(f"{text}{', ' if left else ''}{left}", markup=False, highlight=False)
+        self._task = self._progress.add_task(text, total=chosen, best="", left=left)
+
+
+def _left(search: Search) -> str:
+    """Return about how long the search still takes, in words; nothing while nobody can know."""
+    seconds = search.forecast
+    return "" if seconds is None else f"about {format_duration(seconds)} left"
 
 
 class TrainingProgress:

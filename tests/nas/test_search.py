@@ -12,6 +12,7 @@ import pytest
 
 from memprof.errors import InputError, UsageError
 from memprof.nas.evaluation import Job, Outcome, derive_seed
+from memprof.nas.forecast import forecast_seconds
 from memprof.nas.journal import Event, Journal, read_journal
 from memprof.nas.metric import Metric
 from memprof.nas.run import resume_search, start_search
@@ -156,6 +157,19 @@ def test_a_time_budget_writes_down_what_it_cuts_off(tmp_path: Path) -> None:
     assert state.finished == "the time is up"
     assert state.rounds[0].cut == {job.candidate for job in jobs[2:]}
     assert state.rounds[0].winner in {job.candidate for job in jobs[:2]}
+
+
+def test_the_forecast_counts_the_epochs_that_are_left_and_keeps_to_the_time_budget(tmp_path: Path) -> None:
+    """Six candidates and rungs of 1, 2 and 4 epochs: 6 + 3 + 2 epochs a round, a second each here."""
+    state = drive(tmp_path, stop_after=6)
+    assert forecast_seconds(state, Limits(rounds=1)) == pytest.approx(3 + 2)
+    assert forecast_seconds(state, Limits(rounds=2)) == pytest.approx(5 + 11)
+    assert forecast_seconds(state, Limits(rounds=2, workers=2)) == pytest.approx(8)
+    assert forecast_seconds(SearchState(), Limits()) is None
+    with Journal(tmp_path) as journal:
+        assert Search(tmp_path, journal, Limits(rounds=2, seconds=9), lambda: 0.0).forecast == pytest.approx(
+            9, abs=0.5
+        )
 
 
 def test_the_front_holds_who_is_not_beaten_in_all_three(whole: SearchState) -> None:
