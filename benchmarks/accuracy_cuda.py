@@ -35,6 +35,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from memprof.importers.torch.resolve import resolve
 from memprof.importers.torch.running import Step, run_tracked, run_without_data
 from memprof.importers.torch.traces import build_trace
 from memprof.importers.torch.training import Training
@@ -124,9 +125,8 @@ def measure_all(device: str, *, quick: bool, allocator: str) -> list[dict[str, A
 
 
 def predict(name: str, shape: tuple[int, ...], training: Training | None, device: str) -> dict[str, Any]:
-    with torch.device("meta"):
-        module = torchvision.models.get_model(name, weights=None)
-        inputs = (torch.empty(shape),)
+    module = resolve(f"torchvision:{name}").module  # without memory where its code allows that
+    inputs = (torch.empty(shape, device="meta"),)
     trace = build_trace(run_without_data(module, inputs, training=training, device=device, name=name))
     return {
         "predicted_bytes": peak_of(trace, 1),

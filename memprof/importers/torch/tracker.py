@@ -110,6 +110,8 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             finally:
                 stack.pop()
 
+        with StorageTracker():  # the first mode imports modules that keep frames, and with them tensors, alive
+            torch.empty(0)
         gc.collect()
         was_enabled = gc.isenabled()
         gc.disable()
@@ -167,7 +169,8 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if node is not None:
             return self._module_of_sequence.get(node._sequence_nr(), "")
         path = self._module_stack[-1] if self._module_stack else ""
-        self._module_of_sequence[torch.autograd._get_sequence_nr() - 1] = path
+        # operations without gradient show the number of the one before them, which has spoken first
+        self._module_of_sequence.setdefault(torch.autograd._get_sequence_nr() - 1, path)
         return path
 
     def _window(self, tensor: torch.Tensor, role: Role = Role.INTERMEDIATE) -> TensorRecord | None:

@@ -1,0 +1,84 @@
+"""Who in a network's hierarchy needs the bytes: one row per module path, folded to a depth. Pure, O(values + nodes).
+
+    features.0.conv, features.0.bn, features.1.conv   depth 1: features      depth 2: features.0, features.1
+
+Rows part the whole: parameter bytes add up to the model's, bytes at the peak to the peak without what the step itself
+reserves. A buffer belongs to the module whose operation wrote it first, a parameter to the module that owns it (a tied
+one to its first owner). What belongs to no module is in the row ``""``: graph inputs, and operations outside any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memprof.analysis.lifetimes import Lifetimes
+from memprof.ir import Graph, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleRow:
+    """One module, with all modules inside it.
+
+    Attributes:
+        path: Its path, folded; ``""`` for what belongs to no module.
+        nodes: Operations that run in it.
+        parameter_bytes: Bytes of its parameters and buffers.
+        peak_bytes: Bytes alive at the model's peak that it wrote.
+        share: Their part of the peak, 0 to 1.
+        highest_bytes: Most bytes alive in the whole model while one of its operations runs, 0 if none does.
+    """
+
+    path: str
+    nodes: int
+    parameter_bytes: int
+    peak_bytes: int
+    share: float
+    highest_bytes: int
+
+
+def module_rows(graph: Graph, lifetimes: Lifetimes, depth: int) -> tuple[ModuleRow, ...]:
+    """Return one row per module path of at most ``depth`` parts, in the order in which modules first run.
+
+    Args:
+        graph: The graph whose parameters count.
+        lifetimes: A runtime model's answer; its graph may differ from ``graph`` (a trace has its own).
+        depth: Parts of a path to keep; 0 for one row.
+    """
+    nodes: dict[str, int] = {}
+    highest: dict[str, int] = {}
+    step_bytes = lifetimes.timeline.step_bytes
+    for step, node_ids in enumerate(lifetimes.schedule.steps):
+        for node_id in node_ids:
+            path = fold(lifetimes.graph.nodes[node_id].module, depth)
+            nodes[path] = nodes.get(path, 0) + 1
+            highest[path] = max(highest.get(path, 0), step_bytes[step])
+    parameters: dict[str, int] = {}
+    for value, size in zip(graph.values, graph.value_bytes, strict=True):
+        if value.role is Role.PARAMETER and size:
+            path = fold(value.module, depth)
+            parameters[path] = parameters.get(path, 0) + size
+    alive: dict[str, int] = {}
+    for buffer in lifetimes.alive_at(lifetimes.timeline.peak_step):
+        path = fold(lifetimes.graph.values[buffer.values[0]].module, depth)
+        alive[path] = alive.get(path, 0) + (buffer.size_bytes or 0)
+    peak_bytes = lifetimes.timeline.peak_bytes
+    return tuple(
+        ModuleRow(
+            path=path,
+            nodes=nodes.get(path, 0),
+            parameter_bytes=parameters.get(path, 0),
+            peak_bytes=alive.get(path, 0),
+            share=alive.get(path, 0) / peak_bytes if peak_bytes else 0.0,
+            highest_bytes=highest.get(path, 0),
+        )
+        for path in dict.fromkeys([*nodes, *parameters, *alive])
+    )
+
+
+def fold(path: str, depth: int) -> str:
+    """Return the first ``depth`` parts of a module path.
+
+    >>> fold("features.3.conv", 2), fold("head", 2), fold("head", 0)
+    ('features.3', 'head', '')
+    """
+    return ".".join(path.split(".")[:depth])

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from memprof.errors import InputError, UsageError
+from memprof.importers.torch.running import run_tracked, run_without_data
+from memprof.importers.torch.traces import build_trace
+from memprof.importers.torch.training import Training
+from memprof.ir.trace import Category, Trace
+from memprof.runtimes.pytorch import trace_lifetimes
+from tests.importers.torch.networks import NETWORKS, Convolutional, Dense
+
+MODES = {
+    "inference": None,
+    "forward and backward": Training(),
+    "sgd": Training("sgd"),
+    "momentum": Training("momentum"),
+    "adamw": Training("adamw"),
+}
+
+
+def predicted(network: str, training: Training | None) -> Trace:
+    make, inputs = NETWORKS[network]
+    return build_trace(run_without_data(make(), inputs, training=training))
+
+
+def measured(network: str, training: Training | None) -> Trace:
+    make, inputs = NETWORKS[network]
+    return build_trace(run_tracked(make(), inputs, training=training, name="", device="cpu", tensors="real"))
+
+
+CASES = [
+    *((network, mode) for network in NETWORKS for mode in ("inference", "forward and backward")),
+    ("convolutional", "sgd"),
+    ("convolutional", "momentum"),
+    ("attention", "adamw"),
+]
+
+
+@pytest.mark.parametrize(("network", "mode"), CASES)
+def test_a_run_without_data_equals_a_real_one_byte_for_byte_at_every_step(network: str, mode: str) -> None:
+    expected, actual = measured(network, MODES[mode]), predicted(network, MODES[mode])
+    assert [node.op for node in actual.graph.nodes] == [node.op for node in expected.graph.nodes]
+    assert trace_lifetimes(actual).timeline == trace_lifetimes(expected).timeline
+    assert [life.category for life in actual.storages] == [life.category for life in expected.storages]
+
+
+def test_the_peak_of_a_trace_counts_each_storage_once() -> None:
+    class Twice(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x + 1
+            return y.view(-1) + y.flatten() + y.t().t().reshape(-1)
+
+    trace = build_trace(run_without_data(Twice(), (torch.zeros(10, 10),)))
+    assert trace_lifetimes(trace).timeline.peak_bytes == 3 * 400
+
+
+def test_what_python_holds_is_seen() -> None:
+    trace = predicted("dense", None)
+    last = trace_lifetimes(trace).timeline.step_bytes[-1]
+    features, joined, output = 4 * 4 * 2 * 64 * 4, 16 * 2 * 64 * 4, 20 * 2 * 64 * 4
+    assert last == features + joined + output
+
+
+def test_categories_of_a_training_step() -> None:
+    module = Convolutional()
+    parameters = sum(p.nbytes for p in module.parameters())
+    buffers = sum(b.nbytes for b in module.buffers())
+    trace = predicted("convolutional", Training("adam"))
+    total = dict.fromkeys(Category, 0)
+    for life in trace.storages:
+        total[life.category] += life.size_bytes
+    assert total[Category.PARAMETER] == parameters + buffers
+    assert total[Category.GRADIENT] == parameters
+    assert total[Category.OPTIMIZER_STATE] == 2 * parameters + 4 * len(list(module.parameters()))
+    assert total[Category.INPUT] == 2 * 3 * 16 * 16 * 4
+    assert [phase.name for phase in trace.phases] == ["forward", "backward", "optimizer"]
+
+
+def test_saved_activations_are_those_that_wait_for_the_backward_pass() -> None:
+    trace = predicted("convolutional", Training())
+    forward, backward, *_ = trace.phases
+    for life in trace.storages:
+        if life.category is Category.ACTIVATION:
+            assert life.start < forward.stop < life.stop
+    assert any(backward.start < life.stop < backward.stop for life in trace.storages)
+
+
+def test_backward_operations_belong_to_the_module_of_their_forward_operation() -> None:
+    trace = predicted("convolutional", Training())
+    modules = [node.module for node in trace.graph.nodes if node.op == "aten.convolution_backward"]
+    assert modules == ["body.0", "stem.0"]
+
+
+def test_the_module_that_is_asked_about_stays_as_it_is() -> None:
+    module = Convolutional()
+    weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    run_without_data(module, (torch.zeros(1, 3, 8, 8),), training=Training("adam"))
+    assert module.training
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in module.state_dict().items())
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_garbage_collection_and_module_calls_are_as_before() -> None:
+    import gc
+
+    call = nn.Module.__call__
+    run_without_data(Dense(), (torch.zeros(1, 4, 8, 8),))
+    assert nn.Module.__call__ is call
+    assert gc.isenabled()
+
+
+def test_a_module_that_fails_on_fake_tensors_runs_on_meta_tensors_and_says_so() -> None:
+    class Picky(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.device.type != "meta":
+                raise RuntimeError("only on meta")
+            return x + 1
+
+    trace = build_trace(run_without_data(Picky(), (torch.zeros(3),)))
+    assert trace.tensors == "meta"
+    assert "only on meta" in trace.caveat
+    assert trace_lifetimes(trace).timeline.peak_bytes == 12
+
+
+def test_a_forward_that_needs_values_is_the_callers_error() -> None:
+    class Deciding(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + 1 if x.sum() > 0 else x
+
+    with pytest.raises(InputError, match="cannot be run without data"):
+        run_without_data(Deciding(), (torch.zeros(3),))
+
+
+def test_an_optimizer_must_exist_and_have_parameters() -> None:
+    with pytest.raises(UsageError, match="no optimiser 'lion'"):
+        run_without_data(Convolutional(), (torch.zeros(1, 3, 8, 8),), training=Training("lion"))
+    with pytest.raises(InputError, match="no trainable parameter"):
+        run_without_data(nn.ReLU(), (torch.zeros(3),), training=Training("sgd"))
+
+
+def test_a_loss_and_an_optimizer_of_ones_own() -> None:
+    training = Training(torch.optim.Adagrad, lambda output: output.sum())
+    trace = build_trace(run_without_data(Convolutional(), (torch.zeros(1, 3, 8, 8),), training=training))
+    assert any(life.category is Category.OPTIMIZER_STATE for life in trace.storages)
+    assert not any(node.op == "aten.pow" for node in trace.graph.nodes)
