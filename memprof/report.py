@@ -5,15 +5,17 @@ Lives here: the record, how it is made from lifetimes, and its JSON. Not here: f
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from memprof.analysis import Buffer, Holder, Holders, Lifetimes
+from memprof.analysis.categories import bytes_by_category, phase_at
 from memprof.analysis.macs import count_macs
+from memprof.analysis.modules import ModuleRow, module_rows
 from memprof.importers.model import Model
-from memprof.ir import Graph, Role, Unknown
+from memprof.ir import Graph, Unknown
+from memprof.ir.trace import Trace
 from memprof.runtimes import Grade, RuntimeModel
 
 if TYPE_CHECKING:
@@ -110,6 +112,8 @@ class RuntimeReport:
         total_bytes: Parameters, foldable constants and the peak together, ``None`` if one of them is not known.
         peak: Where it is and who lives there.
         lifetimes: When each buffer lives.
+        categories: Bytes at the peak by what they are for, parameters and inputs included; empty if not known.
+        phase: Part of a run that the peak is in: ``forward``, ``backward`` or ``optimizer``; empty if not known.
     """
 
     runtime: RuntimeModel
@@ -120,6 +124,8 @@ class RuntimeReport:
     total_bytes: int | None
     peak: Peak
     lifetimes: Lifetimes
+    categories: Mapping[str, int] = field(default_factory=dict)
+    phase: str = ""
 
     @property
     def grade(self) -> Grade:
@@ -160,6 +166,10 @@ class Report:
     def parameter_bytes(self) -> int:
         """Bytes of the parameters."""
         return self.model.parameter_bytes
+
+    def module_rows(self, depth: int) -> tuple[ModuleRow, ...]:
+        """Return the headline's bytes by module path, folded to ``depth`` parts."""
+        return module_rows(self.headline.lifetimes, depth)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values, schema ``memprof/analysis/1``."""
@@ -213,11 +223,22 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
             parameter_bytes=graph.parameter_bytes,
             foldable_constant_bytes=graph.foldable_constant_bytes,
             macs=macs,
-            bytes_by_dtype=_bytes_by_dtype(graph),
+            bytes_by_dtype=graph.parameter_bytes_by_dtype,
         ),
-        runtimes={name: _runtime_report(graph, runtime, weights) for name, runtime in runtimes.items()},
+        runtimes={
+            name: _with_categories(_runtime_report(graph, runtime, weights), model.trace)
+            for name, runtime in runtimes.items()
+        },
         unknown=graph.unknown + macs_unknown,
     )
+
+
+def _with_categories(found: RuntimeReport, trace: Trace | None) -> RuntimeReport:
+    """Add what a run shows of its bytes, to the answer that tells of that run."""
+    if trace is None or found.lifetimes.graph is not trace.graph or not trace.is_training:
+        return found
+    categories = {category.value: size for category, size in bytes_by_category(trace, found.peak.step).items()}
+    return replace(found, categories=categories, phase=phase_at(trace, found.peak.step))
 
 
 def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:
@@ -277,24 +298,15 @@ def _cause(producer: str | None, held_by: str | None, is_output: bool, waits: in
         return f"{born}; a graph output, kept to the end"
     if held_by is None:
         return f"{born}; nobody reads it"
+    if waits < 0:
+        return f"{born}; read for the last time by {held_by}, and still held by the code that called it"
     if waits == 0:
         return f"{born}; being read for the last time, by {held_by}"
     return f"{born}; waits {waits} more {'step' if waits == 1 else 'steps'} for {held_by}"
 
 
-def _bytes_by_dtype(graph: Graph) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    stack = [graph]
-    while stack:
-        current = stack.pop()
-        stack += [body for node in current.nodes for body in node.bodies]
-        for value, size in zip(current.values, current.value_bytes, strict=True):
-            if value.role is Role.PARAMETER and size:
-                found[value.type.dtype or "unknown"] += size
-    return dict(sorted(found.items()))
-
-
 def _runtime_json(found: RuntimeReport) -> dict[str, Any]:
+    run = {"by_category": dict(found.categories), "phase": found.phase} if found.categories else {}
     return {
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
         "peak_without_io_bytes": found.peak_without_io_bytes,
@@ -325,4 +337,5 @@ def _runtime_json(found: RuntimeReport) -> dict[str, Any]:
             ],
         },
         "timeline": list(found.timeline),
+        **run,
     }

@@ -9,10 +9,10 @@ axis, in a number that follows from the shapes alone and on which published tool
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from types import MappingProxyType
+from typing import NamedTuple
 
 from memprof.ir import Graph, Node
 
@@ -25,9 +25,8 @@ class NoFormulaError(Exception):
     """The formula does not cover this occurrence; the message goes on where the operation's name ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What a formula may look at.
+class Operation(NamedTuple):
+    """What a formula may look at. A named tuple: there is one per node, and it is quick to make.
 
     Attributes:
         graph: The graph of the node.
@@ -70,11 +69,12 @@ class Operation:
             raise ReportedElsewhereError
         if len(shape) < rank:
             raise NoFormulaError(f"has an {side} of {len(shape)} axes where {rank} or more belong")
-        known = tuple(dim for dim in shape if isinstance(dim, int))
-        if len(known) < len(shape):
+        if not _OPEN.isdisjoint(map(type, shape)):
             raise ReportedElsewhereError
-        return known
+        return shape  # type: ignore[return-value] # all its dimensions are ints
 
+
+_OPEN = frozenset({str, type(None)})
 
 Formula = Callable[[Operation], int]
 

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 from memprof.analysis.mac_formulas import FORMULAS, NoFormulaError, Operation, ReportedElsewhereError
 from memprof.analysis.mac_free import MAC_FREE
-from memprof.ir import Graph, Node, Role, Unknown
+from memprof.ir import Graph, Role, Unknown
 
 _HINT = "Bytes are not affected. Count this operation by hand, or compare by bytes alone."
 
@@ -74,14 +74,16 @@ def _node_macs(graph: Graph, unknown: dict[str, Unknown]) -> list[int | None]:
     Recursion goes as deep as bodies nest, which importers limit.
     """
     counts: list[int | None] = [0] * len(graph.nodes)
+    values, writes = graph.values, graph.writes
     free: dict[str, bool] = {}
     for node_id, node in enumerate(graph.nodes):
         op = node.op
         if op not in free:
             free[op] = operation_kind(op) in MAC_FREE
-        if free[op] or _is_constant(graph, node):
+        written = writes[node_id]
+        if free[op] or (written and values[written[0]].role is Role.CONSTANT):  # then all it writes is
             continue
-        bodies = tuple(_total(_node_macs(body, unknown)) for body in node.bodies)
+        bodies = tuple([_total(_node_macs(body, unknown)) for body in node.bodies])
         counts[node_id] = _macs(Operation(graph, node, bodies), unknown)
     return counts
 
@@ -108,8 +110,3 @@ def _total(counts: Iterable[int | None]) -> int | None:
             return None
         total += count
     return total
-
-
-def _is_constant(graph: Graph, node: Node) -> bool:
-    written = node.writes
-    return bool(written) and all(graph.values[i].role is Role.CONSTANT for i in written)

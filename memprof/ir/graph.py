@@ -7,6 +7,7 @@ that depends on a whole graph (who reads what) is derived once and cached. Impor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -167,6 +168,11 @@ class Graph:
         return tuple([node.writes for node in self.nodes])
 
     @cached_property
+    def bodies(self) -> tuple[Graph, ...]:
+        """The graphs that nodes run inside themselves, in execution order; not those inside these."""
+        return tuple([body for node in self.nodes if node.bodies for body in node.bodies])
+
+    @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
         """For each value the ids of the nodes that read it, in execution order, each once."""
         readers: list[list[int]] = [[] for _ in self.values]
@@ -211,30 +217,37 @@ class Graph:
     @cached_property
     def parameter_bytes(self) -> int:
         """Bytes of all parameters, those of bodies included. Open sizes count nothing and are in ``unknown``."""
-        own = sum(
-            size or 0
-            for value, size in zip(self.values, self.value_bytes, strict=True)
-            if value.role is Role.PARAMETER
-        )
-        return own + sum(body.parameter_bytes for node in self.nodes for body in node.bodies)
+        own = sum(size or 0 for value, size in self._weights if value.role is Role.PARAMETER)
+        return own + sum(body.parameter_bytes for body in self.bodies)
 
     @cached_property
     def foldable_constant_bytes(self) -> int:
         """Bytes of all values computed from parameters and constants alone, views of either not counted again."""
-        own = sum(
-            size or 0
-            for value, size in zip(self.values, self.value_bytes, strict=True)
-            if value.role is Role.CONSTANT and value.view_of is None
-        )
-        return own + sum(body.foldable_constant_bytes for node in self.nodes for body in node.bodies)
+        own = sum(size or 0 for value, size in self._weights if value.role is Role.CONSTANT and value.view_of is None)
+        return own + sum(body.foldable_constant_bytes for body in self.bodies)
 
     @cached_property
     def has_known_weights(self) -> bool:
         """Whether the bytes of all parameters and constants are known, those of bodies included."""
-        return all(
-            size is not None or value.role in _ACTIVE or value.role is Role.CAPTURE
-            for value, size in zip(self.values, self.value_bytes, strict=True)
-        ) and all(body.has_known_weights for node in self.nodes for body in node.bodies)
+        is_known = all(size is not None for _, size in self._weights)
+        return is_known and all(body.has_known_weights for body in self.bodies)
+
+    @cached_property
+    def parameter_bytes_by_dtype(self) -> Mapping[str, int]:
+        """Bytes of all parameters by element type in alphabetical order, those of bodies included."""
+        found: Counter[str] = Counter()
+        for value, size in self._weights:
+            if value.role is Role.PARAMETER and size:
+                found[value.type.dtype or "unknown"] += size
+        for body in self.bodies:
+            found.update(body.parameter_bytes_by_dtype)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def _weights(self) -> tuple[tuple[Value, int | None], ...]:
+        """Parameters and constants with their bytes."""
+        sized = zip(self.values, self.value_bytes, strict=True)
+        return tuple([(value, size) for value, size in sized if value.role in _WEIGHTS])
 
     def to_networkx(self) -> nx.DiGraph[str]:
         """Return the graph as a ``networkx.DiGraph``, built on the first call; treat it as read-only.
@@ -251,6 +264,7 @@ class Graph:
 
 
 _ACTIVE = (Role.INTERMEDIATE, Role.INPUT)
+_WEIGHTS = (Role.PARAMETER, Role.CONSTANT)
 
 
 def _storage_bytes(group: Sequence[int], sizes: Sequence[int | None]) -> int | None:

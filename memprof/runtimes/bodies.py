@@ -25,6 +25,8 @@ def reserve_bodies(
     Returns:
         Bytes by step, ``()`` if no node owns a body; and false if the size of some value in a body is unknown.
     """
+    if not graph.bodies:
+        return (), True
     peaks: dict[int, int] = {}
     is_complete = True
     for node_id, node in enumerate(graph.nodes):
@@ -32,6 +34,4 @@ def reserve_bodies(
             lifetimes = [model(body) for body in node.bodies]
             peaks[node_id] = max(found.timeline.peak_bytes for found in lifetimes)
             is_complete = is_complete and all(found.is_complete for found in lifetimes)
-    if not peaks:
-        return (), True
     return tuple(sum(peaks.get(i, 0) for i in step) for step in schedule.steps), is_complete
