@@ -36,6 +36,8 @@ DTYPE_BITS: dict[str, int] = {
     "uint64": 64,
     "int64": 64,
     "float4e2m1": 4,
+    "float6e2m3": 6,
+    "float6e3m2": 6,
     "float8e4m3fn": 8,
     "float8e4m3fnuz": 8,
     "float8e5m2": 8,
