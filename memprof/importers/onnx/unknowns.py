@@ -56,16 +56,16 @@ class Causes:
         if self._no_fixed_bytes(name, of):
             return
         if of.shape is None:
-            self._report("shape", name, "the model states no shape for this input", f"--input {name}=1x3x224x224")
+            self._report("shape", name, "the model states no shape for this input", f"--input {_quoted(f'{name}=1x3x224x224')}")
             return
         for axis, dim in enumerate(of.shape):
             if isinstance(dim, str):
-                self._report("dimension", dim, f"the graph input {name} leaves it open", f"--dim {_quoted(dim)}=1")
+                self._report("dimension", dim, f"the graph input {name} leaves it open", f"--dim {_quoted(f'{dim}=1')}")
             elif dim is None:
                 filled = "x".join(str(size) if isinstance(size, int) else "1" for size in of.shape)
                 self._report(
                     "shape", name, f"the model states no size for dimension {axis} of this input",
-                    f"--input {_quoted(name)}={filled}",
+                    f"--input {_quoted(f'{name}={filled}')}",
                 )  # fmt: skip
 
     def parameter(self, name: str, of: TensorType) -> None:
@@ -95,12 +95,12 @@ class Causes:
             if isinstance(dim, str) and dim in self._symbols:
                 self._report(
                     "dimension", dim, f"it depends on the data: {op} writes {name} as {format_shape(of)}",
-                    f"--dim {_quoted(dim)}=1",
+                    f"--dim {_quoted(f'{dim}=1')}",
                 )  # fmt: skip
             elif not isinstance(dim, int):
                 self._report(
                     "shape", name, f"dimension {axis} of what {op} writes depends on the data",
-                    f"--dim {_quoted(f'{name}[{axis}]')}=1",
+                    f"--dim {_quoted(f'{name}[{axis}]=1')}",
                 )  # fmt: skip
 
     def _no_fixed_bytes(self, name: str, of: TensorType) -> bool:
@@ -129,4 +129,4 @@ def may_decide_shapes(of: TensorType) -> bool:
 
 
 def _quoted(text: str) -> str:
-    return text if all(c.isalnum() or c in "_-./:" for c in text) else "'" + text.replace("'", "'\\''") + "'"
+    return text if all(c.isalnum() or c in "_-./:=" for c in text) else "'" + text.replace("'", "'\\''") + "'"
