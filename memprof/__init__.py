@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memprof.api import analyze, compare, from_networkx, load
+    from memprof.api import analyze, compare, from_networkx, load, plan
     from memprof.errors import MemprofError
     from memprof.importers.torch.training import Training
     from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
@@ -22,6 +22,7 @@ _HOMES = {
     "compare": "memprof.api",
     "from_networkx": "memprof.api",
     "load": "memprof.api",
+    "plan": "memprof.api",
     "MemprofError": "memprof.errors",
     "Graph": "memprof.ir",
     "GraphBuilder": "memprof.ir",
@@ -43,6 +44,7 @@ __all__ = [
     "compare",
     "from_networkx",
     "load",
+    "plan",
 ]
 
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memprof.comparison import Comparison, compare_snapshots
 from memprof.errors import MissingExtraError, UsageError
@@ -22,6 +22,9 @@ from memprof.report import Report, build_report
 from memprof.runtimes import RUNTIMES, RuntimeModel
 from memprof.runtimes.pytorch import traced
 from memprof.snapshot import Snapshot, snapshot_document, snapshot_report
+
+if TYPE_CHECKING:
+    from memprof.planning.plan import Plan, PlanProgress
 
 DEFAULT_RUNTIMES = ("reference", "ideal", "paper")
 """Runtime models of a report that asks for none, the headline first."""
@@ -119,6 +122,65 @@ def analyze(  # noqa: PLR0913 - as load
     names = wanted or [*DEFAULT_RUNTIMES, *RUNTIMES_BY_FORMAT.get(model.format, ())]
     with _collector_paused():
         return build_report(model, {name: _runtime_of(name, model) for name in names})
+
+
+def plan(  # noqa: PLR0913 - one keyword per thing a plan may be asked for
+    source: Source,
+    example_inputs: Any = None,
+    *,
+    dims: Mapping[str, int] | None = None,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    runtime: str = "reference",
+    in_place: bool = False,
+    keep_order: bool = False,
+    seconds: float = 10.0,
+    alignment: int = 64,
+    with_inputs: bool = True,
+    with_outputs: bool = True,
+    budget_bytes: int | None = None,
+    trust: bool = False,
+    report: Callable[[PlanProgress], None] | None = None,
+) -> Plan:
+    """Return the order and the addresses that need the fewest bytes, and what is proven of both.
+
+    Args:
+        source: See ``Source``.
+        example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
+        dims: Sizes of named dimensions: ``{"batch": 1}``.
+        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
+        runtime: What a peak counts: ``reference``, ``ideal`` or ``onnxruntime``.
+        in_place: Whether elementwise operations are in place where every order allows it; for ``reference``.
+        keep_order: Whether the given order stays, so that only addresses are planned.
+        seconds: Time to search at most; proofs usually come long before.
+        alignment: Every offset is a multiple of it, and sizes count as rounded up to one.
+        with_inputs: Whether graph inputs are in the arena, or the caller's.
+        with_outputs: Whether graph outputs are.
+        budget_bytes: Size of an arena to decide about; without it, the arena is made as small as possible.
+        trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
+        report: Called now and then while searching.
+
+    Raises:
+        InputError: The source is missing, unreadable or invalid.
+        UsageError: A runtime or a name does not exist, or an argument does not fit.
+        IncompleteError: The size of a tensor is not known.
+        MissingExtraError: The source needs PyTorch, which is not installed.
+    """
+    from memprof.planning.lifetimes import ArenaContent
+    from memprof.planning.plan import PlanOptions, find_rules, plan_graph
+
+    if in_place and runtime != "reference":
+        raise UsageError(f"In place is part of what {runtime!r} counts.", "Leave in_place out.")
+    find_rules(runtime)
+    model = load(source, example_inputs, dims=dims, inputs=inputs, trust=trust)
+    options = PlanOptions(
+        rules="contracted" if in_place else runtime,
+        seconds=seconds,
+        content=ArenaContent(alignment, with_inputs, with_outputs),
+        keeps_order=keep_order,
+        budget_bytes=budget_bytes,
+    )
+    with _collector_paused():
+        return plan_graph(model.graph, options, report)
 
 
 def snapshot(

@@ -16,6 +16,7 @@ from memprof.cli.program import CommandEntry, Program
 
 COMMANDS = {
     "analyze": CommandEntry("memprof.cli.analyze", "How much memory a model needs, where it goes and why."),
+    "plan": CommandEntry("memprof.cli.plan", "The least memory a model needs: order, addresses, proof."),
     "compare": CommandEntry("memprof.cli.compare", "Two models or saved reports side by side."),
     "check": CommandEntry("memprof.cli.check", "Does a model fit its budgets? For a CI job."),
     "nas": CommandEntry("memprof.cli.nas", "Search for a network that needs less (MemNAS)."),

@@ -246,7 +246,7 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
     lifetimes = LIFETIMES[rules.lifetimes](graph)
     if not lifetimes.is_complete:
         names = ", ".join(f"{unknown.kind} {unknown.name[:80]}" for unknown in graph.unknown[:5])
-        hint = graph.unknown[0].hint if graph.unknown else "Give the sizes that are open."
+        hint = " ".join(dict.fromkeys(u.hint for u in graph.unknown[:5] if u.hint)) or "Give the sizes that are open."
         raise IncompleteError(f"A plan needs every size, and some are not known: {names or 'of some tensor'}.", hint)
     started = time.monotonic()
     order = _Order(graph, rules, options, report).plan()

@@ -50,14 +50,12 @@ class Engine:
         make_column: From an int64 array to what the kernel indexes.
         begin: ``kernel.begin``.
         advance: ``kernel.advance``.
-        placements_per_call: How many to try between two looks at the clock.
     """
 
     name: str
     make_column: Callable[[Ints], Any]
     begin: Callable[[Kernel], int]
     advance: Callable[[Kernel, int], int]
-    placements_per_call: int
 
 
 PLAIN = Engine(
@@ -65,7 +63,6 @@ PLAIN = Engine(
     make_column=lambda column: column.tolist(),
     begin=kernel.begin,
     advance=kernel.advance,
-    placements_per_call=500,
 )
 
 
@@ -108,5 +105,4 @@ def compiled_engine() -> Engine:
         make_column=lambda column: column.copy(),
         begin=namespace["begin"],
         advance=namespace["advance"],
-        placements_per_call=20_000,
     )

@@ -4,7 +4,7 @@
     2  search for a plan at the bound: rounds of growing limits, in each one attempt per ranking
          found      the plan is optimal, proven
          exhausted  nothing fits the bound: it rises to the next multiple of the greatest common divisor of the sizes
-    3  once that has been tried for a while, each round also tries capacities between the bound and the best plan
+    3  after each round, capacities between the bound and the best plan, until one is too hard for the limit
          found      a better plan        exhausted  a better bound
 
 Weights learnt in one attempt rank buffers in the next. Limits count placements, never seconds: the same problem gives
@@ -14,7 +14,7 @@ the same plan unless time runs out. Every plan passes the validator before anyon
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,8 @@ from memprof.planning.validator import check_plan
 _MOST_OVERLAPS = 30_000_000
 _PLAIN_SECONDS = 2.0  # before a compiled search is worth its start
 _COMPILE_SECONDS = 20.0  # time that must be left to compile for the first time
-_BOUND_ONLY_ROUNDS = 6
-_CLOSEST = 1 / 500  # capacities closer than that are not told apart
+_LOOK_SECONDS = 0.05  # between two looks at the clock
+_SHORTEST_STRIDE, _LONGEST_STRIDE = 1 / 64, 1 / 2  # from the best plan towards the bound, of the gap
 
 _WIDTH_THEN_AREA, _AREA_THEN_WIDTH = 0, 1
 RANKINGS = (
@@ -54,6 +54,9 @@ RANKINGS = (
     (_WIDTH_THEN_AREA, BY_REST),
 )
 """Which buffer goes first: the fixed order, and what comes before it. One attempt per row and round."""
+
+LEARNT_RANKINGS = tuple(ranking for ranking in RANKINGS if ranking[1] == BY_WEIGHT)
+"""Those that learn from failure: they come closest where the bound is out of reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,7 @@ class _Run:
         self._best = (np.cumsum(self._columns.size) - self._columns.size).tolist()
         self._best_bytes = int(self._columns.size.sum())
         self._strategy = "stack"
+        self._stride = _LONGEST_STRIDE
 
     def plan(self) -> MemoryPlan:
         """Search, and return what was found, validated."""
@@ -174,8 +178,9 @@ class _Run:
         )
 
     def _run_greedies(self) -> None:
+        enough_bytes = max(self._lower_bytes, self._capacity_bytes or 0)
         for name, strategy in STRATEGIES.items():
-            if self._is_settled():
+            if self._best_bytes <= enough_bytes:
                 return
             if self._columns.count <= strategy.most_buffers:
                 self._offer(place_all(self._columns, name), name)
@@ -197,15 +202,14 @@ class _Run:
         if layout is None or self._is_out_of_time():
             return
         tree = _Tree(layout, self._engine or PLAIN)
-        limit, rounds = 2 * layout.count, 0
+        limit = 2 * layout.count
         while not self._is_settled() and not self._is_out_of_time():
             tree = self._faster(tree)
             target = self._lower_bytes if self._capacity_bytes is None else self._capacity_bytes
-            if not self._try(tree, target, limit):
+            if not self._try(tree, target, limit, RANKINGS):
                 return
-            rounds += 1
-            if rounds > _BOUND_ONLY_ROUNDS and self._capacity_bytes is None:
-                self._approach(tree, limit)
+            if self._capacity_bytes is None and not self._approach(tree, limit):
+                return
             limit *= 2
 
     def _faster(self, tree: _Tree) -> _Tree:
@@ -220,31 +224,36 @@ class _Run:
             return tree
         return _Tree(tree.layout, engine, tree.weights())
 
-    def _approach(self, tree: _Tree, limit: int) -> None:
-        """Try capacities between the bound and the best plan, from the middle towards the plan."""
-        floor = self._lower_bytes
-        while not self._is_settled() and not self._is_out_of_time():
-            granule = self._problem.granule_bytes
-            middle = (floor + self._best_bytes) // 2 // granule * granule
-            if self._best_bytes - middle <= max(granule - 1, self._best_bytes * _CLOSEST):
-                return
-            before = self._best_bytes
-            if not self._try(tree, middle, limit):
-                return
-            if self._best_bytes == before:
-                floor = middle
+    def _approach(self, tree: _Tree, limit: int) -> bool:
+        """Try capacities between the bound and the best plan until one is too hard; return whether to go on.
 
-    def _try(self, tree: _Tree, capacity_bytes: int, limit: int) -> bool:
-        """Try each ranking at one capacity; return whether it is worth going on."""
-        for ranking in RANKINGS:
+        A plan found doubles the next stride towards the bound; a failure halves it.
+        """
+        granule = self._problem.granule_bytes
+        while not self._is_settled():
+            gap = self._best_bytes - self._lower_bytes
+            target = self._lower_bytes + int(gap * (1 - self._stride)) // granule * granule
+            before = self._best_bytes
+            if self._best_bytes - target < granule:
+                return True
+            if not self._try(tree, target, limit, LEARNT_RANKINGS):
+                return False
+            if self._best_bytes == before:
+                self._stride = max(self._stride / 2, _SHORTEST_STRIDE)
+                return True
+            self._stride = min(self._stride * 2, _LONGEST_STRIDE)
+        return True
+
+    def _try(self, tree: _Tree, capacity_bytes: int, limit: int, rankings: Iterable[tuple[int, int]]) -> bool:
+        """Try each of ``rankings`` at one capacity; return whether it is worth going on."""
+        for ranking in rankings:
             state = tree.begin(capacity_bytes, ranking)
             left = limit
             while state == RUNNING and left > 0:
                 if self._is_out_of_time():
                     return False
-                count = min(left, tree.engine.placements_per_call)
-                state = tree.advance(count)
-                left -= count
+                state, tried = tree.advance(left)
+                left -= tried
             if state == FOUND:
                 self._offer(tree.offsets(), "search")
                 return True
@@ -282,6 +291,7 @@ class _Tree:
     def __init__(self, layout: Layout, engine: Engine, weights: list[int] | None = None) -> None:
         self.layout = layout
         self.engine = engine
+        self._pace = 64  # placements between two looks at the clock
         self._kernel: Kernel = make_kernel(layout, engine.make_column)
         area = layout.size.astype(np.float64) * layout.width
         self._fixed = (_positions(area, layout.width), _positions(layout.width, area))
@@ -302,9 +312,17 @@ class _Tree:
         k.control[DYNAMIC] = dynamic
         return self.engine.begin(k)
 
-    def advance(self, placements: int) -> int:
-        """Go on with the attempt; return the kernel's state."""
-        return self.engine.advance(self._kernel, placements)
+    def advance(self, placements: int) -> tuple[int, int]:
+        """Go on for a moment, by at most ``placements``; return the kernel's state and how many were tried."""
+        placements = min(placements, self._pace)
+        started = time.monotonic()
+        state = self.engine.advance(self._kernel, placements)
+        spent = time.monotonic() - started
+        if placements == self._pace and spent < _LOOK_SECONDS / 2:
+            self._pace *= 2
+        elif spent > _LOOK_SECONDS:
+            self._pace = max(1, self._pace // 2)
+        return state, placements
 
     def offsets(self) -> list[int]:
         """Return the plan that the attempt found, in bytes."""

@@ -1,0 +1,145 @@
+"""``memprof plan``: the order and the addresses that need the fewest bytes, each with a proof or the gap."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from memprof.cli.options import json_option, model_options, parse_dims, parse_input_shapes, repeat_flags
+from memprof.cli.output import open_stdout
+from memprof.cli.plan_targets import check_plan_targets, write_plan_targets
+from memprof.errors import UsageError
+from memprof.units import parse_bytes
+
+if TYPE_CHECKING:
+    from memprof.planning.plan import Plan, PlanProgress
+
+_CODES = {True: 0, False: 1, None: 4}
+_MODEL_ONLY = ("--dim", "--input", "--runtime", "--in-place", "--no-inputs", "--no-outputs", "--keep-order")
+
+
+@click.command()
+@model_options
+@click.option("--runtime", metavar="NAME", help="What a peak counts: reference (default), ideal, onnxruntime.")
+@click.option("--in-place", is_flag=True, help="Elementwise operations in place where every order allows it.")
+@click.option("--keep-order", is_flag=True, help="Plan addresses only; the operations keep their order.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=10, show_default=True, help="Time to search.")
+@click.option("--alignment", type=click.IntRange(min=1), help="Bytes; 64 for a model, 1 for a CSV file.")
+@click.option("--no-inputs", is_flag=True, help="Leave graph inputs out of the arena: the caller holds them.")
+@click.option("--no-outputs", is_flag=True, help="Leave graph outputs out of the arena.")
+@click.option(
+    "--budget",
+    "--capacity",
+    "budget",
+    metavar="BYTES",
+    help="Does an arena of that size do? Exit 0 yes, 1 no, 4 open.",
+)
+@json_option
+@click.option(
+    "-o",
+    "targets",
+    multiple=True,
+    metavar="FILE",
+    help="Write a file: plan (.json .csv .h) or address map (.png .svg .pdf). Repeatable.",
+)
+def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
+    model: str,
+    dim: tuple[str, ...],
+    input_shape: tuple[str, ...],
+    runtime: str | None,
+    in_place: bool,
+    keep_order: bool,
+    seconds: float,
+    alignment: int | None,
+    no_inputs: bool,
+    no_outputs: bool,
+    budget: str | None,
+    as_json: bool,
+    targets: tuple[str, ...],
+) -> int:
+    """The least memory MODEL needs: order, addresses, proof. MODEL may be a CSV of buffers (minimalloc's format).
+
+    \b
+    memprof plan model.onnx
+    memprof plan model.onnx --budget 512KiB -o plan.h -o map.png
+    memprof plan problem.csv --capacity 1048576
+    """
+    check_plan_targets(targets)
+    dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
+    budget_bytes = None if budget is None else parse_bytes(budget)
+    from memprof.render.plan import ProgressLine, render_plan
+
+    line = ProgressLine(sys.stderr)
+
+    def report(progress: PlanProgress) -> None:
+        line.show(progress.stage, progress.size_bytes, progress.lower_bound_bytes, progress.seconds)
+
+    try:
+        if model.lower().endswith(".csv"):
+            used = (dim, input_shape, runtime, in_place, no_inputs, no_outputs, keep_order)
+            _refuse([flag for flag, value in zip(_MODEL_ONLY, used, strict=True) if value])
+            from memprof.planning.minimalloc import read_csv
+            from memprof.planning.plan import plan_allocation
+
+            problem = read_csv(Path(model), 1 if alignment is None else alignment).problem
+            plan = plan_allocation(problem, budget_bytes, seconds, report)
+        else:
+            from memprof.api import plan as plan_model
+
+            plan = plan_model(
+                model,
+                dims=dims,
+                inputs=inputs,
+                runtime="reference" if runtime is None else runtime,
+                in_place=in_place,
+                keep_order=keep_order,
+                seconds=seconds,
+                alignment=64 if alignment is None else alignment,
+                with_inputs=not no_inputs,
+                with_outputs=not no_outputs,
+                budget_bytes=budget_bytes,
+                report=report,
+            )
+    finally:
+        line.close()
+    write_plan_targets(plan, targets, Path(model).stem or "model")
+    with open_stdout() as stream:
+        if as_json:
+            from memprof.render.json import write_document
+
+            write_document(plan.to_json(), stream)
+        else:
+            flags = repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": [runtime] if runtime else []})
+            switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
+            flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
+            flags += ["--alignment", str(alignment)] if alignment else []
+            render_plan(plan, stream, next_command=_advise(plan, model, flags, targets))
+    return 0 if plan.budget is None else _CODES[plan.budget.answer]
+
+
+def _refuse(flags: Sequence[str]) -> None:
+    if flags:
+        raise UsageError(f"{flags[0]} means nothing to a CSV file of buffers.", "Leave it out.")
+
+
+def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str]) -> str:
+    """Return the command to try next: more time where a gap is left, then the picture, then the header."""
+    import shlex
+
+    base = ["memprof", "plan", model, *flags]
+    order = plan.order
+    if plan.budget is not None and plan.budget.answer is False:
+        return shlex.join(base if not targets else [*base, "-o", targets[0]])
+    if plan.budget is not None and plan.budget.answer is None:
+        return shlex.join([*base, "--budget", str(plan.budget.budget_bytes), "--seconds", "60"])
+    if not plan.arena.is_optimal or (order is not None and not order.is_optimal):
+        return shlex.join([*base, "--seconds", "60"])
+    stem = Path(model).stem or "model"
+    for suffix in (".png", ".h"):
+        if not any(target.lower().endswith(suffix) for target in targets):
+            return shlex.join([*base, "-o", f"{stem}-plan{suffix}"])
+    return shlex.join([*base, "--json"])

@@ -1,0 +1,151 @@
+"""A plan as text: line one is what became of the peak, then the order, the arena, the budget, the next command."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from rich.table import Table
+from rich.text import Text
+
+from memprof.planning.offsets.problem import MemoryPlan
+from memprof.planning.plan import RULES, BudgetAnswer, Plan, PlannedOrder
+from memprof.render.terminal import Screen, open_screen
+from memprof.units import format_bytes
+
+_QUIET = "dim"
+_GOOD = "bold green"
+_UNSURE = "bold yellow"
+_BAD = "bold red"
+
+
+def render_plan(plan: Plan, stream: TextIO, *, next_command: str = "") -> None:
+    """Write ``plan`` to ``stream`` for a person to read."""
+    screen = open_screen(stream)
+    screen.show(headline(plan), "")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False, highlight=False)
+    table.add_column(no_wrap=True, style=_QUIET)
+    table.add_column()
+    for title, text in rows(plan):
+        table.add_row(title, text)
+    screen.show(table)
+    if plan.budget is not None:
+        screen.show("", _budget(plan.budget, plan.arena))
+    if next_command:
+        screen.show("")
+        screen.show(Text(f"Next: {screen.clean(next_command, limit=2000)}"), keep_lines=True)
+
+
+def headline(plan: Plan) -> Text:
+    """Return line one: ``2.62 MB -> 2.03 MB, lower bound 2.03 MB: optimal``, or the gap."""
+    order = plan.order
+    if order is None:
+        arena = plan.arena
+        what = f"Arena {format_bytes(arena.arena_bytes)}"
+        return _with_verdict(what, arena.arena_bytes, arena.lower_bound_bytes)
+    what = f"{format_bytes(order.before_bytes)} -> {format_bytes(order.peak_bytes)}"
+    text = _with_verdict(what, order.peak_bytes, order.lower_bound_bytes)
+    in_place = ", in place" if plan.rules == "contracted" else ""
+    return text.append(f" ({RULES[plan.rules].runtime}{in_place})", style=_QUIET)
+
+
+def rows(plan: Plan) -> list[tuple[str, str]]:
+    """Return the facts, title and sentence."""
+    found = [] if plan.order is None else [("order", _order(plan.order))]
+    arena = plan.arena
+    proof = f"proven optimal ({arena.proof})" if arena.is_optimal else f"at most {_gap(arena)} above the smallest"
+    found.append(("arena", f"{arena.arena_bytes:,} bytes, {proof}, by {arena.strategy}, {arena.seconds:.2f} s"))
+    bounds = f"load {arena.load_bytes:,} bytes"
+    if arena.lower_bound_bytes > arena.load_bytes:
+        bounds += f", lower bound {arena.lower_bound_bytes:,}"
+    found.append(("bound", f"{bounds}; fragmentation {arena.fragmentation:.2%}"))
+    found.append(("holds", _content(plan)))
+    return found
+
+
+def _order(order: PlannedOrder) -> str:
+    saved = order.before_bytes - order.peak_bytes
+    change = f"{saved:,} bytes less ({saved / order.before_bytes:.1%})" if saved else "no lower than the given order"
+    bound = f"proven optimal ({order.proof})" if order.is_optimal else f"lower bound {order.lower_bound_bytes:,}"
+    return f"peak {order.peak_bytes:,} bytes, {change}, {bound}, {order.seconds:.2f} s"
+
+
+def _content(plan: Plan) -> str:
+    n = len(plan.arena.problem.buffers)
+    parts = [f"{n:,} {'buffer' if n == 1 else 'buffers'}"]
+    alignment = plan.arena.problem.alignment
+    if alignment > 1:
+        parts.append(f"rounded up to {alignment} bytes")
+    left_out = [
+        name
+        for name, is_in in (("inputs", plan.content.has_inputs), ("outputs", plan.content.has_outputs))
+        if not is_in
+    ]
+    if left_out:
+        parts.append(f"graph {' and '.join(left_out)} left to the caller")
+    return ", ".join(parts)
+
+
+def _with_verdict(what: str, size_bytes: int, lower_bytes: int) -> Text:
+    text = Text(f"{what}, lower bound {format_bytes(lower_bytes)}: ")
+    if size_bytes == lower_bytes:
+        return text.append("optimal", style=_GOOD)
+    share = f"{size_bytes / lower_bytes - 1:.2%}" if lower_bytes else "open"
+    return text.append(f"gap {share}", style=_UNSURE)
+
+
+def _gap(arena: MemoryPlan) -> str:
+    return f"{arena.arena_bytes / arena.lower_bound_bytes - 1:.2%}" if arena.lower_bound_bytes else "all of it"
+
+
+def _budget(budget: BudgetAnswer, arena: MemoryPlan) -> Text:
+    size = f"{budget.budget_bytes:,} bytes"
+    if budget.answer is None:
+        between = f"proven to need {budget.lower_bound_bytes:,}, a plan takes {arena.arena_bytes:,}"
+        return Text.assemble(("Undecided", _UNSURE), f": a budget of {size}; {between}")
+    if budget.answer:
+        return Text.assemble(
+            ("Fits", _GOOD), f": a budget of {size}, {budget.budget_bytes - arena.arena_bytes:,} left"
+        )
+    return Text.assemble(
+        ("Does not fit", _BAD), f": a budget of {size}; at least {budget.lower_bound_bytes:,} needed"
+    )
+
+
+class ProgressLine:
+    """One line on stderr for a long search: rewritten on a terminal, a line every few seconds elsewhere."""
+
+    _QUIET_SECONDS = 1.0
+    _LINE_SECONDS = 5.0
+
+    def __init__(self, stream: TextIO) -> None:
+        self._screen: Screen = open_screen(stream)
+        self._stream = stream
+        self._is_terminal = stream.isatty()
+        self._next = self._QUIET_SECONDS if self._is_terminal else self._LINE_SECONDS
+        self._stage = ""
+        self._is_open = False
+
+    def show(self, stage: str, size_bytes: int, lower_bound_bytes: int, seconds: float) -> None:
+        """Take note of where a stage is."""
+        if stage != self._stage:
+            self._stage = stage
+            self._next = self._QUIET_SECONDS if self._is_terminal else self._LINE_SECONDS
+        if seconds < self._next:
+            return
+        bytes_so_far = f"{format_bytes(size_bytes)}, lower bound {format_bytes(lower_bound_bytes)}"
+        line = f"{stage}: {bytes_so_far}, {seconds:.0f} s (Ctrl-C keeps the best so far)"
+        if self._is_terminal:
+            self._stream.write(f"\r{self._screen.fit(line, self._screen.width - 1)}\x1b[K")
+            self._is_open = True
+            self._next = seconds + 0.2
+        else:
+            self._stream.write(f"{line}\n")
+            self._next = seconds + self._LINE_SECONDS
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the terminal's line empty."""
+        if self._is_open:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._is_open = False
