@@ -1,0 +1,237 @@
+"""The address map: every buffer of an arena as a rectangle, its steps across, its addresses up.
+
+    problem
+    arena    load    gap    buffers
+
+     address  ┌───────┐┌────┐ - - - - - -  top of the arena; below it the load bound, where they differ
+              │ name  ││    └──┐           accent: alive at the busiest step
+              └───────┘└───────┘
+     bytes    ___--^^^^---#--___           bytes alive at each step
+            0 ------------------ step
+
+A name is written where its rectangle has room for it. Edges grow thin as buffers grow many, and a buffer too short to
+see is drawn as wide as a hair: ten and ten thousand buffers make the same picture at different sharpness.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+from memprof.planning.offsets.problem import MemoryPlan
+from memprof.plots import style
+from memprof.units import format_bytes
+
+_WIDTH, _HEIGHT = 12.0, 9.6
+_MARGIN = 0.7
+_LEFT = 1.55
+_MAP_BOTTOM, _MAP_HEIGHT = 3.1, 4.3
+_CURVE_BOTTOM, _CURVE_HEIGHT = 1.45, 1.2
+_HAIR = 0.012  # inches
+_LINE = 0.17
+_NAME_ROOM = 0.34  # inches of height for a name with its bytes under it
+_TEXT_ROOM = 0.14  # for a name alone
+_LEAST_TEXT = 0.42  # inches of width
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The steps that the page shows, the busiest of them, and the buffers that count.
+
+    Attributes:
+        start: First step.
+        stop: Step after the last.
+        busiest: First step with the most bytes alive.
+        shown: Ids of the buffers with bytes and steps.
+    """
+
+    start: int
+    stop: int
+    busiest: int
+    shown: tuple[int, ...]
+
+    def inches_per_step(self) -> float:
+        """Return how wide a step is."""
+        return (_WIDTH - _MARGIN - _LEFT) / max(1, self.stop - self.start)
+
+
+def plot_addresses(arena: MemoryPlan, path: str | PathLike[str] | None = None, *, title: str = "") -> Figure:
+    """Draw the address map of ``arena``.
+
+    Args:
+        arena: A plan.
+        path: A .png, .svg or .pdf file to write; nothing is written if left out.
+        title: What was planned.
+
+    Returns:
+        The figure.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    frame = _frame(arena)
+    with style.house_style():
+        page = style.Page(_WIDTH, _HEIGHT)
+        _draw_header(page, arena, title)
+        _draw_band(page, frame)
+        _draw_map(page, arena, frame)
+        _draw_curve(page, arena, frame)
+        _draw_footer(page, arena, frame)
+        if path is not None:
+            style.save_figure(page.figure, path)
+    return page.figure
+
+
+def _frame(arena: MemoryPlan) -> _Frame:
+    problem = arena.problem
+    shown = tuple(i for i, size in enumerate(problem.sizes) if size)
+    steps, loads = problem.load_profile
+    if not shown:
+        return _Frame(0, 1, 0, ())
+    return _Frame(steps[0], steps[-1], steps[loads.index(max(loads))], shown)
+
+
+def _draw_header(page: style.Page, arena: MemoryPlan, title: str) -> None:
+    top = page.height - _MARGIN
+    name = style.fit(title or "arena", 9.5, size=style.TITLE, bold=True)
+    page.text(_MARGIN, top - 0.1, "ADDRESS MAP", size=style.SMALL, colour=style.MUTED)
+    page.text(_MARGIN, top - 0.48, name, size=style.TITLE, bold=True)
+    left = _MARGIN
+    for value, meaning, colour in _figures(arena):
+        page.text(left, top - 1.03, value, size=style.LARGE, bold=True, colour=colour)
+        page.text(left, top - 1.24, meaning, colour=style.MUTED)
+        left += max(style.text_width(value, size=style.LARGE, bold=True), style.text_width(meaning)) + 0.6
+
+
+def _figures(arena: MemoryPlan) -> list[tuple[str, str, str]]:
+    """Return what the header says in large type: value, meaning, colour."""
+    bound, size = arena.lower_bound_bytes, arena.arena_bytes
+    verdict = "optimal" if arena.is_optimal else f"{size / bound - 1:.2%}" if bound else "open"
+    meaning = "proven: no arena is smaller" if arena.is_optimal else "at most above the smallest arena"
+    return [
+        (format_bytes(size), "arena", style.INK),
+        (format_bytes(arena.load_bytes), "alive at the busiest step", style.ACCENT),
+        (verdict, meaning, style.INK),
+        (f"{arena.fragmentation:.1%}", "fragmentation", style.INK),
+        (f"{len(arena.problem.buffers):,}", "buffers", style.INK),
+    ]
+
+
+def _draw_band(page: style.Page, frame: _Frame) -> None:
+    """Mark the busiest step through map and curve."""
+    axes = _axes(page, frame, _CURVE_BOTTOM, _MAP_BOTTOM + _MAP_HEIGHT - _CURVE_BOTTOM)
+    axes.set_yticks([])
+    axes.axvspan(
+        frame.busiest, frame.busiest + 1, facecolor=style.ACCENT_TINT, edgecolor=style.ACCENT_TINT, linewidth=0.8
+    )
+    if frame.inches_per_step() < 0.06:
+        axes.axvline(frame.busiest + 0.5, color=style.ACCENT, linewidth=0.5)
+
+
+def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
+    axes = _axes(page, frame, _MAP_BOTTOM, _MAP_HEIGHT)
+    top = max(1, arena.arena_bytes)
+    axes.set_ylim(0, top)
+    axes.axhspan(0, top, facecolor="#f6f7f9", edgecolor="none", zorder=0)
+    problem = arena.problem
+    least = _HAIR / frame.inches_per_step()
+    edge = min(0.7, 12 / max(1, len(frame.shown)) ** 0.5)
+    for is_stressed, face, border in ((False, style.BAR, style.PAPER), (True, style.ACCENT_SHADE, style.PAPER)):
+        corners = []
+        for i in frame.shown:
+            buffer = problem.buffers[i]
+            if (buffer.start <= frame.busiest < buffer.stop) is is_stressed:
+                bottom, stop = arena.offsets[i], max(buffer.stop, buffer.start + least)
+                high = bottom + problem.sizes[i]
+                corners.append([(buffer.start, bottom), (buffer.start, high), (stop, high), (stop, bottom)])
+        if corners:
+            axes.add_collection(PolyCollection(corners, facecolor=face, edgecolor=border, linewidth=edge, zorder=2))
+    _write_names(axes, arena, frame)
+    axes.axhline(top, color=style.INK, linewidth=0.9, clip_on=False, zorder=3)
+    if arena.lower_bound_bytes < arena.arena_bytes:
+        axes.axhline(arena.lower_bound_bytes, color=style.INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=3)
+        room = (arena.arena_bytes - arena.lower_bound_bytes) / top * _MAP_HEIGHT
+        if room < _TEXT_ROOM:
+            room = 0.0
+        axes.text(
+            frame.stop,
+            arena.lower_bound_bytes,
+            f" bound {format_bytes(arena.lower_bound_bytes)}",
+            **style.text_style(size=style.SMALL, colour=style.MUTED, va="center", ha="left"),
+        )
+    style.byte_axis(axes, arena.arena_bytes)
+    style.set_tick_type(axes)
+
+
+def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> None:
+    problem = arena.problem
+    per_byte = _MAP_HEIGHT / max(1, arena.arena_bytes)
+    for i in frame.shown:
+        buffer, size = problem.buffers[i], problem.sizes[i]
+        width = (buffer.stop - buffer.start) * frame.inches_per_step() - 0.08
+        height = size * per_byte
+        if width < _LEAST_TEXT or height < _TEXT_ROOM:
+            continue
+        name = style.fit(buffer.name, width, size=style.SMALL)
+        if len(name) < min(len(buffer.name), 4):
+            continue
+        amount = format_bytes(buffer.size_bytes)
+        has_amount = height >= _NAME_ROOM and style.text_width(amount, size=style.SMALL) <= width
+        axes.text(
+            (buffer.start + buffer.stop) / 2,
+            arena.offsets[i] + size / 2,
+            f"{name}\n{amount}" if has_amount else name,
+            **style.text_style(size=style.SMALL, va="center", ha="center", zorder=4),
+        )
+
+
+def _draw_curve(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
+    axes = _axes(page, frame, _CURVE_BOTTOM, _CURVE_HEIGHT)
+    axes.set_ylim(0, max(1, arena.arena_bytes))
+    steps, loads = arena.problem.load_profile
+    if steps:
+        edges = np.array(steps, dtype=np.float64)
+        axes.stairs(loads[:-1], edges, fill=True, color=style.CURVE, linewidth=0)
+        axes.stairs(loads[:-1], edges, color=style.BAR_EDGE, linewidth=0.8)
+    axes.axhline(0, color=style.BAR_EDGE, linewidth=0.8)
+    axes.axhline(arena.arena_bytes, color=style.INK, linewidth=0.9, clip_on=False)
+    style.byte_axis(axes, arena.arena_bytes, count=2)
+    axes.set_xticks(_ticks(frame))
+    axes.tick_params(axis="x", labelbottom=True)
+    style.set_tick_type(axes)
+    page.text(_MARGIN, _CURVE_BOTTOM + _CURVE_HEIGHT + 0.1, "alive", size=style.SMALL, colour=style.MUTED)
+    page.text(_MARGIN, _MAP_BOTTOM + _MAP_HEIGHT + 0.1, "address", size=style.SMALL, colour=style.MUTED)
+    page.text(_LEFT, _CURVE_BOTTOM - 0.42, "step", size=style.SMALL, colour=style.MUTED)
+
+
+def _ticks(frame: _Frame) -> list[int]:
+    """Return a handful of round steps."""
+    span = frame.stop - frame.start
+    stride = 1
+    while span / stride > 10:
+        stride *= 5 if str(stride)[0] == "2" else 2
+    first = -(-frame.start // stride) * stride
+    return list(range(first, frame.stop + 1, stride))
+
+
+def _draw_footer(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
+    aligned = f" Sizes are rounded up to {arena.problem.alignment} bytes." if arena.problem.alignment > 1 else ""
+    note = (
+        "A rectangle is a buffer: as wide as it lives, as high as it has bytes, at its address. In colour: alive at "
+        f"step {frame.busiest:,}, the busiest. No two touch the same address at the same step.{aligned}"
+    )
+    for i, line in enumerate(textwrap.wrap(note, 190)):
+        page.text(_MARGIN, 0.62 - i * _LINE, line, size=style.SMALL, colour=style.MUTED)
+
+
+def _axes(page: style.Page, frame: _Frame, bottom: float, height: float) -> Axes:
+    axes = page.axes(_LEFT, bottom, _WIDTH - _MARGIN - _LEFT, height)
+    axes.set_xlim(frame.start, frame.stop)
+    axes.set_xticks([])
+    return axes
