@@ -3,9 +3,9 @@
     parent   request.json ->  child: limits, then task(**arguments)  -> result.json   parent
              a crash, a hang or a lack of memory ends the child alone, and becomes a ``RuntimeFailure``
 
-A native runtime that is given a stranger's model may do any of these. Arguments and results are JSON; the task is named
-as ``package.module:function``. Memory is limited where the system can limit what a process allocates (Linux, other
-Unixes partly); address space that is only reserved is not counted.
+A native runtime that is given a stranger's model may do any of these. Arguments and results are JSON; the task is
+named as ``package.module:function``. Memory is limited where the system can limit what a process allocates (Linux,
+other Unixes partly); address space that is only reserved is not counted.
 """
 
 from __future__ import annotations

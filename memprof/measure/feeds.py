@@ -1,7 +1,7 @@
 """Inputs for a run: random values of the right types and shapes, the same in every run.
 
-What is alloted depends on sizes, hardly ever on values, with exceptions: indices must be in range, and a model may count
-with integers or branch on them. So floats are uniform in [0, 1), integers and booleans are 0 or 1.
+What is allocated depends on sizes, hardly ever on values, with exceptions: indices must be in range, and a model may
+count with integers or branch on them. So floats are uniform in [0, 1), integers and booleans are 0 or 1.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import numpy as np
 from memprof.errors import UsageError
 from memprof.ir import Graph
 
-_NUMPY_NAMES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
-)
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+_NUMPY_NAMES = frozenset(("bool", "float16", "float32", "float64", "complex64", "complex128", *_INTEGERS))
 _SEED = 20211
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -33,7 +32,9 @@ from memprof.measure.onnxruntime_native import (
     Pointer,
     Runtime,
     Session,
+    SessionSettings,
     StatsFunction,
+    weights_path,
 )
 
 _ALIGNMENT = 64
@@ -99,13 +100,14 @@ class TracedAllocator:
         out[0] = self._runtime.create_plain("CreateKeyValuePairs")
 
 
-def trace_runs(model: str, inputs: Sequence[InputSpec], level: int) -> dict[str, Any]:
+def trace_runs(model: str, inputs: Sequence[InputSpec], level: int, target: str) -> dict[str, Any]:
     """Run a model twice and return what was allocated: the task of the child process.
 
     Args:
         model: Path of the .onnx file.
         inputs: Its inputs.
         level: 0 for no optimisation, 99 for all.
+        target: Where this session writes the graph that it runs, before it runs it; empty for nowhere.
 
     Returns:
         ``version``; ``peak_bytes`` and ``steps`` of the first run; ``second_run_bytes``, the peak of the second, and
@@ -115,7 +117,11 @@ def trace_runs(model: str, inputs: Sequence[InputSpec], level: int) -> dict[str,
     allocator = TracedAllocator(runtime)
     feeds = random_feeds(inputs)
     with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        session = Session(runtime, str(Path(model).resolve()), level, os.path.join(folder, "profile"))
+        prefix = str(Path(folder, "profile"))
+        settings = SessionSettings(level=level, profile_prefix=prefix, target=target)
+        session = Session(runtime, str(Path(model).resolve()), settings)
+        if target:
+            Path(weights_path(target)).unlink(missing_ok=True)
         runs: list[list[tuple[int, int]]] = []
         held_bytes = sum(size for _, size in allocator.trace)
         for _ in range(2):

@@ -1,7 +1,7 @@
 """onnxruntime's C interface through ctypes: as much of it as a traced allocator needs.
 
-The interface is one table of function pointers that only grows, so a function keeps its index. The wheel brings it as a
-shared library of its own beside the one that Python uses. Every status that comes back is checked; nothing else is
+The interface is one table of function pointers that only grows, so a function keeps its index. The wheel brings it as
+a shared library of its own beside the one that Python uses. Every status that comes back is checked; nothing else is
 done here. Runs in a child process.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +21,8 @@ from memprof.errors import RuntimeFailure
 API_VERSION = 24
 """The oldest version whose table has all that is used here."""
 
+_SMALLEST_EXTERNAL_BYTES = "1025"
+
 Pointer = ctypes.c_void_p
 Array = np.ndarray[Any, Any]
 
@@ -30,6 +33,7 @@ _INDEX: Mapping[str, int] = MappingProxyType(
         "CreateSession": 7,
         "Run": 9,
         "CreateSessionOptions": 10,
+        "SetOptimizedModelFilePath": 11,
         "EnableProfiling": 14,
         "SetSessionGraphOptimizationLevel": 23,
         "SetIntraOpNumThreads": 24,
@@ -155,20 +159,53 @@ class Runtime:
         return ctypes.CFUNCTYPE(result, *arguments)(self._table[_INDEX[name]])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """How a session is made.
+
+    Attributes:
+        level: 0 for no optimisation, 99 for all.
+        profile_prefix: Where its profile goes.
+        target: Where the optimised graph goes, empty for nowhere.
+    """
+
+    level: int
+    profile_prefix: str
+    target: str = ""
+
+
+def external_weights(target: str) -> dict[str, str]:
+    """Return the settings that keep the weights out of an optimised graph, in a file beside it."""
+    prefix = "session.optimized_model_external_initializers_"
+    return {
+        f"{prefix}file_name": Path(weights_path(target)).name,
+        f"{prefix}min_size_in_bytes": _SMALLEST_EXTERNAL_BYTES,
+    }
+
+
+def weights_path(target: str) -> str:
+    """Return the file of the weights that belong to an optimised graph."""
+    return f"{target}.weights"
+
+
 class Session:
     """A model in a runtime, on one thread, its memory taken from the environment's allocator."""
 
-    def __init__(self, runtime: Runtime, model: str, level: int, profile_prefix: str) -> None:
+    def __init__(self, runtime: Runtime, model: str, settings: SessionSettings) -> None:
         self._runtime = runtime
         options = runtime.create("CreateSessionOptions")
-        runtime.call("SetSessionGraphOptimizationLevel", (Pointer, options), (ctypes.c_int, level))
+        runtime.call("SetSessionGraphOptimizationLevel", (Pointer, options), (ctypes.c_int, settings.level))
         runtime.call("SetIntraOpNumThreads", (Pointer, options), (ctypes.c_int, 1))
         runtime.call("SetInterOpNumThreads", (Pointer, options), (ctypes.c_int, 1))
-        runtime.call("EnableProfiling", (Pointer, options), (ctypes.c_char_p, profile_prefix.encode()))
-        entry = (b"session.use_env_allocators", b"1")
-        runtime.call(
-            "AddSessionConfigEntry", (Pointer, options), (ctypes.c_char_p, entry[0]), (ctypes.c_char_p, entry[1])
-        )
+        prefix = (ctypes.c_char_p, settings.profile_prefix.encode())
+        runtime.call("EnableProfiling", (Pointer, options), prefix)
+        entries = {"session.use_env_allocators": "1"}
+        if settings.target:
+            runtime.call("SetOptimizedModelFilePath", (Pointer, options), (ctypes.c_char_p, settings.target.encode()))
+            entries.update(external_weights(settings.target))
+        for key, value in entries.items():
+            entry = ((ctypes.c_char_p, key.encode()), (ctypes.c_char_p, value.encode()))
+            runtime.call("AddSessionConfigEntry", (Pointer, options), *entry)
         self._handle = runtime.create(
             "CreateSession", (Pointer, runtime.environment), (ctypes.c_char_p, model.encode()), (Pointer, options)
         )

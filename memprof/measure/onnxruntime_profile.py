@@ -1,14 +1,13 @@
 """What onnxruntime itself says it has in use: the counters in its profile, taken after each kernel.
 
 The arena counts the bytes that were asked of it. A counter is read once a kernel has written its outputs and before
-its inputs are released, so the highest one is the peak of the tensors; scratch that the kernel gave back is not in it.
-The counters are in the profile from onnxruntime 1.28 on. Runs in a child process.
+its inputs are released, so the highest one is the peak of the tensors; scratch that the kernel gave back is not in
+it. The counters are in the profile from onnxruntime 1.28 on. Runs in a child process.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -43,7 +42,7 @@ def profile_run(model: str, inputs: Sequence[InputSpec], level: int) -> dict[str
     options.log_severity_level = 4
     options.enable_profiling = True
     with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        options.profile_file_prefix = os.path.join(folder, "profile")
+        options.profile_file_prefix = str(Path(folder, "profile"))
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         session.run(None, random_feeds(inputs))
         events = kernel_events(json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")))

@@ -27,6 +27,8 @@ IN_PLACE: Mapping[str, Pairs] = MappingProxyType(
             "BitCast Cast Celu Clip Elu HardSigmoid LeakyRelu LogSoftmax Relu Scatter ScatterElements Selu Shrink "
             "Sigmoid Softmax Softplus Softsign Tanh TensorScatter ThresholdedRelu Trilu"
         ),
+        "com.microsoft.FusedConv": ((3, 0),),
+        "com.microsoft.nchwc.Conv": ((3, 0),),
     }
 )
 """The output takes the input's buffer where nobody needs it any more and shape and element size are equal."""

@@ -8,7 +8,7 @@
     QLinearMatMul QGemm                         sums in 32 bits; QGemm of int8 copies a transposed right side
     DynamicQuantizeMatMul                       the left side in 8 bits
     QLinearAveragePool                          the input in 32-bit floats
-    NhwcMaxPool                                 pointers to the pixels of each window
+    NhwcMaxPool                                 pointers to the pixels of 512 windows
     QLinearWhere                                what is taken of each side
 
 Symmetric weights: constant int8 (their zero point is taken to be 0, as quantisers choose it) under uint8 activations,
@@ -27,6 +27,7 @@ from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, broadcast, volum
 
 _POINTER_BYTES = 8
 _SUM_BYTES = 4
+_WINDOWS_AT_ONCE = 512
 
 
 def quantized_convolution(kernel: Kernel) -> int:
@@ -103,7 +104,7 @@ def average_pool(kernel: Kernel) -> int:
 def window_pointers(kernel: Kernel) -> int:
     """Return the scratch of an NhwcMaxPool."""
     window = volume(kernel.integers("kernel_shape", ()))
-    return window * volume(kernel.output_shape()[1:-1]) * _POINTER_BYTES
+    return window * min(volume(kernel.output_shape()[1:-1]), _WINDOWS_AT_ONCE) * _POINTER_BYTES
 
 
 def quantized_where(kernel: Kernel) -> int:

@@ -1,0 +1,97 @@
+"""Reads a graph that onnxruntime has optimised and written: in the order in which it runs, blocks of channels sized.
+
+    rule                                                               why
+    nodes are listed in the order in which onnxruntime runs them       it writes them as it has sorted them ...
+    unless they are the nodes of the original file in its order        ... but an unchanged graph is written as it was
+    a block holds 16 channels if every convolution's weights in the    weights are padded to whole blocks; which block
+        blocked layout are a multiple of 16 in both channel axes,      the processor has is not written
+        else 8
+
+Nothing here has run the model: shapes and order are worked out from the graph alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from onnx import GraphProto, ModelProto, NodeProto, helper
+
+from memprof.importers.model import Model
+from memprof.importers.onnx.attributes import attribute
+from memprof.importers.onnx.contributed import BLOCK
+from memprof.importers.onnx.limits import bodies
+from memprof.importers.onnx.read import parse, to_model
+
+OPTIMIZED_FORMAT = "onnx.optimized"
+_BLOCKED = "com.microsoft.nchwc"
+_WIDE_BLOCK, _NARROW_BLOCK = 16, 8
+
+
+def read_optimized(
+    dump: Path, original: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]
+) -> Model:
+    """Read what onnxruntime made of ``original``.
+
+    Args:
+        dump: The file that onnxruntime wrote.
+        original: The model it was made from.
+        dims: Sizes of named dimensions.
+        inputs: Shapes of graph inputs.
+
+    Returns:
+        A model of the format ``onnx.optimized``, or ``onnx`` if nothing was changed.
+
+    Raises:
+        InputError: One of the files is missing or invalid.
+        LimitError: One asks for more than a safety limit allows.
+        UsageError: A name in ``dims`` or ``inputs`` does not exist, or a shape does not fit.
+    """
+    proto, digest = parse(dump)
+    source, _ = parse(original)
+    is_changed = _outline(proto.graph) != _outline(source.graph)
+    _state_blocks(proto)
+    model = to_model(proto, str(original), digest, dims=dims, inputs=inputs)
+    return replace(model, format=OPTIMIZED_FORMAT) if is_changed else model
+
+
+def _outline(graph: GraphProto) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return the nodes of a graph and of its bodies, in their order."""
+    found: list[tuple[str, str, tuple[str, ...]]] = []
+    stack = [graph]
+    while stack:
+        for node in stack.pop().node:
+            found.append((node.domain, node.op_type, tuple(node.output)))
+            stack += bodies(node)
+    return found
+
+
+def _state_blocks(proto: ModelProto) -> None:
+    """Write the size of a block on every node that brings a tensor into the blocked layout."""
+    block = _block_channels(proto)
+    for node in proto.graph.node:
+        if node.domain == _BLOCKED and node.op_type == "ReorderInput":
+            node.attribute.append(helper.make_attribute(BLOCK, block))
+
+
+def _block_channels(proto: ModelProto) -> int:
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+    blocked = {
+        node.output[0]
+        for node in proto.graph.node
+        if node.domain == _BLOCKED and node.op_type != "ReorderOutput" and node.output
+    }
+    sizes: list[int] = []
+    for node in proto.graph.node:
+        if node.domain == _BLOCKED and node.op_type == "Conv" and len(node.input) > 1:
+            shape = shapes.get(node.input[1], ())
+            sizes += shape[:1]
+            if node.input[0] in blocked and not _is_grouped(node):
+                sizes += shape[1:2]
+    return _WIDE_BLOCK if all(size % _WIDE_BLOCK == 0 for size in sizes) else _NARROW_BLOCK
+
+
+def _is_grouped(node: NodeProto) -> bool:
+    group = attribute(node, "group", 1)
+    return isinstance(group, int) and group > 1

@@ -1,0 +1,127 @@
+"""Runs onnxruntime in child processes and brings back what it allocated, how long it took, or what it optimised.
+
+    measure_allocations    every byte, by a traced allocator: tensors and kernel scratch, first run, one thread
+    measure_counters       tensors alone, by the counters in onnxruntime's own profile: the second, independent oracle
+    write_optimized        the graph as onnxruntime optimises it; nothing is run
+
+The sessions have default settings but for the level of optimisation and the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from memprof.errors import MissingExtraError
+from memprof.measure.child import Limits, run_in_child
+from memprof.measure.feeds import InputSpec
+from memprof.measure.measurement import MeasuredStep, Measurement
+
+NOT_OPTIMIZED = 0
+FULLY_OPTIMIZED = 99
+
+_ALL_BYTES = "tensors and kernel scratch of the first run, one thread; graph inputs excluded, outputs included"
+_TENSORS = "tensors of the first run at the end of each kernel, one thread; graph inputs excluded, outputs included"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocations:
+    """What the traced allocator saw.
+
+    Attributes:
+        measurement: The first run.
+        second_run_bytes: The peak of the second run.
+        block_bytes: What the second run took at once before its first kernel: its memory pattern.
+        session_bytes: What the session took of the same allocator before it ran: weights in kernels' own layouts.
+    """
+
+    measurement: Measurement
+    second_run_bytes: int
+    block_bytes: int
+    session_bytes: int
+
+
+def measure_allocations(
+    model: str, inputs: Sequence[InputSpec], limits: Limits, *, level: int = NOT_OPTIMIZED, target: Path | None = None
+) -> Allocations:
+    """Run a model twice under a traced allocator.
+
+    Args:
+        model: Path of the .onnx file.
+        inputs: Its inputs.
+        limits: What the child process may use.
+        level: ``NOT_OPTIMIZED`` or ``FULLY_OPTIMIZED``.
+        target: Where the session writes the graph that it is about to run, if anywhere.
+
+    Raises:
+        RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    where = "" if target is None else str(target)
+    found = _run("onnxruntime_allocator:trace_runs", model, limits, inputs=list(inputs), level=level, target=where)
+    return Allocations(
+        measurement=_measurement(found, "traced allocator", _ALL_BYTES),
+        second_run_bytes=found["second_run_bytes"],
+        block_bytes=found["block_bytes"],
+        session_bytes=found["session_bytes"],
+    )
+
+
+def measure_counters(
+    model: str, inputs: Sequence[InputSpec], limits: Limits, *, level: int = NOT_OPTIMIZED
+) -> Measurement:
+    """Run a model once and read the counters of its profile; arguments and errors as ``measure_allocations``."""
+    found = _run("onnxruntime_profile:profile_run", model, limits, inputs=list(inputs), level=level)
+    return _measurement(found, "profile counters", _TENSORS)
+
+
+def write_optimized(model: str, target: Path, limits: Limits) -> str:
+    """Write the graph as onnxruntime optimises it, without its weights; return onnxruntime's version.
+
+    Args:
+        model: Path of the .onnx file.
+        target: The .onnx file to write; its weights go to a file beside it, which is removed again.
+        limits: What the child process may use.
+
+    Raises:
+        RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    version: str = _run("onnxruntime_optimizer:write_graph", model, limits, target=str(target))
+    return version
+
+
+def time_runs(model: str, inputs: Sequence[InputSpec], limits: Limits, **settings: int) -> dict[str, Any]:
+    """Return latencies and times of operators: see ``measure.latency.time_runs``."""
+    found: dict[str, Any] = _run("latency:time_runs", model, limits, inputs=list(inputs), **settings)
+    return found
+
+
+def require_onnxruntime(feature: str) -> None:
+    """Check that onnxruntime is there.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    if find_spec("onnxruntime") is None:
+        raise MissingExtraError(feature, "onnxruntime")
+
+
+def _run(task: str, model: str, limits: Limits, **arguments: Any) -> Any:
+    require_onnxruntime("Running a model in onnxruntime")
+    arguments["model"] = model
+    return run_in_child(f"memprof.measure.{task}", arguments, limits, runtime="onnxruntime", model=model)
+
+
+def _measurement(found: dict[str, Any], method: str, counts: str) -> Measurement:
+    return Measurement(
+        runtime="onnxruntime",
+        version=found["version"],
+        method=method,
+        counts=counts,
+        peak_bytes=found["peak_bytes"],
+        steps=tuple(MeasuredStep(**step) for step in found["steps"]),
+    )
