@@ -23,6 +23,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from memprof.planning.offsets.problem import MemoryPlan
 from memprof.plots import style
@@ -38,6 +39,7 @@ _LINE = 0.17
 _NAME_ROOM = 0.34  # inches of height for a name with its bytes under it
 _TEXT_ROOM = 0.14  # for a name alone
 _LEAST_TEXT = 0.42  # inches of width
+_ON_PAPER = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.2, "alpha": 0.85}  # under a text on rectangles
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +158,14 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
     axes.axhline(top, color=style.INK, linewidth=0.9, clip_on=False, zorder=3)
     if arena.lower_bound_bytes < arena.arena_bytes:
         axes.axhline(arena.lower_bound_bytes, color=style.INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=3)
-        room = (arena.arena_bytes - arena.lower_bound_bytes) / top * _MAP_HEIGHT
-        if room < _TEXT_ROOM:
-            room = 0.0
-        axes.text(
-            frame.stop,
-            arena.lower_bound_bytes,
-            f" bound {format_bytes(arena.lower_bound_bytes)}",
-            **style.text_style(size=style.SMALL, colour=style.MUTED, va="center", ha="left"),
+        axes.annotate(
+            f"lower bound {format_bytes(arena.lower_bound_bytes)}",
+            (frame.stop, arena.lower_bound_bytes),
+            xytext=(-4, -3),
+            textcoords="offset points",
+            bbox=_ON_PAPER,
+            zorder=5,
+            **style.text_style(size=style.SMALL, colour=style.INK, va="top", ha="right"),
         )
     style.byte_axis(axes, arena.arena_bytes)
     style.set_tick_type(axes)
@@ -202,22 +204,12 @@ def _draw_curve(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
     axes.axhline(0, color=style.BAR_EDGE, linewidth=0.8)
     axes.axhline(arena.arena_bytes, color=style.INK, linewidth=0.9, clip_on=False)
     style.byte_axis(axes, arena.arena_bytes, count=2)
-    axes.set_xticks(_ticks(frame))
-    axes.tick_params(axis="x", labelbottom=True)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     style.set_tick_type(axes)
     page.text(_MARGIN, _CURVE_BOTTOM + _CURVE_HEIGHT + 0.1, "alive", size=style.SMALL, colour=style.MUTED)
     page.text(_MARGIN, _MAP_BOTTOM + _MAP_HEIGHT + 0.1, "address", size=style.SMALL, colour=style.MUTED)
     page.text(_LEFT, _CURVE_BOTTOM - 0.42, "step", size=style.SMALL, colour=style.MUTED)
-
-
-def _ticks(frame: _Frame) -> list[int]:
-    """Return a handful of round steps."""
-    span = frame.stop - frame.start
-    stride = 1
-    while span / stride > 10:
-        stride *= 5 if str(stride)[0] == "2" else 2
-    first = -(-frame.start // stride) * stride
-    return list(range(first, frame.stop + 1, stride))
 
 
 def _draw_footer(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
