@@ -28,6 +28,7 @@ _TYPED_LIKE: Mapping[str, Mapping[int, int]] = MappingProxyType(
         "BatchNormalization": {1: 3, 2: 3, 3: 3, 4: 3},  # statistics, before opset 14
         "Dropout": {1: 0},  # the mask, before opset 10
         "GroupNormalization": {0: 0},
+        "Imputer": {0: 0},
         "MeanVarianceNormalization": {0: 0},
     }
 )

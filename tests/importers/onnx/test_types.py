@@ -28,7 +28,9 @@ from tests.onnx_models import load, model, node, sizes, tensor, weight
     ],
 )
 def test_bytes_of_fifteen_elements(tmp_path: Path, dtype: int, size_bytes: int) -> None:
-    found = load(tmp_path, model([node("Identity", ["x"], ["y"])], inputs=[tensor("x", [3, 5], dtype)], outputs=["y"]))
+    found = load(
+        tmp_path, model([node("Identity", ["x"], ["y"])], inputs=[tensor("x", [3, 5], dtype)], outputs=["y"])
+    )
 
     assert sizes(found)["x"] == size_bytes
 
