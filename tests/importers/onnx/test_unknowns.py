@@ -1,0 +1,115 @@
+"""What cannot be known is reported once per cause, with the flag that settles it, and never guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onnx import ModelProto, TensorProto, ValueInfoProto
+
+from memprof.ir import Unknown
+from tests.onnx_models import load, model, node, sizes, tensor, weight
+
+
+def _unknown(folder: Path, found: ModelProto, **dims: int) -> list[tuple[str, str, str]]:
+    return [(u.kind, u.name, u.hint) for u in load(folder, found, dims=dims).graph.unknown]
+
+
+def test_one_symbol_is_one_cause_however_many_tensors_it_touches(tmp_path: Path) -> None:
+    nodes = [node("Add", ["a", "b"], ["c"])] + [node("Relu", [x], [y]) for x, y in ("cd", "de", "ef")]
+    found = model(nodes, inputs=[tensor("a", ["batch", 3]), tensor("b", ["batch", 3])], outputs=["f"])
+
+    assert _unknown(tmp_path, found) == [("dimension", "batch", "--dim batch=1")]
+    assert _unknown(tmp_path, found, batch=4) == []
+
+
+def test_an_unnamed_dimension_of_an_input_asks_for_the_shape(tmp_path: Path) -> None:
+    found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [None, 3, 8])], outputs=["y"])
+
+    assert _unknown(tmp_path, found) == [("shape", "x", "--input x=1x3x8")]
+
+
+def test_a_negative_dimension_is_an_open_one(tmp_path: Path) -> None:
+    found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [-1, 3, 8])], outputs=["y"])
+
+    assert _unknown(tmp_path, found) == [("shape", "x", "--input x=1x3x8")]
+
+
+def test_an_input_without_a_shape(tmp_path: Path) -> None:
+    stated = ValueInfoProto(name="x")
+    stated.type.tensor_type.elem_type = TensorProto.FLOAT
+
+    found = model([node("Relu", ["x"], ["y"])], inputs=[stated], outputs=["y"])
+
+    assert _unknown(tmp_path, found) == [("shape", "x", "--input x=1x3x224x224")]
+    assert sizes(load(tmp_path, found, inputs={"x": (2, 3)}))["y"] == 24
+
+
+def test_an_operation_of_a_stranger_is_named_and_only_it(tmp_path: Path) -> None:
+    nodes = [
+        node("Odd", ["x"], ["a"], domain="com.stranger"),
+        node("Relu", ["a"], ["b"]),
+        node("Odd", ["b"], ["c"], domain="com.stranger"),
+        node("MatMul", ["c", "c"], ["y"]),
+    ]
+
+    found = _unknown(tmp_path, model(nodes, inputs=[tensor("x", [2])], outputs=["y"]))
+
+    assert [(kind, name) for kind, name, _ in found] == [("operator", "com.stranger.Odd")]
+
+
+def test_a_stranger_whose_output_is_recorded_is_not_named(tmp_path: Path) -> None:
+    nodes = [node("Odd", ["x"], ["a"], domain="com.stranger"), node("Relu", ["a"], ["y"])]
+    found = model(nodes, inputs=[tensor("x", [2])], outputs=["y"])
+    found.graph.value_info.append(tensor("a", [5]))
+
+    assert _unknown(tmp_path, found) == []
+
+
+def test_what_the_data_decide_is_named_where_they_do(tmp_path: Path) -> None:
+    nodes = [node("NonZero", ["x"], ["a"]), node("Transpose", ["a"], ["b"]), node("Neg", ["b"], ["y"])]
+
+    found = load(tmp_path, model(nodes, inputs=[tensor("x", [4, 4])], outputs=["y"])).graph.unknown
+
+    assert found == (
+        Unknown(
+            kind="shape",
+            name="a",
+            reason="dimension 1 of what NonZero writes depends on the data",
+            hint="--dim 'a[1]=1'",
+        ),
+    )
+
+
+def test_a_symbol_that_the_file_gives_to_the_data_is_bound_by_its_name(tmp_path: Path) -> None:
+    found = model([node("NonZero", ["x"], ["a"])], inputs=[tensor("x", [4, 4])], outputs=["a"])
+    found.graph.output[0].CopyFrom(tensor("a", [2, "u0"], TensorProto.INT64))
+
+    assert _unknown(tmp_path, found) == [("dimension", "u0", "--dim u0=1")]
+    assert sizes(load(tmp_path, found, dims={"u0": 3}))["a"] == 48
+
+
+def test_the_arithmetic_of_an_open_shape_is_not_blamed(tmp_path: Path) -> None:
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("ReduceProd", ["s"], ["p"], keepdims=1),
+        node("Reshape", ["w", "p"], ["y"]),
+    ]
+    found = model(nodes, inputs=[tensor("x", ["n", 2])], initializers=[weight("w", 2, 3)], outputs=["y"])
+
+    assert _unknown(tmp_path, found) == [("dimension", "n", "--dim n=1")]
+
+
+def test_a_shape_that_is_given_at_run_time_is_named(tmp_path: Path) -> None:
+    inputs = [tensor("x", [6]), tensor("wish", [2], TensorProto.INT64)]
+
+    found = _unknown(tmp_path, model([node("Reshape", ["x", "wish"], ["y"])], inputs=inputs, outputs=["y"]))
+
+    assert [(kind, name) for kind, name, _ in found] == [("shape", "y")]
+
+
+def test_names_in_reports_are_safe_to_print(tmp_path: Path) -> None:
+    found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", ["a'b\x1b[31m"])], outputs=["y"])
+
+    ((_, name, hint),) = _unknown(tmp_path, found)
+
+    assert (name, hint) == ("a'b\\x1b[31m", "--dim 'a'\\''b\\x1b[31m=1'")
