@@ -1,0 +1,156 @@
+"""How long a model takes in onnxruntime: warm-up, repetitions, and then one profiled stretch for the operators.
+
+The clock runs around ``session.run`` alone; profiling slows every kernel, so its runs are apart and never timed.
+Sessions have all optimisations and the CPU provider. ``time_runs`` is the task of the child process, the rest is pure.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from memprof.measure.feeds import InputSpec, random_feeds
+from memprof.measure.onnxruntime_events import kernel_events
+
+_PROFILED_RUNS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorTime:
+    """One operation's time.
+
+    Attributes:
+        node: Its name, in the graph as onnxruntime optimised it.
+        op: Kind of operation.
+        median_ms: Median over the profiled runs.
+    """
+
+    node: str
+    op: str
+    median_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """How long one run takes.
+
+    Attributes:
+        version: onnxruntime's version.
+        threads: Threads inside an operation.
+        runs_ms: Each timed run, in the order they ran.
+        operators: Slowest first; from runs of their own, which a profiler slows down.
+    """
+
+    version: str
+    threads: int
+    runs_ms: tuple[float, ...]
+    operators: tuple[OperatorTime, ...]
+
+    @property
+    def median_ms(self) -> float:
+        """Half of the runs took no longer."""
+        return median(self.runs_ms)
+
+    @property
+    def p90_ms(self) -> float:
+        """Nine of ten runs took no longer."""
+        return percentile(self.runs_ms, 90)
+
+    @property
+    def min_ms(self) -> float:
+        """The fastest run."""
+        return min(self.runs_ms)
+
+    @property
+    def spread(self) -> float:
+        """Distance from the 10th to the 90th percentile, as a part of the median: how noisy the machine was."""
+        return (self.p90_ms - percentile(self.runs_ms, 10)) / self.median_ms if self.median_ms else 0.0
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the smallest of ``values`` that is not below ``percent`` of a hundred of them.
+
+    >>> percentile([4, 1, 3, 2], 50), percentile([1, 2, 3], 90)
+    (2, 3)
+    """
+    return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]
+
+
+def read_latency(found: Mapping[str, Any]) -> Latency:
+    """Return what ``time_runs`` reported."""
+    return Latency(
+        version=found["version"],
+        threads=found["threads"],
+        runs_ms=tuple(found["runs_ms"]),
+        operators=tuple(OperatorTime(**operator) for operator in found["operators"]),
+    )
+
+
+def time_runs(model: str, inputs: Sequence[InputSpec], threads: int, warmup: int, runs: int) -> dict[str, Any]:
+    """Time a model: the task of the child process.
+
+    Args:
+        model: Path of the .onnx file.
+        inputs: Its inputs.
+        threads: Threads inside an operation.
+        warmup: Runs that are not timed, first; at least one, since the first run plans memory.
+        runs: Timed runs.
+
+    Returns:
+        ``version``, ``threads``, ``runs_ms`` and ``operators``.
+    """
+    import onnxruntime
+
+    feeds = random_feeds(inputs)
+    session = onnxruntime.InferenceSession(model, _options(threads), providers=["CPUExecutionProvider"])
+    for _ in range(max(1, warmup)):
+        session.run(None, feeds)
+    runs_ms = []
+    for _ in range(runs):
+        began = time.perf_counter_ns()
+        session.run(None, feeds)
+        runs_ms.append((time.perf_counter_ns() - began) / 1e6)
+    return {
+        "version": onnxruntime.__version__,
+        "threads": threads,
+        "runs_ms": runs_ms,
+        "operators": [asdict(operator) for operator in _profile(model, feeds, threads)],
+    }
+
+
+def _options(threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return options
+
+
+def _profile(model: str, feeds: Mapping[str, Any], threads: int) -> list[OperatorTime]:
+    import onnxruntime
+
+    options = _options(threads)
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
+        options.profile_file_prefix = str(Path(folder, "profile"))
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        for _ in range(_PROFILED_RUNS + 1):
+            session.run(None, feeds)
+        events = kernel_events(json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")))
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for event in events:
+        times[event.node, event.op].append(event.duration_us / 1000)
+    found = [
+        OperatorTime(node=node, op=op, median_ms=median(values[1:] or values)) for (node, op), values in times.items()
+    ]
+    return sorted(found, key=lambda operator: (-operator.median_ms, operator.node))
