@@ -111,7 +111,7 @@ def _drive(folder: Path, journal: Journal, limits: Limits, on_outcome: OnOutcome
         with WorkerPool(limits.workers, factory, limits.threads) as pool:
             while jobs := search.ask():
                 on_outcome(search, None)
-                for outcome in pool.run(jobs):
+                for outcome in pool.run(jobs, time.monotonic() + search.seconds_left):
                     search.tell(outcome)
                     on_outcome(search, outcome)
     except KeyboardInterrupt:

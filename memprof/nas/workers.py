@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
@@ -71,17 +71,24 @@ class WorkerPool:
         for worker in self._workers:
             _end(worker)
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        """Yield the outcome of each job as it comes, in no particular order."""
+    def run(self, jobs: Iterable[Job], deadline: float = float("inf")) -> Iterator[Outcome]:
+        """Yield the outcome of each job as it comes, in no particular order.
+
+        Args:
+            jobs: What to train.
+            deadline: ``time.monotonic()`` after which nothing is begun, and what was begun gives up; jobs that were
+                not begun have no outcome.
+        """
         waiting = deque(jobs)
-        left = len(waiting)
-        while left:
+        while True:
             for worker in self._workers:
-                if worker.job is None and waiting:
-                    self._assign(worker, waiting.popleft())
-            for outcome in self._collect():
-                left -= 1
-                yield outcome
+                left = deadline - time.monotonic()
+                if worker.job is None and waiting and left > 0:
+                    job = waiting.popleft()
+                    self._assign(worker, replace(job, seconds=min(job.seconds, left)))
+            if not any(worker.job for worker in self._workers):
+                return
+            yield from self._collect()
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
