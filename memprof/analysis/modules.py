@@ -3,8 +3,8 @@
     features.0.conv, features.0.bn, features.1.conv   depth 1: features      depth 2: features.0, features.1
 
 Rows part the whole: parameter bytes add up to the model's, bytes at the peak to the peak without what the step itself
-reserves. A buffer belongs to the module whose operation wrote it first, a parameter to the module that owns it (a tied
-one to its first owner). What belongs to no module is in the row ``""``: graph inputs, and operations outside any.
+reserves. A buffer belongs to the module whose operation wrote it first, a parameter to the module that owns it (a
+tied one to its first owner). What belongs to no module is in the row ``""``: graph inputs, operations outside any.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memprof.analysis.lifetimes import Lifetimes
-from memprof.ir import Graph, Role
+from memprof.ir import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,20 +36,20 @@ class ModuleRow:
     highest_bytes: int
 
 
-def module_rows(graph: Graph, lifetimes: Lifetimes, depth: int) -> tuple[ModuleRow, ...]:
+def module_rows(lifetimes: Lifetimes, depth: int) -> tuple[ModuleRow, ...]:
     """Return one row per module path of at most ``depth`` parts, in the order in which modules first run.
 
     Args:
-        graph: The graph whose parameters count.
-        lifetimes: A runtime model's answer; its graph may differ from ``graph`` (a trace has its own).
+        lifetimes: A runtime model's answer.
         depth: Parts of a path to keep; 0 for one row.
     """
+    graph = lifetimes.graph
     nodes: dict[str, int] = {}
     highest: dict[str, int] = {}
     step_bytes = lifetimes.timeline.step_bytes
     for step, node_ids in enumerate(lifetimes.schedule.steps):
         for node_id in node_ids:
-            path = fold(lifetimes.graph.nodes[node_id].module, depth)
+            path = fold(graph.nodes[node_id].module, depth)
             nodes[path] = nodes.get(path, 0) + 1
             highest[path] = max(highest.get(path, 0), step_bytes[step])
     parameters: dict[str, int] = {}
@@ -59,7 +59,7 @@ def module_rows(graph: Graph, lifetimes: Lifetimes, depth: int) -> tuple[ModuleR
             parameters[path] = parameters.get(path, 0) + size
     alive: dict[str, int] = {}
     for buffer in lifetimes.alive_at(lifetimes.timeline.peak_step):
-        path = fold(lifetimes.graph.values[buffer.values[0]].module, depth)
+        path = fold(graph.values[buffer.values[0]].module, depth)
         alive[path] = alive.get(path, 0) + (buffer.size_bytes or 0)
     peak_bytes = lifetimes.timeline.peak_bytes
     return tuple(

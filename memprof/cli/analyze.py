@@ -18,6 +18,7 @@ from memprof.cli.options import (
 )
 from memprof.cli.output import open_stdout
 from memprof.cli.targets import RENDERERS, check_targets, write_targets
+from memprof.cli.torch_options import torch_arguments, torch_flags, torch_options
 from memprof.errors import IncompleteError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 @model_options
 @runtime_option
 @click.option("--strict", is_flag=True, help="Exit with 4 if anything stays unknown.")
+@torch_options
+@click.option("--modules", type=click.IntRange(min=0), metavar="DEPTH", help="Add a table by module path, folded.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one row per tensor buffer of the headline.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a comment on a change.")
@@ -48,6 +51,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     input_shape: tuple[str, ...],
     runtime: tuple[str, ...],
     strict: bool,
+    modules: int | None,
     as_json: bool,
     as_csv: bool,
     as_markdown: bool,
@@ -61,18 +65,19 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof analyze model.onnx
     memprof analyze model.onnx --dim batch=1 --why
     memprof analyze model.onnx --json -o model.png
+    memprof analyze torchvision:resnet18 --input 1x3x224x224 --optimizer adam
     """
     view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
     dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
     check_targets(targets)
     from memprof.api import analyze
 
-    report = analyze(model, dims=dims, inputs=inputs, runtimes=runtime or None)
+    report = analyze(model, dims=dims, inputs=inputs, runtimes=runtime or None, **torch_arguments())
     write_targets(report, targets)
     incomplete = _find_incomplete(report) if strict else None
     if incomplete and as_json:  # one document on stdout, and it says what went wrong
         raise incomplete
-    flags = repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": runtime})
+    flags = [*repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": runtime}), *torch_flags()]
     with open_stdout() as stream:
         if view:
             RENDERERS[_VIEWS[view]](report, stream)
@@ -80,7 +85,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             from memprof.render.text import TextView, render_text
 
             next_command = advise(report, model, flags, has_files=bool(targets), has_why=why)
-            render_text(report, stream, TextView(top=top, why=why, next_command=next_command))
+            render_text(report, stream, TextView(top=top, why=why, next_command=next_command, modules=modules))
     if incomplete:
         raise incomplete
 

@@ -56,9 +56,9 @@ class GraphBuilder:
         self._inputs: list[int] = []
         self._unknown: list[Unknown] = []
 
-    def add_input(self, name: str, type: TensorType) -> int:  # noqa: A002 - the field's own name
+    def add_input(self, name: str, type: TensorType, module: str = "") -> int:  # noqa: A002 - the field's own name
         """Add a value that the caller gives; return its id."""
-        value_id = self._add_value(Value(name=name, type=type, role=Role.INPUT))
+        value_id = self._add_value(Value(name=name, type=type, role=Role.INPUT, module=module))
         self._inputs.append(value_id)
         return value_id
 

@@ -23,7 +23,9 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.ir import Unknown
+from memprof.render.categories import show_categories
 from memprof.render.live import live_table
+from memprof.render.modules import show_modules
 from memprof.render.skyline import pool_timeline
 from memprof.render.terminal import Screen, open_screen
 from memprof.render.wording import (
@@ -58,12 +60,14 @@ class TextView:
         why: Add a sentence of cause to each tensor, and the full definitions.
         next_command: The last line.
         width: Columns; the stream's own if left out.
+        modules: Depth of the table by module path; ``None`` for none.
     """
 
     top: int = 8
     why: bool = False
     next_command: str = ""
     width: int | None = None
+    modules: int | None = None
 
 
 def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> None:
@@ -75,6 +79,10 @@ def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> 
     _runtimes(screen, report, why=view.why)
     _skyline(screen, report.headline)
     _live(screen, report.headline, view)
+    for found in report.runtimes.values():
+        show_categories(screen, found)
+    if view.modules is not None:
+        show_modules(screen, report, view.modules)
     screen.show(Text(screen.fit(model_facts(report), 10 * screen.width), style=_QUIET))
     _mac_unknowns(screen, mac_unknowns(report), view)
     if view.next_command:

@@ -47,7 +47,7 @@ def add_known(builder: GraphBuilder, name: str, storage: StorageRecord) -> int:
     assert storage.window is not None, "only what existed before has a window of its own"
     value_type = tensor_type(storage.window)
     if storage.role is Role.INPUT:
-        return builder.add_input(name, value_type)
+        return builder.add_input(name, value_type, storage.module)
     if storage.role is Role.CAPTURE:
         return builder.add_capture(name, value_type)
     return builder.add_parameter(name, value_type, storage.module)

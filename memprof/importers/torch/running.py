@@ -186,10 +186,14 @@ def _introduce(
     for i, tensor in enumerate(leaf for leaf in tree_leaves(inputs) if isinstance(leaf, torch.Tensor)):
         tracker.add_known(tensor, Role.INPUT, f"input_{i}" if i else "input")
     categories: dict[int, Category] = {}
-    for i, tensor in enumerate(state_tensors(optimizer)):
-        tracker.add_known(tensor, Role.INPUT, f"optimizer_state_{i}")
-        if (index := tracker.storage_index(tensor)) is not None:
-            categories[index] = Category.OPTIMIZER_STATE
+    owners = {id(parameter): path for path, parameter in module.named_parameters()}
+    for parameter, state in optimizer.state.items() if optimizer is not None else ():
+        owner = owners.get(id(parameter), "")
+        for key, tensor in state.items():
+            if isinstance(tensor, torch.Tensor):
+                tracker.add_known(tensor, Role.INPUT, f"{owner}.{key}", owner.rpartition(".")[0])
+                if (index := tracker.storage_index(tensor)) is not None:
+                    categories[index] = Category.OPTIMIZER_STATE
     return categories
 
 

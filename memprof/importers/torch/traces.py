@@ -86,6 +86,6 @@ def _module_of_parameters(op: OpRecord, storages: Sequence[StorageRecord]) -> st
     modules = {
         storages[tensor.storage].module
         for tensor in op.reads
-        if tensor is not None and storages[tensor.storage].role is Role.PARAMETER
+        if tensor is not None and storages[tensor.storage].window is not None
     }
     return modules.pop() if len(modules) == 1 else ""
