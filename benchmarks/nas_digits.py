@@ -8,6 +8,13 @@ trained to the last epoch is compared, by the metric on validation images, with 
     best            of the whole search; never below 0, since the first winner is among those compared
     later rounds    the best network that came after the first round: above 0 only if the rounds were worth it
     last winner     the network that the last round chose
+
+Later networks start from their base's weights and so have had more epochs than the first winner. What is left of
+their lead when that is taken away is seen by training both from fresh weights, equally long, with the same seed:
+
+    from scratch    the metric of the best of the later rounds against the first winner, after that training
+
+With ``--output`` the searches are kept, and one that is finished is not run again.
 """
 
 from __future__ import annotations
@@ -16,14 +23,20 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nas_record import ROOT, write_record
 
 from memprof.nas.journal import read_journal
+from memprof.nas.metric import Measures
+from memprof.nas.modules import build_module
+from memprof.nas.run import TrainerRecipe
 from memprof.nas.search import best_candidate, score_against_first
 from memprof.nas.state import SearchState, fold
 
@@ -35,6 +48,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lambda", dest="weight", type=float, default=0.9)
+    parser.add_argument("--epochs", type=int, default=20, help="of the training from scratch")
     parser.add_argument("--output", type=Path, help="keep the searches here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as passing:
@@ -42,14 +56,19 @@ def main() -> None:
         rows = []
         for seed in range(options.seeds):
             folder = place / f"seed-{seed}"
-            flags = ["--dataset", "digits", "--lambda", str(options.weight), "--seed", str(seed)]
-            memprof("nas", "search", *flags, "--minutes", str(options.minutes), "-o", str(folder))
-            memprof("nas", "export", str(folder))
-            memprof("nas", "report", str(folder))
-            rows.append({"seed": seed, **read(fold(read_journal(folder)[0]))})
+            if not (folder / "report").is_dir():
+                flags = ["--dataset", "digits", "--lambda", str(options.weight), "--seed", str(seed)]
+                memprof("nas", "search", *flags, "--minutes", str(options.minutes), "-o", str(folder))
+                memprof("nas", "export", str(folder))
+                memprof("nas", "report", str(folder))
+            state = fold(read_journal(folder)[0])
+            row = {"seed": seed, **read(state)}
+            rows.append(row | {"from_scratch": from_scratch(state, row, options.epochs)})
             print(describe(rows[-1]), flush=True)
     wins = sum(row["later"] is not None and row["later"]["score"] > 0 for row in rows)
     print(f"a later round beat the first round's winner in {wins} of {len(rows)} searches")
+    equal = [row["from_scratch"]["score"] for row in rows if row["from_scratch"]]
+    print(f"trained from scratch, equally long, it did in {sum(score > 0 for score in equal)} of {len(equal)}")
     write_record(options.json, {"minutes": options.minutes, "lambda": options.weight, "wins": wins, "rows": rows})
 
 
@@ -91,6 +110,33 @@ def read(state: SearchState) -> dict[str, Any]:
     }
 
 
+def from_scratch(state: SearchState, row: dict[str, Any], epochs: int) -> dict[str, Any] | None:
+    """Return both networks' validation accuracy after equal training from fresh weights, and the metric of that."""
+    if row["later"] is None or state.settings is None:
+        return None
+    settings = replace(state.settings, recipe=replace(state.settings.recipe, epochs=epochs), rungs=(epochs,))
+    trainer = TrainerRecipe(settings, "", "cpu")()
+    measured = []
+    for name in ("later", "first_winner"):
+        chosen = state.chosen[row[name]["candidate"]]
+        torch.manual_seed(settings.seed)
+        training, _ = trainer.train(build_module(chosen.architecture), seed=settings.seed)
+        measured.append(
+            Measures(
+                accuracy=training.accuracy,
+                peak_intermediate_bytes=chosen.peak_intermediate_bytes,
+                parameter_bytes=chosen.parameter_bytes,
+            )
+        )
+    later, first = measured
+    return {
+        "epochs": epochs,
+        "later_accuracy": later.accuracy,
+        "first_winner_accuracy": first.accuracy,
+        "score": settings.metric.score(later, first),
+    }
+
+
 def describe(row: dict[str, Any]) -> str:
     """Return one line about a search."""
 
@@ -102,9 +148,16 @@ def describe(row: dict[str, Any]) -> str:
         score = "not trained to the end" if found["score"] is None else f"{found['score']:+.4f}"
         return f"{found['validation_accuracy']:.2%} with {total:,} B in round {found['round']} ({score})"
 
+    scratch = row["from_scratch"]
+    equal = (
+        f"; from scratch {scratch['later_accuracy']:.2%} against {scratch['first_winner_accuracy']:.2%} "
+        f"({scratch['score']:+.4f})"
+        if scratch
+        else ""
+    )
     return (
         f"seed {row['seed']}: {row['rounds']} rounds, {row['trained']} trained; first winner {of('first_winner')}; "
-        f"best {of('best')}; later rounds {of('later')}; last winner {of('last_winner')}"
+        f"best {of('best')}; later rounds {of('later')}; last winner {of('last_winner')}{equal}"
     )
 
 

@@ -112,8 +112,8 @@ def _drive(folder: Path, journal: Journal, limits: Limits, on_outcome: OnOutcome
             while jobs := search.ask():
                 on_outcome(search, None)
                 for outcome in pool.run(jobs, time.monotonic() + search.seconds_left):
-                    search.tell(outcome)
-                    on_outcome(search, outcome)
+                    if search.tell(outcome):
+                        on_outcome(search, outcome)
     except KeyboardInterrupt:
         search.stop()
         raise

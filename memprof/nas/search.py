@@ -110,11 +110,16 @@ class Search:
             self._close_round(self.state.rounds[-1])
         return []
 
-    def tell(self, outcome: Outcome) -> None:
-        """Write down what came of a job; one that is cut off by the search's own time budget stays open."""
+    def tell(self, outcome: Outcome) -> bool:
+        """Write down what came of a job; one that is cut off by the search's own time budget stays open.
+
+        Returns:
+            Whether it was written down.
+        """
         if outcome.status == "timed out" and self.seconds_left <= 0:
-            return
+            return False
         self._write("outcome", outcome.to_json())
+        return True
 
     def stop(self) -> None:
         """Write down that this process ends early, in order."""
