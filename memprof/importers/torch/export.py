@@ -39,6 +39,27 @@ def program_graph(program: torch.export.ExportedProgram, name: str = "") -> Grap
 
 def record_program(program: torch.export.ExportedProgram, name: str = "") -> Recording:
     """Return what an exported program holds, as records."""
+    reader = _start(program)
+    reader.walk(program.graph_module)
+    return reader.recording(name, program.graph)
+
+
+def operations_by_call(program: torch.export.ExportedProgram) -> dict[str, int]:
+    """Return for each node of the program's own graph, by name, how many operations of its Graph stand for it.
+
+    The operations of one node follow each other, in the order of the nodes.
+    """
+    reader = _start(program)
+    counts = {}
+    for node in program.graph.nodes:
+        before = len(reader.ops)
+        reader.visit(program.graph_module, node)
+        counts[str(node.name)] = len(reader.ops) - before
+    return counts
+
+
+def _start(program: torch.export.ExportedProgram) -> _Reader:
+    """Return a reader that knows what exists before the program runs."""
     reader = _Reader()
     specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
     for node in program.graph.nodes:
@@ -50,8 +71,7 @@ def record_program(program: torch.export.ExportedProgram, name: str = "") -> Rec
                 target = str(spec.target or node.name)
                 held = program.state_dict.get(target, program.constants.get(target))
                 reader.add_known(node, Role.PARAMETER, target, held)
-    reader.walk(program.graph_module)
-    return reader.recording(name, program.graph)
+    return reader
 
 
 def _record_body(module: torch.fx.GraphModule, depth: int) -> Recording:
@@ -115,12 +135,16 @@ class _Reader:
     def walk(self, module: torch.fx.GraphModule) -> None:
         """Read the calls of ``module``."""
         for node in module.graph.nodes:
-            if node.op == "get_attr":
-                held = getattr(module, node.target, None)
-                if isinstance(held, torch.Tensor) and isinstance(node.meta.get("val"), torch.Tensor):
-                    self.add_known(node, Role.PARAMETER, str(node.target))
-            elif node.op == "call_function":
-                self._call(module, node)
+            self.visit(module, node)
+
+    def visit(self, module: torch.fx.GraphModule, node: Any) -> None:
+        """Read one node of ``module``."""
+        if node.op == "get_attr":
+            held = getattr(module, node.target, None)
+            if isinstance(held, torch.Tensor) and isinstance(node.meta.get("val"), torch.Tensor):
+                self.add_known(node, Role.PARAMETER, str(node.target))
+        elif node.op == "call_function":
+            self._call(module, node)
 
     def _call(self, module: torch.fx.GraphModule, node: Any) -> None:
         if isinstance(node.target, torch._ops.HigherOrderOperator):
