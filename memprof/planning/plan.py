@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +26,7 @@ from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import decide_capacity, plan_offsets
 from memprof.planning.ordering.find import decide_order, find_order
 from memprof.planning.ordering.kinds import PROBLEMS
-from memprof.planning.ordering.problem import OrderProblem
+from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.result import OrderResult
 from memprof.runtimes import RUNTIMES
 
@@ -249,14 +249,17 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
         hint = " ".join(dict.fromkeys(u.hint for u in graph.unknown[:5] if u.hint)) or "Give the sizes that are open."
         raise IncompleteError(f"A plan needs every size, and some are not known: {names or 'of some tensor'}.", hint)
     started = time.monotonic()
-    order = _Order(graph, rules, options, report).plan()
+    search = _Order(graph, rules, options, report)
+    order = search.plan()
+    floor_bytes = 0
+    if options.budget_bytes is not None and not options.keeps_order:
+        order, floor_bytes = search.aim_at_budget(order, options.budget_bytes)
     problem = pose_allocation(LIFETIMES[rules.lifetimes](graph, order.node_ids), options.content)
     left = max(options.seconds - (time.monotonic() - started), options.seconds * _OFFSET_SHARE)
-    left = 0.0 if order.was_interrupted else left
-    arena = _plan_arena(problem, options.budget_bytes, left, report)
+    arena = _plan_arena(problem, options.budget_bytes, 0.0 if order.was_interrupted else left, report)
     budget = None
     if options.budget_bytes is not None:
-        lower_bytes = arena.lower_bound_bytes if options.keeps_order else _arena_floor(order, options.content)
+        lower_bytes = arena.lower_bound_bytes if options.keeps_order else floor_bytes
         budget = answer_budget(arena, options.budget_bytes, lower_bytes)
     return Plan(rules=options.rules, order=order, arena=arena, content=options.content, budget=budget)
 
@@ -298,9 +301,28 @@ def answer_budget(arena: MemoryPlan, budget_bytes: int, lower_bytes: int) -> Bud
     return BudgetAnswer(budget_bytes=budget_bytes, answer=answer, lower_bound_bytes=lower_bytes)
 
 
-def _arena_floor(order: PlannedOrder, content: ArenaContent) -> int:
-    """Return what the arena of every order needs: the order's bound, if the arena holds all that the peak counts."""
-    return order.lower_bound_bytes if content.has_inputs and content.has_outputs else 0
+def arena_order_problem(problem: OrderProblem, content: ArenaContent) -> OrderProblem:
+    """Return ``problem`` with the bytes that an arena holds: rounded up, and what the caller holds left out.
+
+    Never more than the arena of an order really holds. Only for problems without negative scratch: rounding would
+    take too much off there.
+    """
+
+    def held(size: int, birth: int, is_kept: bool) -> int:
+        is_out = (birth == FROM_START and not content.has_inputs) or (is_kept and not content.has_outputs)
+        return 0 if is_out else _round_up(size, content.alignment)
+
+    storages = zip(problem.storage_bytes, problem.births, problem.is_kept, strict=True)
+    return replace(
+        problem,
+        storage_bytes=tuple(held(*storage) for storage in storages),
+        scratch_bytes=tuple(_round_up(size, content.alignment) for size in problem.scratch_bytes),
+        first_step_bytes=_round_up(problem.first_step_bytes, content.alignment) if content.has_inputs else 0,
+    )
+
+
+def _round_up(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment
 
 
 def _plan_arena(
@@ -370,17 +392,33 @@ class _Order:
     def _search(self, name: str, seconds: float) -> OrderResult:
         problem: OrderProblem = PROBLEMS[name](self._graph)
         report = self._tell if self._report is not None and self._rules.is_exact else None
-        if self._options.budget_bytes is not None and self._rules.is_exact:
-            found = decide_order(problem, self._options.budget_bytes, seconds, report).result
-            # A peak within the budget may still not fit it once sizes are rounded: then the best order may.
-            if found.peak_bytes > self._options.budget_bytes or self._fits(found.order):
-                return found
         return find_order(problem, seconds, report)
 
-    def _fits(self, order: Sequence[int]) -> bool:
+    def aim_at_budget(self, order: PlannedOrder, budget_bytes: int) -> tuple[PlannedOrder, int]:
+        """Return an order for an arena of ``budget_bytes``, and what every order's arena needs at least.
+
+        The order of the lowest peak may not be that of the smallest arena, which rounds sizes and may leave some out.
+        """
+        content, rules = self._options.content, self._rules
+        if not rules.is_exact:
+            holds_all = content.has_inputs and content.has_outputs
+            return order, order.lower_bound_bytes if holds_all else 0
+        if self._load_bytes(order.node_ids) <= budget_bytes:
+            return order, 0
+        problem = arena_order_problem(PROBLEMS[rules.bound](self._graph), content)
+        found = decide_order(problem, budget_bytes, self._order_seconds()).result
+        if self._load_bytes(found.order) < self._load_bytes(order.node_ids):
+            order = replace(
+                order,
+                node_ids=found.order,
+                nodes=tuple(self._graph.nodes[i].name for i in found.order),
+                peak_bytes=self._peak_bytes(found.order),
+            )
+        return order, found.lower_bound_bytes
+
+    def _load_bytes(self, order: Sequence[int]) -> int:
         lifetimes = LIFETIMES[self._rules.lifetimes](self._graph, order)
-        load_bytes = pose_allocation(lifetimes, self._options.content).load_bytes
-        return self._options.budget_bytes is None or load_bytes <= self._options.budget_bytes
+        return pose_allocation(lifetimes, self._options.content).load_bytes
 
     def _order_seconds(self) -> float:
         return self._options.seconds * (1 - _OFFSET_SHARE)

@@ -43,6 +43,7 @@ _MOST_OVERLAPS = 30_000_000
 _PLAIN_SECONDS = 2.0  # before a compiled search is worth its start
 _COMPILE_SECONDS = 20.0  # time that must be left to compile for the first time
 _LOOK_SECONDS = 0.05  # between two looks at the clock
+_PATIENCE = 128  # placements per buffer after which the bound may be out of reach
 _SHORTEST_STRIDE, _LONGEST_STRIDE = 1 / 64, 1 / 2  # from the best plan towards the bound, of the gap
 
 _WIDTH_THEN_AREA, _AREA_THEN_WIDTH = 0, 1
@@ -208,7 +209,8 @@ class _Run:
             target = self._lower_bytes if self._capacity_bytes is None else self._capacity_bytes
             if not self._try(tree, target, limit, RANKINGS):
                 return
-            if self._capacity_bytes is None and not self._approach(tree, limit):
+            share = limit if limit >= _PATIENCE * layout.count else limit // 4
+            if self._capacity_bytes is None and not self._approach(tree, share):
                 return
             limit *= 2
 

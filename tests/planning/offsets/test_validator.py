@@ -1,0 +1,75 @@
+"""The judge finds every kind of broken plan, names the rule and the buffers, and lets every valid plan pass."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from memprof.planning.offsets.problem import MemoryPlan
+from memprof.planning.validator import RULES, check_plan, find_violation
+from tests.planning.offsets.problems import breaks_a_rule, loose_problem, problem_of
+
+TWO = problem_of([(0, 3, 4), (2, 5, 4)], alignment=4)
+
+
+def test_a_valid_plan_passes() -> None:
+    assert find_violation(TWO, [0, 4]) is None
+    assert find_violation(TWO, [4, 0], capacity_bytes=8) is None
+
+
+@pytest.mark.parametrize(
+    ("offsets", "rule", "buffers"),
+    [
+        ([0], "missing", ("b1",)),
+        ([0, 4, 8], "missing", ()),
+        ([0, -4], "outside", ("b1",)),
+        ([0, 6], "misaligned", ("b1",)),
+        ([0, 0], "overlap", ("b1", "b0")),
+        ([4, 8], "capacity", ("b1",)),
+    ],
+)
+def test_each_rule_is_named_with_its_buffers(offsets: list[int], rule: str, buffers: tuple[str, ...]) -> None:
+    found = find_violation(TWO, offsets, capacity_bytes=8)
+    assert found is not None
+    assert (found.rule, found.buffers) == (rule, buffers)
+    assert rule in RULES
+
+
+def test_an_overlap_says_where_both_are() -> None:
+    found = find_violation(TWO, [0, 0])
+    assert found is not None
+    assert "'b1' (steps [2, 5), bytes [0, 4)) and 'b0' (steps [0, 3), bytes [0, 4))" in found.message
+
+
+def test_identical_live_ranges_overlap_and_touching_ones_do_not() -> None:
+    same = find_violation(problem_of([(1, 3, 4), (1, 3, 4)]), [0, 2])
+    assert same is not None
+    assert same.rule == "overlap"
+    assert find_violation(problem_of([(0, 2, 4), (2, 4, 4)]), [0, 0]) is None
+
+
+def test_random_offsets_are_judged_as_by_writing_down_every_byte() -> None:
+    verdicts = set()
+    for seed in range(3000):
+        rng = Random(seed)
+        problem = loose_problem(rng, most=4)
+        offsets = [rng.randint(0, 14) * rng.choice([1, 2, 4]) for _ in problem.buffers]
+        is_broken = find_violation(problem, offsets) is not None
+        assert is_broken == breaks_a_rule(problem, offsets), (seed, problem, offsets)
+        verdicts.add(is_broken)
+    assert verdicts == {True, False}
+
+
+def test_check_plan_lets_no_wrong_plan_and_no_wrong_bound_through() -> None:
+    def plan(offsets: tuple[int, ...], bound: int) -> MemoryPlan:
+        return MemoryPlan(
+            problem=TWO, offsets=offsets, lower_bound_bytes=bound, proof="load", strategy="by hand", seconds=0.0
+        )
+
+    assert check_plan(plan((0, 4), 8)).is_optimal
+    with pytest.raises(AssertionError, match="invalid plan by by hand: overlap"):
+        check_plan(plan((0, 0), 8))
+    for bound in (4, 12):
+        with pytest.raises(AssertionError, match="contradicts"):
+            check_plan(plan((0, 4), bound))
