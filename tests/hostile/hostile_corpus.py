@@ -387,7 +387,7 @@ CORPUS: Mapping[str, Callable[[], bytes]] = MappingProxyType(
         "type_nested_1000_deep": lambda: _deep_messages(1000),
         "million_inputs": lambda: _wide_node(10**6),
         "sixty_thousand_inputs": lambda: _wide_node(60_000),
-        "too_many_nodes": lambda: _many_nodes(300_000),
+        "too_many_nodes": lambda: _many_nodes(160_000),
         "too_many_strings": lambda: _strings(4_100_000),
         **{f"odd_{op}": (lambda op=op: _odd_control_flow(op)) for op in ("If", "Loop", "Scan", "SequenceMap")},
         "wrong_attribute_types": _wrong_attribute_types,

@@ -71,7 +71,7 @@ def test_odd_file_names_are_only_names(answers: dict[tuple[str, str], Answer], f
         ("doubling_functions", "expand to 8388608 nodes"),
         ("deep_functions", "more than 64 deep"),
         ("recursive_functions", "calls itself"),
-        ("too_many_nodes", "more than 250000 nodes"),
+        ("too_many_nodes", "more than 150000 nodes"),
         ("duplicate_outputs", "Two tensors of one graph are named 'y'"),
         ("not_utf8", "not UTF-8"),
         ("dim_2_to_the_62", "dimension of 4611686018427387904"),

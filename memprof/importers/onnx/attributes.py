@@ -8,6 +8,7 @@ from typing import Any
 
 from onnx import AttributeProto, NodeProto, TensorProto
 
+from memprof.importers.onnx.limits import check_names
 from memprof.ir import Attribute
 
 MAX_LIST = 64
@@ -34,6 +35,7 @@ def kept_attributes(node: NodeProto) -> Mapping[str, Attribute]:
             found[attribute.name] = attribute.f
         elif kind == AttributeProto.FLOATS and len(attribute.floats) <= MAX_LIST:
             found[attribute.name] = tuple(attribute.floats)
+    check_names(tuple(found))
     return found
 
 

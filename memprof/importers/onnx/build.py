@@ -23,12 +23,13 @@ from memprof.importers.onnx.bodies import Bodies, Body, build_bodies
 from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.limits import check_depth, check_names, check_node
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Context, bind_axes, complete, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.types import TypeTable
-from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes, may_decide_shapes
+from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 
 _NO_BODIES = Bodies()
@@ -48,6 +49,9 @@ class Scope:
     """One graph or body while it is being built."""
 
     def __init__(self, graph: GraphProto, context: Context, causes: Causes, parent: Scope | None) -> None:
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        check_depth(self.depth)
+        check_names((graph.name,))
         self._graph = graph
         self._context = context
         self.causes = causes
@@ -140,6 +144,8 @@ class Scope:
 
     def _define(self, name: str, value_id: int, fact: Fact, *, is_tainted: bool) -> int:
         assert value_id == len(self._facts), "facts are kept in the builder's order"
+        if type(name) is not str:
+            check_names((name,))
         self._ids[name] = value_id
         self._facts.append(fact)
         if is_tainted:
@@ -149,10 +155,11 @@ class Scope:
     def _add_parameters(self) -> None:
         types = self._context.types
         for tensor in self._graph.initializer:
-            of = types.of_tensor(tensor)
-            is_fixed = tensor.name not in self._context.replaceable
-            constant = Constant(tensor) if is_fixed and may_decide_shapes(of) else None
-            self._add_parameter(tensor.name, self.facts.constant(of, constant))
+            name = tensor.name
+            fact = self.facts.of(types.of_tensor(tensor))
+            if fact.is_small and name not in self._context.replaceable:
+                fact = self.facts.constant(fact.type, Constant(tensor))
+            self._add_parameter(name, fact)
         for sparse in self._graph.sparse_initializer:
             self._add_parameter(sparse.values.name, self.facts.of(types.of_sparse(sparse.values, sparse.dims)))
 
@@ -199,6 +206,7 @@ class Scope:
         self._context.nodes_left -= 1
         if self._context.nodes_left < 0:
             raise LimitError("The bodies of the model's loops need too many passes.")
+        check_node(node)
         op = op_name(node)
         inputs = [self._read(node, name) if name else None for name in node.input]
         outputs = node.output
@@ -254,7 +262,7 @@ class Scope:
                 continue
             if fact.is_open:
                 self._blame(node, op, name, fact, is_late=is_late)
-            suffers = fact.is_open or (is_late and fact.constant is None and may_decide_shapes(fact.type))
+            suffers = fact.is_open or (is_late and fact.is_small and fact.constant is None)
             self._define(name, value_id, fact, is_tainted=suffers)
 
     def _blame(self, node: NodeProto, op: str, name: str, fact: Fact, *, is_late: bool) -> None:

@@ -23,8 +23,8 @@ from memprof.importers.onnx.attributes import attribute, integer
 from memprof.ir import TensorType
 
 MAX_ELEMENTS = 1024
-MAX_FLOATS = 16  # longer ones are biases and scales of channels, which decide no shape
-FLOATS = frozenset({"float16", "float32", "float64"})
+_MAX_FLOATS = 16  # longer ones are biases and scales of channels, which decide no shape
+_FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
 
 _Array = np.ndarray[Any, Any]
 _NUMERIC = frozenset(
@@ -52,12 +52,14 @@ class Constant:
         is_computed: Whether the elements follow from shapes, rather than being in the file.
     """
 
-    __slots__ = ("_array", "_tensor", "is_computed")
+    __slots__ = ("_array", "_key", "_proto", "_tensor", "is_computed")
 
     def __init__(self, source: TensorProto | _Array, *, is_computed: bool = False) -> None:
         self.is_computed = is_computed
         self._tensor = source if isinstance(source, TensorProto) else None
         self._array = None if isinstance(source, TensorProto) else source
+        self._key: tuple[object, ...] | None = None
+        self._proto: TensorProto | None = None
 
     @property
     def array(self) -> _Array | None:
@@ -70,14 +72,18 @@ class Constant:
     @property
     def tensor(self) -> TensorProto:
         """The elements as a proto; only where ``array`` is not ``None``."""
-        assert self.array is not None, "asked for elements that are not there"
-        return numpy_helper.from_array(self.array)
+        if self._proto is None:
+            assert self.array is not None, "asked for elements that are not there"
+            self._proto = numpy_helper.from_array(self.array)
+        return self._proto
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for equal elements; only where ``array`` is not ``None``."""
-        assert self.array is not None, "asked for elements that are not there"
-        return (self.array.dtype.char, self.array.shape, self.array.tobytes())
+        if self._key is None:
+            assert self.array is not None, "asked for elements that are not there"
+            self._key = (self.array.dtype.char, self.array.shape, self.array.tobytes())
+        return self._key
 
 
 def _read(tensor: TensorProto) -> _Array | None:
@@ -91,9 +97,10 @@ def _read(tensor: TensorProto) -> _Array | None:
         return None
 
 
-def is_long_float(array: _Array) -> bool:
-    """Whether these are floats, and too many to decide a shape: biases and scales of channels."""
-    return array.dtype.kind == "f" and array.size > MAX_FLOATS
+def may_decide_shapes(of: TensorType) -> bool:
+    """Whether a tensor of this type is known to be small enough to take part in the arithmetic of shapes."""
+    count = of.element_count
+    return count is not None and count <= (_MAX_FLOATS if of.dtype in _FLOATS else MAX_ELEMENTS)
 
 
 def evaluate_shape(node: NodeProto, of: TensorType) -> _Array | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onnx import TypeProto
 
-from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.constants import Constant, may_decide_shapes
 from memprof.importers.onnx.types import UNKNOWN_TYPE
 from memprof.ir import TensorType
 
@@ -18,12 +18,14 @@ class Fact:
     Attributes:
         type: Its type.
         is_open: Whether its bytes are not known.
+        is_small: Whether it is known to be small enough to take part in the arithmetic of shapes.
         constant: Its elements, if they are few and the same in every run.
         proto: Its type as ONNX writes it, for sequences and optionals, which ``type`` does not describe.
     """
 
     type: TensorType
     is_open: bool
+    is_small: bool = False
     constant: Constant | None = None
     proto: TypeProto | None = None
 
@@ -41,15 +43,15 @@ class FactTable:
         """Return the fact that a value has this type, which a ``TypeTable`` made and keeps."""
         found = self._by_type.get(id(type))
         if found is None:
-            found = self._by_type[id(type)] = Fact(type, type.size_bytes is None)
+            found = self._by_type[id(type)] = Fact(type, type.size_bytes is None, may_decide_shapes(type))
         return found
 
     def constant(self, type: TensorType, constant: Constant | None) -> Fact:  # noqa: A002 - as above
         """Return the fact that a value has this type and these elements."""
         plain = self.of(type)
-        return plain if constant is None else Fact(type, plain.is_open, constant)
+        return plain if constant is None else Fact(type, plain.is_open, plain.is_small, constant)
 
     def described(self, type: TensorType, proto: TypeProto | None) -> Fact:  # noqa: A002 - as above
         """Return the fact that a value has this type, which ``proto`` describes in full."""
         plain = self.of(type)
-        return plain if proto is None else Fact(type, plain.is_open, proto=proto)
+        return plain if proto is None else Fact(type, plain.is_open, plain.is_small, proto=proto)

@@ -17,9 +17,10 @@ import onnx.defs
 import onnx.shape_inference
 from onnx import NodeProto, OperatorSetIdProto, TypeProto
 
-from memprof.importers.onnx.constants import Constant, is_long_float
+from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.rules import simple_type
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import TensorType
 
@@ -73,6 +74,10 @@ class Inference:
         Raises:
             LimitError: An output is larger than a tensor can be.
         """
+        if node.domain in ("", "ai.onnx") and self._schema(node) is not None:
+            simple = simple_type(node, inputs, self._opsets[""], self._types)
+            if simple is not None:
+                return (self._facts.of(simple),)
         key: list[object] = [node.op_type, node.domain, *map(bool, node.output)]
         key += [attribute.SerializeToString() for attribute in node.attribute]
         data: list[Constant | None] = []
@@ -139,10 +144,7 @@ def _deciding_constant(fact: Fact) -> Constant | None:
     """Return the elements of an input if they are few enough to decide a shape."""
     if fact.type.shape == (0,):  # no elements: the same in every run, whoever gives it
         return _empty(fact.type)
-    if fact.constant is None:
-        return None
-    array = fact.constant.array
-    return None if array is None or is_long_float(array) else fact.constant
+    return None if fact.constant is None or fact.constant.array is None else fact.constant
 
 
 def _empty(of: TensorType) -> Constant | None:

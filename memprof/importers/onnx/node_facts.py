@@ -15,9 +15,7 @@ from memprof.importers.onnx.attributes import attribute, tensor
 from memprof.importers.onnx.constants import (
     ANY_SIZE,
     EVALUATORS,
-    FLOATS,
     MAX_ELEMENTS,
-    MAX_FLOATS,
     Constant,
     evaluate,
     evaluate_shape,
@@ -119,9 +117,8 @@ def bind_axes(name: str, of: TensorType, context: Context) -> TensorType:
 
 
 def _tensor_fact(value: TensorProto, context: Context) -> Fact:
-    of = context.types.of_tensor(value)
-    count = of.element_count
-    return context.facts.constant(of, Constant(value) if count is not None and count <= MAX_ELEMENTS else None)
+    fact = context.facts.of(context.types.of_tensor(value))
+    return context.facts.constant(fact.type, Constant(value)) if fact.is_small else fact
 
 
 def _with_elements(node: NodeProto, facts: Sequence[Fact], context: Context) -> Sequence[Fact]:
@@ -139,7 +136,7 @@ def _evaluated(
     for fact in inputs:
         if fact is not None and fact.constant is None:
             return facts
-    if op not in ANY_SIZE and not all(_is_worth_computing(fact.type) for fact in facts):
+    if op not in ANY_SIZE and not all(fact.is_small for fact in facts):
         return facts
     arrays = [None if fact is None or fact.constant is None else fact.constant.array for fact in inputs]
     if any(array is None and fact is not None for array, fact in zip(arrays, inputs, strict=True)):
@@ -149,12 +146,6 @@ def _evaluated(
         return facts
     context.goes_beyond |= not runtime_evaluates(op, inputs)
     return [_known(Constant(array, is_computed=True), of, context) for array, of in zip(found, facts, strict=True)]
-
-
-def _is_worth_computing(of: TensorType) -> bool:
-    """Whether a tensor is known to be small, and its elements could still decide a shape."""
-    count = of.element_count
-    return count is not None and count <= (MAX_FLOATS if of.dtype in FLOATS else MAX_ELEMENTS)
 
 
 def _known(constant: Constant, fact: Fact, context: Context) -> Fact:

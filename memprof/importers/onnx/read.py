@@ -23,6 +23,7 @@ from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.limits import MAX_NODES, bodies, check_model, check_structure
+from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context
 from memprof.importers.onnx.symbols import Bindings, bind
 from memprof.importers.onnx.types import TypeTable
@@ -61,11 +62,13 @@ def parse(path: Path) -> tuple[ModelProto, str]:
     check_structure(structure)
     try:
         model = ModelProto.FromString(structure)
+        tidy(model.graph)
+        digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     except DecodeError as error:
         raise _invalid(path) from error
     except MemoryError as error:
         raise LimitError(f"{path} needs more memory than there is.") from error
-    return model, hashlib.sha256(structure).hexdigest()
+    return model, digest
 
 
 def to_model(
@@ -122,7 +125,7 @@ def _context(proto: ModelProto, known: _Known) -> Context:
         facts=facts,
         inference=Inference(opsets, proto.ir_version, types, facts),
         bindings=bindings,
-        nodes_left=4 * MAX_NODES,
+        nodes_left=2 * MAX_NODES,
         evaluates=known.evaluates,
         replaceable=known.replaceable,
     )

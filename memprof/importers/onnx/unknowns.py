@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from memprof.importers.onnx.constants import MAX_ELEMENTS
 from memprof.importers.onnx.symbols import format_shape
 from memprof.ir import DTYPE_BITS, TensorType, Unknown
 from memprof.text import safe_text
@@ -56,11 +55,15 @@ class Causes:
         if self._no_fixed_bytes(name, of):
             return
         if of.shape is None:
-            self._report("shape", name, "the model states no shape for this input", f"--input {_quoted(f'{name}=1x3x224x224')}")
+            self._report(
+                "shape", name, "the model states no shape for this input", f"--input {_quoted(f'{name}=1x3x224x224')}"
+            )
             return
         for axis, dim in enumerate(of.shape):
             if isinstance(dim, str):
-                self._report("dimension", dim, f"the graph input {name} leaves it open", f"--dim {_quoted(f'{dim}=1')}")
+                self._report(
+                    "dimension", dim, f"the graph input {name} leaves it open", f"--dim {_quoted(f'{dim}=1')}"
+                )
             elif dim is None:
                 filled = "x".join(str(size) if isinstance(size, int) else "1" for size in of.shape)
                 self._report(
@@ -120,12 +123,6 @@ class Causes:
     def _add(self, unknown: Unknown) -> None:
         if len(self._found) < _MAX_ENTRIES:
             self._found.setdefault((unknown.kind, unknown.name), unknown)
-
-
-def may_decide_shapes(of: TensorType) -> bool:
-    """Whether a value of this type is small enough to take part in the arithmetic of shapes."""
-    count = of.element_count
-    return count is None or count <= MAX_ELEMENTS
 
 
 def _quoted(text: str) -> str:

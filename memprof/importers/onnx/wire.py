@@ -5,13 +5,15 @@
 A message on the wire is a row of fields, each a tag (field number and wire type) and a value; nested messages carry
 their length, so that a weight of 500 MB is stepped over by adding its length to the position. The tables below say,
 for each message type, which fields are entered, which are left out, and which hold a tensor's payload. Everything
-else is copied in long runs. A message of at most ``SMALL_BYTES`` cannot hold a large payload and is copied whole.
+else is copied in long runs. A message of at most ``SMALL_BYTES`` cannot hold a large payload and is copied whole. So
+is a node of at most ``SMALL_NODE_BYTES`` until ``EAGER_BYTES`` are copied: exporters hang two kilobytes of metadata
+on each node, which native code parses, and ``tidy`` drops, faster than they are walked over here.
 
 What is left out: payloads over ``SMALL_BYTES`` (of initialisers, sparse ones, attribute tensors, in bodies and
 functions alike), where external data lies (its path is never touched), long byte-string attributes (compiled
 contexts), documentation, training graphs and metadata other than module paths.
 
-Rules: nothing here interprets a tensor; no page of a payload is touched (the mapping is read without read-ahead);
+Rules: nothing here interprets a tensor; no page of a large payload is touched (the mapping has no read-ahead);
 limits are checked before anything is copied. Complexity: O(fields entered), not O(bytes of the file).
 Source: https://protobuf.dev/programming-guides/encoding and the message definitions of onnx.proto.
 """
@@ -23,11 +25,14 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from memprof.errors import InputError, LimitError
 
 SMALL_BYTES = 1024
+SMALL_NODE_BYTES = 2**14
+EAGER_BYTES = 2**24
 MAX_NAME_BYTES = 2**16
 MAX_STRUCTURE_BYTES = 64 * 2**20
 MAX_FIELDS = 4_000_000
@@ -37,30 +42,47 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODULE_KEY = b"pkg.torch.onnx.name_scopes"
 
 
-@dataclass(frozen=True, slots=True)
+_DROP, _PAYLOAD, _METADATA = "drop", "payload", "metadata"
+
+
+@dataclass(frozen=True, eq=False)
 class _Message:
     """What to do with the fields of one message type; any field not named here is copied.
 
     Attributes:
-        enter: Field number to the type of the message in it; entered if over ``SMALL_BYTES``.
-        always_enter: Fields of ``enter`` that are entered whatever their length.
+        enter: Field number to the type of the message in it; entered if too long to be copied whole.
         drop: Field numbers that are always left out.
         payload: Field numbers that are left out together once they hold more than ``SMALL_BYTES``.
         metadata: Number of the field of key-value entries, of which module paths stay; 0 if there is none.
         lists: Fields that may be long; any other that is copied holds a name or a few numbers.
+        whole_bytes: A message of this type and up to this length is copied whole, while few are.
     """
 
     enter: Mapping[int, _Message] = field(default_factory=dict)
-    always_enter: frozenset[int] = frozenset()
     drop: frozenset[int] = frozenset()
     payload: frozenset[int] = frozenset()
     metadata: int = 0
     lists: frozenset[int] = frozenset()
+    whole_bytes: int = SMALL_BYTES
+
+    @cached_property
+    def actions(self) -> dict[int, str | _Message]:
+        """What to do by field number while the payload is small."""
+        found: dict[int, str | _Message] = dict(self.enter)
+        found |= dict.fromkeys(self.drop, _DROP)
+        found |= dict.fromkeys(self.payload, _PAYLOAD)
+        return found | ({self.metadata: _METADATA} if self.metadata else {})
+
+    @cached_property
+    def actions_without_payload(self) -> dict[int, str | _Message]:
+        """What to do by field number once the payload is known to be large."""
+        return self.actions | dict.fromkeys(self.payload, _DROP)
 
 
 _TENSOR = _Message(
     drop=frozenset({12, 13, 14, 16}),  # doc_string, external_data, data_location, metadata_props
     payload=frozenset({4, 5, 6, 7, 9, 10, 11}),  # float, int32, string, int64, raw, double, uint64 data
+    whole_bytes=0,  # an external tensor is a short message, and where it lies is left out
 )
 _SPARSE = _Message(enter={1: _TENSOR, 2: _TENSOR})
 _attribute_fields: dict[int, _Message] = {5: _TENSOR, 10: _TENSOR, 22: _SPARSE, 23: _SPARSE}
@@ -70,18 +92,19 @@ _ATTRIBUTE = _Message(
     payload=frozenset({4, 9}),  # s, strings
     lists=frozenset({7, 8}),  # floats, ints
 )
-_NODE = _Message(enter={5: _ATTRIBUTE}, drop=frozenset({6, 10}), metadata=9)  # doc_string, device_configurations
+_NODE = _Message(  # doc_string, device_configurations; metadata_props
+    enter={5: _ATTRIBUTE}, drop=frozenset({6, 10}), metadata=9, whole_bytes=SMALL_NODE_BYTES
+)
 _VALUE_INFO = _Message(drop=frozenset({3, 4}))  # doc_string, metadata_props
 _GRAPH = _Message(
     enter={1: _NODE, 5: _TENSOR, 15: _SPARSE, 11: _VALUE_INFO, 12: _VALUE_INFO, 13: _VALUE_INFO},
-    always_enter=frozenset({5}),  # an external tensor is a short message, and where it lies is left out
     drop=frozenset({10, 14, 16}),  # doc_string, quantization_annotation, metadata_props
+    whole_bytes=0,
 )
 _attribute_fields |= {6: _GRAPH, 11: _GRAPH}
 _FUNCTION = _Message(enter={7: _NODE, 11: _ATTRIBUTE, 12: _VALUE_INFO}, drop=frozenset({8, 14}))  # doc, metadata
 _MODEL = _Message(
     enter={7: _GRAPH, 25: _FUNCTION},
-    always_enter=frozenset({7}),
     drop=frozenset({6, 14, 20, 26}),  # doc_string, metadata_props, training_info, configuration
 )
 
@@ -140,27 +163,50 @@ class _Walk:
         """Return the message in ``[start, stop)`` without what its table leaves out."""
         if depth > MAX_MESSAGE_DEPTH:
             raise LimitError(f"The model nests messages more than {MAX_MESSAGE_DEPTH} deep.")
-        skipped = message.drop
-        if message.payload and self._payload_bytes(start, stop, message.payload) > SMALL_BYTES:
-            skipped |= message.payload
+        return self._strip(start, stop, message, message.actions, depth)
+
+    def _strip(  # noqa: C901 - the one hot loop: a call per field would double its time
+        self, start: int, stop: int, message: _Message, actions: Mapping[int, str | _Message], depth: int
+    ) -> bytes:
+        buffer = self._buffer
         parts: list[bytes] = []
-        enter, always_enter, metadata = message.enter, message.always_enter, message.metadata
+        payload_bytes = 0
         run = position = start  # [run, position) is copied as it is once something else must be written
         while position < stop:
             begin = position
-            number, wire_type, value, position = self._field(position, stop)
-            if number in skipped or (number == metadata and not self._is_module_path(value, position)):
-                replacement = b""
-            elif (
-                number in enter and wire_type == _BYTES and (position - value > SMALL_BYTES or number in always_enter)
-            ):
-                body = self.strip(value, position, enter[number], depth + 1)
-                if len(body) == position - value:
-                    continue  # nothing was left out
-                replacement = _varint(number << 3 | _BYTES) + _varint(len(body)) + body
+            self._fields += 1
+            if self._fields > MAX_FIELDS:
+                raise LimitError(f"The model has more than {MAX_FIELDS} fields.")
+            tag, length = buffer[begin], buffer[begin + 1] if begin + 1 < stop else 0x80
+            if tag & 0x87 == _BYTES and length < 0x80 and tag > 7:  # a byte each of tag and length: nearly all fields
+                number, value = tag >> 3, begin + 2
+                position = value + length
+                if position > stop:
+                    raise _invalid(begin)
             else:
+                number, value, position = self._field(begin, stop)
+            action = actions.get(number)
+            replacement = b""
+            if action is None:
                 if position - value > MAX_NAME_BYTES and number not in message.lists:
                     raise LimitError(f"The model holds a name or a shape of {position - value} bytes.")
+                continue
+            if isinstance(action, _Message):
+                is_eager = self._copied + begin - run < EAGER_BYTES
+                if position - value <= (action.whole_bytes if is_eager else min(SMALL_BYTES, action.whole_bytes)):
+                    continue
+                body = self.strip(value, position, action, depth + 1)
+                if len(body) == position - value:
+                    continue  # nothing was left out
+                replacement = varint(number << 3 | _BYTES) + varint(len(body)) + body
+            elif action is _PAYLOAD:
+                payload_bytes += position - value
+                if payload_bytes <= SMALL_BYTES:
+                    continue
+                actions = message.actions_without_payload
+                if payload_bytes > position - value:  # some of it was let through: once more without
+                    return self._strip(start, stop, message, actions, depth)
+            elif action is _METADATA and self._is_module_path(value, position):
                 continue
             self._copy(run, begin, parts)
             parts.append(replacement)
@@ -168,11 +214,8 @@ class _Walk:
         self._copy(run, stop, parts)
         return b"".join(parts)
 
-    def _field(self, position: int, stop: int) -> tuple[int, int, int, int]:
-        """Return a field's number, wire type, and where its value begins and ends."""
-        self._fields += 1
-        if self._fields > MAX_FIELDS:
-            raise LimitError(f"The model has more than {MAX_FIELDS} fields.")
+    def _field(self, position: int, stop: int) -> tuple[int, int, int]:
+        """Return a field's number, and where its value begins and ends."""
         buffer = self._buffer
         tag = buffer[position]
         position += 1
@@ -195,7 +238,7 @@ class _Walk:
             raise _invalid(position)
         if end > stop or tag < 8:
             raise _invalid(position)
-        return tag >> 3, wire_type, position, end
+        return tag >> 3, position, end
 
     def _read_varint(self, position: int, stop: int) -> tuple[int, int]:
         result = 0
@@ -208,14 +251,6 @@ class _Walk:
             if byte < 0x80:
                 return result, position
         raise _invalid(position)
-
-    def _payload_bytes(self, start: int, stop: int, payload: frozenset[int]) -> int:
-        total, position = 0, start
-        while position < stop:
-            number, _, value, position = self._field(position, stop)
-            if number in payload:
-                total += position - value
-        return total
 
     def _is_module_path(self, start: int, stop: int) -> bool:
         return self._buffer[start : min(stop, start + 2 + len(_MODULE_KEY))].endswith(_MODULE_KEY)
@@ -232,7 +267,8 @@ class _Walk:
         parts.append(self._buffer[start:stop])
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return a natural number as the wire format writes it."""
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)

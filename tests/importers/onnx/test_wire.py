@@ -14,7 +14,7 @@ from memprof.errors import InputError, LimitError
 from memprof.importers.onnx.wire import SMALL_BYTES, read_structure, strip
 from tests.onnx_models import FLOAT, body, integers, load, model, node, tensor, weight
 
-LARGE = np.arange(1000, dtype=np.float32)
+LARGE = np.arange(10_000, dtype=np.float32)
 
 
 def _stripped(found: ModelProto) -> ModelProto:
@@ -22,7 +22,7 @@ def _stripped(found: ModelProto) -> ModelProto:
 
 
 def _typed(data_type: int, **fields: object) -> TensorProto:
-    return TensorProto(name="w", dims=[1000], data_type=data_type, **fields)
+    return TensorProto(name="w", dims=[10_000], data_type=data_type, **fields)
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,11 @@ def _typed(data_type: int, **fields: object) -> TensorProto:
     [
         numpy_helper.from_array(LARGE, "w"),
         _typed(TensorProto.FLOAT, float_data=LARGE),
-        _typed(TensorProto.INT32, int32_data=range(1000)),
-        _typed(TensorProto.INT64, int64_data=range(1000)),
+        _typed(TensorProto.INT32, int32_data=range(10_000)),
+        _typed(TensorProto.INT64, int64_data=range(10_000)),
         _typed(TensorProto.DOUBLE, double_data=LARGE),
-        _typed(TensorProto.UINT64, uint64_data=range(1000)),
-        _typed(TensorProto.STRING, string_data=[b"word"] * 1000),
+        _typed(TensorProto.UINT64, uint64_data=range(10_000)),
+        _typed(TensorProto.STRING, string_data=[b"word"] * 10_000),
     ],
     ids=["raw", "float", "int32", "int64", "double", "uint64", "string"],
 )
@@ -42,7 +42,7 @@ def test_a_large_payload_of_any_kind_is_left_out(large: TensorProto) -> None:
     found = _stripped(model([node("Relu", ["w"], ["y"])], initializers=[large], outputs=["y"]))
 
     (kept,) = found.graph.initializer
-    assert kept == TensorProto(name="w", dims=[1000], data_type=large.data_type)
+    assert kept == TensorProto(name="w", dims=[10_000], data_type=large.data_type)
 
 
 def _in_attribute(large: TensorProto) -> ModelProto:
@@ -83,7 +83,7 @@ def test_a_large_payload_in_any_place_is_left_out(place: object) -> None:
     stripped = strip(original.SerializeToString())
 
     assert large.raw_data not in stripped
-    assert len(stripped) < SMALL_BYTES
+    assert len(stripped) < 2 * SMALL_BYTES
     ModelProto.FromString(stripped)
 
 
@@ -97,13 +97,13 @@ def test_small_constants_stay() -> None:
 
 def test_everything_but_payloads_documentation_and_foreign_metadata_is_kept() -> None:
     original = model(
-        [node("Gemm", ["x", "w"], ["y"], transB=1, alpha=0.5, doc_string="d" * 3000)],
+        [node("Gemm", ["x", "w"], ["y"], transB=1, alpha=0.5, doc_string="d" * 30_000)],
         inputs=[tensor("x", ["batch", 1000])],
         initializers=[weight("w", 10, 1000)],
         outputs=["y"],
     )
     path = original.graph.node[0].metadata_props.add(key="pkg.torch.onnx.name_scopes", value="['', 'fc', 'linear']")
-    original.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value="t" * 3000)
+    original.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value="t" * 30_000)
     expected = ModelProto.FromString(original.SerializeToString())
     expected.graph.node[0].ClearField("doc_string")
     del expected.graph.node[0].metadata_props[:]
