@@ -1,0 +1,226 @@
+"""What an analysis costs, beside onnx itself and other tools, as models grow.
+
+    python benchmarks/analyze.py [--models DIR] [--peers-python PYTHON] [--json FILE] [--runs 3]
+
+    graphs     a chain and a random DAG of 1,000, 10,000 and 100,000 operations: analysis of a Graph in memory, and
+               the whole command on the .onnx file with its peak memory         bounds at 100,000: 1 s; 6 s and 600 MB
+    models     every .onnx of 20 MB or more in DIR: memprof.analyze against onnx.load + shape inference, imports
+               excluded on both sides                                        bound: 1/3
+               from 100 MB on also whole processes                           bound: 1
+    embedded   500 MB of weights inside the file against beside it           bound: 1.2
+    peers      onnx-tool's profile and onnxsim's memory plan, run by another interpreter, and what they report
+
+Each figure is the median of runs in fresh processes, taken in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from nas_record import write_record
+from onnx import TensorProto, helper, numpy_helper
+
+MIN_MODEL_BYTES = 20_000_000
+MIN_COMMAND_BYTES = 100_000_000
+
+_MEMPROF = """
+import sys, time, memprof, memprof.api, memprof.importers.onnx, memprof.render.text
+began = time.perf_counter(); report = memprof.analyze(sys.argv[1]); print(time.perf_counter() - began)
+"""
+_ONNX = """
+import sys, time, onnx
+began = time.perf_counter()
+onnx.shape_inference.infer_shapes(onnx.load(sys.argv[1]))
+print(time.perf_counter() - began)
+"""
+_GRAPH = """
+import sys, time
+from pathlib import Path
+from memprof.importers.onnx import read_onnx
+from memprof.report import build_report
+from memprof.runtimes import RUNTIMES
+began = time.perf_counter()
+model = read_onnx(Path(sys.argv[1]), dims={}, inputs={})
+read = time.perf_counter() - began
+chosen = {name: RUNTIMES[name] for name in ("reference", "ideal", "paper")}
+began = time.perf_counter(); build_report(model, chosen); print(read, time.perf_counter() - began)
+"""
+_ONNX_TOOL = """
+import sys, time, onnx_tool
+began = time.perf_counter()
+graph = onnx_tool.Model(sys.argv[1]).graph
+graph.shape_infer(None)
+graph.profile()
+size_bytes = graph.get_compute_graph().compress_memory()[0]
+print(time.perf_counter() - began, int(size_bytes))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, help="folder of .onnx files")
+    parser.add_argument("--peers-python", help="interpreter that has onnx-tool")
+    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        results["graphs"] = bench_graphs(Path(folder), options.runs)
+        results["embedded"] = bench_embedded(Path(folder), options.runs)
+    if options.models:
+        results["models"] = bench_models(options.models, options.peers_python, options.runs)
+    write_record(options.json, results)
+
+
+def bench_graphs(folder: Path, runs: int) -> list[dict[str, Any]]:
+    print("graph          read      analysis   command    peak memory")
+    rows = []
+    for kind in ("chain", "dag"):
+        for count in (1_000, 10_000, 100_000):
+            path = write_graph(folder / f"{kind}_{count}.onnx", kind, count)
+            inside = [run_script(_GRAPH, path) for _ in range(runs)]
+            command = [
+                run_command([sys.executable, "-m", "memprof", "analyze", str(path), "--json"]) for _ in range(runs)
+            ]
+            row: dict[str, Any] = {
+                "graph": kind,
+                "operations": count,
+                "read_seconds": statistics.median(found[0] for found in inside),
+                "analysis_seconds": statistics.median(found[1] for found in inside),
+                "command_seconds": statistics.median(seconds for seconds, _ in command),
+                "command_peak_bytes": max(peak for _, peak in command),
+            }
+            rows.append(row)
+            print(
+                f"{kind:<6}{count:>8,}{row['read_seconds']:>8.3f} s{row['analysis_seconds']:>9.3f} s"
+                f"{row['command_seconds']:>9.2f} s{row['command_peak_bytes'] / 1e6:>10.0f} MB"
+            )
+    return rows
+
+
+def bench_embedded(folder: Path, runs: int) -> dict[str, Any]:
+    """500 MB of weights in the file and beside it: the walk must not notice."""
+    inside, beside = write_weights(folder)
+    seconds: dict[str, list[float]] = {"embedded": [], "external": []}
+    for _ in range(2 * runs + 1):
+        for name, path in (("embedded", inside), ("external", beside)):
+            seconds[name].append(run_command([sys.executable, "-m", "memprof", "analyze", str(path)])[0])
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    ratio = medians["embedded"] / medians["external"]
+    print(
+        f"500 MB embedded {medians['embedded']:.3f} s, external {medians['external']:.3f} s: {ratio:.2f}x, bound 1.2x"
+    )
+    return {**medians, "ratio": ratio, "bound": 1.2}
+
+
+def bench_models(folder: Path, peers_python: str | None, runs: int) -> list[dict[str, Any]]:
+    print("model                            MB   memprof    onnx     ratio   command ratio")
+    rows = []
+    for path in sorted(folder.glob("*.onnx")):
+        size = path.stat().st_size
+        if size < MIN_MODEL_BYTES:
+            continue
+        ours, theirs = [], []
+        for _ in range(runs):
+            ours.append(run_script(_MEMPROF, path)[0])
+            theirs.append(run_script(_ONNX, path)[0])
+        row: dict[str, Any] = {
+            "model": path.stem,
+            "file_bytes": size,
+            "memprof_seconds": statistics.median(ours),
+            "onnx_seconds": statistics.median(theirs),
+            "ratio": statistics.median(ours) / statistics.median(theirs),
+        }
+        if size >= MIN_COMMAND_BYTES:
+            row["command_ratio"] = bench_commands(path, runs)
+        if peers_python:
+            row["onnx_tool"] = run_peer(peers_python, path)
+        rows.append(row)
+        whole = f"{row['command_ratio']:.2f}" if "command_ratio" in row else ""
+        print(
+            f"{path.stem:<28}{size / 1e6:>7.0f}{row['memprof_seconds']:>8.3f} s{row['onnx_seconds']:>7.3f} s"
+            f"{row['ratio']:>8.3f}{whole:>12}"
+        )
+    return rows
+
+
+def bench_commands(path: Path, runs: int) -> float:
+    """Return the whole command against a process that only loads and infers shapes."""
+    ours, theirs = [], []
+    for _ in range(runs):
+        ours.append(run_command([sys.executable, "-m", "memprof", "analyze", str(path)])[0])
+        theirs.append(run_command([sys.executable, "-c", _ONNX, str(path)])[0])
+    return statistics.median(ours) / statistics.median(theirs)
+
+
+def run_peer(python: str, path: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [python, "-c", _ONNX_TOOL, str(path)], capture_output=True, text=True, check=False, timeout=300
+    )
+    numbers = done.stdout.split()[-2:] if done.returncode == 0 else []
+    if len(numbers) != 2:
+        return {"error": (done.stderr.strip().splitlines() or ["no output"])[-1][:200]}
+    return {"seconds": float(numbers[0]), "reported_bytes": int(numbers[1])}
+
+
+def run_script(script: str, path: Path) -> list[float]:
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    return [float(number) for number in done.stdout.split()]
+
+
+def run_command(command: Sequence[str]) -> tuple[float, int]:
+    """Return the seconds and the peak resident bytes of one process."""
+    script = (
+        "import resource, subprocess, sys, time; began = time.perf_counter(); "
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True); "
+        "print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=True)
+    seconds, peak = done.stdout.split()
+    return float(seconds), int(peak)
+
+
+def write_graph(path: Path, kind: str, count: int) -> Path:
+    """Write a chain of Relus, or Adds over earlier tensors, without a record of shapes."""
+    rng = random.Random(0)
+    names = ["x"]
+    nodes = []
+    for i in range(count):
+        reads = [names[-1]] if kind == "chain" else [names[max(0, i - int(rng.expovariate(0.1)))] for _ in range(2)]
+        nodes.append(helper.make_node("Relu" if kind == "chain" else "Add", reads, [f"t{i}"], name=f"n{i}"))
+        names.append(f"t{i}")
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, kind, [value("x", TensorProto.FLOAT, [1, 64])], [value(names[-1], TensorProto.FLOAT, [1, 64])]
+    )
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    return path
+
+
+def write_weights(folder: Path) -> tuple[Path, Path]:
+    """Write one model with 500 MB of weights, embedded and external."""
+    side, count = 2500, 20
+    weight = np.zeros((side, side), np.float32)
+    names = ["x", *(f"t{i}" for i in range(count))]
+    nodes = [helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]], name=f"n{i}") for i in range(count)]
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, side]) for name in (names[0], names[-1])]
+    weights = [numpy_helper.from_array(weight, f"w{i}") for i in range(count)]
+    model = helper.make_model(helper.make_graph(nodes, "weights", info[:1], info[1:], weights))
+    inside, beside = folder / "embedded.onnx", folder / "external.onnx"
+    onnx.save(model, str(inside))
+    onnx.save(model, str(beside), save_as_external_data=True, location="weights.bin")
+    return inside, beside
+
+
+if __name__ == "__main__":
+    main()
