@@ -11,11 +11,12 @@ import click
 
 from memprof.cli.options import json_option, model_options, parse_dims, parse_input_shapes, repeat_flags
 from memprof.cli.output import open_stdout
-from memprof.cli.plan_targets import check_plan_targets, write_plan_targets
+from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
 from memprof.errors import UsageError
 from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
+    from memprof.ir import Graph
     from memprof.planning.plan import Plan, PlanProgress
 
 _CODES = {True: 0, False: 1, None: 4}
@@ -44,8 +45,9 @@ _MODEL_ONLY = ("--dim", "--input", "--runtime", "--in-place", "--no-inputs", "--
     "targets",
     multiple=True,
     metavar="FILE",
-    help="Write a file: plan (.json .csv .h) or address map (.png .svg .pdf). Repeatable.",
+    help="Write a file: reordered model (.onnx), plan (.json .csv .h), address map (.png .svg .pdf). Repeatable.",
 )
+@click.option("--replace", is_flag=True, help="Let -o write over MODEL itself.")
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     model: str,
     dim: tuple[str, ...],
@@ -60,6 +62,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     budget: str | None,
     as_json: bool,
     targets: tuple[str, ...],
+    replace: bool,
 ) -> int:
     """The least memory MODEL needs: order, addresses, proof. MODEL may be a CSV of buffers (minimalloc's format).
 
@@ -68,11 +71,12 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof plan model.onnx --budget 512KiB -o plan.h -o map.png
     memprof plan problem.csv --capacity 1048576
     """
-    check_plan_targets(targets)
+    check_plan_targets(targets, model)
     dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
     budget_bytes = None if budget is None else parse_bytes(budget)
     from memprof.render.plan import ProgressLine, render_plan
 
+    graph: Graph | None = None
     line = ProgressLine(sys.stderr)
 
     def report(progress: PlanProgress) -> None:
@@ -88,12 +92,13 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             problem = read_csv(Path(model), 1 if alignment is None else alignment).problem
             plan = plan_allocation(problem, budget_bytes, seconds, report)
         else:
+            from memprof.api import load
             from memprof.api import plan as plan_model
 
+            loaded = load(model, dims=dims, inputs=inputs)
+            graph = loaded.graph
             plan = plan_model(
-                model,
-                dims=dims,
-                inputs=inputs,
+                loaded,
                 runtime="reference" if runtime is None else runtime,
                 in_place=in_place,
                 keep_order=keep_order,
@@ -106,7 +111,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             )
     finally:
         line.close()
-    write_plan_targets(plan, targets, Path(model).stem or "model")
+    write_plan_targets(Planned(plan=plan, source=model, graph=graph, may_replace_source=replace), targets)
     with open_stdout() as stream:
         if as_json:
             from memprof.render.json import write_document
@@ -139,7 +144,10 @@ def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str]
     if not plan.arena.is_optimal or (order is not None and not order.is_optimal):
         return shlex.join([*base, "--seconds", "60"])
     stem = Path(model).stem or "model"
+    written = {Path(target).suffix.lower() for target in targets}
+    if order is not None and order.is_changed and Path(model).suffix.lower() == ".onnx" and ".onnx" not in written:
+        return shlex.join([*base, "-o", f"{stem}-planned.onnx"])
     for suffix in (".png", ".h"):
-        if not any(target.lower().endswith(suffix) for target in targets):
+        if suffix not in written:
             return shlex.join([*base, "-o", f"{stem}-plan{suffix}"])
     return shlex.join([*base, "--json"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -12,10 +13,33 @@ from memprof.errors import UsageError
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
+    from memprof.ir import Graph
     from memprof.planning.plan import Plan
 
 
-def check_plan_targets(targets: Iterable[str]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan and what it was made of.
+
+    Attributes:
+        plan: The plan.
+        source: The file it was made from.
+        graph: The graph in it, ``None`` for a table of buffers.
+        may_replace_source: Whether a target may be the source.
+    """
+
+    plan: Plan
+    source: str
+    graph: Graph | None
+    may_replace_source: bool
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return Path(self.source).stem or "model"
+
+
+def check_plan_targets(targets: Iterable[str], source: str) -> None:
     """Fail before the work if a file cannot be written.
 
     Raises:
@@ -24,59 +48,93 @@ def check_plan_targets(targets: Iterable[str]) -> None:
     for target in targets:
         _find_writer(target)
         check_writable(target)
+        if _is_onnx(target) and not _is_onnx(source):
+            raise UsageError(
+                f"-o {target}: {source} is no ONNX file.", "Only an ONNX model can be written reordered."
+            )
 
 
-def write_plan_targets(plan: Plan, targets: Iterable[str], title: str) -> None:
-    """Write ``plan`` to each of ``targets``, whole or not at all, and say so on stderr."""
+def write_plan_targets(planned: Planned, targets: Iterable[str]) -> None:
+    """Write the plan to each of ``targets``, whole or not at all, and say so on stderr."""
     for target in targets:
-        writer = _find_writer(target)
-        write_atomically(target, partial(writer, plan, title))
+        if _is_onnx(target):
+            _write_model(planned, target)
+        else:
+            write_atomically(target, partial(_find_writer(target), planned))
         note(f"wrote {safe_text(target)}")
 
 
-def _find_writer(target: str) -> Callable[[Plan, str, Path], None]:
+def _is_onnx(path: str) -> bool:
+    return Path(path).suffix.lower() == _MODEL
+
+
+def _write_model(planned: Planned, target: str) -> None:
+    from memprof.exporters.onnx_order import file_order, write_reordered_onnx
+    from memprof.planning.lifetimes import LIFETIMES
+    from memprof.planning.plan import RULES
+
+    plan, graph, source = planned.plan, planned.graph, Path(planned.source)
+    assert plan.order is not None, "a model has an order"
+    assert graph is not None, "a model has a graph"
+    order, run_order = file_order(source, graph, plan.order.node_ids)
+    write_reordered_onnx(source, order, Path(target), may_replace_source=planned.may_replace_source)
+    if tuple(run_order) != plan.order.node_ids:  # operations of one function call stay together in a file
+        peak_bytes = LIFETIMES[RULES[plan.rules].lifetimes](graph, run_order).timeline.peak_bytes
+        if peak_bytes > plan.order.peak_bytes:
+            note(f"function calls of the model run without a break: its peak is {peak_bytes:,} bytes in that file")
+
+
+def _find_writer(target: str) -> Callable[[Planned, Path], None]:
     suffix = Path(target).suffix.lower()
     if suffix in PLOTS:
         return _write_map
     if suffix in TEXTS:
         return partial(_write_text, TEXTS[suffix])
-    known = " ".join((*TEXTS, *PLOTS))
+    if suffix == _MODEL:
+        return _write_nothing
+    known = " ".join((_MODEL, *TEXTS, *PLOTS))
     raise UsageError(f"-o {target}: the suffix says what to write, and this one says nothing.", f"Choose: {known}.")
 
 
-def _write_map(plan: Plan, title: str, path: Path) -> None:
+def _write_nothing(planned: Planned, path: Path) -> None:
+    raise AssertionError("a model is written by its exporter, which needs to know the final place")
+
+
+def _write_map(planned: Planned, path: Path) -> None:
     from memprof.plots.address_map import plot_addresses
 
-    plot_addresses(plan.arena, path, title=title)
+    plot_addresses(planned.plan.arena, path, title=planned.title)
 
 
-def _write_text(write: Callable[[Plan, str, TextIO], None], plan: Plan, title: str, path: Path) -> None:
+def _write_text(write: Callable[[Planned, TextIO], None], planned: Planned, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
-        write(plan, title, stream)
+        write(planned, stream)
 
 
-def _write_json(plan: Plan, title: str, stream: TextIO) -> None:
+def _write_json(planned: Planned, stream: TextIO) -> None:
     from memprof.render.json import write_document
 
-    write_document(plan.to_json(), stream)
+    write_document(planned.plan.to_json(), stream)
 
 
-def _write_csv(plan: Plan, title: str, stream: TextIO) -> None:
+def _write_csv(planned: Planned, stream: TextIO) -> None:
     from memprof.planning.minimalloc import write_csv
 
-    write_csv(plan.arena, stream)
+    write_csv(planned.plan.arena, stream)
 
 
-def _write_header(plan: Plan, title: str, stream: TextIO) -> None:
+def _write_header(planned: Planned, stream: TextIO) -> None:
     from memprof.exporters.plan_header import write_header
 
-    write_header(plan.arena, stream, title)
+    write_header(planned.plan.arena, stream, planned.title)
 
+
+_MODEL = ".onnx"
 
 PLOTS = (".png", ".svg", ".pdf")
 """Suffixes of the address map."""
 
-TEXTS: Mapping[str, Callable[[Plan, str, TextIO], None]] = {
+TEXTS: Mapping[str, Callable[[Planned, TextIO], None]] = {
     ".json": _write_json,
     ".csv": _write_csv,
     ".h": _write_header,
