@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from memprof.errors import MemprofError
     from memprof.importers.torch.training import Training
     from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+    from memprof.measure.child import Limits
     from memprof.report import Report
+    from memprof.runs import load_optimized, verify
 
 __version__ = "0.1.0"
 
@@ -23,6 +25,9 @@ _HOMES = {
     "from_networkx": "memprof.api",
     "load": "memprof.api",
     "plan": "memprof.api",
+    "load_optimized": "memprof.runs",
+    "verify": "memprof.runs",
+    "Limits": "memprof.measure.child",
     "MemprofError": "memprof.errors",
     "Graph": "memprof.ir",
     "GraphBuilder": "memprof.ir",
@@ -35,6 +40,7 @@ _HOMES = {
 __all__ = [
     "Graph",
     "GraphBuilder",
+    "Limits",
     "MemprofError",
     "NewValue",
     "Report",
@@ -44,7 +50,9 @@ __all__ = [
     "compare",
     "from_networkx",
     "load",
+    "load_optimized",
     "plan",
+    "verify",
 ]
 
 

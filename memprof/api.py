@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from memprof.comparison import Comparison, compare_snapshots
 from memprof.errors import MissingExtraError, UsageError
-from memprof.importers.model import Model
+from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.saved import read_saved_report
 from memprof.importers.torch.training import Training
 from memprof.ir import Graph
 from memprof.report import Report, build_report
 from memprof.runtimes import RUNTIMES, RuntimeModel
+from memprof.runtimes.onnxruntime import OPTIMIZED_MODEL
 from memprof.runtimes.pytorch import traced
 from memprof.snapshot import Snapshot, snapshot_document, snapshot_report
 
@@ -32,6 +33,7 @@ DEFAULT_RUNTIMES = ("reference", "ideal", "paper")
 RUNTIMES_BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "onnx": ("onnxruntime",),
+        OPTIMIZED_FORMAT: ("onnxruntime",),
         "torch.export": ("pytorch",),
         "torch.run": ("pytorch",),
         "torch.training": ("pytorch",),
@@ -243,6 +245,8 @@ def from_networkx(source: Any) -> Graph:
 
 
 def _runtime_of(name: str, model: Model) -> RuntimeModel:
+    if name == "onnxruntime" and model.format == OPTIMIZED_FORMAT:
+        return OPTIMIZED_MODEL
     return traced(model.trace) if name == "pytorch" and model.trace is not None else RUNTIMES[name]
 
 

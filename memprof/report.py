@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memprof.analysis import Buffer, Holder, Holders, Lifetimes
@@ -16,7 +17,7 @@ from memprof.analysis.modules import ModuleRow, module_rows
 from memprof.importers.model import Model
 from memprof.ir import Graph, Unknown
 from memprof.ir.trace import Trace
-from memprof.runtimes import Grade, RuntimeModel
+from memprof.runtimes import Figure, Grade, RuntimeModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +115,7 @@ class RuntimeReport:
         lifetimes: When each buffer lives.
         categories: Bytes at the peak by what they are for, parameters and inputs included; empty if not known.
         phase: Part of a run that the peak is in: ``forward``, ``backward`` or ``optimizer``; empty if not known.
+        source: The graph that was analysed; ``lifetimes.graph`` is what the runtime makes of it.
     """
 
     runtime: RuntimeModel
@@ -126,6 +128,14 @@ class RuntimeReport:
     lifetimes: Lifetimes
     categories: Mapping[str, int] = field(default_factory=dict)
     phase: str = ""
+    source: Graph | None = None
+
+    @cached_property
+    def figures(self) -> tuple[Figure, ...]:
+        """What else the runtime model knows, worked out on first use."""
+        if self.runtime.figures is None or self.source is None:
+            return ()
+        return self.runtime.figures(self.source)
 
     @property
     def grade(self) -> Grade:
@@ -248,6 +258,7 @@ def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | Non
     peak_bytes = known if lifetimes.is_complete else None
     return RuntimeReport(
         runtime=runtime,
+        source=graph,
         peak_intermediate_bytes=peak_bytes,
         peak_without_io_bytes=lifetimes.timeline_without_io.peak_bytes if lifetimes.is_complete else None,
         peak_without_scratch_bytes=tensors.peak_bytes if lifetimes.is_complete and tensors is not None else None,
@@ -306,7 +317,12 @@ def _cause(producer: str | None, held_by: str | None, is_output: bool, waits: in
 
 
 def _runtime_json(found: RuntimeReport) -> dict[str, Any]:
-    run = {"by_category": dict(found.categories), "phase": found.phase} if found.categories else {}
+    run: dict[str, Any] = {"by_category": dict(found.categories), "phase": found.phase} if found.categories else {}
+    if found.figures:
+        run["figures"] = {
+            figure.name: {"bytes": figure.size_bytes, "grade": figure.grade, "definition": figure.definition}
+            for figure in found.figures
+        }
     return {
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
         "peak_without_io_bytes": found.peak_without_io_bytes,

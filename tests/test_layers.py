@@ -42,9 +42,14 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "budgets",
         "exporters",
     },
-    "render": BASE | {"ir", "analysis", "runtimes", "planning", "report", "snapshot", "comparison", "budgets", "api"},
+    "render": BASE
+    | {"ir", "analysis", "runtimes", "planning", "report", "snapshot", "comparison", "budgets", "api"}
+    | {"verification"},
     "plots": BASE | {"ir", "analysis", "runtimes", "planning", "report", "snapshot", "comparison", "budgets", "api"},
-    "measure": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "report", "api"},
+    "verification": BASE,
+    "measure": BASE
+    | {"ir", "analysis", "runtimes", "importers", "planning", "report", "verification", "api"},
+    "runs": BASE | {"ir", "importers", "report", "verification", "api", "measure"},
     "nas": BASE | {""},  # the public names alone, and what every layer may use
     "cli": BASE
     | {
@@ -61,21 +66,20 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "exporters",
         "api",
     }
-    | {"render", "plots", "measure", "nas"},
+    | {"render", "plots", "measure", "nas", "verification", "runs"},
     "__main__": frozenset({"cli"}),
-    "": frozenset({"api", "errors", "ir", "report"}),  # for type checkers; at run time it resolves names late
+    "": frozenset({"api", "errors", "ir", "report", "measure", "runs"}),  # for type checkers; at run time it resolves names late
 }
 """From a layer (the first part below ``memprof``, ``""`` for the package itself) to the layers it may import."""
 
 UPWARD = {
     ("report.py", "plots"): "Report.plot() and the notebook view are where people look for them",
     ("report.py", "render"): "as above",
-    ("api.py", "measure"): "memprof.verify() runs what it has to compare with",
 }
 """Arrows that point up on purpose, each with its reason."""
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
-    "onnx": ("importers/onnx/", "exporters/", "measure/", "nas/export"),
+    "onnx": ("importers/onnx/", "importers/onnxruntime", "exporters/", "measure/", "nas/export"),
     "onnxruntime": ("importers/onnxruntime", "measure/", "nas/export"),
     "torch": ("importers/torch", "exporters/torch", "measure/", "nas/"),
     "torchvision": ("importers/torch", "exporters/torch", "measure/", "nas/"),

@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": CommandEntry("memprof.cli.compare", "Two models or saved reports side by side."),
     "check": CommandEntry("memprof.cli.check", "Does a model fit its budgets? For a CI job."),
     "bench": CommandEntry("memprof.cli.bench", "How long models take in onnxruntime, and what they allocate."),
+    "verify": CommandEntry("memprof.cli.verify", "Predicted against measured, in a real run on this machine."),
     "nas": CommandEntry("memprof.cli.nas", "Search for a network that needs less (MemNAS)."),
     "doctor": CommandEntry("memprof.cli.doctor", "What is installed here, and how to get what is missing."),
 }

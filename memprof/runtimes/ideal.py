@@ -37,28 +37,29 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
         order = range(len(graph.nodes))
     schedule = Schedule.sequential(order)
     starts, stops = storage_spans(graph, order)
+    nodes, values, roots, members = graph.nodes, graph.values, graph.storage, graph.storage_members
     for leaving in graph.outputs:
-        stops[graph.storage[leaving]] = schedule.step_count + 1  # needed after the last step: never overwritten
+        stops[roots[leaving]] = schedule.step_count + 1  # needed after the last step: never overwritten
     sizes = {root: size for root, _, size in graph.activations}
-    home = list(graph.storage)  # by storage root: the root whose buffer it lives in
+    home = list(roots)  # by storage root: the root whose buffer it lives in
     merged: dict[int, list[int]] = {}  # by storage root: the values of all that live in it
     for step, node_id in enumerate(order):
-        node = graph.nodes[node_id]
+        node = nodes[node_id]
         output = node.outputs[0] if node.is_elementwise and node.outputs else None
-        if output is None or graph.storage[output] != output:
+        if output is None or roots[output] != output:
             continue
         for value_id in node.inputs:
             if value_id is None:
                 continue
-            target = home[graph.storage[value_id]]
+            target = home[roots[value_id]]
             if (
-                graph.values[target].role is Role.INTERMEDIATE
-                and stops[target] == step + 1
+                stops[target] == step + 1
+                and values[target].role is Role.INTERMEDIATE
                 and sizes[target] is not None
                 and sizes[target] == sizes.get(output)
             ):
                 home[output] = target
-                merged.setdefault(target, [*graph.storage_members[target]]).extend(graph.storage_members[output])
+                merged.setdefault(target, [*members[target]]).extend(members[output])
                 stops[target] = stops[output]
                 break
     end = schedule.step_count

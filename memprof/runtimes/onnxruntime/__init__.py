@@ -12,11 +12,13 @@ kernels take scratch from the same allocator while they run             scratch
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from operator import sub
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
 from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
 
 
@@ -31,11 +33,6 @@ def onnxruntime_lifetimes(graph: Graph) -> Lifetimes:
 def optimized_lifetimes(graph: Graph) -> Lifetimes:
     """Return the lifetimes of a graph that onnxruntime has optimised, written, and lists in the order it runs it."""
     return _lifetimes(run_frame(graph, graph.ahead, as_listed))
-
-
-def later_run_bytes(graph: Graph) -> int:
-    """Return the bytes of the block that all runs after the first take at once, besides outputs and scratch."""
-    return run_frame(graph, graph.ahead, as_planned).pattern_bytes
 
 
 def _lifetimes(frame: Frame) -> Lifetimes:
@@ -68,6 +65,7 @@ MODEL = RuntimeModel(
     grade="exact",
     counts_inputs=False,
     lifetimes=onnxruntime_lifetimes,
+    figures=partial(runtime_figures, arrange=as_planned),
     summary="onnxruntime CPU, no optimisation",
 )
 
@@ -78,5 +76,6 @@ OPTIMIZED_MODEL = RuntimeModel(
     grade="exact",
     counts_inputs=False,
     lifetimes=optimized_lifetimes,
+    figures=partial(runtime_figures, arrange=as_listed),
     summary="onnxruntime CPU, optimised by it",
 )

@@ -1,0 +1,180 @@
+"""One model, predicted and run: where the runtime models and the measurements meet.
+
+runtime        predicted by                          measured by
+onnxruntime    its model, from the file alone        the traced allocator; the profile's counters beside it
+optimised      its model, from the graph that the    the same, in the session that wrote the graph
+               session wrote before it ran
+pytorch        the module run on meta tensors        the module run for real under the same tracker
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from memprof.analysis import Lifetimes
+from memprof.errors import RuntimeFailure
+from memprof.importers.model import OPTIMIZED_FORMAT, Model
+from memprof.importers.onnx import read_onnx
+from memprof.importers.onnxruntime_dump import read_optimized
+from memprof.importers.torch.training import Training
+from memprof.ir import Graph
+from memprof.measure.child import Limits
+from memprof.measure.feeds import input_specs
+from memprof.measure.measurement import Measurement
+from memprof.measure.onnxruntime import (
+    FULLY_OPTIMIZED,
+    NOT_OPTIMIZED,
+    Allocations,
+    measure_allocations,
+    measure_counters,
+    require_onnxruntime,
+)
+from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.onnxruntime import MODEL, OPTIMIZED_MODEL
+from memprof.verification import NamedPair, Verification, pair_steps
+
+_LATER = "second run with the same shapes, by the traced allocator"
+_BLOCK = "taken at once before the second run's first kernel, by the traced allocator"
+_BARE = "without kernel scratch, by the counters of onnxruntime's own profile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How a model is run.
+
+    Attributes:
+        dims: Sizes of named dimensions.
+        inputs: Shapes of graph inputs.
+        values: What to fill single inputs with, instead of random numbers.
+        limits: What the child process may use.
+    """
+
+    dims: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+
+def verify_onnxruntime(path: str, setup: Setup) -> Verification:
+    """Compare what is predicted from the file with what onnxruntime allocates, optimisation off.
+
+    Raises:
+        RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
+        MissingExtraError: onnxruntime is not installed.
+        InputError: The file is missing or invalid.
+        UsageError: An input's shape is open.
+    """
+    require_onnxruntime("Verifying a prediction")
+    graph = read_onnx(Path(path), dims=setup.dims, inputs=setup.inputs).graph
+    specs = input_specs(graph, setup.values)
+    found = measure_allocations(path, specs, setup.limits)
+    counters = _counters(path, specs, setup.limits, NOT_OPTIMIZED)
+    return _verification(path, MODEL, graph, found, counters, "off")
+
+
+def verify_optimized(path: str, setup: Setup) -> Verification:
+    """Compare what is predicted from the graph that onnxruntime optimised with what it allocates for it.
+
+    Arguments and errors as ``verify_onnxruntime``. One session writes the graph and then runs it: two sessions may
+    list the same nodes in another order.
+    """
+    require_onnxruntime("Verifying a prediction")
+    specs = input_specs(read_onnx(Path(path), dims=setup.dims, inputs=setup.inputs).graph, setup.values)
+    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
+        target = Path(folder, "optimized.onnx")
+        found = measure_allocations(path, specs, setup.limits, level=FULLY_OPTIMIZED, target=target)
+        model = read_optimized(target, Path(path), dims=setup.dims, inputs=setup.inputs)
+    counters = _counters(path, specs, setup.limits, FULLY_OPTIMIZED)
+    return _verification(path, optimized_model(model), model.graph, found, counters, "all")
+
+
+def optimized_model(model: Model) -> RuntimeModel:
+    """Return the runtime model for what ``read_optimized`` gave."""
+    return OPTIMIZED_MODEL if model.format == OPTIMIZED_FORMAT else MODEL
+
+
+def verify_pytorch(name: str, lifetimes: Lifetimes, setup: Setup, training: Training | None) -> Verification:
+    """Compare the prediction of a PyTorch module with a real run of it.
+
+    Args:
+        name: The module's name.
+        lifetimes: What was predicted.
+        setup: How it is run.
+        training: The step to run, ``None`` for inference.
+
+    Raises:
+        RuntimeFailure: The run crashed, hung or ran out of memory.
+    """
+    from memprof.measure.pytorch import measure_tensors
+
+    found = measure_tensors(name, setup.inputs, training=training, limits=setup.limits)
+    return Verification(
+        path=name,
+        runtime=found.runtime,
+        version=found.version,
+        optimization="none",
+        predicted_bytes=lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
+        measured_bytes=found.peak_bytes,
+        counts=found.counts,
+        method=found.method,
+        steps=pair_steps(_predicted(lifetimes), _measured(found)),
+    )
+
+
+def _counters(path: str, specs: Any, limits: Limits, level: int) -> Measurement | None:
+    """Return the second measurement, ``None`` where this version of onnxruntime does not count."""
+    try:
+        return measure_counters(path, specs, limits, level=level)
+    except RuntimeFailure as error:
+        if "does not count" not in error.message:
+            raise
+        return None
+
+
+def _verification(
+    path: str,
+    runtime: RuntimeModel,
+    graph: Graph,
+    found: Allocations,
+    counters: Measurement | None,
+    optimization: str,
+) -> Verification:
+    lifetimes = runtime.lifetimes(graph)
+    figures = {} if runtime.figures is None else {figure.name: figure.size_bytes for figure in runtime.figures(graph)}
+    bare = lifetimes.timeline_without_scratch
+    bare_bytes = bare.peak_bytes if bare is not None and lifetimes.is_complete else None
+    measured = found.measurement
+    return Verification(
+        path=path,
+        runtime=measured.runtime,
+        version=measured.version,
+        optimization=optimization,
+        predicted_bytes=lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
+        measured_bytes=measured.peak_bytes,
+        counts=measured.counts,
+        method=measured.method,
+        steps=pair_steps(_predicted(lifetimes), _measured(measured)),
+        others=(
+            NamedPair("without_scratch", bare_bytes, None if counters is None else counters.peak_bytes, _BARE),
+            NamedPair("later_runs_peak", figures.get("later_runs_peak"), found.second_run_bytes, _LATER),
+            NamedPair("later_runs_block", figures.get("later_runs_block"), found.block_bytes, _BLOCK),
+        ),
+    )
+
+
+def _predicted(lifetimes: Lifetimes) -> list[tuple[str, str, int]]:
+    nodes = lifetimes.graph.nodes
+    return [
+        (nodes[step[0]].name, nodes[step[0]].op, size)
+        for step, size in zip(lifetimes.schedule.steps, lifetimes.timeline.step_bytes, strict=False)
+    ]
+
+
+def _measured(found: Measurement) -> list[tuple[str, str, int]]:
+    return [
+        (step.node, step.op, step.live_bytes if step.most_bytes is None else step.most_bytes) for step in found.steps
+    ]
