@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -18,25 +18,34 @@ _NONE: Mapping[str, Attribute] = MappingProxyType({})
 
 
 def kept_attributes(node: NodeProto) -> Mapping[str, Attribute]:
-    """Return numbers, strings and lists of up to ``MAX_LIST`` integers or floats by name."""
+    """Return numbers, strings and lists of up to ``MAX_LIST`` integers or floats by name.
+
+    Raises:
+        InputError: A name is not UTF-8.
+    """
     if not node.attribute:
         return _NONE
     found: dict[str, Attribute] = {}
     for attribute in node.attribute:
-        kind = attribute.type
-        if kind == AttributeProto.INT:
-            found[attribute.name] = attribute.i
-        elif kind == AttributeProto.INTS:
-            if len(attribute.ints) <= MAX_LIST:
-                found[attribute.name] = tuple(attribute.ints)
-        elif kind == AttributeProto.STRING:
-            found[attribute.name] = attribute.s.decode("utf-8", "backslashreplace")
-        elif kind == AttributeProto.FLOAT:
-            found[attribute.name] = attribute.f
-        elif kind == AttributeProto.FLOATS and len(attribute.floats) <= MAX_LIST:
-            found[attribute.name] = tuple(attribute.floats)
+        read = _KEPT.get(attribute.type)
+        value = None if read is None else read(attribute)
+        if value is not None:
+            found[attribute.name] = value
     check_names(tuple(found))
     return found
+
+
+def _short(values: Sequence[int] | Sequence[float]) -> tuple[int, ...] | tuple[float, ...] | None:
+    return tuple(values) if len(values) <= MAX_LIST else None
+
+
+_KEPT: dict[int, Callable[[AttributeProto], Attribute | None]] = {
+    AttributeProto.INT: lambda a: a.i,
+    AttributeProto.INTS: lambda a: _short(a.ints),
+    AttributeProto.FLOAT: lambda a: a.f,
+    AttributeProto.FLOATS: lambda a: _short(a.floats),
+    AttributeProto.STRING: lambda a: a.s.decode("utf-8", "backslashreplace"),
+}
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:

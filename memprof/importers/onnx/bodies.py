@@ -84,6 +84,8 @@ class Bodies:
     @property
     def captures(self) -> tuple[int, ...]:
         """Ids, in the scope around, of what the bodies read there."""
+        if not self.built:
+            return ()
         return tuple(sorted({outer for body in self.built for outer in body.scope.captured.values()}))
 
     @property

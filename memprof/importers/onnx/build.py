@@ -25,7 +25,7 @@ from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.limits import check_depth, check_names, check_node
 from memprof.importers.onnx.modules import module_path
-from memprof.importers.onnx.node_facts import Context, bind_axes, complete, output_facts
+from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.types import TypeTable
@@ -72,7 +72,11 @@ class Scope:
             tainted: Indices of body inputs that suffer from an unknown size outside.
         """
         graph = self._graph
+        check_names([info.name for info in graph.input])
+        check_names([tensor.name for tensor in graph.initializer])
+        check_names([sparse.values.name for sparse in graph.sparse_initializer])
         for infos in (graph.value_info, graph.output):
+            check_names([info.name for info in infos])
             for info in infos:
                 self._stated[info.name] = self._read_type(info.type)
         self._add_parameters()
@@ -144,8 +148,6 @@ class Scope:
 
     def _define(self, name: str, value_id: int, fact: Fact, *, is_tainted: bool) -> int:
         assert value_id == len(self._facts), "facts are kept in the builder's order"
-        if type(name) is not str:
-            check_names((name,))
         self._ids[name] = value_id
         self._facts.append(fact)
         if is_tainted:
@@ -209,12 +211,16 @@ class Scope:
         check_node(node)
         op = op_name(node)
         inputs = [self._read(node, name) if name else None for name in node.input]
-        outputs = node.output
-        owned = build_bodies(self, node, op, inputs) if node.attribute or op in CONTROL_FLOW else _NO_BODIES
-        facts = self._output_facts(node, op, inputs, owned)
+        attributes = kept_attributes(node)
+        owned = _NO_BODIES
+        if op in CONTROL_FLOW or len(attributes) < len(node.attribute):  # what is not kept may be a body
+            owned = build_bodies(self, node, op, inputs)
+        facts = self._output_facts(Call(node, op, attributes), inputs, owned)
         view_of = inputs[0] if op in VIEWS and inputs else None
         new: list[NewValue | None] = []
-        for name, fact in zip(outputs, facts, strict=True):
+        for name, fact in zip(node.output, facts, strict=True):
+            if type(name) is not str:
+                check_names((name,))
             new.append(NewValue(name, fact.type, view_of) if name else None)
             view_of = None  # the first output alone
         ids = self._builder.add_node(
@@ -222,11 +228,11 @@ class Scope:
             inputs,
             new,
             name=node.name,
-            captures=owned.captures if owned.built else (),
-            bodies=owned.graphs if owned.built else (),
+            captures=owned.captures,
+            bodies=owned.graphs,
             is_elementwise=op in ELEMENTWISE and bool(facts) and self._is_aligned(inputs, facts[0].type),
             is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
-            attributes={**kept_attributes(node), **owned.decided} if owned.decided else kept_attributes(node),
+            attributes={**attributes, **owned.decided} if owned.built else attributes,
             module=module_path(node),
         )
         self._define_outputs(node, op, ids, facts, is_late=self._is_late(inputs, owned))
@@ -241,12 +247,12 @@ class Scope:
             raise explain_missing(self._graph, node, name)
         return found
 
-    def _output_facts(self, node: NodeProto, op: str, inputs: Sequence[int | None], owned: Bodies) -> Sequence[Fact]:
-        stated = [self._stated.get(name, UNKNOWN_FACT) for name in node.output]
+    def _output_facts(self, call: Call, inputs: Sequence[int | None], owned: Bodies) -> Sequence[Fact]:
+        stated = [self._stated.get(name, UNKNOWN_FACT) for name in call.node.output]
         if owned.built:
-            return complete(node, stated, owned.facts, self._context)
+            return complete(call.node, stated, owned.facts, self._context)
         known = [None if i is None else self._facts[i] for i in inputs]
-        return output_facts(node, op, known, stated, self._context)
+        return output_facts(call, known, stated, self._context)
 
     def _is_late(self, inputs: Sequence[int | None], owned: Bodies) -> bool:
         """Whether something before this node, or in its bodies, is to blame for what it leaves open."""

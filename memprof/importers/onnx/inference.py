@@ -22,7 +22,7 @@ from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.rules import simple_type
 from memprof.importers.onnx.types import TypeTable
-from memprof.ir import TensorType
+from memprof.ir import Attribute, TensorType
 
 _TYPED_LIKE: Mapping[str, Mapping[int, int]] = MappingProxyType(
     {
@@ -64,12 +64,15 @@ class Inference:
         """Whether ONNX defines the operation in the version that the model imports, or onnxruntime does."""
         return self._schema(node) is not None or is_contributed(node)
 
-    def infer(self, node: NodeProto, inputs: Sequence[Fact | None]) -> tuple[Fact, ...]:
+    def infer(
+        self, node: NodeProto, inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute]
+    ) -> tuple[Fact, ...]:
         """Return what ONNX says of each output of ``node``; ``UNKNOWN_FACT`` where it says nothing.
 
         Args:
             node: A node without bodies.
             inputs: What is known of its inputs, ``None`` where one is left out.
+            attributes: Its attributes, but for those that are no numbers, texts or short lists.
 
         Raises:
             LimitError: An output is larger than a tensor can be.
@@ -79,7 +82,10 @@ class Inference:
             if simple is not None:
                 return (self._facts.of(simple),)
         key: list[object] = [node.op_type, node.domain, *map(bool, node.output)]
-        key += [attribute.SerializeToString() for attribute in node.attribute]
+        if len(attributes) == len(node.attribute):
+            key += attributes.items()
+        else:
+            key += [attribute.SerializeToString() for attribute in node.attribute]
         data: list[Constant | None] = []
         for fact in inputs:
             constant = None if fact is None else _deciding_constant(fact)

@@ -24,7 +24,7 @@ from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.types import TypeTable
-from memprof.ir import TensorType
+from memprof.ir import Attribute, TensorType
 
 _OF_TYPES = frozenset({"Shape", "Size"})
 _LISTS: Mapping[str, tuple[type[Any], type[np.generic]]] = MappingProxyType(
@@ -62,26 +62,40 @@ class Context:
     goes_beyond: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A node as it is read once.
+
+    Attributes:
+        node: The node.
+        op: Its operation, with the domain unless it is ONNX's own.
+        attributes: Its attributes, but for those that are no numbers, texts or short lists.
+    """
+
+    node: NodeProto
+    op: str
+    attributes: Mapping[str, Attribute]
+
+
 def output_facts(
-    node: NodeProto, op: str, inputs: Sequence[Fact | None], stated: Sequence[Fact], context: Context
+    call: Call, inputs: Sequence[Fact | None], stated: Sequence[Fact], context: Context
 ) -> Sequence[Fact]:
     """Return what is known of each output of a node without bodies.
 
     Args:
-        node: The node.
-        op: Its operation, with the domain unless it is ONNX's own.
+        call: The node.
         inputs: What is known of its inputs, ``None`` where one is left out.
         stated: What the file says of its outputs.
         context: The model.
     """
-    facts = stated
+    node, op, facts = call.node, call.op, stated
     if op == "Constant":
         value = tensor(node, "value")
         if value is not None and len(stated) == 1:
             return [_tensor_fact(value, context)]
     for fact in stated:
         if fact.is_open:
-            facts = complete(node, stated, context.inference.infer(node, inputs), context)
+            facts = complete(node, stated, context.inference.infer(node, inputs, call.attributes), context)
             break
     if op in EVALUATORS:
         return _evaluated(node, op, inputs, facts, context) if context.evaluates(op, inputs) else facts
