@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import memprof
+from memprof.errors import InputError, UsageError
+from memprof.importers.torch.resolve import real_inputs, resolve, shaped_inputs
+
+HERE = "tests.importers.torch.networks"
+
+
+def test_a_factory_is_called_without_making_weights() -> None:
+    found = resolve(f"{HERE}:convolutional")
+    assert {parameter.device.type for parameter in found.module.parameters()} == {"meta"}
+    assert found.inputs is None
+
+
+def test_a_factory_may_bring_its_inputs() -> None:
+    found = resolve(f"{HERE}:attention")
+    assert found.inputs is not None
+    assert [tensor.shape for tensor in found.inputs] == [(2, 7)]
+
+
+def test_a_class_and_a_module_are_names_too() -> None:
+    assert type(resolve(f"{HERE}:Dense").module).__name__ == "Dense"
+    assert type(resolve(f"{HERE}:INSTANCE").module).__name__ == "Convolutional"
+
+
+def test_a_model_of_torchvision() -> None:
+    assert type(resolve("torchvision:squeezenet1_1").module).__name__ == "SqueezeNet"
+
+
+def test_a_real_module_is_made_where_it_is_asked_for() -> None:
+    module = resolve(f"{HERE}:convolutional", device="cpu").module
+    assert {parameter.device.type for parameter in module.parameters()} == {"cpu"}
+
+
+def test_code_that_needs_values_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "picky_factory.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    rates = [rate.item() for rate in torch.linspace(0, 1, 3)]\n"
+        "    return torch.nn.Sequential(*[torch.nn.Dropout(rate) for rate in rates], torch.nn.Linear(2, 2))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert len(resolve("picky_factory:make").module) == 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("torchvision:resnet19", UsageError, "torchvision has no model 'resnet19'"),
+        ("no_such_package:make", UsageError, "no Python module 'no_such_package'"),
+        (f"{HERE}:convolutionl", UsageError, "has no 'convolutionl'"),
+        (f"{HERE}:broken", InputError, "no such checkpoint"),
+        (f"{HERE}:number", InputError, "returned a int"),
+        (f"{HERE}:NETWORKS", InputError, "is a dict"),
+        ("nonsense", UsageError, "names no module"),
+        ("a:b:c", UsageError, "names no module"),
+    ],
+)
+def test_a_bad_name_is_one_clear_error(name: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        resolve(name)
+
+
+def test_close_names_are_suggested() -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve("torchvision:mobilenet_v22")
+    assert "mobilenet_v2" in caught.value.hint
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        return x * mask * scale
+
+
+def test_shapes_go_by_name_or_to_the_first_input() -> None:
+    given = (torch.zeros(1, 3), torch.zeros(1, 3, dtype=torch.int64))
+    x, mask = shaped_inputs(TwoInputs(), given, {"": (2, 5), "mask": (2, 5)})
+    assert (x.shape, mask.shape, mask.dtype) == ((2, 5), (2, 5), torch.int64)
+    x, mask = shaped_inputs(TwoInputs(), None, {"x": (4, 1), "mask": (4, 1)})
+    assert (x.shape, x.dtype, mask.shape) == ((4, 1), torch.float32, (4, 1))
+
+
+def test_inputs_that_do_not_fit_are_the_callers_error() -> None:
+    with pytest.raises(UsageError, match="needs an input"):
+        shaped_inputs(TwoInputs(), None, {})
+    with pytest.raises(UsageError, match="no input 'image'"):
+        shaped_inputs(TwoInputs(), None, {"image": (1, 3)})
+    with pytest.raises(UsageError, match="input before 'mask'"):
+        shaped_inputs(TwoInputs(), None, {"mask": (1, 3)})
+
+
+def test_real_inputs_have_data_and_keep_what_they_had() -> None:
+    tokens = torch.tensor([3, 4])
+    random, whole, kept = real_inputs(
+        (torch.empty(4, device="meta"), torch.empty(2, dtype=int, device="meta"), tokens)
+    )
+    assert (random.device.type, whole.tolist()) == ("cpu", [0, 0])
+    assert kept is tokens
+
+
+def test_analyze_takes_modules_names_and_programs() -> None:
+    with torch.device("meta"):
+        module, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.zeros(1, 3, 8, 8)
+    report = memprof.analyze(module, x)
+    assert list(report.runtimes) == ["reference", "ideal", "paper", "pytorch"]
+    assert report.runtimes["pytorch"].peak_intermediate_bytes == 2 * 4 * 36 * 4
+    program = torch.export.export(module, (x,))
+    assert memprof.analyze(program).runtimes["pytorch"].grade == "estimate"
+    assert memprof.analyze(f"{HERE}:attention").model.format == "torch.export"
+
+
+def test_analyze_refuses_what_does_not_fit() -> None:
+    with pytest.raises(UsageError, match="A list cannot be analysed"):
+        memprof.analyze([1, 2])
+    with pytest.raises(UsageError, match="needs an input"):
+        memprof.analyze(nn.ReLU())
+    with pytest.raises(UsageError, match="no names"):
+        memprof.analyze(nn.ReLU(), torch.zeros(3), dims={"batch": 1})
+    with pytest.raises(UsageError, match="only PyTorch modules can be trained"):
+        memprof.analyze("model.onnx", training=memprof.Training())
