@@ -6,6 +6,7 @@ import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -140,6 +141,7 @@ def plan(  # noqa: PLR0913 - one keyword per thing a plan may be asked for
     with_inputs: bool = True,
     with_outputs: bool = True,
     budget_bytes: int | None = None,
+    arenas: Mapping[str, tuple[int, float | Fraction]] | None = None,
     trust: bool = False,
     report: Callable[[PlanProgress], None] | None = None,
 ) -> Plan:
@@ -158,15 +160,18 @@ def plan(  # noqa: PLR0913 - one keyword per thing a plan may be asked for
         with_inputs: Whether graph inputs are in the arena, or the caller's.
         with_outputs: Whether graph outputs are.
         budget_bytes: Size of an arena to decide about; without it, the arena is made as small as possible.
+        arenas: Memories to spread the buffers over, each with its bytes and its cost per byte read or written.
         trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
         report: Called now and then while searching.
 
     Raises:
         InputError: The source is missing, unreadable or invalid.
         UsageError: A runtime or a name does not exist, or an argument does not fit.
-        IncompleteError: The size of a tensor is not known.
+        IncompleteError: The size of a tensor is not known, or no way was found to fit the arenas.
+        BudgetError: The arenas are proven too small.
         MissingExtraError: The source needs PyTorch, which is not installed.
     """
+    from memprof.planning.arenas import Arena
     from memprof.planning.lifetimes import ArenaContent
     from memprof.planning.plan import PlanOptions, find_rules, plan_graph
 
@@ -180,6 +185,7 @@ def plan(  # noqa: PLR0913 - one keyword per thing a plan may be asked for
         content=ArenaContent(alignment, with_inputs, with_outputs),
         keeps_order=keep_order,
         budget_bytes=budget_bytes,
+        arenas=tuple(Arena(name, size, Fraction(cost)) for name, (size, cost) in (arenas or {}).items()),
     )
     with _collector_paused():
         return plan_graph(model.graph, options, report)

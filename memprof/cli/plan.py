@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from memprof.ir import Graph
     from memprof.planning.plan import Plan, PlanProgress
 
+_COST = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 _CODES = {True: 0, False: 1, None: 4}
 _MODEL_ONLY = ("--dim", "--input", "--runtime", "--in-place", "--no-inputs", "--no-outputs", "--keep-order")
 
@@ -38,6 +41,13 @@ _MODEL_ONLY = ("--dim", "--input", "--runtime", "--in-place", "--no-inputs", "--
     "budget",
     metavar="BYTES",
     help="Does an arena of that size do? Exit 0 yes, 1 no, 4 open.",
+)
+@click.option(
+    "--arena",
+    "arenas",
+    multiple=True,
+    metavar="NAME=BYTES:COST",
+    help="Spread buffers over memories by their cost per byte: sram=512KiB:1. Repeatable.",
 )
 @json_option
 @click.option(
@@ -60,6 +70,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     no_inputs: bool,
     no_outputs: bool,
     budget: str | None,
+    arenas: tuple[str, ...],
     as_json: bool,
     targets: tuple[str, ...],
     replace: bool,
@@ -69,11 +80,13 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     \b
     memprof plan model.onnx
     memprof plan model.onnx --budget 512KiB -o plan.h -o map.png
+    memprof plan model.onnx --arena sram=256KiB:1 --arena dram=8MiB:10
     memprof plan problem.csv --capacity 1048576
     """
     check_plan_targets(targets, model)
     dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
     budget_bytes = None if budget is None else parse_bytes(budget)
+    memories = parse_arenas(arenas)
     from memprof.render.plan import ProgressLine, render_plan
 
     graph: Graph | None = None
@@ -86,11 +99,17 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         if model.lower().endswith(".csv"):
             used = (dim, input_shape, runtime, in_place, no_inputs, no_outputs, keep_order)
             _refuse([flag for flag, value in zip(_MODEL_ONLY, used, strict=True) if value])
+            from memprof.planning.arenas import Arena
             from memprof.planning.minimalloc import read_csv
-            from memprof.planning.plan import plan_allocation
+            from memprof.planning.plan import PlanOptions, plan_allocation
 
             problem = read_csv(Path(model), 1 if alignment is None else alignment).problem
-            plan = plan_allocation(problem, budget_bytes, seconds, report)
+            options = PlanOptions(
+                seconds=seconds,
+                budget_bytes=budget_bytes,
+                arenas=tuple(Arena(name, size, cost) for name, (size, cost) in memories.items()),
+            )
+            plan = plan_allocation(problem, options, report)
         else:
             from memprof.api import load
             from memprof.api import plan as plan_model
@@ -107,6 +126,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
                 with_inputs=not no_inputs,
                 with_outputs=not no_outputs,
                 budget_bytes=budget_bytes,
+                arenas=memories,
                 report=report,
             )
     finally:
@@ -124,6 +144,27 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             flags += ["--alignment", str(alignment)] if alignment else []
             render_plan(plan, stream, next_command=_advise(plan, model, flags, targets))
     return 0 if plan.budget is None else _CODES[plan.budget.answer]
+
+
+def parse_arenas(texts: Sequence[str]) -> dict[str, tuple[int, Fraction]]:
+    """Return size and cost per byte of each memory, by name.
+
+    Raises:
+        UsageError: A text is not NAME=BYTES:COST, or a name comes twice.
+
+    >>> parse_arenas(["sram=512KiB:1", "dram=4GiB:2.5"])
+    {'sram': (524288, Fraction(1, 1)), 'dram': (4294967296, Fraction(5, 2))}
+    """
+    found: dict[str, tuple[int, Fraction]] = {}
+    for text in texts:
+        name, _, rest = text.partition("=")
+        size, _, cost = rest.partition(":")
+        if not name or name in found or not _COST.fullmatch(cost):
+            raise UsageError(
+                f"--arena {text} is not NAME=BYTES:COST.", "Write --arena sram=512KiB:1, each name once."
+            )
+        found[name] = (parse_bytes(size), Fraction(cost))
+    return found
 
 
 def _refuse(flags: Sequence[str]) -> None:

@@ -8,7 +8,8 @@
     offset   first byte in the arena; only in a plan
 
 Columns come in any order. A column that is not in the table is refused, not dropped: minimalloc's ``alignment`` and
-``gaps`` change what a plan must keep to, and its older ``start`` and ``end`` are inclusive.
+``gaps`` change what a plan must keep to, and its older ``start`` and ``end`` are inclusive. A table says nothing of
+traffic: each byte is taken to be written once and read once.
 """
 
 from __future__ import annotations
@@ -138,7 +139,11 @@ def _read_row(row: list[str], columns: Mapping[str, int], where: str) -> tuple[A
         raise _bad(where, f"upper {numbers['upper']} is below lower {numbers['lower']}")
     try:
         buffer = AllocationBuffer(
-            name=row[columns["id"]].strip(), start=numbers["lower"], stop=numbers["upper"], size_bytes=numbers["size"]
+            name=row[columns["id"]].strip(),
+            start=numbers["lower"],
+            stop=numbers["upper"],
+            size_bytes=numbers["size"],
+            traffic_bytes=2 * numbers["size"],
         )
     except InputError as error:
         raise _bad(where, error.message.rstrip(".")) from error

@@ -21,6 +21,7 @@ from typing import Any
 
 from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph
+from memprof.planning.arenas import Arena, ArenasPlan, plan_arenas
 from memprof.planning.lifetimes import LIFETIMES, ArenaContent, pose_allocation
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import decide_capacity, plan_offsets
@@ -157,6 +158,7 @@ class Plan:
         arena: The arena.
         content: What the arena holds.
         budget: The answer to a budget, ``None`` if none was given.
+        arenas: Places in several arenas, ``None`` if none were given.
     """
 
     rules: str
@@ -164,6 +166,7 @@ class Plan:
     arena: MemoryPlan
     content: ArenaContent
     budget: BudgetAnswer | None = None
+    arenas: ArenasPlan | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-ready values, schema ``memprof/plan/1``."""
@@ -188,6 +191,8 @@ class Plan:
                 "fits": self.budget.answer,
                 "lower_bound_bytes": self.budget.lower_bound_bytes,
             }
+        if self.arenas is not None:
+            document["arenas"] = self.arenas.to_json()
         return document
 
 
@@ -226,6 +231,7 @@ class PlanOptions:
         content: What the arena holds.
         keeps_order: Whether the given order stays.
         budget_bytes: Size of the arena to decide about, ``None`` to make it as small as possible.
+        arenas: Arenas to spread the buffers over, besides the plan of a single one; none if empty.
     """
 
     rules: str = "reference"
@@ -233,6 +239,7 @@ class PlanOptions:
     content: ArenaContent = field(default_factory=ArenaContent)
     keeps_order: bool = False
     budget_bytes: int | None = None
+    arenas: tuple[Arena, ...] = ()
 
 
 def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None) -> Plan:
@@ -261,7 +268,14 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
     if options.budget_bytes is not None:
         lower_bytes = arena.lower_bound_bytes if options.keeps_order else floor_bytes
         budget = answer_budget(arena, options.budget_bytes, lower_bytes)
-    return Plan(rules=options.rules, order=order, arena=arena, content=options.content, budget=budget)
+    return Plan(
+        rules=options.rules,
+        order=order,
+        arena=arena,
+        content=options.content,
+        budget=budget,
+        arenas=plan_arenas(problem, options.arenas, options.seconds) if options.arenas else None,
+    )
 
 
 def find_rules(name: str) -> Rules:
@@ -276,23 +290,20 @@ def find_rules(name: str) -> Rules:
     return RULES[name]
 
 
-def plan_allocation(
-    problem: AllocationProblem,
-    capacity_bytes: int | None = None,
-    seconds: float = 10.0,
-    report: Report | None = None,
-) -> Plan:
-    """Return a plan of buffers that came without a graph: offsets only.
-
-    Args:
-        problem: The buffers.
-        capacity_bytes: Size of the arena to decide about, ``None`` to make it as small as possible.
-        seconds: Time to spend at most.
-        report: Called now and then.
-    """
-    arena = _plan_arena(problem, capacity_bytes, seconds, report)
-    budget = None if capacity_bytes is None else answer_budget(arena, capacity_bytes, arena.lower_bound_bytes)
-    return Plan(rules="", order=None, arena=arena, content=ArenaContent(problem.alignment), budget=budget)
+def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Report | None = None) -> Plan:
+    """Return a plan of buffers that came without a graph; what ``options`` say of an order is moot."""
+    arena = _plan_arena(problem, options.budget_bytes, options.seconds, report)
+    budget = None
+    if options.budget_bytes is not None:
+        budget = answer_budget(arena, options.budget_bytes, arena.lower_bound_bytes)
+    return Plan(
+        rules="",
+        order=None,
+        arena=arena,
+        content=ArenaContent(problem.alignment),
+        budget=budget,
+        arenas=plan_arenas(problem, options.arenas, options.seconds) if options.arenas else None,
+    )
 
 
 def answer_budget(arena: MemoryPlan, budget_bytes: int, lower_bytes: int) -> BudgetAnswer:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memprof.planning.arenas import ArenasPlan
 from memprof.planning.offsets.problem import MemoryPlan
 from memprof.planning.plan import RULES, BudgetAnswer, Plan, PlannedOrder
 from memprof.render.terminal import Screen, open_screen
@@ -30,6 +32,8 @@ def render_plan(plan: Plan, stream: TextIO, *, next_command: str = "") -> None:
     screen.show(table)
     if plan.budget is not None:
         screen.show("", _budget(plan.budget, plan.arena))
+    if plan.arenas is not None:
+        screen.show("", *_arenas(screen, plan.arenas))
     if next_command:
         screen.show("")
         screen.show(Text(f"Next: {screen.clean(next_command, limit=2000)}"), keep_lines=True)
@@ -109,6 +113,28 @@ def _budget(budget: BudgetAnswer, arena: MemoryPlan) -> Text:
     return Text.assemble(
         ("Does not fit", _BAD), f": a budget of {size}; at least {budget.lower_bound_bytes:,} needed"
     )
+
+
+def _arenas(screen: Screen, plan: ArenasPlan) -> list[RenderableType]:
+    """Return what traffic costs, and one row per memory."""
+    cost, bound = float(plan.cost), float(plan.lower_bound)
+    text = Text(f"Traffic costs {cost:,.6g}, lower bound {bound:,.6g}: ")
+    if plan.is_optimal:
+        text.append("optimal", style=_GOOD)
+    else:
+        text.append(f"gap {cost / bound - 1:.2%}" if bound else "gap open", style=_UNSURE)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_QUIET, highlight=False)
+    for title in ("arena", "bytes", "used", "cost per byte", "read and written"):
+        table.add_column(title, justify="left" if title == "arena" else "right", no_wrap=True)
+    for i, arena in enumerate(plan.arenas):
+        table.add_row(
+            screen.clean(arena.name, limit=30),
+            format_bytes(arena.size_bytes),
+            format_bytes(plan.used_bytes(i)),
+            f"{float(arena.cost_per_byte):g}",
+            format_bytes(plan.traffic_bytes(i)),
+        )
+    return [text, table]
 
 
 class ProgressLine:

@@ -23,8 +23,8 @@ def test_rows_become_buffers() -> None:
     table = parse_csv(EXAMPLE)
     assert table.offsets is None
     assert table.problem.buffers == (
-        AllocationBuffer(name="b1", start=0, stop=3, size_bytes=4),
-        AllocationBuffer(name="b2", start=3, stop=9, size_bytes=4),
+        AllocationBuffer(name="b1", start=0, stop=3, size_bytes=4, traffic_bytes=8),
+        AllocationBuffer(name="b2", start=3, stop=9, size_bytes=4, traffic_bytes=8),
     )
 
 

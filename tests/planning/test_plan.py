@@ -161,7 +161,7 @@ def test_the_order_problem_of_an_arena_costs_what_its_arena_loads(kind: str) -> 
 
 
 def test_a_plan_of_bare_buffers_has_an_arena_alone() -> None:
-    document = plan_allocation(problem_of(GAP)).to_json()
+    document = plan_allocation(problem_of(GAP), PlanOptions()).to_json()
     assert set(document) == {"schema", "arena"}
     assert document["schema"] == "memprof/plan/1"
     arena = document["arena"]

@@ -17,7 +17,7 @@ GAP = ((0, 7, 5), (0, 4, 2), (0, 2, 2), (2, 5, 1), (2, 6, 1), (4, 5, 1), (4, 6, 
 def problem_of(triples: Sequence[Triple], alignment: int = 1) -> AllocationProblem:
     """Return the problem whose buffers are named b0, b1, ..."""
     buffers = [
-        AllocationBuffer(name=f"b{i}", start=start, stop=stop, size_bytes=size)
+        AllocationBuffer(name=f"b{i}", start=start, stop=stop, size_bytes=size, traffic_bytes=2 * size)
         for i, (start, stop, size) in enumerate(triples)
     ]
     return AllocationProblem(buffers=tuple(buffers), alignment=alignment)

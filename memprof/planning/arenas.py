@@ -1,0 +1,435 @@
+"""Several arenas of given sizes and costs: which buffer goes where, so that traffic costs least.
+
+    fast  512 KiB, 1 per byte    ┐   every buffer lies in one arena for all its life (nothing is moved), at an offset
+    slow  4 GiB,  10 per byte    ┘   cost = sum over buffers of bytes read and written x the arena's cost per byte
+
+Bound   each arena's capacity at each step is priced (Lagrange multipliers, by subgradient steps); with the prices
+        every buffer chooses its cheapest arena for itself, which no plan can undercut. Prices are found in floating
+        point, rounded, and the bound is then computed in exact arithmetic, so that it is a bound.
+Plan    buffers choose in several orders (what they save per byte and step, per byte, in all, at those prices); each
+        takes the cheapest arena that has a gap for it. The best plan is then improved: a buffer in a dear arena is
+        tried in a cheaper one, whose offsets are planned anew by search, as long as time is left.
+
+Bound and plan meet on easy problems only: choosing what to keep in a small arena is a knapsack over time, NP-hard.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memprof.errors import BudgetError, IncompleteError, UsageError
+from memprof.planning.offsets.greedy import Ints
+from memprof.planning.offsets.problem import AllocationProblem
+from memprof.planning.offsets.solver import decide_capacity
+from memprof.planning.validator import find_violation
+
+_STEPS_OF_PRICES = 300
+_PRICE_UNIT = 2**24
+_TRY_SECONDS = 0.05
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """A memory.
+
+    Attributes:
+        name: What people call it.
+        size_bytes: Its bytes.
+        cost_per_byte: What reading or writing one byte of it costs, in any unit.
+    """
+
+    name: str
+    size_bytes: int
+    cost_per_byte: Fraction
+
+    def __post_init__(self) -> None:
+        if self.size_bytes < 0 or self.cost_per_byte < 0:
+            raise UsageError(f"Arena {self.name!r} has a negative size or cost.")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a buffer lies.
+
+    Attributes:
+        arena: Index of the arena.
+        offset: First byte in it.
+    """
+
+    arena: int
+    offset: int
+
+
+_NOWHERE = Place(-1, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenasPlan:
+    """A place for every buffer, and what is proven of its cost.
+
+    Attributes:
+        problem: The buffers, with their traffic.
+        arenas: The memories.
+        places: Where each buffer lies.
+        lower_bound: No plan costs less.
+        seconds: Wall time it took.
+    """
+
+    problem: AllocationProblem
+    arenas: tuple[Arena, ...]
+    places: tuple[Place, ...]
+    lower_bound: Fraction
+    seconds: float
+
+    @cached_property
+    def cost(self) -> Fraction:
+        """Bytes read and written times the cost per byte of the arena they are in, summed up."""
+        traffic = (buffer.traffic_bytes for buffer in self.problem.buffers)
+        costs = (self.arenas[place.arena].cost_per_byte for place in self.places)
+        return sum((t * cost for t, cost in zip(traffic, costs, strict=True)), Fraction(0))
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether no plan costs less, proven."""
+        return self.cost == self.lower_bound
+
+    def used_bytes(self, arena: int) -> int:
+        """Return the top of the highest buffer in one arena."""
+        tops = (p.offset + s for p, s in zip(self.places, self.problem.sizes, strict=True) if p.arena == arena)
+        return max(tops, default=0)
+
+    def traffic_bytes(self, arena: int) -> int:
+        """Return the bytes read from and written to one arena."""
+        pairs = zip(self.places, self.problem.buffers, strict=True)
+        return sum(buffer.traffic_bytes for place, buffer in pairs if place.arena == arena)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON-ready values."""
+        return {
+            "cost": float(self.cost),
+            "lower_bound_cost": float(self.lower_bound),
+            "optimal": self.is_optimal,
+            "seconds": round(self.seconds, 6),
+            "arenas": [
+                {
+                    "name": arena.name,
+                    "size_bytes": arena.size_bytes,
+                    "cost_per_byte": float(arena.cost_per_byte),
+                    "used_bytes": self.used_bytes(i),
+                    "traffic_bytes": self.traffic_bytes(i),
+                }
+                for i, arena in enumerate(self.arenas)
+            ],
+            "buffers": [
+                {
+                    "name": buffer.name,
+                    "arena": self.arenas[place.arena].name,
+                    "offset": place.offset,
+                    "size_bytes": buffer.size_bytes,
+                    "traffic_bytes": buffer.traffic_bytes,
+                    "start": buffer.start,
+                    "stop": buffer.stop,
+                }
+                for buffer, place in zip(self.problem.buffers, self.places, strict=True)
+            ],
+        }
+
+
+def plan_arenas(problem: AllocationProblem, arenas: Sequence[Arena], seconds: float = 10.0) -> ArenasPlan:
+    """Return a place for every buffer in one of ``arenas``, as cheap as is found within ``seconds``.
+
+    Raises:
+        UsageError: There is no arena, or two have one name.
+        BudgetError: The arenas together are smaller than what is alive at one step, or no arena holds some buffer.
+        IncompleteError: No plan was found, and none is proven impossible.
+    """
+    started = time.monotonic()
+    if not arenas or len({arena.name for arena in arenas}) < len(arenas):
+        raise UsageError("Arenas need names of their own, and there must be one.", "Give --arena NAME=SIZE:COST.")
+    _check_room(problem, arenas)
+    table = _Table(problem, tuple(arenas))
+    prices, bound = _prices(table)
+    places = _first_places(table, prices)
+    if places is None:
+        raise IncompleteError(
+            "No way was found to fit the buffers into the arenas, and none is proven impossible.",
+            "Make an arena larger, or give more --seconds.",
+        )
+    places = _improve(table, places, bound, started + seconds)
+    plan = ArenasPlan(
+        problem=problem,
+        arenas=tuple(arenas),
+        places=tuple(places),
+        lower_bound=bound,
+        seconds=time.monotonic() - started,
+    )
+    check_arenas(plan)
+    return plan
+
+
+def check_arenas(plan: ArenasPlan) -> None:
+    """Judge each arena by itself, as a plan of the buffers in it.
+
+    Raises:
+        AssertionError: A rule is broken.
+    """
+    assert len(plan.places) == len(plan.problem.buffers), "every buffer has one place"
+    assert plan.lower_bound <= plan.cost, "a bound that its own plan contradicts"
+    for i, arena in enumerate(plan.arenas):
+        ids = [b for b, place in enumerate(plan.places) if place.arena == i]
+        found = find_violation(_part(plan.problem, ids), [plan.places[b].offset for b in ids], arena.size_bytes)
+        assert found is None, f"invalid plan of arena {arena.name}: {found.rule}: {found.message}"
+
+
+def _check_room(problem: AllocationProblem, arenas: Sequence[Arena]) -> None:
+    room = sum(arena.size_bytes for arena in arenas)
+    if problem.load_bytes > room:
+        raise BudgetError(
+            f"{problem.load_bytes:,} bytes are alive at one step; the arenas have {room:,} together.",
+            "Make an arena larger.",
+        )
+    largest = max(range(len(problem.sizes)), key=problem.sizes.__getitem__, default=None)
+    if largest is not None and problem.sizes[largest] > max(arena.size_bytes for arena in arenas):
+        name = problem.buffers[largest].name
+        raise BudgetError(f"Buffer {name!r} of {problem.sizes[largest]:,} bytes is larger than every arena.")
+
+
+class _Table:
+    """The problem by columns, its time line cut where loads change."""
+
+    def __init__(self, problem: AllocationProblem, arenas: tuple[Arena, ...]) -> None:
+        self.problem = problem
+        self.arenas = arenas
+        self.cheapest_first = sorted(range(len(arenas)), key=lambda a: (arenas[a].cost_per_byte, a))
+        self.sizes: Ints = np.array(problem.sizes, dtype=np.int64)
+        self.traffic: Ints = np.array([buffer.traffic_bytes for buffer in problem.buffers], dtype=np.int64)
+        steps = np.array(problem.load_profile[0], dtype=np.int64)
+        counted = [buffer if size else None for buffer, size in zip(problem.buffers, problem.sizes, strict=True)]
+        self.first: Ints = np.searchsorted(steps, [b.start if b else 0 for b in counted]).astype(np.int64)
+        self.last: Ints = np.searchsorted(steps, [b.stop if b else 0 for b in counted]).astype(np.int64)
+        self.first[self.sizes == 0] = self.last[self.sizes == 0] = 0
+        self.span_count = max(0, len(steps) - 1)
+
+    @property
+    def costs(self) -> Floats:
+        """Cost per byte of each arena."""
+        return np.array([float(arena.cost_per_byte) for arena in self.arenas])
+
+    @property
+    def room(self) -> Floats:
+        """Bytes of each arena."""
+        return np.array([float(arena.size_bytes) for arena in self.arenas])
+
+    def loads(self, homes: Ints) -> Floats:
+        """Return the bytes in each arena at each span, if buffer b is in arena ``homes[b]``."""
+        change = np.zeros((len(self.arenas), self.span_count + 1))
+        np.add.at(change, (homes, self.first), self.sizes)
+        np.add.at(change, (homes, self.last), -self.sizes)
+        found: Floats = np.cumsum(change, axis=1)[:, :-1]
+        return found
+
+    def rents(self, prices: Floats) -> Floats:
+        """Return what each buffer pays in each arena: prices of all its spans, times its bytes. [arena, buffer]"""
+        sums = np.concatenate([np.zeros((len(self.arenas), 1)), np.cumsum(prices, axis=1)], axis=1)
+        found: Floats = (sums[:, self.last] - sums[:, self.first]) * self.sizes
+        return found
+
+
+def _prices(table: _Table) -> tuple[Floats, Fraction]:
+    """Return the best prices found, [arena, span], and the bound that they prove."""
+    prices = np.zeros((len(table.arenas), table.span_count))
+    own = table.costs[:, None] * table.traffic
+    highest = float(own.max(axis=0).sum()) if own.size else 0.0
+    own[table.sizes[None, :] > table.room[:, None]] = np.inf
+    best, best_value = prices, -np.inf
+    pace = 1.0
+    for _ in range(_STEPS_OF_PRICES if table.span_count else 0):
+        charged = own + table.rents(prices)
+        homes = np.argmin(charged, axis=0)
+        value = float(charged.min(axis=0).sum() - (prices * table.room[:, None]).sum())
+        if value > best_value:
+            best, best_value = prices, value
+        else:
+            pace *= 0.97
+        slope = table.loads(homes) - table.room[:, None]
+        slope[(slope < 0) & (prices == 0)] = 0
+        length = float((slope**2).sum())
+        if not length:
+            break
+        prices = np.maximum(0.0, prices + pace * (1.05 * highest - value) / length * slope)
+    return best, _exact_bound(table, best)
+
+
+def _exact_bound(table: _Table, prices: Floats) -> Fraction:
+    """Return what no plan can undercut, in exact arithmetic; prices are rounded to a unit first."""
+    scaled = [[round(price * _PRICE_UNIT) for price in row] for row in prices.tolist()]
+    bound = Fraction(0)
+    sums = []
+    for arena, row in zip(table.arenas, scaled, strict=True):
+        bound -= Fraction(sum(row) * arena.size_bytes, _PRICE_UNIT)
+        total, partial = 0, [0]
+        for price in row:
+            total += price
+            partial.append(total)
+        sums.append(partial)
+    spans = zip(table.first.tolist(), table.last.tolist(), strict=True)
+    sizes, traffic = table.problem.sizes, table.traffic.tolist()
+    for b, (first, last) in enumerate(spans):
+        bound += min(
+            traffic[b] * arena.cost_per_byte + Fraction((partial[last] - partial[first]) * sizes[b], _PRICE_UNIT)
+            for arena, partial in zip(table.arenas, sums, strict=True)
+            if sizes[b] <= arena.size_bytes
+        )
+    return _next_possible(table, max(bound, Fraction(0)))
+
+
+def _next_possible(table: _Table, bound: Fraction) -> Fraction:
+    """Return the least cost not below ``bound`` that is a sum of traffics times costs."""
+    from math import gcd, lcm
+
+    scale = lcm(*(arena.cost_per_byte.denominator for arena in table.arenas))
+    unit = gcd(*(int(t * a.cost_per_byte * scale) for t in set(table.traffic.tolist()) for a in table.arenas))
+    return Fraction(-(-bound * scale // unit) * unit, scale) if unit else bound
+
+
+def _first_places(table: _Table, prices: Floats) -> list[Place] | None:
+    """Return the cheapest of the plans in which buffers choose in turn, ``None`` if no order places them all."""
+    best: list[Place] | None = None
+    best_cost = np.inf
+    traffic = table.traffic
+    for order in _orders(table, prices):
+        places = _place_in_turn(table, order)
+        if places is not None:
+            cost = float((table.costs[[place.arena for place in places]] * traffic).sum())
+            if cost < best_cost:
+                best, best_cost = places, cost
+    return best
+
+
+def _orders(table: _Table, prices: Floats) -> Iterator[list[int]]:
+    """Yield orders in which buffers choose: what each loses by being sent from the cheapest arena to the dearest."""
+    cheap, dear = table.cheapest_first[0], table.cheapest_first[-1]
+    saved = table.traffic * (table.costs[dear] - table.costs[cheap])
+    width = np.maximum(table.last - table.first, 1)
+    size = np.maximum(table.sizes, 1)
+    rent = table.rents(prices)[cheap] if table.span_count else np.zeros(len(size))
+    for worth in (saved / (size * width), saved / size, saved, saved - rent, table.sizes * width, table.sizes):
+        yield np.argsort(-np.asarray(worth, dtype=np.float64), kind="stable").tolist()
+
+
+def _place_in_turn(table: _Table, order: Sequence[int]) -> list[Place] | None:
+    """Return a plan in which each buffer takes the lowest gap of the cheapest arena that has one."""
+    buffers, sizes = table.problem.buffers, table.problem.sizes
+    inside: list[list[int]] = [[] for _ in table.arenas]
+    places: dict[int, Place] = {}
+    for b in order:
+        for a in table.cheapest_first:
+            near = sorted(
+                (places[other].offset, places[other].offset + sizes[other])
+                for other in inside[a]
+                if buffers[other].overlaps(buffers[b])
+            )
+            end = table.arenas[a].size_bytes
+            offset = _lowest_gap(near, sizes[b])
+            if offset + sizes[b] <= end:
+                places[b] = Place(a, offset)
+                if sizes[b]:
+                    inside[a].append(b)
+                break
+        else:
+            return None
+    return [places[b] for b in range(len(buffers))]
+
+
+def _lowest_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
+    """Return the lowest offset at which ``size`` bytes miss all of ``taken``, ascending."""
+    top = 0
+    for low, high in taken:
+        if low - top >= size:
+            return top
+        top = max(top, high)
+    return top
+
+
+def _improve(table: _Table, places: list[Place], bound: Fraction, deadline: float) -> list[Place]:
+    """Move buffers to cheaper arenas, alone or in exchange for one with less traffic, as long as that is found.
+
+    Offsets of an arena whose buffers change are planned anew.
+    """
+    is_better = True
+    try:
+        while is_better and _cost(table, places) > bound:
+            is_better = False
+            for cheap, dear in _cheaper_pairs(table):
+                if table.arenas[cheap].cost_per_byte < table.arenas[dear].cost_per_byte:
+                    for new in _moves(table, places, cheap, dear):
+                        if time.monotonic() >= deadline:
+                            return places
+                        if new is not None:
+                            places, is_better = new, True
+                            break
+                if is_better:
+                    break
+    except KeyboardInterrupt:
+        pass
+    return places
+
+
+def _moves(table: _Table, places: list[Place], cheap: int, dear: int) -> Iterator[list[Place] | None]:
+    """Yield what each move makes of ``places``, ``None`` for one without room; largest savings first."""
+    problem, arenas = table.problem, table.arenas
+    traffic = table.traffic.tolist()
+    busiest_first = sorted(
+        (b for b, place in enumerate(places) if place.arena == dear and traffic[b]), key=lambda b: -traffic[b]
+    )
+    for b in busiest_first:
+        yield _admit(problem, arenas[cheap], cheap, places, b)
+    for b in busiest_first:
+        for other, place in enumerate(places):
+            if place.arena == cheap and traffic[other] < traffic[b]:
+                if not problem.buffers[b].overlaps(problem.buffers[other]):
+                    continue
+                away = _admit(problem, arenas[dear], dear, [*places[:b], _NOWHERE, *places[b + 1 :]], other)
+                yield None if away is None else _admit(problem, arenas[cheap], cheap, away, b)
+
+
+def _cheaper_pairs(table: _Table) -> Iterator[tuple[int, int]]:
+    """Yield a cheaper and a dearer arena, each pair once."""
+    order = table.cheapest_first
+    yield from pairwise(order)
+    yield from ((order[i], order[j]) for j in range(2, len(order)) for i in range(j - 1))
+
+
+def _admit(problem: AllocationProblem, arena: Arena, index: int, places: list[Place], b: int) -> list[Place] | None:
+    """Return ``places`` with buffer ``b`` in ``arena``, ``None`` if no room was found for it there."""
+    ids = [i for i, place in enumerate(places) if place.arena == index or i == b]
+    part = _part(problem, ids)
+    if part.load_bytes > arena.size_bytes:
+        return None
+    found = decide_capacity(part, arena.size_bytes, _TRY_SECONDS)
+    if not found.answer:
+        return None
+    new = list(places)
+    for i, offset in zip(ids, found.plan.offsets, strict=True):
+        new[i] = Place(index, offset)
+    return new
+
+
+def _part(problem: AllocationProblem, ids: Sequence[int]) -> AllocationProblem:
+    return replace(problem, buffers=tuple(problem.buffers[i] for i in ids))
+
+
+def _cost(table: _Table, places: Sequence[Place]) -> Fraction:
+    costs = (table.arenas[place.arena].cost_per_byte for place in places)
+    return sum((int(t) * c for t, c in zip(table.traffic.tolist(), costs, strict=True)), Fraction(0))

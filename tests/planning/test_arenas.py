@@ -1,0 +1,149 @@
+"""Several arenas: never below the exact optimum of small problems, bounds never above it, every plan judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import product
+from random import Random
+
+import pytest
+
+from memprof.errors import BudgetError, UsageError
+from memprof.planning.arenas import Arena, ArenasPlan, Place, check_arenas, plan_arenas
+from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
+from tests.planning.offsets.problems import fits
+
+FAST, SLOW = Arena("fast", 8, Fraction(1)), Arena("slow", 100, Fraction(10))
+
+
+def problem_of(*rows: tuple[int, int, int, int], alignment: int = 1) -> AllocationProblem:
+    """Return buffers from start, stop, size and traffic."""
+    buffers = [
+        AllocationBuffer(name=f"b{i}", start=start, stop=stop, size_bytes=size, traffic_bytes=traffic)
+        for i, (start, stop, size, traffic) in enumerate(rows)
+    ]
+    return AllocationProblem(buffers=tuple(buffers), alignment=alignment)
+
+
+def small_cases(count: int) -> Iterator[tuple[AllocationProblem, tuple[Arena, ...]]]:
+    """Yield small problems with two or three arenas of which the last holds everything."""
+    for seed in range(count):
+        rng = Random(seed)
+        rows = []
+        for _ in range(rng.randint(1, 6)):
+            start = rng.randint(0, 4)
+            rows.append((start, start + rng.randint(0, 4), rng.randint(0, 5), rng.randint(0, 12)))
+        costs = sorted(Fraction(rng.randint(0, 12), rng.choice([1, 2, 3])) for _ in range(3))
+        arenas = [Arena("a", rng.randint(0, 9), costs[0]), Arena("b", rng.randint(0, 9), costs[1])]
+        problem = problem_of(*rows, alignment=rng.choice([1, 1, 2]))
+        yield problem, (*arenas[: rng.randint(1, 2)], Arena("c", 60, costs[2]))
+
+
+def least_cost(problem: AllocationProblem, arenas: tuple[Arena, ...]) -> Fraction:
+    """Return the least cost there is, by trying every assignment and every offset."""
+    best = None
+    for homes in product(range(len(arenas)), repeat=len(problem.buffers)):
+        pairs = list(zip(homes, problem.buffers, strict=True))
+        cost = sum((b.traffic_bytes * arenas[home].cost_per_byte for home, b in pairs), Fraction(0))
+        if best is not None and cost >= best:
+            continue
+        parts = [replace(problem, buffers=tuple(b for home, b in pairs if home == a)) for a in range(len(arenas))]
+        if all(fits(part, arena.size_bytes) for part, arena in zip(parts, arenas, strict=True)):
+            best = cost
+    assert best is not None
+    return best
+
+
+def test_on_small_problems_bound_and_plan_enclose_the_optimum_and_mostly_meet_it() -> None:
+    optimal = proven = total = 0
+    for problem, arenas in small_cases(250):
+        plan = plan_arenas(problem, arenas)
+        best = least_cost(problem, arenas)
+        assert plan.lower_bound <= best <= plan.cost
+        check_arenas(plan)
+        total += 1
+        optimal += plan.cost == best
+        proven += plan.is_optimal
+    assert optimal >= 0.95 * total
+    assert proven >= 0.6 * total
+
+
+def test_the_busy_buffer_gets_the_cheap_arena() -> None:
+    plan = plan_arenas(problem_of((0, 4, 8, 16), (0, 4, 8, 80)), (SLOW, FAST))
+    assert [plan.arenas[place.arena].name for place in plan.places] == ["slow", "fast"]
+    assert (plan.cost, plan.is_optimal) == (16 * 10 + 80, True)
+
+
+def test_buffers_that_never_meet_share_the_cheap_arena() -> None:
+    plan = plan_arenas(problem_of((0, 2, 8, 10), (2, 4, 8, 10)), (FAST, SLOW))
+    assert (plan.cost, plan.is_optimal) == (20, True)
+    assert (plan.used_bytes(0), plan.used_bytes(1)) == (8, 0)
+    assert (plan.traffic_bytes(0), plan.traffic_bytes(1)) == (20, 0)
+
+
+def test_loads_that_fit_an_arena_but_no_addresses_do_are_not_taken_for_a_plan() -> None:
+    # Nine bytes alive at every step, ten needed: one buffer must leave.
+    from tests.planning.offsets.problems import GAP
+
+    problem = problem_of(*((start, stop, size, 2 * size) for start, stop, size in GAP))
+    plan = plan_arenas(problem, (Arena("fast", 9, Fraction(1)), SLOW))
+    assert plan.cost > sum(buffer.traffic_bytes for buffer in problem.buffers)
+
+
+def test_no_room_is_said_with_the_numbers() -> None:
+    with pytest.raises(BudgetError, match="12 bytes are alive at one step; the arenas have 11 together"):
+        plan_arenas(problem_of((0, 1, 6, 1), (0, 1, 6, 1)), (Arena("a", 6, Fraction(1)), Arena("b", 5, Fraction(2))))
+    with pytest.raises(BudgetError, match="'b0' of 7 bytes is larger than every arena"):
+        plan_arenas(problem_of((0, 1, 7, 1)), (Arena("a", 6, Fraction(1)), Arena("b", 5, Fraction(2))))
+
+
+def test_arenas_need_names_of_their_own() -> None:
+    for arenas in ((), (FAST, FAST)):
+        with pytest.raises(UsageError):
+            plan_arenas(problem_of((0, 1, 1, 1)), arenas)
+    with pytest.raises(UsageError, match="negative"):
+        Arena("x", -1, Fraction(1))
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ((Place(0, 0), Place(0, 4)), "overlap"),
+        ((Place(0, 0), Place(0, 8)), "capacity"),
+        ((Place(0, 0), Place(0, -1)), "outside"),
+        ((Place(0, 0),), "every buffer has one place"),
+    ],
+)
+def test_the_judge_of_arenas_finds_what_is_broken(places: tuple[Place, ...], message: str) -> None:
+    plan = ArenasPlan(
+        problem=problem_of((0, 2, 8, 1), (0, 2, 8, 1)),
+        arenas=(FAST, SLOW),
+        places=places,
+        lower_bound=Fraction(0),
+        seconds=0.0,
+    )
+    with pytest.raises(AssertionError, match=message):
+        check_arenas(plan)
+
+
+def test_an_empty_problem_costs_nothing() -> None:
+    plan = plan_arenas(AllocationProblem(buffers=()), (FAST,))
+    assert (plan.cost, plan.is_optimal, plan.places) == (0, True, ())
+
+
+def test_the_json_says_where_each_buffer_is() -> None:
+    document = plan_arenas(problem_of((0, 4, 8, 16), (0, 4, 8, 80)), (FAST, SLOW)).to_json()
+    assert [(b["name"], b["arena"], b["offset"]) for b in document["buffers"]] == [
+        ("b0", "slow", 0),
+        ("b1", "fast", 0),
+    ]
+    assert document["arenas"][0] == {
+        "name": "fast",
+        "size_bytes": 8,
+        "cost_per_byte": 1.0,
+        "used_bytes": 8,
+        "traffic_bytes": 80,
+    }
+    assert (document["cost"], document["lower_bound_cost"], document["optimal"]) == (240.0, 240.0, True)
