@@ -1,0 +1,135 @@
+"""The models of the accuracy page: how each is made, cached as .onnx files in a folder of the caller's choice.
+
+    torchvision       exported by torch.onnx.export (the graph exporter), a few by the older TorchScript exporter too
+    transformers      written here with torch.nn, exported the same way
+    quantised         static quantisation of exported models by onnxruntime.quantization, QDQ and QOperator
+    recurrent         torch.nn.LSTM, GRU, RNN
+    control flow      If, Loop and Scan, written with onnx.helper
+    light_*           from the onnx package
+    files             whatever .onnx files a folder of real models holds
+
+Weights are random: sizes do not depend on them. An export that fails is reported, never skipped in silence.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One model of the page.
+
+    Attributes:
+        name: Unique.
+        family: ``cnn``, ``transformer``, ``quantised``, ``recurrent``, ``control flow``, ``light`` or ``file``.
+        path: The file.
+        dims: Sizes of its named dimensions.
+        inputs: Shapes of inputs that the file leaves open.
+    """
+
+    name: str
+    family: str
+    path: Path
+    dims: Mapping[str, int]
+    inputs: Mapping[str, Shape]
+
+
+TORCHVISION: Mapping[str, Shape] = {
+    "alexnet": (1, 3, 224, 224),
+    "convnext_tiny": (1, 3, 224, 224),
+    "densenet121": (1, 3, 224, 224),
+    "efficientnet_b0": (1, 3, 224, 224),
+    "efficientnet_v2_s": (1, 3, 224, 224),
+    "googlenet": (1, 3, 224, 224),
+    "inception_v3": (1, 3, 299, 299),
+    "maxvit_t": (1, 3, 224, 224),
+    "mnasnet1_0": (1, 3, 224, 224),
+    "mobilenet_v2": (1, 3, 224, 224),
+    "mobilenet_v3_small": (1, 3, 224, 224),
+    "mobilenet_v3_large": (1, 3, 224, 224),
+    "regnet_y_400mf": (1, 3, 224, 224),
+    "regnet_x_800mf": (1, 3, 224, 224),
+    "resnet18": (1, 3, 224, 224),
+    "resnet50": (1, 3, 224, 224),
+    "resnext50_32x4d": (1, 3, 224, 224),
+    "shufflenet_v2_x1_0": (1, 3, 224, 224),
+    "squeezenet1_1": (1, 3, 224, 224),
+    "swin_t": (1, 3, 224, 224),
+    "swin_v2_t": (1, 3, 224, 224),
+    "vgg11_bn": (1, 3, 224, 224),
+    "vit_b_16": (1, 3, 224, 224),
+}
+SEGMENTATION: Mapping[str, Shape] = {
+    "deeplabv3_mobilenet_v3_large": (1, 3, 224, 224),
+    "fcn_resnet50": (1, 3, 224, 224),
+    "lraspp_mobilenet_v3_large": (1, 3, 224, 224),
+}
+TORCHSCRIPT = ("mobilenet_v2", "resnet18", "googlenet", "efficientnet_b0", "shufflenet_v2_x1_0")
+TRANSFORMERS = frozenset({"maxvit_t", "swin_t", "swin_v2_t", "vit_b_16"})
+
+
+def export_torchvision(name: str, shape: Shape, path: Path, *, dynamo: bool = True) -> None:
+    """Export one torchvision model with random weights."""
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    build = getattr(torchvision.models, name, None) or getattr(torchvision.models.segmentation, name)
+    settings: dict[str, Any] = {"weights": None}
+    if name in SEGMENTATION:
+        settings["weights_backbone"] = None
+    if name in ("googlenet", "inception_v3"):
+        settings["init_weights"] = False
+    export(build(**settings).eval(), (torch.zeros(shape),), path, dynamo=dynamo)
+
+
+def export(
+    module: Any, example: tuple[Any, ...], path: Path, *, dynamo: bool = True, dynamic: Mapping[str, Any] | None = None
+) -> None:
+    """Export ``module``, weights embedded."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dynamo:
+            program = torch.onnx.export(
+                module.eval(), example, dynamo=True, dynamic_shapes=dynamic, verbose=False, optimize=True
+            )
+            assert program is not None
+            program.save(str(path), external_data=False)
+        else:
+            torch.onnx.export(module.eval(), example, str(path), dynamo=False)
+
+
+def main() -> None:
+    """Export the models that a folder does not have yet."""
+    import sys
+
+    folder = Path(sys.argv[1])
+    for name, shape in {**TORCHVISION, **SEGMENTATION}.items():
+        path = folder / f"{name}.onnx"
+        if not path.exists():
+            try:
+                export_torchvision(name, shape, path)
+                print(name, path.stat().st_size, flush=True)
+            except Exception as error:
+                print(name, "FAILED", type(error).__name__, str(error)[:300], flush=True)
+    for name in TORCHSCRIPT:
+        path = folder / f"{name}_ts.onnx"
+        if not path.exists():
+            try:
+                export_torchvision(name, TORCHVISION[name], path, dynamo=False)
+                print(name, "ts", path.stat().st_size, flush=True)
+            except Exception as error:
+                print(name, "FAILED", type(error).__name__, str(error)[:300], flush=True)
+
+
+if __name__ == "__main__":
+    main()

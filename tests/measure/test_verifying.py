@@ -1,0 +1,190 @@
+"""What is predicted from a file is what onnxruntime allocates: byte for byte, step by step, on models of a few nodes.
+
+Each model shows one rule; onnxruntime runs it in a child process, with optimisation off and on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
+
+from memprof.errors import MissingExtraError, RuntimeFailure, UsageError  # noqa: E402
+from memprof.measure.verifying import Setup, verify_onnxruntime, verify_optimized  # noqa: E402
+
+node = helper.make_node
+
+
+def info(name: str, *shape: int, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def model(
+    nodes: list[NodeProto], shape: tuple[int, ...], weights: dict[str, np.ndarray] | None = None, opset: int = 20
+) -> ModelProto:
+    constants = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
+    output = onnx.ValueInfoProto(name="y")
+    output.type.tensor_type.elem_type = TensorProto.FLOAT
+    graph = helper.make_graph(nodes, "small", [info("x", *shape)], [output], initializer=constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+
+
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def residual() -> ModelProto:
+    nodes = [
+        node("Conv", ["x", "w1"], ["a"], pads=[1, 1, 1, 1]),
+        node("Relu", ["a"], ["b"]),
+        node("Conv", ["b", "w2"], ["c"], pads=[1, 1, 1, 1]),
+        node("Add", ["c", "b"], ["d"]),
+        node("HardSwish", ["d"], ["e"]),
+        node("MaxPool", ["e"], ["y"], kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    return model(nodes, (1, 3, 16, 16), {"w1": random(16, 3, 3, 3), "w2": random(16, 16, 3, 3)})
+
+
+def attention() -> ModelProto:
+    nodes = [
+        node("MatMul", ["x", "wq"], ["q"]),
+        node("MatMul", ["x", "wk"], ["k"]),
+        node("Transpose", ["k"], ["kt"], perm=[0, 2, 1]),
+        node("MatMul", ["q", "kt"], ["s"]),
+        node("Softmax", ["s"], ["p"], axis=-1),
+        node("MatMul", ["p", "x"], ["o"]),
+        node("LayerNormalization", ["o", "g"], ["y"]),
+    ]
+    return model(nodes, (1, 10, 32), {"wq": random(32, 32), "wk": random(32, 32), "g": random(32)})
+
+
+def quantised() -> ModelProto:
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        node("Exp", ["d"], ["a"]),
+        node("Sigmoid", ["d"], ["b"]),
+        node("Add", ["a", "b"], ["y"]),
+    ]
+    return model(nodes, (4, 25), {"s": np.float32(0.1), "z": np.uint8(3)})
+
+
+def recurrent() -> ModelProto:
+    nodes = [
+        node("LSTM", ["x", "w", "r"], ["h", "", ""], hidden_size=11, direction="bidirectional"),
+        node("ReduceSum", ["h"], ["y"]),
+    ]
+    return model(nodes, (7, 3, 5), {"w": random(2, 44, 5), "r": random(2, 44, 11)})
+
+
+def loop() -> ModelProto:
+    inside = [
+        node("Identity", ["c"], ["go"]),
+        node("Exp", ["v"], ["e"]),
+        node("Neg", ["e"], ["next"]),
+        node("Abs", ["e"], ["part"]),
+    ]
+    body = helper.make_graph(
+        inside,
+        "body",
+        [info("i", kind=TensorProto.INT64), info("c", kind=TensorProto.BOOL), info("v", 4, 25)],
+        [info("go", kind=TensorProto.BOOL), info("next", 4, 25), info("part", 4, 25)],
+    )
+    nodes = [
+        node("Concat", ["x"], ["a"], axis=0),
+        node("Loop", ["trips", "true", "a"], ["last", "parts"], body=body),
+        node("ReduceSum", ["parts"], ["r"]),
+        node("Add", ["last", "r"], ["y"]),
+    ]
+    return model(nodes, (4, 25), {"trips": np.array(4), "true": np.array(True)})
+
+
+def branch() -> ModelProto:
+    then = helper.make_graph([node("Exp", ["a"], ["t"]), node("Neg", ["t"], ["o"])], "then", [], [info("o", 4, 25)])
+    other = helper.make_graph(
+        [node("Concat", ["a", "a"], ["u"], axis=0), node("Slice", ["u", "zero", "four"], ["p"])],
+        "else",
+        [],
+        [info("p", 4, 25)],
+    )
+    nodes = [
+        node("Abs", ["x"], ["a"]),
+        node("ReduceMax", ["a"], ["m"], keepdims=0),
+        node("Less", ["m", "limit"], ["c"]),
+        node("If", ["c"], ["b"], then_branch=then, else_branch=other),
+        node("Relu", ["b"], ["y"]),
+    ]
+    return model(nodes, (4, 25), {"limit": np.float32(-1), "zero": np.array([0]), "four": np.array([4])})
+
+
+MODELS = [residual, attention, quantised, recurrent, loop, branch]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[ModelProto], str]:
+    def write(proto: ModelProto) -> str:
+        path = tmp_path / "model.onnx"
+        onnx.save(proto, path)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_the_prediction_from_the_file_is_what_onnxruntime_allocates(
+    make: Callable[[], ModelProto], save: Callable[[ModelProto], str]
+) -> None:
+    found = verify_onnxruntime(save(make()), Setup())
+    assert found.predicted_bytes == found.measured_bytes
+    assert found.steps
+    assert found.first_difference is None
+    assert {pair.name: pair.is_equal for pair in found.others if pair.name == "later_runs_block"} == {
+        "later_runs_block": True
+    }
+
+
+@pytest.mark.parametrize("make", [residual, attention, loop])
+def test_the_prediction_from_the_optimised_graph_is_what_onnxruntime_allocates(
+    make: Callable[[], ModelProto], save: Callable[[ModelProto], str]
+) -> None:
+    found = verify_optimized(save(make()), Setup())
+    assert (found.optimization, found.first_difference) == ("all", None)
+    assert found.predicted_bytes == found.measured_bytes
+
+
+def test_both_measurements_agree_without_scratch(save: Callable[[ModelProto], str]) -> None:
+    found = verify_onnxruntime(save(residual()), Setup())
+    bare = next(pair for pair in found.others if pair.name == "without_scratch")
+    assert bare.is_equal
+    assert bare.predicted_bytes is not None
+    assert found.predicted_bytes is not None
+    assert bare.predicted_bytes < found.predicted_bytes
+
+
+def test_an_open_input_is_named_with_the_flag_that_settles_it(save: Callable[[ModelProto], str]) -> None:
+    proto = residual()
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    with pytest.raises(UsageError, match="Input 'x' has the open shape batchx3x16x16"):
+        verify_onnxruntime(save(proto), Setup())
+
+
+def test_a_model_that_onnxruntime_refuses_is_one_line(save: Callable[[ModelProto], str]) -> None:
+    proto = residual()
+    proto.graph.node[1].domain = "not.there"
+    with pytest.raises(RuntimeFailure, match=r"onnxruntime on .* failed"):
+        verify_onnxruntime(save(proto), Setup())
+
+
+def test_onnxruntime_missing_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, save: Callable[[ModelProto], str]
+) -> None:
+    monkeypatch.setattr("memprof.measure.onnxruntime.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError) as caught:
+        verify_onnxruntime(save(residual()), Setup())
+    assert caught.value.extra == "onnxruntime"

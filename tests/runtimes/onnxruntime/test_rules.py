@@ -1,0 +1,195 @@
+"""The rules of the onnxruntime model on graphs small enough to work out by hand; no onnxruntime is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.runtimes.onnxruntime import onnxruntime_lifetimes
+from memprof.runtimes.onnxruntime.figures import runtime_figures
+from memprof.runtimes.onnxruntime.frame import as_listed, as_planned
+from memprof.runtimes.onnxruntime.order import execution_order
+from memprof.runtimes.onnxruntime.scratch import scratch_bytes
+
+
+def build(*nodes: tuple[str, str, tuple[str, ...]], outputs: tuple[str, ...], shape: tuple[int, ...] = (4,)) -> Graph:
+    """Return a graph on one input ``x``; a node is (what it writes, operation, what it reads), all of one type."""
+    of = TensorType("float32", shape)
+    builder = GraphBuilder("small")
+    ids: dict[str, int | None] = {"x": builder.add_input("x", of)}
+    for name, op, reads in nodes:
+        (ids[name],) = builder.add_node(op, [ids[read] for read in reads], [NewValue(name, of)], name=f"{op}_{name}")
+    return builder.build(i for name in outputs if (i := ids[name]) is not None)
+
+
+def names_in_order(graph: Graph) -> list[str]:
+    return [graph.nodes[i].name for i in execution_order(graph)]
+
+
+def test_the_branch_that_is_written_later_runs_first() -> None:
+    graph = build(
+        ("a", "Exp", ("x",)),
+        ("b", "Neg", ("a",)),
+        ("c", "Abs", ("x",)),
+        ("y", "Add", ("b", "c")),
+        outputs=("y",),
+    )
+    assert names_in_order(graph) == ["Abs_c", "Exp_a", "Neg_b", "Add_y"]
+
+
+def test_a_relu_takes_over_a_buffer_that_nobody_else_reads() -> None:
+    graph = build(("a", "Exp", ("x",)), ("b", "Relu", ("a",)), ("y", "Neg", ("b",)), outputs=("y",))
+    assert onnxruntime_lifetimes(graph).timeline.step_bytes == (16, 16, 32)
+
+
+def test_an_addition_takes_over_nothing() -> None:
+    graph = build(("a", "Exp", ("x",)), ("b", "Add", ("a", "a")), ("y", "Neg", ("b",)), outputs=("y",))
+    assert onnxruntime_lifetimes(graph).timeline.step_bytes == (16, 32, 32)
+
+
+def test_a_dead_buffer_of_the_same_shape_is_held_until_a_later_tensor_takes_it() -> None:
+    graph = build(
+        ("a", "Exp", ("x",)),
+        ("b", "Exp", ("a",)),
+        ("c", "Exp", ("b",)),
+        ("y", "Exp", ("c",)),
+        outputs=("y",),
+    )
+    buffers = {
+        lifetimes.values: (lifetimes.start, lifetimes.stop) for lifetimes in onnxruntime_lifetimes(graph).buffers
+    }
+    assert buffers == {(1, 3): (0, 4), (2,): (1, 3), (4,): (3, 4)}
+
+
+def test_what_nobody_reads_is_freed_when_the_run_ends() -> None:
+    of = TensorType("float32", (4,))
+    builder = GraphBuilder("two outputs")
+    x = builder.add_input("x", of)
+    a, _ = builder.add_node("TopK", [x], [NewValue("a", of), NewValue("unread", TensorType("int64", (4,)))])
+    (b,) = builder.add_node("Neg", [a], [NewValue("b", TensorType("float32", (2, 2)))])
+    (y,) = builder.add_node("Exp", [b], [NewValue("y", TensorType("float32", (2, 2)))])
+    assert y is not None
+    assert onnxruntime_lifetimes(builder.build([y])).timeline.step_bytes == (16 + 32, 32 + 32, 32 + 32)
+
+
+def test_graph_inputs_are_the_callers_and_are_never_taken_over() -> None:
+    graph = build(("a", "Relu", ("x",)), ("y", "Neg", ("a",)), outputs=("y",))
+    lifetimes = onnxruntime_lifetimes(graph)
+    assert lifetimes.timeline.step_bytes == (16, 32)
+    assert all(0 not in buffer.values for buffer in lifetimes.buffers)
+
+
+def test_a_constant_node_does_not_run() -> None:
+    of = TensorType("float32", (4,))
+    builder = GraphBuilder("constant")
+    x = builder.add_input("x", of)
+    (c,) = builder.add_node("Constant", [], [NewValue("c", of)], name="c")
+    (y,) = builder.add_node("Add", [x, c], [NewValue("y", of)], name="add")
+    assert y is not None
+    lifetimes = onnxruntime_lifetimes(builder.build([y]))
+    assert [lifetimes.graph.nodes[i].name for (i,) in lifetimes.schedule.steps] == ["add"]
+    assert lifetimes.timeline.peak_bytes == 16
+
+
+def test_an_operation_without_a_kernel_runs_as_its_function_and_keeps_its_name_at_the_end() -> None:
+    graph = build(("a", "Exp", ("x",)), ("b", "HardSwish", ("a",)), ("y", "Neg", ("b",)), outputs=("y",))
+    lifetimes = onnxruntime_lifetimes(graph)
+    assert [lifetimes.graph.nodes[i].name for (i,) in lifetimes.schedule.steps] == [
+        "Exp_a",
+        "HardSwish_b/HardSigmoid",
+        "HardSwish_b",
+        "Neg_y",
+    ]
+    assert lifetimes.timeline.step_bytes == (16, 32, 48, 32)
+
+
+def test_each_further_reader_of_a_dequantised_tensor_gets_a_copy() -> None:
+    graph = build(
+        ("d", "DequantizeLinear", ("x",)),
+        ("a", "Exp", ("d",)),
+        ("b", "Neg", ("d",)),
+        ("y", "Add", ("a", "b")),
+        outputs=("y",),
+    )
+    ran = onnxruntime_lifetimes(graph)
+    assert [ran.graph.nodes[i].name for (i,) in ran.schedule.steps] == [
+        "DequantizeLinear_d/duplicated",
+        "Neg_b",
+        "DequantizeLinear_d",
+        "Exp_a",
+        "Add_y",
+    ]
+
+
+def test_shapes_that_are_equal_only_by_binding_do_not_share_a_buffer() -> None:
+    def chain(middle: TensorType) -> Graph:
+        of = TensorType("float32", (4,))
+        builder = GraphBuilder("chain")
+        i: int | None = builder.add_input("x", of)
+        for name in "abcy":
+            (i,) = builder.add_node("Exp", [i], [NewValue(name, middle if name == "c" else of)])
+        assert i is not None
+        return builder.build([i])
+
+    from dataclasses import replace
+
+    bound = chain(TensorType("float32", (4,)))
+    assert len(onnxruntime_lifetimes(bound).buffers) == 3
+    assert len(onnxruntime_lifetimes(replace(bound, ahead=chain(TensorType("float32", ("n",))))).buffers) == 4
+
+
+@pytest.mark.parametrize(
+    ("filters", "output", "attributes", "expected"),
+    [
+        ((16, 8, 3, 3), (1, 16, 18, 18), {}, 65_536),
+        ((500, 8, 3, 3), (1, 500, 18, 18), {}, 93_312),
+        ((16, 8, 1, 1), (1, 16, 20, 20), {}, 0),
+        ((500, 8, 1, 1), (1, 500, 10, 10), {"strides": (2, 2)}, 3_200),
+        ((2048, 1, 3, 3), (1, 2048, 2, 2), {"group": 8}, 144),
+    ],
+)
+def test_a_convolutions_scratch_is_what_was_measured(
+    filters: tuple[int, ...], output: tuple[int, ...], attributes: dict[str, int], expected: int
+) -> None:
+    builder = GraphBuilder("convolution")
+    x = builder.add_input("x", TensorType("float32", (1, 8, 20, 20)))
+    w = builder.add_parameter("w", TensorType("float32", filters))
+    (y,) = builder.add_node("Conv", [x, w], [NewValue("y", TensorType("float32", output))], attributes=attributes)
+    assert y is not None
+    graph = builder.build([y])
+    assert scratch_bytes(graph, graph.nodes[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "output", "expected"),
+    [
+        ("ij,jk->ik", ((3, 4), (4, 5)), (3, 5), 140),
+        ("bhid,bhjd->bhij", ((2, 3, 4, 5), (2, 3, 6, 5)), (2, 3, 4, 6), 2_016),
+        ("BGHID,BGHJD->BGHIJ", ((1, 64, 2, 49, 32), (1, 64, 2, 49, 32)), (1, 64, 2, 49, 49), 4_867_072),
+        ("abi,bcj->ac", ((2, 3, 4), (3, 5, 6)), (2, 5), 148),
+        ("ab,bc,cd->ad", ((2, 3), (3, 4), (4, 5)), (2, 5), 184),
+        ("ij->ji", ((3, 4),), (4, 3), 48),
+    ],
+)
+def test_an_einsums_scratch_is_what_was_measured(
+    equation: str, shapes: tuple[tuple[int, ...], ...], output: tuple[int, ...], expected: int
+) -> None:
+    builder = GraphBuilder("einsum")
+    reads = [builder.add_input(f"x{i}", TensorType("float32", shape)) for i, shape in enumerate(shapes)]
+    written = NewValue("y", TensorType("float32", output))
+    (y,) = builder.add_node("Einsum", reads, [written], attributes={"equation": equation})
+    assert y is not None
+    graph = builder.build([y])
+    assert scratch_bytes(graph, graph.nodes[0]) == expected
+
+
+def test_later_runs_take_one_block_rounded_to_256_bytes() -> None:
+    graph = build(("a", "Exp", ("x",)), ("b", "Neg", ("a",)), ("y", "Add", ("a", "b")), outputs=("y",))
+    figures = {figure.name: figure.size_bytes for figure in runtime_figures(graph, as_planned)}
+    assert (figures["later_runs_block"], figures["later_runs_peak"]) == (512, 512 + 16)
+
+
+def test_a_graph_that_onnxruntime_wrote_runs_in_the_order_in_which_it_is_listed() -> None:
+    graph = build(("a", "Exp", ("x",)), ("b", "Neg", ("x",)), ("y", "Add", ("a", "b")), outputs=("y",))
+    assert as_listed(graph)[1] == [0, 1, 2]
+    assert as_planned(graph)[1] == [1, 0, 2]
