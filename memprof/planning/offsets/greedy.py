@@ -8,7 +8,7 @@
 
 None of them is best on all problems, so the portfolio runs them all and keeps the best: ``STRATEGIES`` by name, with
 the number of buffers above which one is too slow. Ties go to the lower id, so that plans are deterministic. Placing n
-buffers costs O(n) numpy operations on what is already placed; the two in time order cost O(n x gaps) steps.
+buffers costs O(n) numpy operations on what is already placed; best fit in time costs O(n log n) steps.
 
 Sources: greedy by size and by breadth are those of TensorFlow Lite (arXiv 2001.03288); contention first is where the
 allocator of Arm's Vela begins; lowest offset first is the skyline of strip packing with the times fixed.
@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ import numpy.typing as npt
 from memprof.planning.offsets.problem import AllocationProblem
 
 Ints = npt.NDArray[np.int64]
+_ENDLESS = 2**62  # where the last gap ends
+
 Choice = Callable[[Ints, Ints, int], int]
 """From the gaps below, above and the size to the offset chosen."""
 
@@ -174,8 +176,8 @@ def place_lowest_first(order_by: Callable[[Columns], Ints], columns: Columns) ->
     return offsets
 
 
-def place_in_time(columns: Columns, *, is_best_fit: bool) -> Ints:
-    """Return offsets as an allocator gives them that sees one birth after the other and holds a list of gaps.
+def place_in_time(columns: Columns, make_gaps: Callable[[], Gaps]) -> Ints:
+    """Return offsets as an allocator gives them that sees one birth after the other.
 
     Of buffers born at one step the longest lived comes first.
     """
@@ -183,41 +185,41 @@ def place_in_time(columns: Columns, *, is_best_fit: bool) -> Ints:
     deaths = np.argsort(columns.stop, kind="stable").tolist()
     starts, stops, sizes = columns.start.tolist(), columns.stop.tolist(), columns.size.tolist()
     offsets = [0] * columns.count
-    free = _FreeList(is_best_fit)
+    gaps = make_gaps()
     dead = 0
     for i in births:
         while stops[deaths[dead]] <= starts[i]:
-            free.give_back(offsets[deaths[dead]], sizes[deaths[dead]])
+            gaps.give_back(offsets[deaths[dead]], sizes[deaths[dead]])
             dead += 1
-        offsets[i] = free.take(sizes[i])
+        offsets[i] = gaps.take(sizes[i])
     return np.array(offsets, dtype=np.int64)
 
 
-class _FreeList:
-    """The gaps below the top of an arena that grows, by ascending offset."""
+def place_in_reverse(columns: Columns, make_gaps: Callable[[], Gaps]) -> Ints:
+    """Return what ``place_in_time`` does when time runs backwards."""
+    return place_in_time(replace(columns, start=-columns.stop, stop=-columns.start), make_gaps)
 
-    def __init__(self, is_best_fit: bool) -> None:
-        self._bottoms: list[int] = []
-        self._tops: list[int] = []
-        self._end = 0
-        self._is_best_fit = is_best_fit
+
+class Gaps(Protocol):
+    """The free parts of an arena that grows."""
 
     def take(self, size: int) -> int:
-        """Return the offset of a gap of ``size`` bytes, and close it."""
-        fitting = (
-            (top - bottom if self._is_best_fit else 0, i)
-            for i, (bottom, top) in enumerate(zip(self._bottoms, self._tops, strict=True))
-            if top - bottom >= size
-        )
-        found = min(fitting, default=None) if self._is_best_fit else next(fitting, None)
-        if found is None:
-            offset = self._end
-            if self._tops and self._tops[-1] == self._end:  # the last gap reaches the top: begin there
-                offset = self._bottoms.pop()
-                self._tops.pop()
-            self._end = offset + size
-            return offset
-        i = found[1]
+        """Return the offset of ``size`` free bytes, free no longer."""
+
+    def give_back(self, offset: int, size: int) -> None:
+        """Make bytes free again."""
+
+
+class LowestGaps:
+    """First fit: gaps by offset, searched from the bottom. O(gaps) per call."""
+
+    def __init__(self) -> None:
+        self._bottoms: list[int] = [0]
+        self._tops: list[int] = [_ENDLESS]
+
+    def take(self, size: int) -> int:
+        """Return the bottom of the lowest gap that has room."""
+        i = next(i for i, bottom in enumerate(self._bottoms) if self._tops[i] - bottom >= size)
         offset = self._bottoms[i]
         if offset + size == self._tops[i]:
             del self._bottoms[i], self._tops[i]
@@ -229,14 +231,54 @@ class _FreeList:
         """Open a gap, joined with its neighbours."""
         i = bisect_left(self._bottoms, offset)
         bottom, top = offset, offset + size
-        if i < len(self._bottoms) and self._bottoms[i] == top:
+        if self._bottoms[i] == top:  # the endless gap at the top is always there
             top = self._tops.pop(i)
             del self._bottoms[i]
         if i and self._tops[i - 1] == bottom:
             self._tops[i - 1] = top
             return
-        insort(self._bottoms, bottom)
+        self._bottoms.insert(i, bottom)
         self._tops.insert(i, top)
+
+
+class SmallestGaps:
+    """Best fit: gaps by size, then offset, found by bisection. O(log gaps) per call, and a short move in a list."""
+
+    def __init__(self) -> None:
+        self._by_size: list[tuple[int, int]] = [(_ENDLESS, 0)]
+        self._top_of: dict[int, int] = {0: _ENDLESS}
+        self._bottom_of: dict[int, int] = {_ENDLESS: 0}
+
+    def take(self, size: int) -> int:
+        """Return the bottom of the smallest gap that has room, the lowest of equals."""
+        room, offset = self._by_size.pop(bisect_left(self._by_size, (size, 0)))
+        top = self._top_of.pop(offset)
+        del self._bottom_of[top]
+        if room > size:
+            self._open(offset + size, top)
+        return offset
+
+    def give_back(self, offset: int, size: int) -> None:
+        """Open a gap, joined with its neighbours."""
+        bottom, top = offset, offset + size
+        if top in self._top_of:
+            top = self._close(top)
+        if bottom in self._bottom_of:
+            lower = self._bottom_of[bottom]
+            self._close(lower)
+            bottom = lower
+        self._open(bottom, top)
+
+    def _open(self, bottom: int, top: int) -> None:
+        insort(self._by_size, (top - bottom, bottom))
+        self._top_of[bottom] = top
+        self._bottom_of[top] = bottom
+
+    def _close(self, bottom: int) -> int:
+        top = self._top_of.pop(bottom)
+        del self._bottom_of[top]
+        del self._by_size[bisect_left(self._by_size, (top - bottom, bottom))]
+        return top
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +299,13 @@ def _in_order(order: Callable[[Columns], Ints], choose: Choice, columns: Columns
 
 
 _QUADRATIC = 25_000
-_LINEAR = 10**9
+_ANY = 10**9
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {
-        "time, first fit": Strategy(partial(place_in_time, is_best_fit=False), _LINEAR),
-        "time, best fit": Strategy(partial(place_in_time, is_best_fit=True), _LINEAR),
+        "time, best fit": Strategy(partial(place_in_time, make_gaps=SmallestGaps), _ANY),
+        "time reversed, best fit": Strategy(partial(place_in_reverse, make_gaps=SmallestGaps), _ANY),
+        "time, first fit": Strategy(partial(place_in_time, make_gaps=LowestGaps), _QUADRATIC),
         "size, first fit": Strategy(partial(_in_order, order_by_size, choose_first), _QUADRATIC),
         "size, best fit": Strategy(partial(_in_order, order_by_size, choose_best), _QUADRATIC),
         "lowest offset first, by width": Strategy(partial(place_lowest_first, order_by_width), _QUADRATIC),

@@ -19,10 +19,12 @@ from functools import cached_property
 from itertools import accumulate
 from math import gcd
 
-from memprof.errors import InputError, UsageError
+from memprof.errors import InputError, LimitError, UsageError
 from memprof.ir.types import MAX_TENSOR_BYTES
 
 MAX_STEP = 2**62
+MAX_TOTAL_BYTES = 2**60
+"""What all buffers of a problem may have together: sums of sizes stay exact in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class AllocationProblem:
     Raises:
         UsageError: The alignment is not positive.
         InputError: Two buffers have one name.
+        LimitError: Together they have more than ``MAX_TOTAL_BYTES``.
     """
 
     buffers: tuple[AllocationBuffer, ...]
@@ -78,6 +81,8 @@ class AllocationProblem:
     def __post_init__(self) -> None:
         if self.alignment < 1:
             raise UsageError(f"An alignment of {self.alignment} is not possible.", "Give a whole number from 1 up.")
+        if sum(self.sizes) > MAX_TOTAL_BYTES:
+            raise LimitError(f"The buffers have {sum(self.sizes)} bytes together, more than {MAX_TOTAL_BYTES}.")
         names = {buffer.name for buffer in self.buffers}
         if len(names) < len(self.buffers):
             seen: set[str] = set()

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from memprof.errors import InputError, UsageError
+from memprof.errors import InputError, LimitError, UsageError
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 from tests.planning.offsets.problems import loose_problem, problem_of
 
@@ -59,5 +59,7 @@ def test_names_are_unique_and_alignments_positive() -> None:
     buffer = AllocationBuffer(name="x", start=0, stop=1, size_bytes=1)
     with pytest.raises(InputError, match="Two buffers are named 'x'"):
         AllocationProblem(buffers=(buffer, buffer))
+    with pytest.raises(LimitError, match="bytes together"):
+        problem_of([(0, 1, 2**56)] * 17)
     with pytest.raises(UsageError, match="alignment of 0"):
         AllocationProblem(buffers=(buffer,), alignment=0)
