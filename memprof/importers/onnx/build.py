@@ -121,7 +121,10 @@ class Scope:
     def elements(self, value_id: int | None) -> np.ndarray[Any, Any] | None:
         """Return the elements of a small constant, ``None`` for anything else."""
         constant = None if value_id is None else self._facts[value_id].constant
-        return None if constant is None else constant.array
+        if constant is None:
+            return None
+        self._context.goes_beyond |= constant.is_beyond
+        return constant.array
 
     def is_tainted(self, value_id: int | None) -> bool:
         """Whether a value suffers from something unknown before it."""

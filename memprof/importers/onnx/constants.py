@@ -24,7 +24,7 @@ from memprof.ir import TensorType
 
 MAX_ELEMENTS = 1024
 _MAX_FLOATS = 16  # longer ones are biases and scales of channels, which decide no shape
-_FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
+FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
 
 _Array = np.ndarray[Any, Any]
 _NUMERIC = frozenset(
@@ -50,12 +50,14 @@ class Constant:
 
     Attributes:
         is_computed: Whether the elements follow from shapes, rather than being in the file.
+        is_beyond: Whether onnxruntime does not know them before it runs; see ``ahead.py``.
     """
 
-    __slots__ = ("_array", "_key", "_proto", "_tensor", "is_computed")
+    __slots__ = ("_array", "_key", "_proto", "_tensor", "is_beyond", "is_computed")
 
-    def __init__(self, source: TensorProto | _Array, *, is_computed: bool = False) -> None:
+    def __init__(self, source: TensorProto | _Array, *, is_computed: bool = False, is_beyond: bool = False) -> None:
         self.is_computed = is_computed
+        self.is_beyond = is_beyond
         self._tensor = source if isinstance(source, TensorProto) else None
         self._array = None if isinstance(source, TensorProto) else source
         self._key: tuple[object, ...] | None = None
@@ -100,7 +102,7 @@ def _read(tensor: TensorProto) -> _Array | None:
 def may_decide_shapes(of: TensorType) -> bool:
     """Whether a tensor of this type is known to be small enough to take part in the arithmetic of shapes."""
     count = of.element_count
-    return count is not None and count <= (_MAX_FLOATS if of.dtype in _FLOATS else MAX_ELEMENTS)
+    return count is not None and count <= (_MAX_FLOATS if of.dtype in FLOATS else MAX_ELEMENTS)
 
 
 def evaluate_shape(node: NodeProto, of: TensorType) -> _Array | None:

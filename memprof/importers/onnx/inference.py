@@ -17,7 +17,7 @@ import onnx.defs
 import onnx.shape_inference
 from onnx import NodeProto, OperatorSetIdProto, TypeProto
 
-from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.rules import simple_type
@@ -36,6 +36,9 @@ _TYPED_LIKE: Mapping[str, Mapping[int, int]] = MappingProxyType(
 """Outputs that the specification types like an input and ONNX's rules leave out: output index to input index."""
 
 
+_DECIDED_BY_FLOATS = frozenset({"MelWeightMatrix", "Range", "Resize", "Upsample"})
+
+
 class Inference:
     """Infers the outputs of nodes of one model.
 
@@ -49,6 +52,7 @@ class Inference:
     def __init__(self, opsets: Mapping[str, int], ir_version: int, types: TypeTable, facts: FactTable) -> None:
         self._opsets = {"" if domain == "ai.onnx" else domain: version for domain, version in opsets.items()}
         self._imports = [OperatorSetIdProto(domain=domain, version=v) for domain, v in self._opsets.items()]
+        self.goes_beyond = False  # whether elements were used that onnxruntime does not know before it runs
         self._ir_version = ir_version
         self._types = types
         self._facts = facts
@@ -78,7 +82,7 @@ class Inference:
             LimitError: An output is larger than a tensor can be.
         """
         if node.domain in ("", "ai.onnx") and self._schema(node) is not None:
-            simple = simple_type(node, inputs, self._opsets[""], self._types)
+            simple = simple_type(node, inputs, attributes, self._opsets[""], self._types)
             if simple is not None:
                 return (self._facts.of(simple),)
         key: list[object] = [node.op_type, node.domain, *map(bool, node.output)]
@@ -88,11 +92,12 @@ class Inference:
             key += [attribute.SerializeToString() for attribute in node.attribute]
         data: list[Constant | None] = []
         for fact in inputs:
-            constant = None if fact is None else _deciding_constant(fact)
+            constant = None if fact is None else _deciding_constant(node.op_type, fact)
             data.append(constant)
             key.append(None if fact is None else _identity(fact))
             if constant is not None:
                 key.append(constant.key)
+                self.goes_beyond |= constant.is_beyond
         question = tuple(key)
         found = self._answers.get(question)
         if found is None:
@@ -146,11 +151,14 @@ def _identity(fact: Fact) -> object:
     return id(fact.type) if fact.proto is None else fact.proto.SerializeToString()  # types are interned
 
 
-def _deciding_constant(fact: Fact) -> Constant | None:
-    """Return the elements of an input if they are few enough to decide a shape."""
+def _deciding_constant(op: str, fact: Fact) -> Constant | None:
+    """Return the elements of an input if they may decide a shape."""
     if fact.type.shape == (0,):  # no elements: the same in every run, whoever gives it
         return _empty(fact.type)
-    return None if fact.constant is None or fact.constant.array is None else fact.constant
+    constant = fact.constant
+    if constant is None or (fact.type.dtype in FLOATS and op not in _DECIDED_BY_FLOATS):
+        return None
+    return None if constant.array is None else constant
 
 
 def _empty(of: TensorType) -> Constant | None:

@@ -49,7 +49,8 @@ class Context:
         nodes_left: How many nodes may still be built, repeated passes over bodies included.
         evaluates: Which operations on constants are worked out.
         replaceable: Names of initialisers whose elements do not count as known.
-        goes_beyond: Whether something was worked out that onnxruntime does not know before it runs.
+        goes_beyond: Whether a body, or the type of what was evaluated, was decided by what onnxruntime does not know
+            before it runs.
     """
 
     types: TypeTable
@@ -103,7 +104,6 @@ def output_facts(
         array = evaluate_shape(node, inputs[0].type)
         if array is None:
             return facts
-        context.goes_beyond |= not runtime_evaluates(op, inputs)
         return [_known(Constant(array, is_computed=True), facts[0], context), *facts[1:]]
     return _with_elements(node, facts, context) if op == "Constant" else facts
 
@@ -158,8 +158,15 @@ def _evaluated(
     found = evaluate(node, arrays)
     if found is None or len(found) != len(facts):
         return facts
-    context.goes_beyond |= not runtime_evaluates(op, inputs)
-    return [_known(Constant(array, is_computed=True), of, context) for array, of in zip(found, facts, strict=True)]
+    beyond = not runtime_evaluates(op, inputs) or any(fact is not None and is_beyond(fact) for fact in inputs)
+    context.goes_beyond |= beyond and any(fact.is_open for fact in facts)
+    constants = [Constant(array, is_computed=True, is_beyond=beyond) for array in found]
+    return [_known(constant, of, context) for constant, of in zip(constants, facts, strict=True)]
+
+
+def is_beyond(fact: Fact) -> bool:
+    """Whether the elements are known here, but not to onnxruntime before it runs."""
+    return fact.constant is not None and fact.constant.is_beyond
 
 
 def _known(constant: Constant, fact: Fact, context: Context) -> Fact:

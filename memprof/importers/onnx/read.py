@@ -87,7 +87,7 @@ def to_model(
         context = _context(proto, _Known(dims, inputs))
         graph = build_graph(proto.graph, context, Causes(context.types.symbols))
         replaceable = _replaceable(proto)
-        if dims or inputs or replaceable or context.goes_beyond:
+        if dims or inputs or replaceable or context.goes_beyond or context.inference.goes_beyond:
             context = _context(proto, _Known({}, {}, runtime_evaluates, replaceable))
             ahead = build_graph(proto.graph, context, Causes(context.types.symbols))
             graph = replace(graph, ahead=ahead)

@@ -38,6 +38,7 @@ MAX_STRUCTURE_BYTES = 64 * 2**20
 MAX_FIELDS = 4_000_000
 MAX_MESSAGE_DEPTH = 100
 
+_ONE_BYTE = tuple(bytes([i]) for i in range(0x80))
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODULE_KEY = b"pkg.torch.onnx.name_scopes"
 
@@ -269,6 +270,8 @@ class _Walk:
 
 def varint(value: int) -> bytes:
     """Return a natural number as the wire format writes it."""
+    if value < 0x80:
+        return _ONE_BYTE[value]
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
