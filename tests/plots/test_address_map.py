@@ -1,0 +1,114 @@
+"""The address map: a rectangle per buffer where the plan puts it, whatever their number and names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from memprof.errors import UsageError
+from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
+from memprof.planning.offsets.solver import plan_offsets
+from memprof.plots import style
+from memprof.plots.address_map import plot_addresses
+from tests.planning.offsets.problems import GAP, cut_rectangle, problem_of
+
+Rectangle = tuple[float, float, float, float]
+"""Left, bottom, right, top."""
+
+
+def rectangles(figure: Figure) -> list[tuple[Rectangle, str]]:
+    """Return every rectangle of the map in steps and bytes, with its colour."""
+    found = []
+    for axes in figure.axes:
+        for collection in axes.collections:
+            if isinstance(collection, PolyCollection):
+                colour = "accent" if style.ACCENT_SHADE in map(to_hex, collection.get_facecolor()) else "plain"
+                for path in collection.get_paths():
+                    (left, bottom), (right, top) = path.vertices.min(axis=0), path.vertices.max(axis=0)
+                    found.append(((float(left), float(bottom), float(right), float(top)), colour))
+    return found
+
+
+def texts(figure: Figure) -> list[str]:
+    """Return every text of the figure."""
+    return [t.get_text() for t in figure.texts] + [t.get_text() for axes in figure.axes for t in axes.texts]
+
+
+def test_every_buffer_is_a_rectangle_at_its_steps_and_addresses() -> None:
+    plan = plan_offsets(problem_of([(0, 4, 10), (4, 8, 6), (2, 8, 7)]))
+    expected = {
+        (float(b.start), float(offset), float(b.stop), float(offset + b.size_bytes))
+        for b, offset in zip(plan.problem.buffers, plan.offsets, strict=True)
+    }
+    assert {rectangle for rectangle, _ in rectangles(plot_addresses(plan))} == expected
+
+
+def test_colour_tells_what_is_alive_at_the_busiest_step() -> None:
+    plan = plan_offsets(problem_of([(0, 4, 10), (4, 8, 6), (2, 8, 7)]))
+    accented = {rectangle[0] for rectangle, colour in rectangles(plot_addresses(plan)) if colour == "accent"}
+    assert accented == {0.0, 2.0}  # at step 2: the first and the third
+
+
+def test_the_header_says_what_is_proven() -> None:
+    proven = texts(plot_addresses(plan_offsets(problem_of(GAP)), title="gap"))
+    assert {"gap", "10 B", "9 B", "optimal", "9"} <= set(proven)
+    open_plan = texts(plot_addresses(plan_offsets(problem_of(GAP), seconds=0)))
+    assert "optimal" not in open_plan
+    assert any(text.endswith("%") for text in open_plan)
+    assert "lower bound 9 B" in open_plan
+
+
+def test_a_buffer_is_as_high_as_its_rounded_size() -> None:
+    plan = plan_offsets(problem_of([(0, 2, 1), (0, 2, 65)], alignment=64))
+    heights = sorted(top - bottom for (_, bottom, _, top), _ in rectangles(plot_addresses(plan)))
+    assert heights == [64.0, 128.0]
+
+
+@pytest.mark.parametrize("count", [1, 10, 1000])
+def test_any_number_of_buffers_fits_on_the_page(count: int) -> None:
+    problem = cut_rectangle(Random(0), count, steps=2048, size=2048)
+    figure = plot_addresses(plan_offsets(problem, seconds=0))
+    assert len(rectangles(figure)) == count
+    width, height = figure.get_size_inches() * figure.dpi
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for text in figure.texts:
+        box = text.get_window_extent(renderer)
+        assert box.x0 >= 0
+        assert box.x1 <= width
+        assert box.y0 >= 0
+        assert box.y1 <= height
+
+
+def test_nothing_to_place_is_an_empty_map(tmp_path: Path) -> None:
+    plot_addresses(plan_offsets(AllocationProblem(buffers=())), tmp_path / "empty.png")
+    plot_addresses(plan_offsets(problem_of([(3, 3, 5), (0, 2, 0)])), tmp_path / "empty.svg")
+    assert (tmp_path / "empty.png").stat().st_size > 1000
+
+
+def test_names_are_drawn_as_they_are_and_never_as_mathematics() -> None:
+    names = ["$x_1$", "\x1b[31m", "\\frac", "日本", "<b>"]
+    buffers = tuple(AllocationBuffer(name=n, start=0, stop=2, size_bytes=100) for n in names)
+    plan = plan_offsets(AllocationProblem(buffers=buffers))
+    shown = {text.split("\n")[0] for text in texts(plot_addresses(plan, title="$a$"))}
+    assert {"$x_1$", "\\x1b[31m", "\\frac", "<b>", "$a$"} <= shown
+
+
+def test_the_same_plan_gives_the_same_bytes_and_leaves_no_figure_open(tmp_path: Path) -> None:
+    plan = plan_offsets(problem_of(GAP))
+    for name in ("a.svg", "b.svg"):
+        plot_addresses(plan, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert plt.get_fignums() == []
+
+
+def test_a_plot_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    plan: MemoryPlan = plan_offsets(problem_of(GAP))
+    with pytest.raises(UsageError, match="cannot be written"):
+        plot_addresses(plan, tmp_path / "map.bmp")
