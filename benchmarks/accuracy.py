@@ -4,7 +4,7 @@
 
 Models: every .onnx file in the cache (benchmarks/accuracy_models.py makes them), the light_* models of the onnx
 package, and the files of a data folder beside the repository. Each is verified with optimisation off and as the
-installed onnxruntime optimises it. The JSON is written after each model and read back, so that a run can be continued.
+installed onnxruntime optimises it. The JSON is written after each model and read back: a run can be continued.
 A model that onnxruntime refuses is listed with the reason and is in no percentage.
 """
 
@@ -138,9 +138,9 @@ def page(document: Mapping[str, Any]) -> str:
     lines = [
         "# Accuracy: predicted against measured",
         "",
-        "Written by `benchmarks/accuracy.py`; do not edit. Each row is `memprof verify` on one model: the peak that is",
-        "predicted, and the peak that the runtime really allocated, counted byte by byte by a traced allocator (tensors",
-        "and kernel scratch of the first run, default settings, one thread, graph outputs in, graph inputs out).",
+        "Written by `benchmarks/accuracy.py`; do not edit. Each row is `memprof verify` on one model: the peak that",
+        "is predicted, and the peak that the runtime really allocated, counted byte by byte by a traced allocator",
+        "(tensors and kernel scratch, first run, default settings, one thread, outputs in, inputs out).",
         "",
         f"onnxruntime {about['onnxruntime']}, onnx {about['onnx']}, Python {about['python']}, {about['system']}, "
         f"{about['processor']} ({about['vectors']}), {about['date']}, commit {about['commit']}.",
@@ -150,11 +150,11 @@ def page(document: Mapping[str, Any]) -> str:
         *_summary(rows),
         "",
         "* *off*: predicted from the file alone, run with optimisation off.",
-        "* *all*: predicted from the graph that onnxruntime optimised and wrote before it ran; nothing of the run is used.",
-        "  onnxruntime orders some layout changes by memory addresses, so two sessions of one model can differ; the graph",
-        "  is that of the measured session.",
-        "* *file, all*: the prediction from the file alone (optimisation off) against the optimised run. An estimate: fusion",
-        "  and blocked layouts are not foreseen.",
+        "* *all*: predicted from the graph that onnxruntime optimised and wrote before it ran; nothing of the run is",
+        "  used. onnxruntime orders some layout changes by memory address, so two sessions of a model can differ;",
+        "  the graph is that of the measured session.",
+        "* *file, all*: the prediction from the file alone (optimisation off) against the optimised run, estimated:",
+        "  fusion and blocked layouts are not foreseen.",
         "",
         "| model | family | off: predicted | measured | error | steps equal | all: predicted | measured | error | "
         "steps equal | file, all |",
@@ -218,8 +218,8 @@ def _cuda(path: Path) -> list[str]:
         "## PyTorch on CUDA",
         "",
         f"{', '.join(f'{key} {value}' for key, value in sorted(about.items()) if isinstance(value, str | int))}; "
-        f"batch {document['batch']}. Predicted on fake tensors; *tensors* is the same tracker on real ones; *allocated* is",
-        "`torch.cuda.max_memory_allocated()` above what was there before the run, which has kernels' own workspaces in it.",
+        f"batch {document['batch']}. Predicted on fake tensors; *tensors*: the same tracker, real ones; *allocated*",
+        "is `torch.cuda.max_memory_allocated()` above what was there before, kernels' own workspaces included.",
         "",
         "| model | mode | allocator | predicted | tensors | allocated | predicted / allocated |",
         "|---|---|---|--:|--:|--:|--:|",

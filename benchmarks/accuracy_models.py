@@ -1,12 +1,7 @@
 """The models of the accuracy page: how each is made, cached as .onnx files in a folder of the caller's choice.
 
     torchvision       exported by torch.onnx.export (the graph exporter), a few by the older TorchScript exporter too
-    transformers      written here with torch.nn, exported the same way
-    quantised         static quantisation of exported models by onnxruntime.quantization, QDQ and QOperator
-    recurrent         torch.nn.LSTM, GRU, RNN
-    control flow      If, Loop and Scan, written with onnx.helper
-    light_*           from the onnx package
-    files             whatever .onnx files a folder of real models holds
+    quantised         three of them quantised by onnxruntime.quantization: QDQ, QOperator, dynamic
 
 Weights are random: sizes do not depend on them. An export that fails is reported, never skipped in silence.
 """
@@ -15,30 +10,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One model of the page.
-
-    Attributes:
-        name: Unique.
-        family: ``cnn``, ``transformer``, ``quantised``, ``recurrent``, ``control flow``, ``light`` or ``file``.
-        path: The file.
-        dims: Sizes of its named dimensions.
-        inputs: Shapes of inputs that the file leaves open.
-    """
-
-    name: str
-    family: str
-    path: Path
-    dims: Mapping[str, int]
-    inputs: Mapping[str, Shape]
 
 
 TORCHVISION: Mapping[str, Shape] = {
@@ -72,7 +47,7 @@ SEGMENTATION: Mapping[str, Shape] = {
     "lraspp_mobilenet_v3_large": (1, 3, 224, 224),
 }
 TORCHSCRIPT = ("mobilenet_v2", "resnet18", "googlenet", "efficientnet_b0", "shufflenet_v2_x1_0")
-TRANSFORMERS = frozenset({"maxvit_t", "swin_t", "swin_v2_t", "vit_b_16"})
+QUANTISED = ("mobilenet_v2", "resnet18", "squeezenet1_1")
 
 
 def export_torchvision(name: str, shape: Shape, path: Path, *, dynamo: bool = True) -> None:
@@ -91,7 +66,11 @@ def export_torchvision(name: str, shape: Shape, path: Path, *, dynamo: bool = Tr
 
 
 def export(
-    module: Any, example: tuple[Any, ...], path: Path, *, dynamo: bool = True, dynamic: Mapping[str, Any] | None = None
+    module: Any,
+    example: tuple[Any, ...],
+    path: Path,
+    *,
+    dynamo: bool = True,
 ) -> None:
     """Export ``module``, weights embedded."""
     import torch
@@ -99,9 +78,7 @@ def export(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if dynamo:
-            program = torch.onnx.export(
-                module.eval(), example, dynamo=True, dynamic_shapes=dynamic, verbose=False, optimize=True
-            )
+            program = torch.onnx.export(module.eval(), example, dynamo=True, verbose=False, optimize=True)
             assert program is not None
             program.save(str(path), external_data=False)
         else:
@@ -129,6 +106,33 @@ def main() -> None:
                 print(name, "ts", path.stat().st_size, flush=True)
             except Exception as error:
                 print(name, "FAILED", type(error).__name__, str(error)[:300], flush=True)
+    for name in QUANTISED:
+        if (folder / f"{name}.onnx").exists() and not (folder / f"{name}_qdq.onnx").exists():
+            quantise(folder, name)
+
+
+def quantise(folder: Path, name: str) -> None:
+    """Quantise an exported model with random calibration data, in three ways."""
+    import numpy as np
+    import onnxruntime
+    from onnxruntime import quantization
+
+    path = str(folder / f"{name}.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
+        def __init__(self) -> None:
+            feeds = {i.name: rng.random(i.shape, dtype=np.float32) for i in session.get_inputs()}
+            self._left = iter([feeds, feeds])
+
+        def get_next(self) -> Any:
+            return next(self._left, None)
+
+    for kind in (quantization.QuantFormat.QDQ, quantization.QuantFormat.QOperator):
+        target = str(folder / f"{name}_{kind.name.lower()}.onnx")
+        quantization.quantize_static(path, target, Reader(), quant_format=kind)
+    quantization.quantize_dynamic(path, str(folder / f"{name}_dynamic.onnx"))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from memprof.cli.torch_options import torch_arguments, torch_flags, torch_option
 from memprof.errors import IncompleteError
 
 if TYPE_CHECKING:
+    from memprof.importers.model import Model
     from memprof.report import Report
 
 _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
@@ -32,6 +33,9 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 @runtime_option
 @click.option("--strict", is_flag=True, help="Exit with 4 if anything stays unknown.")
 @torch_options
+@click.option(
+    "--optimized", is_flag=True, help="Let the installed onnxruntime optimise the graph first; runs nothing."
+)
 @click.option("--modules", type=click.IntRange(min=0), metavar="DEPTH", help="Add a table by module path, folded.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one row per tensor buffer of the headline.")
@@ -51,6 +55,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     input_shape: tuple[str, ...],
     runtime: tuple[str, ...],
     strict: bool,
+    optimized: bool,
     modules: int | None,
     as_json: bool,
     as_csv: bool,
@@ -72,12 +77,14 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     check_targets(targets)
     from memprof.api import analyze
 
-    report = analyze(model, dims=dims, inputs=inputs, runtimes=runtime or None, **torch_arguments())
+    source = _optimized(model, dims, inputs) if optimized else model
+    report = analyze(source, dims=dims, inputs=inputs, runtimes=runtime or None, **torch_arguments())
     write_targets(report, targets)
     incomplete = _find_incomplete(report) if strict else None
     if incomplete and as_json:  # one document on stdout, and it says what went wrong
         raise incomplete
     flags = [*repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": runtime}), *torch_flags()]
+    flags += ["--optimized"] if optimized else []
     with open_stdout() as stream:
         if view:
             RENDERERS[_VIEWS[view]](report, stream)
@@ -88,6 +95,12 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             render_text(report, stream, TextView(top=top, why=why, next_command=next_command, modules=modules))
     if incomplete:
         raise incomplete
+
+
+def _optimized(model: str, dims: dict[str, int], inputs: dict[str, tuple[int, ...]]) -> Model:
+    from memprof.runs import load_optimized
+
+    return load_optimized(model, dims=dims, inputs=inputs)
 
 
 def _find_incomplete(report: Report) -> IncompleteError | None:
