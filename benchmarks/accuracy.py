@@ -35,7 +35,8 @@ MISSING_RULES: Mapping[str, str] = {
 }
 FAMILIES: Sequence[tuple[str, tuple[str, ...]]] = (
     ("control flow", ("cf_", "silero")),
-    ("quantised", ("qdq", "qoperator", "dynamic.")),
+    ("convolutional", ("yunet",)),
+    ("quantised", ("qdq", "qoperator", "_dynamic.")),
     ("recurrent", ("lstm", "gru", "rnn")),
     ("onnx package", ("light_",)),
     ("transformer", ("vit", "swin", "maxvit", "cct", "gpt", "transformer")),
