@@ -71,10 +71,24 @@ def measure_allocations(
 
 
 def measure_counters(
-    model: str, inputs: Sequence[InputSpec], limits: Limits, *, level: int = NOT_OPTIMIZED
+    model: str,
+    inputs: Sequence[InputSpec],
+    limits: Limits,
+    *,
+    level: int = NOT_OPTIMIZED,
+    execution_order: str = "DEFAULT",
 ) -> Measurement:
-    """Run a model once and read the counters of its profile; arguments and errors as ``measure_allocations``."""
-    found = _run("onnxruntime_profile:profile_run", model, limits, inputs=list(inputs), level=level)
+    """Run a model once and read the counters of its profile; other arguments and errors as ``measure_allocations``.
+
+    Args:
+        model: Path of the .onnx file.
+        inputs: Its inputs.
+        limits: What the child process may use.
+        level: ``NOT_OPTIMIZED`` or ``FULLY_OPTIMIZED``.
+        execution_order: ``DEFAULT``, or ``PRIORITY_BASED``, which keeps the file's order as far as it can.
+    """
+    settings: dict[str, Any] = {"level": level, "execution_order": execution_order}
+    found = _run("onnxruntime_profile:profile_run", model, limits, inputs=list(inputs), **settings)
     return _measurement(found, "profile counters", _TENSORS)
 
 

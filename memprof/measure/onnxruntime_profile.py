@@ -20,13 +20,16 @@ from memprof.measure.measurement import MeasuredStep
 from memprof.measure.onnxruntime_events import kernel_events
 
 
-def profile_run(model: str, inputs: Sequence[InputSpec], level: int) -> dict[str, Any]:
+def profile_run(
+    model: str, inputs: Sequence[InputSpec], level: int, execution_order: str = "DEFAULT"
+) -> dict[str, Any]:
     """Run a model once and return what the profile says: the task of the child process.
 
     Args:
         model: Path of the .onnx file.
         inputs: Its inputs.
         level: 0 for no optimisation, 99 for all.
+        execution_order: A member of ``onnxruntime.ExecutionOrder``.
 
     Returns:
         ``version``, ``peak_bytes`` and ``steps``.
@@ -39,6 +42,7 @@ def profile_run(model: str, inputs: Sequence[InputSpec], level: int) -> dict[str
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel(level)
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_order = getattr(onnxruntime.ExecutionOrder, execution_order)
     options.log_severity_level = 4
     options.enable_profiling = True
     with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
