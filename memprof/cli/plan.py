@@ -19,6 +19,7 @@ from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
     from memprof.ir import Graph
+    from memprof.measure.orders import MeasuredOrder
     from memprof.planning.plan import Plan, PlanProgress
 
 _COST = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
@@ -58,6 +59,7 @@ _MODEL_ONLY = ("--dim", "--input", "--runtime", "--in-place", "--no-inputs", "--
     help="Write a file: reordered model (.onnx), plan (.json .csv .h), address map (.png .svg .pdf). Repeatable.",
 )
 @click.option("--replace", is_flag=True, help="Let -o write over MODEL itself.")
+@click.option("--measure", is_flag=True, help="Run the model before and after in onnxruntime; needs -o FILE.onnx.")
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     model: str,
     dim: tuple[str, ...],
@@ -74,6 +76,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     as_json: bool,
     targets: tuple[str, ...],
     replace: bool,
+    measure: bool,
 ) -> int:
     """The least memory MODEL needs: order, addresses, proof. MODEL may be a CSV of buffers (minimalloc's format).
 
@@ -84,10 +87,13 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof plan problem.csv --capacity 1048576
     """
     check_plan_targets(targets, model)
+    reordered = next((target for target in targets if target.lower().endswith(".onnx")), None)
+    if measure and (reordered is None or replace):
+        raise UsageError("--measure compares two files.", "Add -o better.onnx, and leave --replace out.")
     dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
     budget_bytes = None if budget is None else parse_bytes(budget)
     memories = parse_arenas(arenas)
-    from memprof.render.plan import ProgressLine, render_plan
+    from memprof.render.plan import PlanView, ProgressLine, render_plan
 
     graph: Graph | None = None
     line = ProgressLine(sys.stderr)
@@ -132,17 +138,24 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     finally:
         line.close()
     write_plan_targets(Planned(plan=plan, source=model, graph=graph, may_replace_source=replace), targets)
+    measured = _measure(model, reordered, graph) if measure and reordered and graph else ()
     with open_stdout() as stream:
         if as_json:
             from memprof.render.json import write_document
 
-            write_document(plan.to_json(), stream)
+            runs = {"measured": [run.to_json() for run in measured]} if measure else {}
+            write_document(plan.to_json() | runs, stream)
         else:
             flags = repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": [runtime] if runtime else []})
             switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
             flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
             flags += ["--alignment", str(alignment)] if alignment else []
-            render_plan(plan, stream, next_command=_advise(plan, model, flags, targets))
+            view = PlanView(
+                next_command=_advise(plan, model, flags, targets, has_measured=measure),
+                measured=measured,
+                has_model=reordered is not None,
+            )
+            render_plan(plan, stream, view)
     return 0 if plan.budget is None else _CODES[plan.budget.answer]
 
 
@@ -172,23 +185,33 @@ def _refuse(flags: Sequence[str]) -> None:
         raise UsageError(f"{flags[0]} means nothing to a CSV file of buffers.", "Leave it out.")
 
 
-def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str]) -> str:
-    """Return the command to try next: more time where a gap is left, then the picture, then the header."""
+def _measure(before: str, after: str, graph: Graph) -> Sequence[MeasuredOrder]:
+    from memprof.measure.child import Limits
+    from memprof.measure.orders import measure_orders
+
+    return measure_orders(Path(before), Path(after), graph, Limits())
+
+
+def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str], *, has_measured: bool) -> str:
+    """Return the command to try next: more time for what is open, then the model, its measurement, picture, header."""
     import shlex
 
-    base = ["memprof", "plan", model, *flags]
-    order = plan.order
-    if plan.budget is not None and plan.budget.answer is False:
-        return shlex.join(base if not targets else [*base, "-o", targets[0]])
-    if plan.budget is not None and plan.budget.answer is None:
-        return shlex.join([*base, "--budget", str(plan.budget.budget_bytes), "--seconds", "60"])
-    if not plan.arena.is_optimal or (order is not None and not order.is_optimal):
-        return shlex.join([*base, "--seconds", "60"])
+    order, budget = plan.order, plan.budget
+    written = {Path(target).suffix.lower(): target for target in targets}
     stem = Path(model).stem or "model"
-    written = {Path(target).suffix.lower() for target in targets}
-    if order is not None and order.is_changed and Path(model).suffix.lower() == ".onnx" and ".onnx" not in written:
-        return shlex.join([*base, "-o", f"{stem}-planned.onnx"])
-    for suffix in (".png", ".h"):
-        if suffix not in written:
-            return shlex.join([*base, "-o", f"{stem}-plan{suffix}"])
-    return shlex.join([*base, "--json"])
+    is_open = not plan.arena.is_optimal or (order is not None and not order.is_optimal)
+    has_model_to_write = order is not None and order.is_changed and Path(model).suffix.lower() == ".onnx"
+    following: tuple[tuple[bool, list[str]], ...] = (
+        (budget is not None and budget.answer is False, []),
+        (
+            budget is not None and budget.answer is None,
+            ["--budget", str(budget.budget_bytes if budget else 0), "--seconds", "60"],
+        ),
+        (is_open, ["--seconds", "60"]),
+        (has_model_to_write and ".onnx" not in written, ["-o", f"{stem}-planned.onnx"]),
+        (".onnx" in written and not has_measured, ["-o", written.get(".onnx", ""), "--measure"]),
+        (".png" not in written, ["-o", f"{stem}-plan.png"]),
+        (".h" not in written, ["-o", f"{stem}-plan.h"]),
+        (True, ["--json"]),
+    )
+    return shlex.join(["memprof", "plan", model, *flags, *next(words for applies, words in following if applies)])

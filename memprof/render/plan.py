@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TextIO
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -20,7 +22,46 @@ _UNSURE = "bold yellow"
 _BAD = "bold red"
 
 
-def render_plan(plan: Plan, stream: TextIO, *, next_command: str = "") -> None:
+class MeasuredRun(Protocol):
+    """What is shown of a run of a model before or after it was reordered."""
+
+    @property
+    def is_reordered(self) -> bool:
+        """Whether the reordered model ran."""
+
+    @property
+    def execution_order(self) -> str:
+        """What the session was told."""
+
+    @property
+    def version(self) -> str:
+        """Version of onnxruntime."""
+
+    @property
+    def peak_bytes(self) -> int:
+        """Most bytes alive."""
+
+    @property
+    def keeps_file_order(self) -> bool | None:
+        """Whether the nodes ran as the file has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """What goes with a plan.
+
+    Attributes:
+        next_command: The last line.
+        measured: Runs of the model before and after.
+        has_model: Whether a reordered model was written.
+    """
+
+    next_command: str = ""
+    measured: Sequence[MeasuredRun] = ()
+    has_model: bool = False
+
+
+def render_plan(plan: Plan, stream: TextIO, view: PlanView = PlanView()) -> None:
     """Write ``plan`` to ``stream`` for a person to read."""
     screen = open_screen(stream)
     screen.show(headline(plan), "")
@@ -34,9 +75,22 @@ def render_plan(plan: Plan, stream: TextIO, *, next_command: str = "") -> None:
         screen.show("", _budget(plan.budget, plan.arena))
     if plan.arenas is not None:
         screen.show("", *_arenas(screen, plan.arenas))
-    if next_command:
+    if view.measured:
+        screen.show("", *_measured(view.measured))
+    if view.has_model:
+        screen.show("", Text("To have onnxruntime keep the order of the file:", style=_QUIET))
+        screen.show(*(Text(f"  {line}") for line in SESSION_LINES), keep_lines=True)
+    if view.next_command:
         screen.show("")
-        screen.show(Text(f"Next: {screen.clean(next_command, limit=2000)}"), keep_lines=True)
+        screen.show(Text(f"Next: {screen.clean(view.next_command, limit=2000)}"), keep_lines=True)
+
+
+SESSION_LINES = (
+    "options = onnxruntime.SessionOptions()",
+    "options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL",
+    "options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED",
+)
+"""What a program must say for the order of the file to be the order that runs; Shape and Size run first even so."""
 
 
 def headline(plan: Plan) -> Text:
@@ -134,6 +188,20 @@ def _arenas(screen: Screen, plan: ArenasPlan) -> list[RenderableType]:
             f"{float(arena.cost_per_byte):g}",
             format_bytes(plan.traffic_bytes(i)),
         )
+    return [text, table]
+
+
+def _measured(runs: Sequence[MeasuredRun]) -> list[RenderableType]:
+    text = Text(
+        f"Measured in onnxruntime {runs[0].version}, optimisation off; tensors, inputs excluded", style=_QUIET
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_QUIET, highlight=False)
+    for title in ("model", "execution order", "peak bytes", "ran as the file has it"):
+        table.add_column(title, justify="right" if title == "peak bytes" else "left", no_wrap=True)
+    kept = {True: "yes", False: "no", None: "names do not tell"}
+    for run in runs:
+        model = "after" if run.is_reordered else "before"
+        table.add_row(model, run.execution_order, f"{run.peak_bytes:,}", kept[run.keeps_file_order])
     return [text, table]
 
 

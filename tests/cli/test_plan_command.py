@@ -11,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 import memprof
 from memprof.planning import plan as plan_module
@@ -189,3 +192,108 @@ def test_a_long_search_says_how_far_it_is_on_stderr(run: Run, gap: Path, monkeyp
     found = run("plan", gap)
     assert found.code == 0, found.stderr
     assert found.stderr == "offsets: 12 B, lower bound 9 B, 7 s (Ctrl-C keeps the best so far)\n"
+
+
+@pytest.fixture
+def forked_model(tmp_path: Path) -> Path:
+    """Return a model that its own order runs badly: both wide tensors are made before either is reduced."""
+    shapes = {"x": [1, 16], "wide0": [64, 16], "wide1": [64, 16], "slim0": [1, 16], "slim1": [1, 16], "y": [1, 16]}
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [0])
+    repeats = helper.make_tensor("repeats", TensorProto.INT64, [2], [64, 1])
+    nodes = [
+        helper.make_node("Tile", ["x", "repeats"], ["wide0"], name="tile0"),
+        helper.make_node("Tile", ["x", "repeats"], ["wide1"], name="tile1"),
+        helper.make_node("ReduceSum", ["wide0", "axes"], ["slim0"], name="sum0"),
+        helper.make_node("ReduceSum", ["wide1", "axes"], ["slim1"], name="sum1"),
+        helper.make_node("Add", ["slim0", "slim1"], ["y"], name="add"),
+    ]
+    values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
+    graph = helper.make_graph(
+        nodes, "forked", [values["x"]], [values["y"]], [axes, repeats], value_info=list(values.values())[1:5]
+    )
+    path = tmp_path / "forked.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_reordered_model_is_written_and_said_how_to_be_run(run: Run, forked_model: Path, tmp_path: Path) -> None:
+    first = run("plan", forked_model)
+    assert first.stdout.splitlines()[0] == "8.26 kB -> 4.22 kB, lower bound 4.22 kB: optimal (reference)"
+    assert first.stdout.splitlines()[-1].endswith("-o forked-planned.onnx")
+    better = tmp_path / "better.onnx"
+    found = run("plan", forked_model, "-o", better)
+    assert found.code == 0
+    assert "options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED" in found.stdout
+    assert found.stdout.splitlines()[-1].endswith(f"-o {better} --measure")
+    names = [node.name for node in onnx.load(better).graph.node]
+    assert names == run("plan", forked_model, "--json").json["order"]["nodes"]
+    assert names.index("sum0") < names.index("tile1") or names.index("sum1") < names.index("tile0")
+    again = run("plan", better, "--json").json["order"]
+    assert (again["peak_before_bytes"], again["peak_bytes"]) == (4224, 4224)
+
+
+def test_the_model_itself_is_written_over_only_if_asked(run: Run, forked_model: Path) -> None:
+    before = forked_model.read_bytes()
+    assert run("plan", forked_model, "-o", forked_model).code == 2
+    assert forked_model.read_bytes() == before
+    assert run("plan", forked_model, "-o", forked_model, "--replace").code == 0
+    assert forked_model.read_bytes() != before
+
+
+def test_only_an_onnx_model_can_be_written_as_one(run: Run, gap: Path, tmp_path: Path) -> None:
+    found = run("plan", gap, "-o", tmp_path / "better.onnx")
+    assert found.code == 2
+    assert "is no ONNX file" in found.stderr
+
+
+def test_measuring_compares_two_files_and_needs_them(run: Run, forked_model: Path) -> None:
+    assert run("plan", forked_model, "--measure").code == 2
+    assert run("plan", forked_model, "--measure", "--replace", "-o", forked_model).code == 2
+
+
+def test_measured_peaks_are_those_of_the_orders_that_ran(run: Run, forked_model: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if not hasattr(onnxruntime, "ExecutionOrder"):
+        pytest.skip("this onnxruntime cannot be told an order")
+    found = run("plan", forked_model, "-o", tmp_path / "better.onnx", "--measure", "--json")
+    assert found.code == 0, found.stderr
+    runs = {(one["model"], one["execution_order"]): one for one in found.json["measured"]}
+    assert len(runs) == 4
+    before, after = runs["before", "PRIORITY_BASED"], runs["after", "PRIORITY_BASED"]
+    assert before["keeps_file_order"] is after["keeps_file_order"] is True
+    assert after["nodes"] == found.json["order"]["nodes"]
+    assert before["peak_bytes"] - after["peak_bytes"] == 64 * 16 * 4 - 16 * 4
+
+
+def test_both_models_give_the_same_bits(run: Run, forked_model: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    better = tmp_path / "better.onnx"
+    assert run("plan", forked_model, "-o", better).code == 0
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    x = np.random.default_rng(0).random((1, 16), dtype=np.float32)
+    answers = [
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        for path in (forked_model, better)
+    ]
+    assert answers[0].tobytes() == answers[1].tobytes()
+
+
+@pytest.mark.parametrize("text", ["sram", "sram=1", "sram=1:", "=1:1", "sram=1:-1", "sram=x:1", "sram=1:1e3"])
+def test_a_memory_is_a_name_a_size_and_a_cost(run: Run, model: Path, text: str) -> None:
+    assert run("plan", model, "--arena", text).code == 2
+
+
+def test_buffers_are_spread_over_memories_by_cost(run: Run, model: Path) -> None:
+    memories = ["--arena", "sram=1KiB:1", "--arena", "dram=1MiB:10"]
+    found = run("plan", model, *memories, "--json").json["arenas"]
+    # t1 is written and read, t0 read, t2 written; t0 and t2 never meet and share what t1 does not take.
+    assert (found["cost"], found["optimal"]) == (2000 * 1 + 2000 * 10, True)
+    assert [arena["name"] for arena in found["arenas"]] == ["sram", "dram"]
+    assert "Traffic costs 22,000, lower bound 22,000: optimal" in run("plan", model, *memories).stdout
+
+
+def test_memories_that_are_too_small_are_exit_code_1(run: Run, model: Path) -> None:
+    found = run("plan", model, "--arena", "a=1KiB:1", "--arena", "b=512:2")
+    assert found.code == 1
+    assert "2,048 bytes are alive at one step; the arenas have 1,536 together" in found.stderr
