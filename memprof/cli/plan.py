@@ -193,7 +193,7 @@ def _measure(before: str, after: str, graph: Graph) -> Sequence[MeasuredOrder]:
 
 
 def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str], *, has_measured: bool) -> str:
-    """Return the command to try next: more time for what is open, then the model, its measurement, picture, header."""
+    """Return the command to try next: more time for what is open, then the model, its runs, picture, header."""
     import shlex
 
     order, budget = plan.order, plan.budget
