@@ -106,6 +106,9 @@ def main() -> None:
                 print(name, "ts", path.stat().st_size, flush=True)
             except Exception as error:
                 print(name, "FAILED", type(error).__name__, str(error)[:300], flush=True)
+    from accuracy_control_flow import write_models
+
+    write_models(folder)
     for name in QUANTISED:
         if (folder / f"{name}.onnx").exists() and not (folder / f"{name}_qdq.onnx").exists():
             quantise(folder, name)
