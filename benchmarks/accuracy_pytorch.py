@@ -8,6 +8,7 @@ Per model and mode (inference; forward and backward; with Adam):
     predicted_bytes   the module run on fake tensors: no kernel, no memory
     measured_bytes    the same module with real weights and data, every storage tracked
     same_curve        whether all bytes alive agree, change by change, not the peak alone
+    process_estimate  inference: the runtime model pytorch-process, which adds what kernels are known to take
     process_bytes     peak of all that PyTorch's allocator handed out (its profiler), kernels' own memory included
     kernel            the operation at that peak, and the memory it took and gave back
     estimate_bytes    inference by the graph alone (the rule for .pt2 files)
@@ -116,6 +117,7 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
     """Return one row: prediction and measurement of one model in one mode."""
     from memprof.importers.torch.loading import read_module
     from memprof.importers.torch.resolve import resolve, shaped_inputs
+    from memprof.runtimes import TRACED
     from memprof.runtimes.pytorch import held_lifetimes, trace_lifetimes
 
     family, shape = MODELS[name]
@@ -133,6 +135,7 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
     row |= {"format": model.format, "tensors": model.trace.tensors, "caveat": model.trace.caveat}
     if training is None:
         row["estimate_bytes"] = held_lifetimes(model.graph).timeline.peak_bytes
+        row["process_estimate"] = TRACED["pytorch-process"](model.trace).lifetimes(model.graph).timeline.peak_bytes
     return row | compare(name, shapes, training, predicted.step_bytes)
 
 
@@ -169,10 +172,13 @@ def describe(row: Mapping[str, Any]) -> str:
         return f"{row['model']:42}{row['mode']:16} ERROR {row['error']}"
     error = row["predicted_bytes"] / row["measured_bytes"] - 1
     process = row["process_bytes"] / row["measured_bytes"] - 1
+    predicted = ""
+    if "process_estimate" in row:
+        predicted = f" (pytorch-process {row['process_estimate'] / row['process_bytes'] - 1:+.2%})"
     return (
         f"{row['model']:42}{row['mode']:16}{row['predicted_bytes']:>14,}{row['measured_bytes']:>14,} {error:+8.2%} "
-        f"{'same curve' if row['same_curve'] else '          '} process {process:+8.2%} {row['kernel']['op']} "
-        f"{row['predict_s']:.2f} s"
+        f"{'same curve' if row['same_curve'] else '          '} process {process:+8.2%}{predicted} "
+        f"{row['kernel']['op']} {row['predict_s']:.2f} s"
     )
 
 

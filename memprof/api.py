@@ -20,9 +20,8 @@ from memprof.importers.saved import read_saved_report
 from memprof.importers.torch.training import Training
 from memprof.ir import Graph
 from memprof.report import Report, build_report
-from memprof.runtimes import RUNTIMES, RuntimeModel
+from memprof.runtimes import RUNTIMES, TRACED, RuntimeModel
 from memprof.runtimes.onnxruntime import OPTIMIZED_MODEL
-from memprof.runtimes.pytorch import traced
 from memprof.snapshot import Snapshot, snapshot_document, snapshot_report
 
 if TYPE_CHECKING:
@@ -35,8 +34,8 @@ RUNTIMES_BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "onnx": ("onnxruntime",),
         OPTIMIZED_FORMAT: ("onnxruntime",),
-        "torch.export": ("pytorch",),
-        "torch.run": ("pytorch",),
+        "torch.export": ("pytorch", "pytorch-process"),
+        "torch.run": ("pytorch", "pytorch-process"),
         "torch.training": ("pytorch",),
     }
 )
@@ -122,7 +121,7 @@ def analyze(  # noqa: PLR0913 - as load
     """
     wanted = None if runtimes is None else _known(runtimes)
     model = load(source, example_inputs, dims=dims, inputs=inputs, training=training, device=device, trust=trust)
-    names = wanted or [*DEFAULT_RUNTIMES, *RUNTIMES_BY_FORMAT.get(model.format, ())]
+    names = wanted or _applicable(model)
     with _collector_paused():
         return build_report(model, {name: _runtime_of(name, model) for name in names})
 
@@ -253,7 +252,15 @@ def from_networkx(source: Any) -> Graph:
 def _runtime_of(name: str, model: Model) -> RuntimeModel:
     if name == "onnxruntime" and model.format == OPTIMIZED_FORMAT:
         return OPTIMIZED_MODEL
-    return traced(model.trace) if name == "pytorch" and model.trace is not None else RUNTIMES[name]
+    if model.trace is None or name not in TRACED:
+        return RUNTIMES[name]
+    return TRACED[name](model.trace)
+
+
+def _applicable(model: Model) -> list[str]:
+    names = [*DEFAULT_RUNTIMES, *RUNTIMES_BY_FORMAT.get(model.format, ())]
+    is_on_cpu = model.trace is None or model.trace.device == "cpu"
+    return names if is_on_cpu else [name for name in names if name != "pytorch-process"]
 
 
 def names_module(source: str | PathLike[str]) -> bool:

@@ -19,6 +19,7 @@ from memprof.measure.child import Limits, run_in_child
 from memprof.measure.measurement import MeasuredStep, Measurement
 
 Shapes = Mapping[str, tuple[int, ...]]
+ProfiledStep = tuple[str, str, int, int]
 
 _TENSORS = "tensors' storages from birth to last reference; weights and inputs excluded, outputs included"
 _PROCESS = "all that PyTorch's allocator hands out, kernels' own memory included; weights and inputs excluded"
@@ -111,25 +112,27 @@ def allocations_of_run(
 ) -> dict[str, Any]:
     """Run and profile: a task of the child process. The run before the measured one makes the optimiser's state."""
     import torch
+
+    torch.set_num_threads(1)  # several threads take their scratch at the same time
+    module, given = _real(name, inputs)
+    steps = steps_of_profile(module, given, Training(optimizer) if is_training else None)
+    return {"version": torch.__version__, "peak_bytes": max((most for *_, most in steps), default=0), "steps": steps}
+
+
+def steps_of_profile(module: Any, inputs: tuple[Any, ...], training: Training | None = None) -> list[ProfiledStep]:
+    """Return name, kind, bytes after and most bytes of each outermost operation of a real run, in order."""
     from torch.profiler import ProfilerActivity, profile
 
     from memprof.importers.torch.running import Step
 
-    torch.set_num_threads(1)  # several threads take their scratch at the same time
-    module, given = _real(name, inputs)
-    step = Step(module, given, Training(optimizer) if is_training else None)
-    step.run()
+    step = Step(module, inputs, training)
+    step.run()  # the optimiser's state and libraries' buffers come to life
     module.zero_grad(set_to_none=True)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         held = step.run()
     tree = profiler.profiler.kineto_results.experimental_event_tree()
-    steps = list(_steps(tree, step.state_bytes))
     del held
-    return {
-        "version": torch.__version__,
-        "peak_bytes": max((most for *_, most in steps), default=0),
-        "steps": steps,
-    }
+    return list(_steps(tree, step.state_bytes))
 
 
 def _real(name: str, inputs: Mapping[str, Sequence[int]]) -> tuple[Any, tuple[Any, ...]]:
@@ -140,7 +143,7 @@ def _real(name: str, inputs: Mapping[str, Sequence[int]]) -> tuple[Any, tuple[An
     return found.module, real_inputs(shaped_inputs(found.module, found.inputs, shapes))
 
 
-def _steps(tree: Sequence[Any], live: int) -> Iterator[tuple[str, str, int, int]]:
+def _steps(tree: Sequence[Any], live: int) -> Iterator[ProfiledStep]:
     """Yield name, kind, bytes after and most bytes of each outermost operation; ``live`` bytes exist before."""
     counts: dict[str, int] = {}
     for event in sorted(tree, key=lambda found: found.start_time_ns):

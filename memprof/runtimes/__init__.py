@@ -1,14 +1,27 @@
 """Runtime models: what is alive when, one file each. Pure: no file, no torch, no onnxruntime."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from memprof.runtimes import ideal, onnxruntime, paper, pytorch, reference
+from memprof.ir.trace import Trace
+from memprof.runtimes import ideal, onnxruntime, paper, pytorch, pytorch_kernels, reference
 from memprof.runtimes.model import Figure, Grade, RuntimeModel
 
-RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType(
-    {model.name: model for model in (reference.MODEL, ideal.MODEL, paper.MODEL, pytorch.MODEL, onnxruntime.MODEL)}
+_MODELS = (
+    reference.MODEL,
+    ideal.MODEL,
+    paper.MODEL,
+    pytorch.MODEL,
+    pytorch_kernels.MODEL,
+    onnxruntime.MODEL,
 )
+
+RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType({model.name: model for model in _MODELS})
 """Every runtime model by name, the headline first."""
 
-__all__ = ["RUNTIMES", "Figure", "Grade", "RuntimeModel"]
+TRACED: Mapping[str, Callable[[Trace], RuntimeModel]] = MappingProxyType(
+    {"pytorch": pytorch.traced, "pytorch-process": pytorch_kernels.traced}
+)
+"""Runtime models that interpret a run, where there is one, instead of the graph."""
+
+__all__ = ["RUNTIMES", "TRACED", "Figure", "Grade", "RuntimeModel"]
