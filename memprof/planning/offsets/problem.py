@@ -161,5 +161,5 @@ class MemoryPlan:
 
     @property
     def fragmentation(self) -> float:
-        """Part of the arena, 0 to 1, that is empty even at the busiest step."""
-        return 1 - self.load_bytes / self.arena_bytes if self.arena_bytes else 0.0
+        """Arena bytes over the load bound, less one; 0 for an empty arena."""
+        return self.arena_bytes / self.load_bytes - 1 if self.load_bytes else 0.0
