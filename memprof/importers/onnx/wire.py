@@ -1,6 +1,6 @@
 """The file without its weights: a walk over the protobuf wire format that steps over large tensor payloads.
 
-    file (any size) --mmap--> walk --> bytes of a ModelProto whose small constants (<= 1 KB) are still there
+    file (any size) --pread--> walk --> bytes of a ModelProto whose small constants (<= 1 KB) are still there
 
 A message on the wire is a row of fields, each a tag (field number and wire type) and a value; nested messages carry
 their length, so that a weight of 500 MB is stepped over by adding its length to the position. The tables below say,
@@ -13,17 +13,18 @@ What is left out: payloads over ``SMALL_BYTES`` (of initialisers, sparse ones, a
 functions alike), where external data lies (its path is never touched), long byte-string attributes (compiled
 contexts), documentation, training graphs and metadata other than module paths.
 
-Rules: nothing here interprets a tensor; no page of a large payload is touched (the mapping has no read-ahead);
-limits are checked before anything is copied. Complexity: O(fields entered), not O(bytes of the file).
+Rules: nothing here interprets a tensor; of a large payload nothing is read but what shares a small window with its
+header; limits are checked before anything is copied. Not a memory map: a file that is cut meanwhile would end the
+process, and one page of a weight may bring two megabytes of it into memory. Complexity: O(fields entered), not
+O(bytes of the file).
 Source: https://protobuf.dev/programming-guides/encoding and the message definitions of onnx.proto.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,10 @@ MAX_NAME_BYTES = 2**16
 MAX_STRUCTURE_BYTES = 64 * 2**20
 MAX_FIELDS = 4_000_000
 MAX_MESSAGE_DEPTH = 100
+
+_HEAD_BYTES = 20  # a tag and a length, or a tag and a number: two varints
+_FIRST_BYTES = 2**10
+_WINDOW_BYTES = 2**16
 
 _ONE_BYTE = tuple(bytes([i]) for i in range(0x80))
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -128,24 +133,24 @@ def read_structure(path: Path) -> bytes:
             raise InputError(f"Cannot read {path}: it is {what}.", "Name an .onnx file.")
         if status.st_size == 0:
             raise InputError(f"{path} is empty.", "Export or download the model again.")
-        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as mapped:
-            if hasattr(mmap, "MADV_RANDOM"):
-                mapped.madvise(mmap.MADV_RANDOM)  # read-ahead would load the weights that are stepped over
-            return strip(mapped)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # read-ahead would load weights
+        walk = _Walk(lambda start, length: os.pread(descriptor, length, start))
+        return walk.strip(0, status.st_size, _MODEL, 0)
     except OSError as error:
         raise InputError(f"Cannot read {path}: {_reason(error)}.") from error
     finally:
         os.close(descriptor)
 
 
-def strip(buffer: mmap.mmap | bytes) -> bytes:
-    """Return the serialized ModelProto in ``buffer`` without large payloads.
+def strip(content: bytes) -> bytes:
+    """Return the serialized ModelProto in ``content`` without large payloads.
 
     Raises:
-        InputError: The buffer does not hold a row of protobuf fields.
-        LimitError: More fields or bytes than any model's structure has.
+        InputError: It is no row of protobuf fields.
+        LimitError: It has more fields or bytes than any model's structure.
     """
-    return _Walk(buffer).strip(0, len(buffer), _MODEL, 0)
+    return _Walk(lambda start, length: content[start : start + length]).strip(0, len(content), _MODEL, 0)
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -153,10 +158,14 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 class _Walk:
-    """One walk over one buffer; counts what it has seen so that a hostile file cannot keep it busy."""
+    """One walk over one file; counts what it has seen so that a hostile file cannot keep it busy.
 
-    def __init__(self, buffer: mmap.mmap | bytes) -> None:
-        self._buffer = buffer
+    Args:
+        read: Returns so many bytes from a position on.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+        self._read = read
         self._fields = 0
         self._copied = 0
 
@@ -166,26 +175,31 @@ class _Walk:
             raise LimitError(f"The model nests messages more than {MAX_MESSAGE_DEPTH} deep.")
         return self._strip(start, stop, message, message.actions, depth)
 
-    def _strip(  # noqa: C901 - the one hot loop: a call per field would double its time
+    def _strip(  # noqa: C901, PLR0912 - the one hot loop: a call per field would double its time
         self, start: int, stop: int, message: _Message, actions: Mapping[int, str | _Message], depth: int
     ) -> bytes:
-        buffer = self._buffer
         parts: list[bytes] = []
         payload_bytes = 0
+        window, base, end = b"", start, start  # the bytes of [base, end)
         run = position = start  # [run, position) is copied as it is once something else must be written
         while position < stop:
             begin = position
             self._fields += 1
             if self._fields > MAX_FIELDS:
                 raise LimitError(f"The model has more than {MAX_FIELDS} fields.")
-            tag, length = buffer[begin], buffer[begin + 1] if begin + 1 < stop else 0x80
+            if begin + _HEAD_BYTES > end and end < stop:
+                is_next = start < end and begin <= end  # after a jump over a payload little is read
+                window = self._bytes(begin, min(stop, begin + (_WINDOW_BYTES if is_next else _FIRST_BYTES)))
+                base, end = begin, begin + len(window)
+            at = begin - base
+            tag, length = window[at], window[at + 1] if begin + 1 < stop else 0x80
             if tag & 0x87 == _BYTES and length < 0x80 and tag > 7:  # a byte each of tag and length: nearly all fields
                 number, value = tag >> 3, begin + 2
                 position = value + length
                 if position > stop:
                     raise _invalid(begin)
             else:
-                number, value, position = self._field(begin, stop)
+                number, value, position = _field(window, base, begin, stop)
             action = actions.get(number)
             replacement = b""
             if action is None:
@@ -215,46 +229,8 @@ class _Walk:
         self._copy(run, stop, parts)
         return b"".join(parts)
 
-    def _field(self, position: int, stop: int) -> tuple[int, int, int]:
-        """Return a field's number, and where its value begins and ends."""
-        buffer = self._buffer
-        tag = buffer[position]
-        position += 1
-        if tag >= 0x80:
-            tag, position = self._read_varint(position - 1, stop)
-        wire_type = tag & 7
-        if wire_type == _BYTES:
-            if position < stop and (length := buffer[position]) < 0x80:
-                position += 1
-            else:
-                length, position = self._read_varint(position, stop)
-            end = position + length
-        elif wire_type == _VARINT:
-            _, end = self._read_varint(position, stop)
-        elif wire_type == _FIXED32:
-            end = position + 4
-        elif wire_type == _FIXED64:
-            end = position + 8
-        else:
-            raise _invalid(position)
-        if end > stop or tag < 8:
-            raise _invalid(position)
-        return tag >> 3, position, end
-
-    def _read_varint(self, position: int, stop: int) -> tuple[int, int]:
-        result = 0
-        for shift in range(0, 70, 7):
-            if position >= stop:
-                raise _invalid(position)
-            byte = self._buffer[position]
-            position += 1
-            result |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return result, position
-        raise _invalid(position)
-
     def _is_module_path(self, start: int, stop: int) -> bool:
-        return self._buffer[start : min(stop, start + 2 + len(_MODULE_KEY))].endswith(_MODULE_KEY)
+        return self._bytes(start, min(stop, start + 2 + len(_MODULE_KEY))).endswith(_MODULE_KEY)
 
     def _copy(self, start: int, stop: int, parts: list[bytes]) -> None:
         if start == stop:
@@ -265,7 +241,46 @@ class _Walk:
                 f"The model's structure without weights has more than {MAX_STRUCTURE_BYTES >> 20} MiB.",
                 "Names, shapes and attributes of a real model take far less.",
             )
-        parts.append(self._buffer[start:stop])
+        parts.append(self._bytes(start, stop))
+
+    def _bytes(self, start: int, stop: int) -> bytes:
+        found = self._read(start, stop - start)
+        if len(found) < stop - start:  # the file was cut while it was read
+            raise _invalid(start + len(found))
+        return found
+
+
+def _field(window: bytes, base: int, begin: int, stop: int) -> tuple[int, int, int]:
+    """Return the number of the field at ``begin``, and where its value begins and ends."""
+    tag, position = _read_varint(window, base, begin, stop)
+    wire_type = tag & 7
+    if wire_type == _BYTES:
+        length, position = _read_varint(window, base, position, stop)
+        end = position + length
+    elif wire_type == _VARINT:
+        _, end = _read_varint(window, base, position, stop)
+    elif wire_type == _FIXED32:
+        end = position + 4
+    elif wire_type == _FIXED64:
+        end = position + 8
+    else:
+        raise _invalid(position)
+    if end > stop or tag < 8:
+        raise _invalid(position)
+    return tag >> 3, position, end
+
+
+def _read_varint(window: bytes, base: int, position: int, stop: int) -> tuple[int, int]:
+    result = 0
+    for shift in range(0, 70, 7):
+        if position >= stop:
+            raise _invalid(position)
+        byte = window[position - base]
+        position += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result, position
+    raise _invalid(position)
 
 
 def varint(value: int) -> bytes:
