@@ -78,10 +78,10 @@ def _write_model(planned: Planned, target: str) -> None:
     assert graph is not None, "a model has a graph"
     order, run_order = file_order(source, graph, plan.order.node_ids)
     write_reordered_onnx(source, order, Path(target), may_replace_source=planned.may_replace_source)
-    if tuple(run_order) != plan.order.node_ids:  # operations of one function call stay together in a file
+    if tuple(run_order) != plan.order.node_ids:  # a file can ask for more than the graph: see file_order
         peak_bytes = LIFETIMES[RULES[plan.rules].lifetimes](graph, run_order).timeline.peak_bytes
         if peak_bytes > plan.order.peak_bytes:
-            note(f"function calls of the model run without a break: its peak is {peak_bytes:,} bytes in that file")
+            note(f"the file does not allow that order as it is: in the nearest one its peak is {peak_bytes:,} bytes")
 
 
 def _find_writer(target: str) -> Callable[[Planned, Path], None]:

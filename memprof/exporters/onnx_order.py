@@ -60,7 +60,8 @@ def write_reordered_onnx(
 def file_order(source: Path, graph: Graph, order: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return the order of the file's nodes that comes closest to an order of the graph's, and what that one then is.
 
-    Without calls of functions both are ``order`` itself.
+    Both are ``order`` itself unless the file asks for more than the graph does: operations of one function call run
+    together, and a branch that a constant condition rules out still reads names from outside.
 
     Args:
         source: The file that ``graph`` was read from.
@@ -76,9 +77,8 @@ def file_order(source: Path, graph: Graph, order: Sequence[int]) -> tuple[list[i
     """
     with _opened(source) as (_, layout):
         pass
-    if len(layout.nodes) == len(graph.nodes):
-        return list(order), list(order)
-    groups = _node_groups(source, graph)
+    is_expanded = len(layout.nodes) != len(graph.nodes)
+    groups = _node_groups(source, graph) if is_expanded else [[node] for node in range(len(graph.nodes))]
     position = {node: step for step, node in enumerate(order)}
     last = [max((position[node] for node in group), default=-1) for group in groups]
     found = _closest_order(_waits_for(layout), last)

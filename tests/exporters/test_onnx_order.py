@@ -371,3 +371,25 @@ def test_real_models_answer_bit_for_bit_the_same_in_any_order(name: str, tmp_pat
         if name not in NOT_RUN:
             for before, after in zip(answers(source), answers(target), strict=True):
                 np.testing.assert_array_equal(before, after)
+
+
+def test_what_only_a_ruled_out_branch_reads_still_runs_before_its_if(tmp_path: Path) -> None:
+    then = helper.make_graph([node("Relu", "x", "t")], "then", [], [info("t", 1, 4)])
+    other = helper.make_graph([node("Relu", "late", "e")], "else", [], [info("e", 1, 4)])
+    yes = numpy_helper.from_array(np.array(True), "yes")
+    graph = helper.make_graph(
+        [
+            node("Neg", "x", "late"),
+            node("If", "yes", "y", then_branch=then, else_branch=other),
+            node("Neg", "late", "z"),
+        ],
+        "ruled out",
+        [info("x", 1, 4)],
+        [info("y", 1, 4), info("z", 1, 4)],
+        [yes],
+    )
+    source = tmp_path / "ruled_out.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(source))
+    order, run = file_order(source, load(source).graph, [1, 0, 2])
+    assert order == run == [0, 1, 2]
+    write_reordered_onnx(source, order, tmp_path / "reordered.onnx")
