@@ -47,8 +47,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     | {"verification"},
     "plots": BASE | {"ir", "analysis", "runtimes", "planning", "report", "snapshot", "comparison", "budgets", "api"},
     "verification": BASE,
-    "measure": BASE
-    | {"ir", "analysis", "runtimes", "importers", "planning", "report", "verification", "api"},
+    "measure": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "report", "verification", "api"},
     "runs": BASE | {"ir", "importers", "report", "verification", "api", "measure"},
     "nas": BASE | {""},  # the public names alone, and what every layer may use
     "cli": BASE
@@ -68,7 +67,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     }
     | {"render", "plots", "measure", "nas", "verification", "runs"},
     "__main__": frozenset({"cli"}),
-    "": frozenset({"api", "errors", "ir", "report", "measure", "runs"}),  # for type checkers; at run time it resolves names late
+    "": frozenset({"api", "errors", "ir", "report", "measure", "runs"}),  # at run time it resolves names late
 }
 """From a layer (the first part below ``memprof``, ``""`` for the package itself) to the layers it may import."""
 

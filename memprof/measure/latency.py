@@ -1,7 +1,7 @@
 """How long a model takes in onnxruntime: warm-up, repetitions, and then one profiled stretch for the operators.
 
 The clock runs around ``session.run`` alone; profiling slows every kernel, so its runs are apart and never timed.
-Sessions have all optimisations and the CPU provider. ``time_runs`` is the task of the child process; the rest is pure.
+Sessions have all optimisations and the CPU provider. ``time_runs`` is the task of a child process; the rest is pure.
 """
 
 from __future__ import annotations
