@@ -298,5 +298,5 @@ def varint(value: int) -> bytes:
 def _invalid(position: int) -> InputError:
     return InputError(
         f"This is not an ONNX model, or it is cut off: byte {position} does not fit the format.",
-        "Export or download the model again.",
+        "Name an .onnx file (other formats, TensorFlow Lite too, are not read), or download it again.",
     )
