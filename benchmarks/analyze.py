@@ -61,7 +61,7 @@ began = time.perf_counter()
 graph = onnx_tool.Model(sys.argv[1]).graph
 graph.shape_infer(None)
 graph.profile()
-size_bytes = graph.get_compute_graph().compress_memory()[0]
+size_bytes = graph.get_compute_graph().compress_memory()[1]
 print(time.perf_counter() - began, int(size_bytes))
 """
 

@@ -199,7 +199,7 @@ def _live(screen: Screen, found: RuntimeReport, view: TextView) -> None:
 
 def _unknowns(screen: Screen, unknowns: tuple[Unknown, ...], view: TextView) -> None:
     if unknowns:
-        screen.show(Text("Unknown, and what settles it; a 1 stands for the size you run", style="bold yellow"))
+        screen.show(Text("Unknown, and what settles it (1: your size)", style="bold yellow"))
         _list_unknowns(screen, unknowns, view.top)
         screen.show()
 

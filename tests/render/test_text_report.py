@@ -66,7 +66,7 @@ def test_an_unknown_size_makes_line_one_a_lower_bound_and_is_listed_with_its_fla
     assert "RAM        ≥ 4 B  intermediates" in shown
     assert "Total    unknown" in shown
     assert shown[2:4] == [
-        "Unknown, and what settles it; a 1 stands for the size you run",
+        "Unknown, and what settles it (1: your size)",
         "  dimension n: The file gives no number for it.  --dim n=N",
     ]
     narrow = lines(chain([1, None, 4]), TextView(width=50))
