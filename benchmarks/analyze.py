@@ -66,10 +66,19 @@ print(time.perf_counter() - began, int(size_bytes))
 """
 
 
+_ONNXSIM = """
+import sys, time, onnx, onnxsim
+began = time.perf_counter()
+plan = onnxsim.plan_activation_memory(onnx.load(sys.argv[1]))
+print(time.perf_counter() - began, plan.arena_bytes)
+"""
+PEERS = {"onnx_tool": _ONNX_TOOL, "onnxsim": _ONNXSIM}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, help="folder of .onnx files")
-    parser.add_argument("--peers-python", help="interpreter that has onnx-tool")
+    parser.add_argument("--peers-python", help="interpreter that has onnx-tool and onnxsim")
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
@@ -143,10 +152,11 @@ def bench_models(folder: Path, peers_python: str | None, runs: int) -> list[dict
         }
         if size >= MIN_COMMAND_BYTES:
             row["command_ratio"] = bench_commands(path, runs)
-        if peers_python:
-            row["onnx_tool"] = run_peer(peers_python, path)
+        for name, script in PEERS.items() if peers_python else ():
+            row[name] = run_peer(peers_python or "", script, path)
         rows.append(row)
         whole = f"{row['command_ratio']:.2f}" if "command_ratio" in row else ""
+        whole += "".join(f"   {name} {row[name]}" for name in PEERS if name in row)
         print(
             f"{path.stem:<28}{size / 1e6:>7.0f}{row['memprof_seconds']:>8.3f} s{row['onnx_seconds']:>7.3f} s"
             f"{row['ratio']:>8.3f}{whole:>12}"
@@ -163,10 +173,8 @@ def bench_commands(path: Path, runs: int) -> float:
     return statistics.median(ours) / statistics.median(theirs)
 
 
-def run_peer(python: str, path: Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [python, "-c", _ONNX_TOOL, str(path)], capture_output=True, text=True, check=False, timeout=300
-    )
+def run_peer(python: str, script: str, path: Path) -> dict[str, Any]:
+    done = subprocess.run([python, "-c", script, str(path)], capture_output=True, text=True, check=False, timeout=300)
     numbers = done.stdout.split()[-2:] if done.returncode == 0 else []
     if len(numbers) != 2:
         return {"error": (done.stderr.strip().splitlines() or ["no output"])[-1][:200]}
