@@ -108,6 +108,26 @@ def test_an_operand_that_is_a_graph_output_is_not_contracted() -> None:
     assert len(contracted_problem(builder.build([a, b])).storage_bytes) == 3
 
 
+def test_a_floor_grants_no_saving_over_a_graph_output() -> None:
+    builder = GraphBuilder()
+    x = builder.add_input("x", F4)
+    (a,) = builder.add_node("Conv", [x], [NewValue("a", F4)])
+    (b,) = builder.add_node("Relu", [a], [NewValue("b", F4)], is_elementwise=True)
+    (c,) = builder.add_node("Relu", [b], [NewValue("c", F4)], is_elementwise=True)
+    assert a is not None
+    assert c is not None
+    assert ideal_floor_problem(builder.build([a, c])).scratch_bytes == (0, 0, -4)
+
+
+def test_a_view_waits_for_the_storage_it_shows_even_if_it_does_not_read_it() -> None:
+    builder = GraphBuilder()
+    x = builder.add_input("x", F4)
+    (a,) = builder.add_node("Conv", [x], [NewValue("a", F4)])
+    (b,) = builder.add_node("Slot", [x], [NewValue("b", F4, view_of=a)])
+    assert b is not None
+    assert reference_problem(builder.build([b])).predecessors == ((), (0,))
+
+
 @pytest.mark.parametrize("kind", PROBLEMS)
 def test_the_given_order_is_an_order_of_every_problem(kind: str) -> None:
     for graph, _ in graphs()[:100]:

@@ -7,7 +7,7 @@ from random import Random
 
 from memprof.planning.ordering.kinds import reference_problem
 from memprof.planning.ordering.piece import Piece, must_pass_cuts, windows
-from memprof.planning.ordering.problem import OrderProblem
+from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.reduction import reduce_problem
 from tests.planning.ordering.exhaustive import (
     alive_bytes,
@@ -80,6 +80,21 @@ def test_the_reduced_problem_has_the_same_smallest_peak() -> None:
                 best[reached] = min(step, best.get(reached, step))
         found = max(piece.start_bytes, piece.end_bytes, best[frozenset(range(len(piece.ops)))])
         assert found == smallest_peak(problem)
+
+
+def test_a_view_stays_apart_from_an_operation_that_writes_over_what_it_reads() -> None:
+    """There the bytes after the operation may be more than those that its step counts."""
+    problem = OrderProblem(
+        predecessors=((), (0,)),
+        touches=((0, 1), (0, 1)),
+        storage_bytes=(4, 4),
+        births=(FROM_START, 0),
+        is_kept=(False, False),
+        scratch_bytes=(-4, 0),
+    )
+    piece = reduce_problem(problem).piece
+    assert len(piece.ops) == 2
+    assert piece.peak_bytes([0, 1]) == problem.peak_bytes([0, 1]) == 8
 
 
 def test_bytes_alive_after_each_step_are_those_of_the_definition() -> None:
