@@ -1,7 +1,7 @@
 """Bytes that only the first step holds: a graph input that nobody reads is there at step 0, whatever runs there.
 
-They add to one step, so they matter only if that step becomes the peak. With a given first operation they are
-scratch of that operation, and the problem is one like all others: every other operation waits for the first.
+They add to one step, so they matter only if that step becomes the peak. With a given first operation that step is
+fixed, and what is left is a problem like all others: every other operation waits for the first.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ def first_steps(problem: OrderProblem) -> list[tuple[int, int]]:
 
 
 def pin_first(problem: OrderProblem, first: int) -> tuple[OrderProblem, list[int]]:
-    """Return the problem in which ``first`` runs first, renumbered, and the old numbers of its operations."""
+    """Return the problem in which ``first`` runs first, without the bytes that only its step holds, renumbered.
+
+    And the old numbers of its operations.
+    """
     numbering = [first, *(op for op in range(problem.op_count) if op != first)]
     new = {op: i for i, op in enumerate(numbering)}
-    scratch = [problem.scratch_bytes[op] for op in numbering]
-    scratch[0] += problem.first_step_bytes
     pinned = replace(
         problem,
         predecessors=tuple(
@@ -40,7 +41,7 @@ def pin_first(problem: OrderProblem, first: int) -> tuple[OrderProblem, list[int
         ),
         touches=tuple(problem.touches[op] for op in numbering),
         births=tuple(birth if birth == FROM_START else new[birth] for birth in problem.births),
-        scratch_bytes=tuple(scratch),
+        scratch_bytes=tuple(problem.scratch_bytes[op] for op in numbering),
         first_step_bytes=0,
     )
     return pinned, numbering
