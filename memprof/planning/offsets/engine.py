@@ -26,6 +26,7 @@ from memprof.planning.offsets.kernel import Kernel
 _FUNCTIONS = (
     "_rank",
     "_split",
+    "_largest_part",
     "_open",
     "_open_part",
     "_climb",

@@ -40,6 +40,9 @@ BY_NOTHING, BY_REST, BY_WEIGHT = 0, 1, 2
 
 CONTROL_SIZE = 5
 
+ALWAYS_SPLIT = 512
+"""With more buffers waiting, parts are solved apart only if none holds nearly all: ranking anew is not free."""
+
 Column = Any
 """A list of ints, or an int64 array."""
 
@@ -63,6 +66,7 @@ class Kernel(NamedTuple):
     crossing: Column  # s -> waiting buffers that span s and s + 1
     weight: Column  # s -> how often it gave a node up
     witness: Column  # s -> a waiting buffer that can begin low enough
+    tally: Column  # s -> scratch for counting
     control: Column
     placed: Column  # i -> buffer
     trail_mark: Column  # i -> length of the trail before it was placed
@@ -139,29 +143,30 @@ def advance(k: Kernel, placements: int) -> int:
 
 def _place(k: Kernel, b: int) -> bool:
     """Put a buffer at its lowest offset; return whether the time line may have fallen apart."""
+    near, lowest, offset, rest, crossing = k.near, k.lowest, k.offset, k.rest, k.crossing
     count = k.control[PLACED]
     trail = k.control[TRAIL]
-    bottom = k.lowest[b]
+    bottom = lowest[b]
     size = k.size[b]
     top = bottom + size
-    k.offset[b] = bottom
+    offset[b] = bottom
     k.placed[count] = b
     k.trail_mark[count] = trail
     for i in range(k.near_start[b], k.near_start[b + 1]):
-        t = k.near[i]
-        if k.lowest[t] < top and k.offset[t] < 0:
+        t = near[i]
+        if lowest[t] < top and offset[t] < 0:
             k.trail_buffer[trail] = t
-            k.trail_lowest[trail] = k.lowest[t]
+            k.trail_lowest[trail] = lowest[t]
             trail += 1
-            k.lowest[t] = top
+            lowest[t] = top
     last = k.last[b] - 1
     is_split = False
     for s in range(k.first[b], last):
-        k.rest[s] -= size
-        k.crossing[s] -= 1
-        if k.crossing[s] == 0:
+        rest[s] -= size
+        crossing[s] -= 1
+        if crossing[s] == 0:
             is_split = True
-    k.rest[last] -= size
+    rest[last] -= size
     k.control[PLACED] = count + 1
     k.control[TRAIL] = trail
     return is_split
@@ -193,29 +198,31 @@ def _undo(k: Kernel, f: int) -> None:
 
 def _is_hopeful(k: Kernel, f: int, candidate: int, key: int) -> bool:
     """Whether the support and section rules let the placement just made stand."""
-    n = len(k.size)
+    size, lowest, offset, rank, row = k.size, k.lowest, k.offset, k.rank, k.row
+    n = len(size)
     for i in range(k.row_start[f], candidate):
-        p = k.row[i]
-        if k.lowest[p] * n + k.rank[p] < key:
-            reach = k.lowest[p] + k.size[p]  # above the candidate's bottom, else the gap rule had kept it out
+        p = row[i]
+        if lowest[p] * n + rank[p] < key:
+            reach = lowest[p] + size[p]  # above the candidate's bottom, else the gap rule had kept it out
             t = k.blocker[p]
-            if t == p or k.offset[t] >= 0 or k.lowest[t] >= reach:
+            if t == p or offset[t] >= 0 or lowest[t] >= reach:
                 t = _find_blocker(k, p, reach)
                 k.blocker[p] = t
                 if t == p:
                     return False
     capacity = k.control[CAPACITY]
+    rest, witness = k.rest, k.witness
     for s in range(k.section_start[f], k.section_stop[f]):
-        rest = k.rest[s]
-        if rest > 0:
-            highest = capacity - rest
-            w = k.witness[s]
-            if k.offset[w] >= 0 or k.lowest[w] > highest or k.lowest[w] * n + k.rank[w] < key:
-                w = _find_witness(k, s, highest, key)
+        waiting = rest[s]
+        if waiting > 0:
+            w = witness[s]
+            bottom = lowest[w]
+            if bottom + waiting > capacity or offset[w] >= 0 or bottom * n + rank[w] < key:
+                w = _find_witness(k, s, capacity - waiting, key)
                 if w < 0:
                     k.weight[s] += 1
                     return False
-                k.witness[s] = w
+                witness[s] = w
     return True
 
 
@@ -230,21 +237,23 @@ def _find_blocker(k: Kernel, p: int, reach: int) -> int:
 
 def _find_witness(k: Kernel, s: int, highest: int, key: int) -> int:
     """Return a waiting buffer of section ``s`` that can begin at ``highest`` or below, -1 if there is none."""
-    n = len(k.size)
+    size, lowest, offset, rank, member = k.size, k.lowest, k.offset, k.rank, k.member
+    n = len(size)
     last_offset = key // n
-    for i in range(k.member_start[s], k.member_start[s + 1]):
-        b: int = k.member[i]
-        if k.offset[b] < 0 and k.lowest[b] <= highest and k.lowest[b] * n + k.rank[b] >= key:
+    start, stop = k.member_start[s], k.member_start[s + 1]
+    for i in range(start, stop):
+        b: int = member[i]
+        if lowest[b] <= highest and offset[b] < 0 and lowest[b] * n + rank[b] >= key:
             return b
-    for i in range(k.member_start[s], k.member_start[s + 1]):
-        b = k.member[i]
-        if k.offset[b] < 0 and k.lowest[b] <= highest:  # passed over: it lies on one yet to be placed
-            reach = k.lowest[b] + k.size[b]
+    for i in range(start, stop):
+        b = member[i]
+        if lowest[b] <= highest and offset[b] < 0:  # passed over: it lies on one yet to be placed
+            reach = lowest[b] + size[b]
             for j in range(k.near_start[b], k.near_start[b + 1]):
                 t = k.near[j]
-                if k.offset[t] < 0:
-                    bottom = max(k.lowest[t], last_offset)
-                    if bottom < reach and bottom + k.size[t] <= highest:
+                if offset[t] < 0:
+                    bottom = lowest[t] if lowest[t] > last_offset else last_offset
+                    if bottom < reach and bottom + size[t] <= highest:
                         return b
     return -1
 
@@ -253,16 +262,17 @@ def _descend(k: Kernel, f: int, b: int, key: int, is_split: bool) -> int:
     """Open the frame below the placement just made; return it, -1 if nothing waits, -2 if the columns are full."""
     n = len(k.size)
     start, stop = k.pool_start[f], k.pool_stop[f]
+    offset, pool = k.offset, k.pool
     waiting = 0
     for i in range(start, stop):
-        if k.offset[k.pool[i]] < 0:
+        if offset[pool[i]] < 0:
             waiting += 1
     if waiting == 0:
         return _climb(k, f, key)
     top = k.pool_top[f]
     if top + waiting > len(k.pool):
         return -2
-    if is_split:
+    if is_split and (waiting <= ALWAYS_SPLIT or _largest_part(k, f) <= waiting - waiting // 4):
         part = k.part_top[f]
         stop = _split(k, f, start, stop, top, part)
         k.split_stop[f] = top + waiting
@@ -312,41 +322,60 @@ def _open_part(k: Kernel, f: int, part: int, pool_top: int, key: int) -> int:
 
 def _open(k: Kernel, f: int, start: int, stop: int, top: int, key: int) -> int:
     """List what frame ``f`` passed over and its candidates, those by (lowest, rank). Return the state."""
-    n = len(k.size)
+    size, lowest, offset, rank, pool, rows = k.size, k.lowest, k.offset, k.rank, k.pool, k.row
+    n = len(size)
     row = k.row_stop[f - 1] if f else 0
-    fullest = 0
-    for s in range(k.section_start[f], k.section_stop[f]):
-        fullest = max(fullest, k.rest[s])
-    limit = k.control[CAPACITY] - fullest + 1
     k.pool_start[f] = start
     k.pool_stop[f] = stop
     k.pool_top[f] = top
     k.split_stop[f] = 0
     k.row_start[f] = row
-    if row + stop - start > len(k.row):
+    if row + stop - start > len(rows):
         return FULL
+    fullest = 0
+    for s in range(k.section_start[f], k.section_stop[f]):
+        fullest = max(fullest, k.rest[s])
+    limit = k.control[CAPACITY] - fullest + 1
     for i in range(start, stop):
-        b = k.pool[i]
-        if k.offset[b] < 0:
-            limit = min(limit, k.lowest[b] + k.size[b])
-            if k.lowest[b] * n + k.rank[b] < key:
-                k.row[row] = b
+        b = pool[i]
+        if offset[b] < 0:
+            bottom = lowest[b]
+            limit = min(limit, bottom + size[b])
+            if bottom * n + rank[b] < key:
+                rows[row] = b
                 row += 1
     first = row
     k.row_next[f] = first
     for i in range(start, stop):
-        b = k.pool[i]
-        if k.offset[b] < 0 and k.lowest[b] < limit:
-            own = k.lowest[b] * n + k.rank[b]
+        b = pool[i]
+        if lowest[b] < limit and offset[b] < 0:
+            own = lowest[b] * n + rank[b]
             if own >= key:
                 j = row
-                while j > first and k.lowest[k.row[j - 1]] * n + k.rank[k.row[j - 1]] > own:
-                    k.row[j] = k.row[j - 1]
+                while j > first and lowest[rows[j - 1]] * n + rank[rows[j - 1]] > own:
+                    rows[j] = rows[j - 1]
                     j -= 1
-                k.row[j] = b
+                rows[j] = b
                 row += 1
     k.row_stop[f] = row
     return RUNNING
+
+
+def _largest_part(k: Kernel, f: int) -> int:
+    """Return how many buffers wait in the largest of the parts into which the time line of frame ``f`` falls."""
+    for s in range(k.section_start[f], k.section_stop[f]):
+        k.tally[s] = 0
+    for i in range(k.pool_start[f], k.pool_stop[f]):
+        b = k.pool[i]
+        if k.offset[b] < 0:
+            k.tally[k.first[b]] += 1
+    largest, count = 0, 0
+    for s in range(k.section_start[f], k.section_stop[f]):
+        count += k.tally[s]
+        largest = max(largest, count)
+        if k.crossing[s] == 0:
+            count = 0
+    return largest
 
 
 def _split(k: Kernel, f: int, start: int, stop: int, top: int, part: int) -> int:

@@ -109,7 +109,7 @@ def make_kernel(layout: Layout, make_column: Callable[[Ints], Any]) -> Kernel:
     stack = min(n * (n + 1) // 2, _MOST_STACK) + 2 * n
     lengths = {
         **dict.fromkeys(("fixed", "lowest", "offset", "rank", "blocker"), n),
-        **dict.fromkeys(("rest", "crossing", "weight", "witness"), sections),
+        **dict.fromkeys(("rest", "crossing", "weight", "witness", "tally"), sections),
         **dict.fromkeys(("placed", "trail_mark"), n),
         **dict.fromkeys(("trail_buffer", "trail_lowest"), len(layout.near) + 1),
         **dict.fromkeys(("pool", "pool_key", "row"), stack),

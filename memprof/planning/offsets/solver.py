@@ -4,7 +4,7 @@
     2  search for a plan at the bound: rounds of growing limits, in each one attempt per ranking
          found      the plan is optimal, proven
          exhausted  nothing fits the bound: it rises to the next multiple of the greatest common divisor of the sizes
-    3  after each round, capacities between the bound and the best plan, until one is too hard for the limit
+    3  in between, capacities between the bound and the best plan
          found      a better plan        exhausted  a better bound
 
 Weights learnt in one attempt rank buffers in the next. Limits count placements, never seconds: the same problem gives
@@ -43,7 +43,9 @@ _MOST_OVERLAPS = 30_000_000
 _PLAIN_SECONDS = 2.0  # before a compiled search is worth its start
 _COMPILE_SECONDS = 20.0  # time that must be left to compile for the first time
 _LOOK_SECONDS = 0.05  # between two looks at the clock
-_PATIENCE = 128  # placements per buffer after which the bound may be out of reach
+_GROWTH = 3  # of the limit, from round to round
+_BOUND_SHARE = 2  # effort at the bound, over effort at capacities above it; the other way round for many buffers
+_MANY = 1000
 _SHORTEST_STRIDE, _LONGEST_STRIDE = 1 / 64, 1 / 2  # from the best plan towards the bound, of the gap
 
 _WIDTH_THEN_AREA, _AREA_THEN_WIDTH = 0, 1
@@ -203,16 +205,26 @@ class _Run:
         if layout is None or self._is_out_of_time():
             return
         tree = _Tree(layout, self._engine or PLAIN)
-        limit = 2 * layout.count
-        while not self._is_settled() and not self._is_out_of_time():
+        n = layout.count
+        share = _BOUND_SHARE if n <= _MANY else 1 / _BOUND_SHARE
+        bound_effort = n if n > _MANY else 0  # of many buffers, the bound's turn comes second
+        approach_effort = 0
+        limit, approach_limit = 2 * n, n + n // 4
+        is_worth_it = True
+        while is_worth_it and not self._is_settled() and not self._is_out_of_time():
             tree = self._faster(tree)
-            target = self._lower_bytes if self._capacity_bytes is None else self._capacity_bytes
-            if not self._try(tree, target, limit, RANKINGS):
-                return
-            share = limit if limit >= _PATIENCE * layout.count else limit // 4
-            if self._capacity_bytes is None and not self._approach(tree, share):
-                return
-            limit *= 2
+            before = tree.placements
+            if self._capacity_bytes is not None or bound_effort <= share * approach_effort:
+                target = self._lower_bytes if self._capacity_bytes is None else self._capacity_bytes
+                is_worth_it = self._try(tree, target, limit, RANKINGS)
+                limit *= _GROWTH
+                bound_effort += tree.placements - before
+            else:
+                is_worth_it = self._approach(tree, approach_limit)
+                approach_effort += tree.placements - before
+                if self._stride < _SHORTEST_STRIDE:
+                    self._stride = _LONGEST_STRIDE
+                    approach_limit *= _GROWTH
 
     def _faster(self, tree: _Tree) -> _Tree:
         """Return the tree on compiled code, once that is worth its start."""
@@ -227,24 +239,19 @@ class _Run:
         return _Tree(tree.layout, engine, tree.weights())
 
     def _approach(self, tree: _Tree, limit: int) -> bool:
-        """Try capacities between the bound and the best plan until one is too hard; return whether to go on.
+        """Try a capacity between the bound and the best plan; return whether to go on.
 
         A plan found doubles the next stride towards the bound; a failure halves it.
         """
         granule = self._problem.granule_bytes
-        while not self._is_settled():
-            gap = self._best_bytes - self._lower_bytes
-            target = self._lower_bytes + int(gap * (1 - self._stride)) // granule * granule
-            before = self._best_bytes
-            if self._best_bytes - target < granule:
-                return True
-            if not self._try(tree, target, limit, LEARNT_RANKINGS):
-                return False
-            if self._best_bytes == before:
-                self._stride = max(self._stride / 2, _SHORTEST_STRIDE)
-                return True
-            self._stride = min(self._stride * 2, _LONGEST_STRIDE)
-        return True
+        gap = self._best_bytes - self._lower_bytes
+        # At least one granule below the best plan, at least the bound.
+        target = min(self._lower_bytes + int(gap * (1 - self._stride)), self._best_bytes - granule)
+        before = self._best_bytes
+        is_worth_it = self._try(tree, max(target, self._lower_bytes), limit, LEARNT_RANKINGS)
+        is_better = self._best_bytes < before
+        self._stride = min(self._stride * 2, _LONGEST_STRIDE) if is_better else self._stride / 2
+        return is_worth_it
 
     def _try(self, tree: _Tree, capacity_bytes: int, limit: int, rankings: Iterable[tuple[int, int]]) -> bool:
         """Try each of ``rankings`` at one capacity; return whether it is worth going on."""
@@ -293,6 +300,7 @@ class _Tree:
     def __init__(self, layout: Layout, engine: Engine, weights: list[int] | None = None) -> None:
         self.layout = layout
         self.engine = engine
+        self.placements = 0
         self._pace = 64  # placements between two looks at the clock
         self._kernel: Kernel = make_kernel(layout, engine.make_column)
         area = layout.size.astype(np.float64) * layout.width
@@ -319,6 +327,7 @@ class _Tree:
         placements = min(placements, self._pace)
         started = time.monotonic()
         state = self.engine.advance(self._kernel, placements)
+        self.placements += placements
         spent = time.monotonic() - started
         if placements == self._pace and spent < _LOOK_SECONDS / 2:
             self._pace *= 2
