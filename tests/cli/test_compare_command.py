@@ -49,6 +49,7 @@ def test_json_holds_both_numbers_the_difference_and_the_ratio(run: Run, model: P
             "reference": change,
             "ideal": change,
             "paper": {"before": 1000, "after": 2000, "delta": 1000, "ratio": 2.0},
+            "onnxruntime": change,
         },
         "total_bytes": change,
         "parameter_bytes": {"before": 0, "after": 0, "delta": 0, "ratio": None},
