@@ -105,7 +105,7 @@ def _state_network(
     """
     network = FlowNetwork()
     nodes = {op: network.add_node() for op in free}
-    infinite = 1 + sum(cell.size_bytes for cell in piece.cells)
+    infinite = 1 + piece.cell_bytes
     for op, node in nodes.items():
         for other in piece.predecessors[op]:
             if other in nodes:

@@ -81,6 +81,11 @@ class Piece:
         return tuple(map(tuple, found))
 
     @cached_property
+    def cell_bytes(self) -> int:
+        """Bytes of all cells together."""
+        return sum(cell.size_bytes for cell in self.cells)
+
+    @cached_property
     def end_bytes(self) -> int:
         """Bytes alive after the last operation."""
         opened = sum(cell.size_bytes for cell in self.cells if cell.opens is not None)

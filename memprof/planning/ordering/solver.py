@@ -38,7 +38,8 @@ _SEARCHABLE_OPS = 6000  # masks take n^2 / 8 bytes, several times
 _WINDOW_OPS = (1000, 2000, 4000)
 _WINDOW_TURNS = 5
 _FIRST_BUDGET = 500
-_BEAM_WIDTHS = {1: 10, 3: 100, 6: 1000}  # after which round of the search
+_LAGGARD_SHARE = 4  # a search that has proven less than the other gets this part of its budget
+_BEAM_WIDTHS = {2: 10, 5: 100, 7: 1000}  # after which round of the search
 _STATE_MEMORY_BYTES = 600_000_000
 
 
@@ -226,7 +227,9 @@ class Solver:
         for turn in range(self._turns):
             for search, restore in list(searches):
                 search.ceiling = min(search.ceiling, task.peak_bytes)
-                outcome = search.advance(_FIRST_BUDGET << turn, self._is_out_of_time)
+                is_behind = search.level < max(other.level for other, _ in searches)
+                budget = (_FIRST_BUDGET << turn) // (_LAGGARD_SHARE if is_behind else 1)
+                outcome = search.advance(budget, self._is_out_of_time)
                 if outcome == "solved":
                     task.offer(restore(search.order))
                 if self._target_bytes is None:
