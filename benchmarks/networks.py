@@ -65,7 +65,9 @@ class Net:
         return self._builder.build([feature.value for feature in outputs])
 
 
-def searched_network(name: str, genotype: Genotype, *, channels: int, cells: int, image: int) -> Graph:
+def searched_network(
+    name: str, genotype: Genotype, *, channels: int, cells: int, image: int, stem: str = "convolutions"
+) -> Graph:
     """Return a network of searched cells in the frame of DARTS (arXiv 1806.09055), which fits all of them.
 
     Args:
@@ -73,15 +75,21 @@ def searched_network(name: str, genotype: Genotype, *, channels: int, cells: int
         genotype: The cells.
         channels: Channels of the first cells' steps.
         cells: Number of cells; the ones at a third and two thirds reduce.
-        image: Side of the input: 32 with a stem of one convolution, else three strided ones.
+        image: Side of the input.
+        stem: ``convolutions``: one for images up to 64, else three strided ones, as in DARTS; ``cells``: a strided
+            convolution and two reduction cells, as in NASNet, AmoebaNet and PNASNet on ImageNet.
     """
     net = Net(name)
     x = net.image(3, image)
-    if image <= 64:
+    if stem == "cells":
+        first = net.chain("conv bn", x, channels=32, side=image // 2)
+        before = _add_cell(net, genotype.reduction, first, first, channels // 4, is_reduction=True)
+        last = _add_cell(net, genotype.reduction, first, before, channels // 2, is_reduction=True)
+    elif image <= 64:
         before = last = net.chain("conv bn", x, channels=3 * channels)
     else:
-        stem = net.chain("conv bn relu", x, channels=channels // 2, side=image // 2)
-        before = net.chain("conv bn", stem, channels=channels, side=image // 4)
+        half = net.chain("conv bn relu", x, channels=channels // 2, side=image // 2)
+        before = net.chain("conv bn", half, channels=channels, side=image // 4)
         last = net.chain("relu conv bn", before, channels=channels, side=image // 8)
     reductions = {cells // 3, 2 * cells // 3}
     for i in range(cells):

@@ -1,16 +1,16 @@
-"""Orders with the smallest peak: time, proof and what rivals reach, on networks whose best order is hard to see.
+"""Orders: the planner beside the orders that runtimes use and plain dynamic programming, on the same graphs.
 
-    python benchmarks/ordering.py [--graphs DIR] [--models DIR] [--seconds 5] [--json FILE]
+    python benchmarks/ordering.py [--only SECTION ...] [--seconds 5] [--shared DIR] [--json PATH]
 
-    graphs     operator graphs as JSON with their proven optima beside them (optima.csv)
-    networks   NASNet-A, AmoebaNet-A, PNASNet-5, DARTS and others from their published cells, at two settings
-    wired      20 random-wired networks of three 32-node stages (Watts-Strogatz, k = 4, p = 0.75)
-    models     every .onnx in DIR
-    tangled    one block of 96 and of 128 nodes that nothing cuts: order, bound and gap in the time given
-    scale      a transformer's training step of about 1,000, 10,000 and 100,000 operations
+Sections: ``study`` (graphs with known optima, if DIR holds them), ``cells``, ``wired``, ``torchvision`` and
+``training`` (need torch and torchvision; no weights are allocated), ``tangled`` (beyond proof: order, bound and gap),
+``size`` (1,000 operations that need no search; 100,000). Every line gives the peak as a multiple of the planner's:
 
-Each with nothing in place and with contracted in-place operations. Rivals, as peak over the best found: given
-order, onnxruntime's, the depth-first, breadth-first and least-peak rules of PyTorch's compiler, least net bytes.
+    given      the order of the file
+    ort        onnxruntime's default order        (memprof.planning.ordering.candidates.leaves_first)
+    lpmf bfs dfs   PyTorch Inductor's three rules (least_peak, breadth_first, depth_first)
+    downsets   plain dynamic programming over downsets, given the must-pass operations for free: 1.00 where it ends
+               within a number of states, "-" where it does not
 """
 
 from __future__ import annotations
@@ -18,127 +18,279 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Iterator
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from nas_record import write_record
+from nas_record import ROOT, write_record
 from network_cells import GENOTYPES
-from networks import random_wired_network, searched_network, tangled_block, transformer_training_step
+from networks import random_genotype, random_wired_network, searched_network, tangled_block, transformer_training_step
 
-from memprof import Graph, GraphBuilder, NewValue, TensorType, load
-from memprof.planning.ordering.candidates import breadth_first, depth_first, least_net, least_peak, leaves_first
+from memprof import load
+from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.planning.ordering.candidates import CANDIDATES
 from memprof.planning.ordering.find import find_order
 from memprof.planning.ordering.kinds import PROBLEMS
+from memprof.planning.ordering.masks import Masks, bits
+from memprof.planning.ordering.piece import Piece, must_pass_cuts, windows
 from memprof.planning.ordering.problem import OrderProblem
 from memprof.planning.ordering.reduction import reduce_problem
 
-RIVALS = {
-    "onnxruntime": leaves_first,
-    "depth": depth_first,
-    "breadth": breadth_first,
-    "least peak": least_peak,
-    "least net": least_net,
-}
-SETTINGS = {"cifar": (36, 20, 32), "imagenet": (48, 14, 224)}
-"""Channels, cells and image side."""
+RIVALS = {"ort": "leaves_first", "lpmf": "least_peak", "bfs": "breadth_first", "dfs": "depth_first"}
+KINDS = ("reference", "contracted")
+MAX_DOWNSETS = 50_000
+MAX_RIVAL_OPS = 3_000
 
-MAX_RIVAL_OPERATIONS = 3000
+Cases = Iterator[tuple[str, Callable[[], Graph]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One graph under one kind of problem; ratios are to the planner's peak."""
+
+    section: str
+    network: str
+    kind: str
+    operations: int
+    peak_bytes: int
+    lower_bound_bytes: int
+    is_optimal: bool
+    proof: str
+    seconds: float
+    given: float
+    rivals: Mapping[str, float]
+    downsets: float | None
+    known_optimum_bytes: int | None
 
 
 def main() -> None:
+    """Run the chosen sections, print a line per graph and a summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--graphs", type=Path, help="folder of operator graphs and optima.csv")
-    parser.add_argument("--models", type=Path, help="folder of .onnx files")
-    parser.add_argument("--seconds", type=float, default=5.0, help="time for one search")
-    parser.add_argument("--json", type=Path, help="file to write")
-    options = parser.parse_args()
-    print(f"{'graph':<34}{'kind':<11}{'ops':>7}{'given':>8}{'best MB':>10}  proof, s; rivals as peak over best")
-    rows = [
-        run(name, graph, kind, known_bytes if kind == "reference" else None, options.seconds)
-        for name, graph, known_bytes in sources(options.graphs, options.models)
-        for kind in ("reference", "contracted")
-    ]
-    proven = sum(row["is_optimal"] for row in rows)
-    wrong = [row["graph"] for row in rows if row["known_bytes"] not in (None, row["peak_bytes"])]
-    slowest = max((row["seconds"] for row in rows if row["is_optimal"]), default=0.0)
-    print(
-        f"{proven} of {len(rows)} proven optimal, the slowest of them in {slowest:.2f} s; other than known: {wrong}"
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    lines: list[Line] = []
+    print(f"{'network':34}{'kind':11}{'ops':>7}{'MB':>10} {'proven':7}{'s':>7}", *(f"{n:>6}" for n in HEADINGS))
+    for section in arguments.only:
+        optima = _optima(arguments.shared)
+        for name, make in SECTIONS[section](arguments.shared):
+            graph = make()
+            for kind in KINDS:
+                known = optima.get(name) if kind == "reference" else None
+                line = measure(section, name, PROBLEMS[kind](graph), kind, arguments.seconds, known)
+                lines.append(line)
+                print(_shown(line), flush=True)
+    print("\n".join(_summary(lines)))
+    write_record(arguments.json, {"seconds_limit": arguments.seconds, "lines": [asdict(line) for line in lines]})
+    wrong = [line for line in lines if line.known_optimum_bytes not in (None, line.peak_bytes)]
+    if wrong:
+        sys.exit(f"not at the known optimum: {', '.join(line.network for line in wrong)}")
+
+
+def measure(section: str, name: str, problem: OrderProblem, kind: str, seconds: float, known: int | None) -> Line:
+    """Return the planner's answer and its rivals' on one problem."""
+    result = find_order(problem, seconds)
+    assert problem.is_order(result.order)
+    assert problem.peak_bytes(result.order) == result.peak_bytes <= result.before_bytes
+    peak_bytes = result.peak_bytes or 1
+    rivals: dict[str, float] = {}
+    downsets = None
+    if problem.op_count <= MAX_RIVAL_OPS:
+        reduction = reduce_problem(problem)
+        for rival, rule in RIVALS.items():
+            order = reduction.expand(CANDIDATES[rule](reduction.piece))
+            rivals[rival] = problem.peak_bytes(order) / peak_bytes
+        found = peak_by_downsets(reduction.piece)
+        downsets = None if found is None else found / peak_bytes
+    return Line(
+        section=section,
+        network=name,
+        kind=kind,
+        operations=problem.op_count,
+        peak_bytes=result.peak_bytes,
+        lower_bound_bytes=result.lower_bound_bytes,
+        is_optimal=result.is_optimal,
+        proof=result.proof,
+        seconds=result.seconds,
+        given=result.before_bytes / peak_bytes,
+        rivals=rivals,
+        downsets=downsets,
+        known_optimum_bytes=known,
     )
-    write_record(options.json, {"seconds": options.seconds, "proven": proven, "rows": rows})
 
 
-def sources(graphs: Path | None, models: Path | None) -> Iterator[tuple[str, Graph, int | None]]:
-    """Yield name, graph and the known optimum."""
-    if graphs is not None:
-        with (graphs / "optima.csv").open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                path = graphs / f"{row['graph']}.json"
-                yield row["graph"], read_graph(path), int(row["optimal_peak_bytes"])
-    for setting, (channels, cells, image) in SETTINGS.items():
-        for name, genotype in GENOTYPES.items():
-            full = f"{name}_{setting}"
-            yield full, searched_network(full, genotype, channels=channels, cells=cells, image=image), None
-    for seed in range(20):
-        yield f"random_wired_{seed}", random_wired_network(seed), None
-    for path in sorted(models.glob("*.onnx")) if models is not None else ():
-        yield path.stem, load(str(path)).graph, None
-    for nodes in (96, 128):
-        yield f"tangled_{nodes}", tangled_block(nodes, 4, 0), None
-    for layers in (18, 176, 1756):
-        yield f"training_{57 * layers}", transformer_training_step(layers), None
+def peak_by_downsets(piece: Piece) -> int | None:
+    """Return the smallest peak by plain dynamic programming, ``None`` if a stretch has too many downsets."""
+    during, _ = piece.steps(range(len(piece.ops)))
+    peak_bytes = max(piece.start_bytes, piece.end_bytes)
+    ranges = []
+    for start, stop in pairwise(must_pass_cuts(piece)):
+        if stop - start == 1:
+            peak_bytes = max(peak_bytes, during[start])
+        else:
+            ranges.append((start, stop))
+    for window in windows(piece, range(len(piece.ops)), ranges):
+        masks = Masks(window)
+        layer = {0: (0, window.start_bytes, masks.sources)}
+        states = 0
+        for _ in window.ops:
+            following: dict[int, tuple[int, int, int]] = {}
+            for state, (highest, alive, ready) in layer.items():
+                for op in bits(ready):
+                    opened = masks.opened(state, op)
+                    reached = state | 1 << op
+                    step = max(highest, alive + opened + masks.scratch[op])
+                    if reached not in following or step < following[reached][0]:
+                        after = alive + opened - masks.closed(state, op)
+                        following[reached] = (step, after, ready & ~(1 << op) | masks.readied(reached, op))
+            layer = following
+            states += len(layer)
+            if states > MAX_DOWNSETS:
+                return None
+        peak_bytes = max(peak_bytes, layer[masks.everything][0])
+    return peak_bytes
 
 
-def run(name: str, graph: Graph, kind: str, known_bytes: int | None, seconds: float) -> dict[str, Any]:
-    problem = PROBLEMS[kind](graph)
-    found = find_order(problem, seconds)
-    rivals = rival_peaks(problem) if problem.op_count <= MAX_RIVAL_OPERATIONS else {}
-    best = found.peak_bytes or 1
-    shown = " ".join(f"{rival} {peak / best:.2f}" for rival, peak in rivals.items())
-    state = "optimal" if found.is_optimal else f"gap {found.peak_bytes / max(1, found.lower_bound_bytes) - 1:.1%}"
-    print(
-        f"{name[:33]:<34}{kind:<11}{problem.op_count:>7,}{found.before_bytes / best:>8.3f}{best / 1e6:>10.3f}"
-        f"  {state}, {found.seconds:.2f}; {shown}",
-        flush=True,
-    )
-    return {
-        "graph": name,
-        "kind": kind,
-        "operations": problem.op_count,
-        "before_bytes": found.before_bytes,
-        "peak_bytes": found.peak_bytes,
-        "lower_bound_bytes": found.lower_bound_bytes,
-        "known_bytes": known_bytes,
-        "is_optimal": found.is_optimal,
-        "proof": found.proof,
-        "seconds": found.seconds,
-        "rivals": rivals,
-    }
+def _study(shared: Path) -> Cases:
+    for path in sorted((shared / "graphs").glob("*.json")):
+        yield path.stem, partial(read_study_graph, path)
 
 
-def rival_peaks(problem: OrderProblem) -> dict[str, int]:
-    reduced = reduce_problem(problem)
-    return {name: problem.peak_bytes(reduced.expand(rule(reduced.piece))) for name, rule in RIVALS.items()}
-
-
-def read_graph(path: Path) -> Graph:
-    """Read an operator graph: operations with the ids of the tensors they read and write, tensors with bytes."""
+def read_study_graph(path: Path) -> Graph:
+    """Read a graph of operations with tensor ids in and out, and the tensors' bytes."""
     data = json.loads(path.read_text(encoding="utf-8"))
     builder = GraphBuilder(data["name"])
-    ids = {i: builder.add_input(f"t{i}", TensorType.of_bytes(data["sizes"][i])) for i in data["inputs"]}
-    for step, op in enumerate(data["ops"]):
-        outputs = [NewValue(f"t{i}", TensorType.of_bytes(data["sizes"][i])) for i in op["outs"]]
-        written = builder.add_node(
-            op["name"],
-            [ids[i] for i in op["ins"]],
-            outputs,
-            name=f"n{step}",
-            is_elementwise=op["inp"],
-            is_foldable=False,
-        )
-        ids.update((i, value) for i, value in zip(op["outs"], written, strict=True) if value is not None)
-    return builder.build([ids[i] for i in data["outputs"]])
+    ids: dict[int, int] = {}
+    for tensor in data["inputs"]:
+        ids[tensor] = builder.add_input(f"t{tensor}", TensorType.of_bytes(data["sizes"][tensor]))
+    for op in data["ops"]:
+        new = [NewValue(f"t{tensor}", TensorType.of_bytes(data["sizes"][tensor])) for tensor in op["outs"]]
+        reads = [ids[tensor] for tensor in op["ins"]]
+        written = builder.add_node(op["name"], reads, new, is_elementwise=op["inp"], is_foldable=False)
+        ids.update(zip(op["outs"], (i for i in written if i is not None), strict=True))
+    return builder.build([ids[tensor] for tensor in data["outputs"]])
+
+
+def _optima(shared: Path) -> dict[str, int]:
+    path = shared / "graphs" / "optima.csv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8") as file:
+        return {row["graph"]: int(row["optimal_peak_bytes"]) for row in csv.DictReader(file)}
+
+
+def _cells(_: Path) -> Cases:
+    for name, genotype in GENOTYPES.items():
+        make = partial(searched_network, genotype=genotype)
+        yield f"{name}_cifar", partial(make, f"{name}_cifar", channels=36, cells=20, image=32)
+        yield f"{name}_imagenet", partial(make, f"{name}_imagenet", channels=48, cells=14, image=224)
+        yield f"{name}_mobile", partial(make, f"{name}_mobile", channels=44, cells=12, image=224, stem="cells")
+        yield f"{name}_large", partial(make, f"{name}_large", channels=168, cells=18, image=320, stem="cells")
+    for seed in range(10):
+        make = partial(searched_network, genotype=random_genotype(seed, 4 + seed % 4))
+        yield f"random_cells_{seed}", partial(make, f"random_cells_{seed}", channels=36, cells=20, image=32)
+
+
+def _wired(_: Path) -> Cases:
+    for seed in range(20):
+        yield f"wired_32x3_{seed}", partial(random_wired_network, seed)
+    for seed in range(20):
+        yield f"wired_32x3_fine_{seed}", partial(random_wired_network, seed, detail="fine")
+
+
+TORCHVISION = (
+    "alexnet vgg11_bn resnet18 resnet50 resnext50_32x4d densenet121 googlenet inception_v3 mobilenet_v2 "
+    "mobilenet_v3_large efficientnet_b0 efficientnet_v2_s mnasnet1_0 regnet_y_400mf shufflenet_v2_x1_0 squeezenet1_1 "
+    "convnext_tiny vit_b_16 swin_t swin_v2_t maxvit_t"
+)
+TRAINED = "resnet50 densenet121 mobilenet_v2 googlenet vit_b_16 swin_t"
+
+
+def _torchvision(_: Path) -> Cases:
+    for name in TORCHVISION.split():
+        yield name, partial(_load_torchvision, name, is_training=False)
+
+
+def _training(_: Path) -> Cases:
+    for name in TRAINED.split():
+        yield f"{name}_training", partial(_load_torchvision, name, is_training=True)
+    yield "transformer_12_training", partial(transformer_training_step, 12, tokens=2048)
+
+
+def _load_torchvision(name: str, is_training: bool) -> Graph:
+    from memprof.importers.torch.training import Training
+
+    side = 299 if name == "inception_v3" else 224
+    training = Training(optimizer="momentum") if is_training else None
+    return load(f"torchvision:{name}", inputs={"x": (1, 3, side, side)}, training=training).graph
+
+
+def _tangled(_: Path) -> Cases:
+    for nodes, neighbours in ((64, 4), (80, 4), (96, 4), (128, 4), (96, 6), (128, 6)):
+        for seed in range(2):
+            yield f"tangled_{nodes}_k{neighbours}_{seed}", partial(tangled_block, nodes, neighbours, seed)
+    yield "tangled_128_k4_sizes", partial(tangled_block, 128, 4, 0, has_random_sizes=True)
+
+
+def _size(_: Path) -> Cases:
+    def chain() -> Graph:
+        builder = GraphBuilder("chain_1000")
+        of = TensorType("float32", (1, 64, 56, 56))
+        value = builder.add_input("image", of)
+        for i in range(1000):
+            (written,) = builder.add_node("Conv", [value], [NewValue(f"t{i}", of)], is_foldable=False)
+            assert written is not None
+            value = written
+        return builder.build([value])
+
+    yield "chain_1000", chain
+    for layers in (200, 2050):
+        yield f"transformer_{layers}_training", partial(transformer_training_step, layers, tokens=2048)
+
+
+SECTIONS: dict[str, Callable[[Path], Cases]] = {
+    "study": _study,
+    "cells": _cells,
+    "wired": _wired,
+    "torchvision": _torchvision,
+    "training": _training,
+    "tangled": _tangled,
+    "size": _size,
+}
+HEADINGS = ("given", *RIVALS, "downsets")
+
+
+def _shown(line: Line) -> str:
+    gap = "yes" if line.is_optimal else f"{line.peak_bytes / max(1, line.lower_bound_bytes):.3f}"
+    ratios = [line.given, *(line.rivals.get(name) for name in RIVALS), line.downsets]
+    shown = " ".join(f"{'-':>6}" if ratio is None else f"{ratio:6.2f}" for ratio in ratios)
+    megabytes = line.peak_bytes / 1e6
+    return f"{line.network:34}{line.kind:11}{line.operations:7}{megabytes:10.3f} {gap:7}{line.seconds:7.3f} {shown}"
+
+
+def _summary(lines: list[Line]) -> Iterator[str]:
+    for section in dict.fromkeys(line.section for line in lines):
+        found = [line for line in lines if line.section == section]
+        proven = sum(line.is_optimal for line in found)
+        slowest = max(found, key=lambda line: line.seconds)
+        reached = {name: sum(line.rivals.get(name) == 1 for line in found) for name in RIVALS} | {
+            "given": sum(line.given == 1 for line in found),
+            "downsets": sum(line.downsets == 1 for line in found),
+        }
+        others = ", ".join(f"{name} {count}" for name, count in reached.items())
+        ours = f"{section}: {proven} of {len(found)} proven, slowest {slowest.network} {slowest.seconds:.2f} s"
+        yield f"{ours}; at the planner's peak: {others}"
 
 
 if __name__ == "__main__":
+    started = time.monotonic()
     main()
+    print(f"{time.monotonic() - started:.0f} s in all")
