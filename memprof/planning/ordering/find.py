@@ -75,7 +75,7 @@ class _Run:
         try:
             with _collector_paused():
                 self._solve()
-            ending = "settled" if self._is_settled() else "time" if self._is_out_of_time() else "memory"
+            ending = "settled" if self._is_settled() else "time" if self._is_out_of_time() else "limits"
         except KeyboardInterrupt:
             self._harvest()
         return OrderResult(

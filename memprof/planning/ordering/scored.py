@@ -62,7 +62,7 @@ def find_scored_order(
                 candidate_bytes = score(graph, order)
                 if candidate_bytes < peak_bytes:
                     best, peak_bytes = order, candidate_bytes
-        ending = "settled" if peak_bytes <= lower_bytes else "time" if time.monotonic() >= deadline else "memory"
+        ending = "settled" if peak_bytes <= lower_bytes else "time" if time.monotonic() >= deadline else "limits"
     except KeyboardInterrupt:
         pass
     assert lower_bytes <= peak_bytes, "an order scores below the bound: the floor is none"

@@ -37,9 +37,10 @@ _FLOWS_PER_ORDER = 3
 _SEARCHABLE_OPS = 6000  # masks take n^2 / 8 bytes, several times
 _WINDOW_OPS = (1000, 2000, 4000)
 _WINDOW_TURNS = 5
-_FIRST_BUDGET = 500
+_FIRST_BUDGET, _DOUBLINGS = 500, 5  # states per round of the search: 500 to 16,000, a third of a second
 _LAGGARD_SHARE = 4  # a search that has proven less than the other gets this part of its budget
 _BEAM_WIDTHS = {2: 10, 5: 100, 7: 1000}  # after which round of the search
+_LAST_BEAM_WIDTHS = (3_000, 10_000)  # once the search is out of memory
 _STATE_MEMORY_BYTES = 600_000_000
 
 
@@ -70,7 +71,7 @@ class Solver:
         target_bytes: A peak that is good enough: then no better one is looked for, nor a bound above it.
         is_out_of_time: Asked often; when true the solver comes to an end.
         report: Called with itself after each piece of work.
-        turns: Rounds of the search in one task; each has twice the budget of the one before.
+        turns: Rounds of the search in one task.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Solver:
         target_bytes: int | None,
         is_out_of_time: Callable[[], bool],
         report: Callable[[Solver], None],
-        turns: int = 60,
+        turns: int = 10_000,
     ) -> None:
         self.lower_bytes = max(piece.start_bytes, piece.end_bytes)
         self.proof: Proof = "bytes of one step"
@@ -228,7 +229,7 @@ class Solver:
             for search, restore in list(searches):
                 search.ceiling = min(search.ceiling, task.peak_bytes)
                 is_behind = search.level < max(other.level for other, _ in searches)
-                budget = (_FIRST_BUDGET << turn) // (_LAGGARD_SHARE if is_behind else 1)
+                budget = (_FIRST_BUDGET << min(turn, _DOUBLINGS)) // (_LAGGARD_SHARE if is_behind else 1)
                 outcome = search.advance(budget, self._is_out_of_time)
                 if outcome == "solved":
                     task.offer(restore(search.order))
@@ -245,7 +246,10 @@ class Solver:
                 self._bound_by_flow(task)
                 yield
             if not searches:
-                return
+                break
+        for width in _LAST_BEAM_WIDTHS if not searches else ():
+            self._beam(task, sides, width)
+            yield
 
     def _beam(self, task: Task, sides: Sequence[tuple[Masks, Callable[[list[int]], list[int]]]], width: int) -> bool:
         """Offer the best order of a beam from each end; return whether one was better."""

@@ -155,8 +155,9 @@ def test_the_search_stops_at_its_memory_limit_and_says_so(monkeypatch: pytest.Mo
     monkeypatch.setattr(solver, "_STATE_MEMORY_BYTES", 1)
     monkeypatch.setattr(solver, "_FIRST_BUDGET", 1)
     monkeypatch.setattr(solver, "_BEAM_WIDTHS", {})
+    monkeypatch.setattr(solver, "_LAST_BEAM_WIDTHS", ())
     result = find_order(tangle(), 60)
-    assert result.ending == "memory"
+    assert result.ending == "limits"
     assert result.lower_bound_bytes < result.peak_bytes <= result.before_bytes
 
 

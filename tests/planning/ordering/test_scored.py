@@ -1,0 +1,105 @@
+"""Orders scored under runtime models whose reuse depends on the order: the bound holds, no given order is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.planning.lifetimes import LIFETIMES
+from memprof.planning.ordering import scored
+from memprof.planning.ordering.kinds import PROBLEMS, contracted_problem, reference_problem
+from memprof.planning.ordering.result import OrderResult
+from memprof.planning.ordering.scored import find_scored_order
+from tests.planning.ordering.exhaustive import all_orders, wired_graph
+
+FLOORS = {"ideal": "ideal_floor", "onnxruntime": "runtime_floor"}
+
+
+def score(runtime: str, graph: Graph, order: Sequence[int]) -> int:
+    return LIFETIMES[runtime](graph, order).timeline.peak_bytes
+
+
+def found(runtime: str, graph: Graph) -> OrderResult:
+    return find_scored_order(
+        graph,
+        lambda g, order: score(runtime, g, order),
+        floor=PROBLEMS[FLOORS[runtime]](graph),
+        related=[contracted_problem(graph), reference_problem(graph)],
+    )
+
+
+@pytest.mark.parametrize("runtime", FLOORS)
+def test_no_order_scores_below_the_bound_and_the_result_is_an_order_with_its_score(runtime: str) -> None:
+    for seed in range(100):
+        graph = wired_graph(Random(seed), 1 + seed % 6)
+        result = found(runtime, graph)
+        problem = reference_problem(graph)
+        scores = [score(runtime, graph, order) for order in all_orders(problem)]
+        assert problem.is_order(result.order)
+        assert result.peak_bytes == score(runtime, graph, result.order) <= result.before_bytes
+        assert result.lower_bound_bytes <= min(scores) <= result.peak_bytes
+        assert result.before_bytes == score(runtime, graph, range(len(graph.nodes)))
+
+
+def test_under_ideal_nearly_every_small_graph_is_settled() -> None:
+    settled = sum(found("ideal", wired_graph(Random(seed), 8)).is_optimal for seed in range(200))
+    assert settled > 150
+
+
+def test_an_interrupt_keeps_the_best_so_far() -> None:
+    graph = wired_graph(Random(5), 9)
+    calls = 0
+
+    def interrupted_score(g: Graph, order: Sequence[int]) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return 1000 - calls if calls < 3 else 10**6
+
+    result = find_scored_order(
+        graph, interrupted_score, floor=PROBLEMS["runtime_floor"](graph), related=[contracted_problem(graph)]
+    )
+    assert result.ending == "interrupted"
+    assert result.peak_bytes == 998
+    assert reference_problem(graph).is_order(result.order)
+
+
+def test_without_time_the_given_order_comes_back() -> None:
+    graph = wired_graph(Random(5), 9)
+    result = find_scored_order(
+        graph, lambda g, order: 10**6, floor=PROBLEMS["runtime_floor"](graph), related=[], seconds=0
+    )
+    assert result.order == tuple(range(9))
+    assert result.ending == "time"
+
+
+def test_a_floor_that_is_none_is_a_bug_that_shows() -> None:
+    graph = wired_graph(Random(5), 9)
+    with pytest.raises(AssertionError, match="floor"):
+        find_scored_order(graph, lambda g, order: 0, floor=reference_problem(graph), related=[])
+
+
+def test_constants_are_tried_right_before_their_first_reader() -> None:
+    of = TensorType("float32", (4,))
+    builder = GraphBuilder("constants")
+    (early,) = builder.add_node("ConstantOfShape", [], [NewValue("early", of)])
+    (late,) = builder.add_node("ConstantOfShape", [], [NewValue("late", of)])
+    value = builder.add_input("x", of)
+    for name, weight in (("a", early), ("b", late)):
+        (written,) = builder.add_node("Mul", [value, weight], [NewValue(name, of)])
+        assert written is not None
+        value = written
+    graph = builder.build([value])
+    tried: list[tuple[int, ...]] = []
+
+    def remember(g: Graph, order: Sequence[int]) -> int:
+        tried.append(tuple(order))
+        return 10**6
+
+    scored.find_scored_order(graph, remember, floor=PROBLEMS["runtime_floor"](graph), related=[])
+    assert tried[0] == (0, 1, 2, 3)
+    assert (0, 2, 1, 3) in tried
