@@ -298,6 +298,7 @@ def _in_order(order: Callable[[Columns], Ints], choose: Choice, columns: Columns
     return place_in_order(columns, order(columns), choose)
 
 
+_FEW = 5_000  # those that are seldom best: not worth a second each
 _QUADRATIC = 25_000
 _ANY = 10**9
 
@@ -310,11 +311,11 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
         "size, best fit": Strategy(partial(_in_order, order_by_size, choose_best), _QUADRATIC),
         "lowest offset first, by width": Strategy(partial(place_lowest_first, order_by_width), _QUADRATIC),
         "lowest offset first, by area": Strategy(partial(place_lowest_first, order_by_area), _QUADRATIC),
-        "area, first fit": Strategy(partial(_in_order, order_by_area, choose_first), _QUADRATIC),
-        "area, best fit": Strategy(partial(_in_order, order_by_area, choose_best), _QUADRATIC),
-        "width, first fit": Strategy(partial(_in_order, order_by_width, choose_first), _QUADRATIC),
+        "area, first fit": Strategy(partial(_in_order, order_by_area, choose_first), _FEW),
+        "area, best fit": Strategy(partial(_in_order, order_by_area, choose_best), _FEW),
+        "width, first fit": Strategy(partial(_in_order, order_by_width, choose_first), _FEW),
         "breadth, best fit": Strategy(partial(_in_order, order_by_breadth, choose_best), _QUADRATIC),
-        "contention and width, best fit": Strategy(partial(_in_order, order_by_contention, choose_best), _QUADRATIC),
+        "contention and width, best fit": Strategy(partial(_in_order, order_by_contention, choose_best), _FEW),
     }
 )
 """Every greedy by name, cheapest first: the portfolio stops at the first one that meets the load bound."""

@@ -229,7 +229,8 @@ class _Run:
     def _faster(self, tree: _Tree) -> _Tree:
         """Return the tree on compiled code, once that is worth its start."""
         now = time.monotonic()
-        if self._engine is not None or tree.engine is not PLAIN or now - self._started < _PLAIN_SECONDS:
+        patience = _PLAIN_SECONDS if tree.layout.count <= _MANY else 0.0
+        if self._engine is not None or tree.engine is not PLAIN or now - self._started < patience:
             return tree
         if not has_compiler():
             return tree
