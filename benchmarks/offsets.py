@@ -163,7 +163,7 @@ def cost(seconds: float) -> list[Row]:
         rows.append({"run": "memprof plan, 1,000 operations", "s": _median_seconds(command)})
         bare = [sys.executable, "-c", "import click, numpy, onnx"]
         rows.append({"run": "python -c 'import click, numpy, onnx'", "s": _median_seconds(bare)})
-    graph = transformer_training_step(1755)
+    graph = transformer_training_step(2100)
     parts: Row = {"run": f"training step, {len(graph.nodes):,} operations"}
     order = _timed(parts, "order and bound s", lambda: find_order(reference_problem(graph), seconds=10))
     lifetimes = _timed(parts, "lifetimes s", lambda: reference_lifetimes(graph, order.order))
