@@ -62,6 +62,11 @@ class Search:
         """Number of states in memory."""
         return len(self._came_from)
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How far the search is, to compare it with another of the same piece: its level, then few states left."""
+        return self.level, -len(self._active)
+
     def advance(self, states: int, is_out_of_time: Callable[[], bool]) -> Outcome:
         """Expand up to ``states`` states.
 
@@ -83,6 +88,12 @@ class Search:
             if self.order:
                 return "solved"
         return "paused"
+
+    def skip_to(self, level: int) -> None:
+        """Go on at ``level``, which is a lower bound on the peak of every order, if that is higher."""
+        if level > self.level:
+            self.level = level
+            self._activate()
 
     def _begin(self, state: int, ready: int, alive: int) -> None:
         """Drop everything, and start again from ``state`` and what it may run freely."""
@@ -108,9 +119,13 @@ class Search:
         if not self._waiting or self._waiting[0][0] >= self.ceiling:
             return False
         self.level = self._waiting[0][0]
+        self._activate()
+        return True
+
+    def _activate(self) -> None:
+        """Let all go on that wait for no more than the level."""
         while self._waiting and self._waiting[0][0] <= self.level:
             heappush(self._active, heappop(self._waiting)[1:])
-        return True
 
     def _commit(self, state: int) -> None:
         """Make the lightest state between the root and ``state`` the root. It is as light as the root or lighter."""

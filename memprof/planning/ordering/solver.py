@@ -33,13 +33,14 @@ Proof = Literal["bytes of one step", "minimum cut", "exhaustive search"]
 _Side = tuple[Masks, Callable[[list[int]], list[int]]]
 """A piece as seen from one of its ends, and how an order found there reads from the start."""
 
-_FLOWS_PER_ORDER = 3
+_FLOWS_PER_ORDER = 3  # the highest step needs no more than a few cuts to be proven
+_FLOWS_PER_ROUND = {0: 20, 2: 100, 4: 10_000}  # others lift the level at which the search works
 _SEARCHABLE_OPS = 6000  # masks take n^2 / 8 bytes, several times
 _WINDOW_OPS = (1000, 2000, 4000)
 _WINDOW_TURNS = 5
 _FIRST_BUDGET, _DOUBLINGS = 500, 5  # states per round of the search: 500 to 16,000, a third of a second
 _LAGGARD_SHARE = 4  # a search that has proven less than the other gets this part of its budget
-_BEAM_WIDTHS = {2: 10, 5: 100, 7: 1000}  # after which round of the search
+_BEAM_WIDTHS = {2: 10, 5: 100, 12: 1000}  # after which round of the search
 _LAST_BEAM_WIDTHS = (3_000, 10_000)  # once the search is out of memory
 _STATE_MEMORY_BYTES = 600_000_000
 
@@ -52,6 +53,7 @@ class Task:
         self.piece = piece
         self.order = list(range(len(piece.ops)))
         self.peak_bytes = piece.peak_bytes(self.order)
+        self.bounded: set[int] = set()  # operations whose minimum cut is known
         self.work: Iterator[None] = iter(())
 
     def offer(self, order: Sequence[int]) -> bool:
@@ -149,7 +151,7 @@ class Solver:
 
     def _improve(self, task: Task) -> Iterator[None]:
         """Improve order and bound of ``task`` step by step; ends when nothing more can be done."""
-        self._bound_by_flow(task)
+        self._bound_by_flow(task, _FLOWS_PER_ORDER)
         yield
         is_large = len(task.order) > _SEARCHABLE_OPS
         if is_large:
@@ -159,7 +161,7 @@ class Solver:
             found_better |= task.offer(order)
             yield
         if found_better:
-            self._bound_by_flow(task)
+            self._bound_by_flow(task, _FLOWS_PER_ORDER)
             yield
         if is_large:
             yield from self._improve_windows(task, _WINDOW_OPS)
@@ -184,17 +186,20 @@ class Solver:
                 order = task.order[:start] + [inside[op] for op in solver.order()] + task.order[stop:]
                 task.order, task.peak_bytes = order, task.piece.peak_bytes(order)
                 yield
-            self._bound_by_flow(task)
+            self._bound_by_flow(task, _FLOWS_PER_ORDER)
             yield
 
-    def _bound_by_flow(self, task: Task) -> None:
-        """Bound the steps at the peak from below by a minimum cut each, until one shows that it is needed."""
+    def _bound_by_flow(self, task: Task, flows: int) -> None:
+        """Bound the highest steps from below by a minimum cut each, as long as that can lift the bound."""
         during, _ = task.piece.steps(task.order)
-        critical = [op for op, step in zip(task.order, during, strict=True) if step == task.peak_bytes]
-        for op in critical[:_FLOWS_PER_ORDER]:
-            self._raise_bound(operation_bound(task.piece, op, self._is_out_of_time), "minimum cut")
-            if self._is_settled(task.peak_bytes):
+        by_step = sorted(range(len(during)), key=lambda i: (-during[i], i))
+        for i in by_step[:flows]:
+            if during[i] <= self.lower_bytes or self._is_settled(task.peak_bytes) or self._is_out_of_time():
                 return
+            op = task.order[i]
+            if op not in task.bounded:
+                task.bounded.add(op)
+                self._raise_bound(operation_bound(task.piece, op, self._is_out_of_time), "minimum cut")
 
     def _split_at_lightest_state(self, task: Task) -> bool:
         """Replace ``task`` by those it falls into at its lightest state; return whether there is one inside."""
@@ -226,39 +231,46 @@ class Solver:
             level, ceiling = self._target_bytes, self._target_bytes + 1
         searches = [(Search(masks, level, ceiling), restore) for masks, restore in sides]
         for turn in range(self._turns):
+            self._bound_by_flow(task, _FLOWS_PER_ROUND.get(turn, 0))
+            yield
             for search, restore in list(searches):
-                search.ceiling = min(search.ceiling, task.peak_bytes)
-                is_behind = search.level < max(other.level for other, _ in searches)
+                is_behind = search.progress < max(other.progress for other, _ in searches)
                 budget = (_FIRST_BUDGET << min(turn, _DOUBLINGS)) // (_LAGGARD_SHARE if is_behind else 1)
-                outcome = search.advance(budget, self._is_out_of_time)
-                if outcome == "solved":
-                    task.offer(restore(search.order))
-                if self._target_bytes is None:
-                    self._raise_bound(search.level, "exhaustive search")
-                if outcome == "exhausted":
-                    self._raise_bound(search.ceiling, "exhaustive search")
-                if outcome != "paused":
+                if self._advance(task, search, restore, budget):
                     return
                 if search.state_count * _state_bytes(task.piece) > _STATE_MEMORY_BYTES / len(sides):
                     searches.remove((search, restore))
                 yield
-            if turn in _BEAM_WIDTHS and self._beam(task, sides, _BEAM_WIDTHS[turn]):
-                self._bound_by_flow(task)
-                yield
             if not searches:
                 break
+            if turn in _BEAM_WIDTHS:
+                self._beam(task, sides, _BEAM_WIDTHS[turn])
+                yield
         for width in _LAST_BEAM_WIDTHS if not searches else ():
             self._beam(task, sides, width)
             yield
 
-    def _beam(self, task: Task, sides: Sequence[tuple[Masks, Callable[[list[int]], list[int]]]], width: int) -> bool:
-        """Offer the best order of a beam from each end; return whether one was better."""
+    def _advance(self, task: Task, search: Search, restore: Callable[[list[int]], list[int]], budget: int) -> bool:
+        """Let one side search on; return whether that settles the task."""
+        search.ceiling = min(search.ceiling, task.peak_bytes)
+        search.skip_to(self.lower_bytes)
+        outcome = search.advance(budget, self._is_out_of_time)
+        if outcome == "solved":
+            task.offer(restore(search.order))
+        if self._target_bytes is None:
+            self._raise_bound(search.level, "exhaustive search")
+        if outcome == "exhausted":
+            self._raise_bound(search.ceiling, "exhaustive search")
+        return outcome != "paused"
+
+    def _beam(self, task: Task, sides: Sequence[_Side], width: int) -> None:
+        """Offer the best order of a beam from each end, and try to prove what is better."""
         found_better = False
         for masks, restore in sides:
             order = beam_order(masks, width, self.lower_bytes, task.peak_bytes, self._is_out_of_time)
-            if order is not None:
-                found_better |= task.offer(restore(order))
-        return found_better
+            found_better |= order is not None and task.offer(restore(order))
+        if found_better:
+            self._bound_by_flow(task, _FLOWS_PER_ORDER)
 
 
 def _cheap_orders(piece: Piece) -> Iterator[list[int]]:
