@@ -73,6 +73,21 @@ def test_every_ranking_decides_every_capacity_as_brute_force_does(
     assert states == {(-1, EXHAUSTED), (0, EXHAUSTED), (0, FOUND), (1, FOUND)}
 
 
+@pytest.mark.parametrize("ranking", RANKINGS)
+def test_no_rule_gives_up_a_plan_that_exists(ranking: tuple[int, int]) -> None:
+    # A rectangle cut to pieces fits its own height with no byte to spare: to exhaust that is a false proof.
+    found = 0
+    for seed in range(160):
+        rng = Random(seed)
+        problem = cut_rectangle(rng, rng.randint(8, 26), steps=64, size=64)
+        layout = layout_of(problem)
+        assert layout is not None
+        state, _ = run(_Tree(layout, PLAIN), 64, ranking, limit=1500)
+        assert state != EXHAUSTED, seed
+        found += state == FOUND
+    assert found >= 150
+
+
 @pytest.mark.skipif(not has_compiler(), reason="numba is missing")
 def test_both_engines_walk_the_same_tree() -> None:
     problems = [*tight_problems(20, most=24), *(cut_rectangle(Random(seed), 50) for seed in range(6))]
