@@ -20,9 +20,23 @@ from typing import Any
 
 import torch
 
+from memprof.nas.inheritance import inherit
 from memprof.nas.modules import build_module
 from memprof.nas.space import Architecture
-from memprof.nas.trainer import Checkpoint, Status, Trainer, inherit
+from memprof.nas.trainer import Checkpoint, Status, Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The network that a candidate starts from.
+
+    Attributes:
+        architecture: ``Architecture.to_json()``.
+        checkpoint: File of its weights.
+    """
+
+    architecture: Mapping[str, Any]
+    checkpoint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +49,7 @@ class Job:
         architecture: ``Architecture.to_json()``.
         seed: Of weights, image order and augmentation.
         until: Epochs in all, earlier visits included.
-        inherit_from: File of weights to start new weights from; empty for none.
+        parent: Network whose weights it inherits; ``None`` for fresh weights.
         resume_from: Checkpoint of the visit before; empty for none.
         checkpoint: File to write.
         seconds: Time after which training gives up.
@@ -46,7 +60,7 @@ class Job:
     architecture: Mapping[str, Any]
     seed: int
     until: int
-    inherit_from: str
+    parent: Parent | None
     resume_from: str
     checkpoint: str
     seconds: float
@@ -98,12 +112,14 @@ def evaluate(job: Job, trainer: Trainer) -> Outcome:
     """
     began = time.monotonic()
     torch.manual_seed(job.seed % 2**63)
-    module = build_module(Architecture.from_json(job.architecture))
+    architecture = Architecture.from_json(job.architecture)
+    module = build_module(architecture)
     start = None
     if job.resume_from:
         start = load_checkpoint(Path(job.resume_from))
-    elif job.inherit_from:
-        inherit(module, load_checkpoint(Path(job.inherit_from)).weights)
+    elif job.parent is not None:
+        weights = load_checkpoint(Path(job.parent.checkpoint)).weights
+        inherit(module, architecture, weights, Architecture.from_json(job.parent.architecture))
     training, checkpoint = trainer.train(
         module, seed=job.seed, until=job.until, start=start, deadline=began + job.seconds
     )

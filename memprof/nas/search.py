@@ -31,7 +31,7 @@ from typing import Any
 from memprof import analyze
 from memprof.nas.controller import RANKERS
 from memprof.nas.encoding import encode_block
-from memprof.nas.evaluation import Job, Outcome, derive_seed
+from memprof.nas.evaluation import Job, Outcome, Parent, derive_seed
 from memprof.nas.footprint import Footprint, deployed, screen
 from memprof.nas.forecast import forecast_seconds
 from memprof.nas.generator import generate
@@ -235,15 +235,18 @@ class Search:
         return []
 
     def _job(self, chosen: Chosen, found: Round, rung: int, until: int) -> Job:
-        inherits = self.settings.inherits and found.base is not None
         number = chosen.candidate
+        parent = None
+        if self.settings.inherits and found.base is not None and not rung:
+            architecture = self.state.chosen[found.base].architecture.to_json()
+            parent = Parent(architecture, str(self.checkpoint(found.base)))
         return Job(
             candidate=number,
             rung=rung,
             architecture=chosen.architecture.to_json(),
             seed=derive_seed(self.settings.seed, "candidate", number),
             until=until,
-            inherit_from=str(self.checkpoint(found.base)) if inherits and found.base is not None else "",
+            parent=parent,
             resume_from=str(self.checkpoint(number, rung - 1)) if rung else "",
             checkpoint=str(self.checkpoint(number, rung)),
             seconds=min(self._limits.job_seconds, max(0.0, self.seconds_left)),

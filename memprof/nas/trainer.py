@@ -248,14 +248,6 @@ class _StopTrainingError(Exception):
         self.message = message
 
 
-def inherit(module: nn.Module, weights: dict[str, Tensor]) -> int:
-    """Copy the weights whose name and shape ``module`` shares; return how many of its tensors were filled."""
-    own = module.state_dict()
-    shared = {name: weights[name] for name in own if name in weights and weights[name].shape == own[name].shape}
-    module.load_state_dict(own | shared)
-    return len(shared)
-
-
 def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     """Return 0 inside one square per image, centred anywhere (so that it may leave the image), else 1."""
     count, _, height, width = images.shape
