@@ -37,7 +37,7 @@ from memprof.nas.journal import read_journal
 from memprof.nas.metric import Measures
 from memprof.nas.modules import build_module
 from memprof.nas.run import TrainerRecipe
-from memprof.nas.search import best_candidate, score_against_first
+from memprof.nas.scores import best_candidate, score_against_first
 from memprof.nas.state import SearchState, fold
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from memprof.errors import MissingExtraError, RuntimeFailure, UsageError
 from memprof.nas.evaluation import load_checkpoint
 from memprof.nas.final import CHECKPOINT, TRAINED, finished_trainings, read_result
-from memprof.nas.search import WEIGHTS
+from memprof.nas.rounds import WEIGHTS
 from memprof.nas.space import Architecture
 
 TOLERANCE = 1e-4

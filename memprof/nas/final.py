@@ -24,7 +24,7 @@ from memprof.nas.data import load_test
 from memprof.nas.evaluation import derive_seed, load_checkpoint, save_checkpoint
 from memprof.nas.footprint import screen
 from memprof.nas.modules import build_module
-from memprof.nas.run import TrainerRecipe, saved_settings
+from memprof.nas.run import TrainerRecipe, saved_search
 from memprof.nas.space import Architecture
 from memprof.nas.trainer import Recipe
 
@@ -162,7 +162,7 @@ def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda
         raise UsageError(
             f"{plan.name} is trained and has seen the test images.", "Choose another candidate, depth or width."
         )
-    saved = saved_settings(plan.folder)
+    saved, _ = saved_search(plan.folder)
     plan.place.mkdir(parents=True, exist_ok=True)
     _write_json(plan.place / "architecture.json", plan.architecture.to_json())
     settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))

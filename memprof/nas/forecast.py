@@ -7,11 +7,11 @@ Epochs left are those of the open round and, where the number of rounds is limit
 
 from __future__ import annotations
 
-from memprof.nas.settings import Limits, Settings
+from memprof.nas.settings import Settings
 from memprof.nas.state import SearchState
 
 
-def forecast_seconds(state: SearchState, limits: Limits) -> float | None:
+def forecast_seconds(state: SearchState) -> float | None:
     """Return about how many seconds of training are left; ``None`` before the first outcome.
 
     Without a limit on rounds that is what is left of the open round.
@@ -24,10 +24,10 @@ def forecast_seconds(state: SearchState, limits: Limits) -> float | None:
     found = state.rounds[-1]
     done = sum(max((o.epochs for o in state.outcomes.get(c.candidate, ())), default=0) for c in found.chosen)
     left = 0 if found.is_closed else max(0, _epochs(settings, len(found.chosen)) - done)
-    for index in range(found.index + 1, limits.rounds or 0):
+    for index in range(found.index + 1, state.limits.rounds or 0):
         count = settings.sample or len(found.chosen) if index < settings.first_rounds else settings.top_k
         left += _epochs(settings, count)
-    return left * sum(visit.seconds for visit in visits) / epochs / limits.workers
+    return left * sum(visit.seconds for visit in visits) / epochs / state.limits.workers
 
 
 def _epochs(settings: Settings, candidates: int) -> int:

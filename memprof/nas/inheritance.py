@@ -64,7 +64,7 @@ def inherit(module: nn.Module, architecture: Architecture, weights: Mapping[str,
 
 
 def _changed_readings(architecture: Architecture, base: Architecture) -> dict[str, _Reading]:
-    """Return, by the prefix of their tensors' names, the layers that read a block whose output gained or lost cells."""
+    """Return, by the prefix of its tensors' names, each layer whose block reads gained or lost cells."""
     changed = {}
     for index, (block, old) in enumerate(zip(architecture.blocks, base.blocks, strict=True), start=1):
         if block.output_slots == old.output_slots or not old.cells:

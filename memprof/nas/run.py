@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from memprof.errors import InputError, UsageError
 from memprof.nas.evaluation import Outcome
 from memprof.nas.journal import Journal, has_search, read_journal
-from memprof.nas.search import Search
+from memprof.nas.rounds import Search
 from memprof.nas.settings import Limits, Settings
 from memprof.nas.state import SearchState, fold
 from memprof.nas.workers import WorkerPool
@@ -58,16 +58,16 @@ def start_search(
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
     """
     if has_search(folder):
-        saved_settings(folder).refuse_other(settings)
+        saved_search(folder)[0].refuse_other(settings)
         raise UsageError(f"{folder} already holds this search.", f"Go on with it: memprof nas resume {folder}")
     with Journal(folder) as journal:
-        journal.append("started", {"settings": settings.to_json()})
-        return _drive(folder, journal, limits, on_outcome)
+        journal.append("started", {"settings": settings.to_json(), "limits": limits.to_json()})
+        return _drive(folder, journal, on_outcome)
 
 
 def resume_search(
     folder: Path,
-    limits: Limits,
+    limits: Limits | None = None,
     settings: Settings | None = None,
     on_outcome: OnOutcome = lambda search, outcome: None,
 ) -> SearchState:
@@ -75,7 +75,7 @@ def resume_search(
 
     Args:
         folder: Folder of the search.
-        limits: How long and where it runs from here on.
+        limits: How long and where it runs from here on; ``None`` for those it had.
         settings: What the caller thinks the search does; ``None`` to take what it was started with.
         on_outcome: Called after every decision and outcome.
 
@@ -84,28 +84,29 @@ def resume_search(
         UsageError: ``settings`` differ from those it was started with, or another process runs it.
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
     """
-    saved = saved_settings(folder)
+    saved_settings, saved_limits = saved_search(folder)
     if settings is not None:
-        saved.refuse_other(settings)
+        saved_settings.refuse_other(settings)
     with Journal(folder) as journal:
-        journal.append("resumed", {})
-        return _drive(folder, journal, limits, on_outcome)
+        journal.append("resumed", {"limits": (limits or saved_limits).to_json()})
+        return _drive(folder, journal, on_outcome)
 
 
-def saved_settings(folder: Path) -> Settings:
-    """Return what the search in ``folder`` was started with.
+def saved_search(folder: Path) -> tuple[Settings, Limits]:
+    """Return what the search in ``folder`` does, and how long and where it last ran.
 
     Raises:
         InputError: There is no search in the folder.
     """
-    settings = fold(read_journal(folder)[0]).settings
-    if settings is None:
+    state = fold(read_journal(folder)[0])
+    if state.settings is None:
         raise InputError(f"The search in {folder} never started.", "Start it: memprof nas search --output DIR")
-    return settings
+    return state.settings, state.limits
 
 
-def _drive(folder: Path, journal: Journal, limits: Limits, on_outcome: OnOutcome) -> SearchState:
-    search = Search(folder, journal, limits, time.monotonic)
+def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome) -> SearchState:
+    search = Search(folder, journal, time.monotonic)
+    limits = search.limits
     factory = TrainerRecipe(search.settings, str(folder / "data"), limits.device)
     try:
         with WorkerPool(limits.workers, factory, limits.threads) as pool:

@@ -130,7 +130,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long and where a search runs: free to change on a resume.
+    """How long and where a search runs: free to change on a resume, kept where nothing else is asked for.
 
     Attributes:
         rounds: Rounds in all; ``None`` for no limit.
@@ -147,3 +147,7 @@ class Limits:
     workers: int = 1
     threads: int = 1
     device: str = "cpu"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the limits as JSON-ready values; ``Limits(**values)`` reads them back."""
+        return asdict(self)

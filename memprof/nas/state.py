@@ -1,12 +1,12 @@
 """What a search knows, as a fold over its journal. Pure: no file, no clock, no torch.
 
 event       says                                              changes
-started     settings                                          the settings
+started     settings, limits                                  both
 round       base, counts, candidates chosen for training      opens a round
 outcome     what came of one visit to one candidate           the candidate's results
 cut         candidates that the time budget drops             they wait for nothing any more
 closed      winner of the round                               closes it; its winner is the next base
-resumed     a process took over
+resumed     a process took over, and its limits               the limits
 stopped     a process ended early, and its seconds            the time spent
 finished    why the search ended, and its seconds             the end
 """
@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from memprof.nas.evaluation import Outcome
 from memprof.nas.journal import Event
 from memprof.nas.metric import Measures
-from memprof.nas.settings import Settings
+from memprof.nas.settings import Limits, Settings
 from memprof.nas.space import Architecture
 
 
@@ -91,6 +92,7 @@ class SearchState:
 
     Attributes:
         settings: What it does; ``None`` before it was started.
+        limits: How long and where its last process ran.
         rounds: Rounds so far, the last one perhaps open.
         outcomes: By candidate the outcomes of its visits, lowest rung first.
         seconds: Time that processes spent, from event to event.
@@ -100,6 +102,7 @@ class SearchState:
     """
 
     settings: Settings | None = None
+    limits: Limits = field(default_factory=Limits)
     rounds: tuple[Round, ...] = ()
     outcomes: Mapping[int, tuple[Outcome, ...]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -107,8 +110,8 @@ class SearchState:
     is_stopped: bool = False
     finished: str = ""
 
-    @property
-    def chosen(self) -> dict[int, Chosen]:
+    @cached_property
+    def chosen(self) -> Mapping[int, Chosen]:
         """Every candidate that was chosen for training, by number."""
         return {chosen.candidate: chosen for found in self.rounds for chosen in found.chosen}
 
@@ -136,7 +139,7 @@ def fold(events: Iterable[Event], state: SearchState | None = None) -> SearchSta
 
 
 def _started(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    return replace(state, settings=Settings.from_json(data["settings"]))
+    return replace(state, settings=Settings.from_json(data["settings"]), limits=Limits(**data["limits"]))
 
 
 def _round(state: SearchState, data: Mapping[str, Any]) -> SearchState:
@@ -163,7 +166,7 @@ def _with_last_round(state: SearchState, **changes: Any) -> SearchState:
 
 
 def _resumed(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    return replace(state, is_stopped=False, finished="")
+    return replace(state, limits=Limits(**data["limits"]), is_stopped=False, finished="")
 
 
 def _stopped(state: SearchState, data: Mapping[str, Any]) -> SearchState:

@@ -5,15 +5,15 @@ JSON schema ``memprof/nas-status/1``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from memprof.nas.journal import BEAT_SECONDS, Event
-from memprof.nas.search import best_candidate, pareto_front, scores_of_round
+from memprof.nas.scores import best_candidate, pareto_front, scores_of_round
 from memprof.nas.settings import Settings
 from memprof.nas.space import Architecture
-from memprof.nas.state import SearchState, fold
+from memprof.nas.state import Round, SearchState, fold
 
 STATUS_SCHEMA = "memprof/nas-status/1"
 MISSED_BEATS = 5
@@ -139,7 +139,7 @@ def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSu
     state = fold(events)
     if state.settings is None:
         return None
-    candidates = {number: _summarize_candidate(state, number) for number in state.chosen}
+    candidates = {c.candidate: c for found in state.rounds for c in _summarize_candidates(state, found)}
     best = best_candidate(state)
     return SearchSummary(
         settings=state.settings,
@@ -162,28 +162,28 @@ def _status(state: SearchState, last_sign: float, now: float) -> Status:
     return "running" if now - last_sign < MISSED_BEATS * BEAT_SECONDS else "interrupted"
 
 
-def _summarize_candidate(state: SearchState, number: int) -> CandidateSummary:
-    found = next(r for r in state.rounds if any(c.candidate == number for c in r.chosen))
-    chosen = state.chosen[number]
-    visits = state.outcomes.get(number, ())
-    failed = next((o for o in visits if o.status != "ok"), None)
-    status = failed.status if failed else "ok" if visits else "cut" if number in found.cut else "waiting"
-    measures = state.measures(number)
-    assert state.settings is not None, "summarize checks that the search has started"
-    return CandidateSummary(
-        candidate=number,
-        round=found.index,
-        architecture=chosen.architecture,
-        status=status,
-        message=failed.message if failed else "",
-        validation_accuracy=measures.accuracy if measures else None,
-        epochs=max((o.epochs for o in visits), default=0),
-        parameter_bytes=chosen.parameter_bytes,
-        peak_intermediate_bytes=chosen.peak_intermediate_bytes,
-        score=scores_of_round(state, found).get(number),
-        predicted=chosen.predicted,
-        seconds=sum(o.seconds for o in visits),
-    )
+def _summarize_candidates(state: SearchState, found: Round) -> Iterator[CandidateSummary]:
+    scores = scores_of_round(state, found)
+    for chosen in found.chosen:
+        number = chosen.candidate
+        visits = state.outcomes.get(number, ())
+        failed = next((o for o in visits if o.status != "ok"), None)
+        measures = state.measures(number)
+        waits = "cut" if number in found.cut else "waiting"
+        yield CandidateSummary(
+            candidate=number,
+            round=found.index,
+            architecture=chosen.architecture,
+            status=failed.status if failed else "ok" if visits else waits,
+            message=failed.message if failed else "",
+            validation_accuracy=measures.accuracy if measures else None,
+            epochs=max((o.epochs for o in visits), default=0),
+            parameter_bytes=chosen.parameter_bytes,
+            peak_intermediate_bytes=chosen.peak_intermediate_bytes,
+            score=scores.get(number),
+            predicted=chosen.predicted,
+            seconds=sum(o.seconds for o in visits),
+        )
 
 
 def _summarize_round(state: SearchState, candidates: dict[int, CandidateSummary], index: int) -> RoundSummary:

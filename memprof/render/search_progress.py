@@ -20,7 +20,7 @@ from memprof.render.search import format_duration
 
 if TYPE_CHECKING:
     from memprof.nas.evaluation import Outcome
-    from memprof.nas.search import Search
+    from memprof.nas.rounds import Search
 
 
 class SearchProgress:

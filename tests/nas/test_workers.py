@@ -19,12 +19,12 @@ import pytest
 from memprof.nas import workers
 from memprof.nas.evaluation import Job, derive_seed
 from memprof.nas.journal import Journal, read_journal
-from memprof.nas.search import Search
+from memprof.nas.rounds import Search
 from memprof.nas.settings import Limits
 from memprof.nas.space import CIFAR10
 from memprof.nas.summary import summarize
 from memprof.nas.trainer import Checkpoint, Training
-from tests.nas.test_search import SETTINGS
+from tests.nas.test_rounds import SETTINGS, start
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STATUSES = ("ok", "diverged", "out of memory", "out of memory", "timed out", "crashed", "crashed")
@@ -110,8 +110,8 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_search_full_of_bad_candidates_completes_and_labels_each(tmp_path: Path) -> None:
     settings = replace(SETTINGS, seed=SEED, sample=8, rungs=(4,))
     with Journal(tmp_path) as journal:
-        journal.append("started", {"settings": settings.to_json()})
-        search = Search(tmp_path, journal, Limits(rounds=1, job_seconds=1.0), time.monotonic)
+        start(journal, settings, Limits(rounds=1, job_seconds=1.0))
+        search = Search(tmp_path, journal, time.monotonic)
         with workers.WorkerPool(1, Misbehaving) as pool:
             while jobs := search.ask():
                 for outcome in pool.run(jobs):

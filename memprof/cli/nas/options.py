@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -42,23 +44,18 @@ _SETTINGS = (
     click.option("--top-k", type=_COUNT, help="Candidates trained in each later round."),
     click.option("--epochs", type=_COUNT, help="Epochs of candidates that go all the way."),
     click.option("--ranker", type=click.Choice(["scc", "single-rnn", "double-rnn", "ridge", "parameters", "random"])),
+    click.option("--mirror-images", is_flag=True, help="Mirror images are candidates apart, as the paper counts."),
     click.option("--no-halving", is_flag=True, help="Train every chosen candidate to the end."),
     click.option("--no-inherit", is_flag=True, help="Start every candidate from fresh weights."),
 )
 
 _LIMITS = (
-    click.option("--minutes", type=_TIME, help="Time in all, resumes included."),
-    click.option("--rounds", type=_COUNT, help="Rounds in all."),
-    click.option(
-        "--candidate-minutes",
-        type=_TIME,
-        default=60.0,
-        show_default=True,
-        help="Time after which a candidate counts as hung.",
-    ),
-    click.option("--workers", type=_COUNT, help="Training processes; one per core or GPU if left out."),
-    click.option("--threads", type=_COUNT, default=1, show_default=True, help="CPU threads of each."),
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU."),
+    click.option("--minutes", type=_TIME, help="Time in all, resumes included; no limit at first."),
+    click.option("--rounds", type=_COUNT, help="Rounds in all; no limit at first."),
+    click.option("--candidate-minutes", type=_TIME, help="Time after which a candidate counts as hung; first 60."),
+    click.option("--workers", type=_COUNT, help="Training processes; first one per core or GPU."),
+    click.option("--threads", type=_COUNT, help="CPU threads of each; first 1."),
+    click.option("--device", help="cpu, cuda or cuda:N; first a GPU if there is one."),
 )
 
 
@@ -72,28 +69,32 @@ def limit_options(command: _Function) -> _Function:
     return _decorate(command, _LIMITS)
 
 
-def make_limits(flags: Mapping[str, Any]) -> Limits:
-    """Return the limits that the flags ask for.
+def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits:
+    """Return the limits that the flags ask for; where they are silent, those a search had before.
 
     Raises:
         MissingExtraError: torch is not installed.
         UsageError: There is no such device.
     """
-    import os
-
     from memprof.nas.devices import pick_device
     from memprof.nas.settings import Limits
 
-    device = pick_device(flags["device"])
-    cores = max(1, (os.cpu_count() or 1) // flags["threads"])
-    return Limits(
-        rounds=flags["rounds"],
-        seconds=None if flags["minutes"] is None else 60 * flags["minutes"],
-        job_seconds=60 * flags["candidate_minutes"],
-        workers=flags["workers"] or (cores if device == "cpu" else 1),
-        threads=flags["threads"],
-        device=device,
-    )
+    device = pick_device(flags["device"] or (saved.device if saved else "auto"))
+    threads = flags["threads"] or 1
+    workers = max(1, (os.cpu_count() or 1) // threads) if device == "cpu" else 1
+    asked = {
+        "rounds": flags["rounds"],
+        "seconds": _seconds(flags["minutes"]),
+        "job_seconds": _seconds(flags["candidate_minutes"]),
+        "workers": flags["workers"],
+        "threads": flags["threads"],
+    }
+    first = saved or Limits(workers=workers, threads=threads)
+    return replace(first, device=device, **{name: value for name, value in asked.items() if value is not None})
+
+
+def _seconds(minutes: float | None) -> float | None:
+    return None if minutes is None else 60 * minutes
 
 
 def _decorate(command: _Function, options: tuple[Callable[[_Function], _Function], ...]) -> _Function:

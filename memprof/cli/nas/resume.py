@@ -23,16 +23,19 @@ from memprof.cli.options import json_option
 def resume(
     folder: Path, seed: int | None, dataset: str | None, width: int | None, as_json: bool, **flags: Any
 ) -> int:
-    """Go on with the search in DIR; what is finished is not trained again.
+    """Go on with the search in DIR; what is finished is not trained again. Limits stay unless a flag changes them.
 
     \b
     memprof nas resume runs/first
     memprof nas resume runs/first --minutes 30
     """
-    limits = make_limits(flags)
-    from memprof.nas.run import resume_search, saved_settings
+    from memprof.nas.devices import pick_device
 
-    saved = saved_settings(folder)
+    pick_device("cpu")  # one clear line if torch is missing
+    from memprof.nas.run import resume_search, saved_search
+
+    saved, before = saved_search(folder)
+    limits = make_limits(flags, before)
     template = saved.template
     if width is not None:
         template = replace(template, widths=(width,) * len(template.widths), stem_width=width)

@@ -48,7 +48,7 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
     from memprof.nas.data import load_training
     from memprof.nas.metric import Metric
     from memprof.nas.presets import PRESETS, DataFacts
-    from memprof.nas.search import measure
+    from memprof.nas.screening import measure
     from memprof.nas.settings import Budget
 
     data = load_training(flags["dataset"], root=folder / "data", limit=flags["images"])
@@ -86,6 +86,8 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
         named["rungs"] = (named.get("rungs", settings.rungs)[-1],)
     if flags["no_inherit"]:
         named["inherits"] = False
+    if flags["mirror_images"]:
+        named["mirror_images"] = True
     return replace(settings, **named)
 
 

@@ -41,7 +41,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
 
     device = pick_device(device)
     from memprof.nas.final import FinalPlan, scale, train_final
-    from memprof.nas.run import saved_settings
+    from memprof.nas.run import saved_search
     from memprof.render.search_progress import TrainingProgress
 
     found = pick_candidate(folder, candidate)
@@ -52,7 +52,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
         name="-".join(
             [str(found.candidate), *([f"{blocks}-blocks"] if blocks else []), *([f"width-{width}"] if width else [])]
         ),
-        recipe=replace(saved_settings(folder).recipe, epochs=epochs),
+        recipe=replace(saved_search(folder)[0].recipe, epochs=epochs),
         device=device,
     )
     with TrainingProgress(epochs) as progress:

@@ -15,8 +15,9 @@ from memprof.nas.evaluation import Job, Outcome, derive_seed
 from memprof.nas.forecast import forecast_seconds
 from memprof.nas.journal import Event, Journal, read_journal
 from memprof.nas.metric import Metric
+from memprof.nas.rounds import Search
 from memprof.nas.run import resume_search, start_search
-from memprof.nas.search import Search, best_candidate, pareto_front
+from memprof.nas.scores import best_candidate, pareto_front
 from memprof.nas.settings import Budget, Limits, Settings
 from memprof.nas.state import SearchState, fold
 from memprof.nas.summary import summarize
@@ -38,6 +39,9 @@ SETTINGS = Settings(
 )
 
 
+ENDLESS = Limits()
+
+
 def made_up(job: Job) -> Outcome:
     """Return an outcome that depends on the job alone, as training does; some candidates fail."""
     rng = random.Random(derive_seed(job.seed, "outcome", job.rung))
@@ -54,6 +58,10 @@ def made_up(job: Job) -> Outcome:
     )
 
 
+def start(journal: Journal, settings: Settings = SETTINGS, limits: Limits = ENDLESS) -> None:
+    journal.append("started", {"settings": settings.to_json(), "limits": limits.to_json()})
+
+
 def drive(
     folder: Path,
     *,
@@ -65,8 +73,8 @@ def drive(
     told = 0
     with Journal(folder) as journal:
         if not journal.events():
-            journal.append("started", {"settings": settings.to_json()})
-        search = Search(folder, journal, Limits(), lambda: 0.0)
+            start(journal, settings)
+        search = Search(folder, journal, lambda: 0.0)
         while jobs := search.ask():
             order(jobs)
             for job in jobs:
@@ -145,8 +153,8 @@ def test_a_budget_that_nothing_meets_ends_the_search_and_says_why(tmp_path: Path
 def test_a_time_budget_writes_down_what_it_cuts_off(tmp_path: Path) -> None:
     now = [0.0]
     with Journal(tmp_path) as journal:
-        journal.append("started", {"settings": SETTINGS.to_json()})
-        search = Search(tmp_path, journal, Limits(seconds=10), lambda: now[0])
+        start(journal, limits=Limits(seconds=10))
+        search = Search(tmp_path, journal, lambda: now[0])
         jobs = search.ask()
         for job in jobs[:2]:
             search.tell(made_up(job))
@@ -162,14 +170,13 @@ def test_a_time_budget_writes_down_what_it_cuts_off(tmp_path: Path) -> None:
 def test_the_forecast_counts_the_epochs_that_are_left_and_keeps_to_the_time_budget(tmp_path: Path) -> None:
     """Six candidates and rungs of 1, 2 and 4 epochs: 6 + 3 + 2 epochs a round, a second each here."""
     state = drive(tmp_path, stop_after=6)
-    assert forecast_seconds(state, Limits(rounds=1)) == pytest.approx(3 + 2)
-    assert forecast_seconds(state, Limits(rounds=2)) == pytest.approx(5 + 11)
-    assert forecast_seconds(state, Limits(rounds=2, workers=2)) == pytest.approx(8)
-    assert forecast_seconds(SearchState(), Limits()) is None
+    assert forecast_seconds(replace(state, limits=Limits(rounds=1))) == pytest.approx(3 + 2)
+    assert forecast_seconds(replace(state, limits=Limits(rounds=2))) == pytest.approx(5 + 11)
+    assert forecast_seconds(replace(state, limits=Limits(rounds=2, workers=2))) == pytest.approx(8)
+    assert forecast_seconds(SearchState()) is None
     with Journal(tmp_path) as journal:
-        assert Search(tmp_path, journal, Limits(rounds=2, seconds=9), lambda: 0.0).forecast == pytest.approx(
-            9, abs=0.5
-        )
+        journal.append("resumed", {"limits": Limits(rounds=2, seconds=9).to_json()})
+        assert Search(tmp_path, journal, lambda: 0.0).forecast == pytest.approx(9, abs=0.5)
 
 
 def test_the_front_holds_who_is_not_beaten_in_all_three(whole: SearchState) -> None:

@@ -23,24 +23,23 @@ stand in. The winner of the whole search is measured against the winner of the f
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from memprof import analyze
 from memprof.nas.controller import RANKERS
 from memprof.nas.encoding import encode_block
 from memprof.nas.evaluation import Job, Outcome, Parent, derive_seed
-from memprof.nas.footprint import Footprint, deployed, screen
+from memprof.nas.footprint import Footprint
 from memprof.nas.forecast import forecast_seconds
 from memprof.nas.generator import generate
 from memprof.nas.journal import Journal
-from memprof.nas.metric import Measures
 from memprof.nas.rankers import Candidate, RankedRound
-from memprof.nas.settings import Budget, Limits, Settings
+from memprof.nas.scores import scores_of_round
+from memprof.nas.screening import is_within, measure
+from memprof.nas.settings import Limits, Settings
 from memprof.nas.space import Architecture
-from memprof.nas.state import Chosen, Round, SearchState, fold
+from memprof.nas.state import Chosen, Round, fold
 
 WEIGHTS = "weights"
 """Folder of checkpoints inside a search's folder."""
@@ -51,15 +50,13 @@ class Search:
 
     Args:
         folder: Folder of the search.
-        journal: Its journal, open for writing.
-        limits: How long and where it runs.
+        journal: Its journal, open for writing; it holds that the search has started.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, folder: Path, journal: Journal, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, journal: Journal, clock: Callable[[], float]) -> None:
         self._folder = folder
         self._journal = journal
-        self._limits = limits
         self._clock = clock
         self.state = fold(journal.events())
         self._spent_before = self.state.seconds
@@ -73,23 +70,28 @@ class Search:
         return self.state.settings
 
     @property
+    def limits(self) -> Limits:
+        """How long and where it runs."""
+        return self.state.limits
+
+    @property
     def forecast(self) -> float | None:
         """About how many seconds are left, no more than the budget leaves; ``None`` while nobody can know."""
-        found = forecast_seconds(self.state, self._limits)
+        found = forecast_seconds(self.state)
         if found is None:
-            return None if self._limits.seconds is None else self.seconds_left
+            return None if self.limits.seconds is None else self.seconds_left
         return self.seconds_left if self._has_time_alone else min(found, self.seconds_left)
 
     @property
     def _has_time_alone(self) -> bool:
-        return self._limits.rounds is None and self._limits.seconds is not None
+        return self.limits.rounds is None and self.limits.seconds is not None
 
     @property
     def seconds_left(self) -> float:
         """Time left of the budget; infinite without one."""
-        if self._limits.seconds is None:
+        if self.limits.seconds is None:
             return float("inf")
-        return self._limits.seconds - self._spent_before - (self._clock() - self._began)
+        return self.limits.seconds - self._spent_before - (self._clock() - self._began)
 
     def ask(self) -> list[Job]:
         """Return jobs that can run now, in any order and at once; none when the search is over.
@@ -133,7 +135,7 @@ class Search:
             cells = self.state.chosen[rounds[-1].winner].architecture.slots
             if cells >= self.settings.max_cells:
                 return f"the chosen network has {cells} cells"
-            if self._limits.rounds is not None and len(rounds) >= self._limits.rounds:
+            if self.limits.rounds is not None and len(rounds) >= self.limits.rounds:
                 return "1 round is done" if len(rounds) == 1 else f"{len(rounds)} rounds are done"
         return "the time is up" if self.seconds_left <= 0 else ""
 
@@ -249,7 +251,7 @@ class Search:
             parent=parent,
             resume_from=str(self.checkpoint(number, rung - 1)) if rung else "",
             checkpoint=str(self.checkpoint(number, rung)),
-            seconds=min(self._limits.job_seconds, max(0.0, self.seconds_left)),
+            seconds=min(self.limits.job_seconds, max(0.0, self.seconds_left)),
         )
 
     def checkpoint(self, candidate: int, rung: int | None = None) -> Path:
@@ -269,98 +271,3 @@ class Search:
 
     def _write(self, kind: str, data: Mapping[str, Any]) -> None:
         self.state = fold([self._journal.append(kind, data)], self.state)
-
-
-def scores_of_round(state: SearchState, found: Round, rung: int | None = None) -> dict[int, float]:
-    """Return the metric of each candidate of a round that was trained, relative to the round's base.
-
-    Args:
-        state: The search.
-        found: One of its rounds.
-        rung: The rung to compare at; the last visit of each if left out.
-    """
-    assert state.settings is not None, "a search starts with its settings"
-    measured = {
-        chosen.candidate: measures
-        for chosen in found.chosen
-        if (measures := state.measures(chosen.candidate, rung)) is not None
-    }
-    if not measured:
-        return {}
-    previous = state.measures(found.base) if found.base is not None else None
-    previous = previous or median_measures(measured.values())
-    return {number: state.settings.metric.score(m, previous) for number, m in measured.items()}
-
-
-def measure(architecture: Architecture, budget: Budget) -> Footprint:
-    """Return the deployed footprint of a network under the budget's runtime model."""
-    if budget.runtime == "reference":
-        return screen(architecture, budget.dtype)
-    graph = deployed(architecture, budget.dtype)
-    report = analyze(graph, runtimes=[budget.runtime])
-    peak_bytes = report.peak_intermediate_bytes
-    assert peak_bytes is not None, "every size of a generated network is known"
-    return Footprint(parameter_bytes=graph.parameter_bytes, peak_intermediate_bytes=peak_bytes)
-
-
-def is_within(footprint: Footprint, budget: Budget) -> bool:
-    """Return whether a footprint keeps to the budget."""
-    peak_fits = budget.peak_bytes is None or footprint.peak_intermediate_bytes <= budget.peak_bytes
-    return peak_fits and (budget.parameter_bytes is None or footprint.parameter_bytes <= budget.parameter_bytes)
-
-
-def median_measures(measures: Iterable[Measures]) -> Measures:
-    """Return the median of each measure: what the first round, which has no base, is compared with."""
-    found = list(measures)
-    return Measures(
-        accuracy=median(m.accuracy for m in found),
-        peak_intermediate_bytes=int(median(m.peak_intermediate_bytes for m in found)),
-        parameter_bytes=int(median(m.parameter_bytes for m in found)),
-    )
-
-
-def best_candidate(state: SearchState) -> tuple[int, float] | None:
-    """Return the winner of the whole search and its metric against the first round's winner; ``None`` before that.
-
-    It is never below 0: the first round's winner is among those that are compared.
-    """
-    scores = score_against_first(state)
-    if not scores:
-        return None
-    best = min(scores, key=lambda number: (-scores[number], number))
-    return best, scores[best]
-
-
-def score_against_first(state: SearchState) -> dict[int, float]:
-    """Return the metric of each network that was trained to the last rung, against the first round's winner."""
-    first = next((found.winner for found in state.rounds if found.winner is not None), None)
-    settings = state.settings
-    yardstick = state.measures(first) if first is not None else None
-    if settings is None or yardstick is None:
-        return {}
-    return {
-        number: settings.metric.score(measures, yardstick)
-        for number in state.chosen
-        if (measures := state.measures(number)) is not None
-        and state.outcomes[number][-1].epochs == settings.recipe.epochs
-    }
-
-
-def pareto_front(state: SearchState) -> tuple[int, ...]:
-    """Return the trained candidates that no other beats in accuracy, parameters and peak at once, by parameters."""
-    measured = {number: m for number in state.chosen if (m := state.measures(number)) is not None}
-    front = [
-        number
-        for number, mine in measured.items()
-        if not any(_dominates(other, mine) for key, other in measured.items() if key != number)
-    ]
-    return tuple(sorted(front, key=lambda number: (measured[number].parameter_bytes, number)))
-
-
-def _dominates(a: Measures, b: Measures) -> bool:
-    no_worse = (
-        a.accuracy >= b.accuracy
-        and a.parameter_bytes <= b.parameter_bytes
-        and a.peak_intermediate_bytes <= b.peak_intermediate_bytes
-    )
-    return no_worse and a != b

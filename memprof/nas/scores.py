@@ -1,0 +1,98 @@
+"""Who wins: the metric of every trained candidate, in its round and over the whole search. Pure functions of a state.
+
+The metric is relative to the base of the round. The first round has none: there the medians of its own candidates
+stand in. The winner of the whole search is measured against the winner of the first round, one yardstick for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+
+from memprof.nas.metric import Measures
+from memprof.nas.state import Round, SearchState
+
+
+def scores_of_round(state: SearchState, found: Round, rung: int | None = None) -> dict[int, float]:
+    """Return the metric of each candidate of a round that was trained, relative to the round's base.
+
+    Args:
+        state: The search.
+        found: One of its rounds.
+        rung: The rung to compare at; the last visit of each if left out.
+    """
+    assert state.settings is not None, "a search starts with its settings"
+    measured = {
+        chosen.candidate: measures
+        for chosen in found.chosen
+        if (measures := state.measures(chosen.candidate, rung)) is not None
+    }
+    if not measured:
+        return {}
+    previous = state.measures(found.base) if found.base is not None else None
+    previous = previous or median_measures(measured.values())
+    return {number: state.settings.metric.score(m, previous) for number, m in measured.items()}
+
+
+def median_measures(measures: Iterable[Measures]) -> Measures:
+    """Return the median of each measure: what the first round, which has no base, is compared with."""
+    found = list(measures)
+    return Measures(
+        accuracy=median(m.accuracy for m in found),
+        peak_intermediate_bytes=int(median(m.peak_intermediate_bytes for m in found)),
+        parameter_bytes=int(median(m.parameter_bytes for m in found)),
+    )
+
+
+def best_candidate(state: SearchState) -> tuple[int, float] | None:
+    """Return the winner of the whole search and its metric against the first round's winner; ``None`` before that.
+
+    It is never below 0: the first round's winner is among those that are compared.
+    """
+    scores = score_against_first(state)
+    if not scores:
+        return None
+    best = min(scores, key=lambda number: (-scores[number], number))
+    return best, scores[best]
+
+
+def score_against_first(state: SearchState) -> dict[int, float]:
+    """Return the metric of each network that was trained to the last rung, against the first round's winner."""
+    first = next((found.winner for found in state.rounds if found.winner is not None), None)
+    settings = state.settings
+    yardstick = state.measures(first) if first is not None else None
+    if settings is None or yardstick is None:
+        return {}
+    return {
+        number: settings.metric.score(measures, yardstick)
+        for number in state.chosen
+        if (measures := state.measures(number)) is not None
+        and state.outcomes[number][-1].epochs == settings.recipe.epochs
+    }
+
+
+def pareto_front(state: SearchState) -> tuple[int, ...]:
+    """Return the trained candidates that no other beats in accuracy, parameters and peak at once, by parameters.
+
+    Whoever is beaten is beaten by a member of the front that comes before it by accuracy, then bytes: O(n |front|).
+    """
+    measured = {number: m for number in state.chosen if (m := state.measures(number)) is not None}
+
+    def by_accuracy(number: int) -> tuple[float, int, int, int]:
+        found = measured[number]
+        return -found.accuracy, found.parameter_bytes, found.peak_intermediate_bytes, number
+
+    front: list[int] = []
+    for number in sorted(measured, key=by_accuracy):
+        if not any(_dominates(measured[other], measured[number]) for other in front):
+            front.append(number)
+    return tuple(sorted(front, key=lambda number: (measured[number].parameter_bytes, number)))
+
+
+def _dominates(a: Measures, b: Measures) -> bool:
+    no_worse = (
+        a.accuracy >= b.accuracy
+        and a.parameter_bytes <= b.parameter_bytes
+        and a.peak_intermediate_bytes <= b.peak_intermediate_bytes
+    )
+    return no_worse and a != b
