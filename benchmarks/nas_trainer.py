@@ -30,8 +30,9 @@ from nas_record import write_record
 
 from memprof.nas.data import Augmentation, Images, TrainingData
 from memprof.nas.modules import build_module
+from memprof.nas.recipe import Recipe
 from memprof.nas.space import CIFAR10, MEMNAS_CELLS
-from memprof.nas.trainer import Checkpoint, Recipe, Trainer
+from memprof.nas.trainer import Checkpoint, Trainer
 
 BOUND = 0.9
 RECIPE = Recipe()

@@ -19,7 +19,7 @@ from typing import Any
 
 from memprof.errors import InputError, UsageError
 from memprof.nas.controller import RANKERS
-from memprof.nas.evaluation import derive_seed
+from memprof.nas.jobs import derive_seed
 from memprof.nas.rankers import Candidate, RankedRound
 from memprof.nas.ranking import MEASURES, Band, random_band
 

@@ -21,12 +21,13 @@ import torch
 
 from memprof.errors import InputError, RuntimeFailure, UsageError
 from memprof.nas.data import load_test
-from memprof.nas.evaluation import derive_seed, load_checkpoint, save_checkpoint
+from memprof.nas.evaluation import load_checkpoint, save_checkpoint
 from memprof.nas.footprint import screen
+from memprof.nas.jobs import derive_seed
 from memprof.nas.modules import build_module
+from memprof.nas.recipe import Recipe
 from memprof.nas.run import TrainerRecipe, saved_search
 from memprof.nas.space import Architecture
-from memprof.nas.trainer import Recipe
 
 RESULT_SCHEMA = "memprof/nas-train/1"
 TRAINED = "trained"

@@ -11,12 +11,14 @@ days on four GPUs. Small images get narrow blocks, and few images a small batch 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+from memprof.nas.data import load_training
 from memprof.nas.metric import Metric
+from memprof.nas.recipe import Recipe
 from memprof.nas.settings import Budget, Settings
 from memprof.nas.space import CIFAR10, IMAGENET, Template
-from memprof.nas.trainer import Recipe
 
 Preset = Literal["quick", "paper"]
 
@@ -42,6 +44,24 @@ class DataFacts:
     classes: int
     images: int
     limit: int | None
+
+
+def facts_of(name: str, *, root: Path, limit: int | None = None) -> DataFacts:
+    """Load a data set and return what a preset needs to know of it.
+
+    Args:
+        name: ``digits``, ``cifar10``, or the path of a folder in ImageFolder layout.
+        root: Folder that downloads go to.
+        limit: Training images to use; all if left out.
+
+    Raises:
+        UsageError: There is no such data set or folder.
+        InputError: The data cannot be read or downloaded.
+    """
+    data = load_training(name, root=root, limit=limit)
+    return DataFacts(
+        name=name, input_shape=data.input_shape, classes=data.classes, images=len(data.training), limit=limit
+    )
 
 
 def template_for(facts: DataFacts, width: int | None = None) -> Template:

@@ -29,10 +29,10 @@ from typing import Any
 
 from memprof.nas.controller import RANKERS
 from memprof.nas.encoding import encode_block
-from memprof.nas.evaluation import Job, Outcome, Parent, derive_seed
 from memprof.nas.footprint import Footprint
 from memprof.nas.forecast import forecast_seconds
 from memprof.nas.generator import generate
+from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
 from memprof.nas.journal import Journal
 from memprof.nas.rankers import Candidate, RankedRound
 from memprof.nas.scores import scores_of_round

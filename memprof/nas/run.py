@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memprof.errors import InputError, UsageError
-from memprof.nas.evaluation import Outcome
+from memprof.nas.jobs import Outcome
 from memprof.nas.journal import Journal, has_search, read_journal
 from memprof.nas.rounds import Search
 from memprof.nas.settings import Limits, Settings
@@ -48,7 +48,7 @@ class TrainerRecipe:
         return Trainer(data, self.settings.recipe, torch.device(self.device))
 
 
-def start_search(
+def search(
     folder: Path, settings: Settings, limits: Limits, on_outcome: OnOutcome = lambda search, outcome: None
 ) -> SearchState:
     """Start a new search in ``folder`` and run it to its end.
@@ -65,7 +65,7 @@ def start_search(
         return _drive(folder, journal, on_outcome)
 
 
-def resume_search(
+def resume(
     folder: Path,
     limits: Limits | None = None,
     settings: Settings | None = None,
@@ -105,17 +105,17 @@ def saved_search(folder: Path) -> tuple[Settings, Limits]:
 
 
 def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome) -> SearchState:
-    search = Search(folder, journal, time.monotonic)
-    limits = search.limits
-    factory = TrainerRecipe(search.settings, str(folder / "data"), limits.device)
+    decisions = Search(folder, journal, time.monotonic)
+    limits = decisions.limits
+    factory = TrainerRecipe(decisions.settings, str(folder / "data"), limits.device)
     try:
         with WorkerPool(limits.workers, factory, limits.threads) as pool:
-            while jobs := search.ask():
-                on_outcome(search, None)
-                for outcome in pool.run(jobs, time.monotonic() + search.seconds_left):
-                    if search.tell(outcome):
-                        on_outcome(search, outcome)
+            while jobs := decisions.ask():
+                on_outcome(decisions, None)
+                for outcome in pool.run(jobs, time.monotonic() + decisions.seconds_left):
+                    if decisions.tell(outcome):
+                        on_outcome(decisions, outcome)
     except KeyboardInterrupt:
-        search.stop()
+        decisions.stop()
         raise
-    return search.state
+    return decisions.state

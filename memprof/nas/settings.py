@@ -13,8 +13,8 @@ from typing import Any
 from memprof.errors import UsageError
 from memprof.nas.generator import BOTH
 from memprof.nas.metric import Metric
+from memprof.nas.recipe import Recipe
 from memprof.nas.space import Combine, Template
-from memprof.nas.trainer import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -305,3 +305,9 @@ MEMNAS_CELLS: tuple[Cell, ...] = (
     _cell(1, Layer.FACTORIZED_7, 1, Layer.FACTORIZED_7),
 )
 """The block that the authors' search found, as their published figure draws it: all sums, output = C2..C6."""
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "memnas-cifar10": CIFAR10.build(MEMNAS_CELLS),
+    "memnas-imagenet": IMAGENET.build(MEMNAS_CELLS),
+}
+"""Named networks: the authors' searched block at the size of both of their data sets."""

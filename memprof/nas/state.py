@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from memprof.nas.evaluation import Outcome
+from memprof.nas.jobs import Outcome
 from memprof.nas.journal import Event
 from memprof.nas.metric import Measures
 from memprof.nas.settings import Limits, Settings

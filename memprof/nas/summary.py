@@ -5,11 +5,14 @@ JSON schema ``memprof/nas-status/1``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from memprof.nas.journal import BEAT_SECONDS, Event
+from memprof.errors import InputError
+from memprof.nas.journal import BEAT_SECONDS, Event, read_journal
 from memprof.nas.scores import best_candidate, pareto_front, scores_of_round
 from memprof.nas.settings import Settings
 from memprof.nas.space import Architecture
@@ -126,6 +129,19 @@ class SearchSummary:
             "front": [_candidate_json(found, found.score) for found in self.front],
             "settings": self.settings.to_json(),
         }
+
+
+def status(folder: Path) -> SearchSummary:
+    """Return what is known of the search in ``folder``, while it runs in another process or after.
+
+    Raises:
+        InputError: There is no search in the folder.
+    """
+    events, last_beat = read_journal(folder)
+    summary = summarize(events, last_beat, time.time())
+    if summary is None:
+        raise InputError(f"The search in {folder} never started.", "Start it: memprof nas search --output DIR")
+    return summary
 
 
 def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSummary | None:

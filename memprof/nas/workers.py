@@ -25,7 +25,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from memprof.nas.evaluation import Job, Outcome, evaluate
+from memprof.nas.evaluation import evaluate
+from memprof.nas.jobs import Job, Outcome
 
 if TYPE_CHECKING:
     from memprof.nas.trainer import Trainer

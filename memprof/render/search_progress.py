@@ -19,7 +19,7 @@ from rich.progress import (
 from memprof.render.search import format_duration
 
 if TYPE_CHECKING:
-    from memprof.nas.evaluation import Outcome
+    from memprof.nas.jobs import Outcome
     from memprof.nas.rounds import Search
 
 

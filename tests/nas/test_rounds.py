@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from memprof.errors import InputError, UsageError
-from memprof.nas.evaluation import Job, Outcome, derive_seed
 from memprof.nas.forecast import forecast_seconds
+from memprof.nas.jobs import Job, Outcome, derive_seed
 from memprof.nas.journal import Event, Journal, read_journal
 from memprof.nas.metric import Metric
+from memprof.nas.recipe import Recipe
 from memprof.nas.rounds import Search
-from memprof.nas.run import resume_search, start_search
+from memprof.nas.run import resume, search
 from memprof.nas.scores import best_candidate, pareto_front
 from memprof.nas.settings import Budget, Limits, Settings
 from memprof.nas.state import SearchState, fold
 from memprof.nas.summary import summarize
-from memprof.nas.trainer import Recipe
 from tests.nas.networks import SMALL
 
 SETTINGS = Settings(
@@ -199,13 +199,13 @@ def test_the_front_holds_who_is_not_beaten_in_all_three(whole: SearchState) -> N
 def test_another_search_is_refused_on_resume_with_both_values(tmp_path: Path) -> None:
     drive(tmp_path, stop_after=1)
     with pytest.raises(UsageError, match="seed is 3 here, 5 was asked for"):
-        resume_search(tmp_path, Limits(), replace(SETTINGS, seed=5))
+        resume(tmp_path, Limits(), replace(SETTINGS, seed=5))
 
 
 def test_a_folder_that_holds_a_search_is_not_started_again(tmp_path: Path) -> None:
     drive(tmp_path, stop_after=1)
     with pytest.raises(UsageError, match="already holds this search"):
-        start_search(tmp_path, SETTINGS, Limits())
+        search(tmp_path, SETTINGS, Limits())
 
 
 def test_two_processes_do_not_write_to_one_search(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from memprof.nas import workers
-from memprof.nas.evaluation import Job, derive_seed
+from memprof.nas.jobs import Job, derive_seed
 from memprof.nas.journal import Journal, read_journal
 from memprof.nas.rounds import Search
 from memprof.nas.settings import Limits
@@ -60,7 +60,8 @@ def real_trainer() -> Any:
     import torch
 
     from memprof.nas.data import Augmentation, Images, TrainingData
-    from memprof.nas.trainer import Recipe, Trainer
+    from memprof.nas.recipe import Recipe
+    from memprof.nas.trainer import Trainer
 
     images = Images(torch.zeros((4, 3, 8, 8), dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
     change = Augmentation(padding=0, flips=False, cutout=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memprof.cli.nas.progress import load_summary
 from memprof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +18,9 @@ def pick_candidate(folder: Path, number: int | None) -> CandidateSummary:
         InputError: There is no search in ``folder``.
         UsageError: There is no such candidate, or it has no weights.
     """
-    summary = load_summary(folder)
+    from memprof import nas
+
+    summary = nas.status(folder)
     if number is None:
         if summary.best is None:
             raise UsageError(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memprof.cli.output import note, open_stdout
-from memprof.errors import InputError
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> in
 
     Ctrl-C ends it in order: the resume command is printed, and the program ends as interrupted.
     """
+    from memprof.nas import status
     from memprof.render.search_progress import SearchProgress
 
     with SearchProgress() as progress:
@@ -30,24 +29,8 @@ def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> in
         except KeyboardInterrupt:
             note(f"Stopped; everything finished is kept. Go on with: memprof nas resume {safe_text(str(folder))}")
             raise
-    print_summary(load_summary(folder), folder, as_json=as_json)
+    print_summary(status(folder), folder, as_json=as_json)
     return 0
-
-
-def load_summary(folder: Path) -> SearchSummary:
-    """Return the summary of the search in ``folder``.
-
-    Raises:
-        InputError: There is no search, or it never started.
-    """
-    from memprof.nas.journal import read_journal
-    from memprof.nas.summary import summarize
-
-    events, last_beat = read_journal(folder)
-    summary = summarize(events, last_beat, time.time())
-    if summary is None:
-        raise InputError(f"The search in {folder} never started.", "Start it: memprof nas search --output DIR")
-    return summary
 
 
 def print_summary(summary: SearchSummary, folder: Path, *, as_json: bool) -> None:

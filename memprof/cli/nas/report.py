@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from memprof.cli.nas.progress import load_summary
 from memprof.cli.output import note, open_stdout, write_atomically
 
 
@@ -22,12 +21,13 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     memprof nas report runs/first
     memprof nas report runs/lambda-0 runs/lambda-5 runs/lambda-9 -o page
     """
+    from memprof import nas
     from memprof.nas.final import finished_trainings
     from memprof.plots.architecture import plot_architecture
     from memprof.plots.search import plot_front, plot_lambda, plot_rounds
     from memprof.render.search_page import Pictures, render_page
 
-    summaries = [load_summary(folder) for folder in folders]
+    summaries = [nas.status(folder) for folder in folders]
     first = summaries[0]
     target = output or folders[0] / "report"
     target.mkdir(parents=True, exist_ok=True)

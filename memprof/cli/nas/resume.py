@@ -32,7 +32,8 @@ def resume(
     from memprof.nas.devices import pick_device
 
     pick_device("cpu")  # one clear line if torch is missing
-    from memprof.nas.run import resume_search, saved_search
+    from memprof.nas.run import resume as go_on
+    from memprof.nas.run import saved_search
 
     saved, before = saved_search(folder)
     limits = make_limits(flags, before)
@@ -45,4 +46,4 @@ def resume(
         dataset=saved.dataset if dataset is None else dataset,
         template=template,
     )
-    return drive(folder, lambda watch: resume_search(folder, limits, wanted, watch), as_json=as_json)
+    return drive(folder, lambda watch: go_on(folder, limits, wanted, watch), as_json=as_json)

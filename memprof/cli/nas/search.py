@@ -32,10 +32,10 @@ def search(output: Path, as_json: bool, **flags: Any) -> int:
     memprof nas search --dataset cifar10 --lambda 0.8 --max-peak 256KiB --dtype int8
     """
     limits = make_limits(flags)
-    from memprof.nas.run import start_search
+    from memprof.nas import search as start
 
     settings = make_settings(output, flags)
-    return drive(output, lambda watch: start_search(output, settings, limits, watch), as_json=as_json)
+    return drive(output, lambda watch: start(output, settings, limits, watch), as_json=as_json)
 
 
 def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
@@ -45,20 +45,12 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
         UsageError: A flag's value does not fit.
         InputError: The data cannot be read.
     """
-    from memprof.nas.data import load_training
     from memprof.nas.metric import Metric
-    from memprof.nas.presets import PRESETS, DataFacts
+    from memprof.nas.presets import PRESETS, facts_of
     from memprof.nas.screening import measure
     from memprof.nas.settings import Budget
 
-    data = load_training(flags["dataset"], root=folder / "data", limit=flags["images"])
-    facts = DataFacts(
-        name=flags["dataset"],
-        input_shape=data.input_shape,
-        classes=data.classes,
-        images=len(data.training),
-        limit=flags["images"],
-    )
+    facts = facts_of(flags["dataset"], root=folder / "data", limit=flags["images"])
     metric = Metric(
         accuracy_weight=flags["accuracy_weight"],
         peak_weight=flags["peak_weight"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from memprof.cli.nas.progress import load_summary, print_summary
+from memprof.cli.nas.progress import print_summary
 from memprof.cli.options import json_option
 
 
@@ -20,4 +20,6 @@ def status(folder: Path, as_json: bool) -> None:
     memprof nas status runs/first
     memprof nas status runs/first --json
     """
-    print_summary(load_summary(folder), folder, as_json=as_json)
+    from memprof import nas
+
+    print_summary(nas.status(folder), folder, as_json=as_json)

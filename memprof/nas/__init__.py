@@ -1,0 +1,124 @@
+"""MemNAS: search for a network that needs less memory. Public names; they resolve on first use, torch with them.
+
+from memprof import nas
+
+network = nas.ARCHITECTURES["memnas-cifar10"]
+print(nas.screen(network))                       # parameters and peak, without torch
+print(memprof.analyze(nas.deployed(network)))    # the whole report
+
+facts = nas.facts_of("digits", root=Path("data"))
+settings = nas.quick(facts, nas.Metric(accuracy_weight=0.9), nas.Budget(), seed=0)
+nas.search(Path("run"), settings, nas.Limits(rounds=2))
+print(nas.status(Path("run")).best)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memprof.nas.encoding import decode_cells, encode_block
+    from memprof.nas.export import export_onnx
+    from memprof.nas.footprint import Footprint, as_trained, deployed, screen
+    from memprof.nas.generator import generate, grow, trim
+    from memprof.nas.metric import Measures, Metric
+    from memprof.nas.modules import build_module
+    from memprof.nas.presets import facts_of, paper, quick
+    from memprof.nas.recipe import Recipe
+    from memprof.nas.run import resume, search
+    from memprof.nas.settings import Budget, Limits, Settings
+    from memprof.nas.space import (
+        ARCHITECTURES,
+        CIFAR10,
+        IMAGENET,
+        Architecture,
+        Block,
+        Cell,
+        Combine,
+        Layer,
+        Template,
+    )
+    from memprof.nas.summary import status
+
+_HOMES = {
+    "decode_cells": "memprof.nas.encoding",
+    "encode_block": "memprof.nas.encoding",
+    "export_onnx": "memprof.nas.export",
+    "Footprint": "memprof.nas.footprint",
+    "as_trained": "memprof.nas.footprint",
+    "deployed": "memprof.nas.footprint",
+    "screen": "memprof.nas.footprint",
+    "generate": "memprof.nas.generator",
+    "grow": "memprof.nas.generator",
+    "trim": "memprof.nas.generator",
+    "Measures": "memprof.nas.metric",
+    "Metric": "memprof.nas.metric",
+    "build_module": "memprof.nas.modules",
+    "facts_of": "memprof.nas.presets",
+    "paper": "memprof.nas.presets",
+    "quick": "memprof.nas.presets",
+    "resume": "memprof.nas.run",
+    "search": "memprof.nas.run",
+    "status": "memprof.nas.summary",
+    "Budget": "memprof.nas.settings",
+    "Limits": "memprof.nas.settings",
+    "Settings": "memprof.nas.settings",
+    "ARCHITECTURES": "memprof.nas.space",
+    "CIFAR10": "memprof.nas.space",
+    "IMAGENET": "memprof.nas.space",
+    "Architecture": "memprof.nas.space",
+    "Block": "memprof.nas.space",
+    "Cell": "memprof.nas.space",
+    "Combine": "memprof.nas.space",
+    "Layer": "memprof.nas.space",
+    "Template": "memprof.nas.space",
+    "Recipe": "memprof.nas.recipe",
+}
+
+__all__ = [
+    "ARCHITECTURES",
+    "CIFAR10",
+    "IMAGENET",
+    "Architecture",
+    "Block",
+    "Budget",
+    "Cell",
+    "Combine",
+    "Footprint",
+    "Layer",
+    "Limits",
+    "Measures",
+    "Metric",
+    "Recipe",
+    "Settings",
+    "Template",
+    "as_trained",
+    "build_module",
+    "decode_cells",
+    "deployed",
+    "encode_block",
+    "export_onnx",
+    "facts_of",
+    "generate",
+    "grow",
+    "paper",
+    "quick",
+    "resume",
+    "screen",
+    "search",
+    "status",
+    "trim",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module 'memprof.nas' has no attribute {name!r}") from None
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
