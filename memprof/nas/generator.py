@@ -11,17 +11,19 @@ Where our counts differ from the printed equations, and why:
 * Mirror images are one candidate: (I1, L1) and (I2, L2) may swap; of n = |I| |L| choices per side n (n + 1) / 2 stay.
 * Equation 2 also counts cells. A cell goes only when its output feeds nothing, so it is no trim of its own; the
   authors' 466 = 441 + 25 has none either (20 layers, 5 edges for two cells in five blocks).
-* Removing a block's last edge to its output would leave no block: not a candidate. Nor is a trim that gives
-  what another trim gave.
+* Removing a block's last edge to its output would leave no block: not a candidate. Nor is a cell that joins two
+  identities of one input, which only copies.
+* The layers that lose their input go with the cell that gave it: a cell goes only when no layer reads it any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from memprof.nas.space import GROWN_LAYERS, Architecture, Block, Cell, Combine, Layer
+from memprof.nas.isomorphism import network_key
+from memprof.nas.space import GROWN_LAYERS, Architecture, Block, Cell, Combine, Layer, idle_slot
 
 BOTH: tuple[Combine, ...] = (Combine.SUM, Combine.CONCAT)
 
@@ -54,33 +56,39 @@ def grow(
 
 
 def trim(base: Architecture) -> Iterator[Architecture]:
-    """Yield ``base`` with one layer or one edge less in one block, each result once."""
-    seen = {base.canonical}
+    """Yield ``base`` with one layer or one edge less in one block."""
     for index, block in enumerate(base.blocks):
         for trimmed in (*_without_layer(block), *_without_edge(block)):
-            blocks = (*base.blocks[:index], trimmed, *base.blocks[index + 1 :])
-            candidate = replace(base, blocks=blocks)
-            if candidate.canonical not in seen:
-                seen.add(candidate.canonical)
-                yield candidate
+            yield replace(base, blocks=(*base.blocks[:index], trimmed, *base.blocks[index + 1 :]))
 
 
 def generate(
     base: Architecture, combines: Sequence[Combine] = BOTH, *, mirror_images: bool = False
-) -> tuple[Architecture, ...]:
-    """Return every candidate of the round after ``base``: grown ones, then trimmed ones; no duplicates.
+) -> Iterator[Architecture]:
+    """Yield the candidates of the round after ``base``: grown ones, then trimmed ones, none twice and never the base.
 
-    A base without a cell (the start of a search) is only grown.
+    Two ways of writing one network are one candidate (``memprof.nas.isomorphism``), unless ``mirror_images`` asks for
+    the paper's count. A base without a cell (the start of a search) is only grown.
     """
-    return (*grow(base, combines, mirror_images=mirror_images), *trim(base))
+    seen = {identity(base, mirror_images=mirror_images)}
+    for candidate in (*grow(base, combines, mirror_images=mirror_images), *trim(base)):
+        key = identity(candidate, mirror_images=mirror_images)
+        if key not in seen:
+            seen.add(key)
+            yield candidate
+
+
+def identity(architecture: Architecture, *, mirror_images: bool) -> Hashable:
+    """Return what is equal for two candidates that count as one."""
+    return architecture if mirror_images else network_key(architecture)
 
 
 def _without_layer(block: Block) -> Iterator[Block]:
     for slot, cell in block.existing:
-        if not cell.layer1.is_trimmed:
-            yield _with_cell(block, slot, replace(cell, layer1=Layer.IDENTITY))
-        if not cell.layer2.is_trimmed:
-            yield _with_cell(block, slot, replace(cell, layer2=Layer.IDENTITY))
+        for trimmed in (replace(cell, layer1=Layer.IDENTITY), replace(cell, layer2=Layer.IDENTITY)):
+            cells = (*block.cells[: slot - 1], trimmed, *block.cells[slot:])
+            if trimmed != cell and idle_slot(cells) is None:
+                yield replace(block, cells=cells)
 
 
 def _without_edge(block: Block) -> Iterator[Block]:
@@ -91,10 +99,6 @@ def _without_edge(block: Block) -> Iterator[Block]:
             cells = list(block.cells)
             cells[slot - 1] = replace(cell, feeds_output=False)
             yield replace(block, cells=_without_dead(cells))
-
-
-def _with_cell(block: Block, slot: int, cell: Cell) -> Block:
-    return replace(block, cells=(*block.cells[: slot - 1], cell, *block.cells[slot:]))
 
 
 def _without_dead(cells: list[Cell | None]) -> tuple[Cell | None, ...]:

@@ -31,7 +31,7 @@ from memprof.nas.controller import RANKERS
 from memprof.nas.encoding import encode_block
 from memprof.nas.footprint import Footprint
 from memprof.nas.forecast import forecast_seconds
-from memprof.nas.generator import generate
+from memprof.nas.generator import generate, identity
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
 from memprof.nas.journal import Journal
 from memprof.nas.rankers import Candidate, RankedRound
@@ -152,9 +152,10 @@ class Search:
         base = self.state.rounds[-1].winner if self.state.rounds else None
         chosen = self.state.chosen
         parent = chosen[base].architecture if base is not None else self.settings.template.build([])
-        known = {self._identity(found.architecture) for found in chosen.values()}
-        generated = generate(parent, self.settings.combines, mirror_images=self.settings.mirror_images)
-        fresh = [candidate for candidate in generated if self._identity(candidate) not in known]
+        apart = self.settings.mirror_images
+        known = {identity(found.architecture, mirror_images=apart) for found in chosen.values()}
+        generated = generate(parent, self.settings.combines, mirror_images=apart)
+        fresh = [candidate for candidate in generated if identity(candidate, mirror_images=apart) not in known]
         fitting = [
             (candidate, footprint)
             for candidate in fresh
@@ -180,9 +181,6 @@ class Search:
                 ],
             },
         )
-
-    def _identity(self, architecture: Architecture) -> Architecture:
-        return architecture if self.settings.mirror_images else architecture.canonical
 
     def _choose(
         self, index: int, fitting: list[tuple[Architecture, Footprint]]

@@ -84,7 +84,7 @@ class Cell:
 
     @property
     def canonical(self) -> Cell:
-        """The cell or its mirror image, whichever comes first: swapping the layers changes nothing that matters."""
+        """The cell or its mirror image, whichever comes first: swapping the layers changes nothing it computes."""
         if (self.input1, self.layer1.value) <= (self.input2, self.layer2.value):
             return self
         return replace(self, input1=self.input2, input2=self.input1, layer1=self.layer2, layer2=self.layer1)
@@ -119,6 +119,8 @@ class Block:
                 raise ValueError(f"the cell in slot {slot} feeds nothing")
         if self.cells and not self.output_slots:
             raise ValueError("no cell feeds the block's output")
+        if (idle := idle_slot(self.cells)) is not None:
+            raise ValueError(f"the cell in slot {idle} joins two identities and computes nothing new")
 
     @property
     def existing(self) -> tuple[tuple[int, Cell], ...]:
@@ -130,10 +132,20 @@ class Block:
         """Slots of the cells that feed the block's output, in order."""
         return tuple(slot for slot, cell in self.existing if cell.feeds_output)
 
-    @property
-    def canonical(self) -> Block:
-        """The block with each cell in canonical form."""
-        return replace(self, cells=tuple(cell and cell.canonical for cell in self.cells))
+
+def idle_slot(cells: Sequence[Cell | None]) -> int | None:
+    """Return the first slot whose cell joins two identities of one input, or of the same two as an earlier cell.
+
+    Such a cell only copies; an exporter merges it with its twin, so that it is not even there.
+    """
+    joined: set[tuple[frozenset[int], Combine]] = set()
+    for slot, cell in enumerate(cells, start=1):
+        if cell is not None and cell.layer1.is_trimmed and cell.layer2.is_trimmed:
+            found = (frozenset(cell.inputs), cell.combine)
+            if len(found[0]) == 1 or found in joined:
+                return slot
+            joined.add(found)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,11 +176,6 @@ class Architecture:
     def slots(self) -> int:
         """Number of slots of each block, trimmed ones included: what the search's limit on cells counts."""
         return len(self.blocks[0].cells)
-
-    @property
-    def canonical(self) -> Architecture:
-        """The architecture with each cell in canonical form; equal for mirror images."""
-        return replace(self, blocks=tuple(block.canonical for block in self.blocks))
 
     def to_json(self) -> dict[str, Any]:
         """Return the architecture as JSON-ready values; ``from_json`` reads them back."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from memprof.nas.generator import generate, grow, trim
-from memprof.nas.space import CIFAR10, Cell, Combine, Layer
+from memprof.nas.isomorphism import network_key
+from memprof.nas.space import CIFAR10, Architecture, Cell, Combine, Layer
 from tests.nas.networks import random_architecture
 
 CONV = Layer.CONV_3X3
@@ -36,13 +39,35 @@ def test_two_cells_in_five_blocks_have_20_layers_and_two_edges_a_block_to_trim()
     assert len(list(trim(CIFAR10.build(grown(2))))) == 20 + 10
 
 
-def test_nothing_comes_twice_and_the_base_never() -> None:
-    rng = random.Random(0)
-    for slots in (1, 2, 3):
-        base = random_architecture(rng, slots)
-        canonical = [found.canonical for found in generate(base)]
-        assert len(set(canonical)) == len(canonical)
-        assert base.canonical not in canonical
+TWINS = CIFAR10.build([grown(1)[0], grown(1)[0]])
+
+
+@pytest.mark.parametrize(
+    "base", [TWINS, *(random_architecture(random.Random(seed), 1 + seed % 3) for seed in range(4))]
+)
+def test_nothing_comes_twice_and_the_base_never(base: Architecture) -> None:
+    keys = [network_key(found) for found in generate(base)]
+    assert len(set(keys)) == len(keys)
+    assert network_key(base) not in keys
+
+
+def test_twin_cells_have_half_the_trims() -> None:
+    """Whichever of two equal cells loses a layer, the network is the same one."""
+    assert len(list(trim(TWINS))) == 30
+    assert sum(found.slots == 2 for found in generate(TWINS)) == 15
+
+
+def test_mirror_images_count_apart_in_trims_too() -> None:
+    equal = Cell(input1=0, input2=0, layer1=CONV, layer2=CONV)
+    base = CIFAR10.build([equal])
+    assert [sum(f.slots == 1 for f in generate(base, mirror_images=apart)) for apart in (True, False)] == [10, 5]
+
+
+def test_a_layer_that_would_leave_a_cell_that_only_copies_stays() -> None:
+    half = next(found for found in trim(CIFAR10.build(grown(1))))
+    (slot, cell), *_ = half.blocks[0].existing
+    assert cell.layer1.is_trimmed
+    assert not any(found.blocks[0].cells[slot - 1] != cell for found in trim(half))
 
 
 def test_a_trim_changes_one_block_and_a_growth_all_of_them_alike() -> None:
@@ -63,7 +88,7 @@ def test_a_cell_that_feeds_nothing_goes_and_takes_with_it_what_fed_only_it() -> 
 
 
 def test_the_last_edge_to_a_blocks_output_stays() -> None:
-    assert all(found.blocks[0].output_slots for found in trim(CIFAR10.build(grown(1))))
+    assert len(list(trim(CIFAR10.build(grown(1))))) == 10  # two layers in each of five blocks, and no edge
 
 
 def test_a_new_cell_reads_no_slot_that_some_block_has_trimmed_away() -> None:
