@@ -79,7 +79,8 @@ def memprof(*arguments: str) -> None:
 
 def read(state: SearchState) -> dict[str, Any]:
     """Return what is compared, from a search's state."""
-    scores = score_against_first(state)
+    epochs = state.settings.recipe.epochs if state.settings else 0
+    scores = {n: y for n, y in score_against_first(state).items() if state.outcomes[n][-1].epochs == epochs}
     first = next(found.winner for found in state.rounds if found.winner is not None)
     rounds = {chosen.candidate: found.index + 1 for found in state.rounds for chosen in found.chosen}
     later = max((n for n in scores if rounds[n] > 1), key=lambda n: scores[n], default=None)

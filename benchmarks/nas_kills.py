@@ -13,8 +13,8 @@ process brings about itself: it wraps the journal or the writer of checkpoints a
     resume        right after the process that took over wrote that it did
 
 After every kill all events that were there before must still be there, in order. At the end no visit to a candidate
-may stand in the journal twice, and rounds, choices, accuracies and winners must equal those of the first search;
-times may differ.
+may stand in the journal twice, none whose checkpoint was finished may have been trained again, and rounds, choices,
+accuracies and winners must equal those of the first search; times may differ.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ from nas_record import ROOT, write_record
 from memprof.nas.journal import DATABASE, Event, Journal, read_journal
 
 SEARCH = ("--dataset", "digits", "--images", "300", "--rounds", "2", "--sample", "4", "--epochs", "2", "--width", "4")
+TRAINED = "trained.log"
+"""Where the workers of a killed search write down each checkpoint that they finished."""
+
 MOMENTS = ("random", "commit", "checkpoint", "renamed", "resume")
 
 
@@ -52,9 +55,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         found = compare(Path(name), options.kills, random.Random(options.seed))
     print(f"{found['kills']} kills: {', '.join(f'{n} {moment}' for moment, n in found['moments'].items())}")
-    print(f"events lost {found['lost']}, visits repeated {found['repeated']}, same choices: {found['same']}")
+    print(
+        f"events lost {found['lost']}, visits repeated {found['repeated']}, trained again {found['trained_again']}, "
+        f"same choices: {found['same']}"
+    )
     write_record(options.json, found)
-    if found["lost"] or found["repeated"] or not found["same"] or found["kills"] < options.kills:
+    if (
+        found["lost"]
+        or found["repeated"]
+        or found["trained_again"]
+        or not found["same"]
+        or found["kills"] < options.kills
+    ):
         raise SystemExit(1)
 
 
@@ -81,10 +93,12 @@ def compare(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
     events = events_of(killed)
     if not events or events[-1].kind != "finished":
         run(resume_command(killed) if events else start_command(killed), "none", None)
-    repeated, same = 0, True
+    repeated, trained_again, same = 0, 0, True
     for place in places:
         visits = Counter((e.data["candidate"], e.data["rung"]) for e in events_of(place) if e.kind == "outcome")
         repeated += sum(count - 1 for count in visits.values())
+        trained = Counter((place / TRAINED).read_text(encoding="utf-8").splitlines())
+        trained_again += sum(count - 1 for count in trained.values())
         same = same and choices(events_of(place)) == whole
     return {
         "kills": hits.total(),
@@ -92,6 +106,7 @@ def compare(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
         "searches": len(places),
         "lost": lost,
         "repeated": repeated,
+        "trained_again": trained_again,
         "same": same,
     }
 
@@ -169,11 +184,11 @@ def die_after_resume() -> None:
     Journal.append = last  # type: ignore[method-assign]
 
 
-def die_in_checkpoint(*, is_renamed: bool) -> None:
-    """Have the worker kill the search and itself with a checkpoint half written, or just renamed."""
+def watch_checkpoints(fatal: str) -> None:
+    """Have the workers write down what they trained, and kill the search and themselves at the ``fatal`` moment."""
     from memprof.nas import run as running
 
-    setattr(running, "WorkerPool", pool_of(KillerInCheckpoint(is_renamed)))  # noqa: B010 - another module's name
+    setattr(running, "WorkerPool", pool_of(Witness(fatal)))  # noqa: B010 - another module's name
 
 
 def pool_of(wrap: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -195,11 +210,11 @@ class WrappedFactory:
         return self._wrap(self._factory())
 
 
-class KillerInCheckpoint:
-    """Changes how its process writes checkpoints: the second one is the last; picklable."""
+class Witness:
+    """Writes down each checkpoint that its process finished; with a fatal moment the second is last; picklable."""
 
-    def __init__(self, is_renamed: bool) -> None:
-        self._is_renamed = is_renamed
+    def __init__(self, fatal: str) -> None:
+        self._fatal = fatal
 
     def __call__(self, trainer: Any) -> Any:
         """Return ``trainer`` unchanged, its process changed."""
@@ -207,32 +222,29 @@ class KillerInCheckpoint:
 
         save, left = evaluation.save_checkpoint, [2]
 
-        def torn(checkpoint: Any, path: Path) -> None:
+        def witnessed(checkpoint: Any, path: Path, outcome: Any = None) -> None:
             left[0] -= 1
-            if left[0]:
-                save(checkpoint, path)
-                return
-            if self._is_renamed:
-                save(checkpoint, path)
-            else:
+            is_last = bool(self._fatal) and not left[0]
+            if is_last and self._fatal == "checkpoint":
                 passing = path.with_suffix(f".{os.getpid()}.part")
-                save(checkpoint, passing.with_suffix(".whole"))
+                save(checkpoint, passing.with_suffix(".whole"), outcome)
                 data = passing.with_suffix(".whole").read_bytes()
                 passing.with_suffix(".whole").unlink()
                 passing.write_bytes(data[: len(data) // 2])
-            os.kill(os.getppid(), signal.SIGKILL)
-            os.kill(os.getpid(), signal.SIGKILL)
+            else:
+                save(checkpoint, path, outcome)
+                with (path.parent.parent / TRAINED).open("a", encoding="utf-8") as file:
+                    file.write(f"{path.name}\n")
+            if is_last:
+                os.kill(os.getppid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
 
-        evaluation.save_checkpoint = torn
+        evaluation.save_checkpoint = witnessed
         return trainer
 
 
 CHANGES: Mapping[str, Callable[[], None]] = {
-    "none": lambda: None,
-    "random": lambda: None,
     "commit": die_in_commit,
-    "checkpoint": lambda: die_in_checkpoint(is_renamed=False),
-    "renamed": lambda: die_in_checkpoint(is_renamed=True),
     "resume": die_after_resume,
 }
 
@@ -241,7 +253,8 @@ def drive(moment: str, arguments: list[str]) -> None:
     """Run the program with one moment changed."""
     from memprof.cli import main as program
 
-    CHANGES[moment]()
+    watch_checkpoints(moment if moment in ("checkpoint", "renamed") else "")
+    CHANGES.get(moment, lambda: None)()
     sys.argv = ["memprof", *arguments]
     program(arguments)
 

@@ -10,7 +10,8 @@ relative to that round's base. Source: MemNAS (CVPR 2020), section 3.3, Figure 2
 
 What the paper leaves open, and our answer. The order in which candidates enter the R-GRU changes the scores. Training
 shuffles them anew in every step, so that no order is learnt; prediction runs once in a canonical order (by code) and
-a few times in seeded random orders, and averages. The optimiser is not named: Adam, 3e-3, 300 steps.
+a few times in seeded random orders, and averages. The optimiser is not named: Adam, 3e-3, one round per step, every
+round at least 100 times and at least 300 steps in all.
 """
 
 from __future__ import annotations
@@ -26,15 +27,22 @@ from memprof.nas.rankers import (
     Fit,
     History,
     Predictor,
+    code_bits,
     fit_parameters,
     fit_random,
     fit_ridge,
+    guard,
     standardize,
 )
 
 EMBEDDING = 100
 HIDDEN = 100
-STEPS = 300
+LEAST_STEPS = 300
+"""Steps of a training, at least: on one round the error still falls, from 0.006 after 100 to 0.0002."""
+LEAST_VISITS = 100
+"""Steps on each round, at least: with a fixed number in all, the longer a search the less each round would teach.
+After 100 the SCC knows the scores of 98 cells of NAS-Bench-201 (mean squared error 0.006 of a variance of 1), and
+its tau on 294 others is as good as after 300."""
 LEARNING_RATE = 3e-3
 ORDERS = 4
 """Random orders that a prediction averages over, besides the canonical one."""
@@ -79,7 +87,7 @@ def fit_controller(build: Callable[[int], nn.Module], history: History, seed: in
 
     Args:
         build: Bits of a block's code -> controller.
-        history: Rounds that were trained, oldest first.
+        history: Rounds that were trained, oldest first; at least one.
         seed: Of the weights, the orders in training and those in prediction.
     """
     with torch.random.fork_rng(devices=()), _one_thread():
@@ -90,7 +98,7 @@ def fit_controller(build: Callable[[int], nn.Module], history: History, seed: in
         ]
         controller = build(rounds[0][0].shape[-1])
         optimizer = torch.optim.Adam(controller.parameters(), LEARNING_RATE)
-        for step in range(STEPS):
+        for step in range(max(LEAST_STEPS, LEAST_VISITS * len(rounds))):
             codes, targets = rounds[step % len(rounds)]
             order = torch.randperm(len(targets))
             loss = nn.functional.mse_loss(controller(codes[order]), targets[order])
@@ -101,8 +109,6 @@ def fit_controller(build: Callable[[int], nn.Module], history: History, seed: in
 
 
 def _predict(controller: nn.Module, candidates: Sequence[Candidate], seed: int) -> list[float]:
-    if not candidates:
-        return []
     codes = _tensor(candidates)
     generator = torch.Generator().manual_seed(seed)
     canonical = torch.tensor(sorted(range(len(candidates)), key=lambda i: candidates[i].codes))
@@ -128,12 +134,10 @@ def _one_thread() -> Iterator[None]:
 
 def _tensor(candidates: Sequence[Candidate]) -> Tensor:
     """Return codes as a tensor (candidates, blocks, bits)."""
-    data = "".join(code for candidate in candidates for code in candidate.codes).encode("ascii")
-    bits = torch.frombuffer(bytearray(data), dtype=torch.uint8) - ord("0")
-    return bits.float().view(len(candidates), len(candidates[0].codes), -1)
+    return torch.from_numpy(code_bits(candidates)).float()
 
 
-RANKERS: dict[str, Fit] = {
+_FITS: dict[str, Fit] = {
     "scc": lambda history, seed: fit_controller(StructureCorrelationController, history, seed),
     "single-rnn": lambda history, seed: fit_controller(lambda bits: RecurrentController(bits, 1), history, seed),
     "double-rnn": lambda history, seed: fit_controller(lambda bits: RecurrentController(bits, 2), history, seed),
@@ -141,4 +145,5 @@ RANKERS: dict[str, Fit] = {
     "parameters": fit_parameters,
     "random": fit_random,
 }
+RANKERS: dict[str, Fit] = {name: guard(fit) for name, fit in _FITS.items()}
 """Every ranker by name; the paper's first."""

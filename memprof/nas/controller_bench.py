@@ -3,8 +3,10 @@
     pool of 392 cells -> 98 of them with their accuracy for training -> rank the other 294 -> AP@k, NDCG@k, tau
 
 The table is a CSV file with the columns ``cell`` (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``) and ``val_accuracy``. 392
-candidates is the authors' second round (MemNAS, CVPR 2020, Table 3; they state no pool size), and every figure stands
-beside what random rankings of the same cells score.
+candidates is the authors' second round (MemNAS, CVPR 2020, Table 3; they state no pool size). tau is Kendall's tau-a:
+a tied pair counts for neither side, so ties in a prediction keep it below 1. Every figure, a mean over pools, stands
+beside what single random rankings of the last pool's cells score; where scores tie, AP and NDCG take a random order
+(``memprof.nas.ranking``).
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ seed. Test images have a loader of their own, which only the final scoring calls
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +23,6 @@ from memprof.errors import InputError, MissingExtraError, UsageError
 
 VALIDATION_SHARE = 0.2
 _SPLIT_SEED = 0
-_TEST_FOLDERS = ("test", "val")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,46 +98,105 @@ def load_training(name: str, *, root: Path, limit: int | None = None) -> Trainin
         limit: Images to keep of the training set, the same number of each class; all if left out.
 
     Raises:
-        UsageError: There is no such data set or folder.
+        UsageError: There is no such data set or folder, or a class has no image to train on or none to choose by.
         InputError: The data cannot be read or downloaded.
     """
-    images, classes, augmentation = _source(name)(name, root, is_test=False)
+    found = _source(name).training(name, root)
+    _refuse_single_images(found, limit)
+    images = found.images
     order = _shuffled_by_class(images.labels, limit)
     held_out = _every(order, images.labels, VALIDATION_SHARE)
     return TrainingData(
         name=name,
         training=images.select(order[~held_out]),
         validation=images.select(order[held_out]),
-        classes=classes,
-        augmentation=augmentation,
+        classes=len(found.class_names),
+        augmentation=found.augmentation,
     )
 
 
 def load_test(name: str, *, root: Path) -> Images:
     """Return the test images of a data set: for the one final score of a network, never for a choice.
 
+    Labels mean the same classes as in training, and the images have the same shape.
+
     Raises:
         UsageError: There is no such data set or folder.
-        InputError: The data cannot be read or downloaded.
+        InputError: The data cannot be read or downloaded, or are not of the training set's classes and shape.
     """
-    images, _, _ = _source(name)(name, root, is_test=True)
-    return images
+    return _source(name).test(name, root)
 
 
-_Source = Callable[..., tuple[Images, int, Augmentation]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Labelled:
+    """All images that a data set has to train on and to choose by.
+
+    Attributes:
+        images: The images.
+        class_names: Name of each label.
+        augmentation: What suits them.
+    """
+
+    images: Images
+    class_names: tuple[str, ...]
+    augmentation: Augmentation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Where images come from: two functions of a data set's name and the folder of downloads.
+
+    Attributes:
+        training: Reads the images that a search may see.
+        test: Reads the others.
+    """
+
+    training: Callable[[str, Path], _Labelled]
+    test: Callable[[str, Path], Images]
 
 
 def _source(name: str) -> _Source:
-    if name in _SOURCES:
-        return _SOURCES[name]
+    if name in SOURCES:
+        return SOURCES[name]
     if Path(name).is_dir():
-        return _folder
+        return _FOLDER
     raise UsageError(
-        f"There is no data set {name!r}.", f"Choose {', '.join(_SOURCES)}, or a folder with train/CLASS/ images."
+        f"There is no data set {name!r}.", f"Choose {', '.join(SOURCES)}, or a folder with train/CLASS/ images."
     )
 
 
-def _digits(name: str, root: Path, *, is_test: bool) -> tuple[Images, int, Augmentation]:
+def _refuse_single_images(found: _Labelled, limit: int | None) -> None:
+    """Raise unless every class keeps two images: one to train on and one to choose by."""
+    least = 2 * len(found.class_names)
+    if limit is not None and limit < least:
+        raise UsageError(
+            f"{limit} images of {len(found.class_names)} classes leave some class without an image to train on or "
+            "without one to choose by.",
+            f"Use {least} images or more, or all of them.",
+        )
+    for class_name, count in zip(found.class_names, found.images.labels.bincount().tolist(), strict=True):
+        if count < 2:
+            raise UsageError(
+                f"The class {class_name!r} has one training image, which would be held out to choose by.",
+                "Add an image of it, or leave the class out.",
+            )
+
+
+_DIGITS = tuple("0123456789")
+
+
+def _digits(name: str, root: Path) -> _Labelled:
+    # A mirrored digit is no digit, and in 8x8 pixels a cut-out square hides all of one.
+    change = Augmentation(padding=1, flips=False, cutout=0)
+    return _Labelled(images=_split_digits()[0], class_names=_DIGITS, augmentation=change)
+
+
+def _digits_test(name: str, root: Path) -> Images:
+    return _split_digits()[1]
+
+
+def _split_digits() -> tuple[Images, Images]:
+    """Return training and test images: scikit-learn's come without a split."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -147,50 +206,120 @@ def _digits(name: str, root: Path, *, is_test: bool) -> tuple[Images, int, Augme
     images = Images(pixels, torch.from_numpy(found.target.astype(np.int64)))
     order = _shuffled_by_class(images.labels, None)
     is_held_out = _every(order, images.labels, VALIDATION_SHARE)
-    # A mirrored digit is no digit, and in 8x8 pixels a cut-out square hides all of one.
-    return images.select(order[is_held_out == is_test]), 10, Augmentation(padding=1, flips=False, cutout=0)
+    return images.select(order[~is_held_out]), images.select(order[is_held_out])
 
 
-def _cifar10(name: str, root: Path, *, is_test: bool) -> tuple[Images, int, Augmentation]:
+def _cifar10(name: str, root: Path) -> _Labelled:
+    found = _open_cifar10(root, part="train")
+    change = Augmentation(padding=4, flips=True, cutout=16)
+    return _Labelled(images=_cifar10_images(found), class_names=tuple(found.classes), augmentation=change)
+
+
+def _cifar10_test(name: str, root: Path) -> Images:
+    return _cifar10_images(_open_cifar10(root, part="test"))
+
+
+def _open_cifar10(root: Path, *, part: Literal["train", "test"]) -> Any:
     from torchvision.datasets import CIFAR10
 
     try:
-        found = CIFAR10(str(root), train=not is_test, download=True)
+        return CIFAR10(str(root), train=part == "train", download=True)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"CIFAR-10 is not in {root} and cannot be downloaded: {error}.",
             "Use --dataset digits, or a folder with train/CLASS/ images.",
         ) from error
-    pixels = torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous()
-    return Images(pixels, torch.tensor(found.targets)), 10, Augmentation(padding=4, flips=True, cutout=16)
 
 
-def _folder(name: str, root: Path, *, is_test: bool) -> tuple[Images, int, Augmentation]:
-    from torchvision.datasets import ImageFolder
+def _cifar10_images(found: Any) -> Images:
+    return Images(torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(found.targets))
+
+
+def _folder(name: str, root: Path) -> _Labelled:
+    place = _part(name, ("train",))
+    class_names = _class_names(place)
+    samples = _samples(place, class_names)
+    if idle := sorted(set(range(len(class_names))) - {label for _, label in samples}):
+        raise InputError(f"The class folder {place / class_names[idle[0]]} has no images.", "Fill it, or remove it.")
+    images = _read_images(samples, _decode(samples[0][0]).shape)
+    side = min(images.pixels.shape[2:])
+    change = Augmentation(padding=max(1, side // 8), flips=True, cutout=side // 2)
+    return _Labelled(images=images, class_names=class_names, augmentation=change)
+
+
+def _folder_test(name: str, root: Path) -> Images:
+    training, place = _part(name, ("train",)), _part(name, ("test", "val"))
+    class_names = _class_names(training)
+    if unknown := sorted(set(_class_names(place)) - set(class_names)):
+        raise InputError(f"{place} has a class that {training} lacks: {unknown[0]!r}.", "Train on it, or remove it.")
+    samples = _samples(place, class_names)
+    if not samples:
+        raise InputError(f"There are no images in {place}.", "Put them into a folder for each class.")
+    return _read_images(samples, _decode(_samples(training, class_names)[0][0]).shape)
+
+
+def _part(name: str, choices: tuple[str, ...]) -> Path:
+    place = next((path for choice in choices if (path := Path(name) / choice).is_dir()), None)
+    if place is None:
+        raise UsageError(f"The folder {name!r} has no {' or '.join(choices)} folder.", "Use ImageFolder layout.")
+    return place
+
+
+def _class_names(place: Path) -> tuple[str, ...]:
+    """Return the names of the class folders; a class's place among those of the training folder is its label."""
+    try:
+        names = tuple(sorted(path.name for path in place.iterdir() if path.is_dir()))
+    except OSError as error:
+        raise InputError(f"{place} cannot be read: {error.strerror}.", "Look at its permissions.") from error
+    if not names:
+        raise InputError(f"There are no class folders in {place}.", "Put images of each class into one of its own.")
+    return names
+
+
+def _samples(place: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]:
+    """Return each image file of the classes and its label; other files are left alone."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+
+    labels = {name: label for label, name in enumerate(class_names)}
+    return [(Path(path), label) for path, label in make_dataset(place, labels, IMG_EXTENSIONS, allow_empty=True)]
+
+
+def _read_images(samples: Sequence[tuple[Path, int]], shape: torch.Size) -> Images:
+    """Decode images that all have ``shape``: channels, height and width."""
+    pixels = torch.empty((len(samples), *shape), dtype=torch.uint8)
+    for i, (path, _) in enumerate(samples):
+        decoded = _decode(path)
+        if decoded.shape != shape:
+            raise InputError(
+                f"The image {path} has {_size(decoded.shape)} pixels, the first training image {_size(shape)}.",
+                "Bring all images to one size.",
+            )
+        pixels[i] = decoded
+    return Images(pixels, torch.tensor([label for _, label in samples]))
+
+
+def _decode(path: Path) -> Tensor:
+    """Return an image in red, green and blue, (3, height, width)."""
     from torchvision.io import ImageReadMode, decode_image
 
-    folders = _TEST_FOLDERS if is_test else ("train",)
-    place = next((path for part in folders if (path := Path(name) / part).is_dir()), None)
-    if place is None:
-        raise UsageError(f"The folder {name!r} has no {' or '.join(folders)} folder.", "Use ImageFolder layout.")
     try:
-        found = ImageFolder(str(place)).samples
-        first = decode_image(found[0][0], ImageReadMode.RGB)
-        pixels = torch.empty((len(found), *first.shape), dtype=torch.uint8)
-        for i, (path, _) in enumerate(found):
-            pixels[i] = decode_image(path, ImageReadMode.RGB)
+        decoded: Tensor = decode_image(str(path), ImageReadMode.RGB)
     except (OSError, RuntimeError) as error:
-        raise InputError(f"The images in {place} cannot be read: {error}.", "All must have one size.") from error
-    labels = torch.tensor([label for _, label in found])
-    side = min(pixels.shape[2:])
-    return (
-        Images(pixels, labels),
-        int(labels.max()) + 1,
-        Augmentation(padding=max(1, side // 8), flips=True, cutout=side // 2),
-    )
+        raise InputError(f"The image {path} cannot be read: {error}.", "Replace it, or remove it.") from error
+    if decoded.dtype != torch.uint8 or decoded.dim() != 3:  # a PNG of 16 bits a channel, an animated GIF
+        raise InputError(f"The image {path} is not one picture of 8 bits a channel.", "Convert it, or remove it.")
+    return decoded
 
 
-_SOURCES: dict[str, _Source] = {"digits": _digits, "cifar10": _cifar10}
+def _size(shape: torch.Size) -> str:
+    return f"{shape[1]}x{shape[2]}"
+
+
+SOURCES = {
+    "digits": _Source(training=_digits, test=_digits_test),
+    "cifar10": _Source(training=_cifar10, test=_cifar10_test),
+}
+_FOLDER = _Source(training=_folder, test=_folder_test)
 
 
 def _shuffled_by_class(labels: Tensor, limit: int | None) -> Tensor:

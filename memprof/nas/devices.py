@@ -18,9 +18,10 @@ def pick_device(wish: str) -> str:
         import torchvision  # noqa: F401 - as above
     except ImportError as error:
         raise MissingExtraError("The search", "nas") from error
-    has_gpu = torch.cuda.is_available()
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wish == "auto":
-        return "cuda" if has_gpu else "cpu"
-    if wish != "cpu" and not (wish.partition(":")[0] == "cuda" and has_gpu):
-        raise UsageError(f"There is no device {wish!r} here.", "Use --device cpu.")
+        return "cuda" if gpus else "cpu"
+    here = ["cpu", *(["cuda", *(f"cuda:{i}" for i in range(gpus))] if gpus else [])]
+    if wish not in here:
+        raise UsageError(f"There is no device {wish!r} here.", f"Use --device {' or '.join(here)}.")
     return wish

@@ -25,11 +25,16 @@ def code_length(slots: int) -> int:
 def encode_cell(cell: Cell | None, slots: int) -> str:
     """Return the code of one cell as a string of 0 and 1: I1, I2, L1, L2, O.
 
+    Raises:
+        ValueError: The cell reads a slot beyond ``slots``.
+
     >>> encode_cell(Cell(input1=0, input2=0, layer1=Layer.DEPTHWISE_3X3, layer2=Layer.FACTORIZED_7), slots=1)
     '010100000100001000100'
     """
     if cell is None:
         return "0" * code_length(slots)
+    if max(cell.inputs) > slots:
+        raise ValueError(f"the cell reads slot {max(cell.inputs)} of {slots}")
     inputs = "".join(format(1 << i, f"0{slots + 1}b") for i in cell.inputs)
     concat = "1" if cell.combine is Combine.CONCAT else "0"
     output = f"1{concat}0" if cell.feeds_output else f"0{concat}1"
@@ -64,7 +69,13 @@ def decode_cell(code: str, slots: int) -> Cell | None:
 
 
 def encode_block(block: Block, slots: int) -> str:
-    """Return the codes of a block's cells one after the other, empty slots up to ``slots`` as zeros."""
+    """Return the codes of a block's cells one after the other, empty slots up to ``slots`` as zeros.
+
+    Raises:
+        ValueError: The block has more than ``slots`` slots.
+    """
+    if len(block.cells) > slots:
+        raise ValueError(f"a block of {len(block.cells)} slots has no code of {slots}")
     cells = block.cells + (None,) * (slots - len(block.cells))
     return "".join(encode_cell(cell, slots) for cell in cells)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 
+from memprof.errors import InputError
 from memprof.nas.inheritance import inherit
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.modules import build_module
@@ -16,11 +19,18 @@ from memprof.nas.trainer import Checkpoint, Trainer
 
 
 def evaluate(job: Job, trainer: Trainer) -> Outcome:
-    """Train and score one candidate; write its checkpoint whole or not at all.
+    """Train and score one candidate; write its checkpoint, its outcome inside, whole or not at all.
 
-    NaN, a lack of memory and a lack of time are outcomes. Anything else is a bug and is raised.
+    NaN, a lack of memory and a lack of time are outcomes. Anything else is a bug and is raised. A job whose
+    checkpoint is there was done by a process that died before it could tell: its outcome is told now.
+
+    Raises:
+        InputError: A checkpoint that the job starts from is missing or damaged.
+        OSError: The checkpoint cannot be written.
     """
     began = time.monotonic()
+    if (done := _outcome_in(Path(job.checkpoint), job)) is not None:
+        return done
     torch.manual_seed(job.seed % 2**63)
     architecture = Architecture.from_json(job.architecture)
     module = build_module(architecture)
@@ -33,9 +43,7 @@ def evaluate(job: Job, trainer: Trainer) -> Outcome:
     training, checkpoint = trainer.train(
         module, seed=job.seed, until=job.until, start=start, deadline=began + job.seconds
     )
-    if training.status == "ok":
-        save_checkpoint(checkpoint, Path(job.checkpoint))
-    return Outcome(
+    outcome = Outcome(
         candidate=job.candidate,
         rung=job.rung,
         status=training.status,
@@ -45,19 +53,57 @@ def evaluate(job: Job, trainer: Trainer) -> Outcome:
         seconds=time.monotonic() - began,
         message=training.message,
     )
+    if training.status == "ok":
+        save_checkpoint(checkpoint, Path(job.checkpoint), outcome)
+    return outcome
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+def save_checkpoint(checkpoint: Checkpoint, path: Path, outcome: Outcome | None = None) -> None:
     """Write a checkpoint under a passing name, flush it to the disk, and only then give it its own name."""
     passing = path.with_suffix(f".{os.getpid()}.part")
+    data = {
+        "epoch": checkpoint.epoch,
+        "weights": checkpoint.weights,
+        "momentum": checkpoint.momentum,
+        "outcome": None if outcome is None else outcome.to_json(),
+    }
     with passing.open("wb") as file:
-        torch.save({"epoch": checkpoint.epoch, "weights": checkpoint.weights, "momentum": checkpoint.momentum}, file)
+        torch.save(data, file)
         file.flush()
         os.fsync(file.fileno())
     passing.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name too must be on the disk before the journal speaks of it
+    finally:
+        os.close(folder)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU; tensors and plain values only, nothing else is unpickled."""
-    data = torch.load(path, map_location="cpu", weights_only=True)
+    """Read a checkpoint onto the CPU; tensors and plain values only, nothing else is unpickled.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    data = _read(path)
     return Checkpoint(data["epoch"], data["weights"], data["momentum"])
+
+
+def _outcome_in(path: Path, job: Job) -> Outcome | None:
+    """Return what a checkpoint says of this very visit; ``None`` if there is none."""
+    if not path.is_file():
+        return None
+    outcome = Outcome(**_read(path)["outcome"])
+    assert (outcome.candidate, outcome.rung) == (job.candidate, job.rung), "a checkpoint's name is its visit"
+    return outcome
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"The weights in {path} cannot be read: {reason}.", "Search again in a new folder."
+        ) from error
+    return data

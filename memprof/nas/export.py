@@ -13,7 +13,7 @@ from torch import nn
 
 from memprof.errors import MissingExtraError, RuntimeFailure, UsageError
 from memprof.nas.evaluation import load_checkpoint
-from memprof.nas.final import CHECKPOINT, TRAINED, finished_trainings, read_result
+from memprof.nas.final import CHECKPOINT, TRAINED, count_epochs, find_training
 from memprof.nas.rounds import WEIGHTS
 from memprof.nas.space import Architecture
 
@@ -47,23 +47,22 @@ def weights_of(
 
     Raises:
         UsageError: There is no such training of this candidate, or the weights are gone.
+        InputError: The weights cannot be read.
     """
     if trained is None:
         visits = sorted((folder / WEIGHTS).glob(f"{candidate}-*.pt"), key=lambda path: int(path.stem.split("-")[1]))
         if not visits:
             raise UsageError(f"The search in {folder} has no weights of candidate {candidate} any more.")
         checkpoint = load_checkpoint(visits[-1])
-        return architecture, checkpoint.weights, f"the search's weights after {checkpoint.epoch} epochs"
-    place = folder / TRAINED / trained
-    result = read_result(place)
-    if result is None or result["candidate"] != candidate:
-        names = [str(r["name"]) for r in finished_trainings(folder) if r["candidate"] == candidate]
+        return architecture, checkpoint.weights, f"the search's weights after {count_epochs(checkpoint.epoch)}"
+    result = find_training(folder, trained)
+    if result["candidate"] != candidate:
         raise UsageError(
-            f"There is no finished training {trained!r} of candidate {candidate}.",
-            f"Finished: {', '.join(names) or 'none'}.",
+            f"{trained} is a training of candidate {result['candidate']}, not of {candidate}.",
+            "Leave --candidate out: the training says whose it is.",
         )
-    checkpoint = load_checkpoint(place / CHECKPOINT)
-    words = f"weights trained from scratch for {checkpoint.epoch} epochs"
+    checkpoint = load_checkpoint(folder / TRAINED / trained / CHECKPOINT)
+    words = f"weights trained from scratch for {count_epochs(checkpoint.epoch)}"
     return Architecture.from_json(result["architecture"]), checkpoint.weights, words
 
 

@@ -4,8 +4,8 @@
     DIR/trained/NAME/checkpoint.pt         after each cycle of the learning rate, and at the end
     DIR/trained/NAME/result.json           written once, after the one look at the test images
 
-The test images have no part in the search and none in this training; once the result is there, training again is
-refused, so that nobody picks the better of two test scores.
+The test images have no part in the search and none in this training; once the result is there, training this network
+again is refused, under whatever name, so that nobody picks the better of two test scores.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from memprof.errors import InputError, RuntimeFailure, UsageError
 from memprof.nas.data import load_test
 from memprof.nas.evaluation import load_checkpoint, save_checkpoint
 from memprof.nas.footprint import screen
+from memprof.nas.isomorphism import network_key
 from memprof.nas.jobs import derive_seed
 from memprof.nas.modules import build_module
 from memprof.nas.recipe import Recipe
 from memprof.nas.run import TrainerRecipe, saved_search
 from memprof.nas.space import Architecture
+from memprof.nas.trainer import Checkpoint
 
 RESULT_SCHEMA = "memprof/nas-train/1"
 TRAINED = "trained"
@@ -109,6 +111,9 @@ def scale(architecture: Architecture, *, blocks: int | None = None, width: int |
         architecture: What a search found.
         blocks: Number of blocks; unchanged if left out.
         width: Filters of the widest block; the others keep their ratio to it.
+
+    Raises:
+        UsageError: So few blocks are left that a block of stride 2 is among those that go.
     """
     old = architecture.blocks
     count = blocks or len(old)
@@ -126,6 +131,34 @@ def scale(architecture: Architecture, *, blocks: int | None = None, width: int |
     if count < len(old) and sum(b.stride == 2 for b in scaled) != sum(b.stride == 2 for b in old):
         raise UsageError(f"{count} blocks are too few for the strides of {len(old)}.", "Ask for more blocks.")
     return replace(architecture, blocks=scaled, stem_width=max(1, round(architecture.stem_width * factor)))
+
+
+def training_name(candidate: int, found: Architecture, *, blocks: int | None = None, width: int | None = None) -> str:
+    """Return what to call the training of a scaled network: its candidate, and what ``scale`` changes of it.
+
+    A depth or width that the network has anyway is no change, so that one network has one name.
+
+    Args:
+        candidate: The candidate.
+        found: Its architecture, before ``scale``.
+        blocks: As for ``scale``.
+        width: As for ``scale``.
+    """
+    parts = [str(candidate)]
+    if blocks not in {None, len(found.blocks)}:
+        parts.append(f"{blocks}-blocks")
+    if width not in {None, max(block.width for block in found.blocks)}:
+        parts.append(f"width-{width}")
+    return "-".join(parts)
+
+
+def count_epochs(epochs: int) -> str:
+    """Return a number of epochs in words.
+
+    >>> count_epochs(1), count_epochs(60)
+    ('1 epoch', '60 epochs')
+    """
+    return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
 
 
 def read_result(place: Path) -> dict[str, Any] | None:
@@ -146,6 +179,19 @@ def finished_trainings(folder: Path) -> list[dict[str, Any]]:
     return [result for place in places if (result := read_result(place)) is not None]
 
 
+def find_training(folder: Path, name: str) -> dict[str, Any]:
+    """Return the result of the final training ``name`` of the search in ``folder``.
+
+    Raises:
+        UsageError: There is no such training, or it is not finished; names those that are.
+    """
+    result = read_result(folder / TRAINED / name)
+    if result is None:
+        finished = ", ".join(str(found["name"]) for found in finished_trainings(folder)) or "none"
+        raise UsageError(f"There is no finished training {name!r} in {folder}.", f"Finished: {finished}.")
+    return result
+
+
 def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None) -> FinalTraining:
     """Train from fresh weights and score once on the test images.
 
@@ -156,32 +202,29 @@ def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda
         on_epoch: Called after each epoch with its number and mean loss.
 
     Raises:
-        UsageError: It is trained and scored already.
+        UsageError: It is trained and scored already, or was interrupted after more epochs than are asked for.
+        InputError: The training or test images, or what an interrupted training left, cannot be read.
         RuntimeFailure: Training diverged or ran out of memory.
     """
-    if read_result(plan.place) is not None:
-        raise UsageError(
-            f"{plan.name} is trained and has seen the test images.", "Choose another candidate, depth or width."
-        )
+    _refuse_second_look(plan)
+    start = _interrupted_training(plan)
     saved, _ = saved_search(plan.folder)
-    plan.place.mkdir(parents=True, exist_ok=True)
-    _write_json(plan.place / "architecture.json", plan.architecture.to_json())
+    # Loaded first, scored last: after hours of training is too late to find out that they are missing.
+    test = load_test(saved.dataset, root=plan.folder / "data")
     settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))
     trainer = TrainerRecipe(settings, str(plan.folder / "data"), plan.device)()
+    plan.place.mkdir(parents=True, exist_ok=True)
+    _write_json(plan.place / "architecture.json", plan.architecture.to_json())
     seed = derive_seed(settings.seed, "final", plan.candidate)
     torch.manual_seed(seed)
     module = build_module(plan.architecture)
-    checkpoint_path = plan.place / CHECKPOINT
-    start = load_checkpoint(checkpoint_path) if checkpoint_path.is_file() else None
-    for until in _cycle_ends(plan.recipe):
-        if start is not None and start.epoch > until:
-            continue
+    done = 0 if start is None else start.epoch
+    for until in (end for end in _cycle_ends(plan.recipe) if end >= done):
         training, start = trainer.train(module, seed=seed, until=until, start=start, on_epoch=on_epoch)
         if training.status != "ok":
             raise RuntimeFailure(f"Training {plan.name} ended: {training.status}, {training.message}.")
-        save_checkpoint(start, checkpoint_path)
+        save_checkpoint(start, plan.place / CHECKPOINT)
     footprint = screen(plan.architecture, settings.budget.dtype)
-    test = load_test(settings.dataset, root=plan.folder / "data")
     result = FinalTraining(
         name=plan.name,
         candidate=plan.candidate,
@@ -196,6 +239,32 @@ def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda
     return result
 
 
+def _refuse_second_look(plan: FinalPlan) -> None:
+    """Raise if this very network has seen the test images, whatever its training was called."""
+    wanted = network_key(plan.architecture)
+    for result in finished_trainings(plan.folder):
+        if result["name"] == plan.name or network_key(Architecture.from_json(result["architecture"])) == wanted:
+            raise UsageError(
+                f"{result['name']} is this network: it is trained and has seen the test images.",
+                "Choose another candidate, depth or width.",
+            )
+
+
+def _interrupted_training(plan: FinalPlan) -> Checkpoint | None:
+    """Return where an interrupted training stopped, ``None`` to start from fresh weights."""
+    path = plan.place / CHECKPOINT
+    if not path.is_file():
+        return None
+    start = load_checkpoint(path)
+    if start.epoch > plan.recipe.epochs:
+        raise UsageError(
+            f"Training {plan.name} was interrupted after {count_epochs(start.epoch)}, more than the "
+            f"{plan.recipe.epochs} asked for.",
+            f"Go on with --epochs {start.epoch} or more, or remove {plan.place}.",
+        )
+    return start
+
+
 def _cycle_ends(recipe: Recipe) -> list[int]:
     """Return the epochs at which the learning rate restarts, and the last one."""
     ends, end, length = [], recipe.first_cycle, recipe.first_cycle
@@ -207,7 +276,10 @@ def _cycle_ends(recipe: Recipe) -> list[int]:
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all, a loss of power included."""
     passing = path.with_suffix(f".{os.getpid()}.part")
-    passing.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    with passing.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(data, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     passing.replace(path)

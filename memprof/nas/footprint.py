@@ -7,7 +7,7 @@ Two views of the same network, operation for operation as the exporters write it
 
 Budgets and the metric use ``deployed``. Its peak under ``reference`` also has a short way: inside a chain of steps
 only the own input and output of each matter besides what the block keeps, so a layer is five integers, computed once,
-and a block a dozen steps over them. ``screen`` and the Graph agree by test.
+and a cell a dozen steps over them. ``screen`` and the Graph agree by test.
 
 Every layer is a chain that reads one tensor; ``_chain`` is the one table of what each layer does.
 """
@@ -15,9 +15,10 @@ Every layer is a chain that reads one tensor; ``_chain`` is the one table of wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
+from types import MappingProxyType
 
 from memprof import Graph, GraphBuilder, NewValue, TensorType
 from memprof.nas.space import Architecture, Block, Cell, Combine, Layer
@@ -80,10 +81,29 @@ class _Step:
     op: str
     output: _Shape
     weight: tuple[int, int, int, int] | None = None  # of a convolution: out, in / groups, height, width
+    stride: int = 1
+    groups: int = 1
+    dilation: int = 1
+
+    @property
+    def attributes(self) -> Mapping[str, int | tuple[int, ...]]:
+        """Attributes of an ONNX convolution: onnxruntime's scratch depends on them."""
+        if self.weight is None:
+            return {}
+        row_pad, column_pad = (self.dilation * (side // 2) for side in self.weight[2:])
+        return {
+            "group": self.groups,
+            "strides": (self.stride, self.stride),
+            "dilations": (self.dilation, self.dilation),
+            "pads": (row_pad, column_pad, row_pad, column_pad),
+        }
 
 
-def _convolution(shape: _Shape, width: int, kernel: tuple[int, int], stride: int = 1, groups: int = 1) -> _Step:
-    return _Step("Conv", shape.strided(width, stride), (width, shape.channels // groups, *kernel))
+def _convolution(
+    shape: _Shape, width: int, kernel: tuple[int, int], *, stride: int = 1, groups: int = 1, dilation: int = 1
+) -> _Step:
+    weight = (width, shape.channels // groups, *kernel)
+    return _Step("Conv", shape.strided(width, stride), weight, stride, groups, dilation)
 
 
 @lru_cache(maxsize=100_000)
@@ -91,13 +111,14 @@ def _chain(layer: Layer, shape: _Shape, width: int, stride: int) -> tuple[_Step,
     """Return the operations of one layer, as ``memprof.nas.modules`` builds it; none for a plain identity."""
     match layer:
         case Layer.CONV_3X3 | Layer.DILATED_3X3:
-            return _with_relu(_convolution(shape, width, (3, 3), stride))
+            dilation = 2 if layer is Layer.DILATED_3X3 else 1
+            return _with_relu(_convolution(shape, width, (3, 3), stride=stride, dilation=dilation))
         case Layer.DEPTHWISE_3X3 | Layer.DEPTHWISE_5X5:
             kernel = (3, 3) if layer is Layer.DEPTHWISE_3X3 else (5, 5)
-            depthwise = _convolution(shape, shape.channels, kernel, stride, groups=shape.channels)
+            depthwise = _convolution(shape, shape.channels, kernel, stride=stride, groups=shape.channels)
             return (depthwise, *_with_relu(_convolution(depthwise.output, width, (1, 1))))
         case Layer.FACTORIZED_7:
-            reduce = _convolution(shape, width, (1, 1), stride)
+            reduce = _convolution(shape, width, (1, 1), stride=stride)
             rows = _convolution(reduce.output, width, (1, 7))
             columns = _convolution(rows.output, width, (7, 1))
             return (*_with_relu(reduce), *_with_relu(rows), *_with_relu(columns))
@@ -107,7 +128,7 @@ def _chain(layer: Layer, shape: _Shape, width: int, stride: int) -> tuple[_Step,
             return (project, _Step(pool, project.output.strided(width, stride)))
         case Layer.IDENTITY:
             is_plain = shape.channels == width and stride == 1
-            return () if is_plain else (_convolution(shape, width, (1, 1), stride),)
+            return () if is_plain else (_convolution(shape, width, (1, 1), stride=stride),)
 
 
 def _with_relu(step: _Step) -> tuple[_Step, _Step]:
@@ -133,10 +154,22 @@ class _Emitter:
         self._count += 1
         return self.builder.add_parameter(f"parameter_{self._count}", type_)
 
-    def node(self, op: str, reads: list[int], output: TensorType, view_of: int | None = None) -> int:
+    def node(
+        self,
+        op: str,
+        reads: list[int],
+        output: TensorType,
+        *,
+        view_of: int | None = None,
+        attributes: Mapping[str, int | tuple[int, ...]] = MappingProxyType({}),
+    ) -> int:
         self._count += 1
         (written,) = self.builder.add_node(
-            op, reads, [NewValue(f"{op}_{self._count}", output, view_of)], is_elementwise=op in _ELEMENTWISE
+            op,
+            reads,
+            [NewValue(f"{op}_{self._count}", output, view_of)],
+            is_elementwise=op in _ELEMENTWISE,
+            attributes=attributes,
         )
         assert written is not None
         return written
@@ -148,9 +181,8 @@ class _Emitter:
         weight = self.parameter(self.tensor(*step.weight))
         channels = step.output.channels
         if self._folds:
-            return self.node(
-                "Conv", [source, weight, self.parameter(TensorType(self._types.biases, (channels,)))], output
-            )
+            bias = self.parameter(TensorType(self._types.biases, (channels,)))
+            return self.node("Conv", [source, weight, bias], output, attributes=step.attributes)
         convolved = self.node("Conv", [source, weight], output)
         statistics = [self.parameter(self.tensor(channels)) for _ in range(4)]
         self.parameter(TensorType("int64", ()))  # num_batches_tracked: read in training only, held always
@@ -166,7 +198,8 @@ class _Emitter:
         for slot, layer in cell.layers:
             source, shape = sources[slot]
             results.append(self.layer(layer, source, shape, block, block.stride if slot == 0 else 1))
-        output = _cell_shape(cell, {slot: shape for slot, (_, shape) in sources.items()}, block)
+        shapes = {slot: shape for slot, (_, shape) in sources.items()}
+        output = _cell_shape(cell, shapes, block.stride, block.width)
         op = "Concat" if cell.combine is Combine.CONCAT else "Add"
         return self.node(op, results, self.feature_map(output)), output
 
@@ -223,15 +256,15 @@ def _graph(architecture: Architecture, emitter: _Emitter) -> Graph:
 
 def _stem(architecture: Architecture) -> tuple[_Step, ...]:
     image = _Shape(*architecture.input_shape)
-    return _with_relu(_convolution(image, architecture.stem_width, (3, 3), architecture.stem_stride))
+    return _with_relu(_convolution(image, architecture.stem_width, (3, 3), stride=architecture.stem_stride))
 
 
-def _cell_shape(cell: Cell, shapes: Mapping[int, _Shape], block: Block) -> _Shape:
-    channels = 2 * block.width if cell.combine is Combine.CONCAT else block.width
-    return shapes[cell.input1].strided(channels, block.stride if cell.input1 == 0 else 1)
+def _cell_shape(cell: Cell, shapes: Mapping[int, _Shape] | tuple[_Shape, ...], stride: int, width: int) -> _Shape:
+    channels = 2 * width if cell.combine is Combine.CONCAT else width
+    return shapes[cell.input1].strided(channels, stride if cell.input1 == 0 else 1)
 
 
-# The short way: the same sums over integers, memoised by layer and by block. Elements until the very end.
+# The short way: the same sums over integers, memoised by layer and by cell. Elements until the very end.
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,57 +305,76 @@ def _profile_of(steps: tuple[_Step, ...]) -> _Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class _BlockFootprint:
-    """A block's own numbers, in elements; its input and output are part of its peak."""
+class _Walk:
+    """What running the first cells of a block takes, in elements.
+
+    Attributes:
+        peak: The most that is alive at once, the block's input included.
+        weights: Elements of their weights.
+        biases: Elements of their biases.
+        shapes: By slot what each writes; 0 is the block's input, an empty slot has the same.
+    """
 
     peak: int
     weights: int
     biases: int
-    output: _Shape
+    shapes: tuple[_Shape, ...]
 
 
-@lru_cache(maxsize=200_000)
-def _block_footprint(block: Block, source: _Shape) -> _BlockFootprint:
-    """Walk a block's operations in order and keep the sum of what is alive: the ``reference`` rules."""
-    shapes = {0: source}
-    profiles: list[tuple[int, int, int, _Profile | None]] = []  # slot, side, slot it reads, profile
-    last: dict[int, tuple[int, int]] = {}  # slot -> (slot, side) of its last reader; side 2 is the combiner
-    handed_on: set[int] = set()
-    for slot, cell in block.existing:
-        for side, (read, layer) in enumerate(cell.layers):
-            profile = _profile(layer, shapes[read], block.width, block.stride if read == 0 else 1)
-            profiles.append((slot, side, read, profile))
-            if profile is None:  # a plain identity hands its input on to the combiner
-                handed_on.add(slot)
-            reader = (slot, 2 if profile is None else side)
-            last[read] = max(last.get(read, reader), reader)
-        shapes[slot] = _cell_shape(cell, shapes, block)
-    for slot in block.output_slots:
-        last[slot] = (len(block.cells) + 1, 0)
-    alive = peak = source.elements
-    weights = biases = held = 0
-    for slot, side, read, profile in profiles:
+@lru_cache(maxsize=100_000)
+def _walk(cells: tuple[Cell | None, ...], stride: int, width: int, source: _Shape, kept: frozenset[int]) -> _Walk:
+    """Run the cells in order under the ``reference`` rules, one after another, each on top of those before it.
+
+    What is alive where a cell begins is what is read later: the slots in ``kept`` and those it reads itself. So the
+    walk over all cells but the last is one of a few, whatever the last one is: a round's candidates share it.
+
+    Args:
+        cells: The first cells of a block.
+        stride: Stride of the block.
+        width: Filters of each layer.
+        source: Shape of the block's input.
+        kept: Slots that are read after these cells, the block's output counted as a reader.
+    """
+    if not cells:
+        return _Walk(source.elements, 0, 0, (source,))
+    slot, cell = len(cells), cells[-1]
+    if cell is None:
+        before = _walk(cells[:-1], stride, width, source, kept)
+        return _Walk(before.peak, before.weights, before.biases, (*before.shapes, source))
+    before = _walk(cells[:-1], stride, width, source, (kept - {slot}) | {cell.input1, cell.input2})
+    shapes = before.shapes
+    peak, weights, biases = before.peak, before.weights, before.biases
+    alive = sum(shapes[i].elements for i in kept | {cell.input1, cell.input2} if i != slot)
+    first, second = (_profile(layer, shapes[read], width, stride if read == 0 else 1) for read, layer in cell.layers)
+    held = 0
+    # A plain identity (no profile) reads nothing itself: it hands its input on to the combiner, which reads it last.
+    for profile, read, is_read_again in (
+        (first, cell.input1, cell.input1 == cell.input2 or first is None),
+        (second, cell.input2, second is None or (first is None and cell.input1 == cell.input2)),
+    ):
         if profile is not None:
             weights += profile.weights
             biases += profile.biases
             peak = max(peak, alive + profile.first)
-            if last[read] == (slot, side):
+            if read not in kept and not is_read_again:
                 alive -= shapes[read].elements
             peak = max(peak, alive + profile.rest)
             alive += profile.output
             held += profile.output
-        if side == 1:
-            alive += shapes[slot].elements
-            peak = max(peak, alive)
-            alive -= held
-            if slot in handed_on:
-                alive -= sum(shapes[i].elements for i, reader in last.items() if reader == (slot, 2))
-            held = 0
-    leaving = [shapes[slot] for slot in block.output_slots]
+    output = _cell_shape(cell, shapes, stride, width)
+    return _Walk(max(peak, alive + output.elements), weights, biases, (*shapes, output))
+
+
+def _walk_block(block: Block, source: _Shape) -> tuple[_Walk, _Shape]:
+    """Return a block's walk, its output included, and the shape of that output."""
+    slots = block.output_slots
+    walk = _walk(block.cells, block.stride, block.width, source, frozenset(slots))
+    leaving = [walk.shapes[slot] for slot in slots]
     if len(leaving) < 2:
-        return _BlockFootprint(peak, weights, biases, leaving[0] if leaving else source)
+        return walk, leaving[0] if leaving else source
     output = _Shape(sum(shape.channels for shape in leaving), leaving[0].height, leaving[0].width)
-    return _BlockFootprint(max(peak, alive + output.elements), weights, biases, output)
+    alive = sum(shape.elements for shape in leaving)
+    return replace(walk, peak=max(walk.peak, alive + output.elements)), output
 
 
 def screen(architecture: Architecture, dtype: str = "float32") -> Footprint:
@@ -332,7 +384,7 @@ def screen(architecture: Architecture, dtype: str = "float32") -> Footprint:
         architecture: Any architecture.
         dtype: A key of ``DTYPES``.
 
-    Complexity: O(cells) integers for a block not seen before, a look-up for one that was.
+    Complexity: a dozen integers for a block whose cells but the last were seen before, else O(cells) of those.
     """
     image = _Shape(*architecture.input_shape)
     stem_steps = _stem(architecture)
@@ -340,11 +392,10 @@ def screen(architecture: Architecture, dtype: str = "float32") -> Footprint:
     peak = max(image.elements + stem.first, stem.rest)
     weights, biases = stem.weights, stem.biases
     for block in architecture.blocks:
-        found = _block_footprint(block, shape)
+        found, shape = _walk_block(block, shape)
         peak = max(peak, found.peak)
         weights += found.weights
         biases += found.biases
-        shape = found.output
     classes = architecture.classes
     peak = max(peak, shape.elements + shape.channels, shape.channels + classes)
     element, bias = (TensorType(name, (1,)).size_bytes or 0 for name in (DTYPES[dtype].tensors, DTYPES[dtype].biases))

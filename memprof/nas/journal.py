@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from memprof.errors import InputError, UsageError
+from memprof.errors import InputError, RuntimeFailure, UsageError
 
 DATABASE = "search.db"
 BEAT_SECONDS = 2.0
@@ -88,10 +87,19 @@ class Journal:
         self._lock.close()
 
     def append(self, kind: str, data: Mapping[str, Any]) -> Event:
-        """Write one event to the disk and return it."""
+        """Write one event to the disk and return it.
+
+        Raises:
+            RuntimeFailure: The disk is full or not writable.
+        """
         event = Event(kind, time.time(), data)
         text = json.dumps(data, allow_nan=False, sort_keys=True)
-        self._database.execute("INSERT INTO events (kind, at, data) VALUES (?, ?, ?)", (kind, event.at, text))
+        try:
+            self._database.execute("INSERT INTO events (kind, at, data) VALUES (?, ?, ?)", (kind, event.at, text))
+        except sqlite3.OperationalError as error:
+            raise RuntimeFailure(
+                f"{self._path} cannot be written: {error}.", "What was written is safe; make room, then resume."
+            ) from error
         return event
 
     def events(self) -> tuple[Event, ...]:
@@ -103,6 +111,7 @@ class Journal:
         database = sqlite3.connect(self._path, isolation_level=None, timeout=BEAT_SECONDS)
         # A lost heartbeat costs nothing, so it need not wait for the disk as events do.
         database.execute("PRAGMA synchronous=OFF")
+        database.execute("PRAGMA wal_autocheckpoint=0")  # moving events into the database is for who syncs
         while not self._stop.is_set():
             with suppress(sqlite3.OperationalError):  # an event is being written: the next beat will do
                 database.execute("INSERT OR REPLACE INTO heartbeat VALUES (1, ?)", (time.time(),))
@@ -122,7 +131,7 @@ def read_journal(folder: Path) -> tuple[tuple[Event, ...], float]:
     if not path.is_file():
         raise InputError(f"There is no search in {folder}.", "Start one: memprof nas search --output DIR")
     try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        database = _open_to_read(path)
         try:
             if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone():
                 return (), 0.0
@@ -134,6 +143,21 @@ def read_journal(folder: Path) -> tuple[tuple[Event, ...], float]:
         raise InputError(f"{path} is not a search journal: {error}.") from error
 
 
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a journal that others may be writing to, in a folder where this process may write nothing perhaps."""
+    address = path.absolute().as_uri()
+    database = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=5)
+    try:
+        database.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        # Reading a write-ahead log takes a file beside it. Without a log, nobody writes: the file alone is enough.
+        if path.with_name(f"{DATABASE}-wal").exists():
+            raise
+        database.close()
+        database = sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True)
+    return database
+
+
 def has_search(folder: Path) -> bool:
     """Return whether ``folder`` already holds a search."""
     return (folder / DATABASE).is_file() and bool(read_journal(folder)[0])
@@ -141,7 +165,10 @@ def has_search(folder: Path) -> bool:
 
 def _events(database: sqlite3.Connection) -> tuple[Event, ...]:
     rows = database.execute("SELECT kind, at, data FROM events ORDER BY id")
-    return tuple(Event(kind, at, json.loads(data)) for kind, at, data in rows)
+    try:
+        return tuple(Event(kind, at, json.loads(data)) for kind, at, data in rows)
+    except ValueError as error:
+        raise InputError(f"The journal holds an event that is damaged: {error}.", "Start a new search.") from error
 
 
 def _take_lock(path: Path) -> IO[str]:
@@ -153,5 +180,4 @@ def _take_lock(path: Path) -> IO[str]:
         raise UsageError(
             f"Another process is running the search in {path.parent}.", f"memprof nas status {path.parent}"
         ) from error
-    os.set_inheritable(file.fileno(), False)  # a worker that outlives the search must not keep the lock
     return file

@@ -9,6 +9,7 @@ so rewards more memory, against its own text. The text weighs both terms 1; the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ class Metric:
     parameter_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.accuracy_weight <= 1 or min(self.peak_weight, self.parameter_weight) < 0:
+        weights_fit = all(0 <= weight < inf for weight in (self.peak_weight, self.parameter_weight))
+        if not 0 <= self.accuracy_weight <= 1 or not weights_fit:
             raise ValueError("lambda is 0 to 1 and the weights are not negative")
 
     def score(self, candidate: Measures, previous: Measures) -> float:

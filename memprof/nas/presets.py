@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from memprof.nas.data import load_training
+from memprof.nas.data import SOURCES, load_training
 from memprof.nas.metric import Metric
 from memprof.nas.recipe import Recipe
 from memprof.nas.settings import Budget, Settings
@@ -58,10 +58,16 @@ def facts_of(name: str, *, root: Path, limit: int | None = None) -> DataFacts:
         UsageError: There is no such data set or folder.
         InputError: The data cannot be read or downloaded.
     """
+    name = place_of(name)
     data = load_training(name, root=root, limit=limit)
     return DataFacts(
         name=name, input_shape=data.input_shape, classes=data.classes, images=len(data.training), limit=limit
     )
+
+
+def place_of(dataset: str) -> str:
+    """Return a data set's name as it means the same from every folder: that of a folder becomes absolute."""
+    return str(Path(dataset).resolve()) if dataset not in SOURCES and Path(dataset).is_dir() else dataset
 
 
 def template_for(facts: DataFacts, width: int | None = None) -> Template:

@@ -62,6 +62,8 @@ class Search:
         self._spent_before = self.state.seconds
         self._began = clock()
         (folder / WEIGHTS).mkdir(exist_ok=True)
+        for torn in (folder / WEIGHTS).glob("*.part"):
+            torn.unlink(missing_ok=True)
 
     @property
     def settings(self) -> Settings:
@@ -121,6 +123,8 @@ class Search:
         if outcome.status == "timed out" and self.seconds_left <= 0:
             return False
         self._write("outcome", outcome.to_json())
+        if outcome.status == "ok" and outcome.rung:
+            self.checkpoint(outcome.candidate, outcome.rung - 1).unlink(missing_ok=True)
         return True
 
     def stop(self) -> None:
@@ -131,7 +135,7 @@ class Search:
         rounds = self.state.rounds
         if rounds and rounds[-1].is_closed:
             if rounds[-1].winner is None:
-                return "no candidate of the last round could be trained"
+                return _why_there_is_no_winner(rounds[-1])
             cells = self.state.chosen[rounds[-1].winner].architecture.slots
             if cells >= self.settings.max_cells:
                 return f"the chosen network has {cells} cells"
@@ -269,3 +273,11 @@ class Search:
 
     def _write(self, kind: str, data: Mapping[str, Any]) -> None:
         self.state = fold([self._journal.append(kind, data)], self.state)
+
+
+def _why_there_is_no_winner(found: Round) -> str:
+    if found.chosen:
+        return "no candidate of the last round could be trained"
+    if found.rejected:
+        return f"all {found.rejected} candidates of the last round are over the budget"
+    return "every candidate of the last round was trained before"

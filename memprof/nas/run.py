@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memprof.errors import InputError, UsageError
+from memprof.errors import InputError, MemprofError, RuntimeFailure, UsageError
 from memprof.nas.jobs import Outcome
 from memprof.nas.journal import Journal, has_search, read_journal
 from memprof.nas.rounds import Search
@@ -82,6 +83,7 @@ def resume(
     Raises:
         InputError: There is no search in the folder.
         UsageError: ``settings`` differ from those it was started with, or another process runs it.
+        RuntimeFailure: The machine is in the way: data that cannot be loaded, a full disk. No candidate is blamed.
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
     """
     saved_settings, saved_limits = saved_search(folder)
@@ -115,7 +117,8 @@ def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome) -> SearchState
                 for outcome in pool.run(jobs, time.monotonic() + decisions.seconds_left):
                     if decisions.tell(outcome):
                         on_outcome(decisions, outcome)
-    except KeyboardInterrupt:
-        decisions.stop()
+    except (KeyboardInterrupt, MemprofError):
+        with suppress(RuntimeFailure):  # a disk that is full takes no farewell either
+            decisions.stop()
         raise
     return decisions.state

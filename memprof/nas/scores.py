@@ -47,17 +47,17 @@ def median_measures(measures: Iterable[Measures]) -> Measures:
 def best_candidate(state: SearchState) -> tuple[int, float] | None:
     """Return the winner of the whole search and its metric against the first round's winner; ``None`` before that.
 
-    It is never below 0: the first round's winner is among those that are compared.
+    Those are compared that were trained longest, so that no short training is held against a long one.
     """
     scores = score_against_first(state)
-    if not scores:
-        return None
-    best = min(scores, key=lambda number: (-scores[number], number))
-    return best, scores[best]
+    epochs = {number: state.outcomes[number][-1].epochs for number in scores}
+    longest = [number for number in scores if epochs[number] == max(epochs.values())]
+    best = min(longest, key=lambda number: (-scores[number], number), default=None)
+    return None if best is None else (best, scores[best])
 
 
 def score_against_first(state: SearchState) -> dict[int, float]:
-    """Return the metric of each network that was trained to the last rung, against the first round's winner."""
+    """Return the metric of each trained network against the first round's winner."""
     first = next((found.winner for found in state.rounds if found.winner is not None), None)
     settings = state.settings
     yardstick = state.measures(first) if first is not None else None
@@ -67,7 +67,6 @@ def score_against_first(state: SearchState) -> dict[int, float]:
         number: settings.metric.score(measures, yardstick)
         for number in state.chosen
         if (measures := state.measures(number)) is not None
-        and state.outcomes[number][-1].epochs == settings.recipe.epochs
     }
 
 

@@ -6,15 +6,19 @@ that asks for another space or seed is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from memprof.errors import UsageError
+from memprof.nas.footprint import DTYPES
 from memprof.nas.generator import BOTH
 from memprof.nas.metric import Metric
 from memprof.nas.recipe import Recipe
 from memprof.nas.space import Combine, Template
+
+RUNTIMES = ("reference", "ideal", "paper", "onnxruntime")
+"""Runtime models that a candidate's graph is enough for; that of PyTorch looks at modules, which it has not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,7 @@ class Budget:
     Attributes:
         peak_bytes: Most that the peak of intermediates may be; ``None`` for no limit.
         parameter_bytes: Most that the parameters may be; ``None`` for no limit.
-        runtime: Runtime model that gives the peak.
+        runtime: Runtime model that gives the peak, one of ``RUNTIMES``.
         dtype: Element type on the device, a key of ``memprof.nas.footprint.DTYPES``.
     """
 
@@ -32,6 +36,14 @@ class Budget:
     parameter_bytes: int | None = None
     runtime: str = "reference"
     dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.runtime not in RUNTIMES:
+            raise UsageError(f"A budget cannot be under the runtime model {self.runtime!r}.", _choices(RUNTIMES))
+        if self.dtype not in DTYPES:
+            raise UsageError(f"There is no element type {self.dtype!r} here.", _choices(DTYPES))
+        if min(self.peak_bytes or 0, self.parameter_bytes or 0) < 0:
+            raise UsageError("A budget's bytes are not negative.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,3 +163,7 @@ class Limits:
     def to_json(self) -> dict[str, Any]:
         """Return the limits as JSON-ready values; ``Limits(**values)`` reads them back."""
         return asdict(self)
+
+
+def _choices(names: Iterable[str]) -> str:
+    return f"Choose {', '.join(names)}."

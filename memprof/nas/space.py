@@ -31,6 +31,8 @@ class Layer(Enum):
     DILATED_3X3 = "1000000"
     IDENTITY = "0000000"  # what a trimmed layer becomes; never grown
 
+    __hash__ = object.__hash__  # a member is one object; Enum's own takes ten times as long, millions of times
+
     @property
     def is_trimmed(self) -> bool:
         """Whether this is what a trim leaves behind."""
@@ -46,6 +48,8 @@ class Combine(Enum):
 
     SUM = "sum"
     CONCAT = "concat"
+
+    __hash__ = object.__hash__  # as above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,7 @@ class Cell:
     feeds_output: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.input1, self.input2) < 0:
+        if not (_is_count(self.input1, least=0) and _is_count(self.input2, least=0)):
             raise ValueError("a cell's input is 0 (the block's input) or the slot of an earlier cell")
 
     @property
@@ -105,7 +109,7 @@ class Block:
     width: int
 
     def __post_init__(self) -> None:
-        if self.stride not in (1, 2) or self.width < 1:
+        if not _is_stride(self.stride) or not _is_count(self.width):
             raise ValueError("a block's stride is 1 or 2 and its width at least 1")
         existing = {0}
         for slot, cell in enumerate(self.cells, start=1):
@@ -167,8 +171,9 @@ class Architecture:
     stem_stride: int = 1
 
     def __post_init__(self) -> None:
-        if not self.blocks or self.classes < 1 or self.stem_width < 1 or min(self.input_shape) < 1:
-            raise ValueError("an architecture has a block, a class, a stem and a non-empty input")
+        _check_ends(self.input_shape, self.classes, self.stem_width, self.stem_stride)
+        if not self.blocks:
+            raise ValueError("an architecture has a block")
         if len({len(block.cells) for block in self.blocks}) != 1:
             raise ValueError("all blocks have the same slots: a new cell grows in every block")
 
@@ -201,8 +206,9 @@ class Architecture:
         Raises:
             ValueError: The data is not an architecture, with the reason.
         """
-        if data.get("schema") != ARCHITECTURE_SCHEMA:
-            raise ValueError(f"not an architecture: schema {data.get('schema')!r}, wanted {ARCHITECTURE_SCHEMA!r}")
+        schema = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
+        if schema != ARCHITECTURE_SCHEMA:
+            raise ValueError(f"not an architecture: schema {schema!r}, wanted {ARCHITECTURE_SCHEMA!r}")
         try:
             channels, height, width = data["input_shape"]
             return cls(
@@ -219,11 +225,28 @@ class Architecture:
                 stem_width=data["stem"]["width"],
                 stem_stride=data["stem"]["stride"],
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not an architecture: {error}") from error
 
 
 ARCHITECTURE_SCHEMA = "memprof/architecture/1"
+
+
+def _is_count(value: object, least: int = 1) -> bool:
+    """Whether a value is a whole number; what JSON brings may be anything, and ``True`` is no number of filters."""
+    return type(value) is int and value >= least
+
+
+def _is_stride(value: object) -> bool:
+    return _is_count(value) and value in (1, 2)
+
+
+def _check_ends(input_shape: tuple[int, ...], classes: int, stem_width: int, stem_stride: int) -> None:
+    """Raise unless what stands before and after the blocks is possible."""
+    if len(input_shape) != 3 or not all(map(_is_count, input_shape)):
+        raise ValueError("an architecture has an input of channels, height and width, each at least 1")
+    if not _is_count(classes) or not _is_count(stem_width) or not _is_stride(stem_stride):
+        raise ValueError("an architecture has at least a class, and a stem of stride 1 or 2")
 
 
 def _cell_json(cell: Cell) -> dict[str, Any]:
@@ -237,14 +260,19 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
 
 def _cell_from_json(data: Mapping[str, Any]) -> Cell:
     (input1, input2), (layer1, layer2) = data["inputs"], data["layers"]
+    if not isinstance(data["feeds_output"], bool):
+        raise ValueError("whether a cell feeds the output is true or false")
     return Cell(
-        input1=int(input1),
-        input2=int(input2),
-        layer1=Layer[layer1.upper()],
-        layer2=Layer[layer2.upper()],
+        input1=input1,
+        input2=input2,
+        layer1=_LAYER_NAMES[layer1],
+        layer2=_LAYER_NAMES[layer2],
         combine=Combine(data["combine"]),
-        feeds_output=bool(data["feeds_output"]),
+        feeds_output=data["feeds_output"],
     )
+
+
+_LAYER_NAMES = {layer.name.lower(): layer for layer in Layer}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,8 +296,11 @@ class Template:
     stem_stride: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.strides) != len(self.widths):
-            raise ValueError("each block has a stride and a width")
+        _check_ends(self.input_shape, self.classes, self.stem_width, self.stem_stride)
+        if len(self.strides) != len(self.widths) or not all(map(_is_stride, self.strides)):
+            raise ValueError("each block has a stride, 1 or 2, and a width")
+        if not all(map(_is_count, self.widths)):
+            raise ValueError("a block's width is at least 1")
 
     def build(self, cells: Sequence[Cell]) -> Architecture:
         """Return the architecture with these cells in every block."""

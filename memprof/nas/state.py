@@ -6,7 +6,7 @@ round       base, counts, candidates chosen for training      opens a round
 outcome     what came of one visit to one candidate           the candidate's results
 cut         candidates that the time budget drops             they wait for nothing any more
 closed      winner of the round                               closes it; its winner is the next base
-resumed     a process took over, and its limits               the limits
+resumed     a process took over, and its limits               the limits; a round that time cut off is open again
 stopped     a process ended early, and its seconds            the time spent
 finished    why the search ended, and its seconds             the end
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from memprof.errors import InputError
 from memprof.nas.jobs import Outcome
 from memprof.nas.journal import Event
 from memprof.nas.metric import Measures
@@ -116,9 +117,12 @@ class SearchState:
         return {chosen.candidate: chosen for found in self.rounds for chosen in found.chosen}
 
     def measures(self, candidate: int, rung: int | None = None) -> Measures | None:
-        """Return what the metric compares, after the last visit or that of ``rung``; ``None`` if it failed."""
+        """Return what the metric compares, after the last visit or that of ``rung``; ``None`` if that one failed.
+
+        What comes of a later rung changes nothing about an earlier one, so a ranking at a rung stays as it was.
+        """
         visits = [o for o in self.outcomes.get(candidate, ()) if rung is None or o.rung == rung]
-        if not visits or any(o.status != "ok" for o in self.outcomes[candidate]) or visits[-1].accuracy <= 0:
+        if not visits or visits[-1].status != "ok" or visits[-1].accuracy <= 0:
             return None
         chosen = self.chosen[candidate]
         return Measures(
@@ -129,11 +133,21 @@ class SearchState:
 
 
 def fold(events: Iterable[Event], state: SearchState | None = None) -> SearchState:
-    """Return the state after ``events``, starting from ``state`` or from nothing."""
+    """Return the state after ``events``, starting from ``state`` or from nothing.
+
+    Raises:
+        InputError: An event says something that no search of this version writes.
+    """
     state = state or SearchState()
     for event in events:
         passed = event.at - state.last_at if event.kind not in ("started", "resumed") else 0.0
-        state = FOLDS[event.kind](state, event.data)
+        try:
+            state = FOLDS[event.kind](state, event.data)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise InputError(
+                f"The journal holds an event {event.kind!r} that is damaged or of another version: {error}.",
+                "Start a new search in another folder.",
+            ) from error
         state = replace(state, seconds=state.seconds + max(0.0, passed), last_at=event.at)
     return state
 
@@ -166,7 +180,10 @@ def _with_last_round(state: SearchState, **changes: Any) -> SearchState:
 
 
 def _resumed(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    return replace(state, limits=Limits(**data["limits"]), is_stopped=False, finished="")
+    state = replace(state, limits=Limits(**data["limits"]), is_stopped=False, finished="")
+    if state.rounds and state.rounds[-1].cut:  # the time cut that round off, and now there may be more of it
+        return _with_last_round(state, cut=frozenset(), winner=None, score=None, is_closed=False)
+    return state
 
 
 def _stopped(state: SearchState, data: Mapping[str, Any]) -> SearchState:

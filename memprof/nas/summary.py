@@ -6,14 +6,14 @@ JSON schema ``memprof/nas-status/1``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from memprof.errors import InputError
 from memprof.nas.journal import BEAT_SECONDS, Event, read_journal
-from memprof.nas.scores import best_candidate, pareto_front, scores_of_round
+from memprof.nas.scores import best_candidate, pareto_front, score_against_first, scores_of_round
 from memprof.nas.settings import Settings
 from memprof.nas.space import Architecture
 from memprof.nas.state import Round, SearchState, fold
@@ -38,7 +38,8 @@ class CandidateSummary:
         epochs: Epochs trained.
         parameter_bytes: Deployed.
         peak_intermediate_bytes: Deployed.
-        score: The metric, relative to its round's base; ``None`` if it was not trained.
+        score: The metric against the first round's winner; ``None`` if it was not trained.
+        round_score: The metric against its round's base; ``None`` if it was not trained.
         predicted: The controller's score; ``None`` in rounds without one.
         seconds: Time its visits took.
     """
@@ -53,6 +54,7 @@ class CandidateSummary:
     parameter_bytes: int
     peak_intermediate_bytes: int
     score: float | None
+    round_score: float | None
     predicted: float | None
     seconds: float
 
@@ -96,7 +98,6 @@ class SearchSummary:
         rounds: All rounds.
         candidates: All networks chosen for training, by number.
         best: The winner of the whole search, by the metric against the first round's winner.
-        best_score: That metric.
         front: Candidates that no other beats in accuracy, parameters and peak at once.
     """
 
@@ -107,8 +108,12 @@ class SearchSummary:
     rounds: tuple[RoundSummary, ...]
     candidates: tuple[CandidateSummary, ...]
     best: CandidateSummary | None
-    best_score: float | None
     front: tuple[CandidateSummary, ...]
+
+    @property
+    def best_score(self) -> float | None:
+        """The best network's metric against the first round's winner."""
+        return None if self.best is None else self.best.score
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON-ready values."""
@@ -125,8 +130,8 @@ class SearchSummary:
                 "trained": sum(r.trained for r in self.rounds),
                 "failed": sum(r.failed for r in self.rounds),
             },
-            "best": None if self.best is None else _candidate_json(self.best, self.best_score),
-            "front": [_candidate_json(found, found.score) for found in self.front],
+            "best": None if self.best is None else _candidate_json(self.best),
+            "front": [_candidate_json(found) for found in self.front],
             "settings": self.settings.to_json(),
         }
 
@@ -155,7 +160,8 @@ def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSu
     state = fold(events)
     if state.settings is None:
         return None
-    candidates = {c.candidate: c for found in state.rounds for c in _summarize_candidates(state, found)}
+    scores = score_against_first(state)
+    candidates = {c.candidate: c for found in state.rounds for c in _summarize_candidates(state, found, scores)}
     best = best_candidate(state)
     return SearchSummary(
         settings=state.settings,
@@ -165,7 +171,6 @@ def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSu
         rounds=tuple(_summarize_round(state, candidates, index) for index in range(len(state.rounds))),
         candidates=tuple(candidates.values()),
         best=candidates[best[0]] if best else None,
-        best_score=best[1] if best else None,
         front=tuple(candidates[number] for number in pareto_front(state)),
     )
 
@@ -178,8 +183,10 @@ def _status(state: SearchState, last_sign: float, now: float) -> Status:
     return "running" if now - last_sign < MISSED_BEATS * BEAT_SECONDS else "interrupted"
 
 
-def _summarize_candidates(state: SearchState, found: Round) -> Iterator[CandidateSummary]:
-    scores = scores_of_round(state, found)
+def _summarize_candidates(
+    state: SearchState, found: Round, scores: Mapping[int, float]
+) -> Iterator[CandidateSummary]:
+    round_scores = scores_of_round(state, found)
     for chosen in found.chosen:
         number = chosen.candidate
         visits = state.outcomes.get(number, ())
@@ -197,6 +204,7 @@ def _summarize_candidates(state: SearchState, found: Round) -> Iterator[Candidat
             parameter_bytes=chosen.parameter_bytes,
             peak_intermediate_bytes=chosen.peak_intermediate_bytes,
             score=scores.get(number),
+            round_score=round_scores.get(number),
             predicted=chosen.predicted,
             seconds=sum(o.seconds for o in visits),
         )
@@ -219,13 +227,14 @@ def _summarize_round(state: SearchState, candidates: dict[int, CandidateSummary]
     )
 
 
-def _candidate_json(found: CandidateSummary, score: float | None) -> dict[str, Any]:
+def _candidate_json(found: CandidateSummary) -> dict[str, Any]:
     return {
         "candidate": found.candidate,
         "architecture": found.architecture.to_json(),
         "validation_accuracy": found.validation_accuracy,
         "parameter_bytes": found.parameter_bytes,
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
-        "score": score,
+        "score": found.score,
+        "round_score": found.round_score,
         "epochs": found.epochs,
     }

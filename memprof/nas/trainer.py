@@ -34,7 +34,6 @@ class Training:
         accuracy: Share of validation images classified correctly after the last epoch; 0 if not ``ok``.
         epochs: Epochs done in all, earlier ones included.
         loss: Mean training loss of the last epoch.
-        images_per_second: Training images per second of training time.
         message: What went wrong, in one line.
     """
 
@@ -42,7 +41,6 @@ class Training:
     accuracy: float = 0.0
     epochs: int = 0
     loss: float = float("nan")
-    images_per_second: float = 0.0
     message: str = ""
 
 
@@ -118,15 +116,12 @@ class Trainer:
             module.load_state_dict(start.weights)
             if start.momentum:
                 optimizer.load_state_dict(start.momentum)
-        loss, seconds, images = float("nan"), 0.0, 0
+        loss = float("nan")
         status: Status = "ok"
         message = ""
         try:
             while epoch < (until or recipe.epochs):
-                began = time.monotonic()
                 loss = self._epoch(module, optimizer, seed, epoch, deadline)
-                seconds += time.monotonic() - began
-                images += len(self._training)
                 epoch += 1
                 on_epoch(epoch, loss)
             accuracy = self.accuracy(module, self._validation)
@@ -135,15 +130,8 @@ class Trainer:
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            status, message, accuracy = "out of memory", str(error).splitlines()[0], 0.0
-        training = Training(
-            status=status,
-            accuracy=accuracy,
-            epochs=epoch,
-            loss=loss,
-            images_per_second=images / seconds if seconds else 0.0,
-            message=message,
-        )
+            status, message, accuracy = "out of memory", _first_line(error), 0.0
+        training = Training(status=status, accuracy=accuracy, epochs=epoch, loss=loss, message=message)
         return training, Checkpoint(epoch, module.state_dict(), optimizer.state_dict())
 
     def accuracy(self, module: nn.Module, images: Images) -> float:
@@ -227,6 +215,12 @@ def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tenso
     in_rows = (rows >= middle_row - side // 2) & (rows < middle_row + (side + 1) // 2)
     in_columns = (columns >= middle_column - side // 2) & (columns < middle_column + (side + 1) // 2)
     return (~(in_rows[:, None, :, None] & in_columns[:, None, None, :])).to(images.dtype)
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what an error says, in one line; Python's own MemoryError says nothing and is named instead."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,13 +1,17 @@
 """Pictures of a search: rounds (Figure 4 of MemNAS), the Pareto front, lambda (Figure 5). Accent: what was chosen.
 
-Each function takes what it draws and returns a ``Figure``; given a path it also writes it. Sizes in inches.
+A hollow sign is a network that was not trained to the last epoch: its accuracy is not to be held against the others'.
+Each function takes what it draws and returns a ``Figure``; given a path it also writes it. Lengths in inches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from math import ceil, floor, log10
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
@@ -22,6 +26,7 @@ from memprof.plots.style import (
     INK,
     LARGE,
     MUTED,
+    PAPER,
     RULE,
     SMALL,
     Page,
@@ -31,6 +36,7 @@ from memprof.plots.style import (
     save_figure,
     set_tick_type,
     text_style,
+    text_width,
 )
 from memprof.units import format_bytes
 
@@ -39,141 +45,272 @@ if TYPE_CHECKING:
 
 WIDTH = 8.0
 _LEFT, _RIGHT = 0.9, 0.4
+_INNER = WIDTH - _LEFT - _RIGHT
+_MOST_NAMED_ROUNDS, _MOST_NUMBERED_ROUNDS = 12, 30
+"""Under more rounds than these a word, or a number, each does not fit."""
+
+_FULL: dict[str, Any] = {"color": BAR, "edgecolors": BAR_EDGE, "linewidths": 0.5}
+_FAINT: dict[str, Any] = {"facecolors": "none", "edgecolors": BAR, "linewidths": 0.8}
+_CHOSEN: dict[str, Any] = {"facecolors": ACCENT, "edgecolors": ACCENT, "linewidths": 1.2}
+_CHOSEN_HOLLOW: dict[str, Any] = {"facecolors": PAPER, "edgecolors": ACCENT, "linewidths": 1.2}
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One of several axes above each other.
+
+    Attributes:
+        label: Its headline.
+        value: What it shows of a network.
+        scale: Sets its y axis, given the highest value.
+    """
+
+    label: str
+    value: Callable[[CandidateSummary], float]
+    scale: Callable[[Axes, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """One entry of a key.
+
+    Attributes:
+        text: What the sign means.
+        style: As ``Axes.scatter`` takes it.
+    """
+
+    text: str
+    style: dict[str, Any]
 
 
 def plot_rounds(summary: SearchSummary, path: str | Path | None = None) -> Figure:
-    """Draw accuracy, parameters and peak over the rounds: every trained candidate grey, the winners in colour."""
-    panels: tuple[tuple[str, Callable[[CandidateSummary], float | None], bool], ...] = (
-        ("Validation accuracy", lambda c: c.validation_accuracy, False),
-        ("Parameters", lambda c: c.parameter_bytes, True),
-        ("Peak of intermediates", lambda c: c.peak_intermediate_bytes, True),
+    """Draw accuracy, parameters and peak over the rounds: every trained candidate grey, the winners in colour.
+
+    A winner that was grown is a disc, one that was trimmed a triangle that points down.
+    """
+    trained, winners = _trained(summary), _winners(summary)
+    grown = {winner.round: _is_grown(winner, summary) for winner in winners}
+    panels = (
+        _Panel("Validation accuracy", _accuracy, _accuracy_scale),
+        _Panel("Parameters", lambda c: c.parameter_bytes, _byte_scale),
+        _Panel("Peak of intermediates", lambda c: c.peak_intermediate_bytes, _byte_scale),
     )
     with house_style():
-        page = Page(WIDTH, 7.0)
-        _title(page, "Rounds", _subtitle(summary))
-        trained = [c for c in summary.candidates if c.validation_accuracy is not None]
-        winners = {r.index: r.winner for r in summary.rounds if r.winner is not None}
-        for place, (label, value, is_bytes) in enumerate(panels):
-            axes = page.axes(_LEFT, 4.35 - 1.95 * place, WIDTH - _LEFT - _RIGHT, 1.5)
-            values = [float(value(c) or 0) for c in trained]
-            others = [c for c in trained if winners.get(c.round) != c.candidate]
-            rounds = [c.round + 1 + _spread(c.candidate) for c in others]
-            axes.scatter(
-                rounds,
-                [float(value(c) or 0) for c in others],
-                s=16,
-                color=BAR,
-                edgecolors=BAR_EDGE,
-                linewidths=0.5,
-                zorder=2,
-            )
-            chosen = [c for c in trained if winners.get(c.round) == c.candidate]
-            axes.plot(
-                [c.round + 1 for c in chosen],
-                [float(value(c) or 0) for c in chosen],
-                color=ACCENT,
-                marker="o",
-                markersize=5,
-                linewidth=1.5,
-                zorder=3,
-            )
-            _finish(axes, max(values, default=1.0), is_bytes=is_bytes)
+        page = Page(WIDTH, 7.4)
+        _title(page, "Rounds", _facts(summary))
+        _key(page, _rounds_key(summary))
+        for place, panel in enumerate(panels):
+            axes = page.axes(_LEFT, 4.55 - 1.95 * place, _INNER, 1.5)
+            _draw_rounds(axes, summary, panel)
+            panel.scale(axes, max(map(panel.value, trained), default=1.0))
             axes.set_xlim(0.5, max(1, len(summary.rounds)) + 0.5)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-            axes.set_title(label, loc="left", **text_style(colour=INK, bold=True))
-            set_tick_type(axes)
-        page.text(WIDTH / 2, 0.15, "round", colour=MUTED, size=SMALL, ha="center")
+            _number_rounds(axes, len(summary.rounds), grown if panel is panels[-1] else {})
+            axes.set_title(panel.label, loc="left", **text_style(colour=INK, bold=True))
+        page.text(_LEFT + _INNER / 2, 0.16, "round", colour=MUTED, size=SMALL, ha="center")
         return _done(page.figure, path)
 
 
 def plot_front(summary: SearchSummary, path: str | Path | None = None) -> Figure:
-    """Draw accuracy against parameters, area as the peak; the Pareto front in colour, the best network named."""
+    """Draw accuracy against parameters, area as the peak; the Pareto front in colour, the best network ringed."""
+    trained = _trained(summary)
+    front = {c.candidate for c in summary.front}
+    highest_peak = max((c.peak_intermediate_bytes for c in trained), default=1)
     with house_style():
-        page = Page(WIDTH, 5.2)
-        _title(
-            page,
-            "Pareto front",
-            "a disc's area is its peak of intermediates; in colour: none is better in all three",
-        )
-        trained = [c for c in summary.candidates if c.validation_accuracy is not None]
-        front = {c.candidate for c in summary.front}
-        axes = page.axes(_LEFT, 0.75, WIDTH - _LEFT - _RIGHT, 3.3)
-        highest_peak = max((c.peak_intermediate_bytes for c in trained), default=1)
-        for is_front in (False, True):
-            group = [c for c in trained if (c.candidate in front) is is_front]
+        page = Page(WIDTH, 5.4)
+        _title(page, "Pareto front", f"{_facts(summary)}; on the front: none is better in all three")
+        _key(page, _front_key(summary))
+        axes = page.axes(_LEFT, 0.7, _INNER, 3.4)
+        for c in sorted(trained, key=lambda c: (_is_whole(c, summary), -c.peak_intermediate_bytes)):
             axes.scatter(
-                [c.parameter_bytes for c in group],
-                [c.validation_accuracy or 0.0 for c in group],
-                s=[20 + 180 * c.peak_intermediate_bytes / highest_peak for c in group],
-                color=ACCENT if is_front else BAR,
-                alpha=0.8,
-                edgecolors="white",
-                linewidths=0.6,
-                zorder=3 if is_front else 2,
+                [c.parameter_bytes],
+                [_accuracy(c)],
+                s=20 + 180 * c.peak_intermediate_bytes / highest_peak,
+                zorder=3 if c.candidate in front else 2,
+                **_front_style(is_front=c.candidate in front, is_whole=_is_whole(c, summary)),
             )
-        _finish(axes, 1.0, is_bytes=False)
-        _bytes_along(axes, [c.parameter_bytes for c in trained])
-        set_tick_type(axes)
         if summary.best is not None:
-            _name(page, axes, summary.best)
-        page.text(_LEFT, 0.15, "parameters", colour=MUTED, size=SMALL)
-        page.text(_LEFT, 4.2, "accuracy on validation images", colour=MUTED, size=SMALL)
+            axes.scatter([summary.best.parameter_bytes], [_accuracy(summary.best)], zorder=4, **_RING)
+        _accuracy_scale(axes, 1.0)
+        _bytes_along(axes, [c.parameter_bytes for c in trained])
+        axes.set_title("Validation accuracy", loc="left", **text_style(colour=INK, bold=True))
+        caption = f"parameters; the area of a disc is its peak of intermediates, at most {format_bytes(highest_peak)}"
+        page.text(_LEFT + _INNER / 2, 0.2, caption, colour=MUTED, size=SMALL, ha="center")
         return _done(page.figure, path)
 
 
 def plot_lambda(summaries: Sequence[SearchSummary], path: str | Path | None = None) -> Figure:
-    """Draw the best network's accuracy and total bytes against lambda, one search each (Figure 5)."""
+    """Draw the best network's accuracy and total bytes against lambda, a disc for each search (Figure 5).
+
+    Searches of one lambda differ in their seeds, say; a line joins the medians.
+    """
     found = sorted(
         ((s.settings.metric.accuracy_weight, s.best) for s in summaries if s.best is not None),
         key=lambda pair: pair[0],
     )
+    panels = (
+        _Panel("Validation accuracy", _accuracy, _accuracy_scale),
+        _Panel("Parameters and peak together", lambda c: c.parameter_bytes + c.peak_intermediate_bytes, _byte_scale),
+    )
     with house_style():
-        page = Page(WIDTH, 5.0)
-        _title(
-            page,
-            "Lambda",
-            "the best network of each search; 1: accuracy alone, 0: bytes alone",
-        )
-        upper = page.axes(_LEFT, 2.5, WIDTH - _LEFT - _RIGHT, 1.5)
-        lower = page.axes(_LEFT, 0.6, WIDTH - _LEFT - _RIGHT, 1.4)
-        weights = [weight for weight, _ in found]
-        style: dict[str, Any] = {"color": ACCENT, "marker": "o", "markersize": 5, "linewidth": 1.5}
-        upper.plot(weights, [best.validation_accuracy or 0.0 for _, best in found], **style)
-        totals = [best.parameter_bytes + best.peak_intermediate_bytes for _, best in found]
-        lower.plot(weights, totals, **style)
-        _finish(upper, 1.0, is_bytes=False)
-        _finish(lower, max(totals, default=1), is_bytes=True)
-        for axes, label in ((upper, "Validation accuracy"), (lower, "Parameters and peak together")):
+        page = Page(WIDTH, 5.4)
+        dataset = ", ".join(sorted({s.settings.dataset for s in summaries}))
+        meaning = "lambda 1 weighs accuracy alone, 0 bytes alone"
+        _title(page, "Lambda", f"{fit(dataset, 1.6)}: {len(found)} searches; {meaning}")
+        _key(page, _LAMBDA_KEY[: 1 + (len({weight for weight, _ in found}) > 1)])
+        for place, panel in enumerate(panels):
+            axes = page.axes(_LEFT, 2.6 - 1.95 * place, _INNER, 1.5)
+            values = [(weight, panel.value(best)) for weight, best in found]
+            axes.plot(*_medians(values), color=MUTED, linewidth=1.1, zorder=2)
+            axes.scatter([x for x, _ in values], [y for _, y in values], s=40, zorder=3, **_LAMBDA_DISC)
+            panel.scale(axes, max((y for _, y in values), default=1.0))
             axes.set_xlim(-0.05, 1.05)
-            axes.set_title(label, loc="left", **text_style(colour=INK, bold=True))
             set_tick_type(axes)
-        page.text(WIDTH / 2, 0.12, "lambda", colour=MUTED, size=SMALL, ha="center")
+            axes.set_title(panel.label, loc="left", **text_style(colour=INK, bold=True))
+        page.text(_LEFT + _INNER / 2, 0.17, "lambda", colour=MUTED, size=SMALL, ha="center")
         return _done(page.figure, path)
+
+
+def _trained(summary: SearchSummary) -> list[CandidateSummary]:
+    return [c for c in summary.candidates if c.validation_accuracy is not None]
+
+
+def _winners(summary: SearchSummary) -> list[CandidateSummary]:
+    winners = {found.winner for found in summary.rounds}
+    return [c for c in _trained(summary) if c.candidate in winners]
+
+
+def _accuracy(found: CandidateSummary) -> float:
+    return found.validation_accuracy or 0.0
+
+
+def _is_whole(found: CandidateSummary, summary: SearchSummary) -> bool:
+    """Return whether a network was trained to the last epoch."""
+    return found.epochs >= summary.settings.recipe.epochs
+
+
+def _is_grown(winner: CandidateSummary, summary: SearchSummary) -> bool:
+    """Return whether a round added a cell, rather than trim what was there."""
+    base = summary.rounds[winner.round].base
+    before = next((c.architecture.slots for c in summary.candidates if c.candidate == base), 0)
+    return winner.architecture.slots > before
+
+
+def _draw_rounds(axes: Axes, summary: SearchSummary, panel: _Panel) -> None:
+    winners = _winners(summary)
+    others = [c for c in _trained(summary) if c not in winners]
+    for style, is_whole in ((_FAINT, False), (_FULL, True)):
+        group = [c for c in others if _is_whole(c, summary) is is_whole]
+        places = [c.round + 1 + _spread(c.candidate) for c in group]
+        axes.scatter(places, [panel.value(c) for c in group], s=16, zorder=2, **style)
+    axes.plot([c.round + 1 for c in winners], [panel.value(c) for c in winners], color=ACCENT, linewidth=1.5)
+    for c in winners:
+        style = _CHOSEN if _is_whole(c, summary) else _CHOSEN_HOLLOW
+        marker = "o" if _is_grown(c, summary) else "v"
+        axes.scatter([c.round + 1], [panel.value(c)], s=34, marker=marker, zorder=4, **style)
+
+
+def _number_rounds(axes: Axes, count: int, grown: dict[int, bool]) -> None:
+    """Number the rounds and, where there are few, say under each what it did."""
+    words = {i: "\ngrown" if is_grown else "\ntrimmed" for i, is_grown in grown.items()}
+    if count > _MOST_NUMBERED_ROUNDS:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
+        labels = [f"{i + 1}{words.get(i, '') if count <= _MOST_NAMED_ROUNDS else ''}" for i in range(count)]
+        axes.set_xticks(range(1, count + 1), labels)
+    set_tick_type(axes)
+
+
+def _medians(values: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Return each x once and the median of its values, of pairs that are sorted by x.
+
+    >>> _medians([(0.5, 1.0), (0.9, 2.0), (0.9, 4.0)])
+    ([0.5, 0.9], [1.0, 3.0])
+    """
+    groups = [(x, [y for _, y in group]) for x, group in groupby(values, key=lambda pair: pair[0])]
+    return [x for x, _ in groups], [median(ys) for _, ys in groups]
+
+
+_LAMBDA_DISC: dict[str, Any] = {"facecolors": ACCENT, "edgecolors": PAPER, "linewidths": 0.8}
+_LAMBDA_KEY = (
+    _Sign("the best network of a search", _LAMBDA_DISC),
+    _Sign("medians", {"marker": "_", "s": 120, "color": MUTED}),
+)
+
+_RING: dict[str, Any] = {"s": 330, "facecolors": "none", "edgecolors": INK, "linewidths": 1.1}
+
+
+def _front_style(*, is_front: bool, is_whole: bool) -> dict[str, Any]:
+    if is_whole:
+        colour = ACCENT if is_front else BAR
+        return {"facecolors": colour, "edgecolors": PAPER, "linewidths": 0.6, "alpha": 0.85}
+    return {**_FAINT, "edgecolors": ACCENT, "linewidths": 1.2} if is_front else _FAINT
+
+
+def _rounds_key(summary: SearchSummary) -> list[_Sign]:
+    """Return the signs that occur and what they mean."""
+    winners = _winners(summary)
+    grown = {_is_grown(winner, summary) for winner in winners}
+    is_whole = {_is_whole(c, summary) for c in _trained(summary)}
+    signs = (
+        (True in grown, _Sign("winner, grown", _CHOSEN)),
+        (False in grown, _Sign("winner, trimmed", {**_CHOSEN, "marker": "v"})),
+        (True in is_whole, _Sign("trained to the last epoch", _FULL)),
+        (False in is_whole, _Sign("hollow: dropped before that", _FAINT)),
+    )
+    return [sign for occurs, sign in signs if occurs]
+
+
+def _front_key(summary: SearchSummary) -> list[_Sign]:
+    trained = _trained(summary)
+    front = {c.candidate for c in summary.front}
+    groups = {(c.candidate in front, _is_whole(c, summary)) for c in trained}
+    signs = (
+        ((True, True) in groups, _Sign("on the front", _front_style(is_front=True, is_whole=True))),
+        ((False, True) in groups, _Sign("beaten", _front_style(is_front=False, is_whole=True))),
+        (not all(is_whole for _, is_whole in groups), _Sign("hollow: dropped before the last epoch", _FAINT)),
+        (summary.best is not None, _Sign("best by the metric", {**_RING, "s": 60})),
+    )
+    return [sign for occurs, sign in signs if occurs]
+
+
+def _key(page: Page, signs: Sequence[_Sign]) -> None:
+    """Say in a line under the subtitle what the signs mean."""
+    axes = page.axes(_LEFT, page.height - 0.98, _INNER, 0.2)
+    axes.set_xlim(0, _INNER)
+    axes.set_ylim(-0.1, 0.1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    left = 0.06
+    for sign in signs:
+        axes.scatter([left], [0], clip_on=False, **{"s": 26, **sign.style})
+        axes.text(left + 0.12, 0, sign.text, va="center_baseline", **text_style(colour=MUTED))
+        left += 0.12 + text_width(sign.text) + 0.28
 
 
 def _title(page: Page, title: str, subtitle: str) -> None:
     page.text(_LEFT, page.height - 0.42, title, size=LARGE, bold=True)
-    page.text(_LEFT, page.height - 0.66, fit(subtitle, page.width - _LEFT - _RIGHT), colour=MUTED)
+    page.text(_LEFT, page.height - 0.68, fit(subtitle, _INNER), colour=MUTED)
 
 
-def _subtitle(summary: SearchSummary) -> str:
-    settings = summary.settings
-    trained = sum(found.trained for found in summary.rounds)
-    return (
-        f"{settings.dataset}, lambda {settings.metric.accuracy_weight:g}, seed {settings.seed}: "
-        f"{trained} networks trained; in colour the winner of each round"
-    )
+def _facts(summary: SearchSummary) -> str:
+    settings, trained = summary.settings, len(_trained(summary))
+    weight = f"lambda {settings.metric.accuracy_weight:g}"
+    return f"{fit(settings.dataset, 1.6)}, {weight}, seed {settings.seed}: {trained} networks trained"
 
 
-def _finish(axes: Axes, highest: float, *, is_bytes: bool) -> None:
+def _accuracy_scale(axes: Axes, highest: float) -> None:
     axes.grid(axis="y", color=RULE, linewidth=0.8, zorder=0)
-    axes.axhline(0, color=CURVE, linewidth=0.8) if is_bytes else None
-    if is_bytes:
-        byte_axis(axes, highest, count=3)
-        axes.set_ylim(0, highest * 1.1)  # room for a marker at the top
-    else:
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.margins(y=0.12)
+    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %" if value <= 1 else ""))
+
+
+def _byte_scale(axes: Axes, highest: float) -> None:
+    axes.grid(axis="y", color=RULE, linewidth=0.8, zorder=0)
+    axes.axhline(0, color=CURVE, linewidth=0.8)
+    byte_axis(axes, highest, count=4)
+    axes.set_ylim(0, highest * 1.1)  # room for a marker at the top
 
 
 def _bytes_along(axes: Axes, values: Sequence[int]) -> None:
@@ -208,19 +345,6 @@ def _short(value: float) -> str:
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
     return f"{value:.3g} B"
-
-
-def _name(page: Page, axes: Axes, best: CandidateSummary) -> None:
-    """Ring the best network's disc and name it above the axes, where nothing is covered."""
-    accuracy = best.validation_accuracy or 0.0
-    axes.scatter(
-        [best.parameter_bytes], [accuracy], s=330, facecolors="none", edgecolors=INK, linewidths=1.1, zorder=4
-    )
-    label = (
-        f"ringed: the best by the metric, candidate {best.candidate}, {accuracy:.1%}, "
-        f"parameters {format_bytes(best.parameter_bytes)}, peak {format_bytes(best.peak_intermediate_bytes)}"
-    )
-    page.text(page.width - _RIGHT, 4.2, label, size=SMALL, ha="right")
 
 
 def _spread(candidate: int) -> float:

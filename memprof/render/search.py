@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, TextIO
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from memprof.render.terminal import open_screen
+from memprof.render.terminal import Screen, open_screen
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
@@ -19,17 +21,16 @@ if TYPE_CHECKING:
 def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
     """Write a summary: state, best network, rounds, Pareto front, and the next command."""
     screen = open_screen(stream)
-    screen.show(Text(_headline(summary), style="bold"))
+    screen.show(*(Text(line, style="bold") for line in _headline(summary, screen)))
     totals = summary.to_json()["candidates"]
     screen.show(
-        Text(
-            f"{totals['generated']:,} candidates considered, {totals['rejected']:,} over budget, "
-            f"{totals['trained']} trained, {totals['failed']} failed; {format_duration(summary.seconds)}"
-        )
+        f"{totals['generated']:,} candidates considered, {totals['rejected']:,} over budget, "
+        f"{totals['trained']:,} trained, {totals['failed']:,} failed",
+        describe_time(summary),
     )
     if summary.best is not None:
-        screen.show(Text(f"Best: {_describe(summary.best)}", style="bold"))
-        screen.show(Text(f"Metric against the first round's winner: {summary.best_score:+.4f}"))
+        screen.show(*(Text(line, style="bold") for line in _best(summary.best)))
+        screen.show(f"Metric against the first round's winner: {summary.best_score:+.4f}")
     screen.show()
     screen.show(_rounds(summary))
     if summary.front:
@@ -37,6 +38,13 @@ def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
         screen.show(_front(summary))
     screen.show()
     screen.show(Text(_next_command(summary, folder)), keep_lines=True)
+
+
+def describe_time(summary: SearchSummary) -> str:
+    """Return in a line how long a search ran and how long it trained what."""
+    epochs = sum(found.epochs for found in summary.candidates)
+    training = format_duration(sum(found.seconds for found in summary.candidates))
+    return f"{format_duration(summary.seconds)} in all, {training} of training over all workers, {epochs:,} epochs"
 
 
 def render_controllers(found: ControllerBench, stream: TextIO) -> None:
@@ -50,23 +58,28 @@ def render_controllers(found: ControllerBench, stream: TextIO) -> None:
     screen.show(table)
 
 
-def _headline(summary: SearchSummary) -> str:
+def _headline(summary: SearchSummary, screen: Screen) -> list[str]:
+    """Return the state in one line, and the reason in one of its own where both do not fit."""
     count = len(summary.rounds)
-    text = f"Search {summary.status}: {count} {'round' if count == 1 else 'rounds'} on {summary.settings.dataset}"
-    return safe_text(f"{text} ({summary.reason})" if summary.reason else text)
+    text = f"Search {summary.status}: {count} {'round' if count == 1 else 'rounds'} on "
+    text += screen.fit(safe_text(summary.settings.dataset), screen.width - len(text))
+    if not summary.reason:
+        return [text]
+    reason = f"({screen.clean(summary.reason)})"
+    return [f"{text} {reason}"] if cell_len(text) + cell_len(reason) < screen.width else [text, reason]
 
 
-def _describe(found: CandidateSummary) -> str:
+def _best(found: CandidateSummary) -> tuple[str, str]:
     accuracy = "?" if found.validation_accuracy is None else f"{found.validation_accuracy:.2%}"
     return (
-        f"candidate {found.candidate}, {accuracy} on validation images, "
-        f"{format_bytes(found.parameter_bytes)} of parameters, "
-        f"peak {format_bytes(found.peak_intermediate_bytes)}"
+        f"Best: candidate {found.candidate}, {accuracy} on validation images,",
+        f"      {format_bytes(found.parameter_bytes)} of parameters, "
+        f"peak {format_bytes(found.peak_intermediate_bytes)}",
     )
 
 
 def _rounds(summary: SearchSummary) -> Table:
-    table = _table("round", "considered", "rejected", "trained", "failed", "winner", "accuracy", "metric")
+    table = _table("round", "considered", "over budget", "trained", "failed", "winner", "accuracy", "metric")
     accuracy = {found.candidate: found.validation_accuracy for found in summary.candidates}
     for found in summary.rounds:
         won = None if found.winner is None else accuracy[found.winner]
@@ -105,25 +118,27 @@ def _table(first: str, *columns: str) -> Table:
 
 
 def _next_command(summary: SearchSummary, folder: str) -> str:
-    place = safe_text(folder)
     match summary.status:
         case "running":
-            return f"Watch it: memprof nas status {place}"
+            lead, words = "Watch it", ["status", folder]
         case "stopped" | "interrupted":
-            return f"Go on: memprof nas resume {place}"
+            lead, words = "Go on", ["resume", folder]
         case "finished":
-            return f"Next: memprof nas export {place}" if summary.best else f"Next: memprof nas status {place} --json"
+            lead, words = "Next", ["export", folder] if summary.best else ["status", folder, "--json"]
+    return f"{lead}: {safe_text(shlex.join(['memprof', 'nas', *words]), limit=2000)}"
 
 
 def format_duration(seconds: float) -> str:
     """Return a time as people say it.
 
-    >>> format_duration(92.3), format_duration(4000)
-    ('1 min 32 s', '1 h 6 min')
+    >>> format_duration(92.3), format_duration(4000), format_duration(1_000_000)
+    ('1 min 32 s', '1 h 6 min', '11 d 13 h')
     """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from memprof.render.markdown import prose
-from memprof.render.search import format_duration
+from memprof.render.search import describe_time, format_duration
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.nas.summary import CandidateSummary, SearchSummary
+    from memprof.nas.summary import CandidateSummary, RoundSummary, SearchSummary
+
+_MOST_FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,18 +23,19 @@ class Pictures:
     Attributes:
         rounds: Accuracy and bytes over rounds.
         front: The Pareto front.
-        weights: Accuracy against lambda.
+        weights: Accuracy against lambda; ``None`` for a single search.
         architecture: The best network's blocks; ``None`` if there is none yet.
     """
 
     rounds: str
     front: str
-    weights: str
+    weights: str | None
     architecture: str | None
 
 
 def render_page(
     summaries: Sequence[SearchSummary],
+    changes: Mapping[int, str],
     trainings: Sequence[Mapping[str, Any]],
     pictures: Pictures,
     stream: TextIO,
@@ -41,57 +44,50 @@ def render_page(
 
     Args:
         summaries: The search the page is about, then others to compare lambda with.
+        changes: What each round changed, by its index, as ``memprof.nas.changes`` says it.
         trainings: Results of final trainings, as ``FinalTraining.to_json`` has them.
         pictures: Names of the pictures.
         stream: Where to.
     """
     first = summaries[0]
-    lines = [
-        "# Search for a smaller network",
-        "",
-        *_facts(first),
-        "",
-        *_best(first, pictures),
-        "## Rounds",
-        "",
-        f"![Accuracy, parameters and peak over the rounds]({pictures.rounds})",
-        "",
-        *_rounds(first),
-        "",
-        "## Pareto front",
-        "",
-        f"![Accuracy against parameters]({pictures.front})",
-        "",
-        *_candidates(first.front),
-        "",
-        *_failures(first),
-        *_trainings(trainings),
-        "## Lambda",
-        "",
-        f"![Accuracy and bytes against lambda]({pictures.weights})",
-        "",
-        *_lambdas(summaries),
-        "",
-    ]
-    stream.write("\n".join(lines))
+    parts = (
+        ["# Search for a smaller network", "", *_facts(first)],
+        _best(first, pictures),
+        ["## Rounds", "", f"![Accuracy, parameters and peak over the rounds]({pictures.rounds})"],
+        _rounds(first, changes),
+        ["## Pareto front", "", f"![Accuracy against parameters]({pictures.front})"],
+        _front(first),
+        ["## What it cost", "", f"{describe_time(first)}."],
+        _costs(first),
+        _failures(first),
+        _trainings(trainings),
+        _lambdas(summaries, pictures),
+    )
+    stream.write("\n".join(line for part in parts if part for line in (*part, "")))
 
 
 def _facts(summary: SearchSummary) -> list[str]:
     settings, totals = summary.settings, summary.to_json()["candidates"]
-    halving = ", then ".join(map(str, settings.rungs))
-    reason = f": {summary.reason}" if summary.reason else ""
+    reason = f": {prose(summary.reason)}" if summary.reason else ""
+    sample = "all candidates" if settings.sample is None else f"a sample of {settings.sample}"
     return [
+        f"- State: {summary.status}{reason}.",
+        f"- {totals['generated']:,} candidates considered, {totals['rejected']:,} rejected over budget, "
+        f"{totals['trained']:,} trained, {totals['failed']:,} failed, in {format_duration(summary.seconds)}.",
         f"- Data: {prose(settings.dataset)}, seed {settings.seed}; every decision on validation images.",
         f"- Metric: lambda {settings.metric.accuracy_weight:g}, weight of the peak {settings.metric.peak_weight:g}, "
         f"of the parameters {settings.metric.parameter_weight:g}; budget {_budget(summary)}.",
-        f"- Training: {halving} epochs, batch {settings.recipe.batch}, "
+        f"- Choice: {sample} in the first {settings.first_rounds} rounds, "
+        f"then the {settings.top_k} that {settings.ranker} ranks highest.",
+        f"- Training: {settings.recipe.epochs} epochs{_halving(settings.rungs)}, batch {settings.recipe.batch}, "
         f"learning rate {settings.recipe.learning_rate:g}; "
         f"candidates start from {'inherited' if settings.inherits else 'fresh'} weights.",
-        f"- Ranked by {settings.ranker} after {settings.first_rounds} rounds.",
-        f"- {totals['generated']:,} candidates considered, {totals['rejected']:,} rejected over budget, "
-        f"{totals['trained']} trained, {totals['failed']} failed, in {format_duration(summary.seconds)}.",
-        f"- State: {summary.status}{reason}.",
     ]
+
+
+def _halving(rungs: Sequence[int]) -> str:
+    """Return where the worse half is dropped, if anywhere."""
+    return f" (only the better half goes on after {' and '.join(map(str, rungs[:-1]))})" if rungs[:-1] else ""
 
 
 def _budget(summary: SearchSummary) -> str:
@@ -105,62 +101,97 @@ def _budget(summary: SearchSummary) -> str:
 
 
 def _best(summary: SearchSummary, pictures: Pictures) -> list[str]:
-    if summary.best is None or pictures.architecture is None:
+    best = summary.best
+    if best is None or pictures.architecture is None:
         return []
-    score = summary.best_score or 0.0
     return [
-        f"## Best network: candidate {summary.best.candidate}",
+        f"## Best network: candidate {best.candidate}",
         "",
-        f"Metric against the first round's winner: {score:+.4f}.",
+        f"**{_accuracy(best)} on validation images, {format_bytes(best.parameter_bytes)} of parameters, "
+        f"peak {format_bytes(best.peak_intermediate_bytes)}**, found in round {best.round + 1}. "
+        f"Metric against the first round's winner: {summary.best_score or 0.0:+.4f}.",
         "",
         f"![The best network's blocks]({pictures.architecture})",
-        "",
-        *_candidates([summary.best]),
-        "",
     ]
 
 
-def _candidates(found: Sequence[CandidateSummary]) -> list[str]:
+def _rounds(summary: SearchSummary, changes: Mapping[int, str]) -> list[str]:
+    candidates = {found.candidate: found for found in summary.candidates}
+
+    def row(found: RoundSummary) -> list[object]:
+        if found.winner is None:
+            return [found.index + 1, "", "", "", "", "", ""]
+        won, score = candidates[found.winner], "" if found.score is None else f"{found.score:+.4f}"
+        return [found.index + 1, won.candidate, changes.get(found.index, ""), *_measures(won), score]
+
     return [
-        "| candidate | validation accuracy | parameters | peak | epochs |",
-        "|---:|---:|---:|---:|---:|",
-        *(
-            f"| {c.candidate} | {c.validation_accuracy or 0.0:.2%} | {format_bytes(c.parameter_bytes)} "
-            f"| {format_bytes(c.peak_intermediate_bytes)} | {c.epochs} |"
-            for c in found
-        ),
+        "A round's winner is what the next one grows or trims. "
+        "A layer reads its block's input unless a cell is named.",
+        "",
+        "| round | winner | what changed | validation accuracy | parameters | peak | metric against its base |",
+        "|---:|---:|---|---:|---:|---:|---:|",
+        *(_row(*row(found)) for found in summary.rounds),
     ]
 
 
-def _rounds(summary: SearchSummary) -> list[str]:
+def _front(summary: SearchSummary) -> list[str]:
+    epochs = summary.settings.recipe.epochs
+    text = "No other network beats one of these in accuracy, parameters and peak at once."
+    if any(c.epochs < epochs for c in summary.front):
+        text += " Those with fewer epochs were dropped: trained to the end, they might be more accurate."
     return [
-        "| round | considered | rejected | chosen | trained | failed | winner | metric against its base |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+        text,
+        "",
+        "| candidate | round | validation accuracy | parameters | peak | epochs |",
+        "|---:|---:|---:|---:|---:|---:|",
+        *(_row(c.candidate, c.round + 1, *_measures(c), f"{c.epochs} of {epochs}") for c in summary.front),
+    ]
+
+
+def _costs(summary: SearchSummary) -> list[str]:
+    rows = [
+        (found, [c for c in summary.candidates if c.round == found.index], str(found.index + 1))
+        for found in summary.rounds
+    ]
+    return [
+        "| round | considered | over budget | chosen | trained | of these to the last epoch | failed | epochs "
+        "| training |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         *(
-            f"| {r.index + 1} | {r.generated:,} | {r.rejected:,} | {r.chosen} | {r.trained} | {r.failed} "
-            f"| {'' if r.winner is None else r.winner} | {'' if r.score is None else f'{r.score:+.4f}'} |"
-            for r in summary.rounds
+            _row(
+                name,
+                f"{found.generated:,}",
+                f"{found.rejected:,}",
+                found.chosen,
+                found.trained,
+                sum(c.status == "ok" and c.epochs >= summary.settings.recipe.epochs for c in members),
+                found.failed,
+                f"{sum(c.epochs for c in members):,}",
+                format_duration(sum(c.seconds for c in members)),
+            )
+            for found, members, name in rows
         ),
     ]
 
 
 def _failures(summary: SearchSummary) -> list[str]:
-    failed = [c for c in summary.candidates if c.message]
+    failed = [c for c in summary.candidates if c.status not in ("ok", "cut", "waiting")]
     if not failed:
         return []
-    rows = [f"| {c.candidate} | {c.status} | {prose(c.message)} |" for c in failed]
-    return ["## Candidates that could not be trained", "", "| candidate | what | why |", "|---:|---|---|", *rows, ""]
+    more = len(failed) - _MOST_FAILURES
+    return [
+        "## Candidates that could not be trained",
+        "",
+        "| candidate | what | why |",
+        "|---:|---|---|",
+        *(_row(c.candidate, c.status, prose(c.message)) for c in failed[:_MOST_FAILURES]),
+        *(["", f"And {more:,} more."] if more > 0 else []),
+    ]
 
 
 def _trainings(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
     if not trainings:
         return []
-    rows = [
-        f"| {prose(str(t['name']))} | {t['epochs']} | {t['validation_accuracy']:.2%} "
-        f"| {t['test_accuracy']:.2%} | {format_bytes(t['parameter_bytes'])} "
-        f"| {format_bytes(t['peak_intermediate_bytes'])} |"
-        for t in trainings
-    ]
     return [
         "## Trained from scratch",
         "",
@@ -168,16 +199,46 @@ def _trainings(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
         "",
         "| network | epochs | validation accuracy | test accuracy | parameters | peak |",
         "|---|---:|---:|---:|---:|---:|",
-        *rows,
+        *(
+            _row(
+                prose(str(t["name"])),
+                t["epochs"],
+                f"{t['validation_accuracy']:.2%}",
+                f"{t['test_accuracy']:.2%}",
+                format_bytes(t["parameter_bytes"]),
+                format_bytes(t["peak_intermediate_bytes"]),
+            )
+            for t in trainings
+        ),
+    ]
+
+
+def _lambdas(summaries: Sequence[SearchSummary], pictures: Pictures) -> list[str]:
+    if pictures.weights is None:
+        return []
+    ordered = sorted(summaries, key=lambda s: (s.settings.metric.accuracy_weight, s.settings.seed))
+    return [
+        "## Lambda",
         "",
+        f"![Accuracy and bytes against lambda]({pictures.weights})",
+        "",
+        "| lambda | seed | rounds | validation accuracy | parameters | peak |",
+        "|---:|---:|---:|---:|---:|---:|",
+        *(
+            _row(f"{s.settings.metric.accuracy_weight:g}", s.settings.seed, len(s.rounds), *_measures(s.best))
+            for s in ordered
+            if s.best is not None
+        ),
     ]
 
 
-def _lambdas(summaries: Sequence[SearchSummary]) -> list[str]:
-    rows = [
-        f"| {s.settings.metric.accuracy_weight:g} | {s.best.validation_accuracy or 0.0:.2%} "
-        f"| {format_bytes(s.best.parameter_bytes)} | {format_bytes(s.best.peak_intermediate_bytes)} |"
-        for s in sorted(summaries, key=lambda s: s.settings.metric.accuracy_weight)
-        if s.best is not None
-    ]
-    return ["| lambda | validation accuracy | parameters | peak |", "|---:|---:|---:|---:|", *rows]
+def _measures(found: CandidateSummary) -> tuple[str, str, str]:
+    return _accuracy(found), format_bytes(found.parameter_bytes), format_bytes(found.peak_intermediate_bytes)
+
+
+def _accuracy(found: CandidateSummary) -> str:
+    return "" if found.validation_accuracy is None else f"{found.validation_accuracy:.2%}"
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"

@@ -1,94 +1,113 @@
-"""A progress bar for a search: the round, what is being trained, the best so far, and the time left. On stderr."""
+"""A progress bar for a search: the round, its epochs, the time left, and the best so far. On stderr, 80 columns."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from memprof.render.search import format_duration
+from memprof.text import safe_text
 
 if TYPE_CHECKING:
+    from memprof.nas import forecast
     from memprof.nas.jobs import Outcome
-    from memprof.nas.rounds import Search
 
 
 class SearchProgress:
-    """Watches a search; use it as a context manager. Silent where stderr is no terminal, but for a line per round."""
+    """Watches a search; use it as a context manager.
 
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._is_terminal = console.is_terminal
-        self._console = console
-        self._progress = Progress(
+    A line for each round and each failure stays; under them, on a terminal only, the bar of the open round.
+
+    Args:
+        console: Where to; stderr if left out.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
             TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[best]}"),
-            console=console,
-            disable=not self._is_terminal,
+            console=self._console,
+            disable=not self._console.is_terminal,
+            expand=True,
         )
         self._task: TaskID | None = None
         self._round = -1
-        self._done = 0
-        self._best = 0.0
 
     def __enter__(self) -> SearchProgress:
-        self._progress.start()
+        self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._bar.stop()
 
-    def watch(self, search: Search, outcome: Outcome | None) -> None:
-        """Take note of a decision (no outcome) or of what came of a job."""
-        if not search.state.rounds:
-            return
-        found = search.state.rounds[-1]
-        if found.index != self._round:
-            self._open(found.index, len(found.chosen), found.generated, search)
-        if outcome is not None and self._task is not None:
-            if outcome.status == "ok":
-                self._best = max(self._best, outcome.accuracy)
-            else:
-                self._progress.console.print(
-                    f"candidate {outcome.candidate}: {outcome.status} ({outcome.message})", style="dim", markup=False
-                )
-            self._progress.update(
-                self._task,
-                advance=1 if outcome.rung == 0 else 0,
-                best=f"best accuracy {self._best:.1%}",
-                left=_left(search),
-            )
-
-    def _open(self, index: int, chosen: int, generated: int, search: Search) -> None:
-        self._round = index
+    def watch(self, progress: forecast.Progress, outcome: Outcome | None) -> None:
+        """Show how far a search is, after a decision (no outcome) or after what came of a job."""
+        if progress.index != self._round:
+            self._open(progress)
+        if outcome is not None and outcome.status != "ok":
+            self._print(f"candidate {outcome.candidate}: {outcome.status} ({safe_text(outcome.message)})", "dim")
         if self._task is not None:
-            self._progress.remove_task(self._task)
-        text, left = f"round {index + 1}: {chosen} of {generated} candidates", _left(search)
-        if not self._is_terminal:
-            self._console.print(f"{text}{', ' if left else ''}{left}", markup=False, highlight=False)
-        self._task = self._progress.add_task(text, total=chosen, best="", left=left)
+            self._bar.update(self._task, **_bar_of(progress))
+
+    def _open(self, progress: forecast.Progress) -> None:
+        self._round = progress.index
+        name, left = f"round {progress.index + 1}", describe_time_left(progress)
+        facts = f"{name}: {progress.chosen:,} of {progress.generated:,} candidates"
+        self._print(f"{facts}, {left}" if left else facts)
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(name, **_bar_of(progress))
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
 
 
-def _left(search: Search) -> str:
-    """Return about how long the search still takes, in words; nothing while nobody can know."""
-    seconds = search.forecast
-    return "" if seconds is None else f"about {format_duration(seconds)} left"
+def _bar_of(progress: forecast.Progress) -> dict[str, Any]:
+    """Return what the bar shows."""
+    return {
+        "completed": progress.epochs_done,
+        "total": progress.epochs_done + progress.epochs_left,
+        "left": describe_time_left(progress),
+        "best": "" if progress.best_accuracy is None else f"best {progress.best_accuracy:.1%}",
+    }
+
+
+def describe_time_left(progress: forecast.Progress) -> str:
+    """Return about how long it still takes, in words; nothing while nobody can know."""
+    if progress.seconds_left is None:
+        return ""
+    time = _roughly(max(0.0, progress.seconds_left))
+    match progress.scope:
+        case "round":
+            return f"{time} left in this round"
+        case "search":
+            return f"{time} left"
+        case "at most":
+            return f"at most {time} left"
+
+
+def _roughly(seconds: float) -> str:
+    """Return a time no finer than anybody can know it.
+
+    >>> _roughly(3), _roughly(47), _roughly(125), _roughly(8000), _roughly(200_000)
+    ('a few seconds', 'about 50 s', 'about 2 min', 'about 2.2 h', 'about 2.3 days')
+    """
+    if seconds < 5:
+        return "a few seconds"
+    if seconds < 95:
+        return f"about {max(10, 10 * round(seconds / 10))} s"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h" if seconds < 172_800 else f"about {seconds / 86_400:.1f} days"
 
 
 class TrainingProgress:

@@ -75,8 +75,10 @@ def test_export_writes_a_checked_model_and_three_things_about_it(folder: Path, r
     assert data["schema"] == "memprof/nas-export/1"
     assert data["candidate"] == best["candidate"]
     assert data["peak_intermediate_bytes"] == best["peak_intermediate_bytes"]
-    assert data["weights"] == "the search's weights after 1 epochs"
+    assert data["weights"] == "the search's weights after 1 epoch"
     assert data["difference"] < 1e-4
+    sizes = {name: data[name] for name in ("parameter_bytes", "peak_intermediate_bytes")}
+    assert data["budget"] == {"dtype": "float32", "runtime": "reference", **sizes}
     assert {path.name for path in tmp_path.iterdir()} == {
         "model.onnx",
         "architecture.json",
@@ -94,7 +96,7 @@ def test_a_network_is_trained_and_tested_once_and_its_weights_can_be_exported(fo
     assert again.code == 2
     assert "has seen the test images" in again.stderr
     exported = run("nas", "export", folder, "--trained", trained.json["name"], "--json")
-    assert exported.json["weights"] == "weights trained from scratch for 1 epochs"
+    assert exported.json["weights"] == "weights trained from scratch for 1 epoch"
     assert exported.json["parameter_bytes"] <= trained.json["parameter_bytes"]
 
 

@@ -1,14 +1,12 @@
-"""Ranking measures: known values, and the random band that the paper's own definitions give."""
+"""Ranking measures: known values, ties, errors, and the random band that the paper's own definitions give."""
 
 from __future__ import annotations
 
-import random
+from math import inf, nan
 
 import pytest
 
-from memprof.nas.controller import RANKERS
-from memprof.nas.rankers import Candidate, RankedRound, fit_parameters, fit_ridge
-from memprof.nas.ranking import average_precision, kendall_tau, ndcg, random_band
+from memprof.nas.ranking import MEASURES, average_precision, kendall_tau, ndcg, random_band
 
 
 def test_a_perfect_ranking_scores_1() -> None:
@@ -43,38 +41,62 @@ def test_chance_scores_what_the_papers_definitions_give_on_392() -> None:
         assert random_band(true, k, measure=measure, repeats=400).mean == pytest.approx(expected, abs=0.015)
 
 
-def make_round(rng: random.Random, count: int) -> RankedRound:
-    """Return candidates whose score is the weighted sum of their bits."""
-    weights = [random.Random(i).uniform(-1, 1) for i in range(24)]
-    codes = ["".join(rng.choice("01") for _ in range(24)) for _ in range(count)]
-    scores = tuple(sum(w for bit, w in zip(code, weights, strict=True) if bit == "1") for code in codes)
-    return RankedRound(tuple(Candidate((code[:12], code[12:]), code.count("1")) for code in codes), scores)
+SCORES = {"average_precision": average_precision, "ndcg": ndcg}
 
 
-@pytest.mark.parametrize("name", ["scc", "single-rnn", "double-rnn", "ridge"])
-def test_a_ranker_learns_what_can_be_learnt_and_repeats_itself(name: str) -> None:
-    rng = random.Random(0)
-    history, pool = [make_round(rng, 40)], make_round(rng, 60)
-    predicted = RANKERS[name](history, 3)(pool.candidates)
-    assert kendall_tau(predicted, pool.scores) > 0.4
-    assert RANKERS[name](history, 3)(pool.candidates) == predicted
+@pytest.mark.parametrize("measure", SCORES)
+@pytest.mark.parametrize("true", [range(100), range(100, 0, -1)], ids=["rising", "falling"])
+def test_a_constant_predictor_is_a_random_ranking_however_the_truth_goes_with_the_index(
+    measure: str, true: range
+) -> None:
+    band = random_band(true, 20, measure=measure)
+    assert band.low <= SCORES[measure]([0.5] * 100, true, 20) <= band.high
 
 
-def test_the_controllers_scores_do_not_depend_on_the_order_it_is_asked_in() -> None:
-    rng = random.Random(1)
-    history, pool = [make_round(rng, 20)], make_round(rng, 15).candidates
-    predictor = RANKERS["scc"](history, 0)
-    assert predictor(pool[::-1])[::-1] == pytest.approx(predictor(pool), abs=1e-5)
+@pytest.mark.parametrize("measure", SCORES)
+def test_ties_on_both_sides_are_broken_apart(measure: str) -> None:
+    same = [1.0] * 100
+    band = random_band(same, 20, measure=measure)
+    assert band.low <= SCORES[measure](same, same, 20) <= band.high
 
 
-def test_the_parameter_count_is_followed_in_the_direction_it_had() -> None:
-    small, large = Candidate(("0",), 1), Candidate(("1",), 9)
-    shrinking = fit_parameters([RankedRound((small, large), (1.0, 0.0))], 0)
-    growing = fit_parameters([RankedRound((small, large), (0.0, 1.0))], 0)
-    assert shrinking([small])[0] > shrinking([large])[0]
-    assert growing([small])[0] < growing([large])[0]
+def test_ties_are_broken_alike_in_every_call() -> None:
+    predicted, true = [1, 1, 1, 0, 0, 0], [2, 1, 2, 1, 2, 1]
+    assert len({ndcg(predicted, true, 3) for _ in range(5)}) == 1
 
 
-def test_ridge_stands_scores_that_do_not_differ() -> None:
-    same = RankedRound((Candidate(("01",), 1), Candidate(("10",), 1)), (0.5, 0.5))
-    assert fit_ridge([same], 0)(same.candidates) == pytest.approx([0, 0])
+def test_a_tie_on_either_side_keeps_tau_below_1() -> None:
+    assert kendall_tau([1, 1, 2], [1, 2, 3]) == pytest.approx(2 / 3)
+    assert kendall_tau([1, 2, 3], [1, 1, 2]) == pytest.approx(2 / 3)
+    assert kendall_tau([1, 1, 2], [1, 1, 2]) == pytest.approx(2 / 3)
+    assert kendall_tau([0, 0, 0], [1, 2, 3]) == 0
+
+
+def test_infinite_scores_rank_first_and_last() -> None:
+    predicted, true = [inf, inf, 0, -inf], [4, 3, 2, 1]
+    assert kendall_tau(predicted, true) == pytest.approx(5 / 6)
+    assert average_precision([0, -inf, inf], [2, 1, 3], 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "words"),
+    [
+        ([1, 2], [1, 2, 3], "2 are predicted and 3 true"),
+        ([1, 2, 3], [1, 2], "3 are predicted and 2 true"),
+        ([], [], "no scores"),
+        ([nan, 1], [1, 2], "NaN"),
+        ([1, 2], [1, nan], "NaN"),
+    ],
+)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_scores_that_cannot_be_ranked_are_an_error(
+    measure: str, predicted: list[float], true: list[float], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        MEASURES[measure](predicted, true, 1)
+
+
+@pytest.mark.parametrize("measure", SCORES)
+def test_a_top_list_without_a_place_is_an_error(measure: str) -> None:
+    with pytest.raises(ValueError, match="k is 0"):
+        SCORES[measure]([1, 2], [1, 2], 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from memprof.nas.journal import Event, Journal, read_journal
 from memprof.nas.metric import Metric
 from memprof.nas.recipe import Recipe
 from memprof.nas.rounds import Search
-from memprof.nas.run import resume, search
-from memprof.nas.scores import best_candidate, pareto_front
+from memprof.nas.run import resume, saved_search, search
+from memprof.nas.scores import best_candidate, pareto_front, scores_of_round
 from memprof.nas.settings import Budget, Limits, Settings
 from memprof.nas.state import SearchState, fold
-from memprof.nas.summary import summarize
+from memprof.nas.summary import status, summarize
 from tests.nas.networks import SMALL
 
 SETTINGS = Settings(
@@ -43,9 +43,9 @@ ENDLESS = Limits()
 
 
 def made_up(job: Job) -> Outcome:
-    """Return an outcome that depends on the job alone, as training does; some candidates fail."""
+    """Return an outcome that depends on the job alone, as training does; some candidates fail, at any rung."""
     rng = random.Random(derive_seed(job.seed, "outcome", job.rung))
-    status = "diverged" if derive_seed(job.seed, "fails") % 7 == 0 else "ok"
+    status = "diverged" if derive_seed(job.seed, "fails", job.rung) % 6 == 0 else "ok"
     accuracy = 0.5 + 0.3 * rng.random() + 0.05 * job.rung if status == "ok" else 0.0
     return Outcome(
         candidate=job.candidate,
@@ -146,7 +146,7 @@ def test_a_candidate_over_the_budget_is_never_trained(tmp_path: Path) -> None:
 
 def test_a_budget_that_nothing_meets_ends_the_search_and_says_why(tmp_path: Path) -> None:
     state = drive(tmp_path, settings=replace(SETTINGS, budget=Budget(peak_bytes=1)))
-    assert state.finished == "no candidate of the last round could be trained"
+    assert state.finished == "all 56 candidates of the last round are over the budget"
     assert best_candidate(state) is None
 
 
@@ -165,6 +165,115 @@ def test_a_time_budget_writes_down_what_it_cuts_off(tmp_path: Path) -> None:
     assert state.finished == "the time is up"
     assert state.rounds[0].cut == {job.candidate for job in jobs[2:]}
     assert state.rounds[0].winner in {job.candidate for job in jobs[:2]}
+
+
+def test_a_round_that_time_cut_off_goes_on_when_there_is_more(whole: SearchState, tmp_path: Path) -> None:
+    """Cut before anything was trained, then after three visits: with time enough it chooses what it always does."""
+    now = [0.0]
+    for told in (0, 3):
+        folder = tmp_path / str(told)
+        now[0] = 0.0
+        with Journal(folder) as journal:
+            start(journal, limits=Limits(seconds=10))
+            found = Search(folder, journal, lambda: now[0])
+            for job in found.ask()[:told]:
+                found.tell(made_up(job))
+            now[0] = 11.0
+            assert found.ask() == []
+            assert found.state.finished == "the time is up"
+            journal.append("resumed", {"limits": ENDLESS.to_json()})
+        assert decisions(drive(folder)) == decisions(whole)
+
+
+def test_what_comes_of_a_later_rung_changes_no_ranking_at_an_earlier_one(tmp_path: Path) -> None:
+    state = drive(tmp_path)
+    seen = 0
+    for found in state.rounds:
+        for rung in (0, 1):
+            told = {c.candidate for c in found.chosen if any(o.rung == rung for o in state.outcomes[c.candidate])}
+            failed = {n for n in told if next(o for o in state.outcomes[n] if o.rung == rung).status != "ok"}
+            later = {n for n in told - failed if any(o.status != "ok" for o in state.outcomes[n])}
+            assert set(scores_of_round(state, found, rung)) == told - failed
+            seen += len(later)
+    assert seen > 0
+
+
+def test_when_time_ends_the_first_rung_there_is_a_best_network_all_the_same(tmp_path: Path) -> None:
+    state = drive(tmp_path, stop_after=3)
+    now = [0.0]
+    with Journal(tmp_path) as journal:
+        journal.append("resumed", {"limits": Limits(seconds=state.seconds + 10).to_json()})
+        search = Search(tmp_path, journal, lambda: now[0])
+        now[0] = 11.0
+        assert search.ask() == []
+    found = best_candidate(search.state)
+    assert found is not None
+    assert found == (search.state.rounds[0].winner, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [("outcome", "{"), ("nonsense", "{}"), ("closed", "{}"), ("started", '{"settings": {}}'), ("round", "[]")],
+)
+def test_a_damaged_event_is_one_clear_error(tmp_path: Path, kind: str, data: str) -> None:
+    drive(tmp_path, stop_after=1)
+    database = sqlite3.connect(tmp_path / "search.db", isolation_level=None)
+    database.execute("INSERT INTO events (kind, at, data) VALUES (?, 0, ?)", (kind, data))
+    database.close()
+    with pytest.raises(InputError, match="event"):
+        status(tmp_path)
+
+
+def test_a_resumed_search_keeps_its_limits_unless_others_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Pool:
+        """Trains nothing and takes note of what it was made for."""
+
+        def __init__(self, count: int, *_: object) -> None:
+            seen.append(count)
+
+        def __enter__(self) -> Pool:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def run(self, jobs: list[Job], deadline: float) -> Iterator[Outcome]:
+            return (made_up(job) for job in jobs)
+
+    monkeypatch.setattr("memprof.nas.run.WorkerPool", Pool)
+    state = search(tmp_path, SETTINGS, Limits(rounds=1, workers=3))
+    assert (len(state.rounds), state.finished) == (1, "1 round is done")
+    assert len(resume(tmp_path).rounds) == 1
+    assert len(resume(tmp_path, Limits(rounds=2, workers=2)).rounds) == 2
+    assert saved_search(tmp_path) == (SETTINGS, Limits(rounds=2, workers=2))
+    assert seen == [3, 3, 2]
+
+
+def test_weights_of_an_earlier_rung_go_when_the_later_ones_are_told(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        start(journal)
+        found = Search(tmp_path, journal, lambda: 0.0)
+        (tmp_path / "weights" / "7-0.123.part").touch()
+        while len(found.state.rounds) < 2 and (jobs := found.ask()):
+            for job in jobs:
+                Path(job.checkpoint).touch()
+                assert not job.resume_from or Path(job.resume_from).is_file()
+                assert job.parent is None or Path(job.parent.checkpoint).is_file()
+                found.tell(made_up(job))
+        kept = {path.name for path in (tmp_path / "weights").glob("*.pt")}
+        assert {found.checkpoint(n).name for n in found.state.chosen if found.state.measures(n)} <= kept
+        assert found.state.outcomes
+        assert not any(
+            f"{n}-{rung}.pt" in kept
+            for n, visits in found.state.outcomes.items()
+            for rung in range(sum(o.status == "ok" for o in visits) - 1)
+        )
+        Search(tmp_path, journal, lambda: 0.0)
+        assert not list((tmp_path / "weights").glob("*.part"))
 
 
 def test_the_forecast_counts_the_epochs_that_are_left_and_keeps_to_the_time_budget(tmp_path: Path) -> None:

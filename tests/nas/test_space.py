@@ -33,11 +33,47 @@ def test_architectures_come_back_from_json() -> None:
         assert Architecture.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
-@pytest.mark.parametrize("change", [{"schema": "x"}, {"blocks": None}, {"blocks": []}, {"classes": 0}])
+CELL = {"inputs": [0, 0], "layers": ["conv_3x3", "conv_3x3"], "combine": "sum", "feeds_output": True}
+BLOCK = {"stride": 1, "width": 8, "cells": [CELL]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "x"},
+        {"blocks": None},
+        {"blocks": []},
+        {"blocks": [[]]},
+        {"classes": 0},
+        {"classes": 10.5},
+        {"classes": True},
+        {"classes": float("nan")},
+        {"input_shape": [3, 32]},
+        {"input_shape": [3, 32.5, 32]},
+        {"stem": {"width": 8, "stride": 0}},
+        {"stem": {"width": 8, "stride": 1.5}},
+        {"blocks": [BLOCK | {"width": 8.5}]},
+        {"blocks": [BLOCK | {"stride": 3}]},
+        {"blocks": [BLOCK | {"cells": [CELL | {"inputs": [0.9, 0]}]}]},
+        {"blocks": [BLOCK | {"cells": [CELL | {"inputs": ["0", "0"]}]}]},
+        {"blocks": [BLOCK | {"cells": [CELL | {"inputs": [float("inf"), 0]}]}]},
+        {"blocks": [BLOCK | {"cells": [CELL | {"layers": [1, 2]}]}]},
+        {"blocks": [BLOCK | {"cells": [CELL | {"layers": ["conv_9x9", "conv_3x3"]}]}]},
+        {"blocks": [BLOCK | {"cells": [CELL | {"combine": "product"}]}]},
+        {"blocks": [BLOCK | {"cells": [CELL | {"feeds_output": "false"}]}]},
+    ],
+)
 def test_json_that_is_no_architecture_is_refused(change: dict[str, object]) -> None:
-    data = CIFAR10.build([]).to_json() | change
-    with pytest.raises(ValueError, match=r"not an architecture|an architecture has"):
-        Architecture.from_json(data)
+    data = CIFAR10.build([]).to_json() | {"blocks": [BLOCK]}
+    assert Architecture.from_json(data).blocks[0].width == 8
+    with pytest.raises(ValueError, match=r"."):
+        Architecture.from_json(data | change)
+
+
+@pytest.mark.parametrize("data", [[], "text", None])
+def test_json_that_is_no_mapping_is_refused(data: object) -> None:
+    with pytest.raises(ValueError, match="not an architecture"):
+        Architecture.from_json(data)  # type: ignore[arg-type]
 
 
 def test_a_cell_cannot_read_a_later_cell() -> None:
@@ -90,6 +126,14 @@ def test_codes_are_those_of_figure_1() -> None:
     assert encode_cell(c1, 3) == "0001" + "0001" + "0000010" + "0001000" + "001"
     assert encode_cell(c2, 3) == "0010" + "0001" + "0010000" + "0000100" + "110"
     assert encode_cell(replace(c2, combine=Combine.SUM), 3)[-3:] == "100"
+
+
+def test_a_code_that_has_no_room_for_a_slot_is_refused() -> None:
+    late = cell(3, Layer.CONV_3X3, 0, Layer.CONV_3X3)
+    with pytest.raises(ValueError, match="reads slot 3 of 1"):
+        encode_cell(late, 1)
+    with pytest.raises(ValueError, match="no code of 2"):
+        encode_block(CIFAR10.build([cell(0, Layer.CONV_3X3, 0, Layer.CONV_3X3)] * 3).blocks[0], 2)
 
 
 def test_codes_come_back() -> None:

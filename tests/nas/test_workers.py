@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from memprof.errors import RuntimeFailure, UsageError
 from memprof.nas import workers
+from memprof.nas.evaluation import evaluate
 from memprof.nas.jobs import Job, derive_seed
 from memprof.nas.journal import Journal, read_journal
 from memprof.nas.rounds import Search
@@ -141,6 +143,38 @@ def test_nothing_is_begun_after_the_deadline_and_what_was_begun_gives_up(tmp_pat
         assert [o.status for o in pool.run([hang, late], began + 1.0)] == ["timed out"]
         assert time.monotonic() - began < 60
         assert list(pool.run([late], began)) == []
+
+
+class NoData:
+    """A trainer factory whose data are gone; picklable."""
+
+    def __call__(self) -> Any:
+        raise UsageError("There is no data set 'gone'.", "Choose another.")
+
+
+def test_what_the_machine_lacks_is_no_candidates_fault(tmp_path: Path) -> None:
+    with (
+        workers.WorkerPool(1, NoData()) as pool,
+        pytest.raises(RuntimeFailure, match="There is no data set 'gone'"),
+    ):
+        list(pool.run([job(0, tmp_path)]))
+
+
+def test_a_disk_that_cannot_be_written_is_no_candidates_fault(tmp_path: Path) -> None:
+    nowhere = replace(job(0, tmp_path), checkpoint=str(tmp_path / "gone" / "0.pt"))
+    with workers.WorkerPool(1, Misbehaving) as pool, pytest.raises(RuntimeFailure, match="A worker cannot go on"):
+        list(pool.run([nowhere]))
+
+
+def test_a_visit_that_was_trained_but_never_told_is_told_and_not_trained_again(tmp_path: Path) -> None:
+    asked = job(0, tmp_path)
+    first = evaluate(asked, Misbehaving())  # type: ignore[arg-type]
+
+    class Nobody:
+        def train(self, *_: object, **__: object) -> None:
+            raise AssertionError("trained again")
+
+    assert evaluate(asked, Nobody()) == first  # type: ignore[arg-type]
 
 
 PARENT = """

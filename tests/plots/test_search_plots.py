@@ -1,16 +1,198 @@
-"""Pictures of a search and its block: ticks that can be read, lines that nobody can take for another's."""
+"""Pictures of a search and its block, and their page: ticks that can be read, nothing that is taken for another."""
 
 from __future__ import annotations
 
+import io
 import random
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
 
-from memprof.nas.space import CIFAR10, MEMNAS_CELLS
+from memprof.cli import main
+from memprof.nas.changes import changes_of_rounds
+from memprof.nas.generator import grow, trim
+from memprof.nas.journal import Journal
+from memprof.nas.metric import Metric
+from memprof.nas.presets import DataFacts, quick
+from memprof.nas.settings import Budget, Limits
+from memprof.nas.space import CIFAR10, MEMNAS_CELLS, Architecture
+from memprof.nas.summary import CandidateSummary, RoundSummary, SearchSummary
 from memprof.plots.architecture import plot_architecture
-from memprof.plots.search import _round_bytes, _short
+from memprof.plots.search import _round_bytes, _short, plot_front, plot_lambda, plot_rounds
+from memprof.render.search_page import Pictures, render_page
 from tests.nas.networks import random_architecture
+
+FACTS = DataFacts(name="digits", input_shape=(1, 8, 8), classes=10, images=500, limit=None)
+SETTINGS = quick(FACTS, Metric(accuracy_weight=0.9), Budget(), seed=0)
+"""Two epochs, then six for the better half."""
+ONE_CELL = next(grow(CIFAR10.build([])))
+
+
+def candidate(number: int, index: int, architecture: Architecture, accuracy: float, epochs: int) -> CandidateSummary:
+    return CandidateSummary(
+        candidate=number,
+        round=index,
+        architecture=architecture,
+        status="ok",
+        message="",
+        validation_accuracy=accuracy,
+        epochs=epochs,
+        parameter_bytes=20_000 + 997 * number,
+        peak_intermediate_bytes=10_000 + 1000 * (number % 4),
+        score=0.1,
+        round_score=0.1,
+        predicted=None,
+        seconds=3.0 * epochs,
+    )
+
+
+def made_up_search(rounds: int = 3, accuracy_weight: float = 0.9, accuracy: float = 0.9) -> SearchSummary:
+    """Return a search: in each round three networks, the first the winner, the last dropped. Round 1 grows."""
+    candidates, network = [], ONE_CELL
+    for index in range(rounds):
+        network = next(trim(network), network) if index else network
+        found = [(accuracy, 6), (accuracy - 0.1, 6), (0.5 + 0.01 * index, 2)]
+        candidates += [candidate(3 * index + i, index, network, a, epochs) for i, (a, epochs) in enumerate(found)]
+    return SearchSummary(
+        settings=replace(SETTINGS, metric=Metric(accuracy_weight=accuracy_weight)),
+        status="finished",
+        reason=f"{rounds} rounds are done",
+        seconds=100.0,
+        rounds=tuple(
+            RoundSummary(
+                index=index,
+                base=3 * index - 3 if index else None,
+                generated=1056,
+                rejected=7,
+                chosen=3,
+                trained=3,
+                failed=0,
+                winner=3 * index,
+                score=0.25,
+            )
+            for index in range(rounds)
+        ),
+        candidates=tuple(candidates),
+        best=candidates[0] if candidates else None,
+        front=tuple(candidates[:3]),
+    )
+
+
+def discs(figure: Figure, *, is_hollow: bool) -> set[float]:
+    """Return the heights of all discs in the first axes under the key."""
+    found = [c for c in figure.axes[1].collections if isinstance(c, PathCollection)]
+    return {
+        round(float(y), 6) for c in found if (len(c.get_facecolor()) == 0) is is_hollow for _, y in c.get_offsets()
+    }
+
+
+def overlapping_texts(figure: Figure) -> list[tuple[str, str]]:
+    """Return each pair of texts of which one covers the other, and each text that leaves the page."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [*figure.texts]
+    for axes in figure.axes:
+        texts += [*axes.texts, axes._left_title]  # type: ignore[attr-defined]
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = axis.get_view_interval()
+            texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts if text.get_text()]
+    wide = [(text, "the page") for text, box in boxes if box.x0 < 0 or box.x1 > figure.bbox.width or box.y0 < 0]
+    return wide + [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+
+
+@pytest.mark.parametrize("draw", [plot_rounds, plot_front])
+def test_what_was_not_trained_to_the_end_is_hollow_and_the_key_says_so(
+    draw: Callable[[SearchSummary], Figure],
+) -> None:
+    figure = draw(made_up_search())
+    assert discs(figure, is_hollow=True) - {0.9} == {0.5, 0.51, 0.52}  # 0.9: the ring round the best
+    assert discs(figure, is_hollow=False) == {0.9, 0.8}
+    assert any(text.get_text().startswith("hollow: dropped") for text in figure.axes[0].texts)
+
+
+def test_each_round_says_whether_its_winner_was_grown_or_trimmed() -> None:
+    figure = plot_rounds(made_up_search())
+    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == [
+        "1\ngrown",
+        "2\ntrimmed",
+        "3\ntrimmed",
+    ]
+    assert [text.get_text() for text in figure.axes[0].texts[:2]] == ["winner, grown", "winner, trimmed"]
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 4, 12, 13, 30, 31])
+def test_no_text_covers_another_however_long_the_search(rounds: int) -> None:
+    found = made_up_search(rounds)
+    found = replace(found, settings=replace(found.settings, dataset="/data/of/somebody/" * 9, seed=2**31))
+    for figure in (plot_rounds(found), plot_front(found), plot_lambda([found, made_up_search(accuracy_weight=0.1)])):
+        assert overlapping_texts(figure) == []
+
+
+def test_searches_of_one_lambda_are_points_and_a_line_joins_the_medians() -> None:
+    searches = [(0.5, 0.6), (0.9, 0.7), (0.9, 0.9), (0.9, 0.95)]
+    figure = plot_lambda([made_up_search(accuracy_weight=weight, accuracy=a) for weight, a in searches])
+    line = figure.axes[1].lines[0]
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([0.5, 0.9], [0.6, 0.9])
+    assert discs(figure, is_hollow=False) == {accuracy for _, accuracy in searches}
+
+
+def page_of(*summaries: SearchSummary) -> str:
+    stream = io.StringIO()
+    weights = "lambda.png" if len(summaries) > 1 else None
+    pictures = Pictures(rounds="rounds.png", front="front.png", weights=weights, architecture="best.png")
+    render_page(summaries, changes_of_rounds(summaries[0]), [], pictures, stream)
+    return stream.getvalue()
+
+
+def test_the_page_says_what_each_round_changed_and_what_it_cost() -> None:
+    page = page_of(made_up_search(2))
+    assert "| 1 | 0 | + conv 3x3 & conv 3x3 (sum) | 90.00% | 20.0 kB | 10.0 kB | +0.2500 |" in page
+    assert "| 2 | 3 | block 1: cell 1, conv 3x3 to identity | 90.00% |" in page
+    assert "1 min 40 s in all, 1 min 24 s of training over all workers, 28 epochs." in page
+    assert "| 2 | 1,056 | 7 | 3 | 3 | 2 | 0 | 14 | 42 s |" in page
+    assert "| 2 | 1 | 50.00% | 22.0 kB | 12.0 kB | 2 of 6 |" in page
+
+
+def test_the_page_names_each_failure_even_one_that_left_no_words() -> None:
+    found = made_up_search(30)
+    failed = tuple(replace(c, status="crashed", validation_accuracy=None) for c in found.candidates[3:])
+    page = page_of(replace(found, rounds=found.rounds[:1], candidates=(*found.candidates[:3], *failed)))
+    assert "| 3 | crashed |  |" in page
+    assert page.count("| crashed |") == 20
+    assert "And 67 more." in page
+
+
+def test_a_table_of_the_page_stands_apart_from_what_is_around_it() -> None:
+    lines = page_of(made_up_search(), made_up_search()).splitlines()
+    pairs = list(pairwise(lines))
+    assert ("", "") not in pairs
+    assert all("" in pair or {line[:1] for line in pair} in ({"|"}, {"-"}) for pair in pairs)
+
+
+def test_lambda_is_on_the_page_when_there_is_something_to_compare() -> None:
+    assert "lambda.png" not in page_of(made_up_search())
+    page = page_of(made_up_search(), made_up_search(accuracy_weight=0.1))
+    assert page.index("| 0.1 | 0 | 3 | 90.00% |") < page.index("| 0.9 | 0 | 3 | 90.00% |")
+
+
+def test_searches_on_different_data_are_not_compared(tmp_path: Path) -> None:
+    for name in ("digits", "cifar10"):
+        (tmp_path / name).mkdir()
+        with Journal(tmp_path / name) as journal:
+            settings = replace(SETTINGS, dataset=name)
+            journal.append("started", {"settings": settings.to_json(), "limits": Limits().to_json()})
+    result = CliRunner().invoke(main, ["nas", "report", str(tmp_path / "digits"), str(tmp_path / "cifar10")])
+    assert result.exit_code == 2
+    assert "different data: cifar10, digits" in result.stderr
+    assert not (tmp_path / "digits" / "report").exists()
 
 
 @pytest.mark.parametrize("low", [1, 17, 900, 23_000, 4.4e6])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,21 +12,31 @@ if TYPE_CHECKING:
     from memprof.nas.summary import CandidateSummary
 
 
-def pick_candidate(folder: Path, number: int | None) -> CandidateSummary:
-    """Return the candidate of that number, the best of the search if none is given.
+def pick_candidate(folder: Path, number: int | None, training: str | None = None) -> CandidateSummary:
+    """Return the candidate that a command means.
+
+    Args:
+        folder: Folder of the search.
+        number: Number of the candidate, if it was given.
+        training: Name of a final training, if one was given: without a number, its candidate is meant.
+
+    Without either the best of the search is meant.
 
     Raises:
         InputError: There is no search in ``folder``.
-        UsageError: There is no such candidate, or it has no weights.
+        UsageError: There is no such candidate or training, or the candidate has no weights.
     """
     from memprof import nas
 
     summary = nas.status(folder)
+    if number is None and training is not None:
+        from memprof.nas.final import find_training
+
+        number = int(find_training(folder, training)["candidate"])
     if number is None:
         if summary.best is None:
-            raise UsageError(
-                f"The search in {folder} has no trained network yet.", f"See: memprof nas status {folder}"
-            )
+            command = shlex.join(["memprof", "nas", "status", str(folder)])
+            raise UsageError(f"The search in {folder} has no trained network yet.", f"See: {command}")
         return summary.best
     trained = {found.candidate: found for found in summary.candidates if found.validation_accuracy is not None}
     if number not in trained:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout, write_atomically
+from memprof.text import safe_text
+from memprof.units import format_bytes
+
+if TYPE_CHECKING:
+    from memprof.nas.space import Architecture
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--candidate", type=click.IntRange(min=0), help="Which network; the best of the search if left out.")
+@click.option("--candidate", type=click.IntRange(min=0), help="Which network; that of --trained, or the best.")
 @click.option("--trained", metavar="NAME", help="Weights of this final training; the search's own if left out.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder; DIR/export if left out."
@@ -25,32 +33,28 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
 
     \b
     memprof nas export runs/first
-    memprof nas export runs/first --candidate 12 --trained 12-16-blocks -o found
+    memprof nas export runs/first --trained 12-16-blocks -o found
     """
     from memprof.nas.devices import pick_device
 
     pick_device("cpu")  # one clear line if torch is missing
     import memprof
     from memprof.nas.export import export_onnx, weights_of
-    from memprof.plots.architecture import plot_architecture
+    from memprof.nas.run import saved_search
+    from memprof.nas.screening import measure
 
-    found = pick_candidate(folder, candidate)
+    found = pick_candidate(folder, candidate, trained)
     architecture, weights, origin = weights_of(folder, found.candidate, found.architecture, trained)
+    budget = saved_search(folder)[0].budget
+    counted = measure(architecture, budget)
     target = output or folder / "export"
     target.mkdir(parents=True, exist_ok=True)
     exported = export_onnx(architecture, weights, target / "model.onnx")
-    text = json.dumps(architecture.to_json() | {"weights": origin}, indent=2) + "\n"
-
-    def write_architecture(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    write_atomically(str(target / "architecture.json"), write_architecture)
-    title = f"Candidate {found.candidate} of {folder.name}"
-    plot_architecture(architecture, target / "architecture.png", title=title)
     report = memprof.analyze(str(exported.path))
     report.plot(target / "lifetimes.png")
+    _describe(architecture, origin, f"Candidate {found.candidate} of {folder.name}", target)
     for name in ("model.onnx", "architecture.json", "architecture.png", "lifetimes.png"):
-        note(f"wrote {target / name}")
+        note(f"wrote {safe_text(str(target / name))}")
     with open_stdout() as stream:
         if as_json:
             document = {
@@ -61,12 +65,33 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
                 "difference": exported.difference,
                 "parameter_bytes": report.parameter_bytes,
                 "peak_intermediate_bytes": report.peak_intermediate_bytes,
+                "budget": {"dtype": budget.dtype, "runtime": budget.runtime, **asdict(counted)},
             }
             json.dump(document, stream, indent=2)
             stream.write("\n")
-        else:
+            return
+        stream.write(
+            f"Candidate {found.candidate} with {origin}; onnxruntime and PyTorch agree "
+            f"within {exported.difference:.1e} of the largest output\n"
+        )
+        if budget.dtype != "float32":  # what the budget promised is not what the file takes
             stream.write(
-                f"Candidate {found.candidate} with {origin}; onnxruntime and PyTorch agree "
-                f"within {exported.difference:.1e} of the largest output\n"
-                f"Next: memprof bench {exported.path}\n"
+                f"The file is float32; as {budget.dtype}, which the search counts, the network has "
+                f"{format_bytes(counted.parameter_bytes)} of parameters and a peak of "
+                f"{format_bytes(counted.peak_intermediate_bytes)} ({budget.runtime})\n"
             )
+        command = shlex.join(["memprof", "bench", str(exported.path)])
+        stream.write(f"Next: {safe_text(command, limit=2000)}\n")
+
+
+def _describe(architecture: Architecture, origin: str, title: str, target: Path) -> None:
+    """Write the network as JSON, with where its weights come from, and as a drawing."""
+    from memprof.plots.architecture import plot_architecture
+
+    text = json.dumps(architecture.to_json() | {"weights": origin}, indent=2) + "\n"
+
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    write_atomically(str(target / "architecture.json"), write)
+    plot_architecture(architecture, target / "architecture.png", title=title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from memprof.cli.output import note, open_stdout
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
+    from memprof.nas.jobs import Outcome
+    from memprof.nas.rounds import Search
     from memprof.nas.run import OnOutcome
     from memprof.nas.summary import SearchSummary
 
@@ -21,14 +24,21 @@ def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> in
     Ctrl-C ends it in order: the resume command is printed, and the program ends as interrupted.
     """
     from memprof.nas import status
+    from memprof.nas.forecast import measure_progress
     from memprof.render.search_progress import SearchProgress
 
-    with SearchProgress() as progress:
-        try:
-            run(progress.watch)
-        except KeyboardInterrupt:
-            note(f"Stopped; everything finished is kept. Go on with: memprof nas resume {safe_text(str(folder))}")
-            raise
+    bar = SearchProgress()
+
+    def watch(search: Search, outcome: Outcome | None) -> None:
+        bar.watch(measure_progress(search.state, search.forecast), outcome)
+
+    try:
+        with bar:
+            run(watch)
+    except KeyboardInterrupt:  # told when the bar is gone, which would break a long line
+        command = shlex.join(["memprof", "nas", "resume", str(folder)])
+        note(f"Stopped; everything finished is kept. Go on with: {safe_text(command, limit=2000)}")
+        raise
     print_summary(status(folder), folder, as_json=as_json)
     return 0
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from memprof.cli.output import note, open_stdout, write_atomically
+from memprof.errors import UsageError
+from memprof.text import safe_text
 
 
 @click.command()
@@ -22,31 +24,39 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     memprof nas report runs/lambda-0 runs/lambda-5 runs/lambda-9 -o page
     """
     from memprof import nas
+    from memprof.nas.changes import changes_of_rounds
     from memprof.nas.final import finished_trainings
     from memprof.plots.architecture import plot_architecture
     from memprof.plots.search import plot_front, plot_lambda, plot_rounds
     from memprof.render.search_page import Pictures, render_page
 
     summaries = [nas.status(folder) for folder in folders]
+    datasets = sorted({summary.settings.dataset for summary in summaries})
+    if len(datasets) > 1:
+        raise UsageError(
+            f"The searches are on different data: {safe_text(', '.join(datasets))}.",
+            "Their accuracies do not compare: report on each data set alone.",
+        )
     first = summaries[0]
-    target = output or folders[0] / "report"
-    target.mkdir(parents=True, exist_ok=True)
-    plot_rounds(first, target / "rounds.png")
-    plot_front(first, target / "front.png")
-    plot_lambda(summaries, target / "lambda.png")
-    if first.best is not None:
-        title = f"Candidate {first.best.candidate}"
-        plot_architecture(first.best.architecture, target / "architecture.png", title=title)
     pictures = Pictures(
         rounds="rounds.png",
         front="front.png",
-        weights="lambda.png",
+        weights="lambda.png" if len(summaries) > 1 else None,
         architecture="architecture.png" if first.best is not None else None,
     )
+    target = output or folders[0] / "report"
+    target.mkdir(parents=True, exist_ok=True)
+    plot_rounds(first, target / pictures.rounds)
+    plot_front(first, target / pictures.front)
+    if pictures.weights is not None:
+        plot_lambda(summaries, target / pictures.weights)
+    if first.best is not None and pictures.architecture is not None:
+        title = f"Candidate {first.best.candidate}"
+        plot_architecture(first.best.architecture, target / pictures.architecture, title=title)
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8") as stream:
-            render_page(summaries, finished_trainings(folders[0]), pictures, stream)
+            render_page(summaries, changes_of_rounds(first), finished_trainings(folders[0]), pictures, stream)
 
     write_atomically(str(target / "README.md"), write)
     note(f"wrote {target}")

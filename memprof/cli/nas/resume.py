@@ -32,6 +32,7 @@ def resume(
     from memprof.nas.devices import pick_device
 
     pick_device("cpu")  # one clear line if torch is missing
+    from memprof.nas.presets import place_of
     from memprof.nas.run import resume as go_on
     from memprof.nas.run import saved_search
 
@@ -43,7 +44,7 @@ def resume(
     wanted = replace(
         saved,
         seed=saved.seed if seed is None else seed,
-        dataset=saved.dataset if dataset is None else dataset,
+        dataset=saved.dataset if dataset is None else place_of(dataset),
         template=template,
     )
     return drive(folder, lambda watch: go_on(folder, limits, wanted, watch), as_json=as_json)

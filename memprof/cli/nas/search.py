@@ -47,7 +47,6 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
     """
     from memprof.nas.metric import Metric
     from memprof.nas.presets import PRESETS, facts_of
-    from memprof.nas.screening import measure
     from memprof.nas.settings import Budget
 
     facts = facts_of(flags["dataset"], root=folder / "data", limit=flags["images"])
@@ -62,9 +61,7 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
         runtime=flags["runtime"],
         dtype=flags["dtype"],
     )
-    settings = _changed(PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"]), flags)
-    measure(settings.template.build([]), budget)  # an unknown runtime model is found now, not in the first round
-    return settings
+    return _changed(PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"]), flags)
 
 
 def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import click
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout
+from memprof.text import safe_text
 
 
 @click.command()
@@ -40,7 +42,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     from memprof.nas.devices import pick_device
 
     device = pick_device(device)
-    from memprof.nas.final import FinalPlan, scale, train_final
+    from memprof.nas.final import FinalPlan, count_epochs, scale, train_final, training_name
     from memprof.nas.run import saved_search
     from memprof.render.search_progress import TrainingProgress
 
@@ -49,15 +51,14 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
         folder=folder,
         candidate=found.candidate,
         architecture=scale(found.architecture, blocks=blocks, width=width),
-        name="-".join(
-            [str(found.candidate), *([f"{blocks}-blocks"] if blocks else []), *([f"width-{width}"] if width else [])]
-        ),
+        name=training_name(found.candidate, found.architecture, blocks=blocks, width=width),
         recipe=replace(saved_search(folder)[0].recipe, epochs=epochs),
         device=device,
     )
     with TrainingProgress(epochs) as progress:
         result = train_final(plan, progress.watch)
-    note(f"wrote {plan.place}")
+    note(f"wrote {safe_text(str(plan.place))}")
+    export = shlex.join(["memprof", "nas", "export", str(folder), "--trained", result.name])
     with open_stdout() as stream:
         if as_json:
             json.dump(result.to_json(), stream, indent=2)
@@ -65,6 +66,6 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
         else:
             stream.write(
                 f"Test accuracy {result.test_accuracy:.2%} (validation {result.validation_accuracy:.2%}) "
-                f"after {result.epochs} epochs from scratch\n"
-                f"Next: memprof nas export {folder} --candidate {result.candidate} --trained {result.name}\n"
+                f"after {count_epochs(result.epochs)} from scratch\n"
+                f"Next: {safe_text(export, limit=2000)}\n"
             )
