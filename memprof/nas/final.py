@@ -219,7 +219,7 @@ def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda
     torch.manual_seed(seed)
     module = build_module(plan.architecture)
     done = 0 if start is None else start.epoch
-    for until in (end for end in _cycle_ends(plan.recipe) if end >= done):
+    for until in (end for end in plan.recipe.cycle_ends if end >= done):
         training, start = trainer.train(module, seed=seed, until=until, start=start, on_epoch=on_epoch)
         if training.status != "ok":
             raise RuntimeFailure(f"Training {plan.name} ended: {training.status}, {training.message}.")
@@ -263,16 +263,6 @@ def _interrupted_training(plan: FinalPlan) -> Checkpoint | None:
             f"Go on with --epochs {start.epoch} or more, or remove {plan.place}.",
         )
     return start
-
-
-def _cycle_ends(recipe: Recipe) -> list[int]:
-    """Return the epochs at which the learning rate restarts, and the last one."""
-    ends, end, length = [], recipe.first_cycle, recipe.first_cycle
-    while end < recipe.epochs:
-        ends.append(end)
-        length *= 2
-        end += length
-    return [*ends, recipe.epochs]
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

@@ -84,8 +84,10 @@ def template_for(facts: DataFacts, width: int | None = None) -> Template:
 
 def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: int | None = None) -> Settings:
     """Return settings for minutes, not days."""
-    few = facts.images < _FEW_IMAGES
-    recipe = Recipe(epochs=6, batch=32, learning_rate=0.05) if few else Recipe(epochs=4, learning_rate=0.05)
+    if facts.images < _FEW_IMAGES:
+        recipe = Recipe(epochs=6, batch=32, learning_rate=0.05, first_cycle=2)
+    else:
+        recipe = Recipe(epochs=7, learning_rate=0.05, first_cycle=1)
     return Settings(
         dataset=facts.name,
         image_limit=facts.limit,
@@ -94,7 +96,7 @@ def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
         metric=metric,
         budget=budget,
         recipe=recipe,
-        rungs=(2, recipe.epochs),
+        rungs=recipe.cycle_ends,
     )
 
 

@@ -68,9 +68,10 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
     """Return the preset with what the flags change of it."""
     named = {name: flags[name] for name in ("max_cells", "sample", "top_k", "ranker") if flags[name] is not None}
     if flags["epochs"] is not None:
-        epochs = flags["epochs"]
-        first = [rung for rung in settings.rungs[:-1] if rung < epochs]
-        named |= {"recipe": replace(settings.recipe, epochs=epochs), "rungs": (*first, epochs)}
+        recipe = replace(settings.recipe, epochs=flags["epochs"])
+        if len(settings.rungs) > 1:  # the better half goes on after a third of the epochs, when a cycle ends
+            recipe = replace(recipe, first_cycle=max(1, recipe.epochs // 3))
+        named |= {"recipe": recipe, "rungs": recipe.cycle_ends if len(settings.rungs) > 1 else (recipe.epochs,)}
     if flags["no_halving"]:
         named["rungs"] = (named.get("rungs", settings.rungs)[-1],)
     if flags["no_inherit"]:
