@@ -65,5 +65,21 @@ def test_json_needs_no_rich(tmp_path: Path) -> None:
     assert "rich" not in loaded_after(cli("analyze", str(model), "--json"))
 
 
+def test_watching_a_search_and_sizing_a_network_need_no_torch(tmp_path: Path) -> None:
+    """A search may run elsewhere for days: looking at it must cost nothing, on a machine without torch too."""
+    journal = (
+        "from pathlib import Path; from memprof.nas.journal import Journal; from memprof import nas\n"
+        "facts = nas.Template(strides=(1,), widths=(4,), input_shape=(1, 8, 8), classes=2, stem_width=4)\n"
+        "settings = nas.Settings(dataset='digits', template=facts, metric=nas.Metric(accuracy_weight=0.5),"
+        " budget=nas.Budget(), recipe=nas.Recipe(epochs=1), rungs=(1,))\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "with Journal(folder) as j:\n"
+        "    j.append('started', {'settings': settings.to_json(), 'limits': nas.Limits().to_json()})\n"
+        "nas.screen(nas.ARCHITECTURES['memnas-cifar10'])\n"
+    )
+    loaded = loaded_after(journal + cli("nas", "status", str(tmp_path)))
+    assert not loaded & {"torch", "torchvision", "sklearn", "onnx", "matplotlib"}
+
+
 def test_the_probe_sees_what_is_loaded() -> None:
     assert loaded_after("import numpy, rich.console") == {"numpy", "rich"}

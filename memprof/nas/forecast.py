@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from memprof.nas.scores import scores_of_round
+from memprof.nas.scores import open_rung
 from memprof.nas.settings import Settings
 from memprof.nas.space import GROWN_LAYERS
 from memprof.nas.state import Round, SearchState
@@ -116,16 +116,10 @@ def _epochs_left(state: SearchState, found: Round) -> int:
     settings = state.settings
     if settings is None or found.is_closed:
         return 0
-    alive = {chosen.candidate for chosen in found.chosen} - found.cut
-    for rung, step in enumerate(_steps(settings)):
-        waiting = {n for n in alive if not any(o.rung == rung for o in state.outcomes.get(n, ()))}
-        scores = scores_of_round(state, found, rung)
-        kept = max(1, len(alive) // 2)
-        if waiting:
-            going_on = min(kept, len(waiting) + len(alive & scores.keys()))
-            return len(waiting) * step + _epochs(_steps(settings)[rung + 1 :], going_on)
-        alive &= set(sorted(scores, key=lambda number: (-scores[number], number))[:kept])
-    return 0
+    rung, steps = open_rung(state, found), _steps(settings)
+    if rung is None:
+        return 0
+    return len(rung.waiting) * steps[rung.index] + _epochs(steps[rung.index + 1 :], rung.going_on)
 
 
 def _steps(settings: Settings) -> list[int]:

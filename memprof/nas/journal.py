@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shlex
 import sqlite3
 import threading
 import time
@@ -178,6 +179,7 @@ def _take_lock(path: Path) -> IO[str]:
     except OSError as error:
         file.close()
         raise UsageError(
-            f"Another process is running the search in {path.parent}.", f"memprof nas status {path.parent}"
+            f"Another process is running the search in {path.parent}.",
+            shlex.join(["memprof", "nas", "status", str(path.parent)]),
         ) from error
     return file

@@ -35,7 +35,7 @@ from memprof.nas.generator import generate, identity
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
 from memprof.nas.journal import Journal
 from memprof.nas.rankers import Candidate, RankedRound
-from memprof.nas.scores import scores_of_round
+from memprof.nas.scores import open_rung, scores_of_round
 from memprof.nas.screening import is_within, measure
 from memprof.nas.settings import Limits, Settings
 from memprof.nas.space import Architecture
@@ -226,20 +226,10 @@ class Search:
 
     def _jobs(self, found: Round) -> list[Job]:
         """Return the visits that the current rung of an open round still lacks."""
-        outcomes = self.state.outcomes
-        alive = [c for c in found.chosen if c.candidate not in found.cut]
-        for rung, until in enumerate(self.settings.rungs):
-            missing = [c for c in alive if not any(o.rung == rung for o in outcomes.get(c.candidate, ()))]
-            if missing:
-                return [self._job(c, found, rung, until) for c in missing]
-            scores = scores_of_round(self.state, found, rung)
-            keep = max(1, len(alive) // 2) if rung + 1 < len(self.settings.rungs) else len(alive)
-            best = set(sorted(scores, key=lambda number: (-scores[number], number))[:keep])
-            alive = [c for c in alive if c.candidate in best]
-        return []
+        rung = open_rung(self.state, found)
+        return [] if rung is None else [self._job(number, found, rung.index) for number in rung.waiting]
 
-    def _job(self, chosen: Chosen, found: Round, rung: int, until: int) -> Job:
-        number = chosen.candidate
+    def _job(self, number: int, found: Round, rung: int) -> Job:
         parent = None
         if self.settings.inherits and found.base is not None and not rung:
             architecture = self.state.chosen[found.base].architecture.to_json()
@@ -247,9 +237,9 @@ class Search:
         return Job(
             candidate=number,
             rung=rung,
-            architecture=chosen.architecture.to_json(),
+            architecture=self.state.chosen[number].architecture.to_json(),
             seed=derive_seed(self.settings.seed, "candidate", number),
-            until=until,
+            until=self.settings.rungs[rung],
             parent=parent,
             resume_from=str(self.checkpoint(number, rung - 1)) if rung else "",
             checkpoint=str(self.checkpoint(number, rung)),

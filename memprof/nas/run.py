@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -60,7 +61,10 @@ def search(
     """
     if has_search(folder):
         saved_search(folder)[0].refuse_other(settings)
-        raise UsageError(f"{folder} already holds this search.", f"Go on with it: memprof nas resume {folder}")
+        raise UsageError(
+            f"{folder} already holds this search.",
+            f"Go on with it: {shlex.join(['memprof', 'nas', 'resume', str(folder)])}",
+        )
     with Journal(folder) as journal:
         journal.append("started", {"settings": settings.to_json(), "limits": limits.to_json()})
         return _drive(folder, journal, on_outcome)

@@ -7,10 +7,42 @@ stand in. The winner of the whole search is measured against the winner of the f
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import median
 
 from memprof.nas.metric import Measures
 from memprof.nas.state import Round, SearchState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRung:
+    """Where an open round stands in its successive halving.
+
+    Attributes:
+        index: The rung.
+        waiting: Candidates that still lack their visit of this rung, in order.
+        going_on: How many will go on to the next rung if none of them fails.
+    """
+
+    index: int
+    waiting: tuple[int, ...]
+    going_on: int
+
+
+def open_rung(state: SearchState, found: Round) -> OpenRung | None:
+    """Return the first rung of a round that is not done, ``None`` if all are: after each the better half goes on."""
+    assert state.settings is not None, "a search starts with its settings"
+    alive = [chosen.candidate for chosen in found.chosen if chosen.candidate not in found.cut]
+    for rung in range(len(state.settings.rungs)):
+        waiting = tuple(n for n in alive if not any(o.rung == rung for o in state.outcomes.get(n, ())))
+        scores = scores_of_round(state, found, rung)
+        kept = max(1, len(alive) // 2)
+        if waiting:
+            going_on = min(kept, len(waiting) + len(scores.keys() & set(alive)))
+            return OpenRung(index=rung, waiting=waiting, going_on=going_on)
+        best = set(sorted(scores, key=lambda number: (-scores[number], number))[:kept])
+        alive = [number for number in alive if number in best]
+    return None
 
 
 def scores_of_round(state: SearchState, found: Round, rung: int | None = None) -> dict[int, float]:

@@ -43,6 +43,12 @@ def test_a_search_ends_with_its_status_as_json(made: tuple[Path, str]) -> None:
     assert data["front"]
 
 
+def test_a_budget_that_no_network_keeps_to_is_exit_code_1_and_says_so(run: Run, tmp_path: Path) -> None:
+    found = run("nas", "search", *TINY, "--max-peak", "100", "--workers", "1", "-o", tmp_path / "run")
+    assert found.code == 1
+    assert "all 56 candidates of the last round are over the budget" in " ".join(found.stdout.split())
+
+
 def test_status_repeats_what_the_search_said(made: tuple[Path, str], run: Run) -> None:
     found = run("nas", "status", made[0], "--json")
     assert found.json == json.loads(made[1])

@@ -22,6 +22,9 @@ def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> in
     """Run a search with a progress bar on stderr, then print its summary.
 
     Ctrl-C ends it in order: the resume command is printed, and the program ends as interrupted.
+
+    Returns:
+        The exit code: 1 if nothing was found within the budgets.
     """
     from memprof.nas import status
     from memprof.nas.forecast import measure_progress
@@ -39,8 +42,9 @@ def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> in
         command = shlex.join(["memprof", "nas", "resume", str(folder)])
         note(f"Stopped; everything finished is kept. Go on with: {safe_text(command, limit=2000)}")
         raise
-    print_summary(status(folder), folder, as_json=as_json)
-    return 0
+    summary = status(folder)
+    print_summary(summary, folder, as_json=as_json)
+    return 0 if summary.best else 1
 
 
 def print_summary(summary: SearchSummary, folder: Path, *, as_json: bool) -> None:
