@@ -22,9 +22,9 @@ from nas_record import write_record
 from memprof.nas.controller import RANKERS
 from memprof.nas.controller_bench import bench_controllers, read_cells
 from memprof.nas.encoding import encode_block
-from memprof.nas.footprint import screen
 from memprof.nas.generator import generate
 from memprof.nas.rankers import Candidate, RankedRound
+from memprof.nas.screening import screen
 from memprof.nas.space import CIFAR10, Architecture
 from memprof.render.search import render_controllers
 

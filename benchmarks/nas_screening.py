@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nas_record import write_record
 
 from memprof import analyze
-from memprof.nas.footprint import deployed, screen
+from memprof.nas.footprint import deployed
 from memprof.nas.generator import generate
+from memprof.nas.screening import screen
 from memprof.nas.space import CIFAR10, Architecture
 from tests.nas.networks import random_architecture
 

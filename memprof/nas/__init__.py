@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memprof.nas.encoding import decode_cells, encode_block
     from memprof.nas.export import export_onnx
-    from memprof.nas.footprint import Footprint, as_trained, deployed, screen
+    from memprof.nas.footprint import as_trained, deployed
     from memprof.nas.generator import generate, grow, trim
     from memprof.nas.metric import Measures, Metric
     from memprof.nas.modules import build_module
     from memprof.nas.presets import facts_of, paper, quick
     from memprof.nas.recipe import Recipe
     from memprof.nas.run import resume, search
+    from memprof.nas.screening import Footprint, screen
     from memprof.nas.settings import Budget, Limits, Settings
     from memprof.nas.space import (
         ARCHITECTURES,
@@ -45,10 +46,10 @@ _HOMES = {
     "decode_cells": "memprof.nas.encoding",
     "encode_block": "memprof.nas.encoding",
     "export_onnx": "memprof.nas.export",
-    "Footprint": "memprof.nas.footprint",
+    "Footprint": "memprof.nas.screening",
     "as_trained": "memprof.nas.footprint",
     "deployed": "memprof.nas.footprint",
-    "screen": "memprof.nas.footprint",
+    "screen": "memprof.nas.screening",
     "generate": "memprof.nas.generator",
     "grow": "memprof.nas.generator",
     "trim": "memprof.nas.generator",

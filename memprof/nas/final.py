@@ -22,12 +22,12 @@ import torch
 from memprof.errors import InputError, RuntimeFailure, UsageError
 from memprof.nas.data import load_test
 from memprof.nas.evaluation import load_checkpoint, save_checkpoint
-from memprof.nas.footprint import screen
 from memprof.nas.isomorphism import network_key
 from memprof.nas.jobs import derive_seed
 from memprof.nas.modules import build_module
 from memprof.nas.recipe import Recipe
 from memprof.nas.run import TrainerRecipe, saved_search
+from memprof.nas.screening import screen
 from memprof.nas.space import Architecture
 from memprof.nas.trainer import Checkpoint
 

@@ -29,14 +29,13 @@ from typing import Any
 
 from memprof.nas.controller import RANKERS
 from memprof.nas.encoding import encode_block
-from memprof.nas.footprint import Footprint
 from memprof.nas.forecast import forecast_seconds
 from memprof.nas.generator import generate, identity
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
 from memprof.nas.journal import Journal
 from memprof.nas.rankers import Candidate, RankedRound
 from memprof.nas.scores import open_rung, scores_of_round
-from memprof.nas.screening import is_within, measure
+from memprof.nas.screening import Footprint, is_within, measure
 from memprof.nas.settings import Limits, Settings
 from memprof.nas.space import Architecture
 from memprof.nas.state import Chosen, Round, fold

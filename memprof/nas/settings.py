@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from memprof.errors import UsageError
-from memprof.nas.footprint import DTYPES
+from memprof.nas.chains import DTYPES
 from memprof.nas.generator import BOTH
 from memprof.nas.metric import Metric
 from memprof.nas.recipe import Recipe
@@ -29,7 +29,7 @@ class Budget:
         peak_bytes: Most that the peak of intermediates may be; ``None`` for no limit.
         parameter_bytes: Most that the parameters may be; ``None`` for no limit.
         runtime: Runtime model that gives the peak, one of ``RUNTIMES``.
-        dtype: Element type on the device, a key of ``memprof.nas.footprint.DTYPES``.
+        dtype: Element type on the device, a key of ``memprof.nas.chains.DTYPES``.
     """
 
     peak_bytes: int | None = None

@@ -10,8 +10,9 @@ import torch
 
 from memprof import analyze
 from memprof.nas.export import export_onnx
-from memprof.nas.footprint import as_trained, deployed, screen
+from memprof.nas.footprint import as_trained, deployed
 from memprof.nas.modules import block_channels, build_module
+from memprof.nas.screening import screen
 from memprof.nas.settings import RUNTIMES
 from memprof.nas.space import Combine
 from tests.nas.networks import random_architecture, random_network
