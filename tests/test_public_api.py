@@ -6,25 +6,33 @@ import ast
 import inspect
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import memprof
+from memprof import nas
+
+PACKAGES = (memprof, nas)
+NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 
 
-def test_all_is_exactly_what_resolves() -> None:
-    assert sorted(memprof.__all__) == sorted(memprof._HOMES)
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_is_exactly_what_resolves(package: ModuleType) -> None:
+    assert sorted(package.__all__) == sorted(package._HOMES)
 
 
-@pytest.mark.parametrize("name", memprof.__all__)
-def test_a_public_name_resolves_to_its_home_and_says_what_it_is(name: str) -> None:
-    found = getattr(memprof, name)
-    assert found is getattr(import_module(memprof._HOMES[name]), name)
+@pytest.mark.parametrize(("package", "name"), NAMES)
+def test_a_public_name_resolves_to_its_home_and_says_what_it_is(package: ModuleType, name: str) -> None:
+    found = getattr(package, name)
+    assert found is getattr(import_module(package._HOMES[name]), name)
     assert (inspect.getdoc(found) or "").strip()
 
 
-def test_type_checkers_see_the_same_names() -> None:
-    tree = ast.parse(Path(memprof.__file__).read_text())
+@pytest.mark.parametrize("package", PACKAGES)
+def test_type_checkers_see_the_same_names(package: ModuleType) -> None:
+    assert package.__file__
+    tree = ast.parse(Path(package.__file__).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     seen = {
         alias.asname or alias.name: node.module
@@ -32,21 +40,28 @@ def test_type_checkers_see_the_same_names() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert seen == memprof._HOMES
+    assert seen == package._HOMES
 
 
-def test_dir_lists_the_public_names() -> None:
-    assert set(memprof.__all__) <= set(dir(memprof))
+@pytest.mark.parametrize("package", PACKAGES)
+def test_dir_lists_the_public_names(package: ModuleType) -> None:
+    assert set(package.__all__) <= set(dir(package))
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_an_unknown_name_is_an_attribute_error(package: ModuleType) -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nope'"):
-        memprof.nope  # noqa: B018 - the access is the test
+        package.nope  # noqa: B018 - the access is the test
 
 
-@pytest.mark.parametrize("name", [name for name in memprof.__all__ if name[0].islower()])
-def test_a_verb_says_what_it_raises_and_its_parameters(name: str) -> None:
-    verb = getattr(memprof, name)
+def test_no_public_name_of_nas_is_hidden_by_a_module_of_that_name() -> None:
+    folder = Path(str(nas.__file__)).parent
+    assert not {path.stem for path in folder.glob("*.py")} & set(nas.__all__)
+
+
+@pytest.mark.parametrize(("package", "name"), [(package, name) for package, name in NAMES if name[0].islower()])
+def test_a_verb_says_what_it_raises_and_its_parameters(package: ModuleType, name: str) -> None:
+    verb = getattr(package, name)
     document = inspect.getdoc(verb) or ""
     for parameter in list(inspect.signature(verb).parameters.values())[1:]:
         assert f"{parameter.name}:" in document

@@ -19,13 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memprof.nas.encoding import decode_cells, encode_block
+    from memprof.nas.evaluation import evaluate
     from memprof.nas.export import export_onnx
     from memprof.nas.footprint import as_trained, deployed
     from memprof.nas.generator import generate, grow, trim
+    from memprof.nas.jobs import Job, Outcome
+    from memprof.nas.journal import Journal
     from memprof.nas.metric import Measures, Metric
     from memprof.nas.modules import build_module
     from memprof.nas.presets import facts_of, paper, quick
     from memprof.nas.recipe import Recipe
+    from memprof.nas.rounds import Search
     from memprof.nas.run import resume, search
     from memprof.nas.screening import Footprint, screen
     from memprof.nas.settings import Budget, Limits, Settings
@@ -43,6 +47,11 @@ if TYPE_CHECKING:
     from memprof.nas.summary import status
 
 _HOMES = {
+    "evaluate": "memprof.nas.evaluation",
+    "Journal": "memprof.nas.journal",
+    "Search": "memprof.nas.rounds",
+    "Outcome": "memprof.nas.jobs",
+    "Job": "memprof.nas.jobs",
     "decode_cells": "memprof.nas.encoding",
     "encode_block": "memprof.nas.encoding",
     "export_onnx": "memprof.nas.export",
@@ -87,11 +96,15 @@ __all__ = [
     "Cell",
     "Combine",
     "Footprint",
+    "Job",
+    "Journal",
     "Layer",
     "Limits",
     "Measures",
     "Metric",
+    "Outcome",
     "Recipe",
+    "Search",
     "Settings",
     "Template",
     "as_trained",
@@ -99,6 +112,7 @@ __all__ = [
     "decode_cells",
     "deployed",
     "encode_block",
+    "evaluate",
     "export_onnx",
     "facts_of",
     "generate",

@@ -69,7 +69,11 @@ def decode_cell(code: str, slots: int) -> Cell | None:
 
 
 def encode_block(block: Block, slots: int) -> str:
-    """Return the codes of a block's cells one after the other, empty slots up to ``slots`` as zeros.
+    """Return the codes of a block's cells one after the other.
+
+    Args:
+        block: The block.
+        slots: Slots that the code has room for; those the block has not are zeros.
 
     Raises:
         ValueError: The block has more than ``slots`` slots.
@@ -82,6 +86,10 @@ def encode_block(block: Block, slots: int) -> str:
 
 def decode_cells(code: str, slots: int) -> tuple[Cell | None, ...]:
     """Return the cells of a block that ``encode_block`` wrote, one per slot.
+
+    Args:
+        code: A string of 0 and 1.
+        slots: Slots that it has room for.
 
     Raises:
         ValueError: The code has the wrong length, or holds one that is no cell's.

@@ -24,6 +24,10 @@ def evaluate(job: Job, trainer: Trainer) -> Outcome:
     NaN, a lack of memory and a lack of time are outcomes. Anything else is a bug and is raised. A job whose
     checkpoint is there was done by a process that died before it could tell: its outcome is told now.
 
+    Args:
+        job: What to train.
+        trainer: The data, the recipe and the device.
+
     Raises:
         InputError: A checkpoint that the job starts from is missing or damaged.
         OSError: The checkpoint cannot be written.

@@ -69,6 +69,11 @@ def generate(
 
     Two ways of writing one network are one candidate (``memprof.nas.isomorphism``), unless ``mirror_images`` asks for
     the paper's count. A base without a cell (the start of a search) is only grown.
+
+    Args:
+        base: The network chosen in the previous round.
+        combines: Combiners that a new cell may have.
+        mirror_images: Count as the paper does: ordered pairs of layers, and slots as they are.
     """
     seen = {identity(base, mirror_images=mirror_images)}
     for candidate in (*grow(base, combines, mirror_images=mirror_images), *trim(base)):

@@ -83,7 +83,15 @@ def template_for(facts: DataFacts, width: int | None = None) -> Template:
 
 
 def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: int | None = None) -> Settings:
-    """Return settings for minutes, not days."""
+    """Return settings for minutes, not days.
+
+    Args:
+        facts: What ``facts_of`` found.
+        metric: The trade-off.
+        budget: Hard limits.
+        seed: Of everything that is drawn.
+        width: Filters of every layer; what suits the images if left out.
+    """
     if facts.images < _FEW_IMAGES:
         recipe = Recipe(epochs=6, batch=32, learning_rate=0.05, first_cycle=2)
     else:
@@ -101,7 +109,15 @@ def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
 
 
 def paper(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: int | None = None) -> Settings:
-    """Return the paper's settings: every candidate of two rounds, then the top 100, 60 epochs each, no short cut."""
+    """Return the paper's settings: every candidate of two rounds, then the top 100, 60 epochs each, no short cut.
+
+    Args:
+        facts: What ``facts_of`` found.
+        metric: The trade-off.
+        budget: Hard limits.
+        seed: Of everything that is drawn.
+        width: Filters of every layer; what suits the images if left out.
+    """
     return Settings(
         dataset=facts.name,
         image_limit=facts.limit,

@@ -55,6 +55,12 @@ def search(
 ) -> SearchState:
     """Start a new search in ``folder`` and run it to its end.
 
+    Args:
+        folder: Folder to make; the journal, the weights and downloaded data go there.
+        settings: What the search does.
+        limits: How long and where it runs.
+        on_outcome: Called after every decision and outcome.
+
     Raises:
         UsageError: The folder holds a search already, or another process runs it.
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.

@@ -110,11 +110,11 @@ def _walk(cells: tuple[Cell | None, ...], stride: int, width: int, source: Shape
     peak, weights, biases = before.peak, before.weights, before.biases
     alive = sum(shapes[i].elements for i in kept | {cell.input1, cell.input2} if i != slot)
     first, second = (_profile(layer, shapes[read], width, stride if read == 0 else 1) for read, layer in cell.layers)
-    held = 0
-    # A plain identity (no profile) reads nothing itself: it hands its input on to the combiner, which reads it last.
+    is_shared = cell.input1 == cell.input2
+    # A plain identity has no profile: it hands its input on to the combiner, which reads it after both layers.
     for profile, read, is_read_again in (
-        (first, cell.input1, cell.input1 == cell.input2 or first is None),
-        (second, cell.input2, second is None or (first is None and cell.input1 == cell.input2)),
+        (first, cell.input1, is_shared),
+        (second, cell.input2, is_shared and first is None),
     ):
         if profile is not None:
             weights += profile.weights
@@ -124,7 +124,6 @@ def _walk(cells: tuple[Cell | None, ...], stride: int, width: int, source: Shape
                 alive -= shapes[read].elements
             peak = max(peak, alive + profile.rest)
             alive += profile.output
-            held += profile.output
     output = cell_shape(cell, shapes, stride, width)
     return _Walk(max(peak, alive + output.elements), weights, biases, (*shapes, output))
 
