@@ -1,8 +1,9 @@
-"""What later rounds are worth: whole searches on digits, each by the command line, over several seeds.
+"""What later rounds are worth: whole searches, each by the command line, over several seeds.
 
-    python benchmarks/nas_digits.py [--minutes 5] [--seeds 3] [--lambda 0.9] [--output DIR] [--json FILE]
+    python benchmarks/nas_searches.py [--dataset digits] [--images N] [--width N] [--minutes 5] [--seeds 3]
+                                      [--lambda 0.9] [--epochs 20] [--output DIR] [--json FILE]
 
-Per seed ``memprof nas search``, ``export`` and ``report`` run as a user runs them. Then every network that was
+Per seed ``memprof nas search``, ``export``, ``bench`` and ``report`` run as a user runs them. Then every network that was
 trained to the last epoch is compared, by the metric on validation images, with the first round's winner, which is 0:
 
     best            of the whole search; never below 0, since the first winner is among those compared
@@ -45,6 +46,9 @@ def main() -> None:
     """Run the searches and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--dataset", default="digits", help="as for memprof nas search")
+    parser.add_argument("--images", type=int, help="training images; all if left out")
+    parser.add_argument("--width", type=int, help="filters of every layer; what suits the images if left out")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lambda", dest="weight", type=float, default=0.9)
@@ -57,9 +61,10 @@ def main() -> None:
         for seed in range(options.seeds):
             folder = place / f"seed-{seed}"
             if not (folder / "report").is_dir():
-                flags = ["--dataset", "digits", "--lambda", str(options.weight), "--seed", str(seed)]
-                memprof("nas", "search", *flags, "--minutes", str(options.minutes), "-o", str(folder))
+                if not (folder / "search.db").is_file():
+                    memprof("nas", "search", *search_flags(options, seed), "-o", str(folder))
                 memprof("nas", "export", str(folder))
+                memprof("bench", str(folder / "export" / "model.onnx"), "--runs", "3")
                 memprof("nas", "report", str(folder))
             state = fold(read_journal(folder)[0])
             row = {"seed": seed, **read(state)}
@@ -69,7 +74,22 @@ def main() -> None:
     print(f"a later round beat the first round's winner in {wins} of {len(rows)} searches")
     equal = [row["from_scratch"]["score"] for row in rows if row["from_scratch"]]
     print(f"trained from scratch, equally long, it did in {sum(score > 0 for score in equal)} of {len(equal)}")
-    write_record(options.json, {"minutes": options.minutes, "lambda": options.weight, "wins": wins, "rows": rows})
+    asked = {"dataset": Path(options.dataset).name, "images": options.images, "width": options.width}
+    found = {"minutes": options.minutes, "lambda": options.weight, "wins": wins, "rows": rows}
+    write_record(options.json, asked | found)
+
+
+def search_flags(options: argparse.Namespace, seed: int) -> list[str]:
+    """Return the flags of one search."""
+    named = {
+        "--dataset": options.dataset,
+        "--images": options.images,
+        "--width": options.width,
+        "--lambda": options.weight,
+        "--minutes": options.minutes,
+        "--seed": seed,
+    }
+    return [str(part) for flag, value in named.items() if value is not None for part in (flag, value)]
 
 
 def memprof(*arguments: str) -> None:
