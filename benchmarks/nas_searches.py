@@ -3,8 +3,8 @@
     python benchmarks/nas_searches.py [--dataset digits] [--images N] [--width N] [--minutes 5] [--seeds 3]
                                       [--lambda 0.9] [--epochs 20] [--output DIR] [--json FILE]
 
-Per seed ``memprof nas search``, ``export``, ``bench`` and ``report`` run as a user runs them. Then every network that was
-trained to the last epoch is compared, by the metric on validation images, with the first round's winner, which is 0:
+Per seed ``memprof nas search``, ``export``, ``bench`` and ``report`` run as a user runs them. Then every network that
+was trained to the last epoch is compared, by the metric on validation images, with the first winner, which is 0:
 
     best            of the whole search; never below 0, since the first winner is among those compared
     later rounds    the best network that came after the first round: above 0 only if the rounds were worth it

@@ -2,12 +2,14 @@
 
 A tensor of one name and shape in both networks is copied. Where a block's output gained or lost a cell, the layers
 that read it have more or fewer input channels: those of a cell that both have are copied, wherever they now lie, and
-the weights on channels of a new cell are zero. So a network that only grew computes at first exactly what its base
-computes, and learns from there.
+the weights on channels of a new cell are zero. So a network that only grew computes at first what its base computes,
+and learns from there. (One exception: an identity that had to project fewer channels to a wider block, and after the
+growth has as many as it needs, projects no more.)
 
     a layer that reads the block's input      its tensors with a dimension of input channels
     convolution                               weight (width, channels, k, k)                         dimension 1
     depthwise                                 weight (channels, 1, k, k), its batch norm (channels)  dimension 0
+    identity, once plain and now a projection weight (width, channels, 1, 1): one on the old channels
 
 The paper trains every candidate from fresh weights; inheriting them is ours (compare Net2Net, Chen et al., ICLR
 2016), and ``Settings.inherits`` switches it off.
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from memprof.nas.modules import cell_channels
+from memprof.nas.modules import block_channels, cell_channels
 from memprof.nas.space import Architecture, Block
 
 
@@ -48,13 +50,15 @@ def inherit(module: nn.Module, architecture: Architecture, weights: Mapping[str,
         base: The network that the candidate was grown or trimmed from, in one step.
     """
     own = module.state_dict()
-    changed = _changed_readings(architecture, base)
+    changed, plain = _changed_readings(architecture, base), _plain_identities(base)
     filled = {}
     for name, fresh in own.items():
+        prefix, reading = next(((p, r) for p, r in changed.items() if name.startswith(p)), ("", None))
         if name not in weights:
+            if reading is not None and name == f"{prefix}0.weight" and prefix in plain:
+                filled[name] = _handing_on(fresh, reading.sources)
             continue
         old = weights[name]
-        reading = next((found for prefix, found in changed.items() if name.startswith(prefix)), None)
         dimension = None if reading is None else _input_dimension(fresh, old, reading)
         if reading is not None and dimension is not None:
             filled[name] = _rerouted(fresh, old, reading.sources, dimension)
@@ -78,6 +82,18 @@ def _changed_readings(architecture: Architecture, base: Architecture) -> dict[st
                 if read == 0:
                     changed[f"blocks.{index}.cells.{slot}.layer{side}."] = reading
     return changed
+
+
+def _plain_identities(base: Architecture) -> frozenset[str]:
+    """Return the prefixes of the layers that hand their block's input on as it is: they have no tensors."""
+    return frozenset(
+        f"blocks.{index}.cells.{slot}.layer{side}."
+        for index, block in enumerate(base.blocks[1:], start=1)
+        for slot, cell in block.existing
+        for side, (read, layer) in enumerate(cell.layers, start=1)
+        if read == 0 and layer.is_trimmed and block.stride == 1
+        if block_channels(base.blocks[index - 1], 0) == block.width
+    )
 
 
 def _reading(block: Block, base: Block) -> _Reading:
@@ -108,6 +124,12 @@ def _input_dimension(fresh: Tensor, old: Tensor, reading: _Reading) -> int | Non
         if others_agree and sizes == (len(reading.sources), reading.base_channels):
             return dimension
     return None
+
+
+def _handing_on(fresh: Tensor, sources: Tensor) -> Tensor:
+    """Return the 1x1 convolution that an identity becomes when its input gets more channels: the old ones pass."""
+    places = torch.arange(fresh.shape[0])
+    return (places.view(-1, 1, 1, 1) == sources.view(1, -1, 1, 1)).to(fresh.dtype)
 
 
 def _rerouted(fresh: Tensor, old: Tensor, sources: Tensor, dimension: int) -> Tensor:
