@@ -11,9 +11,9 @@ was trained to the last epoch is compared, by the metric on validation images, w
     last winner     the network that the last round chose
 
 Later networks start from their base's weights and so have had more epochs than the first winner. What is left of
-their lead when that is taken away is seen by training both from fresh weights, equally long, with the same seed:
+their lead when that is taken away is seen by training both from fresh weights, equally long, with the same few seeds:
 
-    from scratch    the metric of the best of the later rounds against the first winner, after that training
+    from scratch    the metric of the best of the later rounds against the first winner, of mean accuracies after that
 
 With ``--output`` the searches are kept, and one that is finished is not run again.
 """
@@ -26,6 +26,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nas_record import ROOT, write_record
 
+from memprof.nas.jobs import derive_seed
 from memprof.nas.journal import read_journal
 from memprof.nas.metric import Measures
 from memprof.nas.modules import build_module
@@ -53,6 +55,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lambda", dest="weight", type=float, default=0.9)
     parser.add_argument("--epochs", type=int, default=20, help="of the training from scratch")
+    parser.add_argument("--repeats", type=int, default=3, help="seeds of the training from scratch")
     parser.add_argument("--output", type=Path, help="keep the searches here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as passing:
@@ -68,7 +71,7 @@ def main() -> None:
                 memprof("nas", "report", str(folder))
             state = fold(read_journal(folder)[0])
             row = {"seed": seed, **read(state)}
-            rows.append(row | {"from_scratch": from_scratch(state, row, options.epochs)})
+            rows.append(row | {"from_scratch": from_scratch(state, row, options.epochs, options.repeats)})
             print(describe(rows[-1]), flush=True)
     wins = sum(row["later"] is not None and row["later"]["score"] > 0 for row in rows)
     print(f"a later round beat the first round's winner in {wins} of {len(rows)} searches")
@@ -131,20 +134,26 @@ def read(state: SearchState) -> dict[str, Any]:
     }
 
 
-def from_scratch(state: SearchState, row: dict[str, Any], epochs: int) -> dict[str, Any] | None:
-    """Return both networks' validation accuracy after equal training from fresh weights, and the metric of that."""
+def from_scratch(state: SearchState, row: dict[str, Any], epochs: int, repeats: int) -> dict[str, Any] | None:
+    """Return both networks' mean validation accuracy after equal training from fresh weights, and its metric."""
     if row["later"] is None or state.settings is None:
         return None
-    settings = replace(state.settings, recipe=replace(state.settings.recipe, epochs=epochs), rungs=(epochs,))
+    recipe = replace(state.settings.recipe, epochs=epochs)
+    settings = replace(state.settings, recipe=recipe, rungs=(epochs,))
     trainer = TrainerRecipe(settings, "", "cpu")()
+    accuracies: dict[str, list[float]] = {}
     measured = []
     for name in ("later", "first_winner"):
         chosen = state.chosen[row[name]["candidate"]]
-        torch.manual_seed(settings.seed)
-        training, _ = trainer.train(build_module(chosen.architecture), seed=settings.seed)
+        accuracies[name] = []
+        for repeat in range(repeats):
+            seed = derive_seed(settings.seed, "from scratch", repeat)
+            torch.manual_seed(seed)
+            training, _ = trainer.train(build_module(chosen.architecture), seed=seed)
+            accuracies[name].append(training.accuracy)
         measured.append(
             Measures(
-                accuracy=training.accuracy,
+                accuracy=mean(accuracies[name]),
                 peak_intermediate_bytes=chosen.peak_intermediate_bytes,
                 parameter_bytes=chosen.parameter_bytes,
             )
@@ -154,6 +163,7 @@ def from_scratch(state: SearchState, row: dict[str, Any], epochs: int) -> dict[s
         "epochs": epochs,
         "later_accuracy": later.accuracy,
         "first_winner_accuracy": first.accuracy,
+        "accuracies": accuracies,
         "score": settings.metric.score(later, first),
     }
 
