@@ -123,12 +123,12 @@ def trainer_epochs(data: TrainingData, width: int, device: torch.device) -> Iter
 def bare_epochs(data: TrainingData, width: int, device: torch.device) -> Iterator[float]:
     """Yield the seconds of one epoch of a bare loop at a time."""
     pixels = data.training.pixels.to(device).float().div_(255).sub_(0.5).div_(0.25)
-    pixels = pixels.to(memory_format=torch.channels_last)
     labels = data.training.labels.to(device)
     module = network(width).to(device)
-    module = module.to(memory_format=torch.channels_last)
     precision: Callable[[], Any] = nullcontext
     if device.type == "cuda":
+        pixels = pixels.to(memory_format=torch.channels_last)
+        module = module.to(memory_format=torch.channels_last)
         precision = lambda: torch.autocast("cuda", torch.bfloat16)  # noqa: E731 - one of two
     optimizer = torch.optim.SGD(module.parameters(), RECIPE.learning_rate, RECIPE.momentum)
     module.train()

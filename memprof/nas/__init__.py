@@ -1,15 +1,22 @@
 """MemNAS: search for a network that needs less memory. Public names; they resolve on first use, torch with them.
 
-from memprof import nas
+What a network needs, without torch:
 
-network = nas.ARCHITECTURES["memnas-cifar10"]
-print(nas.screen(network))                       # parameters and peak, without torch
-print(memprof.analyze(nas.deployed(network)))    # the whole report
+    from memprof import nas
 
-facts = nas.facts_of("digits", root=Path("data"))
-settings = nas.quick(facts, nas.Metric(accuracy_weight=0.9), nas.Budget(), seed=0)
-nas.search(Path("run"), settings, nas.Limits(rounds=2))
-print(nas.status(Path("run")).best)
+    print(nas.screen(nas.ARCHITECTURES["memnas-cifar10"]))
+
+A search, as a script:
+
+    from pathlib import Path
+
+    from memprof import nas
+
+    if __name__ == "__main__":  # worker processes import the script anew
+        facts = nas.facts_of("digits", root=Path("data"))
+        settings = nas.quick(facts, nas.Metric(accuracy_weight=0.9), nas.Budget(), seed=0)
+        nas.search(Path("run"), settings, nas.Limits(rounds=2))
+        print(nas.status(Path("run")).best)
 """
 
 from __future__ import annotations
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from memprof.nas.export import export_onnx
     from memprof.nas.footprint import as_trained, deployed
     from memprof.nas.generator import generate, grow, trim
+    from memprof.nas.isomorphism import canonical
     from memprof.nas.jobs import Job, Outcome
     from memprof.nas.journal import Journal
     from memprof.nas.metric import Measures, Metric
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from memprof.nas.presets import facts_of, paper, quick
     from memprof.nas.recipe import Recipe
     from memprof.nas.rounds import Search
-    from memprof.nas.run import resume, search
+    from memprof.nas.run import TrainerRecipe, resume, search
     from memprof.nas.screening import Footprint, screen
     from memprof.nas.settings import Budget, Limits, Settings
     from memprof.nas.space import (
@@ -47,6 +55,8 @@ if TYPE_CHECKING:
     from memprof.nas.summary import status
 
 _HOMES = {
+    "canonical": "memprof.nas.isomorphism",
+    "TrainerRecipe": "memprof.nas.run",
     "evaluate": "memprof.nas.evaluation",
     "Journal": "memprof.nas.journal",
     "Search": "memprof.nas.rounds",
@@ -107,8 +117,10 @@ __all__ = [
     "Search",
     "Settings",
     "Template",
+    "TrainerRecipe",
     "as_trained",
     "build_module",
+    "canonical",
     "decode_cells",
     "deployed",
     "encode_block",

@@ -101,10 +101,9 @@ def load_training(name: str, *, root: Path, limit: int | None = None) -> Trainin
         UsageError: There is no such data set or folder, or a class has no image to train on or none to choose by.
         InputError: The data cannot be read or downloaded.
     """
-    found = _source(name).training(name, root)
-    _refuse_single_images(found, limit)
+    found = _source(name).training(name, root, limit)
     images = found.images
-    order = _shuffled_by_class(images.labels, limit)
+    order = torch.arange(len(images))
     held_out = _every(order, images.labels, VALIDATION_SHARE)
     return TrainingData(
         name=name,
@@ -129,10 +128,10 @@ def load_test(name: str, *, root: Path) -> Images:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Labelled:
-    """All images that a data set has to train on and to choose by.
+    """The images of a data set to train on and to choose by.
 
     Attributes:
-        images: The images.
+        images: The images, in turns: one of each class, then the next of each.
         class_names: Name of each label.
         augmentation: What suits them.
     """
@@ -144,14 +143,14 @@ class _Labelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """Where images come from: two functions of a data set's name and the folder of downloads.
+    """Where images come from: functions of a data set's name and the folder of downloads.
 
     Attributes:
-        training: Reads the images that a search may see.
+        training: Reads the images that a search may see, no more than a limit.
         test: Reads the others.
     """
 
-    training: Callable[[str, Path], _Labelled]
+    training: Callable[[str, Path, int | None], _Labelled]
     test: Callable[[str, Path], Images]
 
 
@@ -165,30 +164,38 @@ def _source(name: str) -> _Source:
     )
 
 
-def _refuse_single_images(found: _Labelled, limit: int | None) -> None:
-    """Raise unless every class keeps two images: one to train on and one to choose by."""
-    least = 2 * len(found.class_names)
+def _choose(labels: Tensor, class_names: Sequence[str], limit: int | None) -> Tensor:
+    """Return which images to use, in turns.
+
+    Raises:
+        UsageError: Some class would not keep two images: one to train on and one to choose by.
+    """
+    least = 2 * len(class_names)
     if limit is not None and limit < least:
         raise UsageError(
-            f"{limit} images of {len(found.class_names)} classes leave some class without an image to train on or "
+            f"{limit} images of {len(class_names)} classes leave some class without an image to train on or "
             "without one to choose by.",
             f"Use {least} images or more, or all of them.",
         )
-    for class_name, count in zip(found.class_names, found.images.labels.bincount().tolist(), strict=True):
+    for class_name, count in zip(class_names, labels.bincount().tolist(), strict=True):
         if count < 2:
             raise UsageError(
                 f"The class {class_name!r} has one training image, which would be held out to choose by.",
                 "Add an image of it, or leave the class out.",
             )
+    return _shuffled_by_class(labels, limit)
 
 
 _DIGITS = tuple("0123456789")
 
 
-def _digits(name: str, root: Path) -> _Labelled:
+def _digits(name: str, root: Path, limit: int | None) -> _Labelled:
     # A mirrored digit is no digit, and in 8x8 pixels a cut-out square hides all of one.
     change = Augmentation(padding=1, flips=False, cutout=0)
-    return _Labelled(images=_split_digits()[0], class_names=_DIGITS, augmentation=change)
+    images, _ = _split_digits()
+    return _Labelled(
+        images=images.select(_choose(images.labels, _DIGITS, limit)), class_names=_DIGITS, augmentation=change
+    )
 
 
 def _digits_test(name: str, root: Path) -> Images:
@@ -209,10 +216,14 @@ def _split_digits() -> tuple[Images, Images]:
     return images.select(order[~is_held_out]), images.select(order[is_held_out])
 
 
-def _cifar10(name: str, root: Path) -> _Labelled:
+def _cifar10(name: str, root: Path, limit: int | None) -> _Labelled:
     found = _open_cifar10(root, part="train")
-    change = Augmentation(padding=4, flips=True, cutout=16)
-    return _Labelled(images=_cifar10_images(found), class_names=tuple(found.classes), augmentation=change)
+    images, class_names = _cifar10_images(found), tuple(found.classes)
+    return _Labelled(
+        images=images.select(_choose(images.labels, class_names, limit)),
+        class_names=class_names,
+        augmentation=Augmentation(padding=4, flips=True, cutout=16),
+    )
 
 
 def _cifar10_test(name: str, root: Path) -> Images:
@@ -235,13 +246,15 @@ def _cifar10_images(found: Any) -> Images:
     return Images(torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(found.targets))
 
 
-def _folder(name: str, root: Path) -> _Labelled:
+def _folder(name: str, root: Path, limit: int | None) -> _Labelled:
     place = _part(name, ("train",))
     class_names = _class_names(place)
     samples = _samples(place, class_names)
     if idle := sorted(set(range(len(class_names))) - {label for _, label in samples}):
         raise InputError(f"The class folder {place / class_names[idle[0]]} has no images.", "Fill it, or remove it.")
-    images = _read_images(samples, _decode(samples[0][0]).shape)
+    chosen = _choose(torch.tensor([label for _, label in samples]), class_names, limit)
+    # Chosen by their labels first: of a large folder only these are decoded.
+    images = _read_images([samples[i] for i in chosen.tolist()], _decode(samples[0][0]).shape)
     side = min(images.pixels.shape[2:])
     change = Augmentation(padding=max(1, side // 8), flips=True, cutout=side // 2)
     return _Labelled(images=images, class_names=class_names, augmentation=change)

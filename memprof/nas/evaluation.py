@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -71,8 +72,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, outcome: Outcome | None 
         "momentum": checkpoint.momentum,
         "outcome": None if outcome is None else outcome.to_json(),
     }
+    buffer = BytesIO()  # torch.save hides a full disk behind an error of its own
+    torch.save(data, buffer)
     with passing.open("wb") as file:
-        torch.save(data, file)
+        file.write(buffer.getbuffer())
         file.flush()
         os.fsync(file.fileno())
     passing.replace(path)

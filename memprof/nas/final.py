@@ -24,6 +24,7 @@ from memprof.nas.data import load_test
 from memprof.nas.evaluation import load_checkpoint, save_checkpoint
 from memprof.nas.isomorphism import network_key
 from memprof.nas.jobs import derive_seed
+from memprof.nas.journal import take_lock
 from memprof.nas.modules import build_module
 from memprof.nas.recipe import Recipe
 from memprof.nas.run import TrainerRecipe, saved_search
@@ -32,6 +33,7 @@ from memprof.nas.space import Architecture
 from memprof.nas.trainer import Checkpoint
 
 RESULT_SCHEMA = "memprof/nas-train/1"
+_FIGURES = ("epochs", "validation_accuracy", "test_accuracy", "parameter_bytes", "peak_intermediate_bytes")
 TRAINED = "trained"
 CHECKPOINT = "checkpoint.pt"
 
@@ -168,14 +170,19 @@ def read_result(place: Path) -> dict[str, Any] | None:
         return None
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not a result of memprof: {error}.", "Remove it and train again.") from error
+        Architecture.from_json(data["architecture"])
+        if missing := {"name", "candidate", *_FIGURES} - data.keys():
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path} is not a result of memprof: {error}.", "Remove its folder and train again."
+        ) from error
     return data
 
 
 def finished_trainings(folder: Path) -> list[dict[str, Any]]:
     """Return the results of all final trainings of the search in ``folder``, by name."""
-    places = sorted((folder / TRAINED).iterdir()) if (folder / TRAINED).is_dir() else []
+    places = sorted(path for path in (folder / TRAINED).glob("*") if path.is_dir())
     return [result for place in places if (result := read_result(place)) is not None]
 
 
@@ -202,10 +209,16 @@ def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda
         on_epoch: Called after each epoch with its number and mean loss.
 
     Raises:
-        UsageError: It is trained and scored already, or was interrupted after more epochs than are asked for.
+        UsageError: It is trained and scored already, was begun under another schedule, or another process trains.
         InputError: The training or test images, or what an interrupted training left, cannot be read.
         RuntimeFailure: Training diverged or ran out of memory.
     """
+    (plan.folder / TRAINED).mkdir(exist_ok=True)
+    with take_lock(plan.folder / TRAINED / "final.lock", "final training"):  # two at once would both look at the test
+        return _train_once(plan, on_epoch)
+
+
+def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> FinalTraining:
     _refuse_second_look(plan)
     start = _interrupted_training(plan)
     saved, _ = saved_search(plan.folder)
@@ -256,11 +269,11 @@ def _interrupted_training(plan: FinalPlan) -> Checkpoint | None:
     if not path.is_file():
         return None
     start = load_checkpoint(path)
-    if start.epoch > plan.recipe.epochs:
+    if start.epoch not in plan.recipe.cycle_ends:  # another schedule had led there: the result would be neither's
         raise UsageError(
-            f"Training {plan.name} was interrupted after {count_epochs(start.epoch)}, more than the "
-            f"{plan.recipe.epochs} asked for.",
-            f"Go on with --epochs {start.epoch} or more, or remove {plan.place}.",
+            f"Training {plan.name} was interrupted after {count_epochs(start.epoch)}, where no cycle of the "
+            f"{plan.recipe.epochs} asked for ends.",
+            f"Go on with the --epochs it was begun with, or remove {plan.place}.",
         )
     return start
 

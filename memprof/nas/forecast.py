@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from memprof.nas.scores import open_rung
+from memprof.nas.scores import count_survivors, open_rung
 from memprof.nas.settings import Settings
 from memprof.nas.space import GROWN_LAYERS
 from memprof.nas.state import Round, SearchState
@@ -136,7 +136,7 @@ def _epochs(steps: Sequence[int], candidates: int) -> int:
     total = 0
     for step in steps:
         total += candidates * step
-        candidates = min(candidates, max(1, candidates // 2))
+        candidates = min(candidates, count_survivors(candidates))
     return total
 
 

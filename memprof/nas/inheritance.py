@@ -3,8 +3,8 @@
 A tensor of one name and shape in both networks is copied. Where a block's output gained or lost a cell, the layers
 that read it have more or fewer input channels: those of a cell that both have are copied, wherever they now lie, and
 the weights on channels of a new cell are zero. So a network that only grew computes at first what its base computes,
-and learns from there. (One exception: an identity that had to project fewer channels to a wider block, and after the
-growth has as many as it needs, projects no more.)
+and learns from there. Identities are the exception: one that becomes a projection passes the old channels on through
+a batch norm of its own, and one that need not project any more loses what its projection had learnt.
 
     a layer that reads the block's input      its tensors with a dimension of input channels
     convolution                               weight (width, channels, k, k)                         dimension 1
@@ -51,9 +51,12 @@ def inherit(module: nn.Module, architecture: Architecture, weights: Mapping[str,
     """
     own = module.state_dict()
     changed, plain = _changed_readings(architecture, base), _plain_identities(base)
+    other = _other_layers(architecture, base)
     filled = {}
     for name, fresh in own.items():
         prefix, reading = next(((p, r) for p, r in changed.items() if name.startswith(p)), ("", None))
+        if name.startswith(other):
+            continue
         if name not in weights:
             if reading is not None and name == f"{prefix}0.weight" and prefix in plain:
                 filled[name] = _handing_on(fresh, reading.sources)
@@ -82,6 +85,18 @@ def _changed_readings(architecture: Architecture, base: Architecture) -> dict[st
                 if read == 0:
                     changed[f"blocks.{index}.cells.{slot}.layer{side}."] = reading
     return changed
+
+
+def _other_layers(architecture: Architecture, base: Architecture) -> tuple[str, ...]:
+    """Return the prefixes of the layers that were trimmed: a tensor of the same name and shape is another's there."""
+    return tuple(
+        f"blocks.{index}.cells.{slot}.layer{side}."
+        for index, (block, old) in enumerate(zip(architecture.blocks, base.blocks, strict=True))
+        for slot, cell in block.existing
+        if slot <= len(old.cells) and (before := old.cells[slot - 1]) is not None
+        for side, (new, was) in enumerate(((cell.layer1, before.layer1), (cell.layer2, before.layer2)), start=1)
+        if new is not was
+    )
 
 
 def _plain_identities(base: Architecture) -> frozenset[str]:

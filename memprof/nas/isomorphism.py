@@ -35,7 +35,10 @@ _Code = tuple[_Side, _Side, bool, bool]
 
 
 def network_key(architecture: Architecture) -> Hashable:
-    """Return what is equal for two ways of writing one network, and for no two networks."""
+    """Return what is equal for two ways of writing one network, and for no two networks.
+
+    Where more than ``_MOST_ORDERS`` orders tie (seven cells of a block all alike) it may differ for one network.
+    """
     return (
         tuple((_block_codes(block.cells), block.stride, block.width) for block in architecture.blocks),
         architecture.input_shape,

@@ -65,7 +65,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / DATABASE
-        self._lock = _take_lock(folder / "search.lock")
+        self._lock = take_lock(folder / "search.lock", "search")
         try:
             self._database = sqlite3.connect(self._path, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
@@ -172,14 +172,23 @@ def _events(database: sqlite3.Connection) -> tuple[Event, ...]:
         raise InputError(f"The journal holds an event that is damaged: {error}.", "Start a new search.") from error
 
 
-def _take_lock(path: Path) -> IO[str]:
+def take_lock(path: Path, what: str) -> IO[str]:
+    """Lock a file for this process until it is closed.
+
+    Args:
+        path: The file; made if it is not there.
+        what: What only one process at a time may do, in a word.
+
+    Raises:
+        UsageError: Another process holds it.
+    """
     file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         file.close()
         raise UsageError(
-            f"Another process is running the search in {path.parent}.",
+            f"Another process is running the {what} in {path.parent}.",
             shlex.join(["memprof", "nas", "status", str(path.parent)]),
         ) from error
     return file

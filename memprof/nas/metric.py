@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from memprof.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
@@ -48,7 +50,11 @@ class Metric:
     def __post_init__(self) -> None:
         weights_fit = all(0 <= weight < inf for weight in (self.peak_weight, self.parameter_weight))
         if not 0 <= self.accuracy_weight <= 1 or not weights_fit:
-            raise ValueError("lambda is 0 to 1 and the weights are not negative")
+            raise UsageError(
+                f"Lambda is {self.accuracy_weight:g}, the weights of the peak and of the parameters are "
+                f"{self.peak_weight:g} and {self.parameter_weight:g}.",
+                "Lambda is from 0 to 1, a weight is a number and not negative.",
+            )
 
     def score(self, candidate: Measures, previous: Measures) -> float:
         """Return y: more is better, 0 is as good as ``previous``."""

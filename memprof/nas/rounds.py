@@ -16,8 +16,7 @@ So a search that was killed and resumed chooses what an uninterrupted one does.
 Beyond the paper, and each can be switched off (``Settings``): mirror images are one candidate, candidates start from
 their base's weights, and successive halving: only the better half of a rung goes on to the next.
 
-The metric is relative to the base of the round. The first round has none: there the medians of its own candidates
-stand in. The winner of the whole search is measured against the winner of the first round, one yardstick for all.
+Who is better is in ``memprof.nas.scores``.
 """
 
 from __future__ import annotations
@@ -54,14 +53,14 @@ class Search:
     """
 
     def __init__(self, folder: Path, journal: Journal, clock: Callable[[], float]) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()  # a job's files are the same ones from every working directory
         self._journal = journal
         self._clock = clock
         self.state = fold(journal.events())
         self._spent_before = self.state.seconds
         self._began = clock()
-        (folder / WEIGHTS).mkdir(exist_ok=True)
-        for torn in (folder / WEIGHTS).glob("*.part"):
+        (self._folder / WEIGHTS).mkdir(exist_ok=True)
+        for torn in (self._folder / WEIGHTS).glob("*.part"):
             torn.unlink(missing_ok=True)
 
     @property
@@ -114,12 +113,14 @@ class Search:
         return []
 
     def tell(self, outcome: Outcome) -> bool:
-        """Write down what came of a job; one that is cut off by the search's own time budget stays open.
+        """Write down what came of a job, once; one that is cut off by the search's own time budget stays open.
 
         Returns:
             Whether it was written down.
         """
         if outcome.status == "timed out" and self.seconds_left <= 0:
+            return False
+        if any(told.rung == outcome.rung for told in self.state.outcomes.get(outcome.candidate, ())):
             return False
         self._write("outcome", outcome.to_json())
         if outcome.status == "ok" and outcome.rung:
@@ -253,9 +254,9 @@ class Search:
 
     def _close_round(self, found: Round) -> None:
         """Choose the winner among those that were trained longest."""
-        rungs = {c.candidate: len(self.state.outcomes.get(c.candidate, ())) for c in found.chosen}
         scores = scores_of_round(self.state, found)
-        longest = max((rungs[number] for number in scores), default=0)
+        rungs = {number: self.state.outcomes[number][-1].rung for number in scores}
+        longest = max(rungs.values(), default=0)
         finalists = [number for number in scores if rungs[number] == longest]
         winner = min(finalists, key=lambda number: (-scores[number], number), default=None)
         self._write("closed", {"winner": winner, "score": None if winner is None else scores[winner]})

@@ -118,6 +118,8 @@ def saved_search(folder: Path) -> tuple[Settings, Limits]:
 
 def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome) -> SearchState:
     decisions = Search(folder, journal, time.monotonic)
+    if not decisions.ask():  # over already: no worker need start
+        return decisions.state
     limits = decisions.limits
     factory = TrainerRecipe(decisions.settings, str(folder / "data"), limits.device)
     try:

@@ -36,13 +36,18 @@ def open_rung(state: SearchState, found: Round) -> OpenRung | None:
     for rung in range(len(state.settings.rungs)):
         waiting = tuple(n for n in alive if not any(o.rung == rung for o in state.outcomes.get(n, ())))
         scores = scores_of_round(state, found, rung)
-        kept = max(1, len(alive) // 2)
+        kept = count_survivors(len(alive))
         if waiting:
             going_on = min(kept, len(waiting) + len(scores.keys() & set(alive)))
             return OpenRung(index=rung, waiting=waiting, going_on=going_on)
         best = set(sorted(scores, key=lambda number: (-scores[number], number))[:kept])
         alive = [number for number in alive if number in best]
     return None
+
+
+def count_survivors(candidates: int) -> int:
+    """Return how many of so many candidates go on after a rung: the better half."""
+    return max(1, candidates // 2)
 
 
 def scores_of_round(state: SearchState, found: Round, rung: int | None = None) -> dict[int, float]:
@@ -83,7 +88,8 @@ def best_candidate(state: SearchState) -> tuple[int, float] | None:
     """
     scores = score_against_first(state)
     epochs = {number: state.outcomes[number][-1].epochs for number in scores}
-    longest = [number for number in scores if epochs[number] == max(epochs.values())]
+    most = max(epochs.values(), default=0)
+    longest = [number for number in scores if epochs[number] == most]
     best = min(longest, key=lambda number: (-scores[number], number), default=None)
     return None if best is None else (best, scores[best])
 

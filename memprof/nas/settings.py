@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any
 
 from memprof.errors import UsageError
@@ -16,6 +17,9 @@ from memprof.nas.generator import BOTH
 from memprof.nas.metric import Metric
 from memprof.nas.recipe import Recipe
 from memprof.nas.space import Combine, Template
+
+RANKER_NAMES = ("scc", "single-rnn", "double-rnn", "ridge", "parameters", "random")
+"""Keys of ``memprof.nas.controller.RANKERS``, which need torch."""
 
 RUNTIMES = ("reference", "ideal", "paper", "onnxruntime")
 """Runtime models that a candidate's graph is enough for; that of PyTorch looks at modules, which it has not."""
@@ -61,7 +65,7 @@ class Settings:
         first_rounds: Rounds that skip the controller.
         sample: Candidates trained in those rounds; ``None`` for all.
         top_k: Candidates trained in every later round.
-        ranker: A key of ``memprof.nas.controller.RANKERS``.
+        ranker: One of ``RANKER_NAMES``.
         recipe: How a candidate is trained.
         rungs: Epochs at which the better half goes on, rising; the last is the recipe's epochs.
         inherits: Whether a candidate starts from the weights of its base.
@@ -91,8 +95,10 @@ class Settings:
             raise UsageError(f"The epochs of successive halving must rise: {self.rungs}.")
         if self.rungs[-1] != self.recipe.epochs:
             raise UsageError(f"The last rung is {self.rungs[-1]} epochs, the recipe has {self.recipe.epochs}.")
-        if self.max_cells < 1 or self.top_k < 1 or (self.sample is not None and self.sample < 1):
-            raise UsageError("Cells, samples and the top k are at least 1.")
+        if min(self.max_cells, self.top_k, self.first_rounds) < 1 or (self.sample is not None and self.sample < 1):
+            raise UsageError("Cells, first rounds, samples and the top k are at least 1.")
+        if self.ranker not in RANKER_NAMES:
+            raise UsageError(f"There is no ranker {self.ranker!r}.", _choices(RANKER_NAMES))
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values."""
@@ -159,6 +165,13 @@ class Limits:
     workers: int = 1
     threads: int = 1
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        times = (self.job_seconds, *([] if self.seconds is None else [self.seconds]))
+        if not all(0 < seconds < inf for seconds in times):
+            raise UsageError("A time is a number of seconds, more than none and not without end.")
+        if min(self.workers, self.threads, 1 if self.rounds is None else self.rounds) < 1:
+            raise UsageError("Rounds, workers and threads are at least 1.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the limits as JSON-ready values; ``Limits(**values)`` reads them back."""

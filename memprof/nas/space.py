@@ -140,7 +140,7 @@ class Block:
 def idle_slot(cells: Sequence[Cell | None]) -> int | None:
     """Return the first slot whose cell joins two identities of one input, or of the same two as an earlier cell.
 
-    Such a cell only copies; an exporter merges it with its twin, so that it is not even there.
+    Plain ones only copy, and an exporter merges such a cell with its twin; projections do twice what one can.
     """
     joined: set[tuple[frozenset[int], Combine]] = set()
     for slot, cell in enumerate(cells, start=1):

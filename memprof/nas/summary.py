@@ -69,8 +69,8 @@ class RoundSummary:
         generated: Candidates that were considered.
         rejected: Of those, over a budget.
         chosen: Of the rest, chosen for training.
-        trained: Of those, trained at least once with success.
-        failed: Of those, that could not be trained.
+        trained: Of those, trained so far without failing.
+        failed: Of those, one visit of which failed.
         winner: Candidate chosen for the next round.
         score: Its metric, relative to the base.
     """

@@ -6,7 +6,8 @@
     the process dies (a crash, the OOM killer)    crashed, out of memory   starts another
     an exception that is no known result          crashed                  starts another
     the machine is in the way: data that cannot   none                     raises: it is no candidate's fault, and
-      be loaded, a disk that is full                                         every other would fail alike
+      be loaded, a disk that is full, a death                                every other would fail alike
+      before the first job
 
 Workers are spawned, never forked: each loads the data once and holds it on its device. They ignore Ctrl-C, which is
 the search's to handle, and end when their pipe closes or, in the middle of a job, when the search's process is gone:
@@ -22,7 +23,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 10.0
 """How much longer than its job's own limit a silent worker lives: training checks its clock between batches."""
 
-START_SECONDS = 120.0
-"""How long a fresh worker may take to load torch and the data."""
+START_SECONDS = 1800.0
+"""How long a fresh worker may take to load torch and the data, images to decode among them."""
+
+_LOOK_AT_DATA = "Look at the data and the device; a script that searches needs: if __name__ == '__main__'."
 
 TrainerFactory = Callable[[], "Trainer"]
 """Picklable; called once in each worker."""
@@ -98,14 +100,16 @@ class WorkerPool:
         """
         waiting = deque(jobs)
         while True:
-            for worker in self._workers:
+            for worker in list(self._workers):
                 left = deadline - time.monotonic()
-                if worker.job is None and waiting and left > 0:
-                    job = waiting.popleft()
-                    self._assign(worker, replace(job, seconds=min(job.seconds, left)))
-            if not any(worker.job for worker in self._workers):
+                if worker.is_ready and worker.job is None and waiting and left > 0:
+                    self._assign(worker, replace(waiting[0], seconds=min(waiting[0].seconds, left)))
+                    if worker.job is not None:
+                        waiting.popleft()
+            is_busy = any(worker.job for worker in self._workers)
+            if not is_busy and (not waiting or time.monotonic() >= deadline):
                 return
-            yield from self._collect()
+            yield from self._collect(deadline)
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -119,45 +123,64 @@ class WorkerPool:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
-        return _Worker(process, ours)
+        return _Worker(process, ours, deadline=time.monotonic() + START_SECONDS)
 
     def _assign(self, worker: _Worker, job: Job) -> None:
+        """Give a job to a worker; one that died while it was idle is replaced, and the job has not begun."""
+        try:
+            if not worker.process.is_alive():
+                raise BrokenPipeError
+            worker.pipe.send(job)
+        except OSError:
+            self._replace(worker)
+            return
         worker.job = job
         worker.began = time.monotonic()
-        worker.deadline = worker.began + job.seconds + GRACE_SECONDS + (0 if worker.is_ready else START_SECONDS)
-        with suppress(OSError):  # it died while idle: _collect sees its closed pipe and says what became of the job
-            worker.pipe.send(job)
+        worker.deadline = worker.began + job.seconds + GRACE_SECONDS
 
-    def _collect(self) -> list[Outcome]:
-        busy = [worker for worker in self._workers if worker.job is not None]
-        soonest = min(worker.deadline for worker in busy)
-        ready = wait([worker.pipe for worker in busy], timeout=max(0.0, soonest - time.monotonic()))
-        outcomes = []
-        for worker in busy:
-            if worker.pipe in ready:
-                outcomes.append(self._receive(worker))
+    def _collect(self, deadline: float) -> Iterator[Outcome]:
+        """Wait until a worker says something, or has been silent for too long, and yield what came of its job."""
+        watched = [worker for worker in self._workers if worker.job is not None or not worker.is_ready]
+        soonest = min(worker.deadline for worker in watched)
+        if not any(worker.job for worker in watched):  # all are still loading: nothing can begin after the deadline
+            soonest = min(soonest, deadline)
+        heard = wait([worker.pipe for worker in watched], timeout=max(0.0, soonest - time.monotonic()))
+        for worker in watched:
+            if worker.pipe in heard:
+                outcome = self._receive(worker)
+                if outcome is not None:
+                    yield outcome
             elif time.monotonic() > worker.deadline:
-                outcomes.append(_failed(worker, "timed out", "nothing was heard until the time was up"))
+                if worker.job is None:
+                    raise RuntimeFailure(f"A worker was not ready after {START_SECONDS:g} s.", _LOOK_AT_DATA)
+                outcome = _failed(worker, "timed out", "nothing was heard until the time was up")
                 self._replace(worker)
-        return outcomes
+                yield outcome
 
-    def _receive(self, worker: _Worker) -> Outcome:
+    def _receive(self, worker: _Worker) -> Outcome | None:
+        """Return what a worker says of its job; ``None`` if it says that it is ready."""
         try:
-            found: Outcome | _Trouble = worker.pipe.recv()
+            found: Outcome | _Trouble | None = worker.pipe.recv()
         except (EOFError, OSError):
-            worker.process.join(GRACE_SECONDS)
-            code = worker.process.exitcode
-            self._replace(worker)
-            if code == -signal.SIGKILL:
-                return _failed(worker, "out of memory", "the process was killed, most likely for its memory")
-            return _failed(worker, "crashed", f"the process ended with code {code}")
+            return self._bury(worker)
         if isinstance(found, _Trouble):
             raise RuntimeFailure(found.message, found.hint)
-        if found.status == "crashed":  # what it left behind, a broken device perhaps, must not meet the next job
-            self._replace(worker)
+        if found is not None and found.status == "crashed":
+            self._replace(worker)  # what it left behind, a broken device perhaps, must not meet the next job
         worker.job = None
         worker.is_ready = True
         return found
+
+    def _bury(self, worker: _Worker) -> Outcome:
+        """Return what came of the job of a worker that died, and start another."""
+        worker.process.join(GRACE_SECONDS)
+        code = worker.process.exitcode
+        if worker.job is None:
+            raise RuntimeFailure(f"A worker ended with code {code} before it was ready to train.", _LOOK_AT_DATA)
+        self._replace(worker)
+        if code == -signal.SIGKILL:
+            return _failed(worker, "out of memory", "the process was killed, most likely for its memory")
+        return _failed(worker, "crashed", f"the process ended with code {code}")
 
     def _replace(self, worker: _Worker) -> None:
         _end(worker)
@@ -194,24 +217,37 @@ def _work(pipe: Connection, factory: TrainerFactory, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    trainer: Trainer | None = None
+    try:
+        trainer = factory()
+    except MemprofError as error:
+        pipe.send(_Trouble(error.message, error.hint))
+        return
+    except Exception as error:  # whatever keeps a worker from loading keeps every other one too
+        pipe.send(_Trouble(f"A worker cannot load its data: {_describe(error)}.", _LOOK_AT_DATA))
+        return
+    pipe.send(None)  # ready
     while True:
         try:
             job = pipe.recv()
         except (EOFError, OSError):
             return
-        began = time.monotonic()
-        try:
-            trainer = trainer or factory()
-            found: Outcome | _Trouble = evaluate(job, trainer)
-        except MemprofError as error:
-            found = _Trouble(error.message, error.hint)
-        except OSError as error:
-            found = _Trouble(f"A worker cannot go on: {error}.", "Make room or access, then resume the search.")
-        except Exception as error:  # a candidate that fails in a new way is a result, and the search goes on
-            message = f"{type(error).__name__}: {error}".splitlines()[0]
-            found = _failure(job, "crashed", message, time.monotonic() - began)
-        pipe.send(found)
+        pipe.send(_train(job, trainer))
+
+
+def _train(job: Job, trainer: Trainer) -> Outcome | _Trouble:
+    began = time.monotonic()
+    try:
+        return evaluate(job, trainer)
+    except MemprofError as error:
+        return _Trouble(error.message, error.hint)
+    except OSError as error:
+        return _Trouble(f"A worker cannot go on: {error}.", "Make room or access, then resume the search.")
+    except Exception as error:  # a candidate that fails in a new way is a result, and the search goes on
+        return _failure(job, "crashed", _describe(error), time.monotonic() - began)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _end_with_parent() -> None:

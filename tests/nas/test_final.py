@@ -154,7 +154,7 @@ def test_a_network_sees_the_test_images_once_under_whatever_name(folder: Path, l
         with pytest.raises(UsageError, match=r"^3 is this network: it is trained and has seen the test images"):
             train_final(again)
     assert looks == ["digits"]
-    assert [path.name for path in (folder / "trained").iterdir()] == ["3"]
+    assert [path.name for path in (folder / "trained").iterdir() if path.is_dir()] == ["3"]
 
 
 def test_another_depth_is_another_network(folder: Path) -> None:
@@ -196,7 +196,7 @@ def test_fewer_epochs_than_an_interrupted_training_has_are_refused(folder: Path,
     with pytest.raises(KeyboardInterrupt):
         train_final(plan, stop_at(3))
     looks.clear()
-    with pytest.raises(UsageError, match=r"^Training 3 was interrupted after 2 epochs, more than the 1 asked for"):
+    with pytest.raises(UsageError, match=r"^Training 3 was interrupted after 2 epochs, where no cycle of the 1 "):
         train_final(plan_for(folder, recipe=replace(RECIPE, epochs=1)))
     assert looks == []
     as_many = train_final(plan_for(folder, recipe=replace(RECIPE, epochs=2)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from memprof.cli.nas.search import _changed
 from memprof.errors import UsageError
+from memprof.nas.controller import RANKERS
 from memprof.nas.metric import Metric
 from memprof.nas.presets import DataFacts, paper, place_of, quick, template_for
-from memprof.nas.settings import Budget, Settings
+from memprof.nas.settings import RANKER_NAMES, Budget, Limits, Settings
 from memprof.nas.space import CIFAR10, IMAGENET
 
 METRIC, BUDGET = Metric(accuracy_weight=0.5), Budget()
@@ -78,7 +80,34 @@ def test_a_budget_that_cannot_be_kept_to_is_refused(field: str, value: object) -
         Budget(**{field: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("workers", 0),
+        ("threads", 0),
+        ("rounds", 0),
+        ("seconds", 0.0),
+        ("seconds", float("nan")),
+        ("seconds", float("inf")),
+        ("job_seconds", float("inf")),
+    ],
+)
+def test_limits_that_no_search_can_keep_to_are_refused(field: str, value: object) -> None:
+    with pytest.raises(UsageError):
+        Limits(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("field", "value"), [("ranker", "oracle"), ("first_rounds", 0), ("top_k", 0), ("sample", 0)])
+def test_settings_that_would_fail_rounds_later_are_refused_now(field: str, value: object) -> None:
+    with pytest.raises(UsageError):
+        replace(quick(facts(), METRIC, BUDGET, seed=0), **{field: value})  # type: ignore[arg-type]
+
+
+def test_every_ranker_has_its_name() -> None:
+    assert tuple(RANKERS) == RANKER_NAMES
+
+
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_weights_that_are_no_weights_are_refused(weight: float) -> None:
-    with pytest.raises(ValueError, match="weights"):
+    with pytest.raises(UsageError, match="weights"):
         Metric(accuracy_weight=0.5, peak_weight=weight)

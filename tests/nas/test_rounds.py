@@ -248,9 +248,30 @@ def test_a_resumed_search_keeps_its_limits_unless_others_are_asked_for(
     state = search(tmp_path, SETTINGS, Limits(rounds=1, workers=3))
     assert (len(state.rounds), state.finished) == (1, "1 round is done")
     assert len(resume(tmp_path).rounds) == 1
+    assert saved_search(tmp_path) == (SETTINGS, Limits(rounds=1, workers=3))
     assert len(resume(tmp_path, Limits(rounds=2, workers=2)).rounds) == 2
     assert saved_search(tmp_path) == (SETTINGS, Limits(rounds=2, workers=2))
-    assert seen == [3, 3, 2]
+    assert seen == [3, 2]
+
+
+def test_an_outcome_that_is_told_twice_counts_once(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        start(journal)
+        found = Search(tmp_path, journal, lambda: 0.0)
+        outcome = made_up(found.ask()[0])
+        assert found.tell(outcome)
+        assert not found.tell(outcome)
+        assert sum(event.kind == "outcome" for event in journal.events()) == 1
+
+
+def test_a_search_that_is_over_starts_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished = drive(tmp_path)
+
+    def no_pool(*_: object) -> None:
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr("memprof.nas.run.WorkerPool", no_pool)
+    assert resume(tmp_path).finished == finished.finished
 
 
 def test_weights_of_an_earlier_rung_go_when_the_later_ones_are_told(tmp_path: Path) -> None:

@@ -160,6 +160,41 @@ def test_what_the_machine_lacks_is_no_candidates_fault(tmp_path: Path) -> None:
         list(pool.run([job(0, tmp_path)]))
 
 
+class Dies:
+    """A trainer factory that takes its process with it; picklable."""
+
+    def __call__(self) -> Any:
+        os._exit(5)
+
+
+def test_a_worker_that_dies_before_its_first_job_is_no_candidates_fault(tmp_path: Path) -> None:
+    with (
+        workers.WorkerPool(1, Dies()) as pool,
+        pytest.raises(RuntimeFailure, match="ended with code 5 before it was"),
+    ):
+        list(pool.run([job(0, tmp_path)]))
+
+
+def test_a_worker_that_died_while_it_was_idle_costs_no_job(tmp_path: Path) -> None:
+    with workers.WorkerPool(1, Misbehaving) as pool:
+        assert [o.status for o in pool.run([job(0, tmp_path)])] == ["ok"]
+        os.kill(pool._workers[0].process.pid, signal.SIGKILL)
+        pool._workers[0].process.join()
+        assert [o.status for o in pool.run([job(7, tmp_path)])] == ["ok"]
+
+
+def test_a_full_disk_is_no_candidates_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's own full device stands in for the disk."""
+    opened = Path.open
+
+    def full(self: Path, mode: str = "r", *more: Any, **named: Any) -> Any:
+        return opened(Path("/dev/full") if self.suffix == ".part" else self, mode, *more, **named)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate(job(0, tmp_path), Misbehaving())  # type: ignore[arg-type]
+
+
 def test_a_disk_that_cannot_be_written_is_no_candidates_fault(tmp_path: Path) -> None:
     nowhere = replace(job(0, tmp_path), checkpoint=str(tmp_path / "gone" / "0.pt"))
     with workers.WorkerPool(1, Misbehaving) as pool, pytest.raises(RuntimeFailure, match="A worker cannot go on"):

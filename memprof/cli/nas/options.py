@@ -80,8 +80,8 @@ def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits
     from memprof.nas.settings import Limits
 
     device = pick_device(flags["device"] or (saved.device if saved else "auto"))
-    threads = flags["threads"] or 1
-    workers = max(1, (os.cpu_count() or 1) // threads) if device == "cpu" else 1
+    threads = flags["threads"] or (saved.threads if saved else 1)
+    workers = max(1, len(os.sched_getaffinity(0)) // threads) if device == "cpu" else 1
     asked = {
         "rounds": flags["rounds"],
         "seconds": _seconds(flags["minutes"]),
@@ -90,6 +90,8 @@ def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits
         "threads": flags["threads"],
     }
     first = saved or Limits(workers=workers, threads=threads)
+    if first.device.partition(":")[0] != device.partition(":")[0]:
+        first = replace(first, workers=workers)  # as many as suit the other kind of device
     return replace(first, device=device, **{name: value for name, value in asked.items() if value is not None})
 
 

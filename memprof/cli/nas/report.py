@@ -59,6 +59,6 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
             render_page(summaries, changes_of_rounds(first), finished_trainings(folders[0]), pictures, stream)
 
     write_atomically(str(target / "README.md"), write)
-    note(f"wrote {target}")
+    note(f"wrote {safe_text(str(target))}")
     with open_stdout() as stream:
-        stream.write(f"{target / 'README.md'}\n")
+        stream.write(f"{safe_text(str(target / 'README.md'), limit=2000)}\n")

@@ -23,7 +23,8 @@ from memprof.cli.options import json_option
 def resume(
     folder: Path, seed: int | None, dataset: str | None, width: int | None, as_json: bool, **flags: Any
 ) -> int:
-    """Go on with the search in DIR; what is finished is not trained again. Limits stay unless a flag changes them.
+    """Go on with the search in DIR; what is finished is not trained again. Limits stay unless a flag changes
+    them: if the time was up, --minutes gives it more.
 
     \b
     memprof nas resume runs/first
