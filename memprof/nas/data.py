@@ -89,19 +89,21 @@ class TrainingData:
         return channels, height, width
 
 
-def load_training(name: str, *, root: Path, limit: int | None = None) -> TrainingData:
+def load_training(name: str, *, root: Path, limit: int | None = None, side: int | None = None) -> TrainingData:
     """Return the training and validation images of a data set.
 
     Args:
         name: ``digits``, ``cifar10``, or the path of a folder in ImageFolder layout.
         root: Folder that downloads go to.
         limit: Images to keep of the training set, the same number of each class; all if left out.
+        side: Height and width to which the images of a folder are scaled and cropped; left as they are if left out.
 
     Raises:
-        UsageError: There is no such data set or folder, or a class has no image to train on or none to choose by.
+        UsageError: There is no such data set or folder, a class has no image to train on or none to choose by, or the
+            images have a size of their own.
         InputError: The data cannot be read or downloaded.
     """
-    found = _source(name).training(name, root, limit)
+    found = _source(name).training(_Request(name, root, limit, side))
     images = found.images
     order = torch.arange(len(images))
     held_out = _every(order, images.labels, VALIDATION_SHARE)
@@ -114,16 +116,31 @@ def load_training(name: str, *, root: Path, limit: int | None = None) -> Trainin
     )
 
 
-def load_test(name: str, *, root: Path) -> Images:
+def load_test(name: str, *, root: Path, side: int | None = None) -> Images:
     """Return the test images of a data set: for the one final score of a network, never for a choice.
 
     Labels mean the same classes as in training, and the images have the same shape.
+
+    Args:
+        name: As for ``load_training``.
+        root: Folder that downloads go to.
+        side: As for ``load_training``.
 
     Raises:
         UsageError: There is no such data set or folder.
         InputError: The data cannot be read or downloaded, or are not of the training set's classes and shape.
     """
-    return _source(name).test(name, root)
+    return _source(name).test(_Request(name, root, None, side))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Which images are wanted; see ``load_training``."""
+
+    name: str
+    root: Path
+    limit: int | None
+    side: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,15 +160,15 @@ class _Labelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """Where images come from: functions of a data set's name and the folder of downloads.
+    """Where images come from.
 
     Attributes:
-        training: Reads the images that a search may see, no more than a limit.
+        training: Reads the images that a search may see.
         test: Reads the others.
     """
 
-    training: Callable[[str, Path, int | None], _Labelled]
-    test: Callable[[str, Path], Images]
+    training: Callable[[_Request], _Labelled]
+    test: Callable[[_Request], Images]
 
 
 def _source(name: str) -> _Source:
@@ -189,16 +206,22 @@ def _choose(labels: Tensor, class_names: Sequence[str], limit: int | None) -> Te
 _DIGITS = tuple("0123456789")
 
 
-def _digits(name: str, root: Path, limit: int | None) -> _Labelled:
+def _refuse_side(request: _Request) -> None:
+    if request.side is not None:
+        raise UsageError(f"The images of {request.name} have a size of their own.", "Leave --image-size out.")
+
+
+def _digits(request: _Request) -> _Labelled:
+    _refuse_side(request)
     # A mirrored digit is no digit, and in 8x8 pixels a cut-out square hides all of one.
     change = Augmentation(padding=1, flips=False, cutout=0)
     images, _ = _split_digits()
     return _Labelled(
-        images=images.select(_choose(images.labels, _DIGITS, limit)), class_names=_DIGITS, augmentation=change
+        images=images.select(_choose(images.labels, _DIGITS, request.limit)), class_names=_DIGITS, augmentation=change
     )
 
 
-def _digits_test(name: str, root: Path) -> Images:
+def _digits_test(request: _Request) -> Images:
     return _split_digits()[1]
 
 
@@ -216,18 +239,19 @@ def _split_digits() -> tuple[Images, Images]:
     return images.select(order[~is_held_out]), images.select(order[is_held_out])
 
 
-def _cifar10(name: str, root: Path, limit: int | None) -> _Labelled:
-    found = _open_cifar10(root, part="train")
+def _cifar10(request: _Request) -> _Labelled:
+    _refuse_side(request)
+    found = _open_cifar10(request.root, part="train")
     images, class_names = _cifar10_images(found), tuple(found.classes)
     return _Labelled(
-        images=images.select(_choose(images.labels, class_names, limit)),
+        images=images.select(_choose(images.labels, class_names, request.limit)),
         class_names=class_names,
         augmentation=Augmentation(padding=4, flips=True, cutout=16),
     )
 
 
-def _cifar10_test(name: str, root: Path) -> Images:
-    return _cifar10_images(_open_cifar10(root, part="test"))
+def _cifar10_test(request: _Request) -> Images:
+    return _cifar10_images(_open_cifar10(request.root, part="test"))
 
 
 def _open_cifar10(root: Path, *, part: Literal["train", "test"]) -> Any:
@@ -246,29 +270,31 @@ def _cifar10_images(found: Any) -> Images:
     return Images(torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(found.targets))
 
 
-def _folder(name: str, root: Path, limit: int | None) -> _Labelled:
-    place = _part(name, ("train",))
+def _folder(request: _Request) -> _Labelled:
+    place = _part(request.name, ("train",))
     class_names = _class_names(place)
     samples = _samples(place, class_names)
     if idle := sorted(set(range(len(class_names))) - {label for _, label in samples}):
         raise InputError(f"The class folder {place / class_names[idle[0]]} has no images.", "Fill it, or remove it.")
-    chosen = _choose(torch.tensor([label for _, label in samples]), class_names, limit)
+    chosen = _choose(torch.tensor([label for _, label in samples]), class_names, request.limit)
     # Chosen by their labels first: of a large folder only these are decoded.
-    images = _read_images([samples[i] for i in chosen.tolist()], _decode(samples[0][0]).shape)
+    shape = _decode(samples[0][0], request.side).shape
+    images = _read_images([samples[i] for i in chosen.tolist()], shape, request.side)
     side = min(images.pixels.shape[2:])
     change = Augmentation(padding=max(1, side // 8), flips=True, cutout=side // 2)
     return _Labelled(images=images, class_names=class_names, augmentation=change)
 
 
-def _folder_test(name: str, root: Path) -> Images:
-    training, place = _part(name, ("train",)), _part(name, ("test", "val"))
+def _folder_test(request: _Request) -> Images:
+    training, place = _part(request.name, ("train",)), _part(request.name, ("test", "val"))
     class_names = _class_names(training)
     if unknown := sorted(set(_class_names(place)) - set(class_names)):
         raise InputError(f"{place} has a class that {training} lacks: {unknown[0]!r}.", "Train on it, or remove it.")
     samples = _samples(place, class_names)
     if not samples:
         raise InputError(f"There are no images in {place}.", "Put them into a folder for each class.")
-    return _read_images(samples, _decode(_samples(training, class_names)[0][0]).shape)
+    shape = _decode(_samples(training, class_names)[0][0], request.side).shape
+    return _read_images(samples, shape, request.side)
 
 
 def _part(name: str, choices: tuple[str, ...]) -> Path:
@@ -297,22 +323,25 @@ def _samples(place: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]
     return [(Path(path), label) for path, label in make_dataset(place, labels, IMG_EXTENSIONS, allow_empty=True)]
 
 
-def _read_images(samples: Sequence[tuple[Path, int]], shape: torch.Size) -> Images:
-    """Decode images that all have ``shape``: channels, height and width."""
+def _read_images(samples: Sequence[tuple[Path, int]], shape: torch.Size, side: int | None) -> Images:
+    """Decode images that all have ``shape``: channels, height and width; scaled and cropped to ``side`` if given."""
     pixels = torch.empty((len(samples), *shape), dtype=torch.uint8)
     for i, (path, _) in enumerate(samples):
-        decoded = _decode(path)
+        decoded = _decode(path, side)
         if decoded.shape != shape:
             raise InputError(
                 f"The image {path} has {_size(decoded.shape)} pixels, the first training image {_size(shape)}.",
-                "Bring all images to one size.",
+                "Scale and crop all of them: --image-size 224.",
             )
         pixels[i] = decoded
     return Images(pixels, torch.tensor([label for _, label in samples]))
 
 
-def _decode(path: Path) -> Tensor:
-    """Return an image in red, green and blue, (3, height, width)."""
+def _decode(path: Path, side: int | None) -> Tensor:
+    """Return an image in red, green and blue, (3, height, width).
+
+    With a ``side`` the shorter edge is scaled to it and the middle cropped, as is usual for ImageNet.
+    """
     from torchvision.io import ImageReadMode, decode_image
 
     try:
@@ -321,7 +350,14 @@ def _decode(path: Path) -> Tensor:
         raise InputError(f"The image {path} cannot be read: {error}.", "Replace it, or remove it.") from error
     if decoded.dtype != torch.uint8 or decoded.dim() != 3:  # a PNG of 16 bits a channel, an animated GIF
         raise InputError(f"The image {path} is not one picture of 8 bits a channel.", "Convert it, or remove it.")
-    return decoded
+    return decoded if side is None else _cropped(decoded, side)
+
+
+def _cropped(image: Tensor, side: int) -> Tensor:
+    from torchvision.transforms.functional import center_crop, resize
+
+    scaled: Tensor = center_crop(resize(image, [side], antialias=True), [side, side])
+    return scaled
 
 
 def _size(shape: torch.Size) -> str:

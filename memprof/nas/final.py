@@ -223,7 +223,7 @@ def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> Fina
     start = _interrupted_training(plan)
     saved, _ = saved_search(plan.folder)
     # Loaded first, scored last: after hours of training is too late to find out that they are missing.
-    test = load_test(saved.dataset, root=plan.folder / "data")
+    test = load_test(saved.dataset, root=plan.folder / "data", side=saved.image_side)
     settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))
     trainer = TrainerRecipe(settings, str(plan.folder / "data"), plan.device)()
     plan.place.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,7 @@ class DataFacts:
         classes: Number of classes.
         images: Number of training images.
         limit: The limit that was asked for.
+        side: The height and width that were asked for.
     """
 
     name: str
@@ -44,24 +45,31 @@ class DataFacts:
     classes: int
     images: int
     limit: int | None
+    side: int | None = None
 
 
-def facts_of(name: str, *, root: Path, limit: int | None = None) -> DataFacts:
+def facts_of(name: str, *, root: Path, limit: int | None = None, side: int | None = None) -> DataFacts:
     """Load a data set and return what a preset needs to know of it.
 
     Args:
         name: ``digits``, ``cifar10``, or the path of a folder in ImageFolder layout.
         root: Folder that downloads go to.
         limit: Training images to use; all if left out.
+        side: Height and width to which the images of a folder are scaled and cropped.
 
     Raises:
         UsageError: There is no such data set or folder.
         InputError: The data cannot be read or downloaded.
     """
     name = place_of(name)
-    data = load_training(name, root=root, limit=limit)
+    data = load_training(name, root=root, limit=limit, side=side)
     return DataFacts(
-        name=name, input_shape=data.input_shape, classes=data.classes, images=len(data.training), limit=limit
+        name=name,
+        input_shape=data.input_shape,
+        classes=data.classes,
+        images=len(data.training),
+        limit=limit,
+        side=side,
     )
 
 
@@ -99,6 +107,7 @@ def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
     return Settings(
         dataset=facts.name,
         image_limit=facts.limit,
+        image_side=facts.side,
         template=template_for(facts, width),
         seed=seed,
         metric=metric,
@@ -121,6 +130,7 @@ def paper(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
     return Settings(
         dataset=facts.name,
         image_limit=facts.limit,
+        image_side=facts.side,
         template=template_for(facts, width),
         seed=seed,
         metric=metric,

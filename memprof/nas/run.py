@@ -46,8 +46,11 @@ class TrainerRecipe:
         from memprof.nas.data import load_training
         from memprof.nas.trainer import Trainer
 
-        data = load_training(self.settings.dataset, root=Path(self.root), limit=self.settings.image_limit)
-        return Trainer(data, self.settings.recipe, torch.device(self.device))
+        settings = self.settings
+        data = load_training(
+            settings.dataset, root=Path(self.root), limit=settings.image_limit, side=settings.image_side
+        )
+        return Trainer(data, settings.recipe, torch.device(self.device))
 
 
 def search(

@@ -57,6 +57,7 @@ class Settings:
     Attributes:
         dataset: Name or folder, as ``memprof.nas.data.load_training`` takes it.
         image_limit: Training images used; ``None`` for all.
+        image_side: Height and width to which images are scaled and cropped; ``None`` to leave them as they are.
         template: Blocks, widths, stem and head.
         seed: Of everything that is drawn.
         metric: Lambda and the weights of equation 4.
@@ -76,6 +77,7 @@ class Settings:
     dataset: str
     template: Template
     image_limit: int | None = None
+    image_side: int | None = None
     seed: int = 0
     metric: Metric
     budget: Budget

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from memprof.errors import InputError, UsageError
+from memprof.nas import data as data_module
 from memprof.nas.data import Images, load_test, load_training
 
 # torchvision 0.29 names a successor on every picture that it decodes.
@@ -147,6 +149,44 @@ def test_an_image_of_another_size_is_refused_in_training_and_in_test(animals: Pa
     write_images(animals / "train" / "dog", [100, 101], size)
     with pytest.raises(InputError, match=words):
         load_training(str(animals), root=NOWHERE)
+
+
+def test_images_of_many_sizes_are_scaled_and_cropped_to_the_one_that_is_asked_for(animals: Path) -> None:
+    write_images(animals / "train" / "dog", [100, 101], (9, 30))
+    write_images(animals / "test" / "ant", [7], (3, 2))
+    data = load_training(str(animals), root=NOWHERE, side=5)
+    assert data.input_shape == (3, 5, 5)
+    assert shades(data.training)[3] == [101] or shades(data.training)[3] == [100]
+    assert load_test(str(animals), root=NOWHERE, side=5).pixels.shape == (1, 3, 5, 5)
+
+
+def test_what_is_cropped_is_the_middle(tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(2):
+            stripes = np.zeros((4, 12, 3), dtype=np.uint8)
+            stripes[:, 4:8] = 200
+            Image.fromarray(stripes).save(tmp_path / "train" / name / f"{i}.png")
+    data = load_training(str(tmp_path), root=NOWHERE, side=4)
+    assert bool((data.training.pixels == 200).all())
+
+
+def test_a_data_set_of_one_size_takes_no_other() -> None:
+    with pytest.raises(UsageError, match="have a size of their own"):
+        load_training("digits", root=NOWHERE, side=5)
+
+
+def test_of_a_large_folder_only_the_chosen_images_are_decoded(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    decode = data_module._decode
+
+    def counted(path: Path, side: int | None) -> Any:
+        decoded.append(path)
+        return decode(path, side)
+
+    monkeypatch.setattr(data_module, "_decode", counted)
+    load_training(str(animals), root=NOWHERE, limit=6)
+    assert len(decoded) == 1 + 6  # one for the shape
 
 
 def write_nothing(path: Path) -> None:

@@ -129,9 +129,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows with every look at test images."""
     found: list[str] = []
 
-    def look(name: str, *, root: Path) -> Any:
+    def look(name: str, *, root: Path, side: int | None) -> Any:
         found.append(name)
-        return load_test(name, root=root)
+        return load_test(name, root=root, side=side)
 
     monkeypatch.setattr(final, "load_test", look)
     return found

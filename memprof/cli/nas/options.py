@@ -22,6 +22,7 @@ _SETTINGS = (
         "--dataset", default="digits", show_default=True, help="digits, cifar10, or a folder with train/CLASS/."
     ),
     click.option("--images", type=click.IntRange(min=100), help="Training images to use; all if left out."),
+    click.option("--image-size", type=_COUNT, help="Scale and crop a folder's images to this height and width."),
     click.option(
         "--lambda",
         "accuracy_weight",

@@ -49,7 +49,7 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
     from memprof.nas.presets import PRESETS, facts_of
     from memprof.nas.settings import Budget
 
-    facts = facts_of(flags["dataset"], root=folder / "data", limit=flags["images"])
+    facts = facts_of(flags["dataset"], root=folder / "data", limit=flags["images"], side=flags["image_size"])
     metric = Metric(
         accuracy_weight=flags["accuracy_weight"],
         peak_weight=flags["peak_weight"],
