@@ -1,6 +1,6 @@
 """The footprints that a search computes, against the real export of the same networks, byte for byte.
 
-    python benchmarks/nas_contract.py [--count 500] [--minutes 8] [--state FILE] [--json FILE]
+    python benchmarks/nas_contract.py [--count 500] [--processes 2] [--minutes 8] [--state FILE] [--json FILE]
 
     as_trained   parameters, peak and the whole timeline under reference, ideal and paper  =  torch.export, imported
     deployed     the same, and under onnxruntime                                           =  the exported ONNX file
@@ -18,6 +18,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +46,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--state", type=Path, help="results so far")
     options = parser.parse_args()
     until = time.monotonic() + 60 * options.minutes
     done = read_state(options.state)
-    for seed in range(len(done), options.count):
-        if time.monotonic() > until:
-            break
-        found: dict[str, Any] = {"seed": seed, "differences": list(differences(seed))}
-        done.append(found)
-        if options.state is not None:
-            with options.state.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found) + "\n")
+    seeds = range(len(done), options.count)
+    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+        for found in pool.map(look_at, seeds, repeat(until)):
+            if found is None:
+                break
+            done.append(found)
+            if options.state is not None:
+                with options.state.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found) + "\n")
     different = [found for found in done if found["differences"]]
     for found in different:
         print(f"network {found['seed']}: {'; '.join(found['differences'])}")
@@ -70,6 +75,14 @@ def read_state(path: Path | None) -> list[dict[str, Any]]:
     if path is None or not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def look_at(seed: int, until: float) -> dict[str, Any] | None:
+    """Return the result of one network; ``None`` after ``time.monotonic()`` has reached ``until``."""
+    if time.monotonic() > until:
+        return None
+    torch.set_num_threads(1)
+    return {"seed": seed, "differences": list(differences(seed))}
 
 
 def differences(seed: int) -> Iterator[str]:
