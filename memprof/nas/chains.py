@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from memprof.nas.space import Architecture, Cell, Combine, Layer
 
@@ -34,9 +35,8 @@ DTYPES: dict[str, ElementTypes] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Channels, height and width of one image's feature map."""
+class Shape(NamedTuple):
+    """Channels, height and width of one image's feature map. (A tuple, for millions of them are made and hashed.)"""
 
     channels: int
     height: int

@@ -7,9 +7,10 @@ with all the cells before it. ``screen`` and the Graph of ``deployed`` agree by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from memprof import TensorType, analyze
 from memprof.nas.chains import DTYPES, Shape, Step, cell_shape, chain, stem
@@ -68,8 +69,7 @@ def _profile_of(steps: tuple[Step, ...]) -> _Profile:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
+class _Walk(NamedTuple):
     """What running the first cells of a block takes, in elements.
 
     Attributes:
@@ -108,7 +108,7 @@ def _walk(cells: tuple[Cell | None, ...], stride: int, width: int, source: Shape
     before = _walk(cells[:-1], stride, width, source, (kept - {slot}) | {cell.input1, cell.input2})
     shapes = before.shapes
     peak, weights, biases = before.peak, before.weights, before.biases
-    alive = sum(shapes[i].elements for i in kept | {cell.input1, cell.input2} if i != slot)
+    alive = sum([shapes[i].elements for i in kept | {cell.input1, cell.input2} if i != slot])
     first, second = (_profile(layer, shapes[read], width, stride if read == 0 else 1) for read, layer in cell.layers)
     is_shared = cell.input1 == cell.input2
     # A plain identity has no profile: it hands its input on to the combiner, which reads it after both layers.
@@ -128,16 +128,16 @@ def _walk(cells: tuple[Cell | None, ...], stride: int, width: int, source: Shape
     return _Walk(max(peak, alive + output.elements), weights, biases, (*shapes, output))
 
 
-def _walk_block(block: Block, source: Shape) -> tuple[_Walk, Shape]:
-    """Return a block's walk, its output included, and the shape of that output."""
-    slots = block.output_slots
+def _walk_block(block: Block, source: Shape) -> tuple[_Walk, int, Shape]:
+    """Return a block's walk, its peak with the block's output, and the shape of that output."""
+    slots = [slot for slot, cell in enumerate(block.cells, start=1) if cell is not None and cell.feeds_output]
     walk = _walk(block.cells, block.stride, block.width, source, frozenset(slots))
-    leaving = [walk.shapes[slot] for slot in slots]
-    if len(leaving) < 2:
-        return walk, leaving[0] if leaving else source
-    output = Shape(sum(shape.channels for shape in leaving), leaving[0].height, leaving[0].width)
-    alive = sum(shape.elements for shape in leaving)
-    return replace(walk, peak=max(walk.peak, alive + output.elements)), output
+    if len(slots) < 2:
+        return walk, walk.peak, walk.shapes[slots[0]] if slots else source
+    first = walk.shapes[slots[0]]
+    output = Shape(sum([walk.shapes[slot].channels for slot in slots]), first.height, first.width)
+    # A concatenation is as large as what it joins.
+    return walk, max(walk.peak, 2 * output.elements), output
 
 
 def screen(architecture: Architecture, dtype: str = "float32") -> Footprint:
@@ -155,17 +155,26 @@ def screen(architecture: Architecture, dtype: str = "float32") -> Footprint:
     peak = max(image.elements + profile.first, profile.rest)
     weights, biases = profile.weights, profile.biases
     for block in architecture.blocks:
-        found, shape = _walk_block(block, shape)
-        peak = max(peak, found.peak)
+        found, block_peak, shape = _walk_block(block, shape)
+        peak = max(peak, block_peak)
         weights += found.weights
         biases += found.biases
     classes = architecture.classes
     peak = max(peak, shape.elements + shape.channels, shape.channels + classes)
-    element, bias = (TensorType(name, (1,)).size_bytes or 0 for name in (DTYPES[dtype].tensors, DTYPES[dtype].biases))
+    element, bias = _element_bytes(dtype)
     return Footprint(
         parameter_bytes=(weights + shape.channels * classes) * element + (biases + classes) * bias + _AXES_BYTES,
         peak_intermediate_bytes=peak * element,
     )
+
+
+@lru_cache
+def _element_bytes(dtype: str) -> tuple[int, int]:
+    """Return the bytes of one element of a tensor and of a bias."""
+    types = DTYPES[dtype]
+    tensor, bias = (TensorType(name, (1,)).size_bytes for name in (types.tensors, types.biases))
+    assert tensor is not None and bias is not None, "one element has a size"
+    return tensor, bias
 
 
 _AXES_BYTES = 32
