@@ -76,7 +76,8 @@ def read_cells(path: Path) -> list[tuple[Candidate, float]]:
         with path.open(newline="", encoding="utf-8") as file:
             return [_cell(row, line, path) for line, row in enumerate(csv.DictReader(file), start=2)]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read {path}: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(f"Cannot read {path}: {reason}.", "It is a CSV file: cell, val_accuracy.") from error
 
 
 def bench_controllers(

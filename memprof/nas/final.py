@@ -258,8 +258,8 @@ def _refuse_second_look(plan: FinalPlan) -> None:
     for result in finished_trainings(plan.folder):
         if result["name"] == plan.name or network_key(Architecture.from_json(result["architecture"])) == wanted:
             raise UsageError(
-                f"{result['name']} is this network: it is trained and has seen the test images.",
-                "Choose another candidate, depth or width.",
+                f"This network is trained already, as {result['name']!r}, and has seen the test images.",
+                f"Take it along with nas export --trained {result['name']}, or choose another candidate, depth or width.",
             )
 
 

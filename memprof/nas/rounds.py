@@ -35,7 +35,7 @@ from memprof.nas.journal import Journal
 from memprof.nas.rankers import Candidate, RankedRound
 from memprof.nas.scores import open_rung, scores_of_round
 from memprof.nas.screening import Footprint, is_within, measure
-from memprof.nas.settings import Limits, Settings
+from memprof.nas.settings import Budget, Limits, Settings
 from memprof.nas.space import Architecture
 from memprof.nas.state import Chosen, Round, fold
 
@@ -135,7 +135,7 @@ class Search:
         rounds = self.state.rounds
         if rounds and rounds[-1].is_closed:
             if rounds[-1].winner is None:
-                return _why_there_is_no_winner(rounds[-1])
+                return _why_there_is_no_winner(rounds[-1], self.settings.budget)
             cells = self.state.chosen[rounds[-1].winner].architecture.slots
             if cells >= self.settings.max_cells:
                 return f"the chosen network has {cells} cells"
@@ -160,11 +160,9 @@ class Search:
         known = {identity(found.architecture, mirror_images=apart) for found in chosen.values()}
         generated = generate(parent, self.settings.combines, mirror_images=apart)
         fresh = [candidate for candidate in generated if identity(candidate, mirror_images=apart) not in known]
-        fitting = [
-            (candidate, footprint)
-            for candidate in fresh
-            if is_within(footprint := measure(candidate, self.settings.budget), self.settings.budget)
-        ]
+        budget = self.settings.budget
+        measured = [(candidate, measure(candidate, budget)) for candidate in fresh]
+        fitting = [(candidate, footprint) for candidate, footprint in measured if is_within(footprint, budget)]
         picked = self._choose(index, fitting)
         self._write(
             "round",
@@ -173,6 +171,8 @@ class Search:
                 "base": base,
                 "generated": len(fresh),
                 "rejected": len(fresh) - len(fitting),
+                "least_peak_bytes": min((f.peak_intermediate_bytes for _, f in measured), default=None),
+                "least_parameter_bytes": min((f.parameter_bytes for _, f in measured), default=None),
                 "chosen": [
                     Chosen(
                         candidate=len(chosen) + i,
@@ -265,9 +265,12 @@ class Search:
         self.state = fold([self._journal.append(kind, data)], self.state)
 
 
-def _why_there_is_no_winner(found: Round) -> str:
+def _why_there_is_no_winner(found: Round, budget: Budget) -> str:
     if found.chosen:
         return "no candidate of the last round could be trained"
     if found.rejected:
-        return f"all {found.rejected} candidates of the last round are over the budget"
+        return (
+            f"all {found.rejected} candidates are over the budget: the least peak is {found.least_peak_bytes:,} B "
+            f"({budget.dtype}, {budget.runtime}), the fewest parameters {found.least_parameter_bytes:,} B"
+        )
     return "every candidate of the last round was trained before"

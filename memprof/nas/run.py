@@ -54,7 +54,7 @@ class TrainerRecipe:
 
 
 def search(
-    folder: Path, settings: Settings, limits: Limits, on_outcome: OnOutcome = lambda search, outcome: None
+    folder: Path | str, settings: Settings, limits: Limits, on_outcome: OnOutcome = lambda search, outcome: None
 ) -> SearchState:
     """Start a new search in ``folder`` and run it to its end.
 
@@ -68,6 +68,7 @@ def search(
         UsageError: The folder holds a search already, or another process runs it.
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
     """
+    folder = Path(folder)
     if has_search(folder):
         saved_search(folder)[0].refuse_other(settings)
         raise UsageError(
@@ -80,7 +81,7 @@ def search(
 
 
 def resume(
-    folder: Path,
+    folder: Path | str,
     limits: Limits | None = None,
     settings: Settings | None = None,
     on_outcome: OnOutcome = lambda search, outcome: None,
@@ -99,6 +100,7 @@ def resume(
         RuntimeFailure: The machine is in the way: data that cannot be loaded, a full disk. No candidate is blamed.
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
     """
+    folder = Path(folder)
     saved_settings, saved_limits = saved_search(folder)
     if settings is not None:
         saved_settings.refuse_other(settings)

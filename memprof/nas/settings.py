@@ -7,7 +7,7 @@ that asks for another space or seed is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from math import inf
 from typing import Any
 
@@ -136,10 +136,11 @@ class Settings:
         Raises:
             UsageError: Names each setting that differs, with both values.
         """
+        mine, others = _flat(self), _flat(other)
         different = [
-            f"{field.name} is {getattr(self, field.name)!r} here, {getattr(other, field.name)!r} was asked for"
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(other, field.name)
+            f"{name} is {mine[name]!r} here, {others[name]!r} was asked for"
+            for name in mine
+            if mine[name] != others[name]
         ]
         if different:
             raise UsageError(
@@ -178,6 +179,16 @@ class Limits:
     def to_json(self) -> dict[str, Any]:
         """Return the limits as JSON-ready values; ``Limits(**values)`` reads them back."""
         return asdict(self)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return all fields of a dataclass by their names, those of the dataclasses in it after a dot."""
+    found: dict[str, Any] = {}
+    for field in fields(value):
+        inner = getattr(value, field.name)
+        name = f"{prefix}{field.name}"
+        found.update(_flat(inner, f"{name}.") if is_dataclass(inner) else {name: inner})
+    return found
 
 
 def _choices(names: Iterable[str]) -> str:

@@ -70,6 +70,8 @@ class Round:
         generated: Candidates that growing and trimming gave.
         rejected: Of those, how many were over a budget.
         chosen: Candidates to train.
+        least_peak_bytes: The smallest peak of all that were generated; ``None`` if none was.
+        least_parameter_bytes: The fewest parameter bytes of all that were generated.
         cut: Candidates that the time budget dropped.
         winner: Candidate chosen for the next round; ``None`` while the round is open or if none was trained.
         score: The winner's metric, relative to the base.
@@ -81,6 +83,8 @@ class Round:
     generated: int
     rejected: int
     chosen: tuple[Chosen, ...]
+    least_peak_bytes: int | None = None
+    least_parameter_bytes: int | None = None
     cut: frozenset[int] = frozenset()
     winner: int | None = None
     score: float | None = None

@@ -136,13 +136,13 @@ class SearchSummary:
         }
 
 
-def status(folder: Path) -> SearchSummary:
+def status(folder: Path | str) -> SearchSummary:
     """Return what is known of the search in ``folder``, while it runs in another process or after.
 
     Raises:
         InputError: There is no search in the folder.
     """
-    events, last_beat = read_journal(folder)
+    events, last_beat = read_journal(Path(folder))
     summary = summarize(events, last_beat, time.time())
     if summary is None:
         raise InputError(f"The search in {folder} never started.", "Start it: memprof nas search --output DIR")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -40,7 +41,7 @@ def render_bench(benched: Sequence[BenchedModel], stream: TextIO, *, top: int) -
         screen.show()
         screen.show(_operators(found, screen, top))
     screen.show()
-    screen.show(Text(f"Next: memprof verify {first.path}"), keep_lines=True)
+    screen.show(Text(f"Next: {shlex.join(['memprof', 'verify', str(first.path)])}"), keep_lines=True)
 
 
 def render_device_result(found: DeviceResult, stream: TextIO) -> None:

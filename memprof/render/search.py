@@ -31,6 +31,10 @@ def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
     if summary.best is not None:
         screen.show(*(Text(line, style="bold") for line in _best(summary.best)))
         screen.show(f"Metric against the first round's winner: {summary.best_score:+.4f}")
+        if (summary.best.validation_accuracy or 0.0) < 2 / summary.settings.template.classes:
+            screen.show(
+                "That is hardly better than chance: a higher --lambda weighs accuracy more, --epochs trains longer."
+            )
     screen.show()
     screen.show(_rounds(summary))
     if summary.front:
@@ -79,7 +83,7 @@ def _best(found: CandidateSummary) -> tuple[str, str]:
 
 
 def _rounds(summary: SearchSummary) -> Table:
-    table = _table("round", "considered", "over budget", "trained", "failed", "winner", "accuracy", "metric")
+    table = _table("round", "considered", "over budget", "trained", "failed", "winner", "accuracy", "vs base")
     accuracy = {found.candidate: found.validation_accuracy for found in summary.candidates}
     for found in summary.rounds:
         won = None if found.winner is None else accuracy[found.winner]

@@ -46,7 +46,7 @@ def test_a_search_ends_with_its_status_as_json(made: tuple[Path, str]) -> None:
 def test_a_budget_that_no_network_keeps_to_is_exit_code_1_and_says_so(run: Run, tmp_path: Path) -> None:
     found = run("nas", "search", *TINY, "--max-peak", "100", "--workers", "1", "-o", tmp_path / "run")
     assert found.code == 1
-    assert "all 56 candidates of the last round are over the budget" in " ".join(found.stdout.split())
+    assert "all 56 candidates are over the budget: the least peak is" in " ".join(found.stdout.split())
 
 
 def test_status_repeats_what_the_search_said(made: tuple[Path, str], run: Run) -> None:
@@ -61,7 +61,11 @@ def test_status_for_people_ends_with_the_next_command(folder: Path, run: Run) ->
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"), [(("--seed", "6"), "seed is 5 here, 6 was asked for"), (("--width", "8"), "template is")]
+    ("flags", "words"),
+    [
+        (("--seed", "6"), "seed is 5 here, 6 was asked for"),
+        (("--width", "8"), "template.widths is (4, 4, 4, 4, 4) here"),
+    ],
 )
 def test_another_search_is_refused_on_resume(folder: Path, run: Run, flags: tuple[str, ...], words: str) -> None:
     found = run("nas", "resume", folder, *flags)

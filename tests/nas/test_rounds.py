@@ -12,6 +12,7 @@ import pytest
 
 from memprof.errors import InputError, UsageError
 from memprof.nas.forecast import forecast_seconds
+from memprof.nas.generator import generate
 from memprof.nas.jobs import Job, Outcome, derive_seed
 from memprof.nas.journal import Event, Journal, read_journal
 from memprof.nas.metric import Metric
@@ -19,6 +20,7 @@ from memprof.nas.recipe import Recipe
 from memprof.nas.rounds import Search
 from memprof.nas.run import resume, saved_search, search
 from memprof.nas.scores import best_candidate, pareto_front, scores_of_round
+from memprof.nas.screening import screen
 from memprof.nas.settings import Budget, Limits, Settings
 from memprof.nas.state import SearchState, fold
 from memprof.nas.summary import status, summarize
@@ -146,7 +148,9 @@ def test_a_candidate_over_the_budget_is_never_trained(tmp_path: Path) -> None:
 
 def test_a_budget_that_nothing_meets_ends_the_search_and_says_why(tmp_path: Path) -> None:
     state = drive(tmp_path, settings=replace(SETTINGS, budget=Budget(peak_bytes=1)))
-    assert state.finished == "all 56 candidates of the last round are over the budget"
+    assert state.finished.startswith("all 56 candidates are over the budget: the least peak is ")
+    least = min(screen(candidate).peak_intermediate_bytes for candidate in generate(SMALL.build([])))
+    assert f"{least:,} B (float32, reference)" in state.finished
     assert best_candidate(state) is None
 
 

@@ -49,6 +49,8 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
     counted = measure(architecture, budget)
     target = output or folder / "export"
     target.mkdir(parents=True, exist_ok=True)
+    if (target / "model.onnx").is_file():
+        note(f"replacing the export that was in {safe_text(str(target))}")
     exported = export_onnx(architecture, weights, target / "model.onnx")
     report = memprof.analyze(str(exported.path))
     report.plot(target / "lifetimes.png")
