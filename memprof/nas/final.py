@@ -259,7 +259,7 @@ def _refuse_second_look(plan: FinalPlan) -> None:
         if result["name"] == plan.name or network_key(Architecture.from_json(result["architecture"])) == wanted:
             raise UsageError(
                 f"This network is trained already, as {result['name']!r}, and has seen the test images.",
-                f"Take it along with nas export --trained {result['name']}, or choose another candidate, depth or width.",
+                f"Take it along: nas export --trained {result['name']}. Or train another candidate, depth or width.",
             )
 
 

@@ -32,9 +32,7 @@ def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
         screen.show(*(Text(line, style="bold") for line in _best(summary.best)))
         screen.show(f"Metric against the first round's winner: {summary.best_score:+.4f}")
         if (summary.best.validation_accuracy or 0.0) < 2 / summary.settings.template.classes:
-            screen.show(
-                "That is hardly better than chance: a higher --lambda weighs accuracy more, --epochs trains longer."
-            )
+            screen.show("Hardly better than chance: a higher --lambda weighs accuracy more.")
     screen.show()
     screen.show(_rounds(summary))
     if summary.front:

@@ -151,7 +151,9 @@ def test_a_network_sees_the_test_images_once_under_whatever_name(folder: Path, l
         replace(plan, name="3-width-4"),
         replace(plan, name="8", candidate=8, architecture=MIRRORED),
     ):
-        with pytest.raises(UsageError, match=r"^3 is this network: it is trained and has seen the test images"):
+        with pytest.raises(
+            UsageError, match=r"^This network is trained already, as '3', and has seen the test images"
+        ):
             train_final(again)
     assert looks == ["digits"]
     assert [path.name for path in (folder / "trained").iterdir() if path.is_dir()] == ["3"]
