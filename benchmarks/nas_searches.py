@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lambda", dest="weight", type=float, default=0.9)
-    parser.add_argument("--epochs", type=int, default=20, help="of the training from scratch")
+    parser.add_argument("--epochs", type=int, default=20, help="of the training from scratch; 0 for none")
     parser.add_argument("--repeats", type=int, default=3, help="seeds of the training from scratch")
     parser.add_argument("--output", type=Path, help="keep the searches here")
     options = parser.parse_args()
@@ -136,7 +136,7 @@ def read(state: SearchState) -> dict[str, Any]:
 
 def from_scratch(state: SearchState, row: dict[str, Any], epochs: int, repeats: int) -> dict[str, Any] | None:
     """Return both networks' mean validation accuracy after equal training from fresh weights, and its metric."""
-    if row["later"] is None or state.settings is None:
+    if row["later"] is None or state.settings is None or not epochs:
         return None
     recipe = replace(state.settings.recipe, epochs=epochs)
     settings = replace(state.settings, recipe=recipe, rungs=(epochs,))
