@@ -18,7 +18,7 @@ Where our counts differ from the printed equations, and why:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -63,7 +63,11 @@ def trim(base: Architecture) -> Iterator[Architecture]:
 
 
 def generate(
-    base: Architecture, combines: Sequence[Combine] = BOTH, *, mirror_images: bool = False
+    base: Architecture,
+    combines: Sequence[Combine] = BOTH,
+    *,
+    known: Iterable[Architecture] = (),
+    mirror_images: bool = False,
 ) -> Iterator[Architecture]:
     """Yield the candidates of the round after ``base``: grown ones, then trimmed ones, none twice and never the base.
 
@@ -73,17 +77,18 @@ def generate(
     Args:
         base: The network chosen in the previous round.
         combines: Combiners that a new cell may have.
+        known: Networks that are no candidates any more.
         mirror_images: Count as the paper does: ordered pairs of layers, and slots as they are.
     """
-    seen = {identity(base, mirror_images=mirror_images)}
+    seen = {_identity(found, mirror_images=mirror_images) for found in (base, *known)}
     for candidate in (*grow(base, combines, mirror_images=mirror_images), *trim(base)):
-        key = identity(candidate, mirror_images=mirror_images)
+        key = _identity(candidate, mirror_images=mirror_images)
         if key not in seen:
             seen.add(key)
             yield candidate
 
 
-def identity(architecture: Architecture, *, mirror_images: bool) -> Hashable:
+def _identity(architecture: Architecture, *, mirror_images: bool) -> Hashable:
     """Return what is equal for two candidates that count as one."""
     return architecture if mirror_images else network_key(architecture)
 

@@ -29,7 +29,7 @@ from typing import Any
 from memprof.nas.controller import RANKERS
 from memprof.nas.encoding import encode_block
 from memprof.nas.forecast import forecast_seconds
-from memprof.nas.generator import generate, identity
+from memprof.nas.generator import generate
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
 from memprof.nas.journal import Journal
 from memprof.nas.rankers import Candidate, RankedRound
@@ -156,10 +156,8 @@ class Search:
         base = self.state.rounds[-1].winner if self.state.rounds else None
         chosen = self.state.chosen
         parent = chosen[base].architecture if base is not None else self.settings.template.build([])
-        apart = self.settings.mirror_images
-        known = {identity(found.architecture, mirror_images=apart) for found in chosen.values()}
-        generated = generate(parent, self.settings.combines, mirror_images=apart)
-        fresh = [candidate for candidate in generated if identity(candidate, mirror_images=apart) not in known]
+        known = [found.architecture for found in chosen.values()]
+        fresh = list(generate(parent, self.settings.combines, known=known, mirror_images=self.settings.mirror_images))
         budget = self.settings.budget
         measured = [(candidate, measure(candidate, budget)) for candidate in fresh]
         fitting = [(candidate, footprint) for candidate, footprint in measured if is_within(footprint, budget)]
