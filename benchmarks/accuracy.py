@@ -22,7 +22,7 @@ from typing import Any
 from memprof.errors import MemprofError
 from memprof.measure.child import Limits
 from memprof.measure.verifying import Setup, verify_onnxruntime, verify_optimized
-from memprof.verification import Verification
+from memprof.results.verification import Verification
 
 ROOT = Path(__file__).parents[1]
 SHAPES: Mapping[str, Mapping[str, tuple[int, ...]]] = {

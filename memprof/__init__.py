@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from memprof.importers.torch.training import Training
     from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
     from memprof.measure.child import Limits
-    from memprof.report import Report
+    from memprof.results.report import Report
     from memprof.runs import load_optimized, verify
 
 __version__ = "0.1.0"
@@ -33,7 +33,7 @@ _HOMES = {
     "GraphBuilder": "memprof.ir",
     "NewValue": "memprof.ir",
     "TensorType": "memprof.ir",
-    "Report": "memprof.report",
+    "Report": "memprof.results.report",
     "Training": "memprof.importers.torch.training",
 }
 

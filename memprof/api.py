@@ -13,16 +13,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from memprof.comparison import Comparison, compare_snapshots
 from memprof.errors import MissingExtraError, UsageError
 from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.saved import read_saved_report
 from memprof.importers.torch.training import Training
 from memprof.ir import Graph
-from memprof.report import Report, build_report
+from memprof.results.comparison import Comparison, compare_snapshots
+from memprof.results.report import Report, build_report
+from memprof.results.snapshot import Snapshot, snapshot_document, snapshot_report
 from memprof.runtimes import RUNTIMES, TRACED, RuntimeModel
 from memprof.runtimes.onnxruntime import OPTIMIZED_MODEL
-from memprof.snapshot import Snapshot, snapshot_document, snapshot_report
 
 if TYPE_CHECKING:
     from memprof.planning.plan import Plan, PlanProgress

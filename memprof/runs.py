@@ -15,7 +15,7 @@ from memprof.errors import UsageError
 from memprof.importers.model import Model
 from memprof.importers.torch.training import Training
 from memprof.measure.child import Limits
-from memprof.verification import Verification
+from memprof.results.verification import Verification
 
 RUNNABLE = ("onnxruntime", "pytorch")
 """Runtimes that a prediction can be verified in."""

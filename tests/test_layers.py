@@ -24,10 +24,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "runtimes": BASE | {"ir", "analysis"},
     "importers": BASE | {"ir"},
     "planning": BASE | {"ir", "analysis", "runtimes"},
-    "report": BASE | {"ir", "analysis", "runtimes", "importers"},
-    "snapshot": BASE | {"report"},
-    "comparison": BASE | {"snapshot"},
-    "budgets": BASE | {"snapshot"},
+    "results": BASE | {"ir", "analysis", "runtimes", "importers"},
     "exporters": BASE | {"ir", "analysis", "runtimes", "importers", "planning"},
     "api": BASE
     | {
@@ -36,19 +33,13 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "runtimes",
         "importers",
         "planning",
-        "report",
-        "snapshot",
-        "comparison",
-        "budgets",
+        "results",
         "exporters",
     },
-    "render": BASE
-    | {"ir", "analysis", "runtimes", "planning", "report", "snapshot", "comparison", "budgets", "api"}
-    | {"verification"},
-    "plots": BASE | {"ir", "analysis", "runtimes", "planning", "report", "snapshot", "comparison", "budgets", "api"},
-    "verification": BASE,
-    "measure": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "report", "verification", "api"},
-    "runs": BASE | {"ir", "importers", "report", "verification", "api", "measure"},
+    "render": BASE | {"ir", "analysis", "runtimes", "planning", "results", "api"},
+    "plots": BASE | {"ir", "analysis", "runtimes", "planning", "results", "api"},
+    "measure": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "results", "api"},
+    "runs": BASE | {"ir", "importers", "results", "api", "measure"},
     "nas": BASE | {""},  # the public names alone, and what every layer may use
     "cli": BASE
     | {
@@ -58,22 +49,19 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "runtimes",
         "importers",
         "planning",
-        "report",
-        "snapshot",
-        "comparison",
-        "budgets",
+        "results",
         "exporters",
         "api",
     }
-    | {"render", "plots", "measure", "nas", "verification", "runs"},
+    | {"render", "plots", "measure", "nas", "runs"},
     "__main__": frozenset({"cli"}),
-    "": frozenset({"api", "errors", "ir", "report", "measure", "runs"}),  # at run time it resolves names late
+    "": frozenset({"api", "errors", "ir", "results", "measure", "runs"}),  # at run time it resolves names late
 }
 """From a layer (the first part below ``memprof``, ``""`` for the package itself) to the layers it may import."""
 
 UPWARD = {
-    ("report.py", "plots"): "Report.plot() and the notebook view are where people look for them",
-    ("report.py", "render"): "as above",
+    ("results/report.py", "plots"): "Report.plot() and the notebook view are where people look for them",
+    ("results/report.py", "render"): "as above",
 }
 """Arrows that point up on purpose, each with its reason."""
 
@@ -170,11 +158,11 @@ def test_the_table_has_no_cycle() -> None:
     [
         ("ir/graph.py", "import memprof.analysis"),
         ("ir/graph.py", "from memprof import analyze"),
-        ("ir/graph.py", "from memprof import report"),
+        ("ir/graph.py", "from memprof import results"),
         ("ir/graph.py", "from ..analysis import lifetimes"),
         ("analysis/lifetimes.py", "from memprof.runtimes.model import RuntimeModel"),
         ("runtimes/ideal.py", "def f():\n    from memprof.importers.model import Model"),
-        ("report.py", "from memprof.api import analyze"),
+        ("results/report.py", "from memprof.api import analyze"),
         ("api.py", "def f():\n    import memprof.render.text"),
         ("render/text.py", "from memprof.cli import main"),
         ("nas/rounds.py", "from memprof.api import analyze"),
@@ -198,7 +186,7 @@ def test_the_checker_sees_a_forbidden_import(path: str, source: str) -> None:
         ("ir/graph.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch, memprof.api"),
         ("ir/graph.py", "from memprof.ir.types import Dim"),
         ("nas/rounds.py", "from memprof import analyze\nfrom memprof.errors import UsageError"),
-        ("report.py", "def f():\n    from memprof.plots import plot_lifetimes"),
+        ("results/report.py", "def f():\n    from memprof.plots import plot_lifetimes"),
         ("importers/torch/export.py", "import torch"),
         ("cli/analyze.py", "import os, click\nfrom memprof.render.text import render_text"),
     ],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
-    from memprof.report import Report
+    from memprof.results.report import Report
 
 _SETTLING_FLAGS = ("--dim", "--input")
 

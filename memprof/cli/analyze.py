@@ -23,7 +23,7 @@ from memprof.errors import IncompleteError
 
 if TYPE_CHECKING:
     from memprof.importers.model import Model
-    from memprof.report import Report
+    from memprof.results.report import Report
 
 _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 

@@ -56,9 +56,10 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if not models:
         raise UsageError("No model was named.", "memprof bench model.onnx")
     from memprof.api import load
-    from memprof.measure.bench import BENCH_SCHEMA, BenchSettings, bench_model
+    from memprof.measure.bench import bench_model
     from memprof.measure.child import Limits
     from memprof.measure.feeds import input_specs
+    from memprof.results.bench import BENCH_SCHEMA, BenchSettings
 
     settings = BenchSettings(threads=threads, warmup=warmup, runs=runs, values=parse_values(value))
     limits = Limits(seconds=timeout, memory_bytes=None if memory_limit is None else parse_bytes(memory_limit))

@@ -49,7 +49,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
     growth = parse_percent(tolerance)
     from memprof.api import snapshot
-    from memprof.budgets import Budgets, budgets_of, check_budgets, tighten
+    from memprof.results.budgets import Budgets, budgets_of, check_budgets, tighten
 
     limits = {"peak": max_peak, "params": max_params, "total": max_total}
     budgets = Budgets(**{name: None if text is None else parse_bytes(text) for name, text in limits.items()})

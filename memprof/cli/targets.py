@@ -12,7 +12,7 @@ from memprof.errors import UsageError
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
-    from memprof.report import Report
+    from memprof.results.report import Report
 
 
 def check_targets(targets: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""A report that was saved as JSON, back as values. What they mean is ``memprof.snapshot``'s business."""
+"""A report that was saved as JSON, back as values. What they mean is ``memprof.results.snapshot``'s business."""
 
 from __future__ import annotations
 

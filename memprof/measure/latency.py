@@ -11,77 +11,16 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import ceil
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from memprof.measure.feeds import InputSpec, random_feeds
 from memprof.measure.onnxruntime_events import kernel_events
+from memprof.results.bench import Latency, OperatorTime
 
 _PROFILED_RUNS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorTime:
-    """One operation's time.
-
-    Attributes:
-        node: Its name, in the graph as onnxruntime optimised it.
-        op: Kind of operation.
-        median_ms: Median over the profiled runs.
-    """
-
-    node: str
-    op: str
-    median_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """How long one run takes.
-
-    Attributes:
-        version: onnxruntime's version.
-        threads: Threads inside an operation.
-        runs_ms: Each timed run, in the order they ran.
-        operators: Slowest first; from runs of their own, which a profiler slows down.
-    """
-
-    version: str
-    threads: int
-    runs_ms: tuple[float, ...]
-    operators: tuple[OperatorTime, ...]
-
-    @property
-    def median_ms(self) -> float:
-        """Half of the runs took no longer."""
-        return median(self.runs_ms)
-
-    @property
-    def p90_ms(self) -> float:
-        """Nine of ten runs took no longer."""
-        return percentile(self.runs_ms, 90)
-
-    @property
-    def min_ms(self) -> float:
-        """The fastest run."""
-        return min(self.runs_ms)
-
-    @property
-    def spread(self) -> float:
-        """Distance from the 10th to the 90th percentile, as a part of the median: how noisy the machine was."""
-        return (self.p90_ms - percentile(self.runs_ms, 10)) / self.median_ms if self.median_ms else 0.0
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the smallest of ``values`` that is not below ``percent`` of a hundred of them.
-
-    >>> percentile([4, 1, 3, 2], 50), percentile([1, 2, 3], 90)
-    (2, 3)
-    """
-    return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]
 
 
 def read_latency(found: Mapping[str, Any]) -> Latency:

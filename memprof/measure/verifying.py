@@ -33,9 +33,9 @@ from memprof.measure.onnxruntime import (
     measure_counters,
     require_onnxruntime,
 )
+from memprof.results.verification import NamedPair, Verification, pair_steps
 from memprof.runtimes.model import RuntimeModel
 from memprof.runtimes.onnxruntime import MODEL, OPTIMIZED_MODEL
-from memprof.verification import NamedPair, Verification, pair_steps
 
 _LATER = "second run with the same shapes, by the traced allocator"
 _BLOCK = "taken at once before the second run's first kernel, by the traced allocator"

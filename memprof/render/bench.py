@@ -13,8 +13,8 @@ from memprof.render.terminal import Screen, open_screen
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.measure.bench import BenchedModel
     from memprof.measure.bundle import DeviceResult
+    from memprof.results.bench import BenchedModel
 
 _NAME_WIDTH = 26
 

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.render.terminal import Screen
-from memprof.report import RuntimeReport
+from memprof.results.report import RuntimeReport
 from memprof.units import format_bytes
 
 

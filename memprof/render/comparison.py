@@ -8,10 +8,10 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
-from memprof.budgets import Check, Verdict
-from memprof.comparison import Change, Comparison
 from memprof.render.terminal import Glyphs, Screen, open_screen
 from memprof.render.wording import count_amount, known_amount
+from memprof.results.budgets import Check, Verdict
+from memprof.results.comparison import Change, Comparison
 from memprof.units import format_bytes
 
 _HEADING = "bold"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
-from memprof.report import Report
+from memprof.results.report import Report
 
 _SCALARS = (str, int, float, type(None))
 

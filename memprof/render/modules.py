@@ -9,7 +9,7 @@ from rich.text import Text
 
 from memprof.analysis.modules import ModuleRow
 from memprof.render.terminal import Screen, open_screen
-from memprof.report import Report
+from memprof.results.report import Report
 from memprof.units import format_bytes
 
 _BAR = 6

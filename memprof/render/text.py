@@ -38,7 +38,7 @@ from memprof.render.wording import (
     short_definition,
     split_headline,
 )
-from memprof.report import Report, RuntimeReport
+from memprof.results.report import Report, RuntimeReport
 from memprof.units import format_bytes
 
 _HEIGHT = 6  # even: the label in the middle is half the peak

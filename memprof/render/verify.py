@@ -9,8 +9,8 @@ from rich.text import Text
 
 from memprof.render.terminal import Screen, open_screen
 from memprof.render.wording import known_amount
+from memprof.results.verification import StepPair, Verification
 from memprof.units import format_bytes
-from memprof.verification import StepPair, Verification
 
 _HEADING = "bold"
 _QUIET = "dim"

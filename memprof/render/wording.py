@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memprof.ir import Unknown
-from memprof.report import Report, RuntimeReport
+from memprof.results.report import Report, RuntimeReport
 from memprof.text import safe_text
 from memprof.units import format_bytes
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from memprof.cli import main
 from memprof.errors import InputError
 from memprof.measure.bundle import parse_result
-from memprof.measure.latency import Latency, percentile
+from memprof.results.bench import Latency, percentile
 
 PRINTED = """Session creation time cost: 0.133189 s
 First inference time cost: 84 ms

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from memprof.cli.verify import command
-from memprof.verification import NamedPair, Verification, pair_steps
+from memprof.results.verification import NamedPair, Verification, pair_steps
 
 
 def verification(predicted: int | None, *curve: int) -> Verification:

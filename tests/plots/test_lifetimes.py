@@ -22,7 +22,7 @@ from memprof.errors import UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.plots import plot_lifetimes, style
 from memprof.plots.rows import arrange_rows
-from memprof.report import Report
+from memprof.results.report import Report
 from tests.random_graphs import random_graph
 
 UNKNOWN = TensorType("float32", ("batch", 3))

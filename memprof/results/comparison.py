@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memprof.errors import UsageError
-from memprof.snapshot import Snapshot
+from memprof.results.snapshot import Snapshot
 
 COMPARISON_SCHEMA = "memprof/comparison/1"
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from memprof.errors import InputError
-from memprof.report import ANALYSIS_SCHEMA, Report
+from memprof.results.report import ANALYSIS_SCHEMA, Report
 
 _FAMILY, _, _VERSION = ANALYSIS_SCHEMA.rpartition("/")
 _HINT = "Write it again with: memprof analyze MODEL -o report.json"

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from memprof.errors import UsageError
-from memprof.snapshot import Snapshot
+from memprof.results.snapshot import Snapshot
 
 CHECK_SCHEMA = "memprof/check/1"
 
