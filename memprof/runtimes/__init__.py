@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from memprof.ir.trace import Trace
-from memprof.runtimes import ideal, onnxruntime, paper, pytorch, pytorch_kernels, reference
+from memprof.runtimes import ideal, onnxruntime, paper, pytorch, pytorch_process, reference
 from memprof.runtimes.model import Figure, Grade, RuntimeModel
 
 _MODELS = (
@@ -12,7 +12,7 @@ _MODELS = (
     ideal.MODEL,
     paper.MODEL,
     pytorch.MODEL,
-    pytorch_kernels.MODEL,
+    pytorch_process.MODEL,
     onnxruntime.MODEL,
 )
 
@@ -20,7 +20,7 @@ RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType({model.name: model for m
 """Every runtime model by name, the headline first."""
 
 TRACED: Mapping[str, Callable[[Trace], RuntimeModel]] = MappingProxyType(
-    {"pytorch": pytorch.traced, "pytorch-process": pytorch_kernels.traced}
+    {"pytorch": pytorch.traced, "pytorch-process": pytorch_process.traced}
 )
 """Runtime models that interpret a run, where there is one, instead of the graph."""
 

@@ -8,7 +8,7 @@ import memprof
 from memprof.errors import UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.measure.pytorch import steps_of_profile
-from memprof.runtimes.pytorch_kernels import kernel_bytes
+from memprof.runtimes.pytorch_process import kernel_bytes
 
 
 def graph_of(op: str, shapes: list[tuple[int, ...]], written: tuple[int, ...], **attributes: object) -> Graph:
