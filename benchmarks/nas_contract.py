@@ -31,12 +31,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nas_record import write_record
 
 from memprof import Graph, Report, analyze
-from memprof.nas.export import export_onnx
-from memprof.nas.footprint import as_trained, deployed
-from memprof.nas.modules import build_module
-from memprof.nas.settings import RUNTIMES
+from memprof.nas.searching.export import export_onnx
+from memprof.nas.space.budget import RUNTIMES
+from memprof.nas.space.footprint import as_trained, deployed
+from memprof.nas.train.modules import build_module
 from tests.nas.networks import random_network
-from tests.nas.test_footprint import with_statistics
+from tests.nas.space.test_footprint import with_statistics
 
 AS_TRAINED = ("reference", "ideal", "paper")
 

@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nas_record import write_record
 
-from memprof.nas.controller import RANKERS
-from memprof.nas.controller_bench import bench_controllers, read_cells
-from memprof.nas.encoding import encode_block
-from memprof.nas.generator import generate
-from memprof.nas.rankers import Candidate, RankedRound
-from memprof.nas.screening import screen
-from memprof.nas.space import CIFAR10, Architecture
+from memprof.nas.rank.bench import bench_controllers, read_cells
+from memprof.nas.rank.controller import RANKERS
+from memprof.nas.rank.rankers import Candidate, RankedRound
+from memprof.nas.space.architecture import CIFAR10, Architecture
+from memprof.nas.space.encoding import encode_block
+from memprof.nas.space.generator import generate
+from memprof.nas.space.screening import screen
 from memprof.render.search import render_controllers
 
 BOUND_SECONDS = 10.0

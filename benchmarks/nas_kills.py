@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nas_record import ROOT, write_record
 
-from memprof.nas.journal import DATABASE, Event, Journal, read_journal
+from memprof.nas.record.journal import DATABASE, Event, Journal, read_journal
 
 SEARCH = ("--dataset", "digits", "--images", "300", "--rounds", "2", "--sample", "4", "--epochs", "2", "--width", "4")
 TRAINED = "trained.log"
@@ -186,14 +186,14 @@ def die_after_resume() -> None:
 
 def watch_checkpoints(fatal: str) -> None:
     """Have the workers write down what they trained, and kill the search and themselves at the ``fatal`` moment."""
-    from memprof.nas import run as running
+    from memprof.nas.searching import run as running
 
     setattr(running, "WorkerPool", pool_of(Witness(fatal)))  # noqa: B010 - another module's name
 
 
 def pool_of(wrap: Callable[[Any], Any]) -> Callable[..., Any]:
     """Return a WorkerPool whose workers' trainers are made by ``wrap``."""
-    from memprof.nas.workers import WorkerPool
+    from memprof.nas.searching.workers import WorkerPool
 
     return lambda count, factory, threads: WorkerPool(count, WrappedFactory(wrap, factory), threads)
 
@@ -218,7 +218,7 @@ class Witness:
 
     def __call__(self, trainer: Any) -> Any:
         """Return ``trainer`` unchanged, its process changed."""
-        from memprof.nas import evaluation
+        from memprof.nas.train import evaluation
 
         save, left = evaluation.save_checkpoint, [2]
 

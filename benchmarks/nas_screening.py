@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nas_record import write_record
 
 from memprof import analyze
-from memprof.nas.footprint import deployed
-from memprof.nas.generator import generate
-from memprof.nas.screening import screen
-from memprof.nas.space import CIFAR10, Architecture
+from memprof.nas.space.architecture import CIFAR10, Architecture
+from memprof.nas.space.footprint import deployed
+from memprof.nas.space.generator import generate
+from memprof.nas.space.screening import screen
 from tests.nas.networks import random_architecture
 
 TARGET = 5000

@@ -36,12 +36,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nas_record import ROOT, write_record
 
 from memprof.nas.jobs import derive_seed
-from memprof.nas.journal import read_journal
-from memprof.nas.metric import Measures
-from memprof.nas.modules import build_module
-from memprof.nas.run import TrainerRecipe
-from memprof.nas.scores import best_candidate, score_against_first
-from memprof.nas.state import SearchState, fold
+from memprof.nas.rank.metric import Measures
+from memprof.nas.record.journal import read_journal
+from memprof.nas.record.scores import best_candidate, score_against_first
+from memprof.nas.record.state import SearchState, fold
+from memprof.nas.searching.run import TrainerRecipe
+from memprof.nas.train.modules import build_module
 
 
 def main() -> None:

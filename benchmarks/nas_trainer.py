@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nas_record import write_record
 
-from memprof.nas.data import Augmentation, Images, TrainingData
-from memprof.nas.modules import build_module
-from memprof.nas.recipe import Recipe
-from memprof.nas.space import CIFAR10, MEMNAS_CELLS
-from memprof.nas.trainer import Checkpoint, Trainer
+from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS
+from memprof.nas.train.data import Augmentation, Images, TrainingData
+from memprof.nas.train.modules import build_module
+from memprof.nas.train.recipe import Recipe
+from memprof.nas.train.trainer import Checkpoint, Trainer
 
 BOUND = 0.9
 RECIPE = Recipe()

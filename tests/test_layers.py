@@ -40,7 +40,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "plots": BASE | {"ir", "analysis", "runtimes", "planning", "results", "api"},
     "measure": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "results", "api"},
     "runs": BASE | {"ir", "importers", "results", "api", "measure"},
-    "nas": BASE | {""},  # the public names alone, and what every layer may use
+    "nas": BASE | {""},  # the public names alone, and what every layer may use; its rooms are in the table below
     "cli": BASE
     | {
         "",
@@ -59,6 +59,17 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 }
 """From a layer (the first part below ``memprof``, ``""`` for the package itself) to the layers it may import."""
 
+NAS_ROOMS: Mapping[str, frozenset[str]] = {
+    "jobs": frozenset(),
+    "space": frozenset(),
+    "rank": frozenset({"jobs", "space"}),
+    "train": frozenset({"jobs", "space"}),
+    "record": frozenset({"jobs", "space", "rank", "train"}),
+    "searching": frozenset({"jobs", "space", "rank", "train", "record"}),
+    "__init__": frozenset(),
+}
+"""From a room of ``memprof.nas`` to the rooms whose names it may import."""
+
 UPWARD = {
     ("results/report.py", "plots"): "Report.plot() and the notebook view are where people look for them",
     ("results/report.py", "render"): "as above",
@@ -66,19 +77,27 @@ UPWARD = {
 """Arrows that point up on purpose, each with its reason."""
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
-    "onnx": ("importers/onnx/", "importers/onnxruntime", "exporters/", "measure/", "nas/export"),
-    "onnxruntime": ("importers/onnxruntime", "measure/", "nas/export"),
-    "torch": ("importers/torch", "exporters/torch", "measure/", "nas/"),
-    "torchvision": ("importers/torch", "exporters/torch", "measure/", "nas/"),
-    "onnxscript": ("exporters/", "nas/export"),
+    "onnx": ("importers/onnx/", "importers/onnxruntime", "exporters/", "measure/", "nas/searching/export"),
+    "onnxruntime": ("importers/onnxruntime", "measure/", "nas/searching/export"),
+    "torch": ("importers/torch", "exporters/torch", "measure/", "nas/rank/", "nas/train/", "nas/searching/"),
+    "torchvision": ("importers/torch", "exporters/torch", "measure/", "nas/train/"),
+    "onnxscript": ("exporters/", "nas/searching/export"),
     "rich": ("render/", "cli/"),
     "matplotlib": ("plots/",),
     "click": ("cli/",),
     "networkx": ("ir/", "planning/", "importers/", "exporters/"),
-    "sklearn": ("nas/",),
-    "ray": ("nas/",),
+    "sklearn": ("nas/train/",),
     "numba": ("planning/",),
-    "numpy": ("importers/", "exporters/", "measure/", "planning/", "plots/", "nas/"),
+    "numpy": (
+        "importers/",
+        "exporters/",
+        "measure/",
+        "planning/",
+        "plots/",
+        "nas/rank/",
+        "nas/train/",
+        "nas/searching/export",
+    ),
 }
 """From a library to the paths below ``memprof`` that may import it; one that is not here may be imported nowhere."""
 
@@ -114,6 +133,11 @@ def layer_of(module: str) -> str:
     return part if part in ALLOWED else ""
 
 
+def room_of(module: str) -> str:
+    """Return the room of a module of ``memprof.nas``."""
+    return module.split(".")[2] if module.count(".") > 1 else "__init__"
+
+
 def violations(path: str, source: str) -> list[str]:
     """Return what the two tables forbid in a file at ``path`` below ``memprof``."""
     inner = Path(path)
@@ -127,6 +151,9 @@ def violations(path: str, source: str) -> list[str]:
         if top == "memprof":
             target = layer_of(module)
             is_fine = target == own or target in ALLOWED[own] or (path, target) in UPWARD
+            if own == target == "nas":
+                here, there = room_of(f"memprof.{'.'.join(inner.with_suffix('').parts)}"), room_of(module)
+                is_fine = here == there or there in NAS_ROOMS[here]
         else:
             is_fine = top in STANDARD | FREE or path.startswith(LIBRARIES.get(top, ()))
         if not is_fine:
@@ -146,11 +173,29 @@ def test_every_folder_and_file_of_the_package_is_in_the_table() -> None:
     assert there - {"__init__"} <= set(ALLOWED)
 
 
-def test_the_table_has_no_cycle() -> None:
+@pytest.mark.parametrize("table", [ALLOWED, NAS_ROOMS])
+def test_the_table_has_no_cycle(table: Mapping[str, frozenset[str]]) -> None:
     done: set[str] = set()
-    while ready := {layer for layer in ALLOWED if layer not in done and ALLOWED[layer] - {""} <= done}:
+    while ready := {layer for layer in table if layer not in done and table[layer] - {""} <= done}:
         done |= ready
-    assert done == set(ALLOWED)
+    assert done == set(table)
+
+
+def test_every_file_of_the_search_lies_in_a_room() -> None:
+    assert {path.relative_to(ROOT / "nas").parts[0] for path in (ROOT / "nas").rglob("*.py")} == {
+        f"{room}.py" if (ROOT / "nas" / f"{room}.py").is_file() else room for room in NAS_ROOMS
+    }
+
+
+def test_no_files_of_the_search_import_each_other_in_a_circle() -> None:
+    reads = {}
+    for file in (ROOT / "nas").rglob("*.py"):
+        name = f"memprof.{'.'.join(file.relative_to(ROOT).with_suffix('').parts)}"
+        reads[name] = {module for _, module in imported_modules(ast.parse(file.read_text()), name)} - {name}
+    done: set[str] = set()
+    while ready := {name for name in reads if name not in done and reads[name] & reads.keys() <= done}:
+        done |= ready
+    assert sorted(reads.keys() - done) == []
 
 
 @pytest.mark.parametrize(
@@ -165,8 +210,12 @@ def test_the_table_has_no_cycle() -> None:
         ("results/report.py", "from memprof.api import analyze"),
         ("api.py", "def f():\n    import memprof.render.text"),
         ("render/text.py", "from memprof.cli import main"),
-        ("nas/rounds.py", "from memprof.api import analyze"),
-        ("nas/rounds.py", "from memprof.ir import Graph"),
+        ("nas/searching/rounds.py", "from memprof.api import analyze"),
+        ("nas/searching/rounds.py", "from memprof.ir import Graph"),
+        ("nas/space/budget.py", "from memprof.nas.record.settings import Settings"),
+        ("nas/train/trainer.py", "def f():\n    import memprof.nas.rank.metric"),
+        ("nas/record/state.py", "from memprof.nas import search"),
+        ("nas/record/state.py", "import torch"),
         ("__init__.py", "import memprof.render"),
         ("runtimes/pytorch/__init__.py", "import torch"),
         ("runtimes/pytorch/__init__.py", "def f():\n    from torch import nn"),
@@ -185,7 +234,11 @@ def test_the_checker_sees_a_forbidden_import(path: str, source: str) -> None:
     [
         ("ir/graph.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch, memprof.api"),
         ("ir/graph.py", "from memprof.ir.types import Dim"),
-        ("nas/rounds.py", "from memprof import analyze\nfrom memprof.errors import UsageError"),
+        ("nas/searching/rounds.py", "from memprof import analyze\nfrom memprof.errors import UsageError"),
+        (
+            "nas/record/state.py",
+            "from memprof.nas.rank.metric import Metric\nfrom memprof.nas.record.scores import x",
+        ),
         ("results/report.py", "def f():\n    from memprof.plots import plot_lifetimes"),
         ("importers/torch/export.py", "import torch"),
         ("cli/analyze.py", "import os, click\nfrom memprof.render.text import render_text"),

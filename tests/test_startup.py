@@ -68,7 +68,7 @@ def test_json_needs_no_rich(tmp_path: Path) -> None:
 def test_watching_a_search_and_sizing_a_network_need_no_torch(tmp_path: Path) -> None:
     """A search may run elsewhere for days: looking at it must cost nothing, on a machine without torch too."""
     journal = (
-        "from pathlib import Path; from memprof.nas.journal import Journal; from memprof import nas\n"
+        "from pathlib import Path; from memprof.nas.record.journal import Journal; from memprof import nas\n"
         "facts = nas.Template(strides=(1,), widths=(4,), input_shape=(1, 8, 8), classes=2, stem_width=4)\n"
         "settings = nas.Settings(dataset='digits', template=facts, metric=nas.Metric(accuracy_weight=0.5),"
         " budget=nas.Budget(), recipe=nas.Recipe(epochs=1), rungs=(1,))\n"

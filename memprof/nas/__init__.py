@@ -25,23 +25,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memprof.nas.encoding import decode_cells, encode_block
-    from memprof.nas.evaluation import evaluate
-    from memprof.nas.export import export_onnx
-    from memprof.nas.footprint import as_trained, deployed
-    from memprof.nas.generator import generate, grow, trim
-    from memprof.nas.isomorphism import canonical
     from memprof.nas.jobs import Job, Outcome
-    from memprof.nas.journal import Journal
-    from memprof.nas.metric import Measures, Metric
-    from memprof.nas.modules import build_module
-    from memprof.nas.presets import facts_of, paper, quick
-    from memprof.nas.recipe import Recipe
-    from memprof.nas.rounds import Search
-    from memprof.nas.run import TrainerRecipe, resume, search
-    from memprof.nas.screening import Footprint, screen
-    from memprof.nas.settings import Budget, Limits, Settings
-    from memprof.nas.space import (
+    from memprof.nas.rank.metric import Measures, Metric
+    from memprof.nas.record.journal import Journal
+    from memprof.nas.record.settings import Limits, Settings
+    from memprof.nas.record.summary import status
+    from memprof.nas.searching.export import export_onnx
+    from memprof.nas.searching.presets import facts_of, paper, quick
+    from memprof.nas.searching.rounds import Search
+    from memprof.nas.searching.run import TrainerRecipe, resume, search
+    from memprof.nas.space.architecture import (
         ARCHITECTURES,
         CIFAR10,
         IMAGENET,
@@ -52,48 +45,56 @@ if TYPE_CHECKING:
         Layer,
         Template,
     )
-    from memprof.nas.summary import status
+    from memprof.nas.space.budget import Budget
+    from memprof.nas.space.encoding import decode_cells, encode_block
+    from memprof.nas.space.footprint import as_trained, deployed
+    from memprof.nas.space.generator import generate, grow, trim
+    from memprof.nas.space.isomorphism import canonical
+    from memprof.nas.space.screening import Footprint, screen
+    from memprof.nas.train.evaluation import evaluate
+    from memprof.nas.train.modules import build_module
+    from memprof.nas.train.recipe import Recipe
 
 _HOMES = {
-    "canonical": "memprof.nas.isomorphism",
-    "TrainerRecipe": "memprof.nas.run",
-    "evaluate": "memprof.nas.evaluation",
-    "Journal": "memprof.nas.journal",
-    "Search": "memprof.nas.rounds",
+    "canonical": "memprof.nas.space.isomorphism",
+    "TrainerRecipe": "memprof.nas.searching.run",
+    "evaluate": "memprof.nas.train.evaluation",
+    "Journal": "memprof.nas.record.journal",
+    "Search": "memprof.nas.searching.rounds",
     "Outcome": "memprof.nas.jobs",
     "Job": "memprof.nas.jobs",
-    "decode_cells": "memprof.nas.encoding",
-    "encode_block": "memprof.nas.encoding",
-    "export_onnx": "memprof.nas.export",
-    "Footprint": "memprof.nas.screening",
-    "as_trained": "memprof.nas.footprint",
-    "deployed": "memprof.nas.footprint",
-    "screen": "memprof.nas.screening",
-    "generate": "memprof.nas.generator",
-    "grow": "memprof.nas.generator",
-    "trim": "memprof.nas.generator",
-    "Measures": "memprof.nas.metric",
-    "Metric": "memprof.nas.metric",
-    "build_module": "memprof.nas.modules",
-    "facts_of": "memprof.nas.presets",
-    "paper": "memprof.nas.presets",
-    "quick": "memprof.nas.presets",
-    "resume": "memprof.nas.run",
-    "search": "memprof.nas.run",
-    "status": "memprof.nas.summary",
-    "Budget": "memprof.nas.settings",
-    "Limits": "memprof.nas.settings",
-    "Settings": "memprof.nas.settings",
-    "ARCHITECTURES": "memprof.nas.space",
-    "CIFAR10": "memprof.nas.space",
-    "IMAGENET": "memprof.nas.space",
-    "Architecture": "memprof.nas.space",
-    "Block": "memprof.nas.space",
-    "Cell": "memprof.nas.space",
-    "Combine": "memprof.nas.space",
-    "Layer": "memprof.nas.space",
-    "Template": "memprof.nas.space",
-    "Recipe": "memprof.nas.recipe",
+    "decode_cells": "memprof.nas.space.encoding",
+    "encode_block": "memprof.nas.space.encoding",
+    "export_onnx": "memprof.nas.searching.export",
+    "Footprint": "memprof.nas.space.screening",
+    "as_trained": "memprof.nas.space.footprint",
+    "deployed": "memprof.nas.space.footprint",
+    "screen": "memprof.nas.space.screening",
+    "generate": "memprof.nas.space.generator",
+    "grow": "memprof.nas.space.generator",
+    "trim": "memprof.nas.space.generator",
+    "Measures": "memprof.nas.rank.metric",
+    "Metric": "memprof.nas.rank.metric",
+    "build_module": "memprof.nas.train.modules",
+    "facts_of": "memprof.nas.searching.presets",
+    "paper": "memprof.nas.searching.presets",
+    "quick": "memprof.nas.searching.presets",
+    "resume": "memprof.nas.searching.run",
+    "search": "memprof.nas.searching.run",
+    "status": "memprof.nas.record.summary",
+    "Budget": "memprof.nas.space.budget",
+    "Limits": "memprof.nas.record.settings",
+    "Settings": "memprof.nas.record.settings",
+    "ARCHITECTURES": "memprof.nas.space.architecture",
+    "CIFAR10": "memprof.nas.space.architecture",
+    "IMAGENET": "memprof.nas.space.architecture",
+    "Architecture": "memprof.nas.space.architecture",
+    "Block": "memprof.nas.space.architecture",
+    "Cell": "memprof.nas.space.architecture",
+    "Combine": "memprof.nas.space.architecture",
+    "Layer": "memprof.nas.space.architecture",
+    "Template": "memprof.nas.space.architecture",
+    "Recipe": "memprof.nas.train.recipe",
 }
 
 __all__ = [

@@ -4,9 +4,9 @@
 
 A job says what sets it apart from the others of its search, so that it may run anywhere, in any order, and again: the
 architecture, the seed, the epochs, and the files it starts from and writes. The data, the recipe and the device are
-the trainer's, which is the same for all (``memprof.nas.run.TrainerRecipe`` makes it). ``memprof.nas.evaluation`` runs
-one job in its process, ``memprof.nas.workers`` runs many in processes of this machine; another machine needs these
-types, the search's settings, and the folder of weights at the same place.
+the trainer's, which is the same for all (``memprof.nas.TrainerRecipe`` makes it). ``memprof.nas.train.evaluation``
+runs one job in its process, ``memprof.nas.searching.workers`` many in local processes; another machine needs
+these types, the search's settings, and the folder of weights at the same place.
 """
 
 from __future__ import annotations

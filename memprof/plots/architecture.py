@@ -40,7 +40,7 @@ from memprof.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from memprof.nas.space import Architecture, Block, Cell, Layer
+    from memprof.nas.space.architecture import Architecture, Block, Cell, Layer
 
 _LAYER, _TO_COMBINER, _GAP, _MARGIN = 1.15, 0.22, 0.66, 0.5
 _PITCH = _LAYER + _TO_COMBINER + _GAP
@@ -107,7 +107,7 @@ def plot_architecture(
     """Draw the blocks of ``architecture``, equal neighbours once.
 
     Args:
-        architecture: A ``memprof.nas.space.Architecture``.
+        architecture: A ``memprof.nas.space.architecture.Architecture``.
         path: A .png, .svg or .pdf file to write; nothing is written if left out.
         title: The headline.
     """

@@ -41,7 +41,7 @@ from memprof.plots.style import (
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.nas.summary import CandidateSummary, SearchSummary
+    from memprof.nas.record.summary import CandidateSummary, SearchSummary
 
 WIDTH = 8.0
 _LEFT, _RIGHT = 0.9, 0.4

@@ -14,8 +14,8 @@ from memprof.text import safe_text
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.nas.controller_bench import ControllerBench
-    from memprof.nas.summary import CandidateSummary, SearchSummary
+    from memprof.nas.rank.bench import ControllerBench
+    from memprof.nas.record.summary import CandidateSummary, SearchSummary
 
 
 def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:

@@ -11,7 +11,7 @@ from memprof.render.search import describe_time, format_duration
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.nas.summary import CandidateSummary, RoundSummary, SearchSummary
+    from memprof.nas.record.summary import CandidateSummary, RoundSummary, SearchSummary
 
 _MOST_FAILURES = 20
 
@@ -44,7 +44,7 @@ def render_page(
 
     Args:
         summaries: The search the page is about, then others to compare lambda with.
-        changes: What each round changed, by its index, as ``memprof.nas.changes`` says it.
+        changes: What each round changed, by its index, as ``memprof.nas.record.changes`` says it.
         trainings: Results of final trainings, as ``FinalTraining.to_json`` has them.
         pictures: Names of the pictures.
         stream: Where to.

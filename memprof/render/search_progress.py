@@ -12,8 +12,8 @@ from rich.text import Text
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
-    from memprof.nas import forecast
     from memprof.nas.jobs import Outcome
+    from memprof.nas.record import forecast
 
 
 class SearchProgress:

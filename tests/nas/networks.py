@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from memprof.nas.generator import grow, trim
-from memprof.nas.space import Architecture, Template
+from memprof.nas.space.architecture import Architecture, Template
+from memprof.nas.space.generator import grow, trim
 
 SMALL = Template(strides=(1, 2, 1), widths=(8, 8, 16), input_shape=(3, 17, 16), classes=10, stem_width=12)
 """Odd sizes, so that rounding in strides shows."""

@@ -16,14 +16,15 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from memprof.cli import main
-from memprof.nas.changes import changes_of_rounds
-from memprof.nas.generator import grow, trim
-from memprof.nas.journal import Journal
-from memprof.nas.metric import Metric
-from memprof.nas.presets import DataFacts, quick
-from memprof.nas.settings import Budget, Limits
-from memprof.nas.space import CIFAR10, MEMNAS_CELLS, Architecture
-from memprof.nas.summary import CandidateSummary, RoundSummary, SearchSummary
+from memprof.nas.rank.metric import Metric
+from memprof.nas.record.changes import changes_of_rounds
+from memprof.nas.record.journal import Journal
+from memprof.nas.record.settings import Limits
+from memprof.nas.record.summary import CandidateSummary, RoundSummary, SearchSummary
+from memprof.nas.searching.presets import DataFacts, quick
+from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS, Architecture
+from memprof.nas.space.budget import Budget
+from memprof.nas.space.generator import grow, trim
 from memprof.plots.architecture import plot_architecture
 from memprof.plots.search import _round_bytes, _short, plot_front, plot_lambda, plot_rounds
 from memprof.render.search_page import Pictures, render_page

@@ -11,9 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from memprof.nas.forecast import Progress, Scope
 from memprof.nas.jobs import Outcome
-from memprof.nas.summary import SearchSummary
+from memprof.nas.record.forecast import Progress, Scope
+from memprof.nas.record.summary import SearchSummary
 from memprof.render.search import render_search
 from memprof.render.search_progress import SearchProgress, describe_time_left
 from tests.plots.test_search_plots import made_up_search

@@ -18,10 +18,10 @@ from memprof.cli.output import open_stdout
 @json_option
 def bench_controller(table: Path, repeats: int, seed: int, as_json: bool) -> None:
     """Rank cells of NAS-Bench-201 (columns cell, val_accuracy) with each controller and its rivals."""
-    from memprof.nas.devices import pick_device
+    from memprof.nas.train.devices import pick_device
 
     pick_device("cpu")  # one clear line if torch is missing
-    from memprof.nas.controller_bench import bench_controllers, read_cells
+    from memprof.nas.rank.bench import bench_controllers, read_cells
     from memprof.render.search import render_controllers
 
     found = bench_controllers(read_cells(table), repeats=repeats, seed=seed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from memprof.errors import UsageError
 
 if TYPE_CHECKING:
-    from memprof.nas.summary import CandidateSummary
+    from memprof.nas.record.summary import CandidateSummary
 
 
 def pick_candidate(folder: Path, number: int | None, training: str | None = None) -> CandidateSummary:
@@ -30,7 +30,7 @@ def pick_candidate(folder: Path, number: int | None, training: str | None = None
 
     summary = nas.status(folder)
     if number is None and training is not None:
-        from memprof.nas.final import find_training
+        from memprof.nas.searching.final import find_training
 
         number = int(find_training(folder, training)["candidate"])
     if number is None:

@@ -17,7 +17,7 @@ from memprof.text import safe_text
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.nas.space import Architecture
+    from memprof.nas.space.architecture import Architecture
 
 
 @click.command()
@@ -35,13 +35,13 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
     memprof nas export runs/first
     memprof nas export runs/first --trained 12-16-blocks -o found
     """
-    from memprof.nas.devices import pick_device
+    from memprof.nas.train.devices import pick_device
 
     pick_device("cpu")  # one clear line if torch is missing
     import memprof
-    from memprof.nas.export import export_onnx, weights_of
-    from memprof.nas.run import saved_search
-    from memprof.nas.screening import measure
+    from memprof.nas.searching.export import export_onnx, weights_of
+    from memprof.nas.searching.run import saved_search
+    from memprof.nas.space.screening import measure
 
     found = pick_candidate(folder, candidate, trained)
     architecture, weights, origin = weights_of(folder, found.candidate, found.architecture, trained)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from memprof.nas.settings import Limits
+    from memprof.nas.record.settings import Limits
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _COUNT = click.IntRange(min=1)
@@ -82,7 +82,7 @@ _LIMITS = (
 
 
 def settings_options(command: _Function) -> _Function:
-    """Add the flags that say what a search does; what they mean is in ``memprof.nas.settings``."""
+    """Add the flags that say what a search does; what they mean is in ``memprof.nas.record.settings``."""
     return _decorate(command, _SETTINGS)
 
 
@@ -98,8 +98,8 @@ def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits
         MissingExtraError: torch is not installed.
         UsageError: There is no such device.
     """
-    from memprof.nas.devices import pick_device
-    from memprof.nas.settings import Limits
+    from memprof.nas.record.settings import Limits
+    from memprof.nas.train.devices import pick_device
 
     device = pick_device(flags["device"] or (saved.device if saved else "auto"))
     threads = flags["threads"] or (saved.threads if saved else 1)

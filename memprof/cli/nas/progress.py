@@ -13,9 +13,9 @@ from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.nas.jobs import Outcome
-    from memprof.nas.rounds import Search
-    from memprof.nas.run import OnOutcome
-    from memprof.nas.summary import SearchSummary
+    from memprof.nas.record.summary import SearchSummary
+    from memprof.nas.searching.rounds import Search
+    from memprof.nas.searching.run import OnOutcome
 
 
 def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> int:
@@ -27,7 +27,7 @@ def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> in
         The exit code: 1 if nothing was found within the budgets.
     """
     from memprof.nas import status
-    from memprof.nas.forecast import measure_progress
+    from memprof.nas.record.forecast import measure_progress
     from memprof.render.search_progress import SearchProgress
 
     bar = SearchProgress()

@@ -24,8 +24,8 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     memprof nas report runs/lambda-0 runs/lambda-5 runs/lambda-9 -o page
     """
     from memprof import nas
-    from memprof.nas.changes import changes_of_rounds
-    from memprof.nas.final import finished_trainings
+    from memprof.nas.record.changes import changes_of_rounds
+    from memprof.nas.searching.final import finished_trainings
     from memprof.plots.architecture import plot_architecture
     from memprof.plots.search import plot_front, plot_lambda, plot_rounds
     from memprof.render.search_page import Pictures, render_page

@@ -30,12 +30,12 @@ def resume(
     memprof nas resume runs/first
     memprof nas resume runs/first --minutes 30
     """
-    from memprof.nas.devices import pick_device
+    from memprof.nas.train.devices import pick_device
 
     pick_device("cpu")  # one clear line if torch is missing
-    from memprof.nas.presets import place_of
-    from memprof.nas.run import resume as go_on
-    from memprof.nas.run import saved_search
+    from memprof.nas.searching.presets import place_of
+    from memprof.nas.searching.run import resume as go_on
+    from memprof.nas.searching.run import saved_search
 
     saved, before = saved_search(folder)
     limits = make_limits(flags, before)

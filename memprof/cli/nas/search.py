@@ -14,7 +14,7 @@ from memprof.cli.options import json_option
 from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
-    from memprof.nas.settings import Settings
+    from memprof.nas.record.settings import Settings
 
 
 @click.command()
@@ -45,9 +45,9 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
         UsageError: A flag's value does not fit.
         InputError: The data cannot be read.
     """
-    from memprof.nas.metric import Metric
-    from memprof.nas.presets import PRESETS, facts_of
-    from memprof.nas.settings import Budget
+    from memprof.nas.rank.metric import Metric
+    from memprof.nas.searching.presets import PRESETS, facts_of
+    from memprof.nas.space.budget import Budget
 
     facts = facts_of(flags["dataset"], root=folder / "data", limit=flags["images"], side=flags["image_size"])
     metric = Metric(

@@ -39,11 +39,11 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     """
     from dataclasses import replace
 
-    from memprof.nas.devices import pick_device
+    from memprof.nas.train.devices import pick_device
 
     device = pick_device(device)
-    from memprof.nas.final import FinalPlan, count_epochs, scale, train_final, training_name
-    from memprof.nas.run import saved_search
+    from memprof.nas.searching.final import FinalPlan, count_epochs, scale, train_final, training_name
+    from memprof.nas.searching.run import saved_search
     from memprof.render.search_progress import TrainingProgress
 
     found = pick_candidate(folder, candidate)

@@ -1,0 +1,125 @@
+"""How well each ranker ranks, on networks whose accuracy is known: the cells of NAS-Bench-201.
+
+    pool of 392 cells -> 98 of them with their accuracy for training -> rank the other 294 -> AP@k, NDCG@k, tau
+
+The table is a CSV file with the columns ``cell`` (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``) and ``val_accuracy``. 392
+candidates is the authors' second round (MemNAS, CVPR 2020, Table 3; they state no pool size). tau is Kendall's tau-a:
+a tied pair counts for neither side, so ties in a prediction keep it below 1. Every figure, a mean over pools, stands
+beside what single random rankings of the last pool's cells score; where scores tie, AP and NDCG take a random order
+(``memprof.nas.rank.ranking``).
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from memprof.errors import InputError, UsageError
+from memprof.nas.jobs import derive_seed
+from memprof.nas.rank.controller import RANKERS
+from memprof.nas.rank.rankers import Candidate, RankedRound
+from memprof.nas.rank.ranking import MEASURES, Band, random_band
+
+POOL, TRAINED = 392, 98
+_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+_WEIGHTS = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
+COLUMNS: tuple[tuple[str, str, int], ...] = (
+    ("AP@50", "average_precision", 50),
+    ("AP@100", "average_precision", 100),
+    ("NDCG@50", "ndcg", 50),
+    ("NDCG@100", "ndcg", 100),
+    ("tau", "kendall_tau", 0),
+)
+"""Heading, measure and k."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerBench:
+    """What each ranker scored.
+
+    Attributes:
+        scores: Ranker -> heading -> mean over the repetitions.
+        bands: Heading -> what random rankings of the last repetition's pool score.
+        repeats: Repetitions, each with a pool of its own.
+    """
+
+    scores: dict[str, dict[str, float]]
+    bands: dict[str, Band]
+    repeats: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON-ready values, schema ``memprof/nas-controllers/1``."""
+        return {
+            "schema": "memprof/nas-controllers/1",
+            "pool": POOL,
+            "trained": TRAINED,
+            "repeats": self.repeats,
+            "scores": self.scores,
+            "random_band": {
+                name: {"mean": band.mean, "low": band.low, "high": band.high} for name, band in self.bands.items()
+            },
+        }
+
+
+def read_cells(path: Path) -> list[tuple[Candidate, float]]:
+    """Return the cells of a NAS-Bench-201 table with their validation accuracy.
+
+    Raises:
+        InputError: The file is missing or is no such table; names the line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [_cell(row, line, path) for line, row in enumerate(csv.DictReader(file), start=2)]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(f"Cannot read {path}: {reason}.", "It is a CSV file: cell, val_accuracy.") from error
+
+
+def bench_controllers(
+    cells: list[tuple[Candidate, float]], *, repeats: int, seed: int, rankers: Iterable[str] = tuple(RANKERS)
+) -> ControllerBench:
+    """Return what each ranker scores on ``repeats`` random pools of ``cells``.
+
+    Raises:
+        UsageError: There are fewer cells than a pool needs.
+    """
+    if len(cells) < POOL:
+        raise UsageError(f"The table has {len(cells)} cells; a pool needs {POOL}.")
+    found: dict[str, dict[str, list[float]]] = {name: {column: [] for column, _, _ in COLUMNS} for name in rankers}
+    true: list[float] = []
+    for repeat in range(repeats):
+        pool = random.Random(derive_seed(seed, "pool", repeat)).sample(cells, POOL)
+        known, asked = pool[:TRAINED], pool[TRAINED:]
+        history = [RankedRound(tuple(c for c, _ in known), tuple(score for _, score in known))]
+        true = [score for _, score in asked]
+        for name, columns in found.items():
+            predictor = RANKERS[name](history, derive_seed(seed, "ranker", repeat) % 2**31)
+            predicted = predictor([c for c, _ in asked])
+            for column, measure, k in COLUMNS:
+                columns[column].append(MEASURES[measure](predicted, true, k))
+    return ControllerBench(
+        scores={
+            name: {column: mean(values) for column, values in columns.items()} for name, columns in found.items()
+        },
+        bands={column: random_band(true, k, measure=measure, seed=seed) for column, measure, k in COLUMNS},
+        repeats=repeats,
+    )
+
+
+def _cell(row: dict[str, str], line: int, path: Path) -> tuple[Candidate, float]:
+    try:
+        names = [edge.split("~")[0] for part in row["cell"].split("+") for edge in part.strip("|").split("|")]
+        code = "".join("1" if name == operation else "0" for name in names for operation in _OPERATIONS)
+        if len(names) != 6 or code.count("1") != 6:
+            raise ValueError(row["cell"])
+        return Candidate((code,), 1 + sum(_WEIGHTS.get(name, 0) for name in names)), float(row["val_accuracy"])
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"{path}, line {line}, is not a cell of NAS-Bench-201 with its accuracy.",
+            "The columns are cell and val_accuracy.",
+        ) from error

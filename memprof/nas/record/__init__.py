@@ -1,0 +1,1 @@
+"""What a search has written down, and everything that follows from it alone: state, scores, forecast, summary."""

@@ -1,0 +1,152 @@
+"""How far a search is and how long it will still take, from what its epochs took so far. An estimate.
+
+    seconds left = epochs left * seconds of an epoch / workers
+
+Epochs left are those of the open round and, where the number of rounds is limited, of the rounds after it. Who has
+failed, was cut or dropped trains no more. What an epoch takes is measured on visits that ended well: one that hung
+says nothing about the others. Later networks are larger, so the estimate is rather low.
+
+A search also ends when the chosen network has all its cells. When that is nobody knows, for a round that trims adds
+none. So all rounds that were asked for count, and ``forecast_scope`` says when they are more than growing needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from memprof.nas.record.scores import count_survivors, open_rung
+from memprof.nas.record.settings import Settings
+from memprof.nas.record.state import Round, SearchState
+from memprof.nas.space.architecture import GROWN_LAYERS
+
+Scope = Literal["round", "search", "at most"]
+"""What a forecast is of: the open round, the whole search, or a search that may well end sooner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a search is.
+
+    Attributes:
+        index: The last round, 0 for the first.
+        generated: Candidates that round considered.
+        chosen: Of those, chosen for training.
+        epochs_done: Epochs that these have trained.
+        epochs_left: Epochs that they will still train if none fails from here on.
+        best_accuracy: Highest validation accuracy of the whole search; ``None`` before the first.
+        seconds_left: The forecast; ``None`` while nobody can know.
+        scope: What the forecast is of.
+    """
+
+    index: int
+    generated: int
+    chosen: int
+    epochs_done: int
+    epochs_left: int
+    best_accuracy: float | None
+    seconds_left: float | None
+    scope: Scope
+
+
+def measure_progress(state: SearchState, seconds_left: float | None) -> Progress:
+    """Return how far a search is that has opened its first round.
+
+    Args:
+        state: The search.
+        seconds_left: What ``Search.forecast`` says, which knows the clock.
+    """
+    found = state.rounds[-1]
+    measured = [m.accuracy for number in state.chosen if (m := state.measures(number)) is not None]
+    return Progress(
+        index=found.index,
+        generated=found.generated,
+        chosen=len(found.chosen),
+        epochs_done=sum(
+            max((o.epochs for o in state.outcomes.get(c.candidate, ())), default=0) for c in found.chosen
+        ),
+        epochs_left=_epochs_left(state, found),
+        best_accuracy=max(measured, default=None),
+        seconds_left=seconds_left,
+        scope=forecast_scope(state),
+    )
+
+
+def forecast_seconds(state: SearchState) -> float | None:
+    """Return about how many seconds of training are left; ``None`` before the first visit that ended well.
+
+    Without a limit on rounds that is what is left of the open round.
+    """
+    if state.finished:
+        return 0.0
+    settings, seconds = state.settings, _seconds_of_epoch(state)
+    if settings is None or not state.rounds or seconds is None:
+        return None
+    found, steps = state.rounds[-1], _steps(settings)
+    later = range(found.index + 1, state.limits.rounds or 0)
+    epochs = _epochs_left(state, found) + sum(_epochs(steps, _expected(settings, found, i)) for i in later)
+    return epochs * seconds / state.limits.workers
+
+
+def forecast_scope(state: SearchState) -> Scope:
+    """Return what the forecast is of."""
+    limits, settings = state.limits, state.settings
+    if limits.rounds is None:
+        return "round" if limits.seconds is None else "search"
+    if settings is None or not state.rounds:
+        return "search"
+    found = state.rounds[-1]
+    cells = 0 if found.base is None else state.chosen[found.base].architecture.slots
+    return "at most" if limits.rounds - found.index > settings.max_cells - cells else "search"
+
+
+def _seconds_of_epoch(state: SearchState) -> float | None:
+    seconds, epochs = 0.0, 0
+    for visits in state.outcomes.values():
+        done = [visit for visit in visits if visit.status == "ok"]
+        seconds += sum(visit.seconds for visit in done)
+        epochs += max((visit.epochs for visit in done), default=0)
+    return seconds / epochs if epochs else None
+
+
+def _epochs_left(state: SearchState, found: Round) -> int:
+    """Return the epochs that a round still trains if no more of its candidates fail."""
+    settings = state.settings
+    if settings is None or found.is_closed:
+        return 0
+    rung, steps = open_rung(state, found), _steps(settings)
+    if rung is None:
+        return 0
+    return len(rung.waiting) * steps[rung.index] + _epochs(steps[rung.index + 1 :], rung.going_on)
+
+
+def _steps(settings: Settings) -> list[int]:
+    """Return the epochs that each rung adds."""
+    return [until - reached for reached, until in pairwise((0, *settings.rungs))]
+
+
+def _epochs(steps: Sequence[int], candidates: int) -> int:
+    """Return the epochs that so many candidates train over rungs, the better half going on after each.
+
+    >>> _epochs([1, 1, 2], 6)
+    11
+    """
+    total = 0
+    for step in steps:
+        total += candidates * step
+        candidates = min(candidates, count_survivors(candidates))
+    return total
+
+
+def _expected(settings: Settings, found: Round, index: int) -> int:
+    """Return about how many candidates round ``index`` will train: as many as it may, if so many will grow and fit.
+
+    The same share fits the budget as in round ``found``, the last one known.
+    """
+    sides = len(GROWN_LAYERS) * (index + 1)
+    grown = len(settings.combines) * (sides**2 if settings.mirror_images else sides * (sides + 1) // 2)
+    fitting = grown * (found.generated - found.rejected) // max(1, found.generated)
+    most = settings.sample if index < settings.first_rounds else settings.top_k
+    return fitting if most is None else min(most, fitting)

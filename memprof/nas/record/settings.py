@@ -1,0 +1,167 @@
+"""Everything that decides what a search does, in one frozen value that the journal's first event holds.
+
+What may change between a start and a resume (where it runs, how long) is ``Limits``; all else must stay, and a resume
+that asks for another space or seed is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from math import inf
+from typing import Any
+
+from memprof.errors import UsageError
+from memprof.nas.rank.metric import Metric
+from memprof.nas.space.architecture import Combine, Template
+from memprof.nas.space.budget import Budget
+from memprof.nas.space.generator import BOTH
+from memprof.nas.train.recipe import Recipe
+
+RANKER_NAMES = ("scc", "single-rnn", "double-rnn", "ridge", "parameters", "random")
+"""Keys of ``memprof.nas.rank.controller.RANKERS``, which need torch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a search does; the same settings, device and threads find the same network.
+
+    Attributes:
+        dataset: Name or folder, as ``memprof.nas.train.data.load_training`` takes it.
+        image_limit: Training images used; ``None`` for all.
+        image_side: Height and width to which images are scaled and cropped; ``None`` to leave them as they are.
+        template: Blocks, widths, stem and head.
+        seed: Of everything that is drawn.
+        metric: Lambda and the weights of equation 4.
+        budget: Hard limits.
+        max_cells: The search ends when the chosen network has this many cells.
+        first_rounds: Rounds that skip the controller.
+        sample: Candidates trained in those rounds; ``None`` for all.
+        top_k: Candidates trained in every later round.
+        ranker: One of ``RANKER_NAMES``.
+        recipe: How a candidate is trained.
+        rungs: Epochs at which the better half goes on, rising; the last is the recipe's epochs.
+        inherits: Whether a candidate starts from the weights of its base.
+        mirror_images: Whether mirror images count apart, as the paper counts them.
+        combines: Combiners a new cell may have.
+    """
+
+    dataset: str
+    template: Template
+    image_limit: int | None = None
+    image_side: int | None = None
+    seed: int = 0
+    metric: Metric
+    budget: Budget
+    max_cells: int = 6
+    first_rounds: int = 2
+    sample: int | None = 16
+    top_k: int = 8
+    ranker: str = "scc"
+    recipe: Recipe
+    rungs: tuple[int, ...]
+    inherits: bool = True
+    mirror_images: bool = False
+    combines: tuple[Combine, ...] = BOTH
+
+    def __post_init__(self) -> None:
+        if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
+            raise UsageError(f"The epochs of successive halving must rise: {self.rungs}.")
+        if self.rungs[-1] != self.recipe.epochs:
+            raise UsageError(f"The last rung is {self.rungs[-1]} epochs, the recipe has {self.recipe.epochs}.")
+        if min(self.max_cells, self.top_k, self.first_rounds) < 1 or (self.sample is not None and self.sample < 1):
+            raise UsageError("Cells, first rounds, samples and the top k are at least 1.")
+        if self.ranker not in RANKER_NAMES:
+            raise UsageError(f"There is no ranker {self.ranker!r}.", _choices(RANKER_NAMES))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values."""
+        data = asdict(self)
+        data["combines"] = [combine.value for combine in self.combines]
+        data["rungs"] = list(self.rungs)
+        data["template"] = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in data["template"].items()
+        }
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Settings:
+        """Return the settings that ``to_json`` wrote."""
+        template = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data["template"].items()
+        }
+        return cls(
+            **{
+                **data,
+                "template": Template(**dict(template)),
+                "metric": Metric(**data["metric"]),
+                "budget": Budget(**data["budget"]),
+                "recipe": Recipe(**data["recipe"]),
+                "rungs": tuple(data["rungs"]),
+                "combines": tuple(Combine(value) for value in data["combines"]),
+            }
+        )
+
+    def refuse_other(self, other: Settings) -> None:
+        """Raise if ``other`` asks for another search than this one.
+
+        Raises:
+            UsageError: Names each setting that differs, with both values.
+        """
+        mine, others = _flat(self), _flat(other)
+        different = [
+            f"{name} is {mine[name]!r} here, {others[name]!r} was asked for"
+            for name in mine
+            if mine[name] != others[name]
+        ]
+        if different:
+            raise UsageError(
+                f"That is another search: {'; '.join(different)}.",
+                "Resume with the settings it was started with, or start a new one in another folder.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long and where a search runs: free to change on a resume, kept where nothing else is asked for.
+
+    Attributes:
+        rounds: Rounds in all; ``None`` for no limit.
+        seconds: Time in all, summed over resumes; ``None`` for no limit.
+        job_seconds: Time for one visit to one candidate.
+        workers: Processes that train.
+        threads: CPU threads of each.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    rounds: int | None = None
+    seconds: float | None = None
+    job_seconds: float = 3600.0
+    workers: int = 1
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        times = (self.job_seconds, *([] if self.seconds is None else [self.seconds]))
+        if not all(0 < seconds < inf for seconds in times):
+            raise UsageError("A time is a number of seconds, more than none and not without end.")
+        if min(self.workers, self.threads, 1 if self.rounds is None else self.rounds) < 1:
+            raise UsageError("Rounds, workers and threads are at least 1.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the limits as JSON-ready values; ``Limits(**values)`` reads them back."""
+        return asdict(self)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return all fields of a dataclass by their names, those of the dataclasses in it after a dot."""
+    found: dict[str, Any] = {}
+    for field in fields(value):
+        inner = getattr(value, field.name)
+        name = f"{prefix}{field.name}"
+        found.update(_flat(inner, f"{name}.") if is_dataclass(inner) else {name: inner})
+    return found
+
+
+def _choices(names: Iterable[str]) -> str:
+    return f"Choose {', '.join(names)}."

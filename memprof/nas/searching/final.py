@@ -1,0 +1,288 @@
+"""Train a found architecture from scratch by the full recipe and score it once on test data.
+
+    DIR/trained/NAME/architecture.json     what was trained
+    DIR/trained/NAME/checkpoint.pt         after each cycle of the learning rate, and at the end
+    DIR/trained/NAME/result.json           written once, after the one look at the test images
+
+The test images have no part in the search and none in this training; once the result is there, training this network
+again is refused, under whatever name, so that nobody picks the better of two test scores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from memprof.errors import InputError, RuntimeFailure, UsageError
+from memprof.nas.jobs import derive_seed
+from memprof.nas.record.journal import take_lock
+from memprof.nas.searching.run import TrainerRecipe, saved_search
+from memprof.nas.space.architecture import Architecture
+from memprof.nas.space.isomorphism import network_key
+from memprof.nas.space.screening import screen
+from memprof.nas.train.data import load_test
+from memprof.nas.train.evaluation import load_checkpoint, save_checkpoint
+from memprof.nas.train.modules import build_module
+from memprof.nas.train.recipe import Recipe
+from memprof.nas.train.trainer import Checkpoint
+
+RESULT_SCHEMA = "memprof/nas-train/1"
+_FIGURES = ("epochs", "validation_accuracy", "test_accuracy", "parameter_bytes", "peak_intermediate_bytes")
+TRAINED = "trained"
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalTraining:
+    """One network trained to the end.
+
+    Attributes:
+        name: Its folder below ``trained``.
+        candidate: The candidate it came from.
+        architecture: What was trained, scaled perhaps.
+        epochs: Epochs trained.
+        validation_accuracy: On the validation images.
+        test_accuracy: On the test images, looked at once.
+        parameter_bytes: Deployed.
+        peak_intermediate_bytes: Deployed, under ``reference``.
+    """
+
+    name: str
+    candidate: int
+    architecture: Architecture
+    epochs: int
+    validation_accuracy: float
+    test_accuracy: float
+    parameter_bytes: int
+    peak_intermediate_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON-ready values, schema ``memprof/nas-train/1``."""
+        return {
+            "schema": RESULT_SCHEMA,
+            "name": self.name,
+            "candidate": self.candidate,
+            "architecture": self.architecture.to_json(),
+            "epochs": self.epochs,
+            "validation_accuracy": self.validation_accuracy,
+            "test_accuracy": self.test_accuracy,
+            "parameter_bytes": self.parameter_bytes,
+            "peak_intermediate_bytes": self.peak_intermediate_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalPlan:
+    """What to train, and where it goes.
+
+    Attributes:
+        folder: Folder of the search it comes from.
+        candidate: The candidate it comes from.
+        architecture: What to train.
+        name: Folder below ``trained``.
+        recipe: How to train.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    folder: Path
+    candidate: int
+    architecture: Architecture
+    name: str
+    recipe: Recipe
+    device: str
+
+    @property
+    def place(self) -> Path:
+        """Folder of the result."""
+        return self.folder / TRAINED / self.name
+
+
+def scale(architecture: Architecture, *, blocks: int | None = None, width: int | None = None) -> Architecture:
+    """Return ``architecture`` with another number of blocks or another width, as the authors did for ImageNet.
+
+    Block i of n takes the cells and width of the block at the same part of the old depth; the first of those that
+    share an old block keeps its stride, the others have stride 1.
+
+    Args:
+        architecture: What a search found.
+        blocks: Number of blocks; unchanged if left out.
+        width: Filters of the widest block; the others keep their ratio to it.
+
+    Raises:
+        UsageError: So few blocks are left that a block of stride 2 is among those that go.
+    """
+    old = architecture.blocks
+    count = blocks or len(old)
+    widest = max(block.width for block in old)
+    factor = (width or widest) / widest
+    sources = [i * len(old) // count for i in range(count)]
+    scaled = tuple(
+        replace(
+            old[source],
+            stride=old[source].stride if i == 0 or sources[i - 1] != source else 1,
+            width=max(1, round(old[source].width * factor)),
+        )
+        for i, source in enumerate(sources)
+    )
+    if count < len(old) and sum(b.stride == 2 for b in scaled) != sum(b.stride == 2 for b in old):
+        raise UsageError(f"{count} blocks are too few for the strides of {len(old)}.", "Ask for more blocks.")
+    return replace(architecture, blocks=scaled, stem_width=max(1, round(architecture.stem_width * factor)))
+
+
+def training_name(candidate: int, found: Architecture, *, blocks: int | None = None, width: int | None = None) -> str:
+    """Return what to call the training of a scaled network: its candidate, and what ``scale`` changes of it.
+
+    A depth or width that the network has anyway is no change, so that one network has one name.
+
+    Args:
+        candidate: The candidate.
+        found: Its architecture, before ``scale``.
+        blocks: As for ``scale``.
+        width: As for ``scale``.
+    """
+    parts = [str(candidate)]
+    if blocks not in {None, len(found.blocks)}:
+        parts.append(f"{blocks}-blocks")
+    if width not in {None, max(block.width for block in found.blocks)}:
+        parts.append(f"width-{width}")
+    return "-".join(parts)
+
+
+def count_epochs(epochs: int) -> str:
+    """Return a number of epochs in words.
+
+    >>> count_epochs(1), count_epochs(60)
+    ('1 epoch', '60 epochs')
+    """
+    return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
+
+
+def read_result(place: Path) -> dict[str, Any] | None:
+    """Return the result of a final training, ``None`` if it is not finished."""
+    path = place / "result.json"
+    if not path.is_file():
+        return None
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        Architecture.from_json(data["architecture"])
+        if missing := {"name", "candidate", *_FIGURES} - data.keys():
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path} is not a result of memprof: {error}.", "Remove its folder and train again."
+        ) from error
+    return data
+
+
+def finished_trainings(folder: Path) -> list[dict[str, Any]]:
+    """Return the results of all final trainings of the search in ``folder``, by name."""
+    places = sorted(path for path in (folder / TRAINED).glob("*") if path.is_dir())
+    return [result for place in places if (result := read_result(place)) is not None]
+
+
+def find_training(folder: Path, name: str) -> dict[str, Any]:
+    """Return the result of the final training ``name`` of the search in ``folder``.
+
+    Raises:
+        UsageError: There is no such training, or it is not finished; names those that are.
+    """
+    result = read_result(folder / TRAINED / name)
+    if result is None:
+        finished = ", ".join(str(found["name"]) for found in finished_trainings(folder)) or "none"
+        raise UsageError(f"There is no finished training {name!r} in {folder}.", f"Finished: {finished}.")
+    return result
+
+
+def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None) -> FinalTraining:
+    """Train from fresh weights and score once on the test images.
+
+    Goes on from the last cycle of the learning rate if it was interrupted.
+
+    Args:
+        plan: What to train.
+        on_epoch: Called after each epoch with its number and mean loss.
+
+    Raises:
+        UsageError: It is trained and scored already, was begun under another schedule, or another process trains.
+        InputError: The training or test images, or what an interrupted training left, cannot be read.
+        RuntimeFailure: Training diverged or ran out of memory.
+    """
+    (plan.folder / TRAINED).mkdir(exist_ok=True)
+    with take_lock(plan.folder / TRAINED / "final.lock", "final training"):  # two at once would both look at the test
+        return _train_once(plan, on_epoch)
+
+
+def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> FinalTraining:
+    _refuse_second_look(plan)
+    start = _interrupted_training(plan)
+    saved, _ = saved_search(plan.folder)
+    # Loaded first, scored last: after hours of training is too late to find out that they are missing.
+    test = load_test(saved.dataset, root=plan.folder / "data", side=saved.image_side)
+    settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))
+    trainer = TrainerRecipe(settings, str(plan.folder / "data"), plan.device)()
+    plan.place.mkdir(parents=True, exist_ok=True)
+    _write_json(plan.place / "architecture.json", plan.architecture.to_json())
+    seed = derive_seed(settings.seed, "final", plan.candidate)
+    torch.manual_seed(seed)
+    module = build_module(plan.architecture)
+    done = 0 if start is None else start.epoch
+    for until in (end for end in plan.recipe.cycle_ends if end >= done):
+        training, start = trainer.train(module, seed=seed, until=until, start=start, on_epoch=on_epoch)
+        if training.status != "ok":
+            raise RuntimeFailure(f"Training {plan.name} ended: {training.status}, {training.message}.")
+        save_checkpoint(start, plan.place / CHECKPOINT)
+    footprint = screen(plan.architecture, settings.budget.dtype)
+    result = FinalTraining(
+        name=plan.name,
+        candidate=plan.candidate,
+        architecture=plan.architecture,
+        epochs=plan.recipe.epochs,
+        validation_accuracy=training.accuracy,
+        test_accuracy=trainer.accuracy(module, test),
+        parameter_bytes=footprint.parameter_bytes,
+        peak_intermediate_bytes=footprint.peak_intermediate_bytes,
+    )
+    _write_json(plan.place / "result.json", result.to_json())
+    return result
+
+
+def _refuse_second_look(plan: FinalPlan) -> None:
+    """Raise if this very network has seen the test images, whatever its training was called."""
+    wanted = network_key(plan.architecture)
+    for result in finished_trainings(plan.folder):
+        if result["name"] == plan.name or network_key(Architecture.from_json(result["architecture"])) == wanted:
+            raise UsageError(
+                f"This network is trained already, as {result['name']!r}, and has seen the test images.",
+                f"Take it along: nas export --trained {result['name']}. Or train another candidate, depth or width.",
+            )
+
+
+def _interrupted_training(plan: FinalPlan) -> Checkpoint | None:
+    """Return where an interrupted training stopped, ``None`` to start from fresh weights."""
+    path = plan.place / CHECKPOINT
+    if not path.is_file():
+        return None
+    start = load_checkpoint(path)
+    if start.epoch not in plan.recipe.cycle_ends:  # another schedule had led there: the result would be neither's
+        raise UsageError(
+            f"Training {plan.name} was interrupted after {count_epochs(start.epoch)}, where no cycle of the "
+            f"{plan.recipe.epochs} asked for ends.",
+            f"Go on with the --epochs it was begun with, or remove {plan.place}.",
+        )
+    return start
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write a file whole or not at all, a loss of power included."""
+    passing = path.with_suffix(f".{os.getpid()}.part")
+    with passing.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(data, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    passing.replace(path)

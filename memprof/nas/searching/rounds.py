@@ -1,0 +1,275 @@
+"""The search itself: rounds as in Figure 1(a), asked for jobs and told outcomes.
+
+    round:  generate from the base -> reject what is over budget or known -> choose -> train in rungs -> next base
+            first rounds choose all, or a stated sample; later ones what the controller ranks highest
+
+``Search`` decides and journals; it trains nothing, so that anything that turns jobs into outcomes can drive it:
+
+    while jobs := search.ask():
+        for outcome in pool.run(jobs):
+            search.tell(outcome)
+
+Everything it decides is a function of the settings and of the outcomes so far, whatever order those came in:
+candidate k draws its seed from (search seed, k), the sample of a round and the controller from (search seed, round).
+So a search that was killed and resumed chooses what an uninterrupted one does.
+
+Beyond the paper, and each can be switched off (``Settings``): mirror images are one candidate, candidates start from
+their base's weights, and successive halving: only the better half of a rung goes on to the next.
+
+Who is better is in ``memprof.nas.record.scores``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
+from memprof.nas.rank.controller import RANKERS
+from memprof.nas.rank.rankers import Candidate, RankedRound
+from memprof.nas.record.forecast import forecast_seconds
+from memprof.nas.record.journal import Journal
+from memprof.nas.record.scores import open_rung, scores_of_round
+from memprof.nas.record.settings import Limits, Settings
+from memprof.nas.record.state import Chosen, Round, fold
+from memprof.nas.space.architecture import Architecture
+from memprof.nas.space.budget import Budget
+from memprof.nas.space.encoding import encode_block
+from memprof.nas.space.generator import generate
+from memprof.nas.space.screening import Footprint, is_within, measure
+
+WEIGHTS = "weights"
+"""Folder of checkpoints inside a search's folder."""
+
+
+class Search:
+    """Decides what to train next and remembers everything in its journal.
+
+    Args:
+        folder: Folder of the search.
+        journal: Its journal, open for writing; it holds that the search has started.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, folder: Path, journal: Journal, clock: Callable[[], float]) -> None:
+        self._folder = folder.resolve()  # a job's files are the same ones from every working directory
+        self._journal = journal
+        self._clock = clock
+        self.state = fold(journal.events())
+        self._spent_before = self.state.seconds
+        self._began = clock()
+        (self._folder / WEIGHTS).mkdir(exist_ok=True)
+        for torn in (self._folder / WEIGHTS).glob("*.part"):
+            torn.unlink(missing_ok=True)
+
+    @property
+    def settings(self) -> Settings:
+        """What the search does."""
+        assert self.state.settings is not None, "a search starts with its settings"
+        return self.state.settings
+
+    @property
+    def limits(self) -> Limits:
+        """How long and where it runs."""
+        return self.state.limits
+
+    @property
+    def forecast(self) -> float | None:
+        """About how many seconds are left, no more than the budget leaves; ``None`` while nobody can know."""
+        found = forecast_seconds(self.state)
+        if found is None:
+            return None if self.limits.seconds is None else self.seconds_left
+        return self.seconds_left if self._has_time_alone else min(found, self.seconds_left)
+
+    @property
+    def _has_time_alone(self) -> bool:
+        return self.limits.rounds is None and self.limits.seconds is not None
+
+    @property
+    def seconds_left(self) -> float:
+        """Time left of the budget; infinite without one."""
+        if self.limits.seconds is None:
+            return float("inf")
+        return self.limits.seconds - self._spent_before - (self._clock() - self._began)
+
+    def ask(self) -> list[Job]:
+        """Return jobs that can run now, in any order and at once; none when the search is over.
+
+        Opens and closes rounds on the way.
+        """
+        while not self.state.finished:
+            reason = self._reason_to_end()
+            if reason:
+                self._end(reason)
+                break
+            if not self.state.rounds or self.state.rounds[-1].is_closed:
+                self._open_round()
+                continue
+            jobs = self._jobs(self.state.rounds[-1])
+            if jobs:
+                return jobs
+            self._close_round(self.state.rounds[-1])
+        return []
+
+    def tell(self, outcome: Outcome) -> bool:
+        """Write down what came of a job, once; one that is cut off by the search's own time budget stays open.
+
+        Returns:
+            Whether it was written down.
+        """
+        if outcome.status == "timed out" and self.seconds_left <= 0:
+            return False
+        if any(told.rung == outcome.rung for told in self.state.outcomes.get(outcome.candidate, ())):
+            return False
+        self._write("outcome", outcome.to_json())
+        if outcome.status == "ok" and outcome.rung:
+            self.checkpoint(outcome.candidate, outcome.rung - 1).unlink(missing_ok=True)
+        return True
+
+    def stop(self) -> None:
+        """Write down that this process ends early, in order."""
+        self._write("stopped", {})
+
+    def _reason_to_end(self) -> str:
+        rounds = self.state.rounds
+        if rounds and rounds[-1].is_closed:
+            if rounds[-1].winner is None:
+                return _why_there_is_no_winner(rounds[-1], self.settings.budget)
+            cells = self.state.chosen[rounds[-1].winner].architecture.slots
+            if cells >= self.settings.max_cells:
+                return f"the chosen network has {cells} cells"
+            if self.limits.rounds is not None and len(rounds) >= self.limits.rounds:
+                return "1 round is done" if len(rounds) == 1 else f"{len(rounds)} rounds are done"
+        return "the time is up" if self.seconds_left <= 0 else ""
+
+    def _end(self, reason: str) -> None:
+        last = self.state.rounds[-1] if self.state.rounds else None
+        if last is not None and not last.is_closed:
+            waiting = sorted({job.candidate for job in self._jobs(last)})
+            self._write("cut", {"candidates": waiting})
+            self._close_round(self.state.rounds[-1])
+        self._write("finished", {"reason": reason})
+
+    def _open_round(self) -> None:
+        index = len(self.state.rounds)
+        base = self.state.rounds[-1].winner if self.state.rounds else None
+        chosen = self.state.chosen
+        parent = chosen[base].architecture if base is not None else self.settings.template.build([])
+        known = [found.architecture for found in chosen.values()]
+        fresh = list(generate(parent, self.settings.combines, known=known, mirror_images=self.settings.mirror_images))
+        budget = self.settings.budget
+        measured = [(candidate, measure(candidate, budget)) for candidate in fresh]
+        fitting = [(candidate, footprint) for candidate, footprint in measured if is_within(footprint, budget)]
+        picked = self._choose(index, fitting)
+        self._write(
+            "round",
+            {
+                "index": index,
+                "base": base,
+                "generated": len(fresh),
+                "rejected": len(fresh) - len(fitting),
+                "least_peak_bytes": min((f.peak_intermediate_bytes for _, f in measured), default=None),
+                "least_parameter_bytes": min((f.parameter_bytes for _, f in measured), default=None),
+                "chosen": [
+                    Chosen(
+                        candidate=len(chosen) + i,
+                        architecture=candidate,
+                        parameter_bytes=footprint.parameter_bytes,
+                        peak_intermediate_bytes=footprint.peak_intermediate_bytes,
+                        predicted=predicted,
+                    ).to_json()
+                    for i, (candidate, footprint, predicted) in enumerate(picked)
+                ],
+            },
+        )
+
+    def _choose(
+        self, index: int, fitting: list[tuple[Architecture, Footprint]]
+    ) -> list[tuple[Architecture, Footprint, float | None]]:
+        """Return what the round trains: all or a sample of the first rounds, else what the controller likes best."""
+        settings = self.settings
+        if index < settings.first_rounds:
+            if settings.sample is not None and len(fitting) > settings.sample:
+                rng = random.Random(derive_seed(settings.seed, "sample", index))
+                fitting = [fitting[i] for i in sorted(rng.sample(range(len(fitting)), settings.sample))]
+            return [(architecture, footprint, None) for architecture, footprint in fitting]
+        if not fitting:
+            return []
+        history = self._history()
+        predictor = RANKERS[settings.ranker](history, derive_seed(settings.seed, "controller", index) % 2**31)
+        scores = predictor([self._candidate(architecture, found.parameter_bytes) for architecture, found in fitting])
+        best = sorted(range(len(fitting)), key=lambda i: (-scores[i], i))[: settings.top_k]
+        return [(*fitting[i], scores[i]) for i in best]
+
+    def _history(self) -> list[RankedRound]:
+        """Return what the controller learns from: all that were trained, compared at the first rung."""
+        history = []
+        for found in self.state.rounds:
+            scores = scores_of_round(self.state, found, rung=0)
+            if scores:
+                by_number = {chosen.candidate: chosen for chosen in found.chosen}
+                candidates = [by_number[number] for number in scores]
+                history.append(
+                    RankedRound(
+                        tuple(self._candidate(c.architecture, c.parameter_bytes) for c in candidates),
+                        tuple(scores.values()),
+                    )
+                )
+        return history
+
+    def _candidate(self, architecture: Architecture, parameter_bytes: int) -> Candidate:
+        slots = self.settings.max_cells
+        return Candidate(tuple(encode_block(block, slots) for block in architecture.blocks), parameter_bytes)
+
+    def _jobs(self, found: Round) -> list[Job]:
+        """Return the visits that the current rung of an open round still lacks."""
+        rung = open_rung(self.state, found)
+        return [] if rung is None else [self._job(number, found, rung.index) for number in rung.waiting]
+
+    def _job(self, number: int, found: Round, rung: int) -> Job:
+        parent = None
+        if self.settings.inherits and found.base is not None and not rung:
+            architecture = self.state.chosen[found.base].architecture.to_json()
+            parent = Parent(architecture, str(self.checkpoint(found.base)))
+        return Job(
+            candidate=number,
+            rung=rung,
+            architecture=self.state.chosen[number].architecture.to_json(),
+            seed=derive_seed(self.settings.seed, "candidate", number),
+            until=self.settings.rungs[rung],
+            parent=parent,
+            resume_from=str(self.checkpoint(number, rung - 1)) if rung else "",
+            checkpoint=str(self.checkpoint(number, rung)),
+            seconds=min(self.limits.job_seconds, max(0.0, self.seconds_left)),
+        )
+
+    def checkpoint(self, candidate: int, rung: int | None = None) -> Path:
+        """Return the file of a candidate's weights, of its last visit if no rung is named."""
+        if rung is None:
+            rung = max((o.rung for o in self.state.outcomes.get(candidate, ()) if o.status == "ok"), default=0)
+        return self._folder / WEIGHTS / f"{candidate}-{rung}.pt"
+
+    def _close_round(self, found: Round) -> None:
+        """Choose the winner among those that were trained longest."""
+        scores = scores_of_round(self.state, found)
+        rungs = {number: self.state.outcomes[number][-1].rung for number in scores}
+        longest = max(rungs.values(), default=0)
+        finalists = [number for number in scores if rungs[number] == longest]
+        winner = min(finalists, key=lambda number: (-scores[number], number), default=None)
+        self._write("closed", {"winner": winner, "score": None if winner is None else scores[winner]})
+
+    def _write(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.state = fold([self._journal.append(kind, data)], self.state)
+
+
+def _why_there_is_no_winner(found: Round, budget: Budget) -> str:
+    if found.chosen:
+        return "no candidate of the last round could be trained"
+    if found.rejected:
+        return (
+            f"all {found.rejected} candidates are over the budget: the least peak is {found.least_peak_bytes:,} B "
+            f"({budget.dtype}, {budget.runtime}), the fewest parameters {found.least_parameter_bytes:,} B"
+        )
+    return "every candidate of the last round was trained before"

@@ -1,0 +1,41 @@
+"""Hard limits of a network: what it may take on the device it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from memprof.errors import UsageError
+from memprof.nas.space.chains import DTYPES
+
+RUNTIMES = ("reference", "ideal", "paper", "onnxruntime")
+"""Runtime models that a candidate's graph is enough for; that of PyTorch looks at modules, which it has not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Hard limits: a candidate over one is rejected before anything is trained.
+
+    Attributes:
+        peak_bytes: Most that the peak of intermediates may be; ``None`` for no limit.
+        parameter_bytes: Most that the parameters may be; ``None`` for no limit.
+        runtime: Runtime model that gives the peak, one of ``RUNTIMES``.
+        dtype: Element type on the device, a key of ``memprof.nas.space.chains.DTYPES``.
+    """
+
+    peak_bytes: int | None = None
+    parameter_bytes: int | None = None
+    runtime: str = "reference"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.runtime not in RUNTIMES:
+            raise UsageError(f"A budget cannot be under the runtime model {self.runtime!r}.", _choices(RUNTIMES))
+        if self.dtype not in DTYPES:
+            raise UsageError(f"There is no element type {self.dtype!r} here.", _choices(DTYPES))
+        if min(self.peak_bytes or 0, self.parameter_bytes or 0) < 0:
+            raise UsageError("A budget's bytes are not negative.")
+
+
+def _choices(names: Iterable[str]) -> str:
+    return f"Choose {', '.join(names)}."

@@ -1,0 +1,163 @@
+"""From an Architecture to a ``torch.nn.Module``, layer by layer as the authors built them.
+
+    layer                    operations                                                   s = stride
+    conv 3x3, dilated 3x3    convolution (s; dilation 2), BN, ReLU
+    depthwise kxk            depthwise kxk (s), BN, 1x1, BN, ReLU
+    factorized 1x7, 7x1      1x1 (s), BN, ReLU, 1x7, BN, ReLU, 7x1, BN, ReLU
+    pool 3x3                 1x1, BN, pool (s)
+    identity                 nothing where shape and width stay, else 1x1 (s), BN
+
+A layer that reads the block's input uses the block's stride; every layer writes ``width`` channels. The stem is a
+3x3 convolution with BN and ReLU, the head global average pooling and one linear layer: the paper names neither.
+``memprof.nas.space.footprint`` describes the same network without torch; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from memprof.nas.space.architecture import Architecture, Block, Cell, Combine, Layer
+
+
+def build_module(architecture: Architecture) -> nn.Module:
+    """Return ``architecture`` as a module: images (n, channels, height, width) to logits (n, classes)."""
+    return Network(architecture)
+
+
+class Network(nn.Module):
+    """Stem, blocks and head."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        channels = architecture.input_shape[0]
+        self.stem = _convolution(channels, architecture.stem_width, 3, stride=architecture.stem_stride)
+        width = architecture.stem_width
+        self.blocks = nn.ModuleList()
+        for block in architecture.blocks:
+            self.blocks.append(CellBlock(block, width))
+            width = block_channels(block, width)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(width, architecture.classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (n, classes)."""
+        x = self.stem(images)
+        for block in self.blocks:
+            x = block(x)
+        logits: Tensor = self.classifier(torch.flatten(self.pool(x), 1))
+        return logits
+
+
+class CellBlock(nn.Module):
+    """The cells of one block and the concatenation of those that feed its output."""
+
+    def __init__(self, block: Block, channels: int) -> None:
+        super().__init__()
+        self.cells = nn.ModuleDict()
+        self.wiring = block.existing
+        self.output_slots = block.output_slots
+        widths = {0: channels}
+        for slot, cell in block.existing:
+            self.cells[str(slot)] = CellModule(cell, widths, block)
+            widths[slot] = cell_channels(cell, block.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output, (n, sum of its output cells' channels, height / stride, width / stride)."""
+        results = {0: x}
+        for slot, cell in self.wiring:
+            results[slot] = self.cells[str(slot)](results[cell.input1], results[cell.input2])
+        outputs = [results[slot] for slot in self.output_slots] or [x]  # without cells the input passes through
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+
+
+class CellModule(nn.Module):
+    """Two layers side by side, summed or concatenated."""
+
+    def __init__(self, cell: Cell, widths: dict[int, int], block: Block) -> None:
+        super().__init__()
+        strides = [block.stride if i == 0 else 1 for i in cell.inputs]
+        self.layer1 = LAYER_MODULES[cell.layer1](widths[cell.input1], block.width, strides[0])
+        self.layer2 = LAYER_MODULES[cell.layer2](widths[cell.input2], block.width, strides[1])
+        self.concatenates = cell.combine is Combine.CONCAT
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """Return the sum or the concatenation of both layers' results."""
+        first, second = self.layer1(input1), self.layer2(input2)
+        return torch.cat([first, second], 1) if self.concatenates else first + second
+
+
+def cell_channels(cell: Cell, width: int) -> int:
+    """Return the channels that a cell writes."""
+    return 2 * width if cell.combine is Combine.CONCAT else width
+
+
+def block_channels(block: Block, channels: int) -> int:
+    """Return the channels that a block writes; a block without cells passes its input on."""
+    if not block.cells:
+        return channels
+    return sum(cell_channels(cell, block.width) for _, cell in block.existing if cell.feeds_output)
+
+
+def _convolution(  # noqa: PLR0913 - the parameters of a convolution
+    channels: int,
+    width: int,
+    kernel: int | tuple[int, int],
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    activation: bool = True,
+) -> nn.Sequential:
+    height, breadth = (kernel, kernel) if isinstance(kernel, int) else kernel
+    padding = (dilation * (height // 2), dilation * (breadth // 2))
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, width, kernel, stride, padding, dilation, groups, bias=False),
+        nn.BatchNorm2d(width),
+    ]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if activation else nn.Sequential(*layers)
+
+
+def _depthwise(kernel: int) -> Callable[[int, int, int], nn.Module]:
+    def build(channels: int, width: int, stride: int) -> nn.Module:
+        return nn.Sequential(
+            _convolution(channels, channels, kernel, stride=stride, groups=channels, activation=False),
+            _convolution(channels, width, 1),
+        )
+
+    return build
+
+
+def _factorized(channels: int, width: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        _convolution(channels, width, 1, stride=stride),
+        _convolution(width, width, (1, 7)),
+        _convolution(width, width, (7, 1)),
+    )
+
+
+def _pool(pool: Callable[[int], nn.Module]) -> Callable[[int, int, int], nn.Module]:
+    return lambda channels, width, stride: nn.Sequential(
+        _convolution(channels, width, 1, activation=False), pool(stride)
+    )
+
+
+def _identity(channels: int, width: int, stride: int) -> nn.Module:
+    if channels == width and stride == 1:
+        return nn.Identity()
+    return _convolution(channels, width, 1, stride=stride, activation=False)
+
+
+LAYER_MODULES: dict[Layer, Callable[[int, int, int], nn.Module]] = {
+    Layer.CONV_3X3: lambda channels, width, stride: _convolution(channels, width, 3, stride=stride),
+    Layer.DEPTHWISE_3X3: _depthwise(3),
+    Layer.DEPTHWISE_5X5: _depthwise(5),
+    Layer.FACTORIZED_7: _factorized,
+    Layer.AVG_POOL_3X3: _pool(lambda stride: nn.AvgPool2d(3, stride, padding=1)),
+    Layer.MAX_POOL_3X3: _pool(lambda stride: nn.MaxPool2d(3, stride, padding=1)),
+    Layer.DILATED_3X3: lambda channels, width, stride: _convolution(channels, width, 3, stride=stride, dilation=2),
+    Layer.IDENTITY: _identity,
+}
+"""Layer -> (channels, width, stride) -> module."""

@@ -1,0 +1,282 @@
+"""Local worker processes: whatever a candidate does to its process is labelled, and the search goes on.
+
+The trainers here misbehave by the candidate's seed, so that a test takes no longer than processes take to start.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.nas.test_rounds import SETTINGS, start
+
+from memprof.errors import RuntimeFailure, UsageError
+from memprof.nas.jobs import Job, derive_seed
+from memprof.nas.record.journal import Journal, read_journal
+from memprof.nas.record.settings import Limits
+from memprof.nas.record.summary import summarize
+from memprof.nas.searching import workers
+from memprof.nas.searching.rounds import Search
+from memprof.nas.space.architecture import CIFAR10
+from memprof.nas.train.evaluation import evaluate
+from memprof.nas.train.trainer import Checkpoint, Training
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STATUSES = ("ok", "diverged", "out of memory", "out of memory", "timed out", "crashed", "crashed")
+"""What must come of a seed, modulo their number."""
+
+SEED = 493
+"""Of a search whose first eight candidates do everything there is; the one that hangs finds its worker warm."""
+
+
+class Misbehaving:
+    """Looks like a Trainer; what becomes of it depends on the seed alone."""
+
+    def train(self, module: Any, *, seed: int, until: int, **_: Any) -> tuple[Training, Checkpoint]:
+        match seed % len(STATUSES):
+            case 1:
+                return real_trainer().train(with_nan(module), seed=0, until=1)
+            case 2:
+                return real_trainer().train(without_memory(module), seed=0, until=1)
+            case 3:
+                os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does when memory runs out
+            case 4:
+                time.sleep(3600)
+            case 5:
+                os._exit(11)
+            case 6:
+                raise ValueError("nobody expected\nthis")
+        training = Training(status="ok", accuracy=0.5, epochs=until, loss=1.0)
+        return training, Checkpoint(until, module.state_dict(), {})
+
+
+def real_trainer() -> Any:
+    """Return memprof's own trainer on four grey images."""
+    import torch
+
+    from memprof.nas.train.data import Augmentation, Images, TrainingData
+    from memprof.nas.train.recipe import Recipe
+    from memprof.nas.train.trainer import Trainer
+
+    images = Images(torch.zeros((4, 3, 8, 8), dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
+    change = Augmentation(padding=0, flips=False, cutout=0)
+    data = TrainingData(name="", training=images, validation=images, classes=10, augmentation=change)
+    return Trainer(data, Recipe(), torch.device("cpu"))
+
+
+def with_nan(module: Any) -> Any:
+    """Return ``module`` with a weight that is not a number."""
+    module.classifier.weight.data[0, 0] = float("nan")
+    return module
+
+
+def without_memory(module: Any) -> Any:
+    """Return ``module``, which now asks for a tensor that no machine has room for."""
+    import torch
+
+    def ask(*_: object) -> None:
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+    module.register_forward_pre_hook(ask)
+    return module
+
+
+def job(seed: int, folder: Path, seconds: float = 1.0) -> Job:
+    """Return a job on the smallest network there is."""
+    return Job(
+        candidate=seed,
+        rung=0,
+        architecture=CIFAR10.build([]).to_json(),
+        seed=seed,
+        until=1,
+        parent=None,
+        resume_from="",
+        checkpoint=str(folder / f"{seed}.pt"),
+        seconds=seconds,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up on hung workers soon, but not on those that a busy machine slows down."""
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 6.0)
+    monkeypatch.setattr(workers, "START_SECONDS", 30.0)
+
+
+def test_a_search_full_of_bad_candidates_completes_and_labels_each(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, seed=SEED, sample=8, rungs=(4,))
+    with Journal(tmp_path) as journal:
+        start(journal, settings, Limits(rounds=1, job_seconds=1.0))
+        search = Search(tmp_path, journal, time.monotonic)
+        with workers.WorkerPool(1, Misbehaving) as pool:
+            while jobs := search.ask():
+                for outcome in pool.run(jobs):
+                    search.tell(outcome)
+    events, beat = read_journal(tmp_path)
+    found = summarize(events, beat, beat)
+    assert found is not None
+    expected = [STATUSES[derive_seed(SEED, "candidate", i) % len(STATUSES)] for i in range(8)]
+    assert [candidate.status for candidate in found.candidates] == expected
+    assert set(expected) == set(STATUSES)
+    assert found.reason == "1 round is done"
+    assert found.rounds[0].failed == 8 - expected.count("ok")
+    assert found.best is not None
+    assert found.best.status == "ok"
+    messages = {candidate.message for candidate in found.candidates}
+    assert {"ValueError: nobody expected", "the process ended with code 11"} <= messages
+    assert len(list((tmp_path / "weights").iterdir())) == expected.count("ok")
+
+
+def test_nothing_is_begun_after_the_deadline_and_what_was_begun_gives_up(tmp_path: Path) -> None:
+    good = next(seed for seed in range(100) if STATUSES[seed % len(STATUSES)] == "ok")
+    with workers.WorkerPool(1, Misbehaving) as pool:
+        assert [o.status for o in pool.run([job(good, tmp_path)])] == ["ok"]
+        hang, began = job(STATUSES.index("timed out"), tmp_path, seconds=600.0), time.monotonic()
+        late = job(good + len(STATUSES), tmp_path)
+        assert [o.status for o in pool.run([hang, late], began + 1.0)] == ["timed out"]
+        assert time.monotonic() - began < 60
+        assert list(pool.run([late], began)) == []
+
+
+class NoData:
+    """A trainer factory whose data are gone; picklable."""
+
+    def __call__(self) -> Any:
+        raise UsageError("There is no data set 'gone'.", "Choose another.")
+
+
+def test_what_the_machine_lacks_is_no_candidates_fault(tmp_path: Path) -> None:
+    with (
+        workers.WorkerPool(1, NoData()) as pool,
+        pytest.raises(RuntimeFailure, match="There is no data set 'gone'"),
+    ):
+        list(pool.run([job(0, tmp_path)]))
+
+
+class Dies:
+    """A trainer factory that takes its process with it; picklable."""
+
+    def __call__(self) -> Any:
+        os._exit(5)
+
+
+def test_a_worker_that_dies_before_its_first_job_is_no_candidates_fault(tmp_path: Path) -> None:
+    with (
+        workers.WorkerPool(1, Dies()) as pool,
+        pytest.raises(RuntimeFailure, match="ended with code 5 before it was"),
+    ):
+        list(pool.run([job(0, tmp_path)]))
+
+
+def test_a_worker_that_died_while_it_was_idle_costs_no_job(tmp_path: Path) -> None:
+    with workers.WorkerPool(1, Misbehaving) as pool:
+        assert [o.status for o in pool.run([job(0, tmp_path)])] == ["ok"]
+        os.kill(pool._workers[0].process.pid, signal.SIGKILL)
+        pool._workers[0].process.join()
+        assert [o.status for o in pool.run([job(7, tmp_path)])] == ["ok"]
+
+
+def test_a_full_disk_is_no_candidates_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's own full device stands in for the disk."""
+    opened = Path.open
+
+    def full(self: Path, mode: str = "r", *more: Any, **named: Any) -> Any:
+        return opened(Path("/dev/full") if self.suffix == ".part" else self, mode, *more, **named)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate(job(0, tmp_path), Misbehaving())  # type: ignore[arg-type]
+
+
+def test_a_disk_that_cannot_be_written_is_no_candidates_fault(tmp_path: Path) -> None:
+    nowhere = replace(job(0, tmp_path), checkpoint=str(tmp_path / "gone" / "0.pt"))
+    with workers.WorkerPool(1, Misbehaving) as pool, pytest.raises(RuntimeFailure, match="A worker cannot go on"):
+        list(pool.run([nowhere]))
+
+
+def test_a_visit_that_was_trained_but_never_told_is_told_and_not_trained_again(tmp_path: Path) -> None:
+    asked = job(0, tmp_path)
+    first = evaluate(asked, Misbehaving())  # type: ignore[arg-type]
+
+    class Nobody:
+        def train(self, *_: object, **__: object) -> None:
+            raise AssertionError("trained again")
+
+    assert evaluate(asked, Nobody()) == first  # type: ignore[arg-type]
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from memprof.nas.searching import workers
+from tests.nas.test_workers import Misbehaving, job
+
+if __name__ == "__main__":
+    with workers.WorkerPool(1, Misbehaving) as pool:
+        for outcome in pool.run([job(0, Path(sys.argv[1])), job(4, Path(sys.argv[1]), 600.0)]):
+            print(pool._workers[0].process.pid, flush=True)
+"""
+
+
+def test_no_worker_outlives_a_killed_search(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    assert ends_within(worker, seconds=20)
+
+
+def ends_within(pid: int, seconds: float) -> bool:
+    """Return whether a process is gone, or waits for nothing but its burial, before the time is up."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]:
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    return False
+
+
+def test_ctrl_c_ends_a_search_in_order_and_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ["--dataset", "digits", "--width", "4", "--epochs", "40", "--workers", "1", "-o", str(folder)]
+    search = subprocess.Popen(
+        [sys.executable, "-m", "memprof", "nas", "search", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        start_new_session=True,
+    )
+    until = time.monotonic() + 60
+    while not (folder / "search.db").is_file() or not any(e.kind == "round" for e in read_journal(folder)[0]):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    os.killpg(search.pid, signal.SIGINT)  # as a terminal does: the search and its workers
+    out, err = search.communicate(timeout=60)
+    assert search.returncode == 130
+    assert out == ""
+    assert f"memprof nas resume {folder}" in err
+    assert "Traceback" not in err
+    events, beat = read_journal(folder)
+    assert events[-1].kind == "stopped"
+    found = summarize(events, beat, beat + 1000)
+    assert found is not None
+    assert found.status == "stopped"
