@@ -47,7 +47,7 @@ _GRAPH = """
 import sys, time
 from pathlib import Path
 from memprof.importers.onnx import read_onnx
-from memprof.results.report import build_report
+from memprof.results.building import build_report
 from memprof.runtimes import RUNTIMES
 began = time.perf_counter()
 model = read_onnx(Path(sys.argv[1]), dims={}, inputs={})

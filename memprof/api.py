@@ -6,6 +6,7 @@ import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
 from os import PathLike
@@ -18,8 +19,9 @@ from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.saved import read_saved_report
 from memprof.importers.torch.training import Training
 from memprof.ir import Graph
+from memprof.results.building import build_report
 from memprof.results.comparison import Comparison, compare_snapshots
-from memprof.results.report import Report, build_report
+from memprof.results.report import Report
 from memprof.results.snapshot import Snapshot, snapshot_document, snapshot_report
 from memprof.runtimes import RUNTIMES, TRACED, RuntimeModel
 from memprof.runtimes.onnxruntime import OPTIMIZED_MODEL
@@ -105,7 +107,8 @@ def analyze(  # noqa: PLR0913 - as load
     """Return how much memory ``source`` needs, where it goes and why.
 
     Args:
-        source: See ``Source``. The name of a PyTorch module runs the Python code that it names.
+        source: See ``Source``, or a report that was saved as .json. The name of a PyTorch module runs the Python
+            code that it names.
         example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
         dims: Sizes of named dimensions: ``{"batch": 1}``.
         inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
@@ -119,6 +122,10 @@ def analyze(  # noqa: PLR0913 - as load
         UsageError: A runtime or a name does not exist, or an argument does not fit the source.
         MissingExtraError: The source needs PyTorch, which is not installed.
     """
+    if _names_report(source):
+        if dims or inputs or training is not None:
+            raise UsageError(f"{source} is a saved report: its sizes are settled.", "Analyse the model again.")
+        return _open_report(Path(source), runtimes)
     wanted = None if runtimes is None else _known(runtimes)
     model = load(source, example_inputs, dims=dims, inputs=inputs, training=training, device=device, trust=trust)
     names = wanted or _applicable(model)
@@ -211,7 +218,7 @@ def snapshot(
     """
     if isinstance(source, Report):
         return snapshot_report(source)
-    if isinstance(source, str | PathLike) and Path(source).suffix.lower() == ".json":
+    if _names_report(source):
         return snapshot_document(read_saved_report(Path(source)), str(source))
     return snapshot_report(analyze(source, dims=dims, inputs=inputs, runtimes=runtimes))
 
@@ -247,6 +254,22 @@ def from_networkx(source: Any) -> Graph:
     from memprof.ir.networkx import from_networkx as convert
 
     return convert(source)
+
+
+def _names_report(source: Any) -> bool:
+    return isinstance(source, str | PathLike) and Path(source).suffix.lower() == ".json"
+
+
+def _open_report(path: Path, runtimes: Iterable[str] | None) -> Report:
+    """Return a saved report, or those of its runtime models that are asked for, in that order."""
+    with _collector_paused():
+        report = Report.from_json(read_saved_report(path), str(path))
+    names = tuple(report.runtimes) if runtimes is None else tuple(dict.fromkeys(runtimes))
+    for name in names:
+        if name not in report.runtimes:
+            known = ", ".join(report.runtimes)
+            raise UsageError(f"The report {path} has no runtime model {name!r}.", f"It has: {known}.")
+    return replace(report, runtimes={name: report.runtimes[name] for name in names})
 
 
 def _runtime_of(name: str, model: Model) -> RuntimeModel:

@@ -114,6 +114,9 @@ class Lifetimes:
     scratch: tuple[int, ...] | None = None
     is_complete: bool = True
 
+    def __repr__(self) -> str:
+        return f"<Lifetimes of {len(self.buffers):,} buffers over {self.schedule.step_count:,} steps>"
+
     @cached_property
     def timeline(self) -> Timeline:
         """Bytes alive at each step, everything counted."""

@@ -30,7 +30,8 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
     What stays unknown comes first, then the picture, then the causes, then a smaller peak.
     """
     base = ["memprof", "analyze", model, *flags]
-    if missing := [flag for flag in settling_flags(report) if flag not in flags]:
+    is_saved = model.lower().endswith(".json")  # sizes are settled there, and there is nothing to plan
+    if not is_saved and (missing := [flag for flag in settling_flags(report) if flag not in flags]):
         return _shell([*base, *missing])
     if not has_files:
         return _shell([*base, "-o", f"{Path(model).stem.rpartition(':')[2] or 'model'}.png"])
@@ -38,7 +39,7 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
         return _shell([*base, "--why"])
     from memprof.cli import COMMANDS  # here, since this module serves one of them
 
-    return _shell(["memprof", "plan", model, *flags] if "plan" in COMMANDS else [*base, "-o", "report.html"])
+    return _shell(["memprof", "plan", model, *flags] if not is_saved and "plan" in COMMANDS else [*base, "-o", "report.html"])
 
 
 def settling_flags(report: Report) -> list[str]:

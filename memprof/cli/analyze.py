@@ -64,13 +64,14 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     top: int,
     targets: tuple[str, ...],
 ) -> None:
-    """How much memory MODEL needs, where it goes and why.
+    """How much memory MODEL needs, where it goes and why. MODEL may be a report saved with -o report.json.
 
     \b
     memprof analyze model.onnx
     memprof analyze model.onnx --dim batch=1 --why
     memprof analyze model.onnx --json -o model.png
     memprof analyze torchvision:resnet18 --input 1x3x224x224 --optimizer adam
+    memprof analyze report.json -o report.html
     """
     view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
     dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from memprof.ir.types import TensorType
+from memprof.text import safe_text
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -151,6 +152,9 @@ class Graph:
     unknown: tuple[Unknown, ...] = ()
     opset: int | None = None
     ahead: Graph | None = None
+
+    def __repr__(self) -> str:
+        return f"<Graph {safe_text(self.name, limit=80)}: {len(self.nodes):,} nodes, {len(self.values):,} values>"
 
     @cached_property
     def value_bytes(self) -> tuple[int | None, ...]:

@@ -74,6 +74,9 @@ class Trace:
     tensors: str
     caveat: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Trace on {self.device}: {len(self.graph.nodes):,} operations, {len(self.storages):,} storages>"
+
     @property
     def is_training(self) -> bool:
         """Whether a backward pass was part of the run."""

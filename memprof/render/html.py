@@ -18,7 +18,8 @@ from memprof.render.wording import (
     peak_amount,
     split_headline,
 )
-from memprof.results.report import LiveTensor, Report, RuntimeReport
+from memprof.results.peak import LiveTensor
+from memprof.results.report import Report, RuntimeReport
 from memprof.text import safe_text
 from memprof.units import format_bytes
 

@@ -1,4 +1,4 @@
-"""Report -> JSON, schema ``memprof/analysis/1``: readable by people, lists of numbers on one line."""
+"""Report -> JSON, schema ``memprof/analysis/2``: readable by people, columns on one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from memprof.results.report import Report
 
-_SCALARS = (str, int, float, type(None))
+_INLINE = (str, int, float, list, type(None))
 
 
 def render_json(report: Report, stream: TextIO) -> None:
@@ -16,7 +16,7 @@ def render_json(report: Report, stream: TextIO) -> None:
 
 
 def write_document(document: dict[str, Any], stream: TextIO) -> None:
-    """Write any JSON document of ours: ASCII only, two spaces per level, a list of scalars on one line."""
+    """Write any JSON document of ours: ASCII only, two spaces per level, a list without objects on one line."""
     stream.write(_format(document, "\n"))
     stream.write("\n")
 
@@ -26,6 +26,6 @@ def _format(value: Any, newline: str) -> str:
     if isinstance(value, dict) and value:
         rows = (f"{json.dumps(key)}: {_format(item, deeper)}" for key, item in value.items())
         return f"{{{deeper}{(',' + deeper).join(rows)}{newline}}}"
-    if isinstance(value, list) and not all(isinstance(item, _SCALARS) for item in value):
+    if isinstance(value, list) and not all(isinstance(item, _INLINE) for item in value):
         return f"[{deeper}{(',' + deeper).join(_format(item, deeper) for item in value)}{newline}]"
     return json.dumps(value)

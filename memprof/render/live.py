@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.render.terminal import Glyphs, Screen
-from memprof.results.report import LiveTensor, RuntimeReport
+from memprof.results.peak import LiveTensor
+from memprof.results.report import RuntimeReport
 from memprof.units import format_bytes
 
 _BAR = 6

@@ -8,6 +8,8 @@ from typing import Any
 
 from memprof.errors import UsageError
 from memprof.results.snapshot import Snapshot
+from memprof.text import safe_text
+from memprof.units import format_bytes
 
 COMPARISON_SCHEMA = "memprof/comparison/1"
 
@@ -65,6 +67,10 @@ class Comparison:
     macs: Change
     gone: Mapping[str, int | None]
     new: Mapping[str, int | None]
+
+    def __repr__(self) -> str:
+        peak = self.peak
+        return f"<Comparison ({safe_text(self.headline)}): peak {_amount(peak.before)} to {_amount(peak.after)}>"
 
     @property
     def headline(self) -> str:
@@ -125,3 +131,7 @@ def compare_snapshots(before: Snapshot, after: Snapshot) -> Comparison:
 def _only_in(here: Mapping[str, int | None], there: Mapping[str, int | None]) -> dict[str, int | None]:
     names = sorted(here.keys() - there.keys(), key=lambda name: (-(here[name] or 0), name))
     return {name: here[name] for name in names}
+
+
+def _amount(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else format_bytes(size_bytes)

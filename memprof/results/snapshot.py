@@ -1,21 +1,16 @@
 """A report cut down to the numbers that two reports, or a report and a budget, can be compared by.
 
-It is read from the report's JSON: a report of today and one saved a year ago are the same to whoever compares.
-A saved report is a file from a stranger: every field is checked, what is not used is not looked at.
+A report of today and one saved a year ago are the same to whoever compares: a saved one needs no buffers for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
-from memprof.errors import InputError
-from memprof.results.report import ANALYSIS_SCHEMA, Report
-
-_FAMILY, _, _VERSION = ANALYSIS_SCHEMA.rpartition("/")
-_HINT = "Write it again with: memprof analyze MODEL -o report.json"
+from memprof.results.fields import Fields, check_schema
+from memprof.results.report import Report
+from memprof.results.saving import ANALYSIS_SCHEMA, NUMBERS_ONLY_SCHEMA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +56,21 @@ class Snapshot:
 
 def snapshot_report(report: Report) -> Snapshot:
     """Return the numbers of ``report``."""
-    return snapshot_document(report.to_json(), report.model.path)
+    return Snapshot(
+        path=report.model.path,
+        parameter_bytes=report.model.parameter_bytes,
+        foldable_constant_bytes=report.model.foldable_constant_bytes,
+        macs=report.model.macs,
+        runtimes={
+            name: PeakSnapshot(
+                peak_intermediate_bytes=found.peak_intermediate_bytes,
+                known_bytes_at_least=found.known_bytes_at_least,
+                total_bytes=found.total_bytes,
+                live={tensor.name: tensor.size_bytes for tensor in found.peak.live},
+            )
+            for name, found in report.runtimes.items()
+        },
+    )
 
 
 def snapshot_document(document: object, source: str) -> Snapshot:
@@ -74,57 +83,25 @@ def snapshot_document(document: object, source: str) -> Snapshot:
     Raises:
         InputError: It is no report of a version that is known here, or a field is missing or wrong.
     """
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != ANALYSIS_SCHEMA:
-        known = isinstance(schema, str) and schema.startswith(f"{_FAMILY}/")
-        reason = f"its schema is {schema!r}, and {ANALYSIS_SCHEMA!r} is known" if known else "it is no memprof report"
-        raise InputError(f"{source} cannot be compared: {reason}.", _HINT)
-    try:
-        return _snapshot(document)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{source} is a damaged report: {error} is missing or wrong.", _HINT) from error
-
-
-def _snapshot(document: Any) -> Snapshot:
-    model, runtimes = document["model"], document["runtimes"]
+    check_schema(document, source, (NUMBERS_ONLY_SCHEMA, ANALYSIS_SCHEMA))
+    found = Fields(document, source)
+    model = found.fields("model")
+    runtimes = {name: _read_peak(fields) for name, fields in found.named("runtimes")}
     if not runtimes:
-        raise KeyError("runtimes")
+        raise found.error("runtimes")
     return Snapshot(
-        path=_text(model, "path"),
-        parameter_bytes=_count(model, "parameter_bytes"),
-        foldable_constant_bytes=_count(model, "foldable_constant_bytes"),
-        macs=_count_or_none(model, "macs"),
-        runtimes=MappingProxyType({str(name): _peak(found) for name, found in runtimes.items()}),
+        path=model.text("path"),
+        parameter_bytes=model.count("parameter_bytes"),
+        foldable_constant_bytes=model.count("foldable_constant_bytes"),
+        macs=model.count_or_none("macs"),
+        runtimes=runtimes,
     )
 
 
-def _peak(found: Any) -> PeakSnapshot:
+def _read_peak(found: Fields) -> PeakSnapshot:
     return PeakSnapshot(
-        peak_intermediate_bytes=_count_or_none(found, "peak_intermediate_bytes"),
-        known_bytes_at_least=_count(found, "known_bytes_at_least"),
-        total_bytes=_count_or_none(found, "total_bytes"),
-        live=MappingProxyType(
-            {_text(tensor, "name"): _count_or_none(tensor, "bytes") for tensor in found["peak"]["live"]}
-        ),
+        peak_intermediate_bytes=found.count_or_none("peak_intermediate_bytes"),
+        known_bytes_at_least=found.count("known_bytes_at_least"),
+        total_bytes=found.count_or_none("total_bytes"),
+        live={tensor.text("name"): tensor.count_or_none("bytes") for tensor in found.fields("peak").each("live")},
     )
-
-
-def _text(record: Any, field: str) -> str:
-    value = record[field]
-    if not isinstance(value, str):
-        raise TypeError(repr(field))
-    return value
-
-
-def _count(record: Any, field: str) -> int:
-    value = _count_or_none(record, field)
-    if value is None:
-        raise TypeError(repr(field))
-    return value
-
-
-def _count_or_none(record: Any, field: str) -> int | None:
-    value = record[field]
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise TypeError(repr(field))
-    return value

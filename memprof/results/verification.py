@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memprof.text import safe_text
+from memprof.units import format_bytes
+
 VERIFICATION_SCHEMA = "memprof/verify/1"
 
 
@@ -82,6 +85,11 @@ class Verification:
     method: str
     steps: tuple[StepPair, ...]
     others: tuple[NamedPair, ...] = ()
+
+    def __repr__(self) -> str:
+        predicted = "unknown" if self.predicted_bytes is None else format_bytes(self.predicted_bytes)
+        what = f"{safe_text(self.path, limit=80)} in {self.runtime}"
+        return f"<Verification of {what}: predicted {predicted}, measured {format_bytes(self.measured_bytes)}>"
 
     @property
     def is_exact(self) -> bool:

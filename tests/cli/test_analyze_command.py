@@ -226,7 +226,7 @@ def test_names_in_a_file_cannot_reach_the_terminal_raw(run: Run, tmp_path: Path)
 def test_the_same_from_a_process_of_its_own(run_process: Run, model: Path, tmp_path: Path) -> None:
     found = run_process("analyze", model, "--json", "-o", "net.html", cwd=tmp_path)
     assert found.code == 0
-    assert found.json["schema"] == "memprof/analysis/1"
+    assert found.json["schema"] == "memprof/analysis/2"
     assert found.stderr == "wrote net.html\n"
     bare = run_process("analyze", model.name, cwd=model.parent)
     assert bare.stdout.splitlines()[-1] == "Next: memprof analyze net.onnx -o net.png"
@@ -237,3 +237,21 @@ def test_a_terminal_without_unicode_gets_ascii(run_process: Run, model: Path) ->
     assert found.code == 0
     assert found.stdout.isascii()
     assert "v peak, step 0" in found.stdout
+
+
+def test_a_saved_report_gives_every_file_that_the_model_gave(run: Run, model: Path, tmp_path: Path) -> None:
+    run("analyze", model, "-o", tmp_path / "saved.json")
+    names = ("page.html", "plot.svg", "table.csv", "comment.md", "again.json")
+    for source, folder in ((model, tmp_path / "fresh"), (tmp_path / "saved.json", tmp_path / "saved")):
+        folder.mkdir()
+        found = run("analyze", source, "--why", *(word for name in names for word in ("-o", folder / name)))
+        assert found.code == 0
+    for name in names:
+        assert (tmp_path / "fresh" / name).read_bytes() == (tmp_path / "saved" / name).read_bytes()
+
+
+def test_flags_that_settle_sizes_mean_nothing_to_a_saved_report(run: Run, model: Path, tmp_path: Path) -> None:
+    run("analyze", model, "-o", tmp_path / "saved.json")
+    found = run("analyze", tmp_path / "saved.json", "--dim", "batch=1")
+    assert (found.code, found.stdout) == (2, "")
+    assert "saved report" in found.stderr

@@ -43,7 +43,7 @@ def test_ends_with_a_report_or_one_sentence(answers: dict[tuple[str, str], Answe
     assert answer.code in (0, 3), answer.stderr
     assert answer.seconds < SECONDS
     assert "Traceback" not in answer.stderr
-    expected = "memprof/analysis/1" if answer.code == 0 else "memprof/error/1"
+    expected = "memprof/analysis/2" if answer.code == 0 else "memprof/error/1"
     assert answer.document["schema"] == expected
 
 

@@ -124,7 +124,7 @@ def test_an_open_weight_makes_the_total_null_and_not_the_peak() -> None:
 
 def test_json_holds_every_promised_field() -> None:
     found = json.loads(json.dumps(analyze(example()).to_json()))
-    assert found["schema"] == "memprof/analysis/1"
+    assert found["schema"] == "memprof/analysis/2"
     assert found["model"] | {"macs": None} == {
         "path": "example",
         "format": "graph",

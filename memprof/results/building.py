@@ -1,0 +1,72 @@
+"""A Report from a Model: every runtime model asked once, and what all of them say put side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from memprof.analysis.categories import bytes_by_category, phase_at
+from memprof.analysis.macs import count_macs
+from memprof.importers.model import Model
+from memprof.ir import Graph
+from memprof.ir.trace import Trace
+from memprof.results.peak import find_peak
+from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
+from memprof.runtimes import RuntimeModel
+
+
+def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
+    """Return the report of ``model`` under each of ``runtimes``."""
+    graph = model.graph
+    macs, macs_unknown = count_macs(graph)
+    weights = graph.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None
+    return Report(
+        model=ModelSummary(
+            path=model.path,
+            format=model.format,
+            structure_sha256=model.structure_sha256,
+            nodes=len(graph.nodes),
+            parameter_bytes=graph.parameter_bytes,
+            foldable_constant_bytes=graph.foldable_constant_bytes,
+            macs=macs,
+            bytes_by_dtype=graph.parameter_bytes_by_dtype,
+        ),
+        runtimes={
+            name: _with_categories(_runtime_report(graph, runtime, weights), model.trace)
+            for name, runtime in runtimes.items()
+        },
+        unknown=graph.unknown + macs_unknown,
+    )
+
+
+def _with_categories(found: RuntimeReport, trace: Trace | None) -> RuntimeReport:
+    """Add what a run shows of its bytes, to the answer that tells of that run."""
+    if trace is None or found.lifetimes.graph is not trace.graph or not trace.is_training:
+        return found
+    categories = {category.value: size for category, size in bytes_by_category(trace, found.peak.step).items()}
+    return replace(found, categories=categories, phase=phase_at(trace, found.peak.step))
+
+
+def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:
+    lifetimes = runtime.lifetimes(graph)
+    known = lifetimes.timeline.peak_bytes
+    tensors = lifetimes.timeline_without_scratch
+    peak_bytes = known if lifetimes.is_complete else None
+    return RuntimeReport(
+        runtime=RuntimeFacts(
+            name=runtime.name,
+            definition=runtime.definition,
+            grade=runtime.grade,
+            counts_inputs=runtime.counts_inputs,
+            summary=runtime.summary,
+        ),
+        source=graph,
+        find_figures=runtime.figures,
+        peak_intermediate_bytes=peak_bytes,
+        peak_without_io_bytes=lifetimes.timeline_without_io.peak_bytes if lifetimes.is_complete else None,
+        peak_without_scratch_bytes=tensors.peak_bytes if lifetimes.is_complete and tensors is not None else None,
+        known_bytes_at_least=known,
+        total_bytes=None if peak_bytes is None or weight_bytes is None else peak_bytes + weight_bytes,
+        peak=find_peak(lifetimes),
+        lifetimes=lifetimes,
+    )

@@ -1,0 +1,104 @@
+"""The peak: its step, the operations that run there, who is alive and why, in one sentence each. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memprof.analysis import Buffer, Holder, Holders, Lifetimes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTensor:
+    """One buffer that is alive at the peak.
+
+    Attributes:
+        name: Name of the tensor; the first of those that share the buffer.
+        size_bytes: Its bytes, ``None`` if not known.
+        share: Its part of the peak, 0 to 1.
+        producer: The operation that wrote it, ``None`` for a graph input.
+        held_by: The last operation that reads it, ``None`` if it is a graph output or nobody reads it.
+        is_output: Whether it holds a graph output, which stays to the end.
+        held_steps: Steps after the peak for which it stays.
+        module: Path of the module it belongs to.
+        cause: One sentence: why it is there.
+    """
+
+    name: str
+    size_bytes: int | None
+    share: float
+    producer: str | None
+    held_by: str | None
+    is_output: bool
+    held_steps: int
+    module: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The first step of the maximum.
+
+    Attributes:
+        step: Index of the step.
+        nodes: The operations that run at it.
+        reserved_bytes: Bytes that step needs besides the tensors: bodies of control flow, scratch.
+        live: What is alive then, largest first.
+    """
+
+    step: int
+    nodes: tuple[str, ...]
+    reserved_bytes: int
+    live: tuple[LiveTensor, ...]
+
+    @property
+    def node(self) -> str | None:
+        """The operation that runs at the peak, ``None`` unless it is exactly one."""
+        return self.nodes[0] if len(self.nodes) == 1 else None
+
+
+def find_peak(lifetimes: Lifetimes) -> Peak:
+    """Return the first step of the maximum of ``lifetimes``, and who lives there and why."""
+    step, total = lifetimes.timeline.peak_step, lifetimes.timeline.peak_bytes
+    running = lifetimes.schedule.steps[step] if lifetimes.schedule.steps else ()
+    holders = Holders(lifetimes)
+    return Peak(
+        step=step,
+        nodes=tuple(lifetimes.graph.nodes[i].name for i in running),
+        reserved_bytes=lifetimes.reserved[step] if lifetimes.reserved else 0,
+        live=tuple(_live_tensor(lifetimes, b, holders.find(b), step, total) for b in lifetimes.alive_at(step)),
+    )
+
+
+def _live_tensor(lifetimes: Lifetimes, buffer: Buffer, holder: Holder, step: int, peak_bytes: int) -> LiveTensor:
+    graph = lifetimes.graph
+    first = graph.values[buffer.values[0]]
+    reader = None if holder.is_output else holder.last_reader
+    held_by = None if reader is None else graph.nodes[reader].name
+    producer = None if holder.producer is None else graph.nodes[holder.producer].name
+    waits = 0 if holder.last_read_step is None else holder.last_read_step - step
+    return LiveTensor(
+        name=first.name,
+        size_bytes=buffer.size_bytes,
+        share=(buffer.size_bytes or 0) / peak_bytes if peak_bytes else 0.0,
+        producer=producer,
+        held_by=held_by,
+        is_output=holder.is_output,
+        held_steps=buffer.stop - 1 - step,
+        module=first.module,
+        cause=_cause(producer, held_by, holder.is_output, waits, born_now=buffer.start == step),
+    )
+
+
+def _cause(producer: str | None, held_by: str | None, is_output: bool, waits: int, *, born_now: bool) -> str:
+    born = (
+        "given by the caller" if producer is None else f"{'being written' if born_now else 'written'} by {producer}"
+    )
+    if is_output:
+        return f"{born}; a graph output, kept to the end"
+    if held_by is None:
+        return f"{born}; nobody reads it"
+    if waits < 0:
+        return f"{born}; read for the last time by {held_by}, and still held by the code that called it"
+    if waits == 0:
+        return f"{born}; being read for the last time, by {held_by}"
+    return f"{born}; waits {waits} more {'step' if waits == 1 else 'steps'} for {held_by}"

@@ -1,0 +1,179 @@
+"""A Report as JSON and back, schema ``memprof/analysis/2``; see docs/schemas.md.
+
+The document holds every graph once, in columns, and what each runtime model makes of one: reading it back gives the
+lifetimes, and from them all that can be shown. What a document says twice must agree, so that a page never shows one
+number here and another there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memprof.ir import Graph, Unknown
+from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes
+from memprof.results.fields import Fields, check_schema
+from memprof.results.peak import Peak, find_peak
+from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
+from memprof.runtimes import Figure, Grade
+
+ANALYSIS_SCHEMA = "memprof/analysis/2"
+NUMBERS_ONLY_SCHEMA = "memprof/analysis/1"
+"""The version before: it has the numbers and no buffers, so it can be compared and checked, not drawn."""
+
+_GRADES: tuple[Grade, ...] = ("exact", "upper bound", "estimate", "measured")
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return ``report`` as JSON-ready values."""
+    model = report.model
+    graphs: dict[int, Graph] = {
+        id(found.lifetimes.graph): found.lifetimes.graph for found in report.runtimes.values()
+    }
+    places = {key: place for place, key in enumerate(graphs)}
+    return {
+        "schema": ANALYSIS_SCHEMA,
+        "model": {
+            "path": model.path,
+            "format": model.format,
+            "structure_sha256": model.structure_sha256,
+            "nodes": model.nodes,
+            "parameter_bytes": model.parameter_bytes,
+            "foldable_constant_bytes": model.foldable_constant_bytes,
+            "macs": model.macs,
+            "bytes_by_dtype": dict(model.bytes_by_dtype),
+        },
+        "headline": next(iter(report.runtimes)),
+        "runtimes": {
+            name: _runtime_json(found, places[id(found.lifetimes.graph)]) for name, found in report.runtimes.items()
+        },
+        "unknown": [{"kind": u.kind, "name": u.name, "reason": u.reason, "hint": u.hint} for u in report.unknown],
+        "graphs": [graph_json(graph) for graph in graphs.values()],
+    }
+
+
+def read_report(document: object, source: str) -> Report:
+    """Return the report that was saved as ``document``.
+
+    Raises:
+        InputError: It is no report that can be read, or a field is missing or wrong.
+    """
+    schema = check_schema(document, source, (NUMBERS_ONLY_SCHEMA, ANALYSIS_SCHEMA))
+    found = Fields(document, source)
+    if schema == NUMBERS_ONLY_SCHEMA:
+        raise found.error(
+            "graphs", "is missing: an older memprof saved numbers only, which 'compare' and 'check' can read"
+        )
+    graphs = [read_graph(graph) for graph in found.each("graphs")]
+    runtimes = {name: _read_runtime(fields, name, graphs) for name, fields in found.named("runtimes")}
+    headline = found.text("headline")
+    if headline not in runtimes:
+        raise found.error("headline", "names none of the runtimes")
+    return Report(
+        model=_read_model(found.fields("model")),
+        runtimes={headline: runtimes[headline], **runtimes},
+        unknown=tuple(
+            Unknown(kind=u.text("kind"), name=u.text("name"), reason=u.text("reason"), hint=u.text("hint"))
+            for u in found.each("unknown")
+        ),
+    )
+
+
+def _read_model(found: Fields) -> ModelSummary:
+    return ModelSummary(
+        path=found.text("path"),
+        format=found.text("format"),
+        structure_sha256=found.text("structure_sha256"),
+        nodes=found.count("nodes"),
+        parameter_bytes=found.count("parameter_bytes"),
+        foldable_constant_bytes=found.count("foldable_constant_bytes"),
+        macs=found.count_or_none("macs"),
+        bytes_by_dtype=found.named_counts("bytes_by_dtype"),
+    )
+
+
+def _runtime_json(found: RuntimeReport, place: int) -> dict[str, Any]:
+    return {
+        "peak_intermediate_bytes": found.peak_intermediate_bytes,
+        "peak_without_io_bytes": found.peak_without_io_bytes,
+        "peak_without_scratch_bytes": found.peak_without_scratch_bytes,
+        "known_bytes_at_least": found.known_bytes_at_least,
+        "total_bytes": found.total_bytes,
+        "counts_inputs": found.runtime.counts_inputs,
+        "grade": found.grade,
+        "definition": found.runtime.definition,
+        "summary": found.runtime.summary,
+        "peak": _peak_json(found.peak),
+        "timeline": list(found.timeline),
+        "by_category": dict(found.categories),
+        "phase": found.phase,
+        "figures": {
+            figure.name: {"bytes": figure.size_bytes, "grade": figure.grade, "definition": figure.definition}
+            for figure in found.figures
+        },
+        "graph": place,
+        "lifetimes": lifetimes_json(found.lifetimes),
+    }
+
+
+def _peak_json(peak: Peak) -> dict[str, Any]:
+    return {
+        "step": peak.step,
+        "node": peak.node,
+        "nodes": list(peak.nodes),
+        "reserved_bytes": peak.reserved_bytes,
+        "live": [
+            {
+                "name": live.name,
+                "bytes": live.size_bytes,
+                "share": round(live.share, 6),
+                "producer": live.producer,
+                "held_by": live.held_by,
+                "is_output": live.is_output,
+                "held_steps": live.held_steps,
+                "module": live.module,
+                "cause": live.cause,
+            }
+            for live in peak.live
+        ],
+    }
+
+
+def _read_runtime(found: Fields, name: str, graphs: list[Graph]) -> RuntimeReport:
+    place = found.count("graph")
+    if place >= len(graphs):
+        raise found.error("graph", "names no graph")
+    lifetimes = read_lifetimes(found.fields("lifetimes"), graphs[place])
+    known = lifetimes.timeline.peak_bytes
+    peak_bytes = known if lifetimes.is_complete else None
+    if found.count("known_bytes_at_least") != known or found.count_or_none("peak_intermediate_bytes") != peak_bytes:
+        raise found.error("peak_intermediate_bytes", f"is not the {known} bytes that its buffers add up to")
+    return RuntimeReport(
+        runtime=RuntimeFacts(
+            name=name,
+            definition=found.text("definition"),
+            grade=_read_grade(found),
+            counts_inputs=found.flag("counts_inputs"),
+            summary=found.text("summary"),
+        ),
+        peak_intermediate_bytes=peak_bytes,
+        peak_without_io_bytes=found.count_or_none("peak_without_io_bytes"),
+        peak_without_scratch_bytes=found.count_or_none("peak_without_scratch_bytes"),
+        known_bytes_at_least=known,
+        total_bytes=found.count_or_none("total_bytes"),
+        peak=find_peak(lifetimes),
+        lifetimes=lifetimes,
+        categories=found.named_counts("by_category"),
+        phase=found.text("phase"),
+        saved_figures=tuple(
+            Figure(figure, fields.count_or_none("bytes"), _read_grade(fields), fields.text("definition"))
+            for figure, fields in found.named("figures")
+        ),
+    )
+
+
+def _read_grade(found: Fields) -> Grade:
+    grade = found.text("grade")
+    for known in _GRADES:
+        if grade == known:
+            return known
+    raise found.error("grade", f"is none of {', '.join(_GRADES)}")
