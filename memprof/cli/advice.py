@@ -39,7 +39,8 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
         return _shell([*base, "--why"])
     from memprof.cli import COMMANDS  # here, since this module serves one of them
 
-    return _shell(["memprof", "plan", model, *flags] if not is_saved and "plan" in COMMANDS else [*base, "-o", "report.html"])
+    can_plan = not is_saved and "plan" in COMMANDS
+    return _shell(["memprof", "plan", model, *flags] if can_plan else [*base, "-o", "report.html"])
 
 
 def settling_flags(report: Report) -> list[str]:
