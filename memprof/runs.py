@@ -5,13 +5,13 @@ What needs no runtime is in ``api``.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
 from memprof.api import analyze, names_module
 from memprof.errors import UsageError
+from memprof.folders import scratch_folder
 from memprof.importers.model import Model
 from memprof.importers.torch.training import Training
 from memprof.measure.child import Limits
@@ -97,7 +97,7 @@ def load_optimized(
     require_onnxruntime("Optimising a model")
     path = Path(source)
     read_onnx(path, dims=dims or {}, inputs=inputs or {})  # what is wrong with the file is said before it is run
-    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        target = Path(folder, "optimized.onnx")
+    with scratch_folder() as folder:
+        target = folder / "optimized.onnx"
         write_optimized(str(path), target, limits or Limits())
         return read_optimized(target, path, dims=dims or {}, inputs=inputs or {})

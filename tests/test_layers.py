@@ -19,6 +19,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "text": frozenset(),
     "errors": frozenset({"text"}),
     "units": frozenset({"errors"}),
+    "folders": frozenset(),
+    "processes": frozenset(),
     "ir": BASE,
     "analysis": BASE | {"ir"},
     "runtimes": BASE | {"ir", "analysis"},
@@ -38,9 +40,15 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     },
     "render": BASE | {"ir", "analysis", "runtimes", "planning", "results", "api"},
     "plots": BASE | {"ir", "analysis", "runtimes", "planning", "results", "api"},
-    "measure": BASE | {"ir", "analysis", "runtimes", "importers", "planning", "results", "api"},
-    "runs": BASE | {"ir", "importers", "results", "api", "measure"},
-    "nas": BASE | {""},  # the public names alone, and what every layer may use; its rooms are in the table below
+    "measure": BASE
+    | {"folders", "processes", "ir", "analysis", "runtimes", "importers", "planning", "results", "api"},
+    "runs": BASE | {"folders", "ir", "importers", "results", "api", "measure"},
+    "nas": BASE
+    | {
+        "",
+        "folders",
+        "processes",
+    },  # the public names alone, and what every layer may use; its rooms are in the table below
     "cli": BASE
     | {
         "",

@@ -8,6 +8,7 @@
     5     missing-extra                 an optional dependency is not installed
     70    bug                           our fault: one line, and the traceback under ``MEMPROF_DEBUG=1``
     130   interrupted                   Ctrl-C
+    143   interrupted                   SIGTERM; 129: SIGHUP
 
 Without ``--json`` a failure is one or two lines on stderr; with it, one document on stdout.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 import click
 
 from memprof.cli.output import print_quietly
+from memprof.cli.signals import Terminated
 from memprof.errors import MemprofError
 from memprof.text import safe_text
 
@@ -95,6 +97,11 @@ def _describe_interrupt(error: BaseException) -> Failure:
     return Failure(code=130, kind="interrupted", message="Interrupted.")
 
 
+def _describe_termination(error: BaseException) -> Failure:
+    assert isinstance(error, Terminated)
+    return Failure(code=128 + error.number, kind="interrupted", message=f"Ended by {error}.")
+
+
 def _describe_exhaustion(error: BaseException) -> Failure:
     what = "memory" if isinstance(error, MemoryError) else "stack"
     return Failure(
@@ -133,6 +140,7 @@ _DESCRIPTIONS = (
     (MemprofError, _describe_known),
     (click.exceptions.Abort, _describe_interrupt),
     (click.ClickException, _describe_usage),
+    (Terminated, _describe_termination),
     (KeyboardInterrupt, _describe_interrupt),
     ((MemoryError, RecursionError), _describe_exhaustion),
     (OSError, _describe_os_error),

@@ -15,6 +15,7 @@ import click
 import memprof
 from memprof.cli.failures import describe_failure, print_failure
 from memprof.cli.output import silence
+from memprof.cli.signals import ended_by_signals
 from memprof.errors import UsageError
 from memprof.text import safe_text
 
@@ -90,6 +91,8 @@ class Program(click.Group):
     ) -> int:
         """Run the program and exit with its code, or return it if ``standalone_mode`` is false."""
         arguments = list(sys.argv[1:] if args is None else args)
+        if standalone_mode:  # what a library starts (workers, trackers) looks for no module in the working folder
+            os.environ["PYTHONSAFEPATH"] = "1"
         code = self._complete()
         if code is None:
             code = self._run(arguments, extra)
@@ -99,7 +102,7 @@ class Program(click.Group):
 
     def _run(self, arguments: list[str], extra: dict[str, Any]) -> int:
         try:
-            with self.make_context("memprof", list(arguments), **extra) as ctx:
+            with ended_by_signals(), self.make_context("memprof", list(arguments), **extra) as ctx:
                 code = self.invoke(ctx)
                 return code if isinstance(code, int) else 0
         except click.exceptions.Exit as done:

@@ -4,8 +4,9 @@
              a crash, a hang or a lack of memory ends the child alone, and becomes a ``RuntimeFailure``
 
 A native runtime that is given a stranger's model may do any of these. Arguments and results are JSON; the task is
-named as ``package.module:function``. Memory is limited where the system can limit what a process allocates (Linux,
-other Unixes partly); address space that is only reserved is not counted.
+named as ``package.module:function``. ``processes`` starts the child and binds it to its parent. Memory is limited
+where the system can limit what a process allocates (Linux, other Unixes partly); address space that is only reserved
+is not counted.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -31,6 +29,8 @@ from memprof.errors import (
     RuntimeFailure,
     UsageError,
 )
+from memprof.folders import scratch_folder
+from memprof.processes import Bounds, start_python
 from memprof.units import format_bytes
 
 _MEMORY_WORDS = (
@@ -81,48 +81,33 @@ def run_in_child(task: str, arguments: Mapping[str, Any], limits: Limits, *, run
         RuntimeFailure: The child crashed, hung, ran out of memory, or the runtime refused the model.
         MemprofError: What the task itself raised.
     """
-    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        request, result = Path(folder, "request.json"), Path(folder, "result.json")
-        document = {"task": task, "arguments": dict(arguments), "memory_bytes": limits.allowed_bytes}
-        request.write_text(json.dumps(document), encoding="utf-8")
-        errors = Path(folder, "stderr")
-        code = _run(request, result, errors, limits, f"{runtime} on {model}")
-        if result.exists():
+    what = f"{runtime} on {model}"
+    with scratch_folder() as folder:
+        request, result = folder / "request.json", folder / "result.json"
+        request.write_text(json.dumps({"task": task, "arguments": dict(arguments)}), encoding="utf-8")
+        code, tail = _run(request, result, limits, what)
+        if not result.exists():
+            raise _end_of(code, tail, limits, what)
+        try:
             answer = json.loads(result.read_text(encoding="utf-8"))
             if "error" not in answer:
                 return answer["result"]
-            raise _error_of(answer["error"], limits, f"{runtime} on {model}")
-        raise _end_of(code, _tail(errors), limits, f"{runtime} on {model}")
+            raise _error_of(answer["error"], limits, what)
+        except (ValueError, KeyError, TypeError) as error:
+            raise RuntimeFailure(f"{what} left no readable result.", "The model itself may be broken.") from error
 
 
-def _run(request: Path, result: Path, errors: Path, limits: Limits, what: str) -> int:
-    command = [sys.executable, "-c", "from memprof.measure.child import main; main()", str(request), str(result)]
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join(entry for entry in (package, os.environ.get("PYTHONPATH")) if entry)
-    with errors.open("wb") as stream:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stream,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path},
+def _run(request: Path, result: Path, limits: Limits, what: str) -> tuple[int, str]:
+    """Return the child's exit code and the last line that it wrote to stderr."""
+    bounds = Bounds(seconds=limits.seconds, memory_bytes=limits.allowed_bytes)
+    arguments = (str(request), str(result))
+    with start_python("memprof.measure.child:main", arguments, folder=request.parent, bounds=bounds) as child:
+        code = child.wait(limits.seconds)
+    if code is None:
+        raise RuntimeFailure(
+            f"{what} did not finish within {limits.seconds:g} s.", "Allow it more: --timeout SECONDS."
         )
-        try:
-            return process.wait(limits.seconds)
-        except subprocess.TimeoutExpired as error:
-            raise RuntimeFailure(
-                f"{what} did not finish within {limits.seconds:g} s.", "Allow it more: --timeout SECONDS."
-            ) from error
-        finally:
-            _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-    process.wait()
+    return code, child.last_line()
 
 
 def _error_of(error: Mapping[str, Any], limits: Limits, what: str) -> MemprofError:
@@ -151,11 +136,6 @@ def _out_of_memory(limits: Limits, what: str) -> RuntimeFailure:
     return RuntimeFailure(f"{what} ran out of memory{limit}.", "Allow it more: --memory-limit BYTES.")
 
 
-def _tail(errors: Path) -> str:
-    lines = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:_TAIL_CHARACTERS] if lines else ""
-
-
 def _machine_bytes() -> int | None:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10 * 9
@@ -163,12 +143,10 @@ def _machine_bytes() -> int | None:
         return None
 
 
-def main() -> None:
-    """Run the task that the request file names; the child's side."""
-    request, result = sys.argv[1:3]
+def main(request: str, result: str) -> None:
+    """Run the task that the file ``request`` names and write the file ``result``; the child's side."""
     document = json.loads(Path(request).read_text(encoding="utf-8"))
     try:
-        _limit_memory(document["memory_bytes"])
         module, _, function = document["task"].partition(":")
         answer: dict[str, Any] = {"result": getattr(import_module(module), function)(**document["arguments"])}
     except MissingExtraError as error:
@@ -186,16 +164,3 @@ def main() -> None:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:_TAIL_CHARACTERS]
-
-
-def _limit_memory(memory_bytes: int | None) -> None:
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows
-        return
-    if memory_bytes is not None:
-        kind = resource.RLIMIT_DATA if sys.platform.startswith("linux") else resource.RLIMIT_AS
-        _, hard = resource.getrlimit(kind)
-        limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
-        resource.setrlimit(kind, (limit, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

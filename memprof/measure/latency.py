@@ -7,7 +7,6 @@ Sessions have all optimisations and the CPU provider. ``time_runs`` is the task 
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from memprof.folders import scratch_folder
 from memprof.measure.feeds import InputSpec, random_feeds
 from memprof.measure.onnxruntime_events import kernel_events
 from memprof.results.bench import Latency, OperatorTime
@@ -80,8 +80,8 @@ def _profile(model: str, feeds: Mapping[str, Any], threads: int) -> list[Operato
 
     options = _options(threads)
     options.enable_profiling = True
-    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        options.profile_file_prefix = str(Path(folder, "profile"))
+    with scratch_folder() as folder:
+        options.profile_file_prefix = str(folder / "profile")
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         for _ in range(_PROFILED_RUNS + 1):
             session.run(None, feeds)

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import ctypes
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from memprof.folders import scratch_folder
 from memprof.measure.feeds import InputSpec, random_feeds
 from memprof.measure.measurement import MeasuredStep
 from memprof.measure.onnxruntime_events import KernelEvent, kernel_events
@@ -116,8 +116,8 @@ def trace_runs(model: str, inputs: Sequence[InputSpec], level: int, target: str)
     runtime = Runtime()
     allocator = TracedAllocator(runtime)
     feeds = random_feeds(inputs)
-    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        prefix = str(Path(folder, "profile"))
+    with scratch_folder() as folder:
+        prefix = str(folder / "profile")
         settings = SessionSettings(level=level, profile_prefix=prefix, target=target)
         session = Session(runtime, str(Path(model).resolve()), settings)
         if target:

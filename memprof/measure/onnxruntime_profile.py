@@ -8,13 +8,13 @@ it. The counters are in the profile from onnxruntime 1.28 on. Runs in a child pr
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from memprof.errors import RuntimeFailure
+from memprof.folders import scratch_folder
 from memprof.measure.feeds import InputSpec, random_feeds
 from memprof.measure.measurement import MeasuredStep
 from memprof.measure.onnxruntime_events import kernel_events
@@ -45,8 +45,8 @@ def profile_run(
     options.execution_order = getattr(onnxruntime.ExecutionOrder, execution_order)
     options.log_severity_level = 4
     options.enable_profiling = True
-    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        options.profile_file_prefix = str(Path(folder, "profile"))
+    with scratch_folder() as folder:
+        options.profile_file_prefix = str(folder / "profile")
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         session.run(None, random_feeds(inputs))
         events = kernel_events(json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")))

@@ -9,7 +9,6 @@ pytorch        the module run on meta tensors        the module run for real und
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from memprof.analysis import Lifetimes
 from memprof.errors import RuntimeFailure
+from memprof.folders import scratch_folder
 from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnxruntime_dump import read_optimized
@@ -84,8 +84,8 @@ def verify_optimized(path: str, setup: Setup) -> Verification:
     """
     require_onnxruntime("Verifying a prediction")
     specs = input_specs(read_onnx(Path(path), dims=setup.dims, inputs=setup.inputs).graph, setup.values)
-    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        target = Path(folder, "optimized.onnx")
+    with scratch_folder() as folder:
+        target = folder / "optimized.onnx"
         found = measure_allocations(path, specs, setup.limits, level=FULLY_OPTIMIZED, target=target)
         model = read_optimized(target, Path(path), dims=setup.dims, inputs=setup.inputs)
     counters = _counters(path, specs, setup.limits, FULLY_OPTIMIZED)

@@ -137,8 +137,12 @@ def _torchvision(name: str, device: str) -> torch.nn.Module:
 
 def _look_up(package: str, attribute: str) -> Any:
     here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as "python -m" does: the user's own code is what the name means
+    top = package.partition(".")[0]
+    # as "python -m" does, but only for code that lies there: an installed package is found without this folder, in
+    # which anything else might lie
+    is_here = top not in sys.modules and any(Path(here, name).exists() for name in (top, f"{top}.py"))
+    if is_here and here not in sys.path:
+        sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(package)
     except ModuleNotFoundError as error:

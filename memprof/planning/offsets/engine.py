@@ -23,6 +23,8 @@ from memprof.planning.offsets import kernel
 from memprof.planning.offsets.greedy import Ints
 from memprof.planning.offsets.kernel import Kernel
 
+_NUMBA_SETTINGS = ".numba_config.yaml"
+
 _FUNCTIONS = (
     "_rank",
     "_split",
@@ -68,8 +70,10 @@ PLAIN = Engine(
 
 
 def has_compiler() -> bool:
-    """Whether numba is installed; does not import it."""
-    return find_spec("numba") is not None
+    """Whether numba is installed and may be imported here; does not import it."""
+    # numba takes settings from the working folder, the place of its cache among them, and unpickles what is there;
+    # the folder of a model may be a stranger's
+    return find_spec("numba") is not None and not Path(_NUMBA_SETTINGS).exists()
 
 
 def is_compiled_before(engine: Engine) -> bool:

@@ -1,0 +1,95 @@
+"""SIGTERM, SIGHUP and Ctrl-C in the middle of a run: the child goes, the folder goes, the exit code says what it was.
+
+A stand-in for onnxruntime tells when it is reached and then hangs in native code, so nothing waits for a clock.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import write_chain
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = """
+import os, ctypes
+pipe = os.open(os.environ["READY"], os.O_WRONLY)
+os.write(pipe, b"r")
+ctypes.PyDLL(None).sleep(600)
+"""
+
+
+class Running:
+    """The program, stopped where its child has just begun to hang."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        package = folder / "packages" / "onnxruntime"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(STAND_IN)
+        os.mkfifo(folder / "ready")
+        model = write_chain(folder / "net.onnx", ["Relu"], [1, 4])
+        environment = {
+            "PYTHONPATH": os.pathsep.join([str(folder / "packages"), str(ROOT)]),
+            "TMPDIR": str(self.temporary),
+            "READY": str(folder / "ready"),
+        }
+        self.pipe = os.open(folder / "ready", os.O_RDONLY | os.O_NONBLOCK)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "memprof", *arguments, str(model)],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.next_byte() == b"r"
+
+    def next_byte(self) -> bytes:
+        """Return what the child writes next, nothing once it is gone. Fails instead of hanging."""
+        ready, _, _ = select.select([self.pipe], [], [], 60)
+        assert ready, "the child still runs"
+        return os.read(self.pipe, 1)
+
+
+@pytest.mark.parametrize("arguments", [("verify",), ("bench",), ("analyze", "--optimized")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
+    ids=["TERM", "HUP", "INT"],
+)
+def test_a_signal_ends_all_and_leaves_nothing(
+    tmp_path: Path, arguments: tuple[str, ...], number: int, code: int
+) -> None:
+    running = Running(tmp_path, *arguments)
+    running.process.send_signal(number)
+    out, err = running.process.communicate(timeout=60)
+    assert running.next_byte() == b""
+    assert (running.process.returncode, out) == (code, "")
+    assert err.splitlines()[-1] in ("error: Interrupted.", f"error: Ended by {signal.Signals(number).name}.")
+    assert "Traceback" not in err
+    assert list(running.temporary.iterdir()) == []
+
+
+def test_a_killed_program_takes_its_child_along(tmp_path: Path) -> None:
+    running = Running(tmp_path, "verify")
+    running.process.kill()
+    running.process.communicate(timeout=60)
+    assert running.next_byte() == b""
+
+
+def test_a_child_that_runs_out_of_time_leaves_no_folder(tmp_path: Path) -> None:
+    running = Running(tmp_path, "verify", "--timeout", "2")
+    _, err = running.process.communicate(timeout=60)
+    assert running.process.returncode == 3
+    assert "did not finish within 2 s" in err
+    assert running.next_byte() == b""
+    assert list(running.temporary.iterdir()) == []
