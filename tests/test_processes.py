@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 HERE = "tests.test_processes"
 STARTERS: Mapping[str, str] = {
     "processes.py": "the one place",
-    "nas/workers.py": "workers of a search, through multiprocessing",
+    "nas/searching/workers.py": "workers of a search, through multiprocessing",
 }
 """Files of memprof that may start a process, each with its reason."""
 
