@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from memprof.errors import UsageError
 from memprof.text import safe_text
 
 _COMPLETION = "_MEMPROF_COMPLETE"
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,6 @@ class Program(click.Group):
     ) -> int:
         """Run the program and exit with its code, or return it if ``standalone_mode`` is false."""
         arguments = list(sys.argv[1:] if args is None else args)
-        if standalone_mode:  # what a library starts (workers, trackers) looks for no module in the working folder
-            os.environ["PYTHONSAFEPATH"] = "1"
         code = self._complete()
         if code is None:
             code = self._run(arguments, extra)
@@ -102,7 +102,7 @@ class Program(click.Group):
 
     def _run(self, arguments: list[str], extra: dict[str, Any]) -> int:
         try:
-            with ended_by_signals(), self.make_context("memprof", list(arguments), **extra) as ctx:
+            with ended_by_signals(), _safe_path(), self.make_context("memprof", list(arguments), **extra) as ctx:
                 code = self.invoke(ctx)
                 return code if isinstance(code, int) else 0
         except click.exceptions.Exit as done:
@@ -122,6 +122,18 @@ class Program(click.Group):
         from click.shell_completion import shell_complete
 
         return shell_complete(self, {}, "memprof", _COMPLETION, instruction)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Have what a library starts (workers, trackers) look for no module in the working folder."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_SAFE_PATH]
+        os.environ.update({} if before is None else {_SAFE_PATH: before})
 
 
 def _show_help_without_command(ctx: click.Context) -> None:
