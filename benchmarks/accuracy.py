@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from memprof.errors import MemprofError
+from memprof.importers.request import Request
 from memprof.measure.child import Limits
-from memprof.measure.verifying import Setup, verify_onnxruntime, verify_optimized
+from memprof.measure.verifying import verify_onnxruntime, verify_optimized
 from memprof.results.verification import Verification
 
 ROOT = Path(__file__).parents[1]
@@ -79,12 +80,12 @@ def models(cache: Path) -> Iterator[Path]:
 def measure(path: Path) -> dict[str, Any]:
     """Return both verifications of one model as JSON-ready values."""
     name = path.stem
-    setup = Setup(inputs=SHAPES.get(name, {}), values=VALUES.get(name, {}), limits=Limits(seconds=300))
+    request = Request(source=path, inputs=SHAPES.get(name, {}), values=VALUES.get(name, {}))
     row: dict[str, Any] = {}
     off: Verification | None = None
     for level, run in (("off", verify_onnxruntime), ("all", verify_optimized)):
         try:
-            found = run(str(path), setup)
+            found = run(request, Limits(seconds=300))
         except MemprofError as error:
             row[level] = {"error": error.message.replace(str(path), path.name)}
             continue

@@ -115,6 +115,7 @@ def run_child(name: str) -> list[dict[str, Any]]:
 
 def accuracy(name: str, mode: str) -> dict[str, Any]:
     """Return one row: prediction and measurement of one model in one mode."""
+    from memprof.importers.request import Request
     from memprof.importers.torch.loading import read_module
     from memprof.importers.torch.resolve import resolve, shaped_inputs
     from memprof.runtimes import TRACED
@@ -127,7 +128,7 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
     found = resolve(name)
     inputs = shaped_inputs(found.module, found.inputs, shapes)
     began = time.perf_counter()
-    model = read_module(found.module, inputs, training, "cpu", name)
+    model = read_module(found.module, inputs, Request(source=name, training=training))
     row["predict_s"] = round(time.perf_counter() - began, 3)
     if model.trace is None:
         return row | {"error": "no trace"}

@@ -47,10 +47,11 @@ _GRAPH = """
 import sys, time
 from pathlib import Path
 from memprof.importers.onnx import read_onnx
+from memprof.importers.request import Request
 from memprof.results.building import build_report
 from memprof.runtimes import RUNTIMES
 began = time.perf_counter()
-model = read_onnx(Path(sys.argv[1]), dims={}, inputs={})
+model = read_onnx(Request(source=sys.argv[1]))
 read = time.perf_counter() - began
 chosen = {name: RUNTIMES[name] for name in ("reference", "ideal", "paper")}
 began = time.perf_counter(); build_report(model, chosen); print(read, time.perf_counter() - began)

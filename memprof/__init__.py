@@ -9,49 +9,114 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memprof.api import analyze, compare, from_networkx, load, plan
-    from memprof.errors import MemprofError
+    from memprof.api import analyze, check, compare, from_networkx, load, plan, snapshot
+    from memprof.errors import (
+        BudgetError,
+        IncompleteError,
+        InputError,
+        LimitError,
+        MemprofError,
+        MissingExtraError,
+        RuntimeFailure,
+        UsageError,
+    )
+    from memprof.importers.model import Model
+    from memprof.importers.request import Request
     from memprof.importers.torch.training import Training
     from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
     from memprof.measure.child import Limits
+    from memprof.planning.arenas import Arena
+    from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
+    from memprof.planning.plan import Plan, PlanOptions
+    from memprof.results.bench import BenchedModel, BenchSettings
+    from memprof.results.budgets import Budgets, Check
+    from memprof.results.comparison import Comparison
     from memprof.results.report import Report
-    from memprof.runs import load_optimized, verify
+    from memprof.results.snapshot import Snapshot
+    from memprof.results.verification import Verification
+    from memprof.runs import bench, verify
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "analyze": "memprof.api",
+    "bench": "memprof.runs",
+    "check": "memprof.api",
     "compare": "memprof.api",
     "from_networkx": "memprof.api",
     "load": "memprof.api",
     "plan": "memprof.api",
-    "load_optimized": "memprof.runs",
+    "snapshot": "memprof.api",
     "verify": "memprof.runs",
-    "Limits": "memprof.measure.child",
-    "MemprofError": "memprof.errors",
+    "AllocationBuffer": "memprof.planning.offsets.problem",
+    "AllocationProblem": "memprof.planning.offsets.problem",
+    "Arena": "memprof.planning.arenas",
+    "BenchSettings": "memprof.results.bench",
+    "BenchedModel": "memprof.results.bench",
+    "BudgetError": "memprof.errors",
+    "Budgets": "memprof.results.budgets",
+    "Check": "memprof.results.budgets",
+    "Comparison": "memprof.results.comparison",
     "Graph": "memprof.ir",
     "GraphBuilder": "memprof.ir",
+    "IncompleteError": "memprof.errors",
+    "InputError": "memprof.errors",
+    "LimitError": "memprof.errors",
+    "Limits": "memprof.measure.child",
+    "MemprofError": "memprof.errors",
+    "MissingExtraError": "memprof.errors",
+    "Model": "memprof.importers.model",
     "NewValue": "memprof.ir",
-    "TensorType": "memprof.ir",
+    "Plan": "memprof.planning.plan",
+    "PlanOptions": "memprof.planning.plan",
     "Report": "memprof.results.report",
+    "Request": "memprof.importers.request",
+    "RuntimeFailure": "memprof.errors",
+    "Snapshot": "memprof.results.snapshot",
+    "TensorType": "memprof.ir",
     "Training": "memprof.importers.torch.training",
+    "UsageError": "memprof.errors",
+    "Verification": "memprof.results.verification",
 }
 
 __all__ = [
+    "AllocationBuffer",
+    "AllocationProblem",
+    "Arena",
+    "BenchSettings",
+    "BenchedModel",
+    "BudgetError",
+    "Budgets",
+    "Check",
+    "Comparison",
     "Graph",
     "GraphBuilder",
+    "IncompleteError",
+    "InputError",
+    "LimitError",
     "Limits",
     "MemprofError",
+    "MissingExtraError",
+    "Model",
     "NewValue",
+    "Plan",
+    "PlanOptions",
     "Report",
+    "Request",
+    "RuntimeFailure",
+    "Snapshot",
     "TensorType",
     "Training",
+    "UsageError",
+    "Verification",
     "analyze",
+    "bench",
+    "check",
     "compare",
     "from_networkx",
     "load",
-    "load_optimized",
     "plan",
+    "snapshot",
     "verify",
 ]
 

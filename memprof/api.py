@@ -1,23 +1,23 @@
-"""The verbs that wire the layers: from a source to a Report. Everything between is pure."""
+"""The verbs that wire the layers: from a request to a result. Everything between is pure.
+
+Each verb takes a source, or a Request that says more, and the fields of a Request as keywords: one way inside.
+"""
 
 from __future__ import annotations
 
-import gc
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from memprof.collector import paused_collector
 from memprof.errors import MissingExtraError, UsageError
 from memprof.importers.model import OPTIMIZED_FORMAT, Model
+from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.importers.saved import read_saved_report
-from memprof.importers.torch.training import Training
 from memprof.ir import Graph
 from memprof.results.building import build_report
 from memprof.results.comparison import Comparison, compare_snapshots
@@ -27,7 +27,11 @@ from memprof.runtimes import RUNTIMES, TRACED, RuntimeModel
 from memprof.runtimes.onnxruntime import OPTIMIZED_MODEL
 
 if TYPE_CHECKING:
-    from memprof.planning.plan import Plan, PlanProgress
+    from fractions import Fraction
+
+    from memprof.planning.offsets.problem import AllocationProblem
+    from memprof.planning.plan import Plan, PlanOptions, PlanProgress
+    from memprof.results.budgets import Budgets, Check
 
 DEFAULT_RUNTIMES = ("reference", "ideal", "paper")
 """Runtime models of a report that asks for none, the headline first."""
@@ -43,132 +47,84 @@ RUNTIMES_BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Runtime models that apply to a format besides the default ones."""
 
-Source = Any
-"""What can be analysed: the path of an .onnx or .pt2 file, the name of a PyTorch module ("torchvision:resnet18",
-"package.module:factory"), a ``torch.nn.Module``, an ``ExportedProgram``, a Graph or a Model."""
 
-_MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_FILE_SUFFIXES = (".onnx", ".pt2")
-_Shapes = Mapping[str, tuple[int, ...]]
-
-
-def load(  # noqa: PLR0913 - one keyword per kind of source that needs it
-    source: Source,
-    example_inputs: Any = None,
-    *,
-    dims: Mapping[str, int] | None = None,
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
-    training: Training | None = None,
-    device: str = "cpu",
-    trust: bool = False,
-) -> Model:
+def load(source: Source | Request, example_inputs: Any = None, **arguments: Unpack[RequestArguments]) -> Model:
     """Read ``source`` into a Model.
 
     Args:
-        source: See ``Source``. The name of a PyTorch module runs the Python code that it names.
+        source: See ``Source``, or a request. The name of a PyTorch module runs the Python code that it names.
         example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
-        dims: Sizes of named dimensions: ``{"batch": 1}``.
-        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
-        training: The step to analyse instead of inference; for PyTorch modules.
-        device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
-        trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
+        arguments: Fields of ``Request``: ``dims={"batch": 1}``, ``training=Training("adam")`` ...
 
     Raises:
         InputError: The source is missing, unreadable or invalid.
         UsageError: A name does not exist, or an argument does not fit the source.
         MissingExtraError: The source needs PyTorch, which is not installed.
+        RuntimeFailure: onnxruntime was asked to optimise the model, and refused it or crashed.
     """
-    if isinstance(source, Model):
-        return source
-    if isinstance(source, Graph):
-        return Model(path=source.name, format="graph", structure_sha256="", graph=source)
-    dims, inputs = dims or {}, inputs or {}
-    if not isinstance(source, str | PathLike) or names_module(source):
-        if dims:
-            raise UsageError("Dimensions of a PyTorch module have no names.", "Give the shape: --input 1x3x224x224.")
-        return _load_module(source, example_inputs, inputs, training, device)
-    if training is not None:
-        raise UsageError(f"{source} is a file, and only PyTorch modules can be trained.", "Name the module instead.")
-    with _collector_paused():
-        return _READERS.get(Path(source).suffix.lower(), _read_onnx)(Path(source), dims, inputs, trust=trust)
+    request = make_request(source, example_inputs, **arguments)
+    found = request.source
+    if isinstance(found, Model):
+        return found
+    if isinstance(found, Graph):
+        return Model(path=found.name, format="graph", structure_sha256="", graph=found)
+    if not request.is_file:
+        return _load_module(request)
+    with paused_collector():
+        return _READERS.get(request.path.suffix.lower(), _read_onnx)(request)
 
 
-def analyze(  # noqa: PLR0913 - as load
-    source: Source,
+def analyze(
+    source: Source | Request,
     example_inputs: Any = None,
     *,
-    dims: Mapping[str, int] | None = None,
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
     runtimes: Iterable[str] | None = None,
-    training: Training | None = None,
-    device: str = "cpu",
-    trust: bool = False,
+    **arguments: Unpack[RequestArguments],
 ) -> Report:
     """Return how much memory ``source`` needs, where it goes and why.
 
     Args:
-        source: See ``Source``, or a report that was saved as .json. The name of a PyTorch module runs the Python
-            code that it names.
+        source: See ``Source``, a request, or a report that was saved as .json. The name of a PyTorch module runs the
+            Python code that it names.
         example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
-        dims: Sizes of named dimensions: ``{"batch": 1}``.
-        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
         runtimes: Names of runtime models, the headline first; those that apply if left out.
-        training: The step to analyse instead of inference; for PyTorch modules.
-        device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
-        trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
+        arguments: Fields of ``Request``: ``dims={"batch": 1}``, ``training=Training("adam")`` ...
 
     Raises:
         InputError: The source is missing, unreadable or invalid.
         UsageError: A runtime or a name does not exist, or an argument does not fit the source.
         MissingExtraError: The source needs PyTorch, which is not installed.
+        RuntimeFailure: onnxruntime was asked to optimise the model, and refused it or crashed.
     """
-    if _names_report(source):
-        if dims or inputs or training is not None:
-            raise UsageError(f"{source} is a saved report: its sizes are settled.", "Analyse the model again.")
-        return _open_report(Path(source), runtimes)
+    request = make_request(source, example_inputs, **arguments)
+    if _names_report(request.source):
+        if request.fixes_sizes:
+            raise UsageError(f"{request.name} is a saved report: its sizes are settled.", "Analyse the model again.")
+        return _open_report(request.path, runtimes)
     wanted = None if runtimes is None else _known(runtimes)
-    model = load(source, example_inputs, dims=dims, inputs=inputs, training=training, device=device, trust=trust)
+    model = load(request)
     names = wanted or _applicable(model)
-    with _collector_paused():
+    with paused_collector():
         return build_report(model, {name: _runtime_of(name, model) for name in names})
 
 
-def plan(  # noqa: PLR0913 - one keyword per thing a plan may be asked for
-    source: Source,
+def plan(
+    source: Source | Request | AllocationProblem,
     example_inputs: Any = None,
     *,
-    dims: Mapping[str, int] | None = None,
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
-    runtime: str = "reference",
-    in_place: bool = False,
-    keep_order: bool = False,
-    seconds: float = 10.0,
-    alignment: int = 64,
-    with_inputs: bool = True,
-    with_outputs: bool = True,
-    budget_bytes: int | None = None,
-    arenas: Mapping[str, tuple[int, float | Fraction]] | None = None,
-    trust: bool = False,
-    report: Callable[[PlanProgress], None] | None = None,
+    options: PlanOptions | None = None,
+    progress: Callable[[PlanProgress], None] | None = None,
+    **arguments: Any,
 ) -> Plan:
     """Return the order and the addresses that need the fewest bytes, and what is proven of both.
 
     Args:
-        source: See ``Source``.
+        source: See ``Source``, or a request; also buffers without a graph: a .csv file of minimalloc's format or an
+            ``AllocationProblem``, whose addresses alone are planned.
         example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
-        dims: Sizes of named dimensions: ``{"batch": 1}``.
-        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
-        runtime: What a peak counts: ``reference``, ``ideal`` or ``onnxruntime``.
-        in_place: Whether elementwise operations are in place where every order allows it; for ``reference``.
-        keep_order: Whether the given order stays, so that only addresses are planned.
-        seconds: Time to search at most; proofs usually come long before.
-        alignment: Every offset is a multiple of it, and sizes count as rounded up to one.
-        with_inputs: Whether graph inputs are in the arena, or the caller's.
-        with_outputs: Whether graph outputs are.
-        budget_bytes: Size of an arena to decide about; without it, the arena is made as small as possible.
-        arenas: Memories to spread the buffers over, each with its bytes and its cost per byte read or written.
-        trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
-        report: Called now and then while searching.
+        options: What to plan, and for how long.
+        progress: Called now and then while searching.
+        arguments: Fields of ``PlanOptions``, which replace those of ``options``, and of ``Request``.
 
     Raises:
         InputError: The source is missing, unreadable or invalid.
@@ -177,40 +133,31 @@ def plan(  # noqa: PLR0913 - one keyword per thing a plan may be asked for
         BudgetError: The arenas are proven too small.
         MissingExtraError: The source needs PyTorch, which is not installed.
     """
-    from memprof.planning.arenas import Arena
-    from memprof.planning.lifetimes import ArenaContent
-    from memprof.planning.plan import PlanOptions, find_rules, plan_graph
+    from memprof.planning.plan import PlanOptions, find_rules, plan_allocation, plan_graph
 
-    if in_place and runtime != "reference":
-        raise UsageError(f"In place is part of what {runtime!r} counts.", "Leave in_place out.")
-    find_rules(runtime)
-    model = load(source, example_inputs, dims=dims, inputs=inputs, trust=trust)
-    options = PlanOptions(
-        rules="contracted" if in_place else runtime,
-        seconds=seconds,
-        content=ArenaContent(alignment, with_inputs, with_outputs),
-        keeps_order=keep_order,
-        budget_bytes=budget_bytes,
-        arenas=tuple(Arena(name, size, Fraction(cost)) for name, (size, cost) in (arenas or {}).items()),
-    )
-    with _collector_paused():
-        return plan_graph(model.graph, options, report)
+    planned = {of.name: arguments.pop(of.name) for of in fields(PlanOptions) if of.name in arguments}
+    options = replace(options or PlanOptions(), **planned)
+    request = make_request(source, example_inputs, **arguments)
+    problem = _find_buffers(request, options)
+    with paused_collector():
+        if problem is not None:
+            return plan_allocation(problem, options, progress)
+        find_rules(options.rules)
+        return plan_graph(load(request).graph, options, progress)
 
 
 def snapshot(
-    source: Source | Report,
+    source: Source | Request | Report,
     *,
-    dims: Mapping[str, int] | None = None,
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
     runtimes: Iterable[str] | None = None,
+    **arguments: Unpack[RequestArguments],
 ) -> Snapshot:
     """Return the numbers of ``source`` that can be compared.
 
     Args:
-        source: A report, a report saved as .json, or anything that can be analysed.
-        dims: Sizes of named dimensions; of no use to a report.
-        inputs: Shapes of graph inputs; of no use to a report.
+        source: A report, a report saved as .json, a request, or anything that can be analysed.
         runtimes: Names of runtime models, the headline first; of no use to a report.
+        arguments: Fields of ``Request``; of no use to a report.
 
     Raises:
         InputError: A file is missing, unreadable or invalid.
@@ -218,35 +165,71 @@ def snapshot(
     """
     if isinstance(source, Report):
         return snapshot_report(source)
-    if _names_report(source):
-        return snapshot_document(read_saved_report(Path(source)), str(source))
-    return snapshot_report(analyze(source, dims=dims, inputs=inputs, runtimes=runtimes))
+    found = source.source if isinstance(source, Request) else source
+    if _names_report(found):
+        return snapshot_document(read_saved_report(Path(found)), str(found))
+    return snapshot_report(analyze(source, runtimes=runtimes, **arguments))
 
 
 def compare(
-    before: Source | Report,
-    after: Source | Report,
+    before: Source | Request | Report,
+    after: Source | Request | Report,
     *,
-    dims: Mapping[str, int] | None = None,
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
     runtimes: Iterable[str] | None = None,
+    **arguments: Unpack[RequestArguments],
 ) -> Comparison:
     """Return two models, or two reports, side by side.
 
     Args:
-        before: A report, a report saved as .json, or anything that can be analysed.
+        before: A report, a report saved as .json, a request, or anything that can be analysed.
         after: The same.
-        dims: Sizes of named dimensions of both.
-        inputs: Shapes of graph inputs of both.
         runtimes: Names of runtime models, the headline first.
+        arguments: Fields of ``Request``, for both; two requests say what only one side needs.
 
     Raises:
         InputError: A file is missing, unreadable or invalid.
         UsageError: A name does not exist, or two reports have no runtime model in common.
     """
     chosen = None if runtimes is None else tuple(runtimes)
-    old, new = (snapshot(source, dims=dims, inputs=inputs, runtimes=chosen) for source in (before, after))
+    old, new = (snapshot(source, runtimes=chosen, **arguments) for source in (before, after))
     return compare_snapshots(old, new)
+
+
+def check(
+    source: Source | Request | Report,
+    budgets: Budgets | None = None,
+    *,
+    runtime: str | None = None,
+    baseline: Source | Request | Report | None = None,
+    tolerance: Fraction | float = 0,
+    **arguments: Unpack[RequestArguments],
+) -> Check:
+    """Return how ``source`` stands against limits in bytes, against an older report, or both.
+
+    Args:
+        source: A report, a report saved as .json, a request, or anything that can be analysed.
+        budgets: Limits in bytes.
+        runtime: Runtime model whose peak is judged; the headline of ``source`` if left out.
+        baseline: What ``source`` must not exceed; the same kinds.
+        tolerance: Growth over the baseline that is allowed: 0.01 is one percent.
+        arguments: Fields of ``Request``, for both.
+
+    Raises:
+        InputError: A file is missing, unreadable or invalid.
+        UsageError: There is no limit at all, or a name does not exist.
+    """
+    from fractions import Fraction
+
+    from memprof.results.budgets import Budgets, budgets_of, check_budgets, tighten
+
+    runtimes = None if runtime is None else (runtime,)
+    found = snapshot(source, runtimes=runtimes, **arguments)
+    judged = runtime or next(iter(found.runtimes))
+    limits = budgets or Budgets()
+    if baseline is not None:
+        older = snapshot(baseline, runtimes=runtimes, **arguments)
+        limits = tighten(limits, budgets_of(older, judged, Fraction(tolerance)))
+    return check_budgets(found, limits, judged)
 
 
 def from_networkx(source: Any) -> Graph:
@@ -262,7 +245,7 @@ def _names_report(source: Any) -> bool:
 
 def _open_report(path: Path, runtimes: Iterable[str] | None) -> Report:
     """Return a saved report, or those of its runtime models that are asked for, in that order."""
-    with _collector_paused():
+    with paused_collector():
         report = Report.from_json(read_saved_report(path), str(path))
     names = tuple(report.runtimes) if runtimes is None else tuple(dict.fromkeys(runtimes))
     for name in names:
@@ -286,61 +269,70 @@ def _applicable(model: Model) -> list[str]:
     return names if is_on_cpu else [name for name in names if name != "pytorch-process"]
 
 
-def names_module(source: str | PathLike[str]) -> bool:
-    """Tell whether ``source`` is the name of a PyTorch module rather than a file."""
-    if not isinstance(source, str) or Path(source).suffix.lower() in _FILE_SUFFIXES or Path(source).exists():
-        return False
-    return _MODULE_NAME.fullmatch(source) is not None
+def _find_buffers(request: Request, options: PlanOptions) -> AllocationProblem | None:
+    """Return the buffers that are planned without a graph, ``None`` if the source has one."""
+    from memprof.planning.offsets.problem import AllocationProblem
+    from memprof.planning.plan import PlanOptions
+
+    is_csv = request.is_file and request.path.suffix.lower() == ".csv"
+    if not is_csv and not isinstance(request.source, AllocationProblem):
+        return None
+    default = PlanOptions()
+    used = {
+        "--dim": request.dims,
+        "--input": request.inputs,
+        "--runtime": options.runtime != default.runtime,
+        "--in-place": options.in_place,
+        "--no-inputs": not options.with_inputs,
+        "--no-outputs": not options.with_outputs,
+        "--keep-order": options.keep_order,
+    }
+    for flag, value in used.items():
+        if value:
+            raise UsageError(f"{flag} means nothing to a list of buffers.", "Leave it out.")
+    if not is_csv:
+        found: AllocationProblem = request.source
+        return found
+    from memprof.planning.minimalloc import read_csv
+
+    return read_csv(request.path, 1 if options.alignment is None else options.alignment).problem
 
 
-def _load_module(source: Any, example_inputs: Any, inputs: _Shapes, training: Training | None, device: str) -> Model:
+def _load_module(request: Request) -> Model:
     _require_torch()
     from memprof.importers.torch.loading import read_name, read_object
 
-    if isinstance(source, str):
-        return read_name(source, inputs, training, device)
-    return read_object(source, example_inputs, inputs, training, device)
+    return read_name(request) if isinstance(request.source, str) else read_object(request)
 
 
-def _read_onnx(path: Path, dims: Mapping[str, int], inputs: _Shapes, *, trust: bool) -> Model:
+def _read_onnx(request: Request) -> Model:
+    if request.optimized:
+        from memprof.measure.child import Limits
+        from memprof.measure.optimized import load_optimized
+
+        return load_optimized(request, Limits())
     from memprof.importers.onnx import read_onnx
 
-    return read_onnx(path, dims=dims, inputs=inputs)
+    return read_onnx(request)
 
 
-def _read_pt2(path: Path, dims: Mapping[str, int], inputs: _Shapes, *, trust: bool) -> Model:
-    if trust:
+def _read_pt2(request: Request) -> Model:
+    if request.trust:
         _require_torch()
         from memprof.importers.torch.loading import load_trusted
 
-        return load_trusted(path, dims, inputs)
+        return load_trusted(request)
     from memprof.importers.torch.pt2 import read_pt2
 
-    return read_pt2(path, dims=dims, inputs=inputs)
+    return read_pt2(request)
 
 
-_READERS: Mapping[str, Callable[..., Model]] = MappingProxyType({".onnx": _read_onnx, ".pt2": _read_pt2})
+_READERS: Mapping[str, Callable[[Request], Model]] = MappingProxyType({".onnx": _read_onnx, ".pt2": _read_pt2})
 
 
 def _require_torch() -> None:
     if find_spec("torch") is None:
         raise MissingExtraError("Analysing a PyTorch module", "torch")
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep Python's cycle collector from walking hundreds of thousands of new records over and over.
-
-    What is made here holds no cycles, so reference counts free it; without the pause the collector takes half of
-    the time of a large graph.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _known(runtimes: Iterable[str]) -> list[str]:

@@ -1,50 +1,37 @@
-"""The verbs that need a runtime, in a child process: ``verify``, and ``load_optimized``, which runs nothing.
-
-What needs no runtime is in ``api``.
-"""
+"""The verbs that need a runtime, in a child process: ``verify``, ``bench``. What needs no runtime is in ``api``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
+from typing import Unpack
 
-from memprof.api import analyze, names_module
+from memprof.api import analyze, load
 from memprof.errors import UsageError
-from memprof.folders import scratch_folder
 from memprof.importers.model import Model
-from memprof.importers.torch.training import Training
+from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.measure.child import Limits
+from memprof.results.bench import BenchedModel, BenchSettings
 from memprof.results.verification import Verification
 
 RUNNABLE = ("onnxruntime", "pytorch")
 """Runtimes that a prediction can be verified in."""
 
-_Shapes = Mapping[str, tuple[int, ...]]
 
-
-def verify(  # noqa: PLR0913 - one keyword per thing that decides how the model runs
-    source: str | PathLike[str],
+def verify(
+    source: Source | Request,
     *,
     runtime: str | None = None,
-    optimized: bool = False,
-    dims: Mapping[str, int] | None = None,
-    inputs: _Shapes | None = None,
-    values: Mapping[str, float] | None = None,
-    training: Training | None = None,
     limits: Limits | None = None,
+    **arguments: Unpack[RequestArguments],
 ) -> Verification:
     """Predict what a model needs, run it in a child process, and return both side by side.
 
     Args:
-        source: Path of an .onnx file, or the name of a PyTorch module: "torchvision:resnet18".
+        source: Path of an .onnx file, or the name of a PyTorch module: "torchvision:resnet18"; or a request for one.
         runtime: ``onnxruntime`` or ``pytorch``; the one that fits the source if left out.
-        optimized: Let onnxruntime optimise the graph, and predict what it makes of it.
-        dims: Sizes of named dimensions: ``{"batch": 1}``.
-        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
-        values: What to fill single inputs with, instead of random numbers: ``{"sampling_rate": 16000}``.
-        training: The step to run instead of inference; for PyTorch modules.
         limits: Time and memory of the child process.
+        arguments: Fields of ``Request``. With ``optimized``, onnxruntime optimises the graph, and what it makes of it
+            is predicted.
 
     Raises:
         RuntimeFailure: The run crashed, hung or ran out of memory, or the runtime refused the model.
@@ -52,52 +39,63 @@ def verify(  # noqa: PLR0913 - one keyword per thing that decides how the model 
         InputError: The source is missing, unreadable or invalid.
         UsageError: A name does not exist, or an argument does not fit the source.
     """
-    from memprof.measure.verifying import Setup, verify_onnxruntime, verify_optimized, verify_pytorch
+    from memprof.measure.verifying import verify_onnxruntime, verify_optimized, verify_pytorch
 
-    path = str(source)
-    wanted = runtime or ("pytorch" if names_module(path) else "onnxruntime")
+    request = make_request(source, **arguments)
+    if not isinstance(request.source, str | PathLike):
+        raise UsageError(
+            f"A {request.name} in memory cannot be run in a process of its own.",
+            "Name it: a file, or package.module:factory.",
+        )
+    wanted = runtime or ("onnxruntime" if request.is_file else "pytorch")
     if wanted not in RUNNABLE:
         raise UsageError(f"There is nothing to verify {wanted!r} with.", f"Choose from: {', '.join(RUNNABLE)}.")
-    setup = Setup(dims=dims or {}, inputs=inputs or {}, values=values or {}, limits=limits or Limits())
+    limits = limits or Limits()
     if wanted == "pytorch":
-        if optimized:
-            raise UsageError("Only onnxruntime optimises graphs.", "Leave --optimized out, or name an .onnx file.")
-        report = analyze(path, inputs=setup.inputs, runtimes=("pytorch",), training=training)
-        return verify_pytorch(path, report.headline.lifetimes, setup, training)
-    if training is not None:
-        raise UsageError(f"{path} is a file, and only PyTorch modules can be trained.", "Name the module instead.")
-    return verify_optimized(path, setup) if optimized else verify_onnxruntime(path, setup)
+        report = analyze(request, runtimes=("pytorch",))
+        return verify_pytorch(request, report.headline.lifetimes, limits)
+    return verify_optimized(request, limits) if request.optimized else verify_onnxruntime(request, limits)
 
 
-def load_optimized(
-    source: str | PathLike[str],
+def bench(
+    source: Source | Request,
+    settings: BenchSettings | None = None,
     *,
-    dims: Mapping[str, int] | None = None,
-    inputs: _Shapes | None = None,
     limits: Limits | None = None,
-) -> Model:
-    """Let the installed onnxruntime optimise a model, in a child process that runs nothing, and read the result.
+    **arguments: Unpack[RequestArguments],
+) -> BenchedModel:
+    """Time a model in onnxruntime and measure what it allocates, each in a child process of its own.
 
     Args:
-        source: Path of an .onnx file.
-        dims: Sizes of named dimensions: ``{"batch": 1}``.
-        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``.
-        limits: Time and memory of the child process.
+        source: Path of an .onnx file, or a request for one.
+        settings: Threads and number of runs.
+        limits: Time and memory of each child process.
+        arguments: Fields of ``Request``.
 
     Raises:
         RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
         MissingExtraError: onnxruntime is not installed.
         InputError: The file is missing, unreadable or invalid.
-        UsageError: A name does not exist, or a shape does not fit.
+        UsageError: The source is no .onnx file, an input's shape is open, or an argument does not fit.
     """
-    from memprof.importers.onnx import read_onnx
-    from memprof.importers.onnxruntime_dump import read_optimized
-    from memprof.measure.onnxruntime import require_onnxruntime, write_optimized
+    from memprof.measure.bench import bench_model
 
-    require_onnxruntime("Optimising a model")
-    path = Path(source)
-    read_onnx(path, dims=dims or {}, inputs=inputs or {})  # what is wrong with the file is said before it is run
-    with scratch_folder() as folder:
-        target = folder / "optimized.onnx"
-        write_optimized(str(path), target, limits or Limits())
-        return read_optimized(target, path, dims=dims or {}, inputs=inputs or {})
+    request = make_request(source, **arguments)
+    return bench_model(load_runnable(request), request.values, settings or BenchSettings(), limits or Limits())
+
+
+def load_runnable(request: Request) -> Model:
+    """Return the model of an .onnx file, which onnxruntime can run.
+
+    Raises:
+        UsageError: The source is something else.
+        InputError: The file is missing, unreadable or invalid.
+    """
+    if isinstance(request.source, Model) and request.source.format == "onnx":
+        return request.source
+    if not request.is_file or request.path.suffix.lower() == ".pt2":
+        raise UsageError(
+            f"onnxruntime runs ONNX files, and {request.name} is none.",
+            "Export it first: torch.onnx.export(module, inputs, 'model.onnx'); then: memprof bench model.onnx",
+        )
+    return load(request)

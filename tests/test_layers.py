@@ -14,8 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "memprof"
 
-BASE = frozenset({"errors", "text", "units"})
+BASE = frozenset({"collector", "errors", "text", "units"})
 ALLOWED: Mapping[str, frozenset[str]] = {
+    "collector": frozenset(),
     "text": frozenset(),
     "errors": frozenset({"text"}),
     "units": frozenset({"errors"}),

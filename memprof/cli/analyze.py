@@ -9,39 +9,35 @@ import click
 from memprof.cli.advice import advise, settling_flags
 from memprof.cli.options import (
     json_option,
-    model_options,
-    parse_dims,
-    parse_input_shapes,
     pick_one,
+    read_request,
     repeat_flags,
-    runtime_option,
+    request_flags,
+    runtimes_option,
+    source_options,
+    top_option,
 )
 from memprof.cli.output import open_stdout
 from memprof.cli.targets import RENDERERS, check_targets, write_targets
-from memprof.cli.torch_options import torch_arguments, torch_flags, torch_options
 from memprof.errors import IncompleteError
 
 if TYPE_CHECKING:
-    from memprof.importers.model import Model
     from memprof.results.report import Report
 
 _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 
 
 @click.command()
-@model_options
-@runtime_option
+@click.argument("model")
+@source_options
+@runtimes_option
 @click.option("--strict", is_flag=True, help="Exit with 4 if anything stays unknown.")
-@torch_options
-@click.option(
-    "--optimized", is_flag=True, help="Let the installed onnxruntime optimise the graph first; runs nothing."
-)
 @click.option("--modules", type=click.IntRange(min=0), metavar="DEPTH", help="Add a table by module path, folded.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one row per tensor buffer of the headline.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a comment on a change.")
 @click.option("--why", is_flag=True, help="Add why each tensor is there and what each runtime model means.")
-@click.option("--top", type=click.IntRange(min=1), default=8, show_default=True, help="Rows in long lists.")
+@top_option
 @click.option(
     "-o",
     "targets",
@@ -51,11 +47,8 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 )
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     model: str,
-    dim: tuple[str, ...],
-    input_shape: tuple[str, ...],
-    runtime: tuple[str, ...],
+    runtimes: tuple[str, ...],
     strict: bool,
-    optimized: bool,
     modules: int | None,
     as_json: bool,
     as_csv: bool,
@@ -74,18 +67,16 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof analyze report.json -o report.html
     """
     view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
-    dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
+    request = read_request(model)
     check_targets(targets)
     from memprof.api import analyze
 
-    source = _optimized(model, dims, inputs) if optimized else model
-    report = analyze(source, dims=dims, inputs=inputs, runtimes=runtime or None, **torch_arguments())
+    report = analyze(request, runtimes=runtimes or None)
     write_targets(report, targets)
     incomplete = _find_incomplete(report) if strict else None
     if incomplete and as_json:  # one document on stdout, and it says what went wrong
         raise incomplete
-    flags = [*repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": runtime}), *torch_flags()]
-    flags += ["--optimized"] if optimized else []
+    flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
     with open_stdout() as stream:
         if view:
             RENDERERS[_VIEWS[view]](report, stream)
@@ -96,12 +87,6 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             render_text(report, stream, TextView(top=top, why=why, next_command=next_command, modules=modules))
     if incomplete:
         raise incomplete
-
-
-def _optimized(model: str, dims: dict[str, int], inputs: dict[str, tuple[int, ...]]) -> Model:
-    from memprof.runs import load_optimized
-
-    return load_optimized(model, dims=dims, inputs=inputs)
 
 
 def _find_incomplete(report: Report) -> IncompleteError | None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import click
 
-from memprof.cli.options import binding_options, json_option, parse_dims, parse_input_shapes, repeat_flags
+from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, source_options
 from memprof.cli.output import open_stdout
 from memprof.errors import UsageError
 from memprof.text import safe_text
@@ -18,11 +18,11 @@ _CODES = {True: 0, False: 1, None: 4}
 
 @click.command()
 @click.argument("model")
-@binding_options
+@source_options
 @click.option("--max-peak", metavar="BYTES", help="Most intermediates at the peak: 512KiB.")
 @click.option("--max-params", metavar="BYTES", help="Most parameters: 1MB.")
 @click.option("--max-total", metavar="BYTES", help="Most of weights and peak together.")
-@click.option("--runtime", default="reference", show_default=True, metavar="NAME", help="Runtime model of the peak.")
+@click.option("--runtime", metavar="NAME", help="Runtime model of the peak; the headline if left out.")
 @click.option("--baseline", metavar="REPORT", help="A saved report (or a model): none of the three may grow over it.")
 @click.option(
     "--tolerance", default="0%", show_default=True, metavar="PERCENT", help="Growth over the baseline allowed."
@@ -30,12 +30,10 @@ _CODES = {True: 0, False: 1, None: 4}
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     model: str,
-    dim: tuple[str, ...],
-    input_shape: tuple[str, ...],
     max_peak: str | None,
     max_params: str | None,
     max_total: str | None,
-    runtime: str,
+    runtime: str | None,
     baseline: str | None,
     tolerance: str,
     as_json: bool,
@@ -46,17 +44,14 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof check model.onnx --max-peak 512KiB --max-params 1MB
     memprof check model.onnx --baseline report.json --tolerance 1%
     """
-    dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
-    growth = parse_percent(tolerance)
-    from memprof.api import snapshot
-    from memprof.results.budgets import Budgets, budgets_of, check_budgets, tighten
+    request, growth = read_request(model), parse_percent(tolerance)
+    from memprof.api import check
+    from memprof.results.budgets import Budgets
 
     limits = {"peak": max_peak, "params": max_params, "total": max_total}
     budgets = Budgets(**{name: None if text is None else parse_bytes(text) for name, text in limits.items()})
-    if baseline is not None:
-        older = snapshot(baseline, dims=dims, inputs=inputs, runtimes=(runtime,))
-        budgets = tighten(budgets, budgets_of(older, runtime, growth))
-    found = check_budgets(snapshot(model, dims=dims, inputs=inputs, runtimes=(runtime,)), budgets, runtime)
+    older = None if baseline is None else read_request(baseline)
+    found = check(request, budgets, runtime=runtime, baseline=older, tolerance=growth)
     with open_stdout() as stream:
         if as_json:
             from memprof.render.json import write_document
@@ -65,7 +60,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         else:
             from memprof.render.comparison import render_check
 
-            flags = repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": [runtime]})
+            flags = [*request_flags(), *repeat_flags({"--runtime": [found.runtime]})]
             command = safe_text(shlex.join(["memprof", "analyze", model, *flags, "--why"]), limit=2000)
             render_check(found, stream, next_command="" if model.lower().endswith(".json") else command)
     return _CODES[found.is_met]

@@ -7,12 +7,13 @@ import shlex
 import click
 
 from memprof.cli.options import (
-    binding_options,
     json_option,
-    parse_dims,
-    parse_input_shapes,
+    read_request,
     repeat_flags,
-    runtime_option,
+    request_flags,
+    runtimes_option,
+    source_options,
+    top_option,
 )
 from memprof.cli.output import open_stdout
 from memprof.text import safe_text
@@ -21,29 +22,22 @@ from memprof.text import safe_text
 @click.command()
 @click.argument("before")
 @click.argument("after")
-@binding_options
-@runtime_option
-@click.option("--top", type=click.IntRange(min=1), default=8, show_default=True, help="Rows in long lists.")
+@source_options
+@runtimes_option
+@top_option
 @json_option
-def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
-    before: str,
-    after: str,
-    dim: tuple[str, ...],
-    input_shape: tuple[str, ...],
-    runtime: tuple[str, ...],
-    top: int,
-    as_json: bool,
-) -> None:
+def command(before: str, after: str, runtimes: tuple[str, ...], top: int, as_json: bool) -> None:
     """BEFORE and AFTER side by side: models, or reports saved with -o report.json.
 
     \b
     memprof compare old.onnx new.onnx
     memprof compare baseline.json new.onnx --json
+    memprof compare torchvision:resnet18 torchvision:resnet34 --input 1x3x224x224
     """
-    dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
+    requests = read_request(before), read_request(after)
     from memprof.api import compare
 
-    found = compare(before, after, dims=dims, inputs=inputs, runtimes=runtime or None)
+    found = compare(*requests, runtimes=runtimes or None)
     with open_stdout() as stream:
         if as_json:
             from memprof.render.json import write_document
@@ -53,7 +47,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             from memprof.render.comparison import render_comparison
 
             larger = after if (found.peak.delta or 0) >= 0 else before
-            flags = repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": runtime})
+            flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
             command = safe_text(shlex.join(["memprof", "analyze", larger, *flags, "--why"]), limit=2000)
             is_saved = larger.lower().endswith(".json")  # a saved report cannot be analysed again
             render_comparison(found, stream, top=top, next_command="" if is_saved else command)

@@ -1,48 +1,141 @@
-"""Flags that several commands share, and how their values are read."""
+"""Flags that several commands share, each declared once, and how their values are read.
+
+    source_options    what decides which network is asked about; the running command's Request is made from them
+    run_options       limits of the commands that run a model in a child process, and what its inputs hold
+
+Their values do not travel as arguments of the commands: ``read_request`` collects them where they are needed.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from memprof.errors import UsageError
+from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
+from memprof.units import parse_bytes
+
+if TYPE_CHECKING:
+    from memprof.importers.request import Request
+    from memprof.measure.child import Limits
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_KEY = "memprof.given"
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _SHAPE = re.compile(r"[0-9]{1,18}(?:[x,][0-9]{1,18})*")
 
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    context.meta.setdefault(_KEY, {})[parameter.opts[0]] = value
+
+
+def _kept(flag: str, **settings: Any) -> Callable[[_Function], _Function]:
+    return click.option(flag, expose_value=False, callback=_keep, **settings)
+
+
+_SOURCE_OPTIONS = (
+    _kept("--dim", metavar="NAME=N", multiple=True, help="Size of a named dimension: batch=1. Repeatable."),
+    _kept(
+        "--input",
+        metavar="[NAME=]1x3x224x224",
+        multiple=True,
+        help="Shape of a graph input; the name may be left out if there is one. Repeatable.",
+    ),
+    _kept("--training", is_flag=True, help="A PyTorch module's forward and backward pass, not inference."),
+    _kept("--optimizer", type=click.Choice(OPTIMIZER_NAMES), help="Its step too; implies --training."),
+    _kept("--device", type=click.Choice(["cpu", "cuda"]), help="Where a PyTorch module is to run; cpu."),
+    _kept("--trust", is_flag=True, help="Read a .pt2 file with PyTorch's own loader, which runs code in it."),
+    _kept("--optimized", is_flag=True, help="Let the installed onnxruntime optimise an ONNX file first."),
+)
+_RUN_OPTIONS = (
+    _kept(
+        "--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help="How long a run may take."
+    ),
+    _kept("--memory-limit", metavar="BYTES", help="What a run may allocate: 4GB. [default: 90 % of RAM]"),
+    _kept(
+        "--value",
+        metavar="NAME=X",
+        multiple=True,
+        help="Fill an input with one number instead of random ones: sr=16000. Repeatable.",
+    ),
+)
+_REQUEST_FLAGS = ("--dim", "--input", "--training", "--optimizer", "--device", "--trust", "--optimized", "--value")
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: bytes as integers, unknown as null.")
-
-
-runtime_option = click.option(
-    "--runtime", multiple=True, metavar="NAME", help="Runtime model; the first leads. Repeatable."
+top_option = click.option(
+    "--top", type=click.IntRange(min=1), default=8, show_default=True, help="Rows in long lists."
+)
+runtimes_option = click.option(
+    "--runtime", "runtimes", multiple=True, metavar="NAME", help="Runtime model; the first leads. Repeatable."
 )
 
 
-def binding_options(command: _Function) -> _Function:
-    """Add the flags that settle open dimensions: ``dim`` and ``input_shape``."""
-    for decorate in (
-        click.option(
-            "--input",
-            "input_shape",
-            metavar="[NAME=]1x3x224x224",
-            multiple=True,
-            help="Shape of a graph input; the name may be left out if there is one. Repeatable.",
-        ),
-        click.option(
-            "--dim", metavar="NAME=N", multiple=True, help="Size of a named dimension: batch=1. Repeatable."
-        ),
-    ):
+def source_options(command: _Function) -> _Function:
+    """Add the flags that decide which network is asked about; ``read_request`` returns what was given."""
+    return _decorated(command, _SOURCE_OPTIONS)
+
+
+def run_options(command: _Function) -> _Function:
+    """Add the flags of a run in a child process; ``read_limits`` and ``read_request`` return what was given."""
+    return _decorated(command, _RUN_OPTIONS)
+
+
+def read_request(source: str) -> Request:
+    """Return what the flags of the running command ask about ``source``.
+
+    Raises:
+        UsageError: A flag cannot be read, or does not fit the source.
+    """
+    from memprof.importers.request import Request  # here, since the help of a command needs none of it
+
+    optimizer = _given("--optimizer")
+    return Request(
+        source=source,
+        dims=parse_dims(_given("--dim") or ()),
+        inputs=parse_input_shapes(_given("--input") or ()),
+        values=parse_values(_given("--value") or ()),
+        training=Training(optimizer) if optimizer or _given("--training") else None,
+        device=_given("--device") or "cpu",
+        trust=bool(_given("--trust")),
+        optimized=bool(_given("--optimized")),
+    )
+
+
+def read_limits() -> Limits:
+    """Return the limits of the child process that the flags of the running command set.
+
+    Raises:
+        UsageError: A limit is not above zero, or is no amount of bytes.
+    """
+    from memprof.measure.child import Limits
+
+    most = _given("--memory-limit")
+    return Limits(seconds=_given("--timeout"), memory_bytes=None if most is None else parse_bytes(most))
+
+
+def request_flags() -> list[str]:
+    """Return the flags of the request as they were given, to be repeated in a command that is suggested."""
+    words: list[str] = []
+    for flag in _REQUEST_FLAGS:
+        value = _given(flag)
+        if value is True:
+            words.append(flag)
+        elif value:
+            words += [word for text in ((value,) if isinstance(value, str) else value) for word in (flag, text)]
+    return words
+
+
+def _decorated(command: _Function, options: Iterable[Callable[[_Function], _Function]]) -> _Function:
+    for decorate in reversed(tuple(options)):
         command = decorate(command)
     return command
 
 
-def model_options(command: _Function) -> _Function:
-    """Add MODEL and the flags that settle its open dimensions: ``model``, ``dim``, ``input_shape``."""
-    return click.argument("model")(binding_options(command))
+def _given(flag: str) -> Any:
+    return click.get_current_context().meta.get(_KEY, {}).get(flag)
 
 
 def parse_dims(texts: Iterable[str]) -> dict[str, int]:
@@ -81,6 +174,27 @@ def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
         shape = tuple(int(dim) for dim in re.split("[x,]", dims))
         if found.setdefault(name, shape) != shape:
             raise UsageError(f"--input gives {name or 'the input'!r} two shapes.", "Give each input once.")
+    return found
+
+
+def parse_values(texts: Iterable[str]) -> dict[str, float]:
+    """Return what single inputs are filled with.
+
+    Raises:
+        UsageError: A text is not NAME=NUMBER.
+
+    >>> parse_values(["sr=16000"])
+    {'sr': 16000.0}
+    """
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise UsageError(f"--value {text} is not NAME=NUMBER.", "Write --value sr=16000.")
     return found
 
 

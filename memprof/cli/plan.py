@@ -11,25 +11,42 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memprof.cli.options import json_option, model_options, parse_dims, parse_input_shapes, repeat_flags
+from memprof.cli.options import (
+    json_option,
+    read_limits,
+    read_request,
+    repeat_flags,
+    request_flags,
+    run_options,
+    source_options,
+)
 from memprof.cli.output import open_stdout
 from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
 from memprof.errors import UsageError
 from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
+    from memprof.importers.request import Request
     from memprof.ir import Graph
+    from memprof.measure.child import Limits
     from memprof.measure.orders import MeasuredOrder
+    from memprof.planning.arenas import Arena
     from memprof.planning.plan import Plan, PlanProgress
 
 _COST = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 _CODES = {True: 0, False: 1, None: 4}
-_MODEL_ONLY = ("--dim", "--input", "--runtime", "--in-place", "--no-inputs", "--no-outputs", "--keep-order")
 
 
 @click.command()
-@model_options
-@click.option("--runtime", metavar="NAME", help="What a peak counts: reference (default), ideal, onnxruntime.")
+@click.argument("model")
+@source_options
+@click.option(
+    "--runtime",
+    default="reference",
+    show_default=True,
+    metavar="NAME",
+    help="What a peak counts: reference, ideal, onnxruntime.",
+)
 @click.option("--in-place", is_flag=True, help="Elementwise operations in place where every order allows it.")
 @click.option("--keep-order", is_flag=True, help="Plan addresses only; the operations keep their order.")
 @click.option("--seconds", type=click.FloatRange(min=0), default=10, show_default=True, help="Time to search.")
@@ -60,11 +77,10 @@ _MODEL_ONLY = ("--dim", "--input", "--runtime", "--in-place", "--no-inputs", "--
 )
 @click.option("--replace", is_flag=True, help="Let -o write over MODEL itself.")
 @click.option("--measure", is_flag=True, help="Run the model before and after in onnxruntime; needs -o FILE.onnx.")
+@run_options
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     model: str,
-    dim: tuple[str, ...],
-    input_shape: tuple[str, ...],
-    runtime: str | None,
+    runtime: str,
     in_place: bool,
     keep_order: bool,
     seconds: float,
@@ -90,55 +106,36 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     reordered = next((target for target in targets if target.lower().endswith(".onnx")), None)
     if measure and (reordered is None or replace):
         raise UsageError("--measure compares two files.", "Add -o better.onnx, and leave --replace out.")
-    dims, inputs = parse_dims(dim), parse_input_shapes(input_shape)
-    budget_bytes = None if budget is None else parse_bytes(budget)
-    memories = parse_arenas(arenas)
+    request, limits = read_request(model), read_limits()
+    from memprof.api import load
+    from memprof.api import plan as plan_model
+    from memprof.planning.plan import PlanOptions
     from memprof.render.plan import PlanView, ProgressLine, render_plan
 
-    graph: Graph | None = None
+    options = PlanOptions(
+        runtime=runtime,
+        in_place=in_place,
+        keep_order=keep_order,
+        seconds=seconds,
+        alignment=alignment,
+        with_inputs=not no_inputs,
+        with_outputs=not no_outputs,
+        budget_bytes=None if budget is None else parse_bytes(budget),
+        arenas=parse_arenas(arenas),
+    )
     line = ProgressLine(sys.stderr)
 
     def report(progress: PlanProgress) -> None:
         line.show(progress.stage, progress.size_bytes, progress.lower_bound_bytes, progress.seconds)
 
+    loaded = None if model.lower().endswith(".csv") else load(request)
+    graph = None if loaded is None else loaded.graph
     try:
-        if model.lower().endswith(".csv"):
-            used = (dim, input_shape, runtime, in_place, no_inputs, no_outputs, keep_order)
-            _refuse([flag for flag, value in zip(_MODEL_ONLY, used, strict=True) if value])
-            from memprof.planning.arenas import Arena
-            from memprof.planning.minimalloc import read_csv
-            from memprof.planning.plan import PlanOptions, plan_allocation
-
-            problem = read_csv(Path(model), 1 if alignment is None else alignment).problem
-            options = PlanOptions(
-                seconds=seconds,
-                budget_bytes=budget_bytes,
-                arenas=tuple(Arena(name, size, cost) for name, (size, cost) in memories.items()),
-            )
-            plan = plan_allocation(problem, options, report)
-        else:
-            from memprof.api import load
-            from memprof.api import plan as plan_model
-
-            loaded = load(model, dims=dims, inputs=inputs)
-            graph = loaded.graph
-            plan = plan_model(
-                loaded,
-                runtime="reference" if runtime is None else runtime,
-                in_place=in_place,
-                keep_order=keep_order,
-                seconds=seconds,
-                alignment=64 if alignment is None else alignment,
-                with_inputs=not no_inputs,
-                with_outputs=not no_outputs,
-                budget_bytes=budget_bytes,
-                arenas=memories,
-                report=report,
-            )
+        plan = plan_model(loaded or request, options=options, progress=report)
     finally:
         line.close()
     write_plan_targets(Planned(plan=plan, source=model, graph=graph, may_replace_source=replace), targets)
-    measured = _measure(model, reordered, graph) if measure and reordered and graph else ()
+    measured = _measure(request, Path(reordered), graph, limits) if measure and reordered and graph else ()
     with open_stdout() as stream:
         if as_json:
             from memprof.render.json import write_document
@@ -146,7 +143,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             runs = {"measured": [run.to_json() for run in measured]} if measure else {}
             write_document(plan.to_json() | runs, stream)
         else:
-            flags = repeat_flags({"--dim": dim, "--input": input_shape, "--runtime": [runtime] if runtime else []})
+            flags = [*request_flags(), *repeat_flags({"--runtime": [runtime] if runtime != "reference" else []})]
             switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
             flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
             flags += ["--alignment", str(alignment)] if alignment else []
@@ -159,16 +156,18 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     return 0 if plan.budget is None else _CODES[plan.budget.answer]
 
 
-def parse_arenas(texts: Sequence[str]) -> dict[str, tuple[int, Fraction]]:
-    """Return size and cost per byte of each memory, by name.
+def parse_arenas(texts: Sequence[str]) -> tuple[Arena, ...]:
+    """Return the memories that the flags describe.
 
     Raises:
         UsageError: A text is not NAME=BYTES:COST, or a name comes twice.
 
-    >>> parse_arenas(["sram=512KiB:1", "dram=4GiB:2.5"])
-    {'sram': (524288, Fraction(1, 1)), 'dram': (4294967296, Fraction(5, 2))}
+    >>> [(arena.name, arena.size_bytes, arena.cost_per_byte) for arena in parse_arenas(["sram=512KiB:2.5"])]
+    [('sram', 524288, Fraction(5, 2))]
     """
-    found: dict[str, tuple[int, Fraction]] = {}
+    from memprof.planning.arenas import Arena
+
+    found: dict[str, Arena] = {}
     for text in texts:
         name, _, rest = text.partition("=")
         size, _, cost = rest.partition(":")
@@ -176,20 +175,14 @@ def parse_arenas(texts: Sequence[str]) -> dict[str, tuple[int, Fraction]]:
             raise UsageError(
                 f"--arena {text} is not NAME=BYTES:COST.", "Write --arena sram=512KiB:1, each name once."
             )
-        found[name] = (parse_bytes(size), Fraction(cost))
-    return found
+        found[name] = Arena(name, parse_bytes(size), Fraction(cost))
+    return tuple(found.values())
 
 
-def _refuse(flags: Sequence[str]) -> None:
-    if flags:
-        raise UsageError(f"{flags[0]} means nothing to a CSV file of buffers.", "Leave it out.")
-
-
-def _measure(before: str, after: str, graph: Graph) -> Sequence[MeasuredOrder]:
-    from memprof.measure.child import Limits
+def _measure(request: Request, after: Path, graph: Graph, limits: Limits) -> Sequence[MeasuredOrder]:
     from memprof.measure.orders import measure_orders
 
-    return measure_orders(Path(before), Path(after), graph, Limits())
+    return measure_orders(request, after, graph, limits)
 
 
 def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str], *, has_measured: bool) -> str:

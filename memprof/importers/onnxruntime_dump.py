@@ -12,7 +12,6 @@ Nothing here has run the model: shapes and order are worked out from the graph a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,21 +22,18 @@ from memprof.importers.onnx.attributes import attribute
 from memprof.importers.onnx.contributed import BLOCK
 from memprof.importers.onnx.limits import bodies
 from memprof.importers.onnx.read import parse, to_model
+from memprof.importers.request import Request
 
 _BLOCKED = "com.microsoft.nchwc"
 _WIDE_BLOCK, _NARROW_BLOCK = 16, 8
 
 
-def read_optimized(
-    dump: Path, original: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]
-) -> Model:
-    """Read what onnxruntime made of ``original``.
+def read_optimized(dump: Path, request: Request) -> Model:
+    """Read what onnxruntime made of a file.
 
     Args:
         dump: The file that onnxruntime wrote.
-        original: The model it was made from.
-        dims: Sizes of named dimensions.
-        inputs: Shapes of graph inputs.
+        request: The file that it was made from, and its open sizes.
 
     Returns:
         A model of the format ``onnx.optimized``, or ``onnx`` if nothing was changed.
@@ -48,10 +44,10 @@ def read_optimized(
         UsageError: A name in ``dims`` or ``inputs`` does not exist, or a shape does not fit.
     """
     proto, digest = parse(dump)
-    source, _ = parse(original)
+    source, _ = parse(request.path)
     is_changed = _outline(proto.graph) != _outline(source.graph)
     _state_blocks(proto)
-    model = to_model(proto, str(original), digest, dims=dims, inputs=inputs)
+    model = to_model(proto, digest, request)
     return replace(model, format=OPTIMIZED_FORMAT) if is_changed else model
 
 

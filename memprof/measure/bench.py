@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from memprof.importers.model import Model
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
@@ -10,7 +12,7 @@ from memprof.measure.onnxruntime import FULLY_OPTIMIZED, measure_allocations, ti
 from memprof.results.bench import BenchedModel, BenchSettings
 
 
-def bench_model(model: Model, settings: BenchSettings, limits: Limits) -> BenchedModel:
+def bench_model(model: Model, values: Mapping[str, float], settings: BenchSettings, limits: Limits) -> BenchedModel:
     """Time one model and measure what it allocates, each in a child process of its own.
 
     Raises:
@@ -18,7 +20,7 @@ def bench_model(model: Model, settings: BenchSettings, limits: Limits) -> Benche
         RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
         MissingExtraError: onnxruntime is not installed.
     """
-    inputs = input_specs(model.graph, settings.values)
+    inputs = input_specs(model.graph, values)
     found = time_runs(
         model.path, inputs, limits, threads=settings.threads, warmup=settings.warmup, runs=settings.runs
     )

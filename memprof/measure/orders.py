@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from memprof.importers.onnx import read_onnx
+from memprof.importers.request import Request
 from memprof.ir import Graph
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
@@ -55,11 +56,11 @@ class MeasuredOrder:
         }
 
 
-def measure_orders(before: Path, after: Path, graph: Graph, limits: Limits) -> tuple[MeasuredOrder, ...]:
+def measure_orders(request: Request, after: Path, graph: Graph, limits: Limits) -> tuple[MeasuredOrder, ...]:
     """Run both models, each in both execution orders.
 
     Args:
-        before: The model.
+        request: The model, and what its inputs hold.
         after: The same with its nodes reordered.
         graph: The model's graph, every input bound.
         limits: What each child process may use.
@@ -69,11 +70,11 @@ def measure_orders(before: Path, after: Path, graph: Graph, limits: Limits) -> t
         MissingExtraError: onnxruntime is not installed.
         UsageError: An input holds no plain numbers.
     """
-    inputs = input_specs(graph)
+    inputs = input_specs(graph, request.values)
     found = []
-    for is_reordered, path in ((False, before), (True, after)):
+    for is_reordered, path in ((False, request.path), (True, after)):
         # Names from the file that runs: a node without one is named after its place, here and by onnxruntime.
-        nodes = read_onnx(path, dims={}, inputs={}).graph.nodes
+        nodes = read_onnx(Request(source=path)).graph.nodes
         names = [node.name for node in nodes if node.op not in _RUN_FIRST]
         for execution_order in EXECUTION_ORDERS:
             measured = measure_counters(str(path), inputs, limits, execution_order=execution_order)

@@ -14,64 +14,52 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from memprof.errors import UsageError
+from memprof.importers.request import Request
 from memprof.importers.torch.training import Training
 from memprof.measure.child import Limits, run_in_child
 from memprof.measure.measurement import MeasuredStep, Measurement
 
-Shapes = Mapping[str, tuple[int, ...]]
 ProfiledStep = tuple[str, str, int, int]
 
 _TENSORS = "tensors' storages from birth to last reference; weights and inputs excluded, outputs included"
 _PROCESS = "all that PyTorch's allocator hands out, kernels' own memory included; weights and inputs excluded"
 
 
-def measure_tensors(
-    name: str, inputs: Shapes, *, training: Training | None = None, limits: Limits | None = None
-) -> Measurement:
+def measure_tensors(request: Request, limits: Limits | None = None) -> Measurement:
     """Run a named module once under the tracker.
 
     Args:
-        name: "torchvision:resnet18" or "package.module:factory".
-        inputs: Shapes of its inputs; empty if the factory gives them.
-        training: The step to run; ``None`` for inference. Its optimiser must be a name, its loss left out.
+        request: The module by name; the optimiser of its training, if any, must be a name too, its loss left out.
         limits: What the child process may use.
 
     Raises:
         RuntimeFailure: The run crashed, hung or ran out of memory.
         UsageError: There is no such name, or it needs inputs.
     """
-    return _measure("tensors_of_run", name, inputs, training, limits, ("storage tracker", _TENSORS))
+    return _measure("tensors_of_run", request, limits, ("storage tracker", _TENSORS))
 
 
-def measure_process(
-    name: str, inputs: Shapes, *, training: Training | None = None, limits: Limits | None = None
-) -> Measurement:
+def measure_process(request: Request, limits: Limits | None = None) -> Measurement:
     """Run a named module once under PyTorch's profiler; arguments and errors as ``measure_tensors``."""
-    return _measure("allocations_of_run", name, inputs, training, limits, ("PyTorch profiler", _PROCESS))
+    return _measure("allocations_of_run", request, limits, ("PyTorch profiler", _PROCESS))
 
 
-def _measure(
-    task: str,
-    name: str,
-    inputs: Shapes,
-    training: Training | None,
-    limits: Limits | None,
-    about: tuple[str, str],
-) -> Measurement:
+def _measure(task: str, request: Request, limits: Limits | None, about: tuple[str, str]) -> Measurement:
+    training = request.training
     optimizer = training.optimizer if training else None
     if training and (training.loss or not (optimizer is None or isinstance(optimizer, str))):
         raise UsageError("A child process takes an optimiser by name and no loss.", "Use Training('adam').")
     found = run_in_child(
         f"memprof.measure.pytorch:{task}",
         {
-            "name": name,
-            "inputs": {key: list(shape) for key, shape in inputs.items()},
+            "name": request.name,
+            "inputs": {key: list(shape) for key, shape in request.inputs.items()},
             "is_training": training is not None,
             "optimizer": optimizer,
         },
         limits or Limits(),
         runtime="pytorch",
-        model=name,
+        model=request.name,
     )
     method, counts = about
     return Measurement(

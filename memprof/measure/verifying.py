@@ -9,8 +9,6 @@ pytorch        the module run on meta tensors        the module run for real und
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from memprof.folders import scratch_folder
 from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnxruntime_dump import read_optimized
-from memprof.importers.torch.training import Training
+from memprof.importers.request import Request
 from memprof.ir import Graph
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
@@ -42,24 +40,7 @@ _BLOCK = "taken at once before the second run's first kernel, by the traced allo
 _BARE = "without kernel scratch, by the counters of onnxruntime's own profile"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """How a model is run.
-
-    Attributes:
-        dims: Sizes of named dimensions.
-        inputs: Shapes of graph inputs.
-        values: What to fill single inputs with, instead of random numbers.
-        limits: What the child process may use.
-    """
-
-    dims: Mapping[str, int] = field(default_factory=dict)
-    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    values: Mapping[str, float] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-
-
-def verify_onnxruntime(path: str, setup: Setup) -> Verification:
+def verify_onnxruntime(request: Request, limits: Limits) -> Verification:
     """Compare what is predicted from the file with what onnxruntime allocates, optimisation off.
 
     Raises:
@@ -69,27 +50,27 @@ def verify_onnxruntime(path: str, setup: Setup) -> Verification:
         UsageError: An input's shape is open.
     """
     require_onnxruntime("Verifying a prediction")
-    graph = read_onnx(Path(path), dims=setup.dims, inputs=setup.inputs).graph
-    specs = input_specs(graph, setup.values)
-    found = measure_allocations(path, specs, setup.limits)
-    counters = _counters(path, specs, setup.limits, NOT_OPTIMIZED)
-    return _verification(path, MODEL, graph, found, counters, "off")
+    graph = read_onnx(request).graph
+    specs = input_specs(graph, request.values)
+    found = measure_allocations(request.name, specs, limits)
+    counters = _counters(request.name, specs, limits, NOT_OPTIMIZED)
+    return _verification(request.name, MODEL, graph, found, counters, "off")
 
 
-def verify_optimized(path: str, setup: Setup) -> Verification:
+def verify_optimized(request: Request, limits: Limits) -> Verification:
     """Compare what is predicted from the graph that onnxruntime optimised with what it allocates for it.
 
     Arguments and errors as ``verify_onnxruntime``. One session writes the graph and then runs it: two sessions may
     list the same nodes in another order.
     """
     require_onnxruntime("Verifying a prediction")
-    specs = input_specs(read_onnx(Path(path), dims=setup.dims, inputs=setup.inputs).graph, setup.values)
+    specs = input_specs(read_onnx(request).graph, request.values)
     with scratch_folder() as folder:
         target = folder / "optimized.onnx"
-        found = measure_allocations(path, specs, setup.limits, level=FULLY_OPTIMIZED, target=target)
-        model = read_optimized(target, Path(path), dims=setup.dims, inputs=setup.inputs)
-    counters = _counters(path, specs, setup.limits, FULLY_OPTIMIZED)
-    return _verification(path, optimized_model(model), model.graph, found, counters, "all")
+        found = measure_allocations(request.name, specs, limits, level=FULLY_OPTIMIZED, target=target)
+        model = read_optimized(target, request)
+    counters = _counters(request.name, specs, limits, FULLY_OPTIMIZED)
+    return _verification(request.name, optimized_model(model), model.graph, found, counters, "all")
 
 
 def optimized_model(model: Model) -> RuntimeModel:
@@ -97,23 +78,22 @@ def optimized_model(model: Model) -> RuntimeModel:
     return OPTIMIZED_MODEL if model.format == OPTIMIZED_FORMAT else MODEL
 
 
-def verify_pytorch(name: str, lifetimes: Lifetimes, setup: Setup, training: Training | None) -> Verification:
+def verify_pytorch(request: Request, lifetimes: Lifetimes, limits: Limits) -> Verification:
     """Compare the prediction of a PyTorch module with a real run of it.
 
     Args:
-        name: The module's name.
+        request: The module by name.
         lifetimes: What was predicted.
-        setup: How it is run.
-        training: The step to run, ``None`` for inference.
+        limits: What the child process may use.
 
     Raises:
         RuntimeFailure: The run crashed, hung or ran out of memory.
     """
     from memprof.measure.pytorch import measure_tensors
 
-    found = measure_tensors(name, setup.inputs, training=training, limits=setup.limits)
+    found = measure_tensors(request, limits)
     return Verification(
-        path=name,
+        path=request.name,
         runtime=found.runtime,
         version=found.version,
         optimization="none",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -226,20 +226,45 @@ class PlanOptions:
     """What to plan, and for how long.
 
     Attributes:
-        rules: Key in ``RULES``.
-        seconds: Time to spend at most; proofs usually come long before.
-        content: What the arena holds.
-        keeps_order: Whether the given order stays.
-        budget_bytes: Size of the arena to decide about, ``None`` to make it as small as possible.
-        arenas: Arenas to spread the buffers over, besides the plan of a single one; none if empty.
+        runtime: What a peak counts: ``reference``, ``ideal`` or ``onnxruntime``.
+        in_place: Whether elementwise operations are in place where every order allows it; for ``reference``.
+        keep_order: Whether the given order stays, so that only addresses are planned.
+        seconds: Time to search at most; proofs usually come long before.
+        alignment: Every offset is a multiple of it, and sizes count as rounded up to one; ``None`` for 64, and for 1
+            where buffers come without a graph.
+        with_inputs: Whether graph inputs are in the arena, or the caller's.
+        with_outputs: Whether graph outputs are.
+        budget_bytes: Size of an arena to decide about; without it, the arena is made as small as possible.
+        arenas: Memories to spread the buffers over, besides the plan of a single one; none if empty.
+
+    Raises:
+        UsageError: ``in_place`` is asked of a runtime that has its own rules for it.
     """
 
-    rules: str = "reference"
+    runtime: str = "reference"
+    in_place: bool = False
+    keep_order: bool = False
     seconds: float = 10.0
-    content: ArenaContent = field(default_factory=ArenaContent)
-    keeps_order: bool = False
+    alignment: int | None = None
+    with_inputs: bool = True
+    with_outputs: bool = True
     budget_bytes: int | None = None
     arenas: tuple[Arena, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.in_place and self.runtime != "reference":
+            raise UsageError(f"In place is part of what {self.runtime!r} counts.", "Leave in_place out.")
+
+    @property
+    def rules(self) -> str:
+        """Key in ``RULES``."""
+        return "contracted" if self.in_place else self.runtime
+
+    @property
+    def content(self) -> ArenaContent:
+        """What of a graph's buffers the arena holds."""
+        alignment = 64 if self.alignment is None else self.alignment
+        return ArenaContent(alignment, self.with_inputs, self.with_outputs)
 
 
 def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None) -> Plan:
@@ -259,14 +284,14 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
     search = _Order(graph, rules, options, report)
     order = search.plan()
     floor_bytes = 0
-    if options.budget_bytes is not None and not options.keeps_order:
+    if options.budget_bytes is not None and not options.keep_order:
         order, floor_bytes = search.aim_at_budget(order, options.budget_bytes)
     problem = pose_allocation(LIFETIMES[rules.lifetimes](graph, order.node_ids), options.content)
     left = max(options.seconds - (time.monotonic() - started), options.seconds * _OFFSET_SHARE)
     arena = _plan_arena(problem, options.budget_bytes, 0.0 if order.was_interrupted else left, report)
     budget = None
     if options.budget_bytes is not None:
-        lower_bytes = arena.lower_bound_bytes if options.keeps_order else floor_bytes
+        lower_bytes = arena.lower_bound_bytes if options.keep_order else floor_bytes
         budget = answer_budget(arena, options.budget_bytes, lower_bytes)
     return Plan(
         rules=options.rules,
@@ -370,7 +395,7 @@ class _Order:
         started = time.monotonic()
         order, before_bytes = self._given, self._peak_bytes(self._given)
         peak_bytes = before_bytes
-        if self._options.keeps_order:
+        if self._options.keep_order:
             bound = find_order(PROBLEMS[self._rules.bound](self._graph), 0.0)
         elif self._rules.is_exact:
             bound = self._search(self._rules.bound, self._order_seconds())

@@ -28,4 +28,4 @@ def _format(value: Any, newline: str) -> str:
         return f"{{{deeper}{(',' + deeper).join(rows)}{newline}}}"
     if isinstance(value, list) and not all(isinstance(item, _INLINE) for item in value):
         return f"[{deeper}{(',' + deeper).join(_format(item, deeper) for item in value)}{newline}]"
-    return json.dumps(value)
+    return json.dumps(value, allow_nan=False)

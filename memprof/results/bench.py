@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -80,13 +80,11 @@ class BenchSettings:
         threads: Threads inside an operation.
         warmup: Runs that are not timed, first.
         runs: Timed runs.
-        values: What to fill single inputs with instead of random numbers.
     """
 
     threads: int = 1
     warmup: int = 5
     runs: int = 50
-    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,9 @@ pytest.importorskip("onnxruntime")
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
 
 from memprof.errors import MissingExtraError, RuntimeFailure, UsageError  # noqa: E402
-from memprof.measure.verifying import Setup, verify_onnxruntime, verify_optimized  # noqa: E402
+from memprof.importers.request import Request  # noqa: E402
+from memprof.measure.child import Limits  # noqa: E402
+from memprof.measure.verifying import verify_onnxruntime, verify_optimized  # noqa: E402
 
 node = helper.make_node
 
@@ -140,7 +142,7 @@ def save(tmp_path: Path) -> Callable[[ModelProto], str]:
 def test_the_prediction_from_the_file_is_what_onnxruntime_allocates(
     make: Callable[[], ModelProto], save: Callable[[ModelProto], str]
 ) -> None:
-    found = verify_onnxruntime(save(make()), Setup())
+    found = verify_onnxruntime(Request(source=save(make())), Limits())
     assert found.predicted_bytes == found.measured_bytes
     assert found.steps
     assert found.first_difference is None
@@ -153,13 +155,13 @@ def test_the_prediction_from_the_file_is_what_onnxruntime_allocates(
 def test_the_prediction_from_the_optimised_graph_is_what_onnxruntime_allocates(
     make: Callable[[], ModelProto], save: Callable[[ModelProto], str]
 ) -> None:
-    found = verify_optimized(save(make()), Setup())
+    found = verify_optimized(Request(source=save(make())), Limits())
     assert (found.optimization, found.first_difference) == ("all", None)
     assert found.predicted_bytes == found.measured_bytes
 
 
 def test_both_measurements_agree_without_scratch(save: Callable[[ModelProto], str]) -> None:
-    found = verify_onnxruntime(save(residual()), Setup())
+    found = verify_onnxruntime(Request(source=save(residual())), Limits())
     bare = next(pair for pair in found.others if pair.name == "without_scratch")
     assert bare.is_equal
     assert bare.predicted_bytes is not None
@@ -171,14 +173,14 @@ def test_an_open_input_is_named_with_the_flag_that_settles_it(save: Callable[[Mo
     proto = residual()
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     with pytest.raises(UsageError, match="Input 'x' has the open shape batchx3x16x16"):
-        verify_onnxruntime(save(proto), Setup())
+        verify_onnxruntime(Request(source=save(proto)), Limits())
 
 
 def test_a_model_that_onnxruntime_refuses_is_one_line(save: Callable[[ModelProto], str]) -> None:
     proto = residual()
     proto.graph.node[1].domain = "not.there"
     with pytest.raises(RuntimeFailure, match=r"onnxruntime on .* failed"):
-        verify_onnxruntime(save(proto), Setup())
+        verify_onnxruntime(Request(source=save(proto)), Limits())
 
 
 def test_onnxruntime_missing_names_the_extra(
@@ -186,5 +188,5 @@ def test_onnxruntime_missing_names_the_extra(
 ) -> None:
     monkeypatch.setattr("memprof.measure.onnxruntime.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError) as caught:
-        verify_onnxruntime(save(residual()), Setup())
+        verify_onnxruntime(Request(source=save(residual())), Limits())
     assert caught.value.extra == "onnxruntime"

@@ -73,7 +73,7 @@ def names_of(plan: Plan) -> tuple[str, ...]:
 
 
 def test_a_better_order_is_found_and_proven_and_its_arena_is_its_peak() -> None:
-    plan = plan_graph(forked(), PlanOptions(content=ArenaContent(1)))
+    plan = plan_graph(forked(), PlanOptions(alignment=1))
     assert plan.order is not None
     assert (plan.order.before_bytes, plan.order.peak_bytes, plan.order.is_optimal) == (210, 120, True)
     assert plan.order.is_changed
@@ -81,7 +81,7 @@ def test_a_better_order_is_found_and_proven_and_its_arena_is_its_peak() -> None:
 
 
 def test_a_kept_order_is_kept_and_not_called_optimal_without_a_proof() -> None:
-    plan = plan_graph(forked(), PlanOptions(content=ArenaContent(1), keeps_order=True))
+    plan = plan_graph(forked(), PlanOptions(alignment=1, keep_order=True))
     assert plan.order is not None
     assert not plan.order.is_changed
     assert (plan.order.peak_bytes, plan.order.is_optimal, plan.arena.arena_bytes) == (210, False, 210)
@@ -92,7 +92,9 @@ def test_a_kept_order_is_kept_and_not_called_optimal_without_a_proof() -> None:
 def test_peaks_are_those_of_the_runtime_model_and_bounds_hold_for_every_order(rules: str) -> None:
     for seed in range(120):
         graph = random_graph(Random(seed))
-        plan = plan_graph(graph, PlanOptions(rules=rules, content=ArenaContent(1)))
+        plan = plan_graph(
+            graph, PlanOptions(runtime=RULES[rules].runtime, in_place=rules == "contracted", alignment=1)
+        )
         order = plan.order
         assert order is not None
         lifetimes = LIFETIMES[RULES[rules].lifetimes]
@@ -108,7 +110,7 @@ def test_the_relaxed_bound_of_ideal_is_below_its_peak_under_any_order() -> None:
     for seed in range(60):
         rng = Random(seed)
         graph = random_graph(rng, max_nodes=6)
-        order = plan_graph(graph, PlanOptions(rules="ideal", content=ArenaContent(1))).order
+        order = plan_graph(graph, PlanOptions(runtime="ideal", alignment=1)).order
         assert order is not None
         best = min(LIFETIMES["ideal"](graph, other).timeline.peak_bytes for other in all_orders(graph))
         assert order.lower_bound_bytes <= best <= order.peak_bytes
@@ -130,7 +132,7 @@ def all_orders(graph: Graph) -> list[list[int]]:
 
 @pytest.mark.parametrize(("budget", "answer"), [(119, False), (120, True), (150, True), (500, True)])
 def test_a_budget_gets_a_plan_or_a_proof(budget: int, answer: bool) -> None:
-    plan = plan_graph(forked(), PlanOptions(content=ArenaContent(1), budget_bytes=budget))
+    plan = plan_graph(forked(), PlanOptions(alignment=1, budget_bytes=budget))
     assert plan.budget is not None
     assert plan.budget.answer is answer
     assert (plan.arena.arena_bytes <= budget) is answer
@@ -140,7 +142,7 @@ def test_a_budget_gets_a_plan_or_a_proof(budget: int, answer: bool) -> None:
 @pytest.mark.parametrize(("budget", "answer"), [(120, False), (255, False), (256, True), (319, True)])
 def test_a_budget_is_decided_for_the_arena_with_its_rounded_sizes(budget: int, answer: bool) -> None:
     # 64 each for x and a slim tensor, 128 for a wide one. The peak of the same order is 120 bytes, not rounded.
-    plan = plan_graph(forked(), PlanOptions(content=ArenaContent(64), budget_bytes=budget))
+    plan = plan_graph(forked(), PlanOptions(alignment=64, budget_bytes=budget))
     assert plan.budget is not None
     assert (plan.budget.answer, plan.arena.arena_bytes <= budget) == (answer, answer)
 
@@ -196,12 +198,12 @@ def test_a_size_that_is_open_stops_the_plan() -> None:
 
 def test_rules_that_do_not_exist_are_refused() -> None:
     with pytest.raises(UsageError, match="no plan for the runtime 'paper'"):
-        plan_graph(forked(), PlanOptions(rules="paper"))
+        plan_graph(forked(), PlanOptions(runtime="paper"))
 
 
 def test_progress_names_its_stage() -> None:
     seen: list[PlanProgress] = []
-    plan_graph(forked(), PlanOptions(content=ArenaContent(1)), seen.append)
+    plan_graph(forked(), PlanOptions(alignment=1), seen.append)
     assert {progress.stage for progress in seen} <= {"order", "offsets"}
     assert seen[-1].stage == "offsets"
     assert seen[-1].size_bytes == 120
@@ -214,7 +216,7 @@ def test_shared_graphs_meet_their_proven_peak_and_the_arena_is_that_peak_in_both
         optima = {row["graph"]: int(row["optimal_peak_bytes"]) for row in csv.DictReader(stream)}
     graph = read_graph(folder / f"{name}.json")
     plan = plan_graph(graph, PlanOptions())
-    kept = plan_graph(graph, PlanOptions(keeps_order=True))
+    kept = plan_graph(graph, PlanOptions(keep_order=True))
     assert plan.order is not None
     assert (plan.order.peak_bytes, plan.order.is_optimal) == (optima[name], True)
     for arena in (plan.arena, kept.arena):

@@ -8,7 +8,7 @@ Each arrow is a module of this package; this one holds their order alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,26 +29,25 @@ from memprof.importers.onnx.symbols import Bindings, bind
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import Causes
 from memprof.importers.onnx.wire import read_structure
+from memprof.importers.request import Request
 from memprof.ir import TensorType
 
 _REPLACEABLE_IR_VERSION = 4
 
 
-def read_onnx(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Model:
+def read_onnx(request: Request) -> Model:
     """Read an ONNX model's structure; weights, embedded or external, are not read.
 
     Args:
-        path: The file.
-        dims: Sizes of named dimensions: ``{"batch": 1}``; an unnamed one is ``"TENSOR[AXIS]"``.
-        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``; the name ``""`` means the only input.
+        request: The file and its open sizes; an unnamed dimension is ``"TENSOR[AXIS]"``.
 
     Raises:
         InputError: The file is missing, unreadable or invalid.
         LimitError: It asks for more than a safety limit allows.
         UsageError: A name in ``dims`` or ``inputs`` does not exist, or a shape does not fit.
     """
-    proto, digest = parse(path)
-    return to_model(proto, str(path), digest, dims=dims, inputs=inputs)
+    proto, digest = parse(request.path)
+    return to_model(proto, digest, request)
 
 
 def parse(path: Path) -> tuple[ModelProto, str]:
@@ -71,10 +70,8 @@ def parse(path: Path) -> tuple[ModelProto, str]:
     return model, digest
 
 
-def to_model(
-    proto: ModelProto, path: str, digest: str, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]
-) -> Model:
-    """Return a parsed structure as a Model; ``proto`` is changed.
+def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
+    """Return a parsed structure as the Model that ``request`` asks for; ``proto`` is changed.
 
     Raises:
         InputError: It is invalid.
@@ -84,26 +81,25 @@ def to_model(
     try:
         check_model(proto)
         expand_functions(proto)
-        context = _context(proto, _Known(dims, inputs))
+        context = _context(proto, _Known(request))
         graph = build_graph(proto.graph, context, Causes(context.types.symbols))
         replaceable = _replaceable(proto)
-        if dims or inputs or replaceable or context.goes_beyond or context.inference.goes_beyond:
-            context = _context(proto, _Known({}, {}, runtime_evaluates, replaceable))
+        if request.fixes_sizes or replaceable or context.goes_beyond or context.inference.goes_beyond:
+            context = _context(proto, _Known(None, runtime_evaluates, replaceable))
             ahead = build_graph(proto.graph, context, Causes(context.types.symbols))
             graph = replace(graph, ahead=ahead)
     except DecodeError as error:
-        raise _invalid(path) from error
+        raise _invalid(request.name) from error
     except MemoryError as error:
-        raise LimitError(f"{path} needs more memory than there is.") from error
-    return Model(path=path, format="onnx", structure_sha256=digest, graph=graph)
+        raise LimitError(f"{request.name} needs more memory than there is.") from error
+    return Model(path=request.name, format="onnx", structure_sha256=digest, graph=graph)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What counts as known while a graph is built: see ``Context``."""
+    """What counts as known while a graph is built: see ``Context``; without a request, no open size is settled."""
 
-    dims: Mapping[str, int]
-    inputs: Mapping[str, tuple[int, ...]]
+    request: Request | None
     evaluates: Evaluates = reader_evaluates
     replaceable: frozenset[str] = frozenset()
 
@@ -117,7 +113,7 @@ def _replaceable(proto: ModelProto) -> frozenset[str]:
 
 def _context(proto: ModelProto, known: _Known) -> Context:
     types = TypeTable()
-    bindings = _bind(proto.graph, types, known.dims, known.inputs)
+    bindings = _bind(proto.graph, types, known.request)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     facts = FactTable()
     return Context(
@@ -137,10 +133,8 @@ def _invalid(path: Path | str) -> InputError:
     )
 
 
-def _bind(
-    graph: GraphProto, types: TypeTable, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]
-) -> Bindings:
-    if not dims and not inputs:
+def _bind(graph: GraphProto, types: TypeTable, request: Request | None) -> Bindings:
+    if request is None or not request.fixes_sizes:
         return Bindings()
     initialized = {tensor.name for tensor in graph.initializer}
     initialized |= {sparse.values.name for sparse in graph.sparse_initializer}
@@ -153,8 +147,7 @@ def _bind(
             for info in infos:
                 types.read(info.type)  # collects the symbols
     bindings = bind(
-        dims,
-        inputs,
+        request,
         graph_inputs=graph_inputs,
         symbols=types.symbols,
         tensors=lambda: {name for scope in _graphs(graph) for node in scope.node for name in node.output},

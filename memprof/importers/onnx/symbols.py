@@ -22,6 +22,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from memprof.errors import UsageError
+from memprof.importers.request import Request
 from memprof.ir import TensorType
 from memprof.ir.types import MAX_DIM
 
@@ -69,18 +70,16 @@ class Bindings:
 
 
 def bind(
-    dims: Mapping[str, int],
-    inputs: Mapping[str, tuple[int, ...]],
+    request: Request,
     *,
     graph_inputs: Mapping[str, TensorType],
     symbols: Collection[str],
     tensors: Callable[[], Collection[str]],
 ) -> Bindings:
-    """Return what ``dims`` and ``inputs`` fix in a model.
+    """Return what the dimensions and shapes of ``request`` fix in a model.
 
     Args:
-        dims: Sizes of named dimensions.
-        inputs: Shapes of graph inputs; the name ``""`` means the only one.
+        request: What the caller settles.
         graph_inputs: The model's inputs with their symbols.
         symbols: All symbols of the model.
         tensors: Gives the names of all tensors of the main graph; called only if one is meant.
@@ -90,7 +89,7 @@ def bind(
     """
     sizes: dict[str, int] = {}
     axes: dict[str, dict[int, int]] = {}
-    for name, size in dims.items():
+    for name, size in request.dims.items():
         _check_size(f"--dim {name}", size)
         match = _AXIS.fullmatch(name)
         if name in symbols:
@@ -100,7 +99,7 @@ def bind(
         else:
             raise UsageError(f"The model has no dimension {name!r}.", f"It has: {_listed(symbols)}.")
     shapes: dict[str, tuple[int, ...]] = {}
-    for wish, shape in inputs.items():
+    for wish, shape in request.inputs.items():
         name = _input_name(wish, graph_inputs)
         if name in shapes and shapes[name] != shape:
             raise UsageError(f"Two shapes are given for the input {name!r}.", "Give one.")

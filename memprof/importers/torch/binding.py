@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from memprof.importers.request import Request
 from memprof.importers.torch.layouts import tensor_type
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.importers.torch.symbols import evaluate, symbols_in
 from memprof.ir import Dim, Role, Unknown
 
 
-def bind_recording(recording: Recording, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Recording:
-    """Return ``recording`` with the sizes that ``dims`` and ``inputs`` fix, and the rest listed as unknown.
+def bind_recording(recording: Recording, request: Request) -> Recording:
+    """Return ``recording`` with the sizes that ``request`` fixes, and the rest listed as unknown.
 
     Raises:
         UsageError: A name does not exist, a shape does not fit, a size is impossible, or two flags disagree.
@@ -24,12 +25,11 @@ def bind_recording(recording: Recording, dims: Mapping[str, int], inputs: Mappin
     given = {s.name: s.window for s in recording.storages if s.role is Role.INPUT and s.window is not None}
     symbols = dict.fromkeys(name for text in _open_sizes(recording) for name in symbols_in(text))
     sizes: Mapping[str, int] = {}
-    if dims or inputs:
+    if request.fixes_sizes:
         from memprof.importers.onnx.symbols import bind  # with it comes onnx, which an archive without flags spares
 
         sizes = bind(
-            dims,
-            inputs,
+            request,
             graph_inputs={name: tensor_type(window) for name, window in given.items()},
             symbols=symbols,
             tensors=lambda: (),

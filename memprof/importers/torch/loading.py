@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from memprof.errors import InputError, MemprofError, UsageError
 from memprof.importers.model import Model
+from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.export import record_program
 from memprof.importers.torch.fakes import Placeholders
@@ -29,43 +28,40 @@ from memprof.importers.torch.records import Recording, Run
 from memprof.importers.torch.resolve import resolve, shaped_inputs
 from memprof.importers.torch.running import first_line, run_without_data
 from memprof.importers.torch.traces import build_trace
-from memprof.importers.torch.training import Training
 from memprof.ir import Graph
 
-Shapes = Mapping[str, tuple[int, ...]]
 
-
-def read_name(name: str, shapes: Shapes, training: Training | None, device: str) -> Model:
+def read_name(request: Request) -> Model:
     """Return the Model of "torchvision:resnet18" or "package.module:factory"; see ``resolve`` for errors."""
-    found = resolve(name)
-    return read_module(found.module, shaped_inputs(found.module, found.inputs, shapes), training, device, name)
+    found = resolve(request.name)
+    return read_module(found.module, shaped_inputs(found.module, found.inputs, request.inputs), request)
 
 
-def read_object(source: Any, inputs: Any, shapes: Shapes, training: Training | None, device: str) -> Model:
+def read_object(request: Request) -> Model:
     """Return the Model of something in memory.
 
     Raises:
         UsageError: It is neither a module nor an exported program, or inputs are missing.
     """
+    source, inputs = request.source, request.example_inputs
     if isinstance(source, torch.export.ExportedProgram):
-        return read_program(source, {}, shapes)
+        return read_program(source, request)
     if not isinstance(source, torch.nn.Module):
         raise UsageError(
             f"A {type(source).__name__} cannot be analysed.",
             "Pass a path, a torch.nn.Module with its inputs, an ExportedProgram or a Graph.",
         )
     given = None if inputs is None else inputs if isinstance(inputs, tuple) else (inputs,)
-    return read_module(source, shaped_inputs(source, given, shapes), training, device, type(source).__name__)
+    return read_module(source, shaped_inputs(source, given, request.inputs), request)
 
 
-def read_module(
-    module: torch.nn.Module, inputs: tuple[Any, ...], training: Training | None, device: str, name: str
-) -> Model:
-    """Return the Model of ``module`` run on ``inputs``.
+def read_module(module: torch.nn.Module, inputs: tuple[Any, ...], request: Request) -> Model:
+    """Return the Model of ``module`` run on ``inputs`` as ``request`` says.
 
     Raises:
         InputError: It can neither be exported nor run without data.
     """
+    name, training, device = request.name, request.training, request.device
     if training is not None:
         run = run_without_data(module, inputs, training=training, device=device, name=name)
         return _model(name, "torch.training", run.recording, run)
@@ -86,24 +82,23 @@ def read_module(
     return _model(name, "torch.run", found.recording, found)
 
 
-def read_program(
-    program: torch.export.ExportedProgram, dims: Mapping[str, int], shapes: Shapes, name: str = ""
-) -> Model:
+def read_program(program: torch.export.ExportedProgram, request: Request) -> Model:
     """Return the Model of an exported program."""
-    return _model(name, "torch.export", bind_recording(record_program(program, name), dims, shapes), None)
+    name = request.name
+    return _model(name, "torch.export", bind_recording(record_program(program, name), request), None)
 
 
-def load_trusted(path: Path, dims: Mapping[str, int], shapes: Shapes) -> Model:
+def load_trusted(request: Request) -> Model:
     """Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
 
     Raises:
         InputError: PyTorch cannot load it.
     """
     try:
-        program = torch.export.load(path)
+        program = torch.export.load(request.path)
     except Exception as error:
-        raise InputError(f"PyTorch cannot load {path}: {first_line(error)}.", "Save it again.") from error
-    return read_program(program, dims, shapes, str(path))
+        raise InputError(f"PyTorch cannot load {request.name}: {first_line(error)}.", "Save it again.") from error
+    return read_program(program, request)
 
 
 def _export(module: torch.nn.Module, inputs: tuple[Any, ...], name: str) -> Recording:

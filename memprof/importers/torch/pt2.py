@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from memprof.errors import InputError, LimitError
 from memprof.importers.model import Model
+from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, base_name, is_in_place
@@ -64,24 +65,23 @@ _SCALAR_TYPES: Mapping[int, str] = {
 """torch's codes of element types in the archive."""
 
 
-def read_pt2(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Model:
+def read_pt2(request: Request) -> Model:
     """Read a .pt2 file into a Model; weights are not read.
 
     Args:
-        path: The file.
-        dims: Sizes of its symbols: ``{"s17": 8}``.
-        inputs: Shapes of its inputs, which bind the symbols in them; the name ``""`` means the only input.
+        request: The file, sizes of its symbols (``{"s17": 8}``) and shapes of its inputs, which bind the symbols in
+            them.
 
     Raises:
         InputError: The file is missing, no archive of torch.export.save, or broken.
         LimitError: It is larger than any real program.
         UsageError: A name does not exist in the program, or a shape does not fit.
     """
-    recording, digest = read_archive(path)
-    graph = build_graph(bind_recording(recording, dims, inputs))
-    if dims or inputs:
+    recording, digest = read_archive(request.path)
+    graph = build_graph(bind_recording(recording, request))
+    if request.fixes_sizes:
         graph = replace(graph, ahead=build_graph(recording))
-    return Model(path=str(path), format="torch.export", structure_sha256=digest, graph=graph)
+    return Model(path=request.name, format="torch.export", structure_sha256=digest, graph=graph)
 
 
 def read_archive(path: Path) -> tuple[Recording, str]:

@@ -6,12 +6,11 @@ If the best order without them does not do with them, each operation that could 
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from memprof.collector import paused_collector
 from memprof.planning.ordering.first_step import first_steps, pin_first
 from memprof.planning.ordering.problem import OrderProblem
 from memprof.planning.ordering.reduction import reduce_problem
@@ -73,7 +72,7 @@ class _Run:
         """Search, and return what was found."""
         ending: Ending = "interrupted"
         try:
-            with _collector_paused():
+            with paused_collector():
                 self._solve()
             ending = "settled" if self._is_settled() else "time" if self._is_out_of_time() else "limits"
         except KeyboardInterrupt:
@@ -147,18 +146,3 @@ class _Run:
             self._report(
                 OrderProgress(peak_bytes=peak_bytes, lower_bound_bytes=self._lower_bytes, seconds=now - self._started)
             )
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep Python's cycle collector from walking the search's states over and over: it takes half of the time.
-
-    Nothing that is made here in numbers holds a cycle.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from memprof.importers.request import Request
 from memprof.importers.torch.export import program_graph
 from memprof.importers.torch.loading import read_module, read_program
 from memprof.ir import Graph, Role
@@ -108,10 +109,13 @@ def test_open_sizes_are_symbols_that_flags_bind() -> None:
     program = torch.export.export(
         Dense().eval(), (torch.zeros(2, 4, 8, 8),), dynamic_shapes=({0: torch.export.Dim("batch")},)
     )
-    open_model = read_program(program, {}, {})
+    open_model = read_program(program, Request(source=program))
     (symbol,) = [unknown.name for unknown in open_model.graph.unknown]
     assert open_model.graph.values[open_model.graph.inputs[0]].type.shape == (symbol, 4, 8, 8)
-    for bound in (read_program(program, {symbol: 3}, {}), read_program(program, {}, {"": (3, 4, 8, 8)})):
+    for bound in (
+        read_program(program, Request(source="net.pt2", dims={symbol: 3})),
+        read_program(program, Request(source="net.pt2", inputs={"": (3, 4, 8, 8)})),
+    ):
         assert bound.graph.unknown == ()
         assert bound.graph.value_bytes[bound.graph.outputs[0]] == 3 * 20 * 64 * 4
 
@@ -121,7 +125,7 @@ def test_a_model_has_a_graph_a_trace_and_no_memory(make: type[nn.Module]) -> Non
     with torch.device("meta"):
         module = make()
         inputs = (torch.zeros(2, 3 if make is Convolutional else 4, 16, 16),)
-    model = read_module(module, inputs, None, "cpu", "net")
+    model = read_module(module, inputs, Request(source="net"))
     assert (model.format, model.path) == ("torch.export", "net")
     assert model.trace is not None
     assert len(model.structure_sha256) == 64
@@ -138,12 +142,12 @@ def test_what_export_cannot_read_is_taken_from_the_run() -> None:
                 raise RuntimeError("not for export")
             return functional.relu(x * 2)
 
-    model = read_module(Stateful(), (torch.zeros(4),), None, "cpu", "net")
+    model = read_module(Stateful(), (torch.zeros(4),), Request(source="net"))
     assert model.format == "torch.run"
     assert [node.op for node in model.graph.nodes] == ["aten.mul", "aten.relu"]
 
 
 def test_the_digest_tells_structures_apart_and_not_weights() -> None:
-    first, second = (read_module(Convolutional(), IMAGE, None, "cpu", "net") for _ in range(2))
-    larger = read_module(Convolutional(), (torch.zeros(3, 3, 16, 16),), None, "cpu", "net")
+    first, second = (read_module(Convolutional(), IMAGE, Request(source="net")) for _ in range(2))
+    larger = read_module(Convolutional(), (torch.zeros(3, 3, 16, 16),), Request(source="net"))
     assert first.structure_sha256 == second.structure_sha256 != larger.structure_sha256

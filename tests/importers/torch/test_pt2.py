@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from memprof.errors import InputError, LimitError, UsageError
+from memprof.importers.request import Request
 from memprof.importers.torch import pt2
 from memprof.importers.torch.export import program_graph
 from memprof.importers.torch.loading import load_trusted
@@ -60,12 +61,12 @@ def shown(graph: Graph) -> list[object]:
 def test_an_archive_gives_the_graph_that_the_live_program_gives(network: str, tmp_path: Path) -> None:
     make, inputs = NETWORKS[network]
     path, expected = saved(tmp_path, make(), inputs)
-    assert shown(read_pt2(path, dims={}, inputs={}).graph) == shown(expected)
+    assert shown(read_pt2(Request(source=path)).graph) == shown(expected)
 
 
 def test_views_caches_branches_and_tied_weights_survive_the_archive(tmp_path: Path) -> None:
     path, expected = saved(tmp_path, Mixed(), (torch.zeros(4, 6),))
-    graph = read_pt2(path, dims={}, inputs={}).graph
+    graph = read_pt2(Request(source=path)).graph
     assert shown(graph) == shown(expected)
     assert graph.parameter_bytes == 36 * 4 + 2 * 6 * 4
     assert [node.op for node in graph.nodes][:3] == ["aten.linear", "aten.linear", "aten.relu_"]
@@ -74,16 +75,16 @@ def test_views_caches_branches_and_tied_weights_survive_the_archive(tmp_path: Pa
 def test_open_sizes_are_bound_by_flags(tmp_path: Path) -> None:
     batch = torch.export.Dim("batch")
     path, _ = saved(tmp_path, Convolutional(), (torch.zeros(2, 3, 16, 16),), dynamic_shapes=({0: batch},))
-    open_graph = read_pt2(path, dims={}, inputs={}).graph
+    open_graph = read_pt2(Request(source=path)).graph
     (unknown,) = open_graph.unknown
     assert unknown.kind == "dimension"
     assert unknown.hint == f"--dim {unknown.name}=1"
-    bound = read_pt2(path, dims={unknown.name: 4}, inputs={}).graph
-    assert bound == read_pt2(path, dims={}, inputs={"x": (4, 3, 16, 16)}).graph
+    bound = read_pt2(Request(source=path, dims={unknown.name: 4})).graph
+    assert bound == read_pt2(Request(source=path, inputs={"x": (4, 3, 16, 16)})).graph
     _, fixed = saved(tmp_path, Convolutional(), (torch.zeros(4, 3, 16, 16),))
     assert bound.value_bytes == fixed.value_bytes
     with pytest.raises(UsageError, match="no dimension 'height'"):
-        read_pt2(path, dims={"height": 4}, inputs={})
+        read_pt2(Request(source=path, dims={"height": 4}))
 
 
 def test_reading_an_archive_runs_no_pickle_and_imports_no_torch(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_reading_an_archive_runs_no_pickle_and_imports_no_torch(tmp_path: Path) 
 def test_a_weight_that_is_not_there_is_not_missed(tmp_path: Path) -> None:
     path, expected = saved(tmp_path, Convolutional(), (torch.zeros(2, 3, 16, 16),))
     stripped = rewritten(path, lambda name, data: None if "/data/weights/weight_" in name else data)
-    assert shown(read_pt2(stripped, dims={}, inputs={}).graph) == shown(expected)
+    assert shown(read_pt2(Request(source=stripped)).graph) == shown(expected)
 
 
 def test_the_older_layout_of_the_archive_is_read(tmp_path: Path) -> None:
@@ -114,12 +115,12 @@ def test_the_older_layout_of_the_archive_is_read(tmp_path: Path) -> None:
     older = tmp_path / "older.pt2"
     with zipfile.ZipFile(older, "w") as archive:
         archive.writestr("serialized_exported_program.json", program)
-    assert shown(read_pt2(older, dims={}, inputs={}).graph) == shown(expected)
+    assert shown(read_pt2(Request(source=older)).graph) == shown(expected)
 
 
 def test_pytorchs_own_loader_gives_the_same_bytes(tmp_path: Path) -> None:
     path, expected = saved(tmp_path, Convolutional(), (torch.zeros(2, 3, 16, 16),))
-    graph = load_trusted(path, {}, {}).graph
+    graph = load_trusted(Request(source=path)).graph
     assert [node.op for node in graph.nodes] == [node.op for node in expected.nodes]
     assert graph.storage == expected.storage
     assert graph.value_bytes == expected.value_bytes
@@ -169,33 +170,33 @@ def damaged(path: Path, damage: Callable[[Any], None]) -> Path:
 def test_a_damaged_program_is_one_clear_error(tmp_path: Path, damage: tuple[str, Callable[[Any], None]]) -> None:
     path, _ = saved(tmp_path, nn.Conv2d(3, 4, 3), (torch.zeros(1, 3, 8, 8),))
     with pytest.raises(InputError):
-        read_pt2(damaged(path, damage[1]), dims={}, inputs={})
+        read_pt2(Request(source=damaged(path, damage[1])))
 
 
 def test_what_is_no_archive_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no file"):
-        read_pt2(tmp_path / "nothing.pt2", dims={}, inputs={})
+        read_pt2(Request(source=tmp_path / "nothing.pt2"))
     text = tmp_path / "text.pt2"
     text.write_text("hello")
     with pytest.raises(InputError, match=r"no \.pt2 archive"):
-        read_pt2(text, dims={}, inputs={})
+        read_pt2(Request(source=text))
     empty = tmp_path / "empty.pt2"
     with zipfile.ZipFile(empty, "w") as archive:
         archive.writestr("readme", "hello")
     with pytest.raises(InputError, match="without an exported program"):
-        read_pt2(empty, dims={}, inputs={})
+        read_pt2(Request(source=empty))
     with zipfile.ZipFile(empty, "w") as archive:
         archive.writestr("m/models/a.json", "{}")
         archive.writestr("m/models/b.json", "{}")
     with pytest.raises(InputError, match="holds 2 programs"):
-        read_pt2(empty, dims={}, inputs={})
+        read_pt2(Request(source=empty))
 
 
 def test_a_program_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, _ = saved(tmp_path, nn.ReLU(), (torch.zeros(3),))
     monkeypatch.setattr(pt2, "MAX_JSON_BYTES", 100)
     with pytest.raises(LimitError, match="more than 100 bytes"):
-        read_pt2(path, dims={}, inputs={})
+        read_pt2(Request(source=path))
 
 
 def test_json_nested_without_end_is_refused(tmp_path: Path) -> None:
@@ -203,4 +204,4 @@ def test_json_nested_without_end_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("m/models/model.json", "[" * 200_000)
     with pytest.raises(InputError):
-        read_pt2(path, dims={}, inputs={})
+        read_pt2(Request(source=path))

@@ -1,0 +1,150 @@
+"""The request: what a caller asks about, and all that decides how it is read. Every verb and command makes one.
+
+The question and the answer are different types: a Request says which network, of which sizes, for which kind of run;
+a Model is what an importer made of it. What is asked *of* the network (a report, a plan, a run) is no part of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from memprof.errors import UsageError
+from memprof.importers.model import Model
+from memprof.importers.torch.training import Training
+from memprof.ir import Graph
+
+Source = Any
+"""What can be asked about: the path of a file (.onnx, .pt2), the name of a PyTorch module ("torchvision:resnet18",
+"package.module:factory"), a ``torch.nn.Module``, an ``ExportedProgram``, a Graph or a Model."""
+
+DEVICES = ("cpu", "cuda")
+"""What a PyTorch module may be asked to run on."""
+
+_MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_FILE_SUFFIXES = frozenset({".onnx", ".pt2", ".json", ".csv"})
+
+
+class RequestArguments(TypedDict, total=False):
+    """The fields of a Request besides its source and example inputs, as keyword arguments of the verbs."""
+
+    dims: Mapping[str, int]
+    inputs: Mapping[str, tuple[int, ...]]
+    values: Mapping[str, float]
+    training: Training | None
+    device: str
+    trust: bool
+    optimized: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Which network, of which sizes, for which kind of run.
+
+    Attributes:
+        source: See ``Source``. The name of a PyTorch module runs the Python code that it names.
+        example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
+        dims: Sizes of named dimensions: ``{"batch": 1}``.
+        inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``; the name ``""`` means the only input.
+        values: What to fill single inputs with in a run, instead of random numbers: ``{"sr": 16000}``.
+        training: The step to ask about instead of inference; for PyTorch modules.
+        device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
+        trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
+        optimized: Let the installed onnxruntime optimise an ONNX file first, in a child process that runs nothing.
+
+    Raises:
+        UsageError: A field does not fit the source.
+    """
+
+    source: Source
+    example_inputs: Any = None
+    dims: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    training: Training | None = None
+    device: str = "cpu"
+    trust: bool = False
+    optimized: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("dims", "inputs", "values"):
+            object.__setattr__(self, name, dict(getattr(self, name) or {}))
+        if self.device not in DEVICES:
+            raise UsageError(f"There is no device {self.device!r}.", f"Choose from: {', '.join(DEVICES)}.")
+        for does_not_fit, message, hint in _MISFITS:
+            if does_not_fit(self):
+                raise UsageError(message.format(name=self.name), hint)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the source is a file rather than a module or something in memory."""
+        return isinstance(self.source, str | PathLike) and not names_module(self.source)
+
+    @property
+    def path(self) -> Path:
+        """The file; only where ``is_file``."""
+        return Path(self.source)
+
+    @property
+    def name(self) -> str:
+        """What people call the source: its path or name as they wrote it, or the kind of thing in memory."""
+        return str(self.source) if isinstance(self.source, str | PathLike) else type(self.source).__name__
+
+    @property
+    def fixes_sizes(self) -> bool:
+        """Whether the caller settles open sizes."""
+        return bool(self.dims or self.inputs)
+
+
+_MISFITS: tuple[tuple[Callable[[Request], bool], str, str], ...] = (
+    (
+        lambda asked: bool(asked.dims) and _is_module(asked),
+        "Dimensions of a PyTorch module have no names.",
+        "Give the shape: --input 1x3x224x224.",
+    ),
+    (
+        lambda asked: asked.training is not None and asked.is_file,
+        "{name} is a file, and only PyTorch modules can be trained.",
+        "Name the module instead.",
+    ),
+    (
+        lambda asked: asked.optimized and not asked.is_file,
+        "Only onnxruntime optimises graphs, and {name} is no ONNX file.",
+        "Leave --optimized out, or name an .onnx file.",
+    ),
+)
+"""What does not fit: a test, the sentence, what to do."""
+
+
+def names_module(source: str | PathLike[str]) -> bool:
+    """Tell whether ``source`` is the name of a PyTorch module rather than a file."""
+    if not isinstance(source, str) or Path(source).suffix.lower() in _FILE_SUFFIXES or Path(source).exists():
+        return False
+    return _MODULE_NAME.fullmatch(source) is not None
+
+
+def make_request(
+    source: Source | Request, example_inputs: Any = None, **arguments: Unpack[RequestArguments]
+) -> Request:
+    """Return the request that a verb's arguments stand for; those given replace fields of a request.
+
+    Raises:
+        UsageError: There is no such field, or one does not fit the source.
+    """
+    given: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
+    if example_inputs is not None:
+        given["example_inputs"] = example_inputs
+    unknown = given.keys() - {of.name for of in fields(Request)}
+    if unknown:
+        raise UsageError(
+            f"A request has no {min(unknown)!r}.", f"It has: {', '.join(of.name for of in fields(Request))}."
+        )
+    return replace(source, **given) if isinstance(source, Request) else Request(source=source, **given)
+
+
+def _is_module(asked: Request) -> bool:
+    return not asked.is_file and not isinstance(asked.source, Graph | Model)

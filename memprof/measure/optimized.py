@@ -1,0 +1,28 @@
+"""A model as the installed onnxruntime optimises it: written by a child process that runs nothing, and read back."""
+
+from __future__ import annotations
+
+from memprof.folders import scratch_folder
+from memprof.importers.model import Model
+from memprof.importers.onnx import read_onnx
+from memprof.importers.onnxruntime_dump import read_optimized
+from memprof.importers.request import Request
+from memprof.measure.child import Limits
+from memprof.measure.onnxruntime import require_onnxruntime, write_optimized
+
+
+def load_optimized(request: Request, limits: Limits) -> Model:
+    """Let onnxruntime optimise the file that is asked for, and read the result.
+
+    Raises:
+        RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
+        MissingExtraError: onnxruntime is not installed.
+        InputError: The file is missing, unreadable or invalid.
+        UsageError: A name does not exist, or a shape does not fit.
+    """
+    require_onnxruntime("Optimising a model")
+    read_onnx(request)  # what is wrong with the file is said before onnxruntime sees it
+    with scratch_folder() as folder:
+        target = folder / "optimized.onnx"
+        write_optimized(request.name, target, limits)
+        return read_optimized(target, request)
