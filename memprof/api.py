@@ -289,7 +289,8 @@ def _find_buffers(request: Request, options: PlanOptions) -> AllocationProblem |
     }
     for flag, value in used.items():
         if value:
-            raise UsageError(f"{flag} means nothing to a list of buffers.", "Leave it out.")
+            what = "a CSV file of buffers" if is_csv else "buffers without a graph"
+            raise UsageError(f"{flag} means nothing to {what}.", "Leave it out.")
     if not is_csv:
         found: AllocationProblem = request.source
         return found
