@@ -9,7 +9,6 @@ pytorch        the module run on meta tensors        the module run for real und
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from memprof.analysis import Lifetimes
