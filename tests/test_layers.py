@@ -29,21 +29,11 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "planning": BASE | {"ir", "analysis", "runtimes"},
     "results": BASE | {"ir", "analysis", "runtimes", "importers"},
     "exporters": BASE | {"ir", "analysis", "runtimes", "importers", "planning"},
-    "api": BASE
-    | {
-        "ir",
-        "analysis",
-        "runtimes",
-        "importers",
-        "planning",
-        "results",
-        "exporters",
-    },
-    "render": BASE | {"ir", "analysis", "runtimes", "planning", "results", "api"},
-    "plots": BASE | {"ir", "analysis", "runtimes", "planning", "results", "api"},
-    "measure": BASE
-    | {"folders", "processes", "ir", "analysis", "runtimes", "importers", "planning", "results", "api"},
-    "runs": BASE | {"folders", "ir", "importers", "results", "api", "measure"},
+    "measure": BASE | {"folders", "processes", "ir", "analysis", "runtimes", "importers", "planning", "results"},
+    "api": BASE | {"ir", "runtimes", "importers", "planning", "results", "measure"},
+    "render": BASE | {"ir", "analysis", "runtimes", "planning", "results"},
+    "plots": BASE | {"ir", "analysis", "runtimes", "planning", "results"},
+    "runs": BASE | {"importers", "results", "api", "measure"},
     "nas": BASE
     | {
         "",
