@@ -46,7 +46,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if not models:
         raise UsageError("No model was named.", "memprof bench model.onnx")
     from memprof.render.json import write_document
-    from memprof.results.bench import BENCH_SCHEMA, BenchSettings
+    from memprof.results.bench import Bench, BenchSettings
     from memprof.runs import bench, load_runnable
 
     settings = BenchSettings(threads=threads, warmup=warmup, runs=runs)
@@ -69,8 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         benched.append(bench(model, settings, limits=limits, values=request.values))
     with open_stdout() as stream:
         if as_json:
-            document = {"schema": BENCH_SCHEMA, "models": [found.to_json(settings) for found in benched]}
-            write_document(document, stream)
+            write_document(Bench(settings=settings, models=tuple(benched)).to_json(), stream)
         else:
             from memprof.render.bench import render_bench
 

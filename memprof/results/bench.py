@@ -8,7 +8,9 @@ from math import ceil
 from statistics import median
 from typing import Any
 
-BENCH_SCHEMA = "memprof/bench/1"
+from memprof.results.fields import Fields, check_schema
+
+BENCH_SCHEMA = "memprof/bench/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class BenchedModel:
     latency: Latency
     measured_peak_bytes: int
 
-    def to_json(self, settings: BenchSettings) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-ready values."""
         latency = self.latency
         return {
@@ -112,9 +114,9 @@ class BenchedModel:
                 "p90": latency.p90_ms,
                 "min": latency.min_ms,
                 "spread": latency.spread,
+                "runs": list(latency.runs_ms),
             },
             "threads": latency.threads,
-            "warmup": settings.warmup,
             "runs": len(latency.runs_ms),
             "measured_peak_bytes": self.measured_peak_bytes,
             "operators": [
@@ -122,3 +124,66 @@ class BenchedModel:
                 for operator in latency.operators
             ],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Models benchmarked one after the other.
+
+    Attributes:
+        settings: How each was run.
+        models: What was found, in the order asked for; the first is the yardstick.
+    """
+
+    settings: BenchSettings
+    models: tuple[BenchedModel, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the benchmark as JSON-ready values, schema ``memprof/bench/2``."""
+        return {
+            "schema": BENCH_SCHEMA,
+            "settings": {
+                "threads": self.settings.threads,
+                "warmup": self.settings.warmup,
+                "runs": self.settings.runs,
+            },
+            "models": [model.to_json() for model in self.models],
+        }
+
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> Bench:
+        """Return the benchmark that was saved as ``document``.
+
+        Raises:
+            InputError: It is no benchmark of this version, or a field is missing or wrong.
+        """
+        check_schema(document, source, (BENCH_SCHEMA,))
+        found = Fields(document, source)
+        settings = found.fields("settings")
+        return cls(
+            settings=BenchSettings(
+                threads=settings.count("threads"),
+                warmup=settings.count("warmup"),
+                runs=settings.count("runs"),
+            ),
+            models=tuple(map(_read_model, found.each("models"))),
+        )
+
+
+def _read_model(found: Fields) -> BenchedModel:
+    runs_ms = found.fields("latency_ms").numbers("runs")
+    if not runs_ms:
+        raise found.error("latency_ms", "holds no run")
+    return BenchedModel(
+        path=found.text("path"),
+        latency=Latency(
+            version=found.text("version"),
+            threads=found.count("threads"),
+            runs_ms=runs_ms,
+            operators=tuple(
+                OperatorTime(node=each.text("node"), op=each.text("op"), median_ms=each.number("median_ms"))
+                for each in found.each("operators")
+            ),
+        ),
+        measured_peak_bytes=found.count("measured_peak_bytes"),
+    )

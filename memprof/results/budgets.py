@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from memprof.errors import UsageError
+from memprof.results.fields import Fields, check_schema
 from memprof.results.snapshot import Snapshot
 
 CHECK_SCHEMA = "memprof/check/1"
@@ -90,6 +91,29 @@ class Check:
                 for verdict in self.verdicts
             ],
         }
+
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> Check:
+        """Return the check that was saved as ``document``.
+
+        Raises:
+            InputError: It is no check of this version, or a field is missing or wrong.
+        """
+        check_schema(document, source, (CHECK_SCHEMA,))
+        found = Fields(document, source)
+        return cls(
+            path=found.text("model"),
+            runtime=found.text("runtime"),
+            verdicts=tuple(
+                Verdict(
+                    name=verdict.text("name"),
+                    size_bytes=verdict.count_or_none("bytes"),
+                    at_least_bytes=verdict.count("at_least_bytes"),
+                    limit_bytes=verdict.count("limit_bytes"),
+                )
+                for verdict in found.each("checks")
+            ),
+        )
 
 
 def check_budgets(snapshot: Snapshot, budgets: Budgets, runtime: str) -> Check:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from memprof.errors import UsageError
-from memprof.results.snapshot import Snapshot
+from memprof.results.fields import Fields, check_schema
+from memprof.results.snapshot import Snapshot, read_snapshot
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
-COMPARISON_SCHEMA = "memprof/comparison/1"
+COMPARISON_SCHEMA = "memprof/comparison/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Comparison:
         return self.peaks[self.headline]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the comparison as JSON-ready values, schema ``memprof/comparison/1``."""
+        """Return the comparison as JSON-ready values, schema ``memprof/comparison/2``."""
         return {
             "schema": COMPARISON_SCHEMA,
             "before": self.before.path,
@@ -96,7 +97,22 @@ class Comparison:
             "macs": self.macs.to_json(),
             "gone_at_peak": [{"name": name, "bytes": size} for name, size in self.gone.items()],
             "new_at_peak": [{"name": name, "bytes": size} for name, size in self.new.items()],
+            "numbers": {"before": self.before.to_json(), "after": self.after.to_json()},
         }
+
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> Comparison:
+        """Return the comparison that was saved as ``document``, worked out anew from its numbers.
+
+        Raises:
+            InputError: It is no comparison of this version, or a field is missing or wrong.
+        """
+        check_schema(document, source, (COMPARISON_SCHEMA,))
+        numbers = Fields(document, source).fields("numbers")
+        before, after = (read_snapshot(numbers.fields(side)) for side in ("before", "after"))
+        if before.runtimes.keys().isdisjoint(after.runtimes):
+            raise numbers.error("after", "has no runtime model that the other side has")
+        return compare_snapshots(before, after)
 
 
 def compare_snapshots(before: Snapshot, after: Snapshot) -> Comparison:

@@ -74,8 +74,8 @@ class Fields:
 
     def number(self, name: str) -> float:
         """Return a finite number."""
-        value = self._record.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not -1e18 < value < 1e18:
+        value: Any = self._record.get(name)
+        if not _is_number(value):
             raise self.error(name)
         return float(value)
 
@@ -92,6 +92,10 @@ class Fields:
         if value is None or _is_count(value):
             return value  # type: ignore[no-any-return] # checked
         raise self.error(name)
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Return a list of finite numbers."""
+        return tuple(map(float, self._list(name, _is_number)))
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of texts."""
@@ -188,3 +192,7 @@ def _no(family: str) -> str:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e18 < value < 1e18

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from memprof.results.fields import Fields, check_schema
 from memprof.results.report import Report
@@ -48,6 +49,26 @@ class Snapshot:
     macs: int | None
     runtimes: Mapping[str, PeakSnapshot]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON-ready values, shaped as in a report."""
+        return {
+            "model": {
+                "path": self.path,
+                "parameter_bytes": self.parameter_bytes,
+                "foldable_constant_bytes": self.foldable_constant_bytes,
+                "macs": self.macs,
+            },
+            "runtimes": {
+                name: {
+                    "peak_intermediate_bytes": found.peak_intermediate_bytes,
+                    "known_bytes_at_least": found.known_bytes_at_least,
+                    "total_bytes": found.total_bytes,
+                    "peak": {"live": [{"name": tensor, "bytes": size} for tensor, size in found.live.items()]},
+                }
+                for name, found in self.runtimes.items()
+            },
+        }
+
     @property
     def weight_bytes(self) -> int:
         """Parameters and foldable constants together."""
@@ -84,7 +105,15 @@ def snapshot_document(document: object, source: str) -> Snapshot:
         InputError: It is no report of a version that is known here, or a field is missing or wrong.
     """
     check_schema(document, source, (NUMBERS_ONLY_SCHEMA, ANALYSIS_SCHEMA))
-    found = Fields(document, source)
+    return read_snapshot(Fields(document, source))
+
+
+def read_snapshot(found: Fields) -> Snapshot:
+    """Return the numbers of a report, or of what ``Snapshot.to_json`` gave.
+
+    Raises:
+        InputError: A field is missing or wrong.
+    """
     model = found.fields("model")
     runtimes = {name: _read_peak(fields) for name, fields in found.named("runtimes")}
     if not runtimes:

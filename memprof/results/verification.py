@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memprof.results.fields import Fields, check_schema
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
-VERIFICATION_SCHEMA = "memprof/verify/1"
+VERIFICATION_SCHEMA = "memprof/verify/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class Verification:
 
     def __repr__(self) -> str:
         predicted = "unknown" if self.predicted_bytes is None else format_bytes(self.predicted_bytes)
-        what = f"{safe_text(self.path, limit=80)} in {self.runtime}"
+        what = f"{safe_text(self.path, limit=80)} in {safe_text(self.runtime)}"
         return f"<Verification of {what}: predicted {predicted}, measured {format_bytes(self.measured_bytes)}>"
 
     @property
@@ -114,7 +115,7 @@ class Verification:
         return self.predicted_bytes / self.measured_bytes - 1
 
     def to_json(self) -> dict[str, Any]:
-        """Return the verification as JSON-ready values, schema ``memprof/verify/1``."""
+        """Return the verification as JSON-ready values, schema ``memprof/verify/2``."""
         first = self.first_difference
         return {
             "schema": VERIFICATION_SCHEMA,
@@ -133,7 +134,14 @@ class Verification:
                 "predicted": first.predicted_bytes,
                 "measured": first.measured_bytes,
             },
-            "steps": {"predicted_and_measured": len(self.steps), "equal": self.equal_steps},
+            "steps": {
+                "predicted_and_measured": len(self.steps),
+                "equal": self.equal_steps,
+                "node": [pair.node for pair in self.steps],
+                "op": [pair.op for pair in self.steps],
+                "predicted": [pair.predicted_bytes for pair in self.steps],
+                "measured": [pair.measured_bytes for pair in self.steps],
+            },
             "counts": self.counts,
             "method": self.method,
             "others": {
@@ -145,6 +153,44 @@ class Verification:
                 for pair in self.others
             },
         }
+
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> Verification:
+        """Return the verification that was saved as ``document``.
+
+        Raises:
+            InputError: It is no verification of this version, or a field is missing or wrong.
+        """
+        check_schema(document, source, (VERIFICATION_SCHEMA,))
+        found = Fields(document, source)
+        return cls(
+            path=found.text("model"),
+            runtime=found.text("runtime"),
+            version=found.text("version"),
+            optimization=found.text("optimization"),
+            predicted_bytes=found.count_or_none("predicted_bytes"),
+            measured_bytes=found.count("measured_bytes"),
+            counts=found.text("counts"),
+            method=found.text("method"),
+            steps=_read_steps(found.fields("steps")),
+            others=tuple(
+                NamedPair(
+                    name, pair.count_or_none("predicted"), pair.count_or_none("measured"), pair.text("definition")
+                )
+                for name, pair in found.named("others")
+            ),
+        )
+
+
+def _read_steps(found: Fields) -> tuple[StepPair, ...]:
+    columns = (found.texts("op"), found.counts_or_none("predicted"), found.counts_or_none("measured"))
+    nodes = found.texts("node")
+    if any(len(column) != len(nodes) for column in columns):
+        raise found.error("node", "and the columns beside it differ in length")
+    return tuple(
+        StepPair(step=step, node=node, op=op, predicted_bytes=predicted, measured_bytes=measured)
+        for step, (node, op, predicted, measured) in enumerate(zip(nodes, *columns, strict=True))
+    )
 
 
 def pair_steps(

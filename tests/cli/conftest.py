@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 from memprof.cli import main
+from tests.schemas import check_document
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        """The one document on stdout."""
-        return json.loads(self.stdout)
+        """The one document on stdout, which is what its schema says."""
+        document = json.loads(self.stdout)
+        check_document(document)
+        return document
 
 
 Run = Callable[..., Outcome]

@@ -14,6 +14,7 @@ from memprof.cli import main
 from memprof.errors import InputError
 from memprof.measure.bundle import parse_result
 from memprof.results.bench import Latency, percentile
+from tests.schemas import check_document
 
 PRINTED = """Session creation time cost: 0.133189 s
 First inference time cost: 84 ms
@@ -52,7 +53,8 @@ def run(*arguments: str) -> int:
 def test_json_has_the_fields_of_each_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", str(model), str(model), "--runs", "4", "--warmup", "1", "--json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["schema"] == "memprof/bench/1"
+    check_document(document)
+    assert document["schema"] == "memprof/bench/2"
     first, second = document["models"]
     assert set(first["latency_ms"]) >= {"median", "p90", "min"}
     assert 0 < first["latency_ms"]["min"] <= first["latency_ms"]["median"] <= first["latency_ms"]["p90"]

@@ -40,8 +40,9 @@ def test_line_one_is_the_change_of_the_peak_and_the_last_line_explains_the_large
 def test_json_holds_both_numbers_the_difference_and_the_ratio(run: Run, model: Path, larger: Path) -> None:
     found = run("compare", model, larger, "--json").json
     change = {"before": 2000, "after": 4000, "delta": 2000, "ratio": 2.0}
+    assert [side["model"]["path"] for side in found.pop("numbers").values()] == [str(model), str(larger)]
     assert found == {
-        "schema": "memprof/comparison/1",
+        "schema": "memprof/comparison/2",
         "before": str(model),
         "after": str(larger),
         "headline": "reference",

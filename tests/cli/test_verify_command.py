@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from memprof.cli.verify import command
 from memprof.results.verification import NamedPair, Verification, pair_steps
+from tests.schemas import check_document
 
 
 def verification(predicted: int | None, *curve: int) -> Verification:
@@ -41,9 +42,10 @@ EXACT, OFF, UNKNOWN = verification(48, 48), verification(32, 32), verification(N
 def test_json_of_an_exact_prediction(found: Verification) -> None:
     result = CliRunner().invoke(command, ["model.onnx", "--json", "--require-exact"], standalone_mode=False)
     document = json.loads(result.output)
+    check_document(document)
     assert result.return_value == 0
     assert {key: document[key] for key in ("schema", "runtime", "version", "optimization")} == {
-        "schema": "memprof/verify/1",
+        "schema": "memprof/verify/2",
         "runtime": "onnxruntime",
         "version": "1.2.3",
         "optimization": "off",
@@ -56,6 +58,7 @@ def test_json_of_an_exact_prediction(found: Verification) -> None:
 def test_the_first_difference_is_named(found: Verification) -> None:
     result = CliRunner().invoke(command, ["model.onnx", "--json"], standalone_mode=False)
     document = json.loads(result.output)
+    check_document(document)
     assert result.return_value == 0
     assert document["first_difference"] == {"step": 1, "node": "b", "predicted": 32, "measured": 48}
 
