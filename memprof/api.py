@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from memprof.collector import paused_collector
-from memprof.errors import MissingExtraError, UsageError
+from memprof.errors import InputError, LimitError, MissingExtraError, UsageError
+from memprof.importers.formats import recognise
 from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.importers.saved import read_saved_report
@@ -71,7 +72,7 @@ def load(source: Source | Request, example_inputs: Any = None, **arguments: Unpa
     if not request.is_file:
         return _load_module(request)
     with paused_collector():
-        return _READERS.get(request.path.suffix.lower(), _read_onnx)(request)
+        return _read_file(request)
 
 
 def analyze(
@@ -306,6 +307,19 @@ def _load_module(request: Request) -> Model:
     return read_name(request) if isinstance(request.source, str) else read_object(request)
 
 
+def _read_file(request: Request) -> Model:
+    """Read a file by its name's ending; what is not read is told by its first bytes."""
+    reader = _READERS.get(request.path.suffix.lower())
+    if reader is None and (foreign := recognise(request.path)):
+        raise foreign
+    try:
+        return (reader or _read_onnx)(request)
+    except LimitError:
+        raise
+    except InputError as error:
+        raise recognise(request.path) or error from error
+
+
 def _read_onnx(request: Request) -> Model:
     if request.optimized:
         from memprof.measure.child import Limits
@@ -315,6 +329,12 @@ def _read_onnx(request: Request) -> Model:
     from memprof.importers.onnx import read_onnx
 
     return read_onnx(request)
+
+
+def _read_tflite(request: Request) -> Model:
+    from memprof.importers.tflite import read_tflite
+
+    return read_tflite(request.path, dims=request.dims, inputs=request.inputs)
 
 
 def _read_pt2(request: Request) -> Model:
@@ -328,7 +348,9 @@ def _read_pt2(request: Request) -> Model:
     return read_pt2(request)
 
 
-_READERS: Mapping[str, Callable[[Request], Model]] = MappingProxyType({".onnx": _read_onnx, ".pt2": _read_pt2})
+_READERS: Mapping[str, Callable[[Request], Model]] = MappingProxyType(
+    {".onnx": _read_onnx, ".pt2": _read_pt2, ".tflite": _read_tflite}
+)
 
 
 def _require_torch() -> None:

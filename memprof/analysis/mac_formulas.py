@@ -180,14 +180,16 @@ def _sizes_by_label(term: str, shape: tuple[int, ...]) -> dict[str, int]:
     return dict(zip(labels, shape, strict=True))
 
 
-def _branches(op: Operation) -> int:
+def branches(op: Operation) -> int:
+    """Return what each of several branches costs, if they agree."""
     counts = _known_bodies(op)
     if len(set(counts)) != 1:
         raise NoFormulaError(f"runs one of its branches, which take {' or '.join(f'{n:,}' for n in counts)} MACs")
     return counts[0]
 
 
-def _rounds(op: Operation) -> int:
+def rounds(op: Operation) -> int:
+    """Return what bodies cost that run an unknown number of times: nothing, or no formula."""
     counts = _known_bodies(op)
     if any(counts):
         raise NoFormulaError(f"runs a body of {sum(counts):,} MACs, how often shows only while it runs")
@@ -199,7 +201,7 @@ def _scan(op: Operation) -> int:
     counts, scanned = _known_bodies(op), op.integer("num_scan_inputs")
     has_batch_axis = len(op.node.inputs) != len(op.node.bodies[0].inputs)  # opset 8: also an input of lengths
     if not any(counts) or scanned < 1 or has_batch_axis:
-        return _rounds(op)
+        return rounds(op)
     axes = op.node.attributes.get("scan_input_axes")
     axis = axes[0] if isinstance(axes, tuple) and axes and isinstance(axes[0], int) else 0
     shape = op.input(len(op.node.inputs) - scanned, rank=1)
@@ -232,16 +234,16 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType(
         "Einsum": _einsum,
         "GRU": _recurrent,
         "Gemm": _gemm,
-        "If": _branches,
+        "If": branches,
         "LSTM": _recurrent,
-        "Loop": _rounds,
+        "Loop": rounds,
         "MatMul": _product,
         "MatMulInteger": _product,
         "QLinearConv": partial(_convolution, weight=3),
         "QLinearMatMul": _product,
         "RNN": _recurrent,
         "Scan": _scan,
-        "SequenceMap": _rounds,
+        "SequenceMap": rounds,
         "ai.onnx.ml.LinearRegressor": _product,
         _MICROSOFT + "ConvTransposeWithDynamicPads": _transposed_convolution,
         _MICROSOFT + "DynamicQuantizeLSTM": _recurrent,

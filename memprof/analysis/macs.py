@@ -1,8 +1,8 @@
 """Multiply-accumulate operations (MACs) per node, where the formula is standard; the rest is reported as unknown.
 
     an operation in ...                            costs
-    ``mac_formulas.FORMULAS``                      what its formula says of the shapes
-    ``mac_free.MAC_FREE``                          nothing, by convention: no sum of products over an axis
+    ``mac_formulas``, ``mac_tflite``               what its formula says of the shapes
+    ``mac_free``, ``mac_tflite``                   nothing, by convention: no sum of products over an axis
     neither of them                                unknown, reported once per kind of operation
     any, if all that it writes is constant         nothing: it is computed once, not in every run
 
@@ -12,7 +12,8 @@ whole sequence, and an attention mask saves nothing. An open dimension makes the
 its own: its cause is reported with the shape.
 
 Operations of ONNX are known by name (``Conv``, ``com.microsoft.FusedConv``), those of PyTorch as ``aten.conv2d``,
-with or without overload and the underscore of the in-place form, attributes named as in the operation's schema.
+with or without overload and the underscore of the in-place form, attributes named as in the operation's schema; those
+of TensorFlow Lite as ``tfl.CONV_2D``.
 
 Complexity: O(nodes).
 """
@@ -23,8 +24,11 @@ from collections.abc import Iterable
 
 from memprof.analysis.mac_formulas import FORMULAS, NoFormulaError, Operation, ReportedElsewhereError
 from memprof.analysis.mac_free import MAC_FREE
+from memprof.analysis.mac_tflite import TFLITE_FORMULAS, TFLITE_FREE
 from memprof.ir import Graph, Role, Unknown
 
+_FORMULAS = {**FORMULAS, **TFLITE_FORMULAS}
+_FREE = MAC_FREE | TFLITE_FREE
 _HINT = "Bytes are not affected. Count this operation by hand, or compare by bytes alone."
 
 
@@ -79,7 +83,7 @@ def _node_macs(graph: Graph, unknown: dict[str, Unknown]) -> list[int | None]:
     for node_id, node in enumerate(graph.nodes):
         op = node.op
         if op not in free:
-            free[op] = operation_kind(op) in MAC_FREE
+            free[op] = operation_kind(op) in _FREE
         written = writes[node_id]
         if free[op] or (written and values[written[0]].role is Role.CONSTANT):  # then all it writes is
             continue
@@ -91,7 +95,7 @@ def _node_macs(graph: Graph, unknown: dict[str, Unknown]) -> list[int | None]:
 def _macs(operation: Operation, unknown: dict[str, Unknown]) -> int | None:
     kind = operation_kind(operation.node.op)
     try:
-        formula = FORMULAS.get(kind)
+        formula = _FORMULAS.get(kind)
         if formula is None:
             raise NoFormulaError("has no standard formula")
         return formula(operation)

@@ -14,6 +14,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from memprof.ir.program import Program
 from memprof.ir.types import TensorType
 from memprof.text import safe_text
 
@@ -142,6 +143,7 @@ class Graph:
         opset: Version of ONNX's operations that the nodes follow, ``None`` for a graph that is not ONNX's.
         ahead: The same graph, value by value, with no more known of its types than onnxruntime knows before it runs:
             dimensions as the file leaves them, fewer constants worked out. ``None`` if nothing differs.
+        program: The tensors and operators by number that it was made from, for a format that numbers them.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Graph:
     unknown: tuple[Unknown, ...] = ()
     opset: int | None = None
     ahead: Graph | None = None
+    program: Program | None = None
 
     def __repr__(self) -> str:
         return f"<Graph {safe_text(self.name, limit=80)}: {len(self.nodes):,} nodes, {len(self.values):,} values>"

@@ -45,12 +45,13 @@ def main() -> None:
     import memprof
     from memprof.errors import MemprofError
 
-    count, originals = int(sys.argv[1]), [Path(name).read_bytes() for name in sys.argv[2:]]
+    names = [Path(name) for name in sys.argv[2:]]
+    count, originals = int(sys.argv[1]), [name.read_bytes() for name in names]
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     ends: collections.Counter[str] = collections.Counter()
     bugs: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mutant.onnx"
+        path = Path(folder) / f"mutant{names[0].suffix}"
         for i in range(count):
             path.write_bytes(mutate(originals[i % len(originals)], random.Random(i)))
             signal.alarm(SECONDS)

@@ -1,0 +1,67 @@
+"""Formats that are not read are told by name, with the way to convert them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import memprof
+from memprof.errors import InputError
+
+
+def _zip(*names: str) -> bytes:
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    return found.getvalue()
+
+
+HEADS = {
+    "model.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5", "keras"),
+    "model.keras": (_zip("metadata.json", "config.json", "model.weights.h5"), "Keras", "keras"),
+    "script.pt": (_zip("net/data.pkl", "net/constants.pkl"), "TorchScript", "torch.onnx.export"),
+    "weights.pth": (_zip("archive/data.pkl", "archive/data/0"), "checkpoint", "torch.onnx.export"),
+    "old.pt": (b"\x80\x02}q\x00." + bytes(50), "pickle", "torch.onnx.export"),
+    "w.safetensors": (struct.pack("<Q", 60) + b'{"a":{"dtype":"F32"}}' + bytes(60), "safetensors", "weights"),
+    "llm.gguf": (b"GGUF\x03\0\0\0" + bytes(40), "GGUF", "weights"),
+    "saved.pb": (b"\x08\x01\x12\x90\x01\n\x05serve" + bytes(200), "SavedModel", "tf2onnx"),
+    "frozen.pb": (b"\n\x1c\n\x01x\x12\x0bPlaceholder*\x0b\n\x05dtype\x12\x020\x01", "frozen", "tf2onnx"),
+    "net.mlmodel": (b"\x08\x05\x12\x60\n\x10com.github.apple.coremltools" + bytes(60), "Core ML", "ONNX"),
+    "net.xml": (b"<?xml version='1.0'?><net name='x'>", "XML", "ONNX"),
+    "net.param": (b"7767517\n3 3\nInput data 0 1 data", "ncnn", "ONNX"),
+    "a.npy": (b"\x93NUMPY\x01\0" + bytes(100), "NumPy", "weights"),
+    "a.onnx": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5", "keras"),  # a wrong ending misleads nobody
+    "m.bin": (b"\x1c\0\0\0TFL3" + bytes(40), "TensorFlow Lite", ".tflite"),
+    "m.gz": (b"\x1f\x8b\x08" + bytes(40), "compressed", "Decompress"),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_is_told_by_name_with_the_way_on(tmp_path: Path, name: str) -> None:
+    content, format_name, way = HEADS[name]
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(InputError) as caught:
+        memprof.analyze(str(tmp_path / name))
+
+    assert format_name in caught.value.message
+    assert way in caught.value.hint
+
+
+def test_a_folder_of_a_saved_model_is_told(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+
+    with pytest.raises(InputError, match="SavedModel"):
+        memprof.analyze(str(tmp_path))
+
+
+def test_a_broken_onnx_file_is_still_one(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x07\x12\x7fabc")
+
+    with pytest.raises(InputError, match="ONNX"):
+        memprof.analyze(str(tmp_path / "m.onnx"))
