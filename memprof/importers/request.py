@@ -19,7 +19,7 @@ from memprof.importers.torch.training import Training
 from memprof.ir import Graph
 
 Source = Any
-"""What can be asked about: the path of a file (.onnx, .tflite, .pt2), the name of a PyTorch module ("torchvision:resnet18",
+"""What can be asked about: a file (.onnx, .tflite, .pt2), the name of a PyTorch module ("torchvision:resnet18",
 "package.module:factory"), a ``torch.nn.Module``, an ``ExportedProgram``, a Graph or a Model."""
 
 DEVICES = ("cpu", "cuda")
