@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from memprof.distribution import install_command
 from memprof.text import safe_text
 
 
@@ -82,7 +83,7 @@ class MissingExtraError(MemprofError):
 
     Args:
         feature: What the caller wanted to do.
-        extra: The extra of the ``memprof`` distribution that brings it.
+        extra: The extra of the distribution that brings it.
     """
 
     code = 5
@@ -92,5 +93,5 @@ class MissingExtraError(MemprofError):
         self.feature, self.extra = feature, extra
         super().__init__(
             f"{feature} needs an optional dependency that is not installed.",
-            f"pip install 'memprof[{extra}]'",
+            install_command(extra),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memprof import errors
+from memprof.distribution import install_command
 from memprof.errors import (
     BudgetError,
     IncompleteError,
@@ -62,7 +63,7 @@ def test_text_from_a_model_cannot_reach_the_terminal_raw() -> None:
 def test_a_missing_extra_says_what_to_install() -> None:
     error = MissingExtraError("Training", "nas")
     assert error.extra == "nas"
-    assert "memprof[nas]" in error.hint
+    assert error.hint == install_command("nas")
     assert error.message.startswith("Training needs")
 
 

@@ -14,11 +14,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "memprof"
 
-BASE = frozenset({"collector", "errors", "text", "units"})
+BASE = frozenset({"collector", "distribution", "errors", "text", "units"})
 ALLOWED: Mapping[str, frozenset[str]] = {
     "collector": frozenset(),
     "text": frozenset(),
-    "errors": frozenset({"text"}),
+    "distribution": frozenset(),
+    "errors": frozenset({"distribution", "text"}),
     "units": frozenset({"errors"}),
     "folders": frozenset(),
     "processes": frozenset(),

@@ -17,6 +17,7 @@ import click
 import memprof
 from memprof.cli.options import json_option
 from memprof.cli.output import open_stdout
+from memprof.distribution import NAME, install_command, requirements
 
 DOCTOR_SCHEMA = "memprof/doctor/1"
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?[^;]*(?:;.*extra\s*==\s*[\"']([^\"']+)[\"'])?")
@@ -49,14 +50,10 @@ def command(as_json: bool) -> int:
 
 def find_dependencies() -> tuple[list[Distribution], dict[str, list[Distribution]]]:
     """Return the dependencies of the base, and those of each extra, with the versions installed here."""
-    try:
-        requirements = metadata.requires("memprof") or []
-    except metadata.PackageNotFoundError:  # run from its source folder without being installed
-        requirements = []
     base: dict[str, None] = {}
     extras: dict[str, dict[str, None]] = {}
     nested: list[tuple[str, str]] = []
-    for requirement in requirements:
+    for requirement in requirements():
         match = _REQUIREMENT.match(requirement)
         assert match is not None, f"{requirement!r} is no requirement"
         name, parts, extra = match.groups()
@@ -64,7 +61,7 @@ def find_dependencies() -> tuple[list[Distribution], dict[str, list[Distribution
             base[name] = None
         elif extra not in _FOR_DEVELOPERS | _SUMS:
             found = extras.setdefault(extra, {})
-            if name == "memprof":
+            if name == NAME:
                 nested += [(extra, part.strip()) for part in parts.split(",")]
             else:
                 found[name] = None
@@ -84,10 +81,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _install(extra: str) -> str:
-    return f"pip install 'memprof[{extra}]'"
-
-
 def _lines(base: list[Distribution], extras: dict[str, list[Distribution]]) -> list[str]:
     lines = [
         f"memprof {memprof.__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}",
@@ -100,11 +93,11 @@ def _lines(base: list[Distribution], extras: dict[str, list[Distribution]]) -> l
             f"{label:<13} {d.name:<15} {d.version or 'missing'}" for label, d in zip(labels, found, strict=False)
         ]
         if title in missing:
-            lines.append(f"{'':<14}{_install(title)}")
+            lines.append(f"{'':<14}{install_command(title)}")
     if not all(d.version for d in base):
-        hint = "pip install memprof"
+        hint = install_command()
     else:
-        hint = _install(",".join(missing)) if missing else "memprof analyze model.onnx"
+        hint = install_command(",".join(missing)) if missing else "memprof analyze model.onnx"
     return [*lines, "", f"Next: {hint}"]
 
 
@@ -119,7 +112,7 @@ def _document(base: list[Distribution], extras: dict[str, list[Distribution]]) -
             extra: {
                 "is_complete": all(d.version for d in found),
                 "distributions": {d.name: d.version for d in found},
-                "install": _install(extra),
+                "install": install_command(extra),
             }
             for extra, found in extras.items()
         },

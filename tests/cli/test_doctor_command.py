@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from memprof import distribution
 from tests.cli.conftest import Run
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
@@ -31,30 +32,33 @@ def test_what_is_missing_comes_with_the_command_that_brings_it(run: Run, monkeyp
         return true_version(name)
 
     monkeypatch.setattr(metadata, "version", version)
+    command = distribution.install_command("solver")
     lines = run("doctor").stdout.splitlines()
     at = lines.index("solver        numba           missing")
-    assert lines[at + 1].strip() == "pip install 'memprof[solver]'"
-    assert lines[-1] == "Next: pip install 'memprof[solver]'"
+    assert lines[at + 1].strip() == command
+    assert lines[-1] == f"Next: {command}"
     assert run("doctor", "--json").json["extras"]["solver"] == {
         "is_complete": False,
         "distributions": {"numba": None},
-        "install": "pip install 'memprof[solver]'",
+        "install": command,
     }
 
 
 def test_a_missing_base_dependency_is_the_exit_code_of_a_missing_extra(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metadata, "requires", lambda name: ["no-such-distribution>=1"])
+    monkeypatch.setattr("memprof.cli.doctor.requirements", lambda: ["no-such-distribution>=1"])
     found = run("doctor")
     assert found.code == 5
     assert "base          no-such-distribution missing" in found.stdout
-    assert found.stdout.splitlines()[-1] == "Next: pip install memprof"
+    assert found.stdout.splitlines()[-1] == f"Next: {distribution.install_command()}"
 
 
 def test_without_metadata_it_still_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(name: str) -> list[str]:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "requires", nothing)
-    assert run("doctor").stdout.startswith("memprof ")
+    known = run("doctor", "--json").json
+    monkeypatch.setattr(distribution, "_find_metadata", lambda: None)
+    bare = run("doctor", "--json").json
+    assert {extra: set(found["distributions"]) for extra, found in bare["extras"].items()} == {
+        extra: set(found["distributions"]) for extra, found in known["extras"].items()
+    }
+    assert set(bare["base"]) == set(known["base"])
