@@ -22,6 +22,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "errors": frozenset({"distribution", "text"}),
     "units": frozenset({"errors"}),
     "folders": frozenset(),
+    "palette": frozenset(),
     "processes": frozenset(),
     "ir": BASE,
     "analysis": BASE | {"ir"},
@@ -32,8 +33,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "exporters": BASE | {"ir", "analysis", "runtimes", "importers", "planning"},
     "measure": BASE | {"folders", "processes", "ir", "analysis", "runtimes", "importers", "planning", "results"},
     "api": BASE | {"ir", "runtimes", "importers", "planning", "results", "measure"},
-    "render": BASE | {"ir", "analysis", "runtimes", "planning", "results"},
-    "plots": BASE | {"ir", "analysis", "runtimes", "planning", "results"},
+    "render": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
+    "plots": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
     "runs": BASE | {"importers", "results", "api", "measure"},
     "nas": BASE
     | {

@@ -28,18 +28,19 @@ from matplotlib.textpath import TextToPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from memprof.errors import UsageError
+from memprof.palette import LIGHT
 from memprof.text import safe_text
 
-INK = "#1f2933"
-MUTED = "#66717d"
-BAR = "#b3bcc6"
+INK = LIGHT.ink
+MUTED = LIGHT.muted
+BAR = LIGHT.bar
 BAR_EDGE = "#8a95a1"
-RULE = "#e4e8ec"
-ACCENT = "#c2410c"
+RULE = LIGHT.rule
+ACCENT = LIGHT.accent
 ACCENT_SHADE = "#eba987"
 ACCENT_TINT = "#fbe9df"
 CURVE = "#d5dce3"
-PAPER = "#ffffff"
+PAPER = LIGHT.paper
 
 SMALL, TEXT, LARGE, TITLE = 7.5, 8.5, 15.0, 21.0
 """Type sizes in points."""

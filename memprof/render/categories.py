@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.render.terminal import Screen
+from memprof.render.wording import category_title
 from memprof.results.report import RuntimeReport
 from memprof.units import format_bytes
 
@@ -14,9 +15,7 @@ def show_categories(screen: Screen, found: RuntimeReport) -> None:
     """Write the bytes at the peak of ``found`` by category; nothing if it knows none."""
     if not found.categories:
         return
-    where = f"  {found.runtime.name}, at its peak in the {found.phase} pass" if found.phase else ""
-    where = where.replace("optimizer pass", "optimizer's step")
-    screen.show(Text.assemble(("What for", "bold"), (where, "dim")))
+    screen.show(Text.assemble(("What for", "bold"), (f"  {category_title(found)}", "dim")))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False, highlight=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -24,7 +23,7 @@ def show_categories(screen: Screen, found: RuntimeReport) -> None:
     total = sum(found.categories.values())
     for name, size in found.categories.items():
         share = f"{size / total:>4.0%}" if total else ""
-        table.add_row(Text(f"  {name}"), Text(format_bytes(size)), Text(share, style="dim"))
+        table.add_row(Text(f"  {screen.clean(name, limit=40)}"), Text(format_bytes(size)), Text(share, style="dim"))
     table.add_row(Text("  together", style="bold"), Text(format_bytes(total), style="bold"), Text(""))
     screen.show(table)
     screen.show()

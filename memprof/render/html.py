@@ -6,20 +6,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import TextIO
 
+from memprof import palette
 from memprof.render.skyline import Skyline, pool_timeline
 from memprof.render.wording import (
+    category_title,
     exact_amount,
+    figure_rows,
+    figure_title,
     known_amount,
     model_facts,
     peak_amount,
     split_headline,
 )
 from memprof.results.peak import LiveTensor
-from memprof.results.report import Report, RuntimeReport
+from memprof.results.report import Report
+from memprof.results.sections import MODULE_DEPTH, drawn_by
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
@@ -60,8 +65,18 @@ NIGHT
 .memprof .bar { width: 6rem; height: .6rem; background: var(--line); border-radius: 2px; display: inline-block; }
 .memprof .bar i { display: block; height: 100%; background: var(--curve); border-radius: 2px; }
 """
-_LIGHT = "--ink: #1c2430; --quiet: #5c6773; --line: #d9dee5; --paper: #ffffff; --curve: #3b7dd8; --peak: #b5179e;"
-_DARK = "--ink: #e6e9ee; --quiet: #9aa5b1; --line: #333c47; --paper: #14181d; --curve: #6aa5f2; --peak: #f472d0;"
+_NAMES = (
+    ("ink", "ink"),
+    ("quiet", "muted"),
+    ("line", "rule"),
+    ("paper", "paper"),
+    ("curve", "curve"),
+    ("peak", "accent"),
+)
+_LIGHT, _DARK = (
+    " ".join(f"--{name}: {getattr(theme, colour)};" for name, colour in _NAMES)
+    for theme in (palette.LIGHT, palette.DARK)
+)
 _DARK_RULES = f"""@media (prefers-color-scheme: dark) {{ .memprof {{ {_DARK} }} }}
 body[data-jp-theme-light="false"] .memprof, body.vscode-dark .memprof {{ {_DARK} }}
 body[data-jp-theme-light="true"] .memprof, body.vscode-light .memprof {{ {_LIGHT} }}"""
@@ -69,20 +84,8 @@ body[data-jp-theme-light="true"] .memprof, body.vscode-light .memprof {{ {_LIGHT
 
 def render_html(report: Report, top: int = _TOP_IN_NOTEBOOK) -> str:
     """Return ``report`` as one ``<div>`` that brings its own style."""
-    found = report.headline
-    what, where, operation = split_headline(report)
-    at = f", {_code(operation)}" if operation else ""
-    parts = [
-        f"<style>{_style()}</style>",
-        f"<h1><b>{escape(what)}</b>{escape(where)}{at}</h1>",
-        f'<p class="quiet">{_code(report.model.path or "in memory")} · {escape(model_facts(report))}</p>',
-        _footprint(report),
-        _unknowns(report, top),
-        _skyline(found),
-        _live(found, top),
-        _runtimes(report),
-    ]
-    return f'<div class="memprof">{"".join(parts)}</div>'
+    parts = [draw(report, top) for draw in drawn_by(_SECTIONS).values()]
+    return f'<div class="memprof"><style>{_style()}</style>{"".join(parts)}</div>'
 
 
 def render_page(report: Report, stream: TextIO) -> None:
@@ -95,7 +98,8 @@ def render_page(report: Report, stream: TextIO) -> None:
         # a page about a stranger's model loads nothing and runs nothing
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>memprof: {title}</title>"
-        "<style>html { background: #ffffff; } @media (prefers-color-scheme: dark) { html { background: #14181d; } } "
+        f"<style>html {{ background: {palette.LIGHT.paper}; }} @media (prefers-color-scheme: dark) "
+        f"{{ html {{ background: {palette.DARK.paper}; }} }} "
         "body { margin: 0; display: flex; justify-content: center; } .memprof { flex: 1 1 auto; min-width: 0; }"
         "</style></head>\n<body>"
     )
@@ -107,7 +111,14 @@ def _style() -> str:
     return _STYLE.replace("LIGHT", _LIGHT).replace("NIGHT", _DARK_RULES).strip()
 
 
-def _footprint(report: Report) -> str:
+def _headline(report: Report, top: int) -> str:
+    what, where, operation = split_headline(report)
+    at = f", {_code(operation)}" if operation else ""
+    about = f"{_code(report.model.path or 'in memory')} · {escape(model_facts(report))}"
+    return f'<h1><b>{escape(what)}</b>{escape(where)}{at}</h1><p class="quiet">{about}</p>'
+
+
+def _footprint(report: Report, top: int) -> str:
     found, model = report.headline, report.model
     weights = model.parameter_bytes + model.foldable_constant_bytes
     constants = model.foldable_constant_bytes
@@ -124,7 +135,8 @@ def _footprint(report: Report) -> str:
     return f"<dl>{rows}</dl>"
 
 
-def _skyline(found: RuntimeReport) -> str:
+def _skyline(report: Report, top: int) -> str:
+    found = report.headline
     peak = found.known_bytes_at_least
     if not found.timeline or not peak:
         return ""
@@ -170,7 +182,8 @@ def _hits(skyline: Skyline, steps: int, unit: float, frame: tuple[int, int, int]
     return "".join(boxes)
 
 
-def _live(found: RuntimeReport, top: int) -> str:
+def _live(report: Report, top: int) -> str:
+    found = report.headline
     live = found.peak.live
     if not live:
         return ""
@@ -185,16 +198,15 @@ _LIVE_TITLES = (("tensor", ""), ("bytes", "n"), ("share", "w"), ("why", ""))
 
 
 def _live_row(tensor: LiveTensor) -> Iterable[str]:
-    share = f'<span class="bar"><i style="width:{tensor.share:.1%}"></i></span> {tensor.share:.0%}'
     return (
         _code(tensor.name),
         known_amount(tensor.size_bytes),
-        "" if tensor.size_bytes is None else share,
+        "" if tensor.size_bytes is None else _share(tensor.share),
         f'<span class="quiet">{escape(safe_text(tensor.cause, limit=600))}</span>',
     )
 
 
-def _runtimes(report: Report) -> str:
+def _runtimes(report: Report, top: int) -> str:
     rows = (
         (
             escape(name),
@@ -222,6 +234,57 @@ def _unknowns(report: Report, top: int) -> str:
     return f"<h2>Unknown</h2>{_table(titles, rows)}{more}"
 
 
+def _categories(report: Report, top: int) -> str:
+    parts = []
+    for found in report.runtimes.values():
+        total = sum(found.categories.values())
+        if found.categories:
+            rows = (
+                (escape(safe_text(name, limit=60)), format_bytes(size), _share(size / total if total else 0.0))
+                for name, size in [*found.categories.items(), ("together", total)]
+            )
+            about = f'<p class="quiet">{escape(category_title(found))}</p>'
+            parts.append(f"<h2>What for</h2>{about}{_table((('', ''), ('bytes', 'n'), ('share', 'w')), rows)}")
+    return "".join(parts)
+
+
+def _modules(report: Report, top: int) -> str:
+    found = sorted(report.module_rows(MODULE_DEPTH), key=lambda row: -row.peak_bytes)
+    if not any(row.path for row in found):
+        return ""
+    rows = (
+        (
+            _code(row.path) if row.path else "no module",
+            f"{row.nodes:,}",
+            format_bytes(row.parameter_bytes),
+            format_bytes(row.peak_bytes),
+            _share(row.share),
+        )
+        for row in found[:top]
+    )
+    titles = (("module", ""), ("operations", "n"), ("parameters", "n"), ("at the peak", "n"), ("share", "w"))
+    more = f'<p class="quiet">{len(found) - top:,} more</p>' if len(found) > top else ""
+    return f"<h2>By module</h2>{_table(titles, rows)}{more}"
+
+
+def _figures(report: Report, top: int) -> str:
+    rows = [
+        (
+            escape(figure_title(figure)),
+            known_amount(figure.size_bytes),
+            escape(figure.grade),
+            f'<span class="quiet">{escape(safe_text(f"{name}: {figure.definition}", limit=400))}</span>',
+        )
+        for name, figure in figure_rows(report)
+    ]
+    titles = (("what", ""), ("bytes", "n"), ("grade", "w"), ("what it is", ""))
+    return f"<h2>Besides the peak</h2>{_table(titles, rows)}" if rows else ""
+
+
+def _share(share: float) -> str:
+    return f'<span class="bar"><i style="width:{share:.1%}"></i></span> {share:.0%}'
+
+
 def _table(titles: tuple[tuple[str, str], ...], rows: Iterable[Iterable[str]]) -> str:
     """Return a table; ``titles`` are texts with the class of their column, cells of ``rows`` are HTML already."""
     classes = [f' class="{name}"' if name else "" for _, name in titles]
@@ -234,3 +297,16 @@ def _table(titles: tuple[tuple[str, str], ...], rows: Iterable[Iterable[str]]) -
 
 def _code(text: str, limit: int = 200) -> str:
     return f"<code>{escape(safe_text(text, limit=limit))}</code>"
+
+
+_SECTIONS: Mapping[str, Callable[[Report, int], str]] = {
+    "headline": _headline,
+    "unknown": _unknowns,
+    "footprint": _footprint,
+    "runtimes": _runtimes,
+    "curve": _skyline,
+    "live": _live,
+    "categories": _categories,
+    "modules": _modules,
+    "figures": _figures,
+}

@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from memprof.palette import TERMINAL_CURVE
 from memprof.render.terminal import Glyphs, Screen
 from memprof.results.peak import LiveTensor
 from memprof.results.report import RuntimeReport
@@ -71,7 +72,7 @@ def _holder(screen: Screen, live: LiveTensor) -> str:
 def _share(live: LiveTensor, glyphs: Glyphs) -> Text:
     if live.size_bytes is None:
         return Text(f"{glyphs.nothing:>{_BAR + 5}}")
-    return Text.assemble((_bar(live.share, glyphs.bars), "cyan"), f" {live.share:>4.0%}")
+    return Text.assemble((_bar(live.share, glyphs.bars), TERMINAL_CURVE), f" {live.share:>4.0%}")
 
 
 def _bar(share: float, levels: str) -> str:

@@ -7,21 +7,27 @@ character that could end the span or the table cell is written with character re
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
-from memprof.ir import Unknown
+from memprof.render.skyline import pool_timeline
+from memprof.render.terminal import UNICODE
 from memprof.render.wording import (
+    category_title,
     count_amount,
     exact_amount,
+    figure_rows,
+    figure_title,
     known_amount,
     peak_amount,
     split_headline,
 )
-from memprof.results.report import Report, RuntimeReport
+from memprof.results.report import Report
+from memprof.results.sections import MODULE_DEPTH, drawn_by
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
+_COLUMNS, _HEIGHT = 72, 6
 _PLAIN = re.compile(r"[A-Za-z0-9_./:+\-,;=@#%()' ]*")
 _PROSE = re.compile(r"(?!.*(?:www|//))[A-Za-z0-9 .,;:/()'+\-]*")
 _SPECIAL = re.compile(r"[^A-Za-z0-9 ./:,\-]")
@@ -34,17 +40,15 @@ def render_markdown(report: Report, stream: TextIO, top: int = 8) -> None:
 
 
 def _parts(report: Report, top: int) -> list[str]:
+    return [draw(report, top) for draw in drawn_by(_SECTIONS).values()]
+
+
+def _headline(report: Report, top: int) -> str:
     what, where, operation = split_headline(report)
     if operation:
         where += f", {code(operation)}"
-    return [
-        f"**{what}**{where}",
-        f"Model {code(report.model.path or 'in memory')}: {_facts(report)}",
-        _unknowns(report.unknown, top),
-        _footprint(report),
-        _runtimes(report),
-        _live(report.headline, top),
-    ]
+    model = f"Model {code(report.model.path or 'in memory')}: {_facts(report)}"
+    return f"**{what}**{where}\n\n{model}"
 
 
 def code(text: str, limit: int = 200) -> str:
@@ -76,7 +80,7 @@ def _facts(report: Report) -> str:
     return f"{model.nodes:,} operations, {macs}, parameters: {dtypes or 'none'}."
 
 
-def _footprint(report: Report) -> str:
+def _footprint(report: Report, top: int) -> str:
     model, found = report.model, report.headline
     weights = model.parameter_bytes + model.foldable_constant_bytes
     rows = [
@@ -91,7 +95,7 @@ def _footprint(report: Report) -> str:
     )
 
 
-def _runtimes(report: Report) -> str:
+def _runtimes(report: Report, top: int) -> str:
     rows = [
         (
             name,
@@ -105,8 +109,8 @@ def _runtimes(report: Report) -> str:
     return _table(("runtime model", "peak", "without I/O", "grade", "what is alive when"), rows, "lrrll")
 
 
-def _live(found: RuntimeReport, top: int) -> str:
-    live = found.peak.live
+def _live(report: Report, top: int) -> str:
+    live = report.headline.peak.live
     if not live:
         return ""
     rows = [
@@ -126,7 +130,8 @@ def _live(found: RuntimeReport, top: int) -> str:
     return f"<details><summary>Alive at the peak: {count}</summary>\n\n{table}{more}\n\n</details>"
 
 
-def _unknowns(unknowns: tuple[Unknown, ...], top: int) -> str:
+def _unknowns(report: Report, top: int) -> str:
+    unknowns = report.unknown
     if not unknowns:
         return ""
     lines = [
@@ -137,7 +142,75 @@ def _unknowns(unknowns: tuple[Unknown, ...], top: int) -> str:
     return "\n".join(["**Unknown:**", "", *lines, *more])
 
 
+def _curve(report: Report, top: int) -> str:
+    found = report.headline
+    if not found.timeline or not found.known_bytes_at_least:
+        return ""
+    skyline = pool_timeline(found.timeline, found.peak.step, _COLUMNS)
+    rows = "\n".join(skyline.rows(_HEIGHT, UNICODE.columns))
+    return f"<details><summary>Bytes alive at each step</summary>\n\n```text\n{rows}\n```\n\n</details>"
+
+
+def _categories(report: Report, top: int) -> str:
+    tables = []
+    for found in report.runtimes.values():
+        total = sum(found.categories.values())
+        rows = [
+            (prose(name), format_bytes(size), f"{size / total:.0%}" if total else "")
+            for name, size in found.categories.items()
+        ]
+        if rows:
+            rows.append(("together", format_bytes(total), ""))
+            tables.append(
+                f"**What for**, {prose(category_title(found))}\n\n{_table(('', 'bytes', 'share'), rows, 'lrr')}"
+            )
+    return "\n\n".join(tables)
+
+
+def _modules(report: Report, top: int) -> str:
+    found = sorted(report.module_rows(MODULE_DEPTH), key=lambda row: -row.peak_bytes)
+    if not any(row.path for row in found):
+        return ""
+    rows = [
+        (
+            code(row.path) if row.path else "no module",
+            f"{row.nodes:,}",
+            format_bytes(row.parameter_bytes),
+            format_bytes(row.peak_bytes),
+            f"{row.share:.0%}",
+        )
+        for row in found[:top]
+    ]
+    table = _table(("module", "operations", "parameters", "at the peak", "share"), rows, "lrrrr")
+    more = f"\n\n{len(found) - top:,} more." if len(found) > top else ""
+    return f"<details><summary>By module: {len(found):,} rows</summary>\n\n{table}{more}\n\n</details>"
+
+
+def _figures(report: Report, top: int) -> str:
+    rows = [
+        (figure_title(figure), known_amount(figure.size_bytes), figure.grade, prose(name), prose(figure.definition))
+        for name, figure in figure_rows(report)
+    ]
+    if not rows:
+        return ""
+    table = _table(("besides the peak", "bytes", "grade", "runtime model", "what it is"), rows, "lrlll")
+    return f"<details><summary>Besides the peak</summary>\n\n{table}\n\n</details>"
+
+
 def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], sides: str) -> str:
     rule = {"l": "---", "r": "--:"}
     lines = [titles, tuple(rule[side] for side in sides), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+_SECTIONS: Mapping[str, Callable[[Report, int], str]] = {
+    "headline": _headline,
+    "unknown": _unknowns,
+    "footprint": _footprint,
+    "runtimes": _runtimes,
+    "curve": _curve,
+    "live": _live,
+    "categories": _categories,
+    "modules": _modules,
+    "figures": _figures,
+}

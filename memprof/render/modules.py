@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TextIO
-
 from rich.table import Table
 from rich.text import Text
 
 from memprof.analysis.modules import ModuleRow
-from memprof.render.terminal import Screen, open_screen
+from memprof.palette import TERMINAL_CURVE
+from memprof.render.terminal import Screen
 from memprof.results.report import Report
 from memprof.units import format_bytes
 
 _BAR = 6
 _FIXED = 52  # all columns but the first
-
-
-def render_modules(report: Report, stream: TextIO, *, depth: int, width: int | None = None) -> None:
-    """Write one row per module of the headline's graph, folded to ``depth`` parts of a path."""
-    show_modules(open_screen(stream, width), report, depth)
 
 
 def show_modules(screen: Screen, report: Report, depth: int) -> None:
@@ -45,7 +39,9 @@ def _cells(screen: Screen, row: ModuleRow) -> tuple[Text, ...]:
         Text("  " + screen.fit(name, max(12, screen.width - _FIXED)), style="" if row.path else "italic"),
         Text(str(row.nodes) if row.nodes else nothing),
         Text(format_bytes(row.parameter_bytes) if row.parameter_bytes else nothing),
-        Text.assemble((_bar(row.share, screen.glyphs.bars), "cyan"), f" {row.share:>4.0%}  {_amount(row, nothing)}"),
+        Text.assemble(
+            (_bar(row.share, screen.glyphs.bars), TERMINAL_CURVE), f" {row.share:>4.0%}  {_amount(row, nothing)}"
+        ),
         Text(format_bytes(row.highest_bytes) if row.highest_bytes else nothing, style="dim"),
     )
 

@@ -6,6 +6,7 @@
     one row per runtime model                                             what the peak assumes
     the skyline                                                           where it goes
     who is alive at the peak                                              why
+    what a training step's bytes are for, modules, further figures        where there are any
     Next: memprof ...                                                     the last line is the next command
 
 Short by default: ``TextView`` asks for more. Names become ``rich.text.Text``, which interprets nothing.
@@ -13,7 +14,7 @@ Short by default: ``TextView`` asks for more. Names become ``rich.text.Text``, w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -23,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.ir import Unknown
+from memprof.palette import TERMINAL_ACCENT, TERMINAL_CURVE
 from memprof.render.categories import show_categories
 from memprof.render.live import live_table
 from memprof.render.modules import show_modules
@@ -30,6 +32,8 @@ from memprof.render.skyline import pool_timeline
 from memprof.render.terminal import Screen, open_screen
 from memprof.render.wording import (
     exact_amount,
+    figure_rows,
+    figure_title,
     known_amount,
     mac_unknowns,
     memory_unknowns,
@@ -38,7 +42,8 @@ from memprof.render.wording import (
     short_definition,
     split_headline,
 )
-from memprof.results.report import Report, RuntimeReport
+from memprof.results.report import Report
+from memprof.results.sections import drawn_by
 from memprof.units import format_bytes
 
 _HEIGHT = 6  # even: the label in the middle is half the peak
@@ -46,8 +51,8 @@ _LABEL = 9
 _MIN_NAME = 20
 _NARROW = 60
 _HEADING = "bold"
-_PEAK = "bold magenta"
-_CURVE = "cyan"
+_PEAK = f"bold {TERMINAL_ACCENT}"
+_CURVE = TERMINAL_CURVE
 _QUIET = "dim"
 
 
@@ -73,16 +78,8 @@ class TextView:
 def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> None:
     """Write ``report`` to ``stream`` for a person to read."""
     screen = open_screen(stream, view.width)
-    _headline(screen, report)
-    _unknowns(screen, memory_unknowns(report), view)
-    _footprint(screen, report)
-    _runtimes(screen, report, why=view.why)
-    _skyline(screen, report.headline)
-    _live(screen, report.headline, view)
-    for found in report.runtimes.values():
-        show_categories(screen, found)
-    if view.modules is not None:
-        show_modules(screen, report, view.modules)
+    for draw in drawn_by(_SECTIONS).values():
+        draw(screen, report, view)
     screen.show(Text(screen.fit(model_facts(report), 10 * screen.width), style=_QUIET))
     _mac_unknowns(screen, mac_unknowns(report), view)
     if view.next_command:
@@ -91,7 +88,7 @@ def render_text(report: Report, stream: TextIO, view: TextView = TextView()) -> 
         screen.show(Text.assemble(("Next: ", _QUIET), (view.next_command, _HEADING)), keep_lines=True)
 
 
-def _headline(screen: Screen, report: Report) -> None:
+def _headline(screen: Screen, report: Report, view: TextView) -> None:
     what, where, operation = split_headline(report)
     room = screen.width - len(what) - len(where) - 2
     if operation and room < min(_MIN_NAME, len(operation)):
@@ -102,7 +99,7 @@ def _headline(screen: Screen, report: Report) -> None:
     screen.show()
 
 
-def _footprint(screen: Screen, report: Report) -> None:
+def _footprint(screen: Screen, report: Report, view: TextView) -> None:
     found, model = report.headline, report.model
     weights = model.parameter_bytes + model.foldable_constant_bytes
     constants = model.foldable_constant_bytes
@@ -121,7 +118,7 @@ def _footprint(screen: Screen, report: Report) -> None:
     screen.show()
 
 
-def _runtimes(screen: Screen, report: Report, *, why: bool) -> None:
+def _runtimes(screen: Screen, report: Report, view: TextView) -> None:
     table = _grid()
     titles = ("model", "peak", "no I/O", "grade", "in short")
     shown = len(titles) if screen.width >= _NARROW else len(titles) - 1
@@ -138,7 +135,7 @@ def _runtimes(screen: Screen, report: Report, *, why: bool) -> None:
         )
         table.add_row(*cells[:shown])
     screen.show(table)
-    if why:
+    if view.why:
         screen.show()
         for name, found in report.runtimes.items():
             screen.show(Text.assemble((name, _HEADING), f": {found.runtime.definition}."))
@@ -146,7 +143,8 @@ def _runtimes(screen: Screen, report: Report, *, why: bool) -> None:
     screen.show()
 
 
-def _skyline(screen: Screen, found: RuntimeReport) -> None:
+def _skyline(screen: Screen, report: Report, view: TextView) -> None:
+    found = report.headline
     if not found.timeline or not found.known_bytes_at_least:
         return
     glyphs = screen.glyphs
@@ -176,8 +174,8 @@ def _skyline(screen: Screen, found: RuntimeReport) -> None:
     screen.show()
 
 
-def _live(screen: Screen, found: RuntimeReport, view: TextView) -> None:
-    peak = found.peak
+def _live(screen: Screen, report: Report, view: TextView) -> None:
+    found, peak = report.headline, report.headline.peak
     n = len(peak.live)
     tensors = "1 tensor" if n == 1 else f"{n:,} tensors"
     inside = f", and {format_bytes(peak.reserved_bytes)} inside the step itself" if peak.reserved_bytes else ""
@@ -197,7 +195,8 @@ def _live(screen: Screen, found: RuntimeReport, view: TextView) -> None:
         screen.show()
 
 
-def _unknowns(screen: Screen, unknowns: tuple[Unknown, ...], view: TextView) -> None:
+def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
+    unknowns = memory_unknowns(report)
     if unknowns:
         screen.show(Text("Unknown, and what settles it (1: your size)", style="bold yellow"))
         _list_unknowns(screen, unknowns, view.top)
@@ -228,5 +227,44 @@ def _list_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], top: int) -> N
         screen.show(Text(f"  {len(unknowns) - top:,} more (--top {len(unknowns)} shows them)", style=_QUIET))
 
 
+def _categories(screen: Screen, report: Report, view: TextView) -> None:
+    for found in report.runtimes.values():
+        show_categories(screen, found)
+
+
+def _modules(screen: Screen, report: Report, view: TextView) -> None:
+    if view.modules is not None:
+        show_modules(screen, report, view.modules)
+
+
+def _figures(screen: Screen, report: Report, view: TextView) -> None:
+    rows = figure_rows(report)
+    if not rows:
+        return
+    screen.show(Text("Besides the peak", style=_HEADING))
+    table = _grid()
+    for name, figure in rows:
+        amount, about = known_amount(figure.size_bytes), figure.definition if view.why else ""
+        table.add_row(Text(f"  {figure_title(figure)}"), Text(amount), Text(figure.grade), Text(name, style=_QUIET))
+        if about:
+            table.add_row(Text(f"    {about}", style=_QUIET))
+    table.columns[1].justify = "right"
+    screen.show(table)
+    screen.show()
+
+
 def _grid(titles: Iterable[str] = ()) -> Table:
     return Table(*titles, box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), highlight=False)
+
+
+_SECTIONS: Mapping[str, Callable[[Screen, Report, TextView], None]] = {
+    "headline": _headline,
+    "unknown": _unknowns,
+    "footprint": _footprint,
+    "runtimes": _runtimes,
+    "curve": _skyline,
+    "live": _live,
+    "categories": _categories,
+    "modules": _modules,
+    "figures": _figures,
+}

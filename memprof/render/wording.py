@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from memprof.ir import Unknown
 from memprof.results.report import Report, RuntimeReport
+from memprof.runtimes import Figure
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
@@ -107,3 +108,27 @@ def model_facts(report: Report) -> str:
 def short_definition(found: RuntimeReport) -> str:
     """Return the runtime model's definition as one short line."""
     return found.runtime.summary or found.runtime.definition
+
+
+def figure_rows(report: Report) -> list[tuple[str, Figure]]:
+    """Return what runtime models know besides the peak, each with the model's name."""
+    return [(name, figure) for name, found in report.runtimes.items() for figure in found.figures]
+
+
+def figure_title(figure: Figure) -> str:
+    """Return a figure's name in words."""
+    return safe_text(figure.name, limit=60).replace("_", " ")
+
+
+def category_title(found: RuntimeReport) -> str:
+    """Return whose bytes a table by category tells of, and when.
+
+    >>> category_title(report.headline)  # doctest: +SKIP
+    "pytorch, at its peak in the optimizer's step"
+    """
+    name = safe_text(found.runtime.name, limit=40)
+    if not found.phase:
+        return name
+    return f"{name}, at its peak in the {safe_text(found.phase, limit=40)} pass".replace(
+        "optimizer pass", "optimizer's step"
+    )

@@ -14,6 +14,7 @@ from memprof.results.columns import graph_json, lifetimes_json, read_graph, read
 from memprof.results.fields import Fields, check_schema
 from memprof.results.peak import Peak, find_peak
 from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
+from memprof.results.sections import MODULE_DEPTH
 from memprof.runtimes import Figure, Grade
 
 ANALYSIS_SCHEMA = "memprof/analysis/2"
@@ -46,6 +47,17 @@ def report_json(report: Report) -> dict[str, Any]:
         "runtimes": {
             name: _runtime_json(found, places[id(found.lifetimes.graph)]) for name, found in report.runtimes.items()
         },
+        "modules": [
+            {
+                "path": row.path,
+                "nodes": row.nodes,
+                "parameter_bytes": row.parameter_bytes,
+                "peak_bytes": row.peak_bytes,
+                "share": round(row.share, 6),
+                "highest_bytes": row.highest_bytes,
+            }
+            for row in report.module_rows(MODULE_DEPTH)
+        ],
         "unknown": [{"kind": u.kind, "name": u.name, "reason": u.reason, "hint": u.hint} for u in report.unknown],
         "graphs": [graph_json(graph) for graph in graphs.values()],
     }

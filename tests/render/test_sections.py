@@ -1,0 +1,75 @@
+"""One list of sections: every renderer draws all of them, and all of them are in the document."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from memprof import Report, analyze
+from memprof.render.html import render_html
+from memprof.render.markdown import render_markdown
+from memprof.render.text import TextView, render_text
+from memprof.results.sections import SECTIONS, drawn_by
+from memprof.runtimes import Figure
+from tests.render.graphs import HOSTILE_NAMES, wide
+
+
+def full_report() -> Report:
+    """Return a report of which no section is empty."""
+    report = analyze(wide(HOSTILE_NAMES))
+    found = replace(
+        report.headline,
+        categories={"parameters": 30, "saved <b>activations": 10},
+        phase="optimizer",
+        find_figures=None,
+        saved_figures=(Figure("later_runs_peak", 2_000, "exact", "the second run"),),
+    )
+    return replace(report, runtimes={**report.runtimes, "reference": found})
+
+
+def text(report: Report) -> str:
+    stream = io.StringIO()
+    render_text(report, stream, TextView(modules=2, why=True))
+    return stream.getvalue()
+
+
+def markdown(report: Report) -> str:
+    stream = io.StringIO()
+    render_markdown(report, stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("render", [text, markdown, render_html])
+def test_every_section_is_drawn_and_its_names_are_no_markup(render) -> None:  # type: ignore[no-untyped-def]
+    shown = render(full_report())
+    for title in (
+        "What for",
+        "By module",
+        "Besides the peak",
+        "optimizer's step",
+        "later runs peak",
+        "the second run",
+    ):
+        assert title.replace("'", "&#x27;" if render is render_html else "'") in shown
+    assert "2.00 kB" in shown
+    if render is not text:
+        assert "<b>activations" not in shown
+
+
+def test_the_document_holds_every_section() -> None:
+    document = full_report().to_json()
+    for section in SECTIONS:
+        records = [document]
+        for part in section.json_path:
+            records = [value for r in records for value in (r.values() if part == "*" else [r[part]])]
+        assert records, section.name
+
+
+def test_a_renderer_that_forgets_a_section_does_not_draw() -> None:
+    table = {section.name: None for section in SECTIONS}
+    assert list(drawn_by(table)) == list(SECTIONS)
+    del table["figures"]
+    with pytest.raises(AssertionError, match="figures"):
+        drawn_by(table)
