@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,32 @@ def trace_runs(model: str, inputs: Sequence[InputSpec], level: int, target: str)
         "block_bytes": sum(size for _, size in second[: _first_mark(second)]),
         "session_bytes": held_bytes,
     }
+
+
+def run_peaks(
+    runtime: Runtime, allocator: TracedAllocator, model: str, feeds: Mapping[str, Any], types: Mapping[str, int]
+) -> tuple[int, int | None]:
+    """Run a model once, optimisation off; return its peak with kernel scratch, and without if the trace shows it.
+
+    Args:
+        runtime: The runtime; many models may be run in one.
+        allocator: Its allocator.
+        model: Path of the .onnx file.
+        feeds: An array for each input.
+        types: ONNX's number of each input's element type.
+    """
+    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
+        settings = SessionSettings(level=0, profile_prefix=str(Path(folder, "profile")))
+        session = Session(runtime, model, settings)
+        start = len(allocator.trace)
+        outputs = session.run(feeds, types)
+        trace = allocator.trace[start:]
+        for output in outputs:
+            runtime.release("ReleaseValue", output)
+        events = kernel_events(json.loads(session.end_profiling().read_text(encoding="utf-8")))
+        session.close()
+    steps = _steps(trace, events)
+    return _peak(trace), max((step.live_bytes for step in steps), default=None)
 
 
 def _peak(trace: Sequence[tuple[int, int]]) -> int:

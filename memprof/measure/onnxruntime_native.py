@@ -40,9 +40,12 @@ _INDEX: Mapping[str, int] = MappingProxyType(
         "SetInterOpNumThreads": 25,
         "SessionGetOutputCount": 31,
         "SessionGetOutputName": 37,
+        "CreateTensorAsOrtValue": 48,
         "CreateTensorWithDataAsOrtValue": 49,
+        "FillStringTensor": 53,
         "CreateCpuMemoryInfo": 69,
         "GetAllocatorWithDefaultOptions": 78,
+        "ReleaseSession": 95,
         "ReleaseValue": 96,
         "SessionEndProfiling": 110,
         "AddSessionConfigEntry": 130,
@@ -68,6 +71,9 @@ _ELEMENT_TYPES: Mapping[str, int] = MappingProxyType(
         "complex128": 15,
     }
 )
+
+_STRING = 8
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 AllocFunction = ctypes.CFUNCTYPE(Pointer, Pointer, ctypes.c_size_t)
 FreeFunction = ctypes.CFUNCTYPE(None, Pointer, Pointer)
@@ -142,8 +148,15 @@ class Runtime:
         """Give an object back."""
         self._function(name, None, [Pointer])(pointer)
 
-    def tensor(self, array: Array) -> Pointer:
-        """Return a tensor over the memory of ``array``, which must outlive it."""
+    def tensor(self, array: Array, element_type: int | None = None) -> Pointer:
+        """Return a tensor over the memory of ``array``, which must outlive it.
+
+        Args:
+            array: Its elements.
+            element_type: ONNX's number of their type, if numpy's name does not say it.
+        """
+        if element_type == _STRING:
+            return self._texts(array)
         shape = (ctypes.c_int64 * max(1, array.ndim))(*array.shape)
         return self.create(
             "CreateTensorWithDataAsOrtValue",
@@ -152,8 +165,29 @@ class Runtime:
             (ctypes.c_size_t, array.nbytes),
             (ctypes.POINTER(ctypes.c_int64), shape),
             (ctypes.c_size_t, array.ndim),
-            (ctypes.c_int, _ELEMENT_TYPES[str(array.dtype)]),
+            (ctypes.c_int, element_type or _ELEMENT_TYPES[str(array.dtype)]),
         )
+
+    def _texts(self, array: Array) -> Pointer:
+        """Return a tensor of texts; the runtime copies them."""
+        shape = (ctypes.c_int64 * max(1, array.ndim))(*array.shape)
+        allocator = self.create("GetAllocatorWithDefaultOptions")
+        tensor = self.create(
+            "CreateTensorAsOrtValue",
+            (Pointer, allocator),
+            (ctypes.POINTER(ctypes.c_int64), shape),
+            (ctypes.c_size_t, array.ndim),
+            (ctypes.c_int, _STRING),
+        )
+        texts = [text if isinstance(text, bytes) else str(text).encode() for text in array.reshape(-1).tolist()]
+        strings = (ctypes.c_char_p * max(1, len(texts)))(*texts)
+        self.call(
+            "FillStringTensor",
+            (Pointer, tensor),
+            (ctypes.POINTER(ctypes.c_char_p), strings),
+            (ctypes.c_size_t, len(texts)),
+        )
+        return tensor
 
     def _function(self, name: str, result: Any, arguments: Sequence[Any]) -> Callable[..., Any]:
         return ctypes.CFUNCTYPE(result, *arguments)(self._table[_INDEX[name]])
@@ -212,11 +246,16 @@ class Session:
         self._names = runtime.create("GetAllocatorWithDefaultOptions")
         self.outputs = self._output_names()
 
-    def run(self, feeds: Mapping[str, Array]) -> list[Pointer]:
-        """Run the model once; return its outputs, to be released by the caller."""
+    def run(self, feeds: Mapping[str, Array], types: Mapping[str, int] = _NONE) -> list[Pointer]:
+        """Run the model once; return its outputs, to be released by the caller.
+
+        Args:
+            feeds: An array for each input.
+            types: ONNX's number of an input's element type, where numpy's name does not say it.
+        """
         runtime = self._runtime
-        arrays = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
-        values = [runtime.tensor(array) for array in arrays.values()]
+        arrays = {name: np.asarray(array, order="C") for name, array in feeds.items()}
+        values = [runtime.tensor(array, types.get(name)) for name, array in arrays.items()]
         results = (Pointer * len(self.outputs))()
         strings, pointers = ctypes.POINTER(ctypes.c_char_p), ctypes.POINTER(Pointer)
         runtime.call(
@@ -233,6 +272,10 @@ class Session:
         for value in values:
             runtime.release("ReleaseValue", value)
         return [Pointer(result) for result in results]
+
+    def close(self) -> None:
+        """Give the session back."""
+        self._runtime.release("ReleaseSession", self._handle)
 
     def end_profiling(self) -> Path:
         """Write the profile; return where it is."""

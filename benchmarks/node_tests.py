@@ -1,0 +1,232 @@
+"""The ONNX standard's own node tests: predicted peaks against the installed onnxruntime, optimisation off.
+
+    python benchmarks/node_tests.py --json benchmarks/results/node_tests.json      # all, about a minute
+    python benchmarks/node_tests.py --only attention --list wrong
+
+Each test of ``onnx.backend.test.case.node`` is one small model with data. Recorded shapes of what nodes write are taken
+away, so that memprof has to infer them; then its peaks, with and without kernel scratch, are set beside what a traced
+allocator saw. A model that onnxruntime refuses, and one whose inputs are no plain tensors, is counted apart.
+
+    verdict    with scratch, without
+    exact      the predicted bytes are the measured ones
+    unknown    no number is given
+    graded     another number, but not graded exact, and with the names of the operators that lower the grade
+    wrong      another number, graded exact
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto
+
+from memprof.errors import MemprofError
+from memprof.importers.onnx import read_onnx
+from memprof.runtimes import RUNTIMES
+
+ROOT = Path(__file__).parents[1]
+_CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One test.
+
+    Attributes:
+        name: The test's name.
+        ops: Its operations.
+        refusal: Why onnxruntime did not run it, empty if it did.
+        measured_bytes: Peak with scratch.
+        measured_bare_bytes: Peak without scratch, ``None`` if the trace does not show it.
+        predicted_bytes: The same, predicted.
+        predicted_bare_bytes: The same, predicted.
+        grade: Of the prediction.
+        lowered_by: Operators that lower it.
+        reason: Why there is no number.
+    """
+
+    name: str
+    ops: tuple[str, ...]
+    refusal: str = ""
+    measured_bytes: int | None = None
+    measured_bare_bytes: int | None = None
+    predicted_bytes: int | None = None
+    predicted_bare_bytes: int | None = None
+    grade: str | None = None
+    lowered_by: tuple[str, ...] = ()
+    reason: str = ""
+
+    def verdict(self, *, with_scratch: bool) -> str:
+        """Return what the prediction is worth: see the module."""
+        measured = self.measured_bytes if with_scratch else self.measured_bare_bytes
+        predicted = self.predicted_bytes if with_scratch else self.predicted_bare_bytes
+        if self.refusal:
+            return "not run"
+        if predicted is None:
+            return "unknown"
+        if measured is None or measured == predicted:
+            return "exact"
+        return "wrong" if self.grade == "exact" else "graded"
+
+
+def collect(only: str = "") -> list[Any]:
+    """Return the tests whose name contains ``only``, shapes of what nodes write taken away."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.case.node import collect_testcases
+
+        cases = [case for case in collect_testcases() if only in case.name]
+    for case in cases:
+        strip(case.model)
+    return cases
+
+
+def strip(model: ModelProto) -> None:
+    """Take away what the file says of the shapes that its nodes write."""
+    del model.graph.value_info[:]
+    for info in model.graph.output:
+        if info.type.WhichOneof("value") == "tensor_type":
+            info.type.tensor_type.ClearField("shape")
+
+
+def predict(path: Path) -> dict[str, Any]:
+    """Return what memprof says of a model: fields of an ``Outcome``."""
+    try:
+        graph = read_onnx(path, dims={}, inputs={}).graph
+    except MemprofError as error:
+        return {"reason": error.message}
+    model = RUNTIMES["onnxruntime"]
+    lifetimes = model.lifetimes(graph)
+    if not lifetimes.is_complete:
+        return {"reason": "; ".join(unknown.reason for unknown in graph.unknown) or "a kernel's scratch is open"}
+    bare = lifetimes.timeline_without_scratch
+    return {
+        "predicted_bytes": lifetimes.timeline.peak_bytes,
+        "predicted_bare_bytes": lifetimes.timeline.peak_bytes if bare is None else bare.peak_bytes,
+        "grade": model.grade,
+    }
+
+
+def measure(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Yield, for each model with its ``.npz`` of inputs, what onnxruntime took: in child processes, since some crash."""
+    todo = [str(path) for path in paths]
+    while todo:
+        child = [sys.executable, str(Path(__file__).resolve()), "--child", *todo[:_CHUNK]]
+        done = subprocess.run(child, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        yield from lines
+        finished = len(lines)
+        if finished < min(_CHUNK, len(todo)):
+            yield {"refusal": f"the process ended with {done.returncode}"}
+            finished += 1
+        todo = todo[finished:]
+
+
+def run_all(cases: Sequence[Any]) -> list[Outcome]:
+    """Return what came of each test."""
+    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
+        paths = []
+        for i, case in enumerate(cases):
+            path = Path(folder, f"{i}.onnx")
+            path.write_bytes(case.model.SerializeToString())
+            write_feeds(path.with_suffix(".pickle"), case)
+            paths.append(path)
+        found = zip(cases, paths, measure(paths), strict=True)
+        return [
+            Outcome(
+                name=case.name,
+                ops=tuple(dict.fromkeys(f"{n.domain}.{n.op_type}".lstrip(".") for n in case.model.graph.node)),
+                **measured,
+                **({} if "refusal" in measured else predict(path)),
+            )
+            for case, path, measured in found
+        ]
+
+
+def write_feeds(path: Path, case: Any) -> None:
+    """Write the inputs of a test; nothing where one is no plain tensor."""
+    import pickle
+
+    inputs, _ = case.data_sets[0]
+    names = [info.name for info in case.model.graph.input]
+    plain = all(isinstance(value, np.ndarray | np.generic) for value in inputs)
+    if plain and len(names) == len(inputs):
+        arrays = {name: np.asarray(value) for name, value in zip(names, inputs, strict=True)}
+        types = {info.name: info.type.tensor_type.elem_type for info in case.model.graph.input}
+        path.write_bytes(pickle.dumps((arrays, types)))
+
+
+def child(paths: Sequence[str]) -> None:
+    """Measure models one after the other; a line of JSON each."""
+    import pickle
+
+    from memprof.measure.onnxruntime_allocator import TracedAllocator, run_peaks
+    from memprof.measure.onnxruntime_native import Runtime
+
+    runtime = Runtime()
+    allocator = TracedAllocator(runtime)
+    for text in paths:
+        path = Path(text)
+        feeds = path.with_suffix(".pickle")
+        if feeds.exists():
+            try:
+                arrays, types = pickle.loads(feeds.read_bytes())
+                found = run_peaks(runtime, allocator, text, arrays, types)
+                answer: dict[str, Any] = {"measured_bytes": found[0], "measured_bare_bytes": found[1]}
+            except Exception as error:
+                answer = {"refusal": f"{type(error).__name__}: {str(error)[:200]}"}
+        else:
+            answer = {"refusal": "its inputs are no plain tensors"}
+        print(json.dumps(answer), flush=True)
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return how many tests got which verdict."""
+    ran = [found for found in outcomes if not found.refusal]
+    return {
+        "tests": len(outcomes),
+        "run": len(ran),
+        "with_scratch": dict(Counter(found.verdict(with_scratch=True) for found in ran)),
+        "without_scratch": dict(Counter(found.verdict(with_scratch=False) for found in ran)),
+    }
+
+
+def main() -> None:
+    """Run the tests and print what came of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--only", default="", help="a part of the test's name")
+    parser.add_argument("--list", default="", help="verdicts to list, with commas: wrong,graded,unknown,not run")
+    parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child is not None:
+        child(arguments.child)
+        return
+    outcomes = run_all(collect(arguments.only))
+    for found in outcomes:
+        verdicts = {found.verdict(with_scratch=True), found.verdict(with_scratch=False)}
+        if verdicts.intersection(arguments.list.split(",")):
+            print(
+                f"{found.name}: {', '.join(found.ops)}: predicted {found.predicted_bytes} "
+                f"({found.predicted_bare_bytes}), measured {found.measured_bytes} ({found.measured_bare_bytes}) "
+                f"{found.grade} {found.reason or found.refusal}"
+            )
+    print(json.dumps(summary(outcomes), indent=1))
+    if arguments.json is not None:
+        document = {"summary": summary(outcomes), "tests": [asdict(found) for found in outcomes]}
+        arguments.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
