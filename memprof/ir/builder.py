@@ -83,6 +83,8 @@ class GraphBuilder:
         is_foldable: bool = True,
         attributes: Mapping[str, Attribute] = _NO_ATTRIBUTES,
         module: str = "",
+        version: int = 0,
+        definition: Graph | None = None,
     ) -> tuple[int | None, ...]:
         """Add an operation that runs after all added before it; return the ids of its outputs.
 
@@ -97,6 +99,8 @@ class GraphBuilder:
             is_foldable: Same inputs, same outputs: false for an operation that draws random numbers.
             attributes: See ``Node.attributes``.
             module: Path of the module it belongs to.
+            version: See ``Node.version``.
+            definition: See ``Node.definition``.
 
         Raises:
             InputError: An output's name is already taken.
@@ -134,6 +138,8 @@ class GraphBuilder:
                 is_elementwise=is_elementwise,
                 attributes=attributes,
                 module=module,
+                version=version,
+                definition=definition,
             )
         )
         return written

@@ -217,4 +217,4 @@ def _segment(trace: Sequence[tuple[int, int]], before: int) -> _Segment:
             taken.discard(address)
             scratch.append(-size)
     written = before + sum(size for _, size in trace if size > 0) - sum(scratch)
-    return _Segment(most_bytes=most, live_bytes=written, end_bytes=live)
+    return _Segment(most_bytes=most, live_bytes=min(written, most), end_bytes=live)

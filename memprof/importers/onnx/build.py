@@ -64,12 +64,15 @@ class Scope:
         self._outputs: list[int] = []
         self.captured: dict[str, int] = {}  # name to its id in the scope around
 
-    def build(self, given: Sequence[TensorType] = (), tainted: Collection[int] = ()) -> Graph:
+    def build(
+        self, given: Sequence[TensorType] = (), tainted: Collection[int] = (), facts: Sequence[Fact] | None = None
+    ) -> Graph:
         """Return the finished graph.
 
         Args:
             given: Types of a body's inputs as its owner hands them in.
             tainted: Indices of body inputs that suffer from an unknown size outside.
+            facts: All that is known of the inputs, for a definition: nothing is bound by name then.
         """
         graph = self._graph
         check_names([info.name for info in graph.input])
@@ -80,7 +83,12 @@ class Scope:
             for info in infos:
                 self._stated[info.name] = self._read_type(info.type)
         self._add_parameters()
-        self._add_inputs(given, tainted)
+        if facts is None:
+            self._add_inputs(given, tainted)
+        else:
+            for info, fact in zip(graph.input, facts, strict=False):
+                value_id = self._builder.add_input(info.name, fact.type)
+                self._define(info.name, value_id, fact, is_tainted=fact.is_open)
         for node in graph.node:
             self._add_node(node)
         self._outputs = [self._output(info.name) for info in graph.output]
@@ -134,6 +142,13 @@ class Scope:
         """Return a body of a node of this scope, built; see ``build``."""
         scope = Scope(graph, self._context, self.causes.child(), self)
         return Body(scope, scope.build(given, tainted))
+
+    def define(self, graph: GraphProto, facts: Sequence[Fact]) -> Graph:
+        """Return what a node of this scope is defined as, built."""
+        scope = Scope(graph, self._context, self.causes.child(), None)
+        scope.depth = self.depth + 1
+        check_depth(scope.depth)
+        return scope.build(facts=facts)
 
     def lookup(self, name: str) -> int | None:
         """Return the id of ``name`` here, captured from the scopes around if it is theirs, else ``None``."""
@@ -237,6 +252,8 @@ class Scope:
             is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
             attributes={**attributes, **owned.decided} if owned.built else attributes,
             module=module_path(node),
+            version=self._context.inference.version(node),
+            definition=None if owned.built else self._definition(node, inputs),
         )
         self._define_outputs(node, op, ids, facts, is_late=self._is_late(inputs, owned))
         for body in owned.built:
@@ -256,6 +273,24 @@ class Scope:
             return complete(call.node, stated, owned.facts, self._context)
         known = [None if i is None else self._facts[i] for i in inputs]
         return output_facts(call, known, stated, self._context)
+
+    def _definition(self, node: NodeProto, inputs: Sequence[int | None]) -> Graph | None:
+        """Return what a node is defined as, if a runtime may have to run that instead."""
+        context = self._context
+        known = [None if i is None else self._facts[i] for i in inputs]
+        found = context.inference.definition(node, known)
+        if found is None:
+            return None
+        key, graph = found
+        built = context.definitions.get(key)
+        if built is None:
+            given = [fact for fact in known if fact is not None]
+            try:
+                built = self.define(graph, given)
+            except InputError:  # it reads what this call leaves out, say
+                return None
+            context.definitions[key] = built
+        return built
 
     def _is_late(self, inputs: Sequence[int | None], owned: Bodies) -> bool:
         """Whether something before this node, or in its bodies, is to blame for what it leaves open."""

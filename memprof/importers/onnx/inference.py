@@ -15,10 +15,11 @@ from types import MappingProxyType
 import numpy as np
 import onnx.defs
 import onnx.shape_inference
-from onnx import NodeProto, OperatorSetIdProto, TypeProto
+from onnx import GraphProto, NodeProto, OperatorSetIdProto, TypeProto
 
 from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.contributed import contributed_types, is_contributed
+from memprof.importers.onnx.definitions import definition_of, may_need_definition
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.rules import simple_type
 from memprof.importers.onnx.types import TypeTable
@@ -67,6 +68,28 @@ class Inference:
     def has_schema(self, node: NodeProto) -> bool:
         """Whether ONNX defines the operation in the version that the model imports, or onnxruntime does."""
         return self._schema(node) is not None or is_contributed(node)
+
+    def version(self, node: NodeProto) -> int:
+        """Return the version in which the operation last changed, 0 if ONNX does not define it."""
+        schema = self._schema(node)
+        return 0 if schema is None else schema.since_version
+
+    def definition(self, node: NodeProto, inputs: Sequence[Fact | None]) -> tuple[object, GraphProto] | None:
+        """Return what ``node`` is defined as, with a key that equal questions share, ``None`` if nobody will ask."""
+        schema = self._schema(node)
+        first = next((fact.type.dtype for fact in inputs if fact is not None), None)
+        if schema is None or not may_need_definition(schema, first):
+            return None
+        types = [TypeProto() if fact is None else fact.proto or self._types.to_proto(fact.type) for fact in inputs]
+        found = definition_of(schema, node, types, self._opsets.get(schema.domain, 0))
+        if found is None:
+            return None
+        key: list[object] = [found.SerializeToString()]
+        for fact in inputs:
+            if fact is not None:
+                constant = fact.constant
+                key += [_identity(fact), None if constant is None or constant.array is None else constant.key]
+        return tuple(key), found
 
     def infer(
         self, node: NodeProto, inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +24,7 @@ from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.types import TypeTable
-from memprof.ir import Attribute, TensorType
+from memprof.ir import Attribute, Graph, TensorType
 
 _OF_TYPES = frozenset({"Shape", "Size"})
 _LISTS: Mapping[str, tuple[type[Any], type[np.generic]]] = MappingProxyType(
@@ -51,6 +51,7 @@ class Context:
         replaceable: Names of initialisers whose elements do not count as known.
         goes_beyond: Whether a body, or the type of what was evaluated, was decided by what onnxruntime does not know
             before it runs.
+        definitions: What operations are defined as, by the question.
     """
 
     types: TypeTable
@@ -61,6 +62,7 @@ class Context:
     evaluates: Evaluates = reader_evaluates
     replaceable: frozenset[str] = frozenset()
     goes_beyond: bool = False
+    definitions: dict[object, Graph] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

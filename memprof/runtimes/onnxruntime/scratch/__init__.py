@@ -10,13 +10,20 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from memprof.ir import Graph, Node
-from memprof.runtimes.onnxruntime.scratch import convolution, dense, einsum, quantized, recurrent
+from memprof.runtimes.onnxruntime.scratch import attention, convolution, dense, einsum, quantized, recurrent
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize
 
 _NEWEST_OPSET = 1000
 
 SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
-    {**convolution.SCRATCH, **dense.SCRATCH, **recurrent.SCRATCH, **einsum.SCRATCH, **quantized.SCRATCH}
+    {
+        **convolution.SCRATCH,
+        **dense.SCRATCH,
+        **recurrent.SCRATCH,
+        **einsum.SCRATCH,
+        **quantized.SCRATCH,
+        **attention.SCRATCH,
+    }
 )
 """Rules by operation."""
 

@@ -2,10 +2,13 @@
 
 operation              bytes
 Conv, pointwise        none: kernel 1, stride 1, no padding is one matrix product on the input itself
+Conv, one window   none: along one axis, a channel a group, where the window is the whole input
 Conv, few outputs      the patches of one group of one image as a matrix, K * out_pixels, where a group has more
                        filters than the output has pixels; K = channels / group * kernel
 Conv, else             64 KiB: the same matrix, a slice at a time
 ConvTranspose          the patches of one group, channels_out / group * kernel * in_pixels
+DeformConv             the patches of one image, channels * kernel * out_pixels, and 32 bytes for each of them per group
+                       of offsets, out_pixels rounded up to 8
 NCHWc Conv             none
 """
 
@@ -17,17 +20,23 @@ from types import MappingProxyType
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, volume
 
 _SLICE_BYTES = 65_536
+_LANES, _PLACE_BYTES = 8, 32
 
 
 def convolution(kernel: Kernel) -> int:
     """Return the scratch of a Conv or FusedConv."""
     filters, output = kernel.shape(1), kernel.output_shape()
     spatial = filters[2:]
-    if is_pointwise(kernel, spatial):
+    if is_pointwise(kernel, spatial) or _is_one_window(kernel, filters):
         return 0
     if filters[0] // kernel.integer("group", 1) > volume(output[2:]):
         return volume(filters[1:]) * volume(output[2:]) * 4
     return _SLICE_BYTES
+
+
+def _is_one_window(kernel: Kernel, filters: tuple[int, ...]) -> bool:
+    is_depthwise = filters[1] == 1 and filters[0] == kernel.integer("group", 1)
+    return len(filters) == 3 and is_depthwise and kernel.shape(0)[2] == filters[2] and kernel.output_shape()[2] == 1
 
 
 def is_pointwise(kernel: Kernel, spatial: tuple[int, ...]) -> bool:
@@ -46,10 +55,18 @@ def transposed_convolution(kernel: Kernel) -> int:
     return volume(kernel.shape(1)[1:]) * volume(kernel.shape(0)[2:]) * 4
 
 
+def deformed_convolution(kernel: Kernel) -> int:
+    """Return the scratch of a DeformConv."""
+    window, pixels = volume(kernel.shape(1)[2:]), volume(kernel.output_shape()[2:])
+    places = kernel.integer("offset_group", 1) * window * (-(-pixels // _LANES) * _LANES)
+    return kernel.shape(0)[1] * window * pixels * kernel.element_bytes() + places * _PLACE_BYTES
+
+
 SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
     {
         "Conv": convolution,
         "com.microsoft.FusedConv": convolution,
+        "DeformConv": deformed_convolution,
         "ConvTranspose": transposed_convolution,
     }
 )

@@ -10,6 +10,8 @@ MeanVarianceNormalization          two tensors (none over all axes but the first
 Resize Upsample, linear            16 bytes for each row and column (and plane) of the output
 FastGelu BiasGelu with a bias      one tensor
 Multinomial                        8 bytes per class
+DFT of no power of two             four complex arrays of the next power of two from twice the length less one on
+BatchNormalization in training     mean and inverse deviation of each channel
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Callable, Mapping
 from itertools import accumulate, pairwise
 from types import MappingProxyType
 
-from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, broadcast, volume
+from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize, broadcast, volume
 
 _TRANSPOSING_VERSION = 13
 _BROADCASTING_VERSION = 8
@@ -92,6 +94,29 @@ def multinomial(kernel: Kernel) -> int:
     return 8 * kernel.shape(0)[1]
 
 
+def fourier_transform(kernel: Kernel) -> int:
+    """Return the scratch of a DFT."""
+    before, after = kernel.shape(0), kernel.output_shape()
+    axes = (
+        range(1, len(before) - 1)
+        if kernel.has_input(2)
+        else (kernel.integer("axis", 1 if kernel.opset < 20 else -2),)
+    )
+    found = {_bluestein_bytes(max(before[axis], after[axis]), kernel.element_bytes()) for axis in axes}
+    if len(found) != 1:
+        raise OpenSize  # the axis is an input, and it matters
+    return found.pop()
+
+
+def _bluestein_bytes(length: int, element: int) -> int:
+    return 0 if length & (length - 1) == 0 else 4 * 2 * element * (1 << (2 * length - 2).bit_length())
+
+
+def batch_statistics(kernel: Kernel) -> int:
+    """Return the scratch of a BatchNormalization."""
+    return 2 * kernel.shape(0)[1] * kernel.element_bytes(3) if kernel.integer("training_mode", 0) else 0
+
+
 SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
     {
         **dict.fromkeys(("Max", "Min", "Sum", "Mean"), variadic),
@@ -102,5 +127,7 @@ SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
         **dict.fromkeys(("Resize", "Upsample"), resampling),
         **dict.fromkeys(("com.microsoft.FastGelu", "com.microsoft.BiasGelu"), biased_gelu),
         "Multinomial": multinomial,
+        "BatchNormalization": batch_statistics,
+        "DFT": fourier_transform,
     }
 )

@@ -39,7 +39,7 @@ def quantized_convolution(kernel: Kernel) -> int:
     inputs, outputs = volume(kernel.shape(0)[pixels]), volume(kernel.output_shape()[pixels])
     group, window = kernel.integer("group", 1), volume(filters[2:])
     is_constant = _is_constant(kernel, 3)
-    is_depthwise = filters[1] == 1 and filters[0] == group and is_constant
+    is_depthwise = filters[1] == 1 and filters[0] == group
     is_symmetric = is_constant and _is_symmetric(kernel, filters, group)
     total = 0 if is_symmetric else filters[0] * outputs * _SUM_BYTES
     if not is_last:
