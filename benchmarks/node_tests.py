@@ -4,8 +4,8 @@
     python benchmarks/node_tests.py --only attention --list wrong
 
 Each test of ``onnx.backend.test.case.node`` is one small model with data. Recorded shapes of what nodes write are
-taken away, so that memprof has to infer them; then its peaks, with and without kernel scratch, are set beside what a traced
-allocator saw. A model that onnxruntime refuses, and one whose inputs are no plain tensors, is counted apart.
+taken away, so that memprof has to infer them; then its peaks, with and without kernel scratch, are set beside what a
+traced allocator saw. A model that onnxruntime refuses, and one whose inputs are no plain tensors, is counted apart.
 
     verdict    with scratch, without
     exact      the predicted bytes are the measured ones
@@ -33,6 +33,7 @@ from onnx import ModelProto
 
 from memprof.errors import MemprofError
 from memprof.importers.onnx import read_onnx
+from memprof.importers.request import Request
 from memprof.runtimes import RUNTIMES
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +67,11 @@ class Outcome:
     grade: str | None = None
     lowered_by: tuple[str, ...] = ()
     reason: str = ""
+
+    @property
+    def verdicts(self) -> frozenset[str]:
+        """Both verdicts."""
+        return frozenset((self.verdict(with_scratch=True), self.verdict(with_scratch=False)))
 
     def verdict(self, *, with_scratch: bool) -> str:
         """Return what the prediction is worth: see the module."""
@@ -104,7 +110,7 @@ def strip(model: ModelProto) -> None:
 def predict(path: Path) -> dict[str, Any]:
     """Return what memprof says of a model: fields of an ``Outcome``."""
     try:
-        graph = read_onnx(path, dims={}, inputs={}).graph
+        graph = read_onnx(Request(source=path)).graph
     except MemprofError as error:
         return {"reason": error.message}
     model = RUNTIMES["onnxruntime"]
@@ -216,8 +222,7 @@ def main() -> None:
         return
     outcomes = run_all(collect(arguments.only))
     for found in outcomes:
-        verdicts = {found.verdict(with_scratch=True), found.verdict(with_scratch=False)}
-        if verdicts.intersection(arguments.list.split(",")):
+        if found.verdicts.intersection(arguments.list.split(",")):
             print(
                 f"{found.name}: {', '.join(found.ops)}: predicted {found.predicted_bytes} "
                 f"({found.predicted_bare_bytes}), measured {found.measured_bytes} ({found.measured_bare_bytes}) "

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -155,8 +154,8 @@ def run_peaks(
         feeds: An array for each input.
         types: ONNX's number of each input's element type.
     """
-    with tempfile.TemporaryDirectory(prefix="memprof-") as folder:
-        settings = SessionSettings(level=0, profile_prefix=str(Path(folder, "profile")))
+    with scratch_folder() as folder:
+        settings = SessionSettings(level=0, profile_prefix=str(folder / "profile"))
         session = Session(runtime, model, settings)
         start = len(allocator.trace)
         outputs = session.run(feeds, types)

@@ -70,7 +70,8 @@ def definition_of(schema: Any, node: NodeProto, types: Sequence[TypeProto], opse
                 return None
     except Exception:  # no body in this version, or native code raised what it likes
         return None
-    return _called(function, node)
+    defaults = {name: of.default_value for name, of in schema.attributes.items() if of.default_value.name}
+    return _called(function, node, defaults)
 
 
 def _has_changed(function: FunctionProto, before: int, after: int) -> bool:
@@ -82,11 +83,13 @@ def _has_changed(function: FunctionProto, before: int, after: int) -> bool:
     )
 
 
-def _called(function: FunctionProto, call: NodeProto) -> GraphProto | None:
+def _called(
+    function: FunctionProto, call: NodeProto, defaults: Mapping[str, AttributeProto]
+) -> GraphProto | None:
     if len(call.output) > len(function.output):
         return None
     left_out = {name for i, name in enumerate(function.input) if i >= len(call.input) or not call.input[i]}
-    given = {attribute.name: attribute for attribute in function.attribute_proto}
+    given = {**defaults, **{attribute.name: attribute for attribute in function.attribute_proto}}
     given |= {attribute.name: attribute for attribute in call.attribute}
     graph = GraphProto(name=call.op_type)
     for name in function.input:

@@ -122,10 +122,11 @@ class Rewriter:
                 of = values[names[i]].type if is_result and value.type.size_bytes is None else value.type
                 new.append(NewValue(name, of, base))
             reads = [None if i is None else inside[i] for i in inner.inputs]
+            called = node.name if step == len(definition.nodes) - 1 else f"{node.name}/{inner.name}"
             is_foldable = (
                 any(definition.values[i].role is Role.CONSTANT for i in inner.writes) or inner.op == "Constant"
             )
-            written = self._add(inner, reads, new, first + step, (f"{node.name}/{inner.name}", is_foldable, inside))
+            written = self._add(inner, reads, new, first + step, (called, is_foldable, inside))
             for i, found in zip(inner.outputs, written, strict=True):
                 if i is not None:
                     inside[i] = found

@@ -91,18 +91,6 @@ def test_a_constant_node_does_not_run() -> None:
     assert lifetimes.timeline.peak_bytes == 16
 
 
-def test_an_operation_without_a_kernel_runs_as_its_function_and_keeps_its_name_at_the_end() -> None:
-    graph = build(("a", "Exp", ("x",)), ("b", "HardSwish", ("a",)), ("y", "Neg", ("b",)), outputs=("y",))
-    lifetimes = onnxruntime_lifetimes(graph)
-    assert [lifetimes.graph.nodes[i].name for (i,) in lifetimes.schedule.steps] == [
-        "Exp_a",
-        "HardSwish_b/HardSigmoid",
-        "HardSwish_b",
-        "Neg_y",
-    ]
-    assert lifetimes.timeline.step_bytes == (16, 32, 48, 32)
-
-
 def test_each_further_reader_of_a_dequantised_tensor_gets_a_copy() -> None:
     graph = build(
         ("d", "DequantizeLinear", ("x",)),

@@ -7,8 +7,8 @@ Conv, few outputs      the patches of one group of one image as a matrix, K * ou
                        filters than the output has pixels; K = channels / group * kernel
 Conv, else             64 KiB: the same matrix, a slice at a time
 ConvTranspose          the patches of one group, channels_out / group * kernel * in_pixels
-DeformConv             the patches of one image, channels * kernel * out_pixels, and 32 bytes for each of them per group
-                       of offsets, out_pixels rounded up to 8
+DeformConv             the patches of one image, channels * kernel * out_pixels, and 32 bytes for each of them per
+                       group of offsets, out_pixels rounded up to 8
 NCHWc Conv             none
 """
 

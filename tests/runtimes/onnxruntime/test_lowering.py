@@ -1,0 +1,103 @@
+"""The graph that onnxruntime runs: definitions instead of missing kernels, 16-bit floats between casts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from memprof.importers.onnx import read_onnx
+from memprof.importers.request import Request
+from memprof.ir import Graph
+from memprof.runtimes.onnxruntime.kernels import has_kernel
+from memprof.runtimes.onnxruntime.lowering import lower
+
+HALF, FULL, DOUBLE = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE
+
+
+def chain(path: Path, *ops: str, dtype: int = FULL, opset: int = 22) -> Graph:
+    """Return a chain of operations on one tensor, read from a file."""
+    names = ["x", *(f"t{i}" for i in range(len(ops)))]
+    nodes = [helper.make_node(op, [a], [b]) for op, a, b in zip(ops, names, names[1:], strict=False)]
+    inputs = [helper.make_tensor_value_info("x", dtype, [2, 8])]
+    outputs = [helper.make_tensor_value_info(names[-1], dtype, None)]
+    graph = helper.make_graph(nodes, "chain", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    path.write_bytes(model.SerializeToString())
+    return read_onnx(Request(source=path)).graph
+
+
+def ops_run(graph: Graph) -> list[str]:
+    return [node.op for node in lower(graph).graph.nodes if node.op != "Constant"]
+
+
+def ops_of_the_runtime(path: Path, target: Path) -> list[str]:
+    runtime = pytest.importorskip("onnxruntime")
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.optimized_model_filepath = str(target)
+    runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return [node.op_type for node in onnx.load(target).graph.node]
+
+
+def test_a_graph_that_has_all_its_kernels_is_returned_as_it_is(tmp_path: Path) -> None:
+    graph = chain(tmp_path / "m.onnx", "Relu", "Softmax")
+    assert lower(graph).graph is graph
+
+
+def test_an_operation_without_a_kernel_runs_as_its_definition(tmp_path: Path) -> None:
+    graph = chain(tmp_path / "m.onnx", "Relu", "HardSwish")
+    assert ops_run(graph) == ["Relu", "HardSigmoid", "Mul"]
+    assert lower(graph).graph.nodes[-1].name == graph.nodes[-1].name, "the last node keeps the name"
+
+
+def test_a_definition_holds_until_an_operation_in_it_changes(tmp_path: Path) -> None:
+    assert "Elu" not in ops_run(chain(tmp_path / "m.onnx", "Elu", dtype=HALF, opset=18))
+    assert ops_run(chain(tmp_path / "m.onnx", "Elu", dtype=HALF, opset=22)) == ["Cast", "Elu", "Cast"]
+
+
+def test_halves_are_widened_once_and_cast_back_at_the_end(tmp_path: Path) -> None:
+    assert ops_run(chain(tmp_path / "m.onnx", "Exp", "Sqrt", dtype=HALF)) == ["Cast", "Exp", "Sqrt", "Cast"]
+
+
+def test_a_cast_of_the_file_that_undoes_ours_does_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    nodes = [
+        helper.make_node("Exp", ["x"], ["a"]),
+        helper.make_node("Cast", ["a"], ["b"], to=FULL),
+        helper.make_node("Sqrt", ["b"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", HALF, [2, 8])]
+    graph = helper.make_graph(nodes, "casts", inputs, [helper.make_tensor_value_info("y", FULL, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
+    path.write_bytes(model.SerializeToString())
+    assert ops_run(read_onnx(Request(source=path)).graph) == ["Cast", "Exp", "Sqrt"]
+
+
+@pytest.mark.parametrize(
+    ("ops", "dtype", "opset"),
+    [
+        (("HardSwish", "Mish"), FULL, 22),
+        (("HardSwish", "Relu"), HALF, 21),
+        (("Elu", "Sigmoid"), HALF, 18),
+        (("Elu", "Softplus"), HALF, 22),
+        (("Softmax", "Gelu"), HALF, 21),
+        (("Abs", "Identity", "Sigmoid"), HALF, 17),
+        (("Relu", "Round", "Tanh"), HALF, 20),
+        (("ReduceL1",), HALF, 22),
+        (("Swish",), DOUBLE, 24),
+    ],
+)
+def test_the_installed_runtime_runs_the_same_operations(
+    tmp_path: Path, ops: tuple[str, ...], dtype: int, opset: int
+) -> None:
+    path = tmp_path / "m.onnx"
+    graph = chain(path, *ops, dtype=dtype, opset=opset)
+    assert sorted(ops_run(graph)) == sorted(ops_of_the_runtime(path, tmp_path / "run.onnx"))
+
+
+def test_the_table_of_kernels_is_that_of_the_runtime(tmp_path: Path) -> None:
+    graph = chain(tmp_path / "m.onnx", "Relu", "Elu", dtype=DOUBLE)
+    assert [has_kernel(graph, node) for node in graph.nodes] == [True, False]

@@ -1,0 +1,43 @@
+"""ONNX's own node tests: what is predicted is what onnxruntime takes. A slice here; ``pytest -m slow`` runs all."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.node_tests import Outcome, collect, run_all, summary
+
+pytest.importorskip("onnxruntime")
+
+SLICE = (
+    "attention_4d",
+    "sce_mean",
+    "celu",
+    "dft",
+    "deform_conv",
+    "layer_normalization_2d",
+    "hardswish",
+    "qlinearconv",
+)
+
+
+def missed(found: Outcome) -> str:
+    return (
+        f"{found.name}: predicted {found.predicted_bytes} ({found.predicted_bare_bytes} without scratch), "
+        f"measured {found.measured_bytes} ({found.measured_bare_bytes})"
+    )
+
+
+@pytest.mark.parametrize("word", SLICE)
+def test_what_is_graded_exact_is_what_onnxruntime_takes(word: str) -> None:
+    outcomes = [found for found in run_all(collect(word)) if not found.refusal]
+    assert outcomes, "onnxruntime ran none of them"
+    assert [missed(found) for found in outcomes if "wrong" in found.verdicts] == []
+
+
+@pytest.mark.slow
+def test_all_node_tests() -> None:
+    outcomes = run_all(collect())
+    known = [found for found in outcomes if not found.refusal and "unknown" not in found.verdicts]
+    exact = [found for found in known if found.verdicts == {"exact"}]
+    assert [missed(found) for found in known if "wrong" in found.verdicts] == []
+    assert len(exact) >= 0.98 * len(known), summary(outcomes)
