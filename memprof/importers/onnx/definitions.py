@@ -83,9 +83,7 @@ def _has_changed(function: FunctionProto, before: int, after: int) -> bool:
     )
 
 
-def _called(
-    function: FunctionProto, call: NodeProto, defaults: Mapping[str, AttributeProto]
-) -> GraphProto | None:
+def _called(function: FunctionProto, call: NodeProto, defaults: Mapping[str, AttributeProto]) -> GraphProto | None:
     if len(call.output) > len(function.output):
         return None
     left_out = {name for i, name in enumerate(function.input) if i >= len(call.input) or not call.input[i]}
