@@ -10,17 +10,13 @@ and then it is the other way round; run both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from memprof.planning.ordering.masks import Masks, bits
 
 _Link = tuple["_Link | None", int, list[int]]  # how a state was reached: before it, one operation, its free moves
 _State = tuple[int, int, int, int, _Link | None]  # (peak, alive, state, ready, link)
 
 
-def beam_order(
-    masks: Masks, width: int, level: int, ceiling: int, is_out_of_time: Callable[[], bool]
-) -> list[int] | None:
+def beam_order(masks: Masks, width: int, level: int, ceiling: int) -> list[int] | None:
     """Return the best order found whose peak is below ``ceiling``, or ``None``.
 
     Args:
@@ -28,15 +24,15 @@ def beam_order(
         width: States kept of those with equally many operations run.
         level: A lower bound on the peak of every order.
         ceiling: The peak of a known order.
-        is_out_of_time: Asked once per number of operations; when true the beam ends without an order.
+
+    Raises:
+        OutOfBudget: The masks' meter ran out.
     """
     alive = masks.piece.start_bytes
     state, ready, alive, steps = masks.close(level, 0, masks.sources, alive, suspects=masks.sources, lightest=alive)
     layers: list[dict[int, _State]] = [{} for _ in range(len(masks.piece.ops) + 1)]
     layers[state.bit_count()][state] = (max(level, alive), alive, state, ready, (None, -1, steps))
     for layer in layers[:-1]:
-        if layer and is_out_of_time():
-            return None
         best = sorted(layer.values(), key=lambda entry: entry[:3])[:width]
         layer.clear()
         for entry in best:
@@ -54,6 +50,7 @@ def beam_order(
 def _expand(masks: Masks, entry: _State, ceiling: int, layers: list[dict[int, _State]]) -> None:
     """Enter every state one step from ``entry``, closed under free moves, into its layer."""
     peak, alive, state, ready, link = entry
+    masks.meter.spend(ready.bit_count())
     for op in bits(ready):
         opened = masks.opened(state, op)
         during = max(peak, alive + opened + masks.scratch[op])

@@ -19,48 +19,59 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from memprof.planning.meter import Meter, OutOfBudget
 from memprof.planning.ordering.flow import FIRST_NODE, SINK, SOURCE, FlowNetwork
 from memprof.planning.ordering.masks import bits
 from memprof.planning.ordering.piece import Piece
 
 
-def operation_bound(piece: Piece, op: int, is_out_of_time: Callable[[], bool]) -> int:
-    """Return a lower bound on the bytes alive while ``op`` runs, whatever the order. Forward form only."""
+def operation_bound(piece: Piece, op: int, meter: Meter) -> int:
+    """Return a lower bound on the bytes alive while ``op`` runs, whatever the order. Forward form only.
+
+    A valid one even where the meter runs out.
+    """
+    meter.spend(_network_steps(piece))
     before = _reach(piece.predecessors, [op])
     after = _reach(piece.successors, [op])
     before.discard(op)
     free = [other for other in range(len(piece.ops)) if other not in before and other not in after]
     side = dict.fromkeys(before, SOURCE) | dict.fromkeys(after, SINK)
     network, constant = _state_network(piece, free, range(len(piece.cells)), side.__getitem__)
-    flow, _ = network.push_maximum(is_out_of_time)
+    flow, _ = network.push_maximum(meter)
     resting = piece.start_bytes - sum(cell.size_bytes for cell in piece.cells if cell.opens is None)
     opened = sum(piece.cells[i].size_bytes for i in piece.opened_by[op])
     return resting + constant + flow + opened + piece.scratch_bytes[op]
 
 
-def lightest_state(piece: Piece, is_out_of_time: Callable[[], bool]) -> list[int] | None:
-    """Return the operations of a downset with the fewest bytes alive, ascending, or ``None`` if time ran out.
+def lightest_state(piece: Piece, meter: Meter) -> list[int] | None:
+    """Return the operations of a downset with the fewest bytes alive, ascending, or ``None`` if the meter ran out.
 
     Of several the largest.
     """
+    meter.spend(_network_steps(piece))
     free = range(len(piece.ops))
     network, _ = _state_network(piece, free, range(len(piece.cells)), free.__getitem__)
-    _, is_maximum = network.push_maximum(is_out_of_time)
+    _, is_maximum = network.push_maximum(meter)
     if not is_maximum:
         return None
     outside = network.sink_side()
     return [op for op in free if not outside[FIRST_NODE + op]]
 
 
-def lightest_between(piece: Piece, root: int, state: int) -> int:
+def lightest_between(piece: Piece, root: int, state: int, meter: Meter) -> int:
     """Return the lightest downset that holds ``root`` and lies in ``state`` (one bit per operation).
 
     Of several the largest. O(what the operations between the two touch), before the flow.
+
+    Raises:
+        OutOfBudget: The meter ran out.
     """
     free = list(bits(state & ~root))
     cells = sorted({i for op in free for i in (*piece.opened_by[op], *piece.closed_by[op])})
     network, _ = _state_network(piece, free, cells, lambda op: SOURCE if root >> op & 1 else SINK)
-    network.push_maximum(lambda: False)
+    meter.spend(len(free) + len(cells))
+    if not network.push_maximum(meter)[1]:
+        raise OutOfBudget
     outside = network.sink_side()
     return root | sum(1 << op for i, op in enumerate(free) if not outside[FIRST_NODE + i])
 
@@ -75,6 +86,10 @@ def trivial_bound(piece: Piece) -> int:
         touched = {*piece.opened_by[op], *piece.closed_by[op]}
         bounds.append(resting + sum(piece.cells[i].size_bytes for i in touched) + piece.scratch_bytes[op])
     return max(bounds)
+
+
+def _network_steps(piece: Piece) -> int:
+    return 2 * (len(piece.ops) + len(piece.cells))
 
 
 def _reach(neighbours: Sequence[Sequence[int]], start: Iterable[int]) -> set[int]:

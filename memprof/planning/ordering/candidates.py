@@ -10,7 +10,7 @@
 
 Each of them can be far worse than the given order (least_peak is 1.7 times the optimum on NASNet-A-Large), so never
 apply one without comparing. The first two also run on the mirrored piece, from the end. O((n + edges) log n) each;
-ties go to the lower number.
+ties go to the lower number. Each tells a meter of its steps, and raises ``OutOfBudget`` where it runs out.
 
 Sources: least_peak, breadth_first and depth_first follow the descriptions in PyTorch's ``torch/_inductor/memory.py``;
 leaves_first the order observed in onnxruntime's CPU sessions.
@@ -18,18 +18,29 @@ leaves_first the order observed in onnxruntime's CPU sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
+from typing import Protocol
 
+from memprof.planning.meter import Meter
 from memprof.planning.ordering.piece import Piece
+
+
+class Rule(Protocol):
+    """One of the rules."""
+
+    def __call__(self, piece: Piece, meter: Meter | None = None) -> list[int]:
+        """Return the order of ``piece`` by this rule."""
 
 
 class _Progress:
     """What each operation would open and close if it ran next, kept up to date as operations run."""
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Piece, meter: Meter) -> None:
+        meter.spend(len(piece.ops) + len(piece.cells))
         self.piece = piece
+        self._meter = meter
         self.waits_for = [len(before) for before in piece.predecessors]
         self.opening = [0] * len(piece.ops)
         self.closing = [0] * len(piece.ops)
@@ -48,6 +59,7 @@ class _Progress:
         """Run ``op``; return the operations that became ready, and those whose ``opening`` or ``closing`` changed."""
         cells = self.piece.cells
         changed = []
+        self._meter.spend(1 + len(self.piece.successors[op]))
         for i in self.piece.opened_by[op]:
             if not self._is_open[i]:
                 self._is_open[i] = True
@@ -68,9 +80,9 @@ class _Progress:
         return ready, changed
 
 
-def least_net(piece: Piece) -> list[int]:
+def least_net(piece: Piece, meter: Meter | None = None) -> list[int]:
     """Return the order that always runs the operation that adds the fewest bytes, on balance."""
-    progress = _Progress(piece)
+    progress = _Progress(piece, meter or Meter())
     opening, closing, waits_for = progress.opening, progress.closing, progress.waits_for
     heap = [(opening[op] - closing[op], op) for op, waits in enumerate(waits_for) if not waits]
     heapify(heap)
@@ -91,9 +103,9 @@ def least_net(piece: Piece) -> list[int]:
     return order
 
 
-def least_peak(piece: Piece) -> list[int]:
+def least_peak(piece: Piece, meter: Meter | None = None) -> list[int]:
     """Return the order of Inductor's "least peak memory first"."""
-    progress = _Progress(piece)
+    progress = _Progress(piece, meter or Meter())
     queue = _TwoRules(progress)
     for op, waits in enumerate(progress.waits_for):
         if not waits:
@@ -151,8 +163,10 @@ class _TwoRules:
         return not self._has_run[op] and net == self._opening[op] - self._closing[op]
 
 
-def breadth_first(piece: Piece) -> list[int]:
+def breadth_first(piece: Piece, meter: Meter | None = None) -> list[int]:
     """Return the order of Inductor's breadth-first rule: whose predecessors ran earliest, compared latest last."""
+    meter = meter or Meter()
+    meter.spend(len(piece.ops))
     waits_for = [len(before) for before in piece.predecessors]
     step_of = [0] * len(piece.ops)
     heap: list[tuple[list[int], int]] = [([], op) for op, waits in enumerate(waits_for) if not waits]
@@ -161,6 +175,7 @@ def breadth_first(piece: Piece) -> list[int]:
         _, op = heappop(heap)
         step_of[op] = len(order)
         order.append(op)
+        meter.spend(1 + len(piece.successors[op]))
         for other in piece.successors[op]:
             waits_for[other] -= 1
             if not waits_for[other]:
@@ -168,8 +183,10 @@ def breadth_first(piece: Piece) -> list[int]:
     return order
 
 
-def depth_first(piece: Piece) -> list[int]:
+def depth_first(piece: Piece, meter: Meter | None = None) -> list[int]:
     """Return the order of Inductor's depth-first rule: what touches few bytes first, each after its needs."""
+    meter = meter or Meter()
+    meter.spend(2 * (len(piece.ops) + len(piece.cells)))
     touched = [
         sum(piece.cells[i].size_bytes for i in {*piece.opened_by[op], *piece.closed_by[op]})
         for op in range(len(piece.ops))
@@ -178,22 +195,24 @@ def depth_first(piece: Piece) -> list[int]:
     rank = [0] * len(by_bytes)
     for i, op in enumerate(by_bytes):
         rank[op] = i
-    return _post_order(by_bytes, [sorted(before, key=rank.__getitem__) for before in piece.predecessors])
+    return _post_order(by_bytes, [sorted(before, key=rank.__getitem__) for before in piece.predecessors], meter)
 
 
-def reverse_post(piece: Piece) -> list[int]:
+def reverse_post(piece: Piece, meter: Meter | None = None) -> list[int]:
     """Return the reverse post-order of a depth-first walk from the sources along the data."""
-    return _post_order(range(len(piece.ops)), piece.successors)[::-1]
+    return _post_order(range(len(piece.ops)), piece.successors, meter or Meter())[::-1]
 
 
-def leaves_first(piece: Piece) -> list[int]:
+def leaves_first(piece: Piece, meter: Meter | None = None) -> list[int]:
     """Return onnxruntime's default order: backwards from the leaves, the last leaf and the last operand first."""
     leaves = [op for op, after in enumerate(piece.successors) if not after]
-    return _post_order(leaves[::-1], [sorted(before, reverse=True) for before in piece.predecessors])
+    backwards = [sorted(before, reverse=True) for before in piece.predecessors]
+    return _post_order(leaves[::-1], backwards, meter or Meter())
 
 
-def _post_order(roots: Sequence[int], neighbours: Sequence[Sequence[int]]) -> list[int]:
+def _post_order(roots: Sequence[int], neighbours: Sequence[Sequence[int]], meter: Meter) -> list[int]:
     """Return all operations reached from ``roots``, each after its neighbours, which are visited as listed."""
+    meter.spend(len(neighbours))
     order: list[int] = []
     is_seen = [False] * len(neighbours)
     next_neighbour = [0] * len(neighbours)
@@ -203,6 +222,7 @@ def _post_order(roots: Sequence[int], neighbours: Sequence[Sequence[int]]) -> li
         is_seen[root] = True
         stack = [root]
         while stack:
+            meter.spend()
             op = stack[-1]
             if next_neighbour[op] == len(neighbours[op]):
                 order.append(stack.pop())
@@ -215,7 +235,7 @@ def _post_order(roots: Sequence[int], neighbours: Sequence[Sequence[int]]) -> li
     return order
 
 
-CANDIDATES: Mapping[str, Callable[[Piece], list[int]]] = MappingProxyType(
+CANDIDATES: Mapping[str, Rule] = MappingProxyType(
     {
         "least_net": least_net,
         "least_peak": least_peak,

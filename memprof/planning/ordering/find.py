@@ -6,11 +6,11 @@ If the best order without them does not do with them, each operation that could 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from memprof.collector import paused_collector
+from memprof.planning.meter import Meter, OutOfBudget, meter_of
 from memprof.planning.ordering.first_step import first_steps, pin_first
 from memprof.planning.ordering.problem import OrderProblem
 from memprof.planning.ordering.reduction import reduce_problem
@@ -18,25 +18,26 @@ from memprof.planning.ordering.result import Decision, Ending, OrderProgress, Or
 from memprof.planning.ordering.solver import Solver
 
 _REPORT_INTERVAL_SECONDS = 0.1
+_REDUCED_ANYWAY_OPS = 10_000
 
 Report = Callable[[OrderProgress], None]
 
 
-def find_order(problem: OrderProblem, seconds: float = 10.0, report: Report | None = None) -> OrderResult:
+def find_order(problem: OrderProblem, seconds: float | Meter = 10.0, report: Report | None = None) -> OrderResult:
     """Return the order with the smallest peak that is found within ``seconds``, and what is proven about it.
 
     Never worse than the given order. Ctrl-C ends the search early and keeps the best so far.
 
     Args:
         problem: See ``memprof.planning.ordering.kinds``.
-        seconds: Time to spend; less if the answer is proven earlier.
+        seconds: Time to spend, or a meter that runs already; less if the answer is proven earlier.
         report: Called now and then while searching.
     """
     return _Run(problem, None, seconds, report).result()
 
 
 def decide_order(
-    problem: OrderProblem, budget_bytes: int, seconds: float = 10.0, report: Report | None = None
+    problem: OrderProblem, budget_bytes: int, seconds: float | Meter = 10.0, report: Report | None = None
 ) -> Decision:
     """Return whether some order's peak is at most ``budget_bytes``: yes with the order, no with a proof, or unknown.
 
@@ -52,10 +53,9 @@ class _Run:
     """One question: keeps the best order and bound so far, whatever interrupts it."""
 
     def __init__(
-        self, problem: OrderProblem, budget_bytes: int | None, seconds: float, report: Report | None
+        self, problem: OrderProblem, budget_bytes: int | None, seconds: float | Meter, report: Report | None
     ) -> None:
-        self._started = time.monotonic()
-        self._deadline = self._started + seconds
+        self._meter = meter_of(seconds)
         self._problem = problem
         self._budget_bytes = budget_bytes
         self._report = report
@@ -74,9 +74,13 @@ class _Run:
         try:
             with paused_collector():
                 self._solve()
-            ending = "settled" if self._is_settled() else "time" if self._is_out_of_time() else "limits"
+            ending = "settled" if self._is_settled() else "limits"
+        except OutOfBudget:
+            self._harvest()
+            ending = "settled" if self._is_settled() else "time" if self._meter.has_steps_left else "effort"
         except KeyboardInterrupt:
             self._harvest()
+        self._meter.settle()
         return OrderResult(
             order=tuple(self._order),
             peak_bytes=self._peak_bytes,
@@ -84,7 +88,7 @@ class _Run:
             lower_bound_bytes=min(self._lower_bytes, self._peak_bytes),
             proof=self._proof,
             ending=ending,
-            seconds=time.monotonic() - self._started,
+            seconds=self._meter.seconds,
         )
 
     def _solve(self) -> None:
@@ -96,15 +100,19 @@ class _Run:
         bounds = [] if problem.op_count else [self._peak_bytes]
         for first, step_bytes in first_steps(problem):
             bound = max(self._lower_bytes, step_bytes)
-            if bound < self._peak_bytes and not self._is_out_of_time():
+            self._meter.spend()
+            if bound < self._peak_bytes:
                 bound = max(bound, self._run_solver(*pin_first(problem, first)).lower_bytes)
             bounds.append(bound)
         self._lower_bytes = max(self._lower_bytes, min(bounds))
 
     def _run_solver(self, problem: OrderProblem, numbering: Sequence[int]) -> Solver:
         """Solve ``problem``, whose operation i is ``numbering[i]`` of the whole one, and keep what is better."""
-        reduction = reduce_problem(problem)
-        solver = Solver(reduction.piece, self._budget_bytes, self._is_out_of_time, self._on_progress)
+        begun = self._meter.seconds
+        reduction = reduce_problem(problem, self._meter if problem.op_count > _REDUCED_ANYWAY_OPS else None)
+        # Turning an order into an answer takes about as long, and comes after the deadline.
+        self._meter.reserve(self._meter.seconds - begun)
+        solver = Solver(reduction.piece, self._budget_bytes, self._meter, self._on_progress)
         self._solving = (solver, lambda order: [numbering[op] for op in reduction.expand(order)])
         solver.run()
         self._harvest()
@@ -115,19 +123,18 @@ class _Run:
         if self._solving is None:
             return
         solver, translate = self._solving
+        self._take_bound(solver)
         order = translate(solver.order())
+        if order == self._order:
+            return
         peak_bytes = self._problem.peak_bytes(order)
         if peak_bytes < self._peak_bytes:
             assert self._problem.is_order(order), "the solver returned something that is no order"
             self._order, self._peak_bytes = order, peak_bytes
-        self._take_bound(solver)
 
     def _take_bound(self, solver: Solver) -> None:
         if self._bounds_everything and solver.lower_bytes > self._lower_bytes:
             self._lower_bytes, self._proof = solver.lower_bytes, solver.proof
-
-    def _is_out_of_time(self) -> bool:
-        return time.monotonic() >= self._deadline
 
     def _is_settled(self) -> bool:
         if self._budget_bytes is None:
@@ -139,10 +146,8 @@ class _Run:
             return
         self._take_bound(solver)
         peak_bytes = min(self._peak_bytes, solver.peak_bytes) if self._bounds_everything else self._peak_bytes
-        now = time.monotonic()
+        now = self._meter.seconds
         if (peak_bytes, self._lower_bytes) != self._reported and now >= self._report_after:
             self._reported = (peak_bytes, self._lower_bytes)
             self._report_after = now + _REPORT_INTERVAL_SECONDS
-            self._report(
-                OrderProgress(peak_bytes=peak_bytes, lower_bound_bytes=self._lower_bytes, seconds=now - self._started)
-            )
+            self._report(OrderProgress(peak_bytes=peak_bytes, lower_bound_bytes=self._lower_bytes, seconds=now))

@@ -6,7 +6,7 @@ O(V^2 E) in the worst case; a few milliseconds on the networks of ``memprof.plan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from memprof.planning.meter import Meter, OutOfBudget
 
 SOURCE = 0
 SINK = 1
@@ -22,6 +22,7 @@ class FlowNetwork:
         self._target: list[int] = []
         self._capacity: list[int] = []
         self._level: list[int] = []
+        self._total = 0
 
     def add_node(self) -> int:
         """Add a node; return its id."""
@@ -36,14 +37,14 @@ class FlowNetwork:
         self._edges[source].append(edge)
         self._edges[target].append(edge + 1)
 
-    def push_maximum(self, is_out_of_time: Callable[[], bool]) -> tuple[int, bool]:
-        """Push flow from source to sink; return how much, and whether it is the maximum."""
-        total = 0
-        while self._find_levels():
-            total += self._push_blocking_flow()
-            if is_out_of_time():
-                return total, False
-        return total, True
+    def push_maximum(self, meter: Meter) -> tuple[int, bool]:
+        """Push flow from source to sink; return how much, and whether it is the maximum or the meter ran out."""
+        try:
+            while self._find_levels(meter):
+                self._push_blocking_flow(meter)
+        except OutOfBudget:
+            return self._total, False
+        return self._total, True
 
     def source_side(self) -> list[bool]:
         """After a maximum flow: which nodes are on the source's side of the smallest minimum cut."""
@@ -63,7 +64,7 @@ class FlowNetwork:
                     stack.append(other)
         return reached
 
-    def _find_levels(self) -> bool:
+    def _find_levels(self, meter: Meter) -> bool:
         """Number the nodes by their distance from the source; return whether the sink is reached."""
         level = [-1] * len(self._edges)
         level[SOURCE] = 0
@@ -71,6 +72,7 @@ class FlowNetwork:
         target, capacity = self._target, self._capacity
         while frontier and level[SINK] < 0:
             following = []
+            meter.spend(len(frontier))
             for node in frontier:
                 deeper = level[node] + 1
                 for edge in self._edges[node]:
@@ -82,17 +84,18 @@ class FlowNetwork:
         self._level = level
         return level[SINK] >= 0
 
-    def _push_blocking_flow(self) -> int:
+    def _push_blocking_flow(self, meter: Meter) -> None:
         """Push along shortest paths until each of them has a full edge."""
         target, capacity, level, edges = self._target, self._capacity, self._level, self._edges
         untried = [len(found) for found in edges]
-        total = 0
+        meter.spend(len(untried) // 8)
         path: list[int] = []
         node = SOURCE
         while True:
             if node == SINK:
+                meter.spend(len(path))
                 pushed = min(capacity[edge] for edge in path)
-                total += pushed
+                self._total += pushed
                 full = len(path)
                 for i in reversed(range(len(path))):
                     edge = path[i]
@@ -112,6 +115,7 @@ class FlowNetwork:
                 untried[node] -= 1
             else:
                 if node == SOURCE:
-                    return total
+                    return
+                meter.spend()
                 node = target[path.pop() ^ 1]
                 untried[node] -= 1

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from memprof.planning.meter import Meter
 from memprof.planning.ordering.piece import Piece
+
+_LOOKS_PER_SPEND = 100
+_BITS_PER_STEP = 2000  # of masks that are built
 
 
 def bits(mask: int) -> Iterator[int]:
@@ -23,6 +27,7 @@ class Masks:
 
     Attributes:
         piece: The piece.
+        meter: Told of each operation that a search looks at.
         everything: The state in which all operations have run.
         sources: Operations that wait for nothing.
         successors: For each operation its (successor's bit, mask of all that the successor waits for).
@@ -33,8 +38,10 @@ class Masks:
         neighbours: For each operation the mask of those whose bytes opened or closed change when it runs.
     """
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Piece, meter: Meter | None = None) -> None:
+        self.meter = meter or Meter()
         count = len(piece.ops)
+        self.meter.spend(count**2 // _BITS_PER_STEP)
         self.piece = piece
         self.everything = (1 << count) - 1
         needed = [sum(1 << other for other in before) for before in piece.predecessors]
@@ -108,7 +115,12 @@ class Masks:
             State, ready and alive after the moves, and the moves.
         """
         steps = []
+        looked_at = 0
         while suspects:
+            looked_at += 1
+            if looked_at == _LOOKS_PER_SPEND:
+                self.meter.spend(looked_at)
+                looked_at = 0
             bit = suspects & -suspects
             suspects ^= bit
             op = bit.bit_length() - 1
@@ -127,4 +139,5 @@ class Masks:
             if alive < lightest:
                 lightest = alive
                 suspects = ready
+        self.meter.spend(looked_at)
         return state, ready, alive, steps

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memprof.planning.meter import Meter
 from memprof.planning.ordering.piece import Cell, Piece
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
 
@@ -64,8 +65,14 @@ class Reduction:
             result.append(op)
 
 
-def reduce_problem(problem: OrderProblem) -> Reduction:
-    """Return a smaller problem with the same smallest peak, apart from ``first_step_bytes``."""
+def reduce_problem(problem: OrderProblem, meter: Meter | None = None) -> Reduction:
+    """Return a smaller problem with the same smallest peak, apart from ``first_step_bytes``.
+
+    Raises:
+        OutOfBudget: The meter ran out.
+    """
+    meter = meter or Meter()
+    meter.spend(problem.op_count)
     is_free = _free_operations(problem)
     opened = [0] * problem.op_count
     for size, birth in zip(problem.storage_bytes, problem.births, strict=True):
@@ -77,6 +84,7 @@ def reduce_problem(problem: OrderProblem) -> Reduction:
     for op, before in enumerate(problem.predecessors):
         if is_free[op]:
             continue
+        meter.spend(1 + len(before))
         needed = {group_of[other] for other in before if not is_free[other]}
         home = max(needed, default=-1)
         is_weightless = not opened[op] and not problem.scratch_bytes[op]
@@ -92,6 +100,7 @@ def reduce_problem(problem: OrderProblem) -> Reduction:
             group_of[op] = len(groups)
             groups.append([op])
             waits_for.append(needed)
+    meter.spend(problem.op_count)
     return Reduction(
         problem=problem,
         piece=_as_piece(problem, groups, group_of, waits_for),

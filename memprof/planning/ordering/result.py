@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Ending = Literal["settled", "time", "limits", "interrupted"]
+Ending = Literal["settled", "time", "effort", "limits", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +18,8 @@ class OrderResult:
         before_bytes: The same for the given order.
         lower_bound_bytes: No order needs less.
         proof: What the lower bound rests on.
-        ending: ``settled`` if the question is answered; else what ended the search: time, Ctrl-C, or its limits (of
-            memory for states, of what can be searched or tried at all).
+        ending: ``settled`` if the question is answered; else what ended the search: time, effort (steps), Ctrl-C, or
+            its limits (of memory for states, of what can be searched or tried at all).
         seconds: Wall time it took.
     """
 

@@ -16,10 +16,10 @@ tried, ``ideal`` always meets its bound.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from memprof.ir import Graph
+from memprof.planning.meter import Meter, OutOfBudget, meter_of
 from memprof.planning.ordering.candidates import BACKWARD_CANDIDATES, CANDIDATES
 from memprof.planning.ordering.find import find_order
 from memprof.planning.ordering.problem import OrderProblem
@@ -31,7 +31,7 @@ Score = Callable[[Graph, Sequence[int]], int]
 
 
 def find_scored_order(
-    graph: Graph, score: Score, *, floor: OrderProblem, related: Sequence[OrderProblem], seconds: float = 10.0
+    graph: Graph, score: Score, *, floor: OrderProblem, related: Sequence[OrderProblem], seconds: float | Meter = 10.0
 ) -> OrderResult:
     """Return the order with the lowest score of those tried, and a lower bound on the score of every order.
 
@@ -42,29 +42,32 @@ def find_scored_order(
         score: What a peak is.
         floor: A problem in which no order of the graph costs more than it scores.
         related: Problems whose best orders are worth trying, the most promising first.
-        seconds: Time to spend; less if the bound is met earlier.
+        seconds: Time to spend, or a meter that runs already; less if the bound is met earlier.
     """
-    started = time.monotonic()
-    deadline = started + seconds
+    meter = meter_of(seconds)
     best = tuple(range(len(graph.nodes)))
     before_bytes = peak_bytes = score(graph, best)
     lower_bytes, proof = 0, "bytes of one step"
     ending: Ending = "interrupted"
     try:
-        relaxed = find_order(floor, seconds / (len(related) + 2))
+        relaxed = find_order(floor, meter.part(1 / (len(related) + 2)))
         lower_bytes, proof = relaxed.lower_bound_bytes, f"{relaxed.proof}, relaxed"
         seen = {best}
-        for order in _candidates(relaxed, floor, related, deadline):
-            if peak_bytes <= lower_bytes or time.monotonic() >= deadline:
+        for order in _candidates(relaxed, floor, related, meter):
+            if peak_bytes <= lower_bytes:
                 break
             if order not in seen:
                 seen.add(order)
+                meter.spend(len(order))
                 candidate_bytes = score(graph, order)
                 if candidate_bytes < peak_bytes:
                     best, peak_bytes = order, candidate_bytes
-        ending = "settled" if peak_bytes <= lower_bytes else "time" if time.monotonic() >= deadline else "limits"
+        ending = "settled" if peak_bytes <= lower_bytes else "limits"
+    except OutOfBudget:
+        ending = "time" if meter.has_steps_left else "effort"
     except KeyboardInterrupt:
         pass
+    meter.settle()
     assert lower_bytes <= peak_bytes, "an order scores below the bound: the floor is none"
     return OrderResult(
         order=best,
@@ -73,23 +76,22 @@ def find_scored_order(
         lower_bound_bytes=lower_bytes,
         proof=proof,
         ending=ending,
-        seconds=time.monotonic() - started,
+        seconds=meter.seconds,
     )
 
 
 def _candidates(
-    relaxed: OrderResult, floor: OrderProblem, related: Sequence[OrderProblem], deadline: float
+    relaxed: OrderResult, floor: OrderProblem, related: Sequence[OrderProblem], meter: Meter
 ) -> Iterator[tuple[int, ...]]:
     yield relaxed.order
     for i, problem in enumerate(related):
-        share = max(0.0, deadline - time.monotonic()) / (len(related) - i + 1)
-        yield find_order(problem, share).order
+        yield find_order(problem, meter.part(1 / (len(related) - i + 1))).order
     for problem in (*related, floor):
-        reduction = reduce_problem(problem)
+        reduction = reduce_problem(problem, meter)
         piece = reduction.piece
         yield tuple(reduction.expand(range(len(piece.ops))))
         for rule in CANDIDATES.values():
-            yield tuple(reduction.expand(rule(piece)))
+            yield tuple(reduction.expand(rule(piece, meter)))
         last = len(piece.ops) - 1
         for rule in BACKWARD_CANDIDATES:
-            yield tuple(reduction.expand([last - op for op in reversed(rule(piece.mirrored))]))
+            yield tuple(reduction.expand([last - op for op in reversed(rule(piece.mirrored, meter))]))

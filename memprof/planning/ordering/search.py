@@ -27,7 +27,6 @@ pathwidth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Literal
 
@@ -35,8 +34,6 @@ from memprof.planning.ordering.bounds import lightest_between
 from memprof.planning.ordering.masks import Masks, bits
 
 Outcome = Literal["solved", "exhausted", "paused"]
-
-_CLOCK_STRIDE = 64
 
 
 class Search:
@@ -67,16 +64,17 @@ class Search:
         """How far the search is, to compare it with another of the same piece: its level, then few states left."""
         return self.level, -len(self._active)
 
-    def advance(self, states: int, is_out_of_time: Callable[[], bool]) -> Outcome:
+    def advance(self, states: int) -> Outcome:
         """Expand up to ``states`` states.
 
         Returns:
             ``solved``: ``order`` has the peak ``level``, and none has less. ``exhausted``: no order stays below
-            ``ceiling``. ``paused``: the budget or the time ran out; ``level`` holds.
+            ``ceiling``. ``paused``: that was all; ``level`` holds.
+
+        Raises:
+            OutOfBudget: The masks' meter ran out, for good; ``level`` holds.
         """
-        for count in range(states):
-            if count % _CLOCK_STRIDE == 0 and is_out_of_time():
-                return "paused"
+        for _ in range(states):
             if not self._active and not self._raise_level():
                 return "exhausted"
             alive, _, state, ready, done_level = heappop(self._active)
@@ -131,7 +129,7 @@ class Search:
         """Make the lightest state between the root and ``state`` the root. It is as light as the root or lighter."""
         masks = self.masks
         path = self._path_to(state)
-        chosen = lightest_between(masks.piece, self._root, state)
+        chosen = lightest_between(masks.piece, self._root, state, masks.meter)
         reached, alive, ready = self._root, self._root_bytes, self._root_ready
         for op in path:
             if chosen >> op & 1:
@@ -146,6 +144,7 @@ class Search:
         masks, level = self.masks, self.level
         lowest_waiting = self.ceiling
         reached = []
+        self.masks.meter.spend(ready.bit_count())
         for op in bits(ready):
             opened = masks.opened(state, op)
             during = alive + opened + masks.scratch[op]
@@ -164,7 +163,7 @@ class Search:
                 lightest=alive,
             )
             entry = (following, following_ready, after, state, (op, *free))
-            if after <= alive and lightest_between(masks.piece, state, following) == following:
+            if after <= alive and lightest_between(masks.piece, state, following, masks.meter) == following:
                 self._enter(*entry)
                 return  # a valley as low as this state: no order needs another way on
             if during > done_level:

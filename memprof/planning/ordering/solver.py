@@ -10,16 +10,19 @@
     a bound on one task is a bound on the whole; a task whose peak is at the bound is done
 
 What an interrupt may find half done is replaced in one assignment, so that there is a valid order at any time.
-Budgets count states, never seconds: the same input gives the same answer unless time runs out.
+Turns count states, never seconds: the same input gives the same answer unless time runs out. All work is told to a
+meter, which ends it from wherever it is by ``OutOfBudget``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Literal
 
+from memprof.planning.meter import Meter, OutOfBudget
 from memprof.planning.ordering.beam import beam_order
 from memprof.planning.ordering.bounds import lightest_state, operation_bound, trivial_bound
 from memprof.planning.ordering.candidates import BACKWARD_CANDIDATES, CANDIDATES
@@ -35,6 +38,7 @@ _Side = tuple[Masks, Callable[[list[int]], list[int]]]
 
 _FLOWS_PER_ORDER = 3  # the highest step needs no more than a few cuts to be proven
 _FLOWS_PER_ROUND = {0: 20, 2: 100, 4: 10_000}  # others lift the level at which the search works
+_SCANNED_ANYWAY_OPS = 10_000
 _SEARCHABLE_OPS = 6000  # masks take n^2 / 8 bytes, several times
 _WINDOW_OPS = (1000, 2000, 4000)
 _WINDOW_TURNS = 5
@@ -71,7 +75,7 @@ class Solver:
     Args:
         piece: The problem.
         target_bytes: A peak that is good enough: then no better one is looked for, nor a bound above it.
-        is_out_of_time: Asked often; when true the solver comes to an end.
+        meter: Told of all work; where it runs out, ``run`` raises.
         report: Called with itself after each piece of work.
         turns: Rounds of the search in one task.
     """
@@ -80,14 +84,14 @@ class Solver:
         self,
         piece: Piece,
         target_bytes: int | None,
-        is_out_of_time: Callable[[], bool],
+        meter: Meter,
         report: Callable[[Solver], None],
         turns: int = 10_000,
     ) -> None:
         self.lower_bytes = max(piece.start_bytes, piece.end_bytes)
         self.proof: Proof = "bytes of one step"
         self._target_bytes = target_bytes
-        self._is_out_of_time = is_out_of_time
+        self._meter = meter
         self._report = report
         self._turns = turns
         self._piece = piece
@@ -110,12 +114,19 @@ class Solver:
         return result
 
     def run(self) -> None:
-        """Work until the peak is good enough or proven, nothing is left to try, or time is up."""
-        tasks = self._split(0, self._piece)
+        """Work until the peak is good enough or proven, or nothing is left to try.
+
+        Raises:
+            OutOfBudget: The meter ran out; order and bound so far hold.
+        """
+        # A small piece is scanned even without time: its bound is worth those milliseconds.
+        meter = self._meter if len(self._piece.ops) > _SCANNED_ANYWAY_OPS else Meter()
+        tasks = self._split(0, self._piece, meter)
         self._plan = (self._plan[0], tasks)
         self._open = [(-task.peak_bytes, task.start, task) for task in tasks]
         heapify(self._open)
-        while self._open and not self._is_settled(-self._open[0][0]) and not self._is_out_of_time():
+        while self._open and not self._is_settled(-self._open[0][0]):
+            self._meter.spend()
             _, _, task = heappop(self._open)
             if next(task.work, self) is None:
                 heappush(self._open, (-task.peak_bytes, task.start, task))
@@ -131,9 +142,11 @@ class Solver:
         if lower_bytes > self.lower_bytes:
             self.lower_bytes, self.proof = lower_bytes, proof
 
-    def _split(self, start: int, piece: Piece) -> list[Task]:
+    def _split(self, start: int, piece: Piece, meter: Meter) -> list[Task]:
         """Return the tasks that ``piece`` (steps from ``start`` on, in its numbering) falls into."""
+        meter.spend(_scan_steps(piece))
         during, _ = piece.steps(range(len(piece.ops)))
+        meter.spend(_scan_steps(piece))
         ranges = []
         for begin, end in pairwise(must_pass_cuts(piece)):
             if end - begin > 1:
@@ -143,6 +156,7 @@ class Solver:
                 self._raise_bound(during[begin], "bytes of one step")
         tasks = []
         for (begin, _), part in zip(ranges, windows(piece, range(len(piece.ops)), ranges), strict=True):
+            meter.spend(_scan_steps(part))
             self._raise_bound(trivial_bound(part), "bytes of one step")
             task = Task(start + begin, part)
             task.work = self._improve(task)
@@ -157,7 +171,8 @@ class Solver:
         if is_large:
             yield from self._improve_windows(task, _WINDOW_OPS[:1])
         found_better = False
-        for order in _cheap_orders(task.piece):
+        for order in _cheap_orders(task.piece, self._meter):
+            self._meter.spend(_scan_steps(task.piece))
             found_better |= task.offer(order)
             yield
         if found_better:
@@ -174,38 +189,46 @@ class Solver:
         for radius in (ops // 2 for ops in window_ops):
             has_improved = True
             while has_improved:
+                self._meter.spend(2 * _scan_steps(task.piece))
                 during, _ = task.piece.steps(task.order)
                 step = during.index(max(during))
                 start, stop = max(0, step - radius), min(len(during), step + radius)
                 (window,) = windows(task.piece, task.order, [(start, stop)])
-                solver = Solver(window, self._target_bytes, self._is_out_of_time, lambda _: None, _WINDOW_TURNS)
+                solver = Solver(window, self._target_bytes, self._meter, lambda _: None, _WINDOW_TURNS)
                 solver.lower_bytes = max(solver.lower_bytes, self.lower_bytes)
-                solver.run()
-                has_improved = solver.peak_bytes < max(during[start:stop])
+                with suppress(OutOfBudget):  # the next step raises it again
+                    solver.run()
+                inside_bytes = window.peak_bytes(solver.order())
+                has_improved = inside_bytes < max(during[start:stop])
                 inside = task.order[start:stop]
                 order = task.order[:start] + [inside[op] for op in solver.order()] + task.order[stop:]
-                task.order, task.peak_bytes = order, task.piece.peak_bytes(order)
+                others = (task.piece.start_bytes, task.piece.end_bytes, *during[:start], *during[stop:])
+                task.order, task.peak_bytes = order, max(*others, inside_bytes)
                 yield
             self._bound_by_flow(task, _FLOWS_PER_ORDER)
             yield
 
     def _bound_by_flow(self, task: Task, flows: int) -> None:
         """Bound the highest steps from below by a minimum cut each, as long as that can lift the bound."""
+        if self._is_settled(task.peak_bytes):
+            return
+        self._meter.spend(2 * _scan_steps(task.piece))
         during, _ = task.piece.steps(task.order)
         by_step = sorted(range(len(during)), key=lambda i: (-during[i], i))
         for i in by_step[:flows]:
-            if during[i] <= self.lower_bytes or self._is_settled(task.peak_bytes) or self._is_out_of_time():
+            if during[i] <= self.lower_bytes or self._is_settled(task.peak_bytes):
                 return
             op = task.order[i]
             if op not in task.bounded:
                 task.bounded.add(op)
-                self._raise_bound(operation_bound(task.piece, op, self._is_out_of_time), "minimum cut")
+                self._raise_bound(operation_bound(task.piece, op, self._meter), "minimum cut")
 
     def _split_at_lightest_state(self, task: Task) -> bool:
         """Replace ``task`` by those it falls into at its lightest state; return whether there is one inside."""
-        found = lightest_state(task.piece, self._is_out_of_time)
+        found = lightest_state(task.piece, self._meter)
         if found is None or not 0 < len(found) < len(task.order):
             return False
+        self._meter.spend(2 * _scan_steps(task.piece))
         first = set(found)
         order = [op for op in task.order if op in first] + [op for op in task.order if op not in first]
         ranges = [(0, len(found)), (len(found), len(order))]
@@ -213,7 +236,7 @@ class Solver:
         tasks = [
             new
             for (begin, _), part in zip(ranges, parts, strict=True)
-            for new in self._split(task.start + begin, part)
+            for new in self._split(task.start + begin, part, self._meter)
         ]
         base, others = list(self._plan[0]), self._plan[1]
         stop = task.start + len(order)
@@ -225,7 +248,10 @@ class Solver:
 
     def _search(self, task: Task) -> Iterator[None]:
         """Search from the end and from the start in turns; ends with an answer, or without memory."""
-        sides: list[_Side] = [(Masks(task.piece.mirrored), _reversed), (Masks(task.piece), list)]
+        sides: list[_Side] = [
+            (Masks(task.piece.mirrored, self._meter), _reversed),
+            (Masks(task.piece, self._meter), list),
+        ]
         level, ceiling = self.lower_bytes, task.peak_bytes
         if self._target_bytes is not None:
             level, ceiling = self._target_bytes, self._target_bytes + 1
@@ -254,11 +280,13 @@ class Solver:
         """Let one side search on; return whether that settles the task."""
         search.ceiling = min(search.ceiling, task.peak_bytes)
         search.skip_to(self.lower_bytes)
-        outcome = search.advance(budget, self._is_out_of_time)
+        try:
+            outcome = search.advance(budget)
+        finally:
+            if self._target_bytes is None:
+                self._raise_bound(search.level, "exhaustive search")
         if outcome == "solved":
             task.offer(restore(search.order))
-        if self._target_bytes is None:
-            self._raise_bound(search.level, "exhaustive search")
         if outcome == "exhausted":
             self._raise_bound(search.ceiling, "exhaustive search")
         return outcome != "paused"
@@ -267,17 +295,23 @@ class Solver:
         """Offer the best order of a beam from each end, and try to prove what is better."""
         found_better = False
         for masks, restore in sides:
-            order = beam_order(masks, width, self.lower_bytes, task.peak_bytes, self._is_out_of_time)
+            order = beam_order(masks, width, self.lower_bytes, task.peak_bytes)
             found_better |= order is not None and task.offer(restore(order))
         if found_better:
             self._bound_by_flow(task, _FLOWS_PER_ORDER)
 
 
-def _cheap_orders(piece: Piece) -> Iterator[list[int]]:
+def _cheap_orders(piece: Piece, meter: Meter) -> Iterator[list[int]]:
     for rule in CANDIDATES.values():
-        yield rule(piece)
+        yield rule(piece, meter)
     for rule in BACKWARD_CANDIDATES:
-        yield _reversed(rule(piece.mirrored))
+        meter.spend(_scan_steps(piece))
+        yield _reversed(rule(piece.mirrored, meter))
+
+
+def _scan_steps(piece: Piece) -> int:
+    """Return the steps that one scan of the piece is."""
+    return len(piece.ops) + len(piece.cells)
 
 
 def _reversed(order: Sequence[int]) -> list[int]:

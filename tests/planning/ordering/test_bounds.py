@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import product
 from random import Random
 
+from memprof.planning.meter import Meter, OutOfBudget
 from memprof.planning.ordering.bounds import (
     lightest_between,
     lightest_state,
@@ -16,14 +19,6 @@ from memprof.planning.ordering.kinds import reference_problem
 from memprof.planning.ordering.piece import Piece
 from memprof.planning.ordering.reduction import reduce_problem
 from tests.planning.ordering.exhaustive import downsets, piece_bytes, random_problem, wired_graph
-
-
-def never() -> bool:
-    return False
-
-
-def at_once() -> bool:
-    return True
 
 
 def pieces(count: int) -> list[Piece]:
@@ -53,16 +48,27 @@ def smallest_step(piece: Piece, op: int) -> int:
 def test_the_bound_of_an_operation_is_the_lightest_step_it_can_have() -> None:
     for piece in pieces(400):
         for op in range(len(piece.ops)):
-            assert operation_bound(piece, op, never) == smallest_step(piece, op)
+            assert operation_bound(piece, op, Meter()) == smallest_step(piece, op)
 
 
-def test_a_flow_out_of_time_is_still_a_lower_bound() -> None:
+def steps_of(work: Callable[[Meter], object]) -> int:
+    meter = Meter()
+    work(meter)
+    return meter.spent
+
+
+def test_a_flow_that_runs_out_of_its_budget_is_still_a_lower_bound() -> None:
     is_short = False
-    for piece in pieces(400):
+    for piece in pieces(100):
         for op in range(len(piece.ops)):
-            bound = operation_bound(piece, op, at_once)
-            assert bound <= smallest_step(piece, op)
-            is_short |= bound < smallest_step(piece, op)
+            smallest = smallest_step(piece, op)
+            for effort in range(steps_of(lambda meter: operation_bound(piece, op, meter))):  # noqa: B023
+                try:
+                    bound = operation_bound(piece, op, Meter(effort=effort))
+                except OutOfBudget:
+                    continue
+                assert bound <= smallest
+                is_short |= bound < smallest
     assert is_short
 
 
@@ -77,11 +83,17 @@ def test_the_lightest_state_is_the_largest_of_the_lightest_downsets() -> None:
         states = downsets(piece)
         lightest = min(piece_bytes(piece, done) for done in states)
         union = frozenset().union(*(done for done in states if piece_bytes(piece, done) == lightest))
-        assert lightest_state(piece, never) == sorted(union)
+        assert lightest_state(piece, Meter()) == sorted(union)
 
 
-def test_the_lightest_state_is_not_guessed_when_time_is_up() -> None:
-    answers = [lightest_state(piece, at_once) for piece in pieces(100)]
+def test_the_lightest_state_is_not_guessed_when_the_budget_ends() -> None:
+    answers = []
+    for piece in pieces(30):
+        whole = lightest_state(piece, Meter())
+        for effort in range(steps_of(lambda meter: lightest_state(piece, meter))):  # noqa: B023
+            with suppress(OutOfBudget):
+                answers.append(lightest_state(piece, Meter(effort=effort)))
+                assert answers[-1] in (None, whole)
     assert None in answers
 
 
@@ -97,7 +109,7 @@ def test_the_lightest_state_between_two_holds_for_both_directions() -> None:
                 between = [done for done in states if root <= done <= top]
                 lightest = min(piece_bytes(form, done) for done in between)
                 union = frozenset().union(*(done for done in between if piece_bytes(form, done) == lightest))
-                assert lightest_between(form, as_mask(root), as_mask(top)) == as_mask(union)
+                assert lightest_between(form, as_mask(root), as_mask(top), Meter()) == as_mask(union)
 
 
 def test_the_maximum_flow_is_the_minimum_cut() -> None:
@@ -117,7 +129,7 @@ def test_the_maximum_flow_is_the_minimum_cut() -> None:
         for sides in product([True, False], repeat=inner):
             side = dict(zip(nodes, [True, False, *sides], strict=True))
             cuts.append(sum(size for a, b, size in edges if side[a] and not side[b]))
-        assert network.push_maximum(never) == (min(cuts), True)
+        assert network.push_maximum(Meter()) == (min(cuts), True)
         source_side, sink_side = network.source_side(), network.sink_side()
         assert sum(size for a, b, size in edges if source_side[a] and not source_side[b]) == min(cuts)
         assert sum(size for a, b, size in edges if not sink_side[a] and sink_side[b]) == min(cuts)

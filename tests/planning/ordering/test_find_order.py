@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.planning.meter import Meter
 from memprof.planning.ordering import find, solver
 from memprof.planning.ordering.find import decide_order, find_order
 from memprof.planning.ordering.kinds import PROBLEMS, contracted_problem, reference_problem
@@ -112,7 +113,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             raise KeyboardInterrupt
         return monotonic()
 
-    monkeypatch.setattr(find.time, "monotonic", interrupting)
+    monkeypatch.setattr(find, "meter_of", lambda budget: Meter(budget, clock=interrupting))
     yield left
 
 
@@ -180,7 +181,7 @@ def test_depth_is_no_limit() -> None:
 def test_beyond_the_size_of_the_exact_search_windows_still_improve_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solver, "_SEARCHABLE_OPS", 12)
     monkeypatch.setattr(solver, "_WINDOW_OPS", (8, 12))
-    monkeypatch.setattr(solver, "_cheap_orders", lambda piece: iter(()))
+    monkeypatch.setattr(solver, "_cheap_orders", lambda piece, meter: iter(()))
     has_improved = False
     for seed in range(60):
         problem = reference_problem(wired_graph(Random(seed), 30))
