@@ -3,9 +3,11 @@
     the piece falls apart at operations that every order must pass; a task is such a part that leaves a choice
     always work on the task with the highest peak; the others need no more than to stay below it
         1  a minimum cut at the peak of the given order        often proves it optimal at once
-        2  cheap orders, and the cut again at the best one's peak
-        3  fall apart at the lightest state, and at the operations that must be passed then
-        4  exact search from both ends in turns with growing budgets, beams of growing width between
+        2  branches become runs of segments, twins take turns: what is left is a smaller piece, solved in its place
+        3  cheap orders, and the cut again at the best one's peak
+        4  series-parallel once each value is charged to one of its readers: a good order, and a bound
+        5  fall apart at the lightest state, and at the operations that must be passed then
+        6  exact search from both ends in turns with growing budgets, beams of growing width between
            (beyond some thousand operations only in windows around the peak, which improves the order, not the bound)
     a bound on one task is a bound on the whole; a task whose peak is at the bound is done
 
@@ -28,9 +30,12 @@ from memprof.planning.ordering.bounds import lightest_state, operation_bound, tr
 from memprof.planning.ordering.candidates import BACKWARD_CANDIDATES, CANDIDATES
 from memprof.planning.ordering.masks import Masks
 from memprof.planning.ordering.piece import Piece, must_pass_cuts, windows
+from memprof.planning.ordering.rewrite import Rewrite
 from memprof.planning.ordering.search import Search
+from memprof.planning.ordering.series_parallel import contract, relax
+from memprof.planning.ordering.twins import order_twins
 
-Proof = Literal["bytes of one step", "minimum cut", "exhaustive search"]
+Proof = Literal["bytes of one step", "minimum cut", "series-parallel", "exhaustive search"]
 """What the lower bound rests on."""
 
 _Side = tuple[Masks, Callable[[list[int]], list[int]]]
@@ -42,6 +47,7 @@ _SCANNED_ANYWAY_OPS = 10_000
 _SEARCHABLE_OPS = 6000  # masks take n^2 / 8 bytes, several times
 _WINDOW_OPS = (1000, 2000, 4000)
 _WINDOW_TURNS = 5
+_RELAXATIONS = 5
 _FIRST_BUDGET, _DOUBLINGS = 500, 5  # states per round of the search: 500 to 16,000, a third of a second
 _LAGGARD_SHARE = 4  # a search that has proven less than the other gets this part of its budget
 _BEAM_WIDTHS = {2: 10, 5: 100, 12: 1000}  # after which round of the search
@@ -119,6 +125,11 @@ class Solver:
         Raises:
             OutOfBudget: The meter ran out; order and bound so far hold.
         """
+        for _ in self.work():
+            self._report(self)
+
+    def work(self) -> Iterator[None]:
+        """Do what ``run`` does, and pause after each piece of work."""
         # A small piece is scanned even without time: its bound is worth those milliseconds.
         meter = self._meter if len(self._piece.ops) > _SCANNED_ANYWAY_OPS else Meter()
         tasks = self._split(0, self._piece, meter)
@@ -130,7 +141,7 @@ class Solver:
             _, _, task = heappop(self._open)
             if next(task.work, self) is None:
                 heappush(self._open, (-task.peak_bytes, task.start, task))
-            self._report(self)
+            yield
 
     def _is_settled(self, peak_bytes: int) -> bool:
         """Whether a task with this peak needs no more work."""
@@ -167,6 +178,10 @@ class Solver:
         """Improve order and bound of ``task`` step by step; ends when nothing more can be done."""
         self._bound_by_flow(task, _FLOWS_PER_ORDER)
         yield
+        rewrite = _rewritten(task.piece, self._meter)
+        if rewrite is not None:
+            yield from self._improve_rewritten(task, rewrite)
+            return
         is_large = len(task.order) > _SEARCHABLE_OPS
         if is_large:
             yield from self._improve_windows(task, _WINDOW_OPS[:1])
@@ -178,11 +193,45 @@ class Solver:
         if found_better:
             self._bound_by_flow(task, _FLOWS_PER_ORDER)
             yield
+        for _ in range(_RELAXATIONS):
+            if not self._relax(task):
+                break
+            yield
         if is_large:
             yield from self._improve_windows(task, _WINDOW_OPS)
         elif not self._split_at_lightest_state(task):
             yield
             yield from self._search(task)
+
+    def _improve_rewritten(self, task: Task, rewrite: Rewrite) -> Iterator[None]:
+        """Solve the piece that takes the place of the task's; its bound is one of the task as well."""
+        is_run = must_pass_cuts(rewrite.piece) == list(range(len(rewrite.parts) + 1))
+        solver = Solver(rewrite.piece, self._target_bytes, self._meter, lambda _: None, self._turns)
+        solver.lower_bytes = max(solver.lower_bytes, self.lower_bytes)
+        solver.proof = self.proof
+        best = task.piece.peak_bytes(rewrite.expand(solver.order()))
+        task.offer(rewrite.expand(solver.order()))
+        try:
+            for _ in solver.work():
+                self._raise_bound(solver.lower_bytes, "series-parallel" if is_run else solver.proof)
+                if solver.peak_bytes < best:
+                    best = solver.peak_bytes
+                    task.offer(rewrite.expand(solver.order()))
+                solver.lower_bytes = max(solver.lower_bytes, self.lower_bytes)
+                yield
+        finally:
+            self._raise_bound(solver.lower_bytes, "series-parallel" if is_run else solver.proof)
+
+    def _relax(self, task: Task) -> bool:
+        """Bound the task by its relaxation along its order; return whether the best order of that is better."""
+        self._meter.spend(_scan_steps(task.piece))
+        relaxed = relax(task.piece, task.order)
+        rewrite = contract(relaxed, self._meter)
+        if must_pass_cuts(rewrite.piece) != list(range(len(rewrite.parts) + 1)):
+            return False
+        order = rewrite.expand(range(len(rewrite.parts)))
+        self._raise_bound(relaxed.peak_bytes(order), "series-parallel")
+        return task.offer(order)
 
     def _improve_windows(self, task: Task, window_ops: Sequence[int]) -> Iterator[None]:
         """Improve the order around its highest step until that does not help in windows of any of these lengths."""
@@ -299,6 +348,14 @@ class Solver:
             found_better |= order is not None and task.offer(restore(order))
         if found_better:
             self._bound_by_flow(task, _FLOWS_PER_ORDER)
+
+
+def _rewritten(piece: Piece, meter: Meter) -> Rewrite | None:
+    """Return a smaller piece, or one with fewer orders, that has the same smallest peak."""
+    rewrite = contract(piece, meter)
+    if len(rewrite.parts) < len(piece.ops):
+        return rewrite
+    return order_twins(piece, meter)
 
 
 def _cheap_orders(piece: Piece, meter: Meter) -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ from memprof.planning.ordering.beam import beam_order
 from memprof.planning.ordering.bounds import trivial_bound
 from memprof.planning.ordering.kinds import reference_problem
 from memprof.planning.ordering.masks import Masks
-from memprof.planning.ordering.piece import Piece
+from memprof.planning.ordering.piece import Cell, Piece
 from memprof.planning.ordering.reduction import reduce_problem
 from memprof.planning.ordering.search import Search
 from tests.planning.ordering.exhaustive import random_problem, smallest_peak, wired_graph
@@ -104,3 +104,22 @@ def test_a_narrow_beam_finds_an_order_or_nothing_below_its_ceiling() -> None:
             assert beam_order(Masks(form), 1, 0, smallest) is None
             has_failed |= order is None
     assert has_failed
+
+
+def test_free_moves_are_told_to_the_meter() -> None:
+    """A state of many ready operations is looked at as often as there are of them."""
+    count = 2000
+    cells = tuple(Cell((0,), (op,), count - op) for op in range(1, count))
+    piece = Piece(
+        ops=tuple(range(count)),
+        predecessors=((), *((0,),) * (count - 1)),
+        cells=cells,
+        scratch_bytes=(0, *(count - op for op in range(1, count))),
+        start_bytes=0,
+    )
+    meter = Meter()
+    masks = Masks(piece, meter)
+    before = meter.spent
+    level = piece.cell_bytes
+    masks.close(level, 1, masks.readied(1, 0), level, suspects=masks.readied(1, 0), lightest=level)
+    assert meter.spent - before >= count - 1
