@@ -30,6 +30,16 @@ def safe_text(text: str, limit: int = 200) -> str:
     return _shorten(escaped, limit)
 
 
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """Return the first line of what an error says; one that says nothing is named by its type.
+
+    >>> first_line(ValueError("\\n no such axis\\nTraceback ...")), first_line(MemoryError())
+    ('no such axis', 'MemoryError')
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:limit]
+
+
 def _shorten(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text

@@ -14,13 +14,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "memprof"
 
-BASE = frozenset({"collector", "distribution", "errors", "text", "units"})
+BASE = frozenset({"collector", "distribution", "errors", "files", "text", "units"})
 ALLOWED: Mapping[str, frozenset[str]] = {
     "collector": frozenset(),
     "text": frozenset(),
     "distribution": frozenset(),
     "errors": frozenset({"distribution", "text"}),
     "units": frozenset({"errors"}),
+    "files": frozenset({"errors"}),
     "folders": frozenset(),
     "palette": frozenset(),
     "processes": frozenset(),

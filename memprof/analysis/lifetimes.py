@@ -18,17 +18,6 @@ from typing import NamedTuple
 from memprof.ir import Graph
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRange:
-    """Half-open interval of steps ``[start, stop)``."""
-
-    start: int
-    stop: int
-
-    def __post_init__(self) -> None:
-        assert 0 <= self.start <= self.stop, "a live range runs forwards"
-
-
 class Buffer(NamedTuple):
     """Storage that one or more values share. A named tuple: there are as many as tensors, and it is quick to make.
 
@@ -43,11 +32,6 @@ class Buffer(NamedTuple):
     size_bytes: int | None
     start: int
     stop: int
-
-    @property
-    def live_range(self) -> LiveRange:
-        """``[start, stop)`` in steps."""
-        return LiveRange(self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)

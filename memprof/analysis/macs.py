@@ -55,11 +55,6 @@ def count_macs(graph: Graph) -> tuple[int | None, tuple[Unknown, ...]]:
     return total, tuple(unknown.values())
 
 
-def node_macs(graph: Graph) -> tuple[int | None, ...]:
-    """Return the MACs of each node by id, ``None`` where unknown; a node's count holds that of its bodies."""
-    return tuple(_node_macs(graph, {}))
-
-
 def operation_kind(op: str) -> str:
     """Return the name under which the tables know ``op``.
 

@@ -9,6 +9,7 @@ import click
 from memprof.cli.options import json_option, read_limits, read_request, run_options, source_options, top_option
 from memprof.cli.output import note, open_stdout
 from memprof.errors import UsageError
+from memprof.render.json import write_document
 from memprof.text import safe_text
 
 
@@ -45,7 +46,6 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         return
     if not models:
         raise UsageError("No model was named.", "memprof bench model.onnx")
-    from memprof.render.json import write_document
     from memprof.results.bench import Bench, BenchSettings
     from memprof.runs import bench, load_runnable
 
@@ -84,8 +84,6 @@ def _show_result(path: Path, *, as_json: bool) -> None:
     found = read_result(path)
     with open_stdout() as stream:
         if as_json:
-            from memprof.render.json import write_document
-
             write_document({"schema": "memprof/bench-device/1", **asdict(found)}, stream)
         else:
             from memprof.render.bench import render_device_result

@@ -10,6 +10,7 @@ import click
 from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, source_options
 from memprof.cli.output import open_stdout
 from memprof.errors import UsageError
+from memprof.render.json import write_document
 from memprof.text import safe_text
 from memprof.units import parse_bytes
 
@@ -54,8 +55,6 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     found = check(request, budgets, runtime=runtime, baseline=older, tolerance=growth)
     with open_stdout() as stream:
         if as_json:
-            from memprof.render.json import write_document
-
             write_document(found.to_json(), stream)
         else:
             from memprof.render.comparison import render_check

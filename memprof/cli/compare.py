@@ -16,6 +16,7 @@ from memprof.cli.options import (
     top_option,
 )
 from memprof.cli.output import open_stdout
+from memprof.render.json import write_document
 from memprof.text import safe_text
 
 
@@ -40,8 +41,6 @@ def command(before: str, after: str, runtimes: tuple[str, ...], top: int, as_jso
     found = compare(*requests, runtimes=runtimes or None)
     with open_stdout() as stream:
         if as_json:
-            from memprof.render.json import write_document
-
             write_document(found.to_json(), stream)
         else:
             from memprof.render.comparison import render_comparison

@@ -18,6 +18,7 @@ import memprof
 from memprof.cli.options import json_option
 from memprof.cli.output import open_stdout
 from memprof.distribution import NAME, install_command, requirements
+from memprof.render.json import write_document
 
 DOCTOR_SCHEMA = "memprof/doctor/1"
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?[^;]*(?:;.*extra\s*==\s*[\"']([^\"']+)[\"'])?")
@@ -40,8 +41,6 @@ def command(as_json: bool) -> int:
     base, extras = find_dependencies()
     with open_stdout() as stream:
         if as_json:
-            from memprof.render.json import write_document
-
             write_document(_document(base, extras), stream)
         else:
             stream.writelines(f"{line}\n" for line in _lines(base, extras))

@@ -15,7 +15,6 @@ Without ``--json`` a failure is one or two lines on stderr; with it, one documen
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import click
 from memprof.cli.output import print_quietly
 from memprof.cli.signals import Terminated
 from memprof.errors import MemprofError
+from memprof.render.json import format_document
 from memprof.text import safe_text
 
 ERROR_SCHEMA = "memprof/error/1"
@@ -72,7 +72,7 @@ def print_failure(failure: Failure, *, as_json: bool, error: BaseException | Non
                 "hint": failure.hint,
             },
         }
-        print_quietly(json.dumps(document, indent=2), sys.stdout)
+        print_quietly(format_document(document).rstrip(), sys.stdout)
         return
     print_quietly(f"error: {failure.message}", sys.stderr)
     if failure.hint:

@@ -23,6 +23,7 @@ from memprof.cli.options import (
 from memprof.cli.output import open_stdout
 from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
 from memprof.errors import UsageError
+from memprof.render.json import write_document
 from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -138,8 +139,6 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     measured = _measure(request, Path(reordered), graph, limits) if measure and reordered and graph else ()
     with open_stdout() as stream:
         if as_json:
-            from memprof.render.json import write_document
-
             runs = {"measured": [run.to_json() for run in measured]} if measure else {}
             write_document(plan.to_json() | runs, stream)
         else:

@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from memprof.cli.output import check_writable, note, write_atomically
+from memprof.cli.output import note
 from memprof.errors import UsageError
+from memprof.files import check_writable, write_whole
+from memprof.render.json import write_document
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def write_plan_targets(planned: Planned, targets: Iterable[str]) -> None:
         if _is_onnx(target):
             _write_model(planned, target)
         else:
-            write_atomically(target, partial(_find_writer(target), planned))
+            write_whole(target, partial(_find_writer(target), planned))
         note(f"wrote {safe_text(target)}")
 
 
@@ -112,8 +114,6 @@ def _write_text(write: Callable[[Planned, TextIO], None], planned: Planned, path
 
 
 def _write_json(planned: Planned, stream: TextIO) -> None:
-    from memprof.render.json import write_document
-
     write_document(planned.plan.to_json(), stream)
 
 

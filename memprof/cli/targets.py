@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from memprof.cli.output import check_writable, note, write_atomically
+from memprof.cli.output import note
 from memprof.errors import UsageError
+from memprof.files import check_writable, write_whole
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def check_targets(targets: Iterable[str]) -> None:
 def write_targets(report: Report, targets: Iterable[str]) -> None:
     """Write ``report`` to each of ``targets``, whole or not at all, and say so on stderr."""
     for target in targets:
-        write_atomically(target, partial(_find_writer(target), report))
+        write_whole(target, partial(_find_writer(target), report))
         note(f"wrote {safe_text(target)}")
 
 

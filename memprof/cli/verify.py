@@ -17,6 +17,7 @@ from memprof.cli.options import (
 )
 from memprof.cli.output import open_stdout
 from memprof.errors import BudgetError
+from memprof.render.json import write_document
 from memprof.text import safe_text
 
 
@@ -42,8 +43,6 @@ def command(model: str, runtime: str | None, require_exact: bool, top: int, as_j
     found = verify(request, runtime=runtime, limits=limits)
     with open_stdout() as stream:
         if as_json:
-            from memprof.render.json import write_document
-
             write_document(found.to_json(), stream)
         else:
             from memprof.render.verify import render_verification

@@ -17,17 +17,18 @@ names, metadata, bodies, functions, weights of any size, fields that nobody here
 
 from __future__ import annotations
 
-import mmap
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from memprof.errors import InputError, UsageError
 from memprof.exporters.onnx_wire import FileLayout, read_layout
+from memprof.files import write_whole
+from memprof.importers.onnx.fields import FieldReader
 from memprof.importers.onnx.wire import read_structure
 from memprof.ir import Graph
 
@@ -54,7 +55,12 @@ def write_reordered_onnx(
     with _opened(source) as (file, layout):
         _check_order(layout, order, source)
         _check_external_data(layout, source, target)
-        _write_whole(target, file, layout, order)
+
+        def write(draft: Path) -> None:
+            with draft.open("xb") as copy:
+                copy_reordered(file, layout, order, copy)
+
+        write_whole(target, write)
 
 
 def file_order(source: Path, graph: Graph, order: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -201,30 +207,15 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, FileLayout]]:
     """Open ``path``; give it and its layout."""
     try:
         with path.open("rb") as file:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                if hasattr(mmap, "MADV_RANDOM"):
-                    mapped.madvise(mmap.MADV_RANDOM)  # read-ahead would load the weights that are stepped over
-                layout = read_layout(mapped)
-            yield file, layout
-    except (OSError, ValueError) as error:  # an empty file cannot be mapped, a name with a zero byte not be opened
+            yield file, read_layout(FieldReader(partial(_read, file)), file.seek(0, os.SEEK_END))
+    except (OSError, ValueError) as error:  # a name with a zero byte cannot be opened
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"Cannot read {path}: {reason}.", "Check the path and its permissions.") from error
 
 
-def _write_whole(target: Path, source: BinaryIO, layout: FileLayout, order: Sequence[int]) -> None:
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("xb") as file:
-            copy_reordered(source, layout, order, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
-    except OSError as error:
-        raise UsageError(
-            f"Cannot write {target}: {error.strerror}.", "Name a file in a folder you may write to."
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
+def _read(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)
 
 
 def copy_reordered(source: BinaryIO, layout: FileLayout, order: Sequence[int], target: BinaryIO) -> None:

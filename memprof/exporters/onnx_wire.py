@@ -1,7 +1,7 @@
 """Where things lie in an ONNX file: the nodes of its main graph, what each reads and writes, and external data.
 
 Only short messages are entered; a payload of any length is stepped over by its length, and nothing is decoded but
-names. Field numbers are those of onnx.proto; the wire format is protobuf's. O(fields entered), any file size.
+names. Field numbers are those of onnx.proto. O(fields entered), any file size.
 
     ModelProto   7 graph, 25 functions
     GraphProto   1 node, 5 initializer, 12 output, 15 sparse_initializer
@@ -13,14 +13,10 @@ names. Field numbers are those of onnx.proto; the wire format is protobuf's. O(f
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from memprof.errors import InputError
-
-Buffer = mmap.mmap | bytes
+from memprof.importers.onnx.fields import Field, FieldReader
 
 GRAPH, FUNCTIONS = 7, 25
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_OUTPUT, GRAPH_SPARSE = 1, 5, 12, 15
@@ -29,52 +25,6 @@ ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS = 5, 6, 1
 ATTRIBUTE_SPARSE, ATTRIBUTE_SPARSES = 22, 23
 TENSOR_EXTERNAL = 13
 FUNCTION_NODE = 7
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-
-
-class Field(NamedTuple):
-    """One field of a message.
-
-    Attributes:
-        number: Its number.
-        start: Where its tag begins.
-        value: Where its value begins; behind the length of a message or string.
-        stop: Where it ends.
-        is_message: Whether its value has a length: a message, string or packed list.
-    """
-
-    number: int
-    start: int
-    value: int
-    stop: int
-    is_message: bool
-
-
-def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
-    """Yield the fields of the message in ``[start, stop)``.
-
-    Raises:
-        InputError: The bytes are no row of protobuf fields.
-    """
-    position = start
-    while position < stop:
-        begin = position
-        tag, position = _varint(buffer, position, stop)
-        wire_type = tag & 7
-        if wire_type == _BYTES:
-            length, position = _varint(buffer, position, stop)
-            end = position + length
-        elif wire_type == _VARINT:
-            end = _varint(buffer, position, stop)[1]
-        elif wire_type in (_FIXED32, _FIXED64):
-            end = position + (4 if wire_type == _FIXED32 else 8)
-        else:
-            raise _invalid(begin)
-        if end > stop or tag < 8:
-            raise _invalid(begin)
-        yield Field(tag >> 3, begin, position, end, wire_type == _BYTES)
-        position = end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,49 +57,49 @@ class FileLayout:
     external_data: tuple[str, ...]
 
 
-def read_layout(buffer: Buffer) -> FileLayout:
-    """Return the layout of the ModelProto in ``buffer``.
+def read_layout(reader: FieldReader, size_bytes: int) -> FileLayout:
+    """Return the layout of the ModelProto that ``reader`` reads.
 
     Raises:
         InputError: It is none, has no graph, or a graph in several parts.
     """
-    top = list(fields(buffer, 0, len(buffer)))
+    top = list(reader.fields(0, size_bytes))
     graphs = [field for field in top if field.number == GRAPH]
     if len(graphs) != 1:
         what = "has no graph" if not graphs else "holds its graph in several parts"
         raise InputError(f"The file {what}, so its nodes cannot be moved.", "Load and save it with onnx first.")
-    inside = fields(buffer, graphs[0].value, graphs[0].stop)
-    nodes = [_read_node(buffer, field) for field in inside if field.number == GRAPH_NODE]
+    inside = reader.fields(graphs[0].value, graphs[0].stop)
+    nodes = [_read_node(reader, field) for field in inside if field.number == GRAPH_NODE]
     functions = [field for field in top if field.number == FUNCTIONS]
     return FileLayout(
         nodes=tuple(nodes),
-        external_data=tuple(sorted(_external_locations(buffer, [graphs[0], *functions]))),
+        external_data=tuple(sorted(_external_locations(reader, [graphs[0], *functions]))),
     )
 
 
-def _read_node(buffer: Buffer, node: Field) -> NodeRecord:
+def _read_node(reader: FieldReader, node: Field) -> NodeRecord:
     reads: set[bytes] = set()
     writes: list[bytes] = []
     bodies: list[tuple[int, int]] = []
-    for field in fields(buffer, node.value, node.stop):
+    for field in reader.fields(node.value, node.stop):
         if field.number == NODE_INPUT:
-            reads.add(_text(buffer, field))
+            reads.add(_text(reader, field))
         elif field.number == NODE_OUTPUT:
-            writes.append(_text(buffer, field))
+            writes.append(_text(reader, field))
         elif field.number == NODE_ATTRIBUTE:
-            bodies += _bodies(buffer, field)
+            bodies += _bodies(reader, field)
     while bodies:
-        for field in fields(buffer, *bodies.pop()):
+        for field in reader.fields(*bodies.pop()):
             if field.number == GRAPH_OUTPUT:
                 reads.update(
-                    _text(buffer, part) for part in fields(buffer, field.value, field.stop) if part.number == 1
+                    _text(reader, part) for part in reader.fields(field.value, field.stop) if part.number == 1
                 )
             elif field.number == GRAPH_NODE:
-                for part in fields(buffer, field.value, field.stop):
+                for part in reader.fields(field.value, field.stop):
                     if part.number == NODE_INPUT:
-                        reads.add(_text(buffer, part))
+                        reads.add(_text(reader, part))
                     elif part.number == NODE_ATTRIBUTE:
-                        bodies += _bodies(buffer, part)
+                        bodies += _bodies(reader, part)
     return NodeRecord(
         start=node.start,
         stop=node.stop,
@@ -158,10 +108,10 @@ def _read_node(buffer: Buffer, node: Field) -> NodeRecord:
     )
 
 
-def _bodies(buffer: Buffer, attribute: Field) -> list[tuple[int, int]]:
+def _bodies(reader: FieldReader, attribute: Field) -> list[tuple[int, int]]:
     return [
         (field.value, field.stop)
-        for field in fields(buffer, attribute.value, attribute.stop)
+        for field in reader.fields(attribute.value, attribute.stop)
         if field.number in (ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS)
     ]
 
@@ -184,16 +134,16 @@ _NESTED = {
 """Which messages lie in which, on the way to a tensor that names external data."""
 
 
-def _external_locations(buffer: Buffer, roots: list[Field]) -> set[str]:
+def _external_locations(reader: FieldReader, roots: list[Field]) -> set[str]:
     found: set[str] = set()
     stack = [("graph" if root.number == GRAPH else "function", root.value, root.stop) for root in roots]
     while stack:
         message, start, stop = stack.pop()
         inside = _NESTED[message]
-        for field in fields(buffer, start, stop):
+        for field in reader.fields(start, stop):
             nested = inside.get(field.number)
             if nested == "entry":
-                entry = {part.number: _text(buffer, part) for part in fields(buffer, field.value, field.stop)}
+                entry = {part.number: _text(reader, part) for part in reader.fields(field.value, field.stop)}
                 if entry.get(1) == b"location":
                     found.add(entry.get(2, b"").decode(errors="replace"))
             elif nested is not None and field.is_message:
@@ -201,25 +151,5 @@ def _external_locations(buffer: Buffer, roots: list[Field]) -> set[str]:
     return found
 
 
-def _text(buffer: Buffer, field: Field) -> bytes:
-    return bytes(buffer[field.value : field.stop])
-
-
-def _varint(buffer: Buffer, position: int, stop: int) -> tuple[int, int]:
-    result = 0
-    for shift in range(0, 70, 7):
-        if position >= stop:
-            raise _invalid(position)
-        byte = buffer[position]
-        position += 1
-        result |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return result, position
-    raise _invalid(position)
-
-
-def _invalid(position: int) -> InputError:
-    return InputError(
-        f"This is not an ONNX model, or it is cut off: byte {position} does not fit the format.",
-        "Export or download the model again.",
-    )
+def _text(reader: FieldReader, field: Field) -> bytes:
+    return reader.bytes(field.value, field.stop)

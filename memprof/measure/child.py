@@ -29,8 +29,10 @@ from memprof.errors import (
     RuntimeFailure,
     UsageError,
 )
+from memprof.files import write_text_whole
 from memprof.folders import scratch_folder
 from memprof.processes import Bounds, start_python
+from memprof.text import first_line
 from memprof.units import format_bytes
 
 _MEMORY_WORDS = (
@@ -154,13 +156,6 @@ def main(request: str, result: str) -> None:
     except MemprofError as error:
         answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
     except Exception as error:  # whatever the runtime raises becomes one line on the other side
-        answer = {"error": {"kind": type(error).__name__, "message": _first_line(error), "hint": ""}}
-    written = Path(f"{result}.part")
-    written.write_text(json.dumps(answer), encoding="utf-8")
-    written.rename(result)
+        answer = {"error": {"kind": type(error).__name__, "message": first_line(error, _TAIL_CHARACTERS), "hint": ""}}
+    write_text_whole(result, json.dumps(answer))
     os._exit(0)  # a runtime that crashes while it unloads has answered all the same
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:_TAIL_CHARACTERS]

@@ -11,9 +11,8 @@ The same report gives the same bytes of SVG and PDF: no dates, a fixed salt, the
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +27,7 @@ from matplotlib.textpath import TextToPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from memprof.errors import UsageError
+from memprof.files import write_whole
 from memprof.palette import LIGHT
 from memprof.text import safe_text
 
@@ -189,20 +189,10 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         UsageError: The suffix is none of ``FORMATS``, or the file cannot be written.
     """
     check_suffix(path)
-    target = Path(os.path.realpath(path))  # through a symbolic link, not over it
-    suffix = target.suffix.lower()
+    suffix = Path(path).suffix.lower()
     picture = BytesIO()
     figure.savefig(picture, format=suffix[1:], facecolor=PAPER, **FORMATS[suffix])
-    draft = target.with_name(f".memprof-{secrets.token_hex(6)}{suffix}")
-    try:
-        draft.write_bytes(picture.getvalue())
-        draft.replace(target)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"Cannot write the plot to {str(path)!r}: {reason}.", "Choose another place.") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
+    write_whole(path, lambda draft: draft.write_bytes(picture.getvalue()))
 
 
 def check_suffix(path: str | os.PathLike[str]) -> None:

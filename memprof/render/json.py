@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from memprof.results.report import Report
+if TYPE_CHECKING:
+    from memprof.results.report import Report
 
 _INLINE = (str, int, float, list, type(None))
 
@@ -17,8 +18,12 @@ def render_json(report: Report, stream: TextIO) -> None:
 
 def write_document(document: dict[str, Any], stream: TextIO) -> None:
     """Write any JSON document of ours: ASCII only, two spaces per level, a list without objects on one line."""
-    stream.write(_format(document, "\n"))
-    stream.write("\n")
+    stream.write(format_document(document))
+
+
+def format_document(document: dict[str, Any]) -> str:
+    """Return any JSON document of ours as ``write_document`` writes it."""
+    return _format(document, "\n") + "\n"
 
 
 def _format(value: Any, newline: str) -> str:

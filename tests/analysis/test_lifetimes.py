@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from memprof.analysis import Buffer, Lifetimes, LiveRange, Schedule, Timeline
+from memprof.analysis import Buffer, Lifetimes, Schedule, Timeline
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 
 
@@ -75,11 +73,3 @@ def test_a_sequential_schedule_runs_one_node_a_step() -> None:
 def test_a_schedule_has_at_least_one_step() -> None:
     assert Schedule(()).step_count == 1
     assert lifetimes(Buffer((0,), 7, 0, 1), steps=0).timeline.step_bytes == (7,)
-
-
-def test_a_live_range_runs_forwards() -> None:
-    assert Buffer((0,), 1, 2, 5).live_range == LiveRange(2, 5)
-    with pytest.raises(AssertionError):
-        LiveRange(3, 2)
-    with pytest.raises(AssertionError):
-        LiveRange(-1, 2)

@@ -18,10 +18,15 @@ from memprof import load
 from memprof.errors import InputError, UsageError
 from memprof.exporters import onnx_order
 from memprof.exporters.onnx_order import file_order, write_reordered_onnx
-from memprof.exporters.onnx_wire import read_layout
+from memprof.exporters.onnx_wire import FileLayout, read_layout
+from memprof.importers.onnx.fields import FieldReader
 from memprof.planning.ordering.find import find_order
 from memprof.planning.ordering.kinds import reference_problem
 from tests.real_data import require_shared_data
+
+
+def layout_of(content: bytes) -> FileLayout:
+    return read_layout(FieldReader(lambda start, length: content[start : start + length]), len(content))
 
 
 def node(op: str, reads: str, writes: str, **attributes: object) -> onnx.NodeProto:
@@ -180,11 +185,11 @@ def test_a_model_cut_off_anywhere_is_refused_or_read_as_it_is(model_path: Path, 
     content = model_path.read_bytes()
     for stop in range(0, len(content) - 1, 7):
         try:
-            read_layout(content[:stop])
+            layout_of(content[:stop])
         except InputError:
             continue
     with pytest.raises(InputError):
-        read_layout(content[: len(content) // 2])
+        layout_of(content[: len(content) // 2])
 
 
 def with_external_data(folder: Path) -> Path:
@@ -195,7 +200,7 @@ def with_external_data(folder: Path) -> Path:
 
 def test_external_data_is_still_found_beside_the_model(tmp_path: Path) -> None:
     path = with_external_data(tmp_path)
-    assert read_layout(path.read_bytes()).external_data == ("weights.bin",)
+    assert layout_of(path.read_bytes()).external_data == ("weights.bin",)
     target = tmp_path / "better.onnx"
     write_reordered_onnx(path, [2, 3, 0, 1, 4], target)
     for before, after in zip(answers(path), answers(target), strict=True):
@@ -219,7 +224,7 @@ def test_external_data_of_tensors_in_bodies_and_attributes_is_seen() -> None:
     external.data_location = TensorProto.EXTERNAL
     external.external_data.add(key="location", value="deep.bin")
     model.graph.node[4].attribute[0].g.node[0].attribute.append(helper.make_attribute("value", external))
-    assert read_layout(model.SerializeToString()).external_data == ("deep.bin",)
+    assert layout_of(model.SerializeToString()).external_data == ("deep.bin",)
 
 
 def test_a_file_over_two_gib_is_copied_without_being_loaded(tmp_path: Path) -> None:

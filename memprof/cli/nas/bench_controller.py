@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from memprof.cli.options import json_option
 from memprof.cli.output import open_stdout
+from memprof.render.json import write_document
 
 
 @click.command("bench-controller")
@@ -27,7 +27,6 @@ def bench_controller(table: Path, repeats: int, seed: int, as_json: bool) -> Non
     found = bench_controllers(read_cells(table), repeats=repeats, seed=seed)
     with open_stdout() as stream:
         if as_json:
-            json.dump(found.to_json(), stream, indent=2)
-            stream.write("\n")
+            write_document(found.to_json(), stream)
         else:
             render_controllers(found, stream)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,9 @@ import click
 
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.options import json_option
-from memprof.cli.output import note, open_stdout, write_atomically
+from memprof.cli.output import note, open_stdout
+from memprof.files import write_text_whole
+from memprof.render.json import format_document, write_document
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
@@ -69,8 +70,7 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
                 "peak_intermediate_bytes": report.peak_intermediate_bytes,
                 "budget": {"dtype": budget.dtype, "runtime": budget.runtime, **asdict(counted)},
             }
-            json.dump(document, stream, indent=2)
-            stream.write("\n")
+            write_document(document, stream)
             return
         stream.write(
             f"Candidate {found.candidate} with {origin}; onnxruntime and PyTorch agree "
@@ -90,10 +90,5 @@ def _describe(architecture: Architecture, origin: str, title: str, target: Path)
     """Write the network as JSON, with where its weights come from, and as a drawing."""
     from memprof.plots.architecture import plot_architecture
 
-    text = json.dumps(architecture.to_json() | {"weights": origin}, indent=2) + "\n"
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    write_atomically(str(target / "architecture.json"), write)
+    write_text_whole(target / "architecture.json", format_document(architecture.to_json() | {"weights": origin}))
     plot_architecture(architecture, target / "architecture.png", title=title)

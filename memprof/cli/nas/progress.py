@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memprof.cli.output import note, open_stdout
+from memprof.render.json import write_document
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def print_summary(summary: SearchSummary, folder: Path, *, as_json: bool) -> Non
     """Print a summary as JSON or for people."""
     with open_stdout() as stream:
         if as_json:
-            json.dump(summary.to_json(), stream, indent=2, allow_nan=False)
-            stream.write("\n")
+            write_document(summary.to_json(), stream)
         else:
             from memprof.render.search import render_search
 

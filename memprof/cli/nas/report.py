@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from memprof.cli.output import note, open_stdout, write_atomically
+from memprof.cli.output import note, open_stdout
 from memprof.errors import UsageError
+from memprof.files import write_whole
 from memprof.text import safe_text
 
 
@@ -58,7 +59,7 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
         with path.open("w", encoding="utf-8") as stream:
             render_page(summaries, changes_of_rounds(first), finished_trainings(folders[0]), pictures, stream)
 
-    write_atomically(str(target / "README.md"), write)
+    write_whole(target / "README.md", write)
     note(f"wrote {safe_text(str(target))}")
     with open_stdout() as stream:
         stream.write(f"{safe_text(str(target / 'README.md'), limit=2000)}\n")

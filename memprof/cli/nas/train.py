@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout
+from memprof.render.json import write_document
 from memprof.text import safe_text
 
 
@@ -61,8 +61,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     export = shlex.join(["memprof", "nas", "export", str(folder), "--trained", result.name])
     with open_stdout() as stream:
         if as_json:
-            json.dump(result.to_json(), stream, indent=2)
-            stream.write("\n")
+            write_document(result.to_json(), stream)
         else:
             stream.write(
                 f"Test accuracy {result.test_accuracy:.2%} (validation {result.validation_accuracy:.2%}) "

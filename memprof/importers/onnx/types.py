@@ -15,7 +15,7 @@ from typing import Any
 from onnx import TensorProto, TypeProto
 
 from memprof.errors import LimitError
-from memprof.importers.onnx.wire import varint
+from memprof.importers.onnx.fields import varint
 from memprof.ir import Dim, TensorType
 
 MAX_RANK = 64

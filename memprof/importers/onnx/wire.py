@@ -2,10 +2,9 @@
 
     file (any size) --pread--> walk --> bytes of a ModelProto whose small constants (<= 1 KB) are still there
 
-A message on the wire is a row of fields, each a tag (field number and wire type) and a value; nested messages carry
-their length, so that a weight of 500 MB is stepped over by adding its length to the position. The tables below say,
-for each message type, which fields are entered, which are left out, and which hold a tensor's payload. Everything
-else is copied in long runs. A message of at most ``SMALL_BYTES`` cannot hold a large payload and is copied whole. So
+How fields lie on the wire, and why the file is read and not mapped, is told in ``fields``. The tables below say, for
+each message type, which fields are entered, which are left out, and which hold a tensor's payload. Everything else
+is copied in long runs. A message of at most ``SMALL_BYTES`` cannot hold a large payload and is copied whole. So
 is a node of at most ``SMALL_NODE_BYTES`` until ``EAGER_BYTES`` are copied: exporters hang two kilobytes of metadata
 on each node, which native code parses, and ``tidy`` drops, faster than they are walked over here.
 
@@ -14,10 +13,9 @@ functions alike), where external data lies (its path is never touched), long byt
 contexts), documentation, training graphs and metadata other than module paths.
 
 Rules: nothing here interprets a tensor; of a large payload nothing is read but what shares a small window with its
-header; limits are checked before anything is copied. Not a memory map: a file that is cut meanwhile would end the
-process, and one page of a weight may bring two megabytes of it into memory. Complexity: O(fields entered), not
-O(bytes of the file).
-Source: https://protobuf.dev/programming-guides/encoding and the message definitions of onnx.proto.
+header; limits are checked before anything is copied. Complexity: O(fields entered), not O(bytes of
+the file).
+Source: the message definitions of onnx.proto.
 """
 
 from __future__ import annotations
@@ -30,6 +28,7 @@ from functools import cached_property
 from pathlib import Path
 
 from memprof.errors import InputError, LimitError
+from memprof.importers.onnx.fields import BYTES, FIRST_BYTES, HEAD_BYTES, WINDOW_BYTES, invalid, read_field, varint
 
 SMALL_BYTES = 1024
 SMALL_NODE_BYTES = 2**14
@@ -39,12 +38,6 @@ MAX_STRUCTURE_BYTES = 64 * 2**20
 MAX_FIELDS = 4_000_000
 MAX_MESSAGE_DEPTH = 100
 
-_HEAD_BYTES = 20  # a tag and a length, or a tag and a number: two varints
-_FIRST_BYTES = 2**10
-_WINDOW_BYTES = 2**16
-
-_ONE_BYTE = tuple(bytes([i]) for i in range(0x80))
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODULE_KEY = b"pkg.torch.onnx.name_scopes"
 
 
@@ -187,19 +180,19 @@ class _Walk:
             self._fields += 1
             if self._fields > MAX_FIELDS:
                 raise LimitError(f"The model has more than {MAX_FIELDS} fields.")
-            if begin + _HEAD_BYTES > end and end < stop:
+            if begin + HEAD_BYTES > end and end < stop:
                 is_next = start < end and begin <= end  # after a jump over a payload little is read
-                window = self._bytes(begin, min(stop, begin + (_WINDOW_BYTES if is_next else _FIRST_BYTES)))
+                window = self._bytes(begin, min(stop, begin + (WINDOW_BYTES if is_next else FIRST_BYTES)))
                 base, end = begin, begin + len(window)
             at = begin - base
             tag, length = window[at], window[at + 1] if begin + 1 < stop else 0x80
-            if tag & 0x87 == _BYTES and length < 0x80 and tag > 7:  # a byte each of tag and length: nearly all fields
+            if tag & 0x87 == BYTES and length < 0x80 and tag > 7:  # a byte each of tag and length: nearly all fields
                 number, value = tag >> 3, begin + 2
                 position = value + length
                 if position > stop:
-                    raise _invalid(begin)
+                    raise invalid(begin)
             else:
-                number, value, position = _field(window, base, begin, stop)
+                number, value, position = read_field(window, base, begin, stop)
             action = actions.get(number)
             replacement = b""
             if action is None:
@@ -213,7 +206,7 @@ class _Walk:
                 body = self.strip(value, position, action, depth + 1)
                 if len(body) == position - value:
                     continue  # nothing was left out
-                replacement = varint(number << 3 | _BYTES) + varint(len(body)) + body
+                replacement = varint(number << 3 | BYTES) + varint(len(body)) + body
             elif action is _PAYLOAD:
                 payload_bytes += position - value
                 if payload_bytes <= SMALL_BYTES:
@@ -246,57 +239,5 @@ class _Walk:
     def _bytes(self, start: int, stop: int) -> bytes:
         found = self._read(start, stop - start)
         if len(found) < stop - start:  # the file was cut while it was read
-            raise _invalid(start + len(found))
+            raise invalid(start + len(found))
         return found
-
-
-def _field(window: bytes, base: int, begin: int, stop: int) -> tuple[int, int, int]:
-    """Return the number of the field at ``begin``, and where its value begins and ends."""
-    tag, position = _read_varint(window, base, begin, stop)
-    wire_type = tag & 7
-    if wire_type == _BYTES:
-        length, position = _read_varint(window, base, position, stop)
-        end = position + length
-    elif wire_type == _VARINT:
-        _, end = _read_varint(window, base, position, stop)
-    elif wire_type == _FIXED32:
-        end = position + 4
-    elif wire_type == _FIXED64:
-        end = position + 8
-    else:
-        raise _invalid(position)
-    if end > stop or tag < 8:
-        raise _invalid(position)
-    return tag >> 3, position, end
-
-
-def _read_varint(window: bytes, base: int, position: int, stop: int) -> tuple[int, int]:
-    result = 0
-    for shift in range(0, 70, 7):
-        if position >= stop:
-            raise _invalid(position)
-        byte = window[position - base]
-        position += 1
-        result |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return result, position
-    raise _invalid(position)
-
-
-def varint(value: int) -> bytes:
-    """Return a natural number as the wire format writes it."""
-    if value < 0x80:
-        return _ONE_BYTE[value]
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _invalid(position: int) -> InputError:
-    return InputError(
-        f"This is not an ONNX model, or it is cut off: byte {position} does not fit the format.",
-        "Name an .onnx file (other formats, TensorFlow Lite too, are not read), or download it again.",
-    )

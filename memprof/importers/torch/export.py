@@ -24,17 +24,11 @@ import torch
 from torch.export.graph_signature import InputKind
 
 from memprof.errors import LimitError
-from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, base_name
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.importers.torch.sharing import Layout, shares_input
 from memprof.importers.torch.tracker import dtype_name, plain_attributes
-from memprof.ir import Dim, Graph, Role
-
-
-def program_graph(program: torch.export.ExportedProgram, name: str = "") -> Graph:
-    """Return an exported program as a Graph."""
-    return build_graph(record_program(program, name))
+from memprof.ir import Dim, Role
 
 
 def record_program(program: torch.export.ExportedProgram, name: str = "") -> Recording:
@@ -42,20 +36,6 @@ def record_program(program: torch.export.ExportedProgram, name: str = "") -> Rec
     reader = _start(program)
     reader.walk(program.graph_module)
     return reader.recording(name, program.graph)
-
-
-def operations_by_call(program: torch.export.ExportedProgram) -> dict[str, int]:
-    """Return for each node of the program's own graph, by name, how many operations of its Graph stand for it.
-
-    The operations of one node follow each other, in the order of the nodes.
-    """
-    reader = _start(program)
-    counts = {}
-    for node in program.graph.nodes:
-        before = len(reader.ops)
-        reader.visit(program.graph_module, node)
-        counts[str(node.name)] = len(reader.ops) - before
-    return counts
 
 
 def _start(program: torch.export.ExportedProgram) -> _Reader:

@@ -26,9 +26,10 @@ from memprof.importers.torch.fakes import Placeholders
 from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.records import Recording, Run
 from memprof.importers.torch.resolve import resolve, shaped_inputs
-from memprof.importers.torch.running import first_line, run_without_data
+from memprof.importers.torch.running import run_without_data
 from memprof.importers.torch.traces import build_trace
 from memprof.ir import Graph
+from memprof.text import first_line
 
 
 def read_name(request: Request) -> Model:

@@ -27,6 +27,7 @@ from memprof.importers.torch.tracker import StorageTracker
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
 from memprof.ir import Role
 from memprof.ir.trace import Category, Phase
+from memprof.text import first_line
 
 Parameters = list[torch.nn.Parameter]
 
@@ -259,8 +260,3 @@ def state_tensors(optimizer: torch.optim.Optimizer | None) -> Iterator[torch.Ten
     if optimizer is not None:
         for state in optimizer.state.values():
             yield from (value for value in state.values() if isinstance(value, torch.Tensor))
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, its type if it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

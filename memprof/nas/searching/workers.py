@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from memprof.errors import MemprofError, RuntimeFailure
 from memprof.nas.jobs import Job, Outcome, Status
 from memprof.nas.train.evaluation import evaluate
+from memprof.text import first_line
 
 if TYPE_CHECKING:
     from memprof.nas.train.trainer import Trainer
@@ -247,7 +248,7 @@ def _train(job: Job, trainer: Trainer) -> Outcome | _Trouble:
 
 
 def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _end_with_parent() -> None:

@@ -17,6 +17,7 @@ from memprof.nas.space.architecture import Architecture
 from memprof.nas.train.inheritance import inherit
 from memprof.nas.train.modules import build_module
 from memprof.nas.train.trainer import Checkpoint, Trainer
+from memprof.text import first_line
 
 
 def evaluate(job: Job, trainer: Trainer) -> Outcome:
@@ -109,8 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"The weights in {path} cannot be read: {reason}.", "Search again in a new folder."
+            f"The weights in {path} cannot be read: {first_line(error)}.", "Search again in a new folder."
         ) from error
     return data

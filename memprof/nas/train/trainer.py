@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from memprof.nas.jobs import Status
 from memprof.nas.train.data import Augmentation, Images, TrainingData
 from memprof.nas.train.recipe import Recipe
+from memprof.text import first_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,7 @@ class Trainer:
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            status, message, accuracy = "out of memory", _first_line(error), 0.0
+            status, message, accuracy = "out of memory", first_line(error), 0.0
         training = Training(status=status, accuracy=accuracy, epochs=epoch, loss=loss, message=message)
         return training, Checkpoint(epoch, module.state_dict(), optimizer.state_dict())
 
@@ -217,12 +218,6 @@ def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tenso
     in_rows = (rows >= middle_row - side // 2) & (rows < middle_row + (side + 1) // 2)
     in_columns = (columns >= middle_column - side // 2) & (columns < middle_column + (side + 1) // 2)
     return (~(in_rows[:, None, :, None] & in_columns[:, None, None, :])).to(images.dtype)
-
-
-def _first_line(error: BaseException) -> str:
-    """Return what an error says, in one line; Python's own MemoryError says nothing and is named instead."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

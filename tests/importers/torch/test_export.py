@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from memprof.importers.request import Request
-from memprof.importers.torch.export import program_graph
+from memprof.importers.torch.export import record_program
+from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.loading import read_module, read_program
 from memprof.ir import Graph, Role
 from tests.importers.torch.networks import Attention, Convolutional, Dense
@@ -15,7 +16,7 @@ IMAGE = (torch.zeros(2, 3, 16, 16),)
 
 
 def graph_of(module: nn.Module, *inputs: torch.Tensor) -> Graph:
-    return program_graph(torch.export.export(module.eval(), inputs, strict=False))
+    return build_graph(record_program(torch.export.export(module.eval(), inputs, strict=False)))
 
 
 def names_in_storage(graph: Graph, name: str) -> set[str]:

@@ -15,7 +15,8 @@ from torch import nn
 from memprof.errors import InputError, LimitError, UsageError
 from memprof.importers.request import Request
 from memprof.importers.torch import pt2
-from memprof.importers.torch.export import program_graph
+from memprof.importers.torch.export import record_program
+from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.loading import load_trusted
 from memprof.importers.torch.pt2 import read_pt2
 from memprof.ir import Graph
@@ -44,7 +45,7 @@ def saved(folder: Path, module: nn.Module, inputs: tuple[torch.Tensor, ...], **o
     program = torch.export.export(module.eval(), inputs, strict=False, **options)
     path = folder / "model.pt2"
     torch.export.save(program, path)
-    return path, program_graph(program)
+    return path, build_graph(record_program(program))
 
 
 def shown(graph: Graph) -> list[object]:

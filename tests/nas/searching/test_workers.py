@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nas.test_rounds import SETTINGS, start
 
 from memprof.errors import RuntimeFailure, UsageError
 from memprof.nas.jobs import Job, derive_seed
@@ -27,6 +26,7 @@ from memprof.nas.searching.rounds import Search
 from memprof.nas.space.architecture import CIFAR10
 from memprof.nas.train.evaluation import evaluate
 from memprof.nas.train.trainer import Checkpoint, Training
+from tests.nas.searching.test_rounds import SETTINGS, start
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STATUSES = ("ok", "diverged", "out of memory", "out of memory", "timed out", "crashed", "crashed")
