@@ -118,7 +118,7 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
     from memprof.importers.request import Request
     from memprof.importers.torch.loading import read_module
     from memprof.importers.torch.resolve import resolve, shaped_inputs
-    from memprof.runtimes import TRACED
+    from memprof.runtimes import choose_runtimes
     from memprof.runtimes.pytorch import held_lifetimes, trace_lifetimes
 
     family, shape = MODELS[name]
@@ -136,7 +136,8 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
     row |= {"format": model.format, "tensors": model.trace.tensors, "caveat": model.trace.caveat}
     if training is None:
         row["estimate_bytes"] = held_lifetimes(model.graph).timeline.peak_bytes
-        row["process_estimate"] = TRACED["pytorch-process"](model.trace).lifetimes(model.graph).timeline.peak_bytes
+        process = choose_runtimes(["pytorch-process"], model.format, model.trace)["pytorch-process"]
+        row["process_estimate"] = process.lifetimes(model.graph).timeline.peak_bytes
     return row | compare(name, shapes, training, predicted.step_bytes)
 
 

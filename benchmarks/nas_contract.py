@@ -32,7 +32,7 @@ from nas_record import write_record
 
 from memprof import Graph, Report, analyze
 from memprof.nas.searching.export import export_onnx
-from memprof.nas.space.budget import RUNTIMES
+from memprof.nas.space.budget import BUDGET_RUNTIMES
 from memprof.nas.space.footprint import as_trained, deployed
 from memprof.nas.train.modules import build_module
 from tests.nas.networks import random_network
@@ -93,7 +93,7 @@ def differences(seed: int) -> Iterator[str]:
     yield from compare("as_trained", imported, as_trained(architecture))
     with tempfile.TemporaryDirectory() as folder:
         exported = export_onnx(architecture, with_statistics(module, seed), Path(folder) / "network.onnx")
-        yield from compare("deployed", analyze(exported.path, runtimes=RUNTIMES), deployed(architecture))
+        yield from compare("deployed", analyze(exported.path, runtimes=BUDGET_RUNTIMES), deployed(architecture))
 
 
 def compare(view: str, real: Report, graph: Graph) -> Iterator[str]:

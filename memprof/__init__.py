@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from memprof.results.snapshot import Snapshot
     from memprof.results.verification import Verification
     from memprof.runs import bench, verify
+    from memprof.runtimes import list_runtimes
+    from memprof.runtimes.model import RuntimeModel
 
 __version__ = "0.1.0"
 
@@ -48,6 +50,8 @@ _HOMES = {
     "plan": "memprof.api",
     "snapshot": "memprof.api",
     "verify": "memprof.runs",
+    "list_runtimes": "memprof.runtimes",
+    "RuntimeModel": "memprof.runtimes.model",
     "AllocationBuffer": "memprof.planning.offsets.problem",
     "AllocationProblem": "memprof.planning.offsets.problem",
     "Arena": "memprof.planning.arenas",
@@ -104,6 +108,7 @@ __all__ = [
     "Report",
     "Request",
     "RuntimeFailure",
+    "RuntimeModel",
     "Snapshot",
     "TensorType",
     "Training",
@@ -114,6 +119,7 @@ __all__ = [
     "check",
     "compare",
     "from_networkx",
+    "list_runtimes",
     "load",
     "plan",
     "snapshot",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from memprof.collector import paused_collector
 from memprof.errors import InputError, LimitError, MissingExtraError, UsageError
 from memprof.importers.formats import recognise
-from memprof.importers.model import OPTIMIZED_FORMAT, Model
+from memprof.importers.model import Model
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.importers.saved import read_saved_report
 from memprof.ir import Graph
@@ -24,8 +24,7 @@ from memprof.results.building import build_report
 from memprof.results.comparison import Comparison, compare_snapshots
 from memprof.results.report import Report
 from memprof.results.snapshot import Snapshot, snapshot_document, snapshot_report
-from memprof.runtimes import RUNTIMES, TRACED, RuntimeModel
-from memprof.runtimes.onnxruntime import OPTIMIZED_MODEL
+from memprof.runtimes import choose_runtimes, find_runtime
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -33,20 +32,6 @@ if TYPE_CHECKING:
     from memprof.planning.offsets.problem import AllocationProblem
     from memprof.planning.plan import Plan, PlanOptions, PlanProgress
     from memprof.results.budgets import Budgets, Check
-
-DEFAULT_RUNTIMES = ("reference", "ideal", "paper")
-"""Runtime models of a report that asks for none, the headline first."""
-
-RUNTIMES_BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "onnx": ("onnxruntime",),
-        OPTIMIZED_FORMAT: ("onnxruntime",),
-        "torch.export": ("pytorch", "pytorch-process"),
-        "torch.run": ("pytorch", "pytorch-process"),
-        "torch.training": ("pytorch",),
-    }
-)
-"""Runtime models that apply to a format besides the default ones."""
 
 
 def load(source: Source | Request, example_inputs: Any = None, **arguments: Unpack[RequestArguments]) -> Model:
@@ -102,11 +87,10 @@ def analyze(
         if request.fixes_sizes:
             raise UsageError(f"{request.name} is a saved report: its sizes are settled.", "Analyse the model again.")
         return _open_report(request.path, runtimes)
-    wanted = None if runtimes is None else _known(runtimes)
+    wanted = None if runtimes is None else [find_runtime(name).name for name in runtimes]
     model = load(request)
-    names = wanted or _applicable(model)
     with paused_collector():
-        return build_report(model, {name: _runtime_of(name, model) for name in names})
+        return build_report(model, choose_runtimes(wanted, model.format, model.trace))
 
 
 def plan(
@@ -134,7 +118,7 @@ def plan(
         BudgetError: The arenas are proven too small.
         MissingExtraError: The source needs PyTorch, which is not installed.
     """
-    from memprof.planning.plan import PlanOptions, find_rules, plan_allocation, plan_graph
+    from memprof.planning.plan import PlanOptions, plan_allocation, plan_graph
 
     planned = {of.name: arguments.pop(of.name) for of in fields(PlanOptions) if of.name in arguments}
     options = replace(options or PlanOptions(), **planned)
@@ -143,7 +127,6 @@ def plan(
     with paused_collector():
         if problem is not None:
             return plan_allocation(problem, options, progress)
-        find_rules(options.rules)
         return plan_graph(load(request).graph, options, progress)
 
 
@@ -256,20 +239,6 @@ def _open_report(path: Path, runtimes: Iterable[str] | None) -> Report:
     return replace(report, runtimes={name: report.runtimes[name] for name in names})
 
 
-def _runtime_of(name: str, model: Model) -> RuntimeModel:
-    if name == "onnxruntime" and model.format == OPTIMIZED_FORMAT:
-        return OPTIMIZED_MODEL
-    if model.trace is None or name not in TRACED:
-        return RUNTIMES[name]
-    return TRACED[name](model.trace)
-
-
-def _applicable(model: Model) -> list[str]:
-    names = [*DEFAULT_RUNTIMES, *RUNTIMES_BY_FORMAT.get(model.format, ())]
-    is_on_cpu = model.trace is None or model.trace.device == "cpu"
-    return names if is_on_cpu else [name for name in names if name != "pytorch-process"]
-
-
 def _find_buffers(request: Request, options: PlanOptions) -> AllocationProblem | None:
     """Return the buffers that are planned without a graph, ``None`` if the source has one."""
     from memprof.planning.offsets.problem import AllocationProblem
@@ -356,13 +325,3 @@ _READERS: Mapping[str, Callable[[Request], Model]] = MappingProxyType(
 def _require_torch() -> None:
     if find_spec("torch") is None:
         raise MissingExtraError("Analysing a PyTorch module", "torch")
-
-
-def _known(runtimes: Iterable[str]) -> list[str]:
-    names = list(dict.fromkeys(runtimes))
-    for name in names:
-        if name not in RUNTIMES:
-            raise UsageError(f"There is no runtime model {name!r}.", f"Choose from: {', '.join(RUNTIMES)}.")
-    if not names:
-        raise UsageError("No runtime model was named.", f"Choose from: {', '.join(RUNTIMES)}.")
-    return names

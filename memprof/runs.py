@@ -5,15 +5,18 @@ from __future__ import annotations
 from os import PathLike
 from typing import Unpack
 
-from memprof.api import analyze, load
+from memprof.api import load
 from memprof.errors import UsageError
 from memprof.importers.model import Model
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.measure.child import Limits
 from memprof.results.bench import BenchedModel, BenchSettings
 from memprof.results.verification import Verification
+from memprof.runtimes import RUNTIMES, Measuring, find_runtime
+from memprof.runtimes.late import find
+from memprof.runtimes.onnxruntime import OPTIMIZED_MODEL
 
-RUNNABLE = ("onnxruntime", "pytorch")
+RUNNABLE = tuple(row.name for row in RUNTIMES.values() if row.measuring)
 """Runtimes that a prediction can be verified in."""
 
 
@@ -28,7 +31,7 @@ def verify(
 
     Args:
         source: Path of an .onnx file, or the name of a PyTorch module: "torchvision:resnet18"; or a request for one.
-        runtime: ``onnxruntime`` or ``pytorch``; the one that fits the source if left out.
+        runtime: Name of a runtime model that can be run; the one that fits the source if left out.
         limits: Time and memory of the child process.
         arguments: Fields of ``Request``. With ``optimized``, onnxruntime optimises the graph, and what it makes of it
             is predicted.
@@ -39,22 +42,35 @@ def verify(
         InputError: The source is missing, unreadable or invalid.
         UsageError: A name does not exist, or an argument does not fit the source.
     """
-    from memprof.measure.verifying import verify_onnxruntime, verify_optimized, verify_pytorch
-
     request = make_request(source, **arguments)
     if not isinstance(request.source, str | PathLike):
         raise UsageError(
             f"A {request.name} in memory cannot be run in a process of its own.",
             "Name it: a file, or package.module:factory.",
         )
-    wanted = runtime or ("onnxruntime" if request.is_file else "pytorch")
-    if wanted not in RUNNABLE:
-        raise UsageError(f"There is nothing to verify {wanted!r} with.", f"Choose from: {', '.join(RUNNABLE)}.")
-    limits = limits or Limits()
-    if wanted == "pytorch":
-        report = analyze(request, runtimes=("pytorch",))
-        return verify_pytorch(request, report.headline.lifetimes, limits)
-    return verify_optimized(request, limits) if request.optimized else verify_onnxruntime(request, limits)
+    verifies = find(_measuring(runtime, request).by)
+    found: Verification = verifies(request, limits or Limits())
+    return found
+
+
+def _measuring(name: str | None, request: Request) -> Measuring:
+    """Return how what is asked about is run: in the runtime of that name, or in the first that runs such a source.
+
+    Raises:
+        UsageError: There is no such runtime, nothing runs it, or it cannot run such a source.
+    """
+    source_format = request.path.suffix.lower().removeprefix(".") if request.is_file else "torch.run"
+    rows = [row for row in RUNTIMES.values() if row.measuring is not None]
+    fitting = {row.name: row.measuring for row in rows if row.measuring and source_format in row.measuring.formats}
+    if request.optimized and name in (None, "onnxruntime"):
+        name = OPTIMIZED_MODEL.name
+    if name is not None and find_runtime(name).measuring is None:
+        raise UsageError(f"There is nothing to verify {name!r} with.", f"Choose from: {', '.join(RUNNABLE)}.")
+    if not fitting:
+        raise UsageError(f"Nothing here runs {request.name}.", "Name an .onnx file or a PyTorch module.")
+    if name is not None and name not in fitting:
+        raise UsageError(f"{name} does not run {request.name}.", f"Choose from: {', '.join(fitting)}.")
+    return fitting[name or next(iter(fitting))]
 
 
 def bench(

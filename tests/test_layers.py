@@ -36,7 +36,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "api": BASE | {"ir", "runtimes", "importers", "planning", "results", "measure"},
     "render": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
     "plots": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
-    "runs": BASE | {"importers", "results", "api", "measure"},
+    "runs": BASE | {"runtimes", "importers", "results", "api", "measure"},
     "nas": BASE
     | {
         "",
@@ -57,7 +57,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     }
     | {"render", "plots", "measure", "nas", "runs"},
     "__main__": frozenset({"cli"}),
-    "": frozenset({"api", "errors", "ir", "results", "measure", "runs"}),  # at run time it resolves names late
+    "": frozenset({"api", "errors", "ir", "results", "runtimes", "measure", "runs"}),  # resolved late
 }
 """From a layer (the first part below ``memprof``, ``""`` for the package itself) to the layers it may import."""
 

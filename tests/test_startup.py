@@ -40,9 +40,14 @@ def test_importing_memprof_loads_nothing() -> None:
     assert loaded_after("import memprof; memprof.__version__; dir(memprof)") == NOTHING
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), (), ("analyze", "--help")])
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ()])
 def test_help_loads_click_alone(arguments: tuple[str, ...]) -> None:
     assert loaded_after(cli(*arguments)) == {"click"}
+
+
+@pytest.mark.parametrize("command", ["analyze", "plan", "check", "verify"])
+def test_help_of_a_command_that_names_runtime_models_loads_their_rows_and_no_library(command: str) -> None:
+    assert loaded_after(cli(command, "--help")) == {"click", "memprof.ir"}
 
 
 def test_analysing_a_graph_in_memory_needs_no_onnx_and_no_torch() -> None:

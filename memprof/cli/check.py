@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import click
 
-from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, source_options
+from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, runtime_option, source_options
 from memprof.cli.output import open_stdout
 from memprof.errors import UsageError
 from memprof.render.json import write_document
@@ -23,7 +23,7 @@ _CODES = {True: 0, False: 1, None: 4}
 @click.option("--max-peak", metavar="BYTES", help="Most intermediates at the peak: 512KiB.")
 @click.option("--max-params", metavar="BYTES", help="Most parameters: 1MB.")
 @click.option("--max-total", metavar="BYTES", help="Most of weights and peak together.")
-@click.option("--runtime", metavar="NAME", help="Runtime model of the peak; the headline if left out.")
+@runtime_option(help="Runtime model of the peak; the headline if left out.")
 @click.option("--baseline", metavar="REPORT", help="A saved report (or a model): none of the three may grow over it.")
 @click.option(
     "--tolerance", default="0%", show_default=True, metavar="PERCENT", help="Growth over the baseline allowed."

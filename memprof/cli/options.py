@@ -21,6 +21,7 @@ from memprof.units import parse_bytes
 if TYPE_CHECKING:
     from memprof.importers.request import Request
     from memprof.measure.child import Limits
+    from memprof.runtimes import RuntimeModel
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _KEY = "memprof.given"
@@ -68,9 +69,40 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: 
 top_option = click.option(
     "--top", type=click.IntRange(min=1), default=8, show_default=True, help="Rows in long lists."
 )
-runtimes_option = click.option(
-    "--runtime", "runtimes", multiple=True, metavar="NAME", help="Runtime model; the first leads. Repeatable."
-)
+
+
+class RuntimeOption(click.Option):
+    """``--runtime``: its help ends with the names that would do, looked up in ``RUNTIMES`` when help is shown."""
+
+    def __init__(self, *args: Any, takes: Callable[[RuntimeModel], bool], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._takes = takes
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return flag and help as click shows them, names added."""
+        from memprof.runtimes import RUNTIMES
+
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        names = [name for name, row in RUNTIMES.items() if self._takes(row)]
+        return record[0], f"{record[1]} One of: {', '.join(names)}."
+
+
+def runtime_option(
+    *names: str, takes: Callable[[RuntimeModel], bool] = lambda row: True, **settings: Any
+) -> Callable[[_Function], _Function]:
+    """Return ``--runtime``.
+
+    Args:
+        names: Of the argument, if not ``runtime``.
+        takes: Whether a row of ``RUNTIMES`` can be named.
+        settings: As for ``click.option``.
+    """
+    return click.option("--runtime", *names, cls=RuntimeOption, takes=takes, metavar="NAME", **settings)
+
+
+runtimes_option = runtime_option("runtimes", multiple=True, help="Runtime model; the first leads. Repeatable.")
 
 
 def source_options(command: _Function) -> _Function:

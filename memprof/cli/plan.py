@@ -18,6 +18,7 @@ from memprof.cli.options import (
     repeat_flags,
     request_flags,
     run_options,
+    runtime_option,
     source_options,
 )
 from memprof.cli.output import open_stdout
@@ -41,12 +42,11 @@ _CODES = {True: 0, False: 1, None: 4}
 @click.command()
 @click.argument("model")
 @source_options
-@click.option(
-    "--runtime",
+@runtime_option(
+    takes=lambda row: row.ordering is not None,
     default="reference",
     show_default=True,
-    metavar="NAME",
-    help="What a peak counts: reference, ideal, onnxruntime.",
+    help="What a peak counts.",
 )
 @click.option("--in-place", is_flag=True, help="Elementwise operations in place where every order allows it.")
 @click.option("--keep-order", is_flag=True, help="Plan addresses only; the operations keep their order.")

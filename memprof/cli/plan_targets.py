@@ -72,7 +72,6 @@ def _is_onnx(path: str) -> bool:
 
 def _write_model(planned: Planned, target: str) -> None:
     from memprof.exporters.onnx_order import file_order, write_reordered_onnx
-    from memprof.planning.lifetimes import LIFETIMES
     from memprof.planning.plan import RULES
 
     plan, graph, source = planned.plan, planned.graph, Path(planned.source)
@@ -81,7 +80,7 @@ def _write_model(planned: Planned, target: str) -> None:
     order, run_order = file_order(source, graph, plan.order.node_ids)
     write_reordered_onnx(source, order, Path(target), may_replace_source=planned.may_replace_source)
     if tuple(run_order) != plan.order.node_ids:  # a file can ask for more than the graph: see file_order
-        peak_bytes = LIFETIMES[RULES[plan.rules].lifetimes](graph, run_order).timeline.peak_bytes
+        peak_bytes = RULES[plan.rules].lifetimes(graph, run_order).timeline.peak_bytes
         if peak_bytes > plan.order.peak_bytes:
             note(f"the file does not allow that order as it is: in the nearest one its peak is {peak_bytes:,} bytes")
 

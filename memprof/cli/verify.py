@@ -12,6 +12,7 @@ from memprof.cli.options import (
     read_request,
     request_flags,
     run_options,
+    runtime_option,
     source_options,
     top_option,
 )
@@ -24,7 +25,7 @@ from memprof.text import safe_text
 @click.command()
 @click.argument("model")
 @source_options
-@click.option("--runtime", metavar="NAME", help="onnxruntime or pytorch; the one that fits the model if left out.")
+@runtime_option(takes=lambda row: row.measuring is not None, help="What runs it; what fits the model if left out.")
 @click.option("--require-exact", is_flag=True, help="Exit with 1 unless the predicted peak is the measured one.")
 @run_options
 @top_option

@@ -1,20 +1,23 @@
 """One model, predicted and run: where the runtime models and the measurements meet.
 
-runtime        predicted by                          measured by
-onnxruntime    its model, from the file alone        the traced allocator; the profile's counters beside it
-optimised      its model, from the graph that the    the same, in the session that wrote the graph
-               session wrote before it ran
-pytorch        the module run on meta tensors        the module run for real under the same tracker
+runtime                  predicted by                          measured by
+onnxruntime              its model, from the file alone        the traced allocator; the profile's counters beside it
+onnxruntime-optimized    its model, from the graph that the    the same, in the session that wrote the graph
+                         session wrote before it ran
+pytorch                  the module run on meta tensors        the module run for real under the same tracker
+
+The rows of ``RUNTIMES`` name these functions (``measuring``): each takes a Request and the limits of the child
+process and returns a Verification.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from memprof.analysis import Lifetimes
-from memprof.errors import RuntimeFailure
+from memprof.errors import MissingExtraError, RuntimeFailure
 from memprof.folders import scratch_folder
-from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
@@ -31,8 +34,8 @@ from memprof.measure.onnxruntime import (
     require_onnxruntime,
 )
 from memprof.results.verification import NamedPair, Verification, pair_steps
-from memprof.runtimes.model import RuntimeModel
-from memprof.runtimes.onnxruntime import MODEL, OPTIMIZED_MODEL
+from memprof.runtimes import RuntimeModel, choose_runtimes
+from memprof.runtimes.onnxruntime import MODEL
 
 _LATER = "second run with the same shapes, by the traced allocator"
 _BLOCK = "taken at once before the second run's first kernel, by the traced allocator"
@@ -69,27 +72,31 @@ def verify_optimized(request: Request, limits: Limits) -> Verification:
         found = measure_allocations(request.name, specs, limits, level=FULLY_OPTIMIZED, target=target)
         model = read_optimized(target, request)
     counters = _counters(request.name, specs, limits, FULLY_OPTIMIZED)
-    return _verification(request.name, optimized_model(model), model.graph, found, counters, "all")
+    (row,) = choose_runtimes(["onnxruntime"], model.format).values()  # a graph that was left alone is not optimised
+    return _verification(request.name, row, model.graph, found, counters, "all")
 
 
-def optimized_model(model: Model) -> RuntimeModel:
-    """Return the runtime model for what ``read_optimized`` gave."""
-    return OPTIMIZED_MODEL if model.format == OPTIMIZED_FORMAT else MODEL
-
-
-def verify_pytorch(request: Request, lifetimes: Lifetimes, limits: Limits) -> Verification:
+def verify_pytorch(request: Request, limits: Limits) -> Verification:
     """Compare the prediction of a PyTorch module with a real run of it.
 
     Args:
         request: The module by name.
-        lifetimes: What was predicted.
         limits: What the child process may use.
 
     Raises:
         RuntimeFailure: The run crashed, hung or ran out of memory.
+        MissingExtraError: PyTorch is not installed.
+        InputError: There is no such module, or it cannot be made.
+        UsageError: A shape does not fit.
     """
+    if find_spec("torch") is None:
+        raise MissingExtraError("Running a PyTorch module", "torch")
+    from memprof.importers.torch.loading import read_name
     from memprof.measure.pytorch import measure_tensors
 
+    model = read_name(request)
+    (row,) = choose_runtimes(["pytorch"], model.format, model.trace).values()
+    lifetimes = row.lifetimes(model.graph)
     found = measure_tensors(request, limits)
     return Verification(
         path=request.name,

@@ -1,26 +1,12 @@
-"""Between the graph and both halves of the planner: lifetimes under an order, and the allocation problem they pose.
-
-Lifetimes come from the runtime models; two things are added here. ``contracted``: elementwise operations in place
-wherever that is safe in every order, the storages the ordering problem of that name counts. And a runtime model that
-picks its own order (onnxruntime) is asked about the graph with its nodes in the planned order.
-"""
+"""From lifetimes, as a runtime model gives them for an order, to the allocation problem that they pose."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 
-from memprof.analysis import Buffer, Lifetimes, Schedule
-from memprof.ir import Graph, Role
+from memprof.analysis import Lifetimes
+from memprof.ir import Graph
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
-from memprof.planning.ordering.kinds import contracted_storage
-from memprof.runtimes import RUNTIMES
-from memprof.runtimes.bodies import reserve_bodies
-from memprof.runtimes.ideal import ideal_lifetimes
-from memprof.runtimes.reference import reference_lifetimes, storage_bytes
-
-_COUNTED = frozenset({Role.INPUT, Role.INTERMEDIATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,73 +22,6 @@ class ArenaContent:
     alignment: int = 64
     has_inputs: bool = True
     has_outputs: bool = True
-
-
-def contracted_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
-    """Return the lifetimes of ``graph`` with elementwise operations in place wherever that is safe in every order.
-
-    Args:
-        graph: Any graph.
-        order: Node ids in a topological order; the graph's own if left out.
-    """
-    order = range(len(graph.nodes)) if order is None else order
-    schedule = Schedule.sequential(order)
-    roots = contracted_storage(graph)
-    starts: dict[int, int] = {}
-    stops: dict[int, int] = {}
-    for step, node_id in enumerate(order):
-        node = graph.nodes[node_id]
-        for value_id in (*node.reads, *node.writes):
-            stops[roots[value_id]] = step + 1
-        for value_id in node.writes:
-            starts.setdefault(roots[value_id], step)
-    for value_id in graph.inputs:
-        starts[value_id] = 0
-        stops[value_id] = max(stops.get(value_id, 0), 1)
-    for value_id in graph.outputs:
-        stops[roots[value_id]] = schedule.step_count
-    members: dict[int, list[int]] = {}
-    for value_id, root in enumerate(roots):
-        if graph.values[root].role in _COUNTED:
-            members.setdefault(root, []).append(value_id)
-    sizes = graph.value_bytes
-    buffers = tuple(
-        Buffer(tuple(group), storage_bytes(group, sizes), starts[root], stops[root])
-        for root, group in members.items()
-    )
-    reserved, bodies_complete = reserve_bodies(graph, schedule, contracted_lifetimes)
-    return Lifetimes(
-        graph=graph,
-        schedule=schedule,
-        buffers=buffers,
-        reserved=reserved,
-        is_complete=bodies_complete and all(b.size_bytes is not None for b in buffers),
-    )
-
-
-def _own_order_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
-    return RUNTIMES["onnxruntime"].lifetimes(graph if order is None else reorder(graph, order))
-
-
-LIFETIMES: Mapping[str, Callable[..., Lifetimes]] = MappingProxyType(
-    {
-        "reference": reference_lifetimes,
-        "contracted": contracted_lifetimes,
-        "ideal": ideal_lifetimes,
-        "onnxruntime": _own_order_lifetimes,
-    }
-)
-"""From a graph and an order to lifetimes, by name of the runtime model (or of the ordering problem)."""
-
-
-def reorder(graph: Graph, order: Sequence[int]) -> Graph:
-    """Return ``graph`` with its nodes in ``order``; values keep their ids."""
-    position = {node_id: step for step, node_id in enumerate(order)}
-    values = tuple(
-        value if value.producer is None else replace(value, producer=position[value.producer])
-        for value in graph.values
-    )
-    return replace(graph, nodes=tuple(graph.nodes[node_id] for node_id in order), values=values)
 
 
 def pose_allocation(lifetimes: Lifetimes, content: ArenaContent) -> AllocationProblem:

@@ -22,60 +22,24 @@ from typing import Any
 from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph
 from memprof.planning.arenas import Arena, ArenasPlan, plan_arenas
-from memprof.planning.lifetimes import LIFETIMES, ArenaContent, pose_allocation
+from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import decide_capacity, plan_offsets
 from memprof.planning.ordering.find import decide_order, find_order
-from memprof.planning.ordering.kinds import PROBLEMS
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.result import OrderResult
-from memprof.runtimes import RUNTIMES
+from memprof.runtimes import RUNTIMES, Order, Ordering, RuntimeModel, find_runtime
+from memprof.runtimes.late import find
 
 PLAN_SCHEMA = "memprof/plan/1"
 
 _OFFSET_SHARE = 0.3  # of the time, kept for the offsets
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How a kind of plan counts and searches.
-
-    Attributes:
-        runtime: Name of the runtime model that people know it by.
-        lifetimes: Key in ``LIFETIMES``: what a peak counts.
-        candidates: Keys in ``PROBLEMS`` whose best orders are tried.
-        bound: Key in ``PROBLEMS`` whose lower bound holds.
-    """
-
-    runtime: str
-    lifetimes: str
-    candidates: tuple[str, ...]
-    bound: str
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the order found for the bound's problem has the peak that counts."""
-        return self.lifetimes == self.bound
-
-
-RULES: Mapping[str, Rules] = MappingProxyType(
-    {
-        "reference": Rules(runtime="reference", lifetimes="reference", candidates=("reference",), bound="reference"),
-        "contracted": Rules(
-            runtime="reference", lifetimes="contracted", candidates=("contracted",), bound="contracted"
-        ),
-        "ideal": Rules(
-            runtime="ideal", lifetimes="ideal", candidates=("contracted", "reference"), bound="ideal_floor"
-        ),
-        "onnxruntime": Rules(
-            runtime="onnxruntime",
-            lifetimes="onnxruntime",
-            candidates=("contracted", "reference"),
-            bound="runtime_floor",
-        ),
-    }
+RULES: Mapping[str, RuntimeModel] = MappingProxyType(
+    {name: row for name, row in RUNTIMES.items() if row.ordering is not None}
 )
-"""Every kind of plan by name."""
+"""The runtime models that can be planned for, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,13 +132,23 @@ class Plan:
     budget: BudgetAnswer | None = None
     arenas: ArenasPlan | None = None
 
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime model that people know the rules by; empty without a graph."""
+        return RULES[self.rules].in_place_of or self.rules if self.rules else ""
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the rules are those of its variant with operations in place."""
+        return bool(self.rules and RULES[self.rules].in_place_of)
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-ready values, schema ``memprof/plan/1``."""
         document: dict[str, Any] = {"schema": PLAN_SCHEMA}
         order = self.order
         if order is not None:
-            document["runtime"] = RULES[self.rules].runtime
-            document["in_place"] = self.rules == "contracted"
+            document["runtime"] = self.runtime
+            document["in_place"] = self.is_in_place
             document["order"] = {
                 "nodes": list(order.nodes),
                 "peak_before_bytes": order.before_bytes,
@@ -226,7 +200,7 @@ class PlanOptions:
     """What to plan, and for how long.
 
     Attributes:
-        runtime: What a peak counts: ``reference``, ``ideal`` or ``onnxruntime``.
+        runtime: What a peak counts: name of a row of ``RUNTIMES`` that orders can be searched for.
         in_place: Whether elementwise operations are in place where every order allows it; for ``reference``.
         keep_order: Whether the given order stays, so that only addresses are planned.
         seconds: Time to search at most; proofs usually come long before.
@@ -238,7 +212,7 @@ class PlanOptions:
         arenas: Memories to spread the buffers over, besides the plan of a single one; none if empty.
 
     Raises:
-        UsageError: ``in_place`` is asked of a runtime that has its own rules for it.
+        UsageError: There is no plan for the runtime, or ``in_place`` is asked of one that has its own rules for it.
     """
 
     runtime: str = "reference"
@@ -252,13 +226,12 @@ class PlanOptions:
     arenas: tuple[Arena, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.in_place and self.runtime != "reference":
-            raise UsageError(f"In place is part of what {self.runtime!r} counts.", "Leave in_place out.")
+        find_rules(self.runtime, in_place=self.in_place)
 
     @property
     def rules(self) -> str:
         """Key in ``RULES``."""
-        return "contracted" if self.in_place else self.runtime
+        return find_rules(self.runtime, in_place=self.in_place).name
 
     @property
     def content(self) -> ArenaContent:
@@ -271,11 +244,10 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
     """Return a plan of ``graph``.
 
     Raises:
-        UsageError: There are no such rules.
         IncompleteError: The size of a tensor is not known.
     """
-    rules = find_rules(options.rules)
-    lifetimes = LIFETIMES[rules.lifetimes](graph)
+    rules = RULES[options.rules]
+    lifetimes = rules.lifetimes(graph)
     if not lifetimes.is_complete:
         names = ", ".join(f"{unknown.kind} {unknown.name[:80]}" for unknown in graph.unknown[:5])
         hint = " ".join(dict.fromkeys(u.hint for u in graph.unknown[:5] if u.hint)) or "Give the sizes that are open."
@@ -286,7 +258,7 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
     floor_bytes = 0
     if options.budget_bytes is not None and not options.keep_order:
         order, floor_bytes = search.aim_at_budget(order, options.budget_bytes)
-    problem = pose_allocation(LIFETIMES[rules.lifetimes](graph, order.node_ids), options.content)
+    problem = pose_allocation(rules.lifetimes(graph, order.node_ids), options.content)
     left = max(options.seconds - (time.monotonic() - started), options.seconds * _OFFSET_SHARE)
     arena = _plan_arena(problem, options.budget_bytes, 0.0 if order.was_interrupted else left, report)
     budget = None
@@ -303,16 +275,29 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
     )
 
 
-def find_rules(name: str) -> Rules:
+def find_rules(name: str, *, in_place: bool = False) -> RuntimeModel:
     """Return a row of ``RULES``.
 
+    Args:
+        name: Name of a runtime model.
+        in_place: Whether its variant with operations in place is meant.
+
     Raises:
-        UsageError: There is none, or the runtime model it needs is missing.
+        UsageError: There is no such runtime model or variant, or no plan for it.
     """
-    if name not in RULES or (RULES[name].runtime not in RUNTIMES):
-        known = ", ".join(dict.fromkeys(rules.runtime for rules in RULES.values() if rules.runtime in RUNTIMES))
-        raise UsageError(f"There is no plan for the runtime {name!r}.", f"Choose from: {known}.")
-    return RULES[name]
+    row = find_runtime(name)
+    if row.ordering is None:
+        why = "the order of its steps is given" if row.order is Order.GIVEN else "what it runs is ordered already"
+        raise UsageError(
+            f"There is no plan for the runtime {name!r}: {why}.",
+            f"Choose from: {', '.join(row.name for row in RULES.values() if not row.in_place_of)}.",
+        )
+    if not in_place:
+        return row
+    variant = next((row for row in RULES.values() if row.in_place_of == name), None)
+    if variant is None:
+        raise UsageError(f"In place is part of what {name!r} counts.", "Leave in_place out.")
+    return variant
 
 
 def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Report | None = None) -> Plan:
@@ -383,9 +368,11 @@ def _plan_arena(
 class _Order:
     """The search for an order: what is tried, and what is kept."""
 
-    def __init__(self, graph: Graph, rules: Rules, options: PlanOptions, report: Report | None) -> None:
+    def __init__(self, graph: Graph, rules: RuntimeModel, options: PlanOptions, report: Report | None) -> None:
         self._graph = graph
+        assert rules.ordering is not None, "find_rules has seen to it"
         self._rules = rules
+        self._ordering: Ordering = rules.ordering
         self._options = options
         self._report = report
         self._given = tuple(range(len(graph.nodes)))
@@ -396,9 +383,9 @@ class _Order:
         order, before_bytes = self._given, self._peak_bytes(self._given)
         peak_bytes = before_bytes
         if self._options.keep_order:
-            bound = find_order(PROBLEMS[self._rules.bound](self._graph), 0.0)
-        elif self._rules.is_exact:
-            bound = self._search(self._rules.bound, self._order_seconds())
+            bound = find_order(self._pose(self._ordering.bound), 0.0)
+        elif self._ordering.is_exact:
+            bound = self._search(self._ordering.bound, self._order_seconds())
             order, peak_bytes = bound.order, bound.peak_bytes
         else:
             bound, order, peak_bytes = self._score_candidates(before_bytes)
@@ -408,40 +395,43 @@ class _Order:
             before_bytes=before_bytes,
             peak_bytes=peak_bytes,
             lower_bound_bytes=min(bound.lower_bound_bytes, peak_bytes),
-            proof=bound.proof if self._rules.is_exact else f"{bound.proof}, relaxed",
+            proof=bound.proof if self._ordering.is_exact else f"{bound.proof}, relaxed",
             seconds=time.monotonic() - started,
             was_interrupted=bound.ending == "interrupted",
         )
 
     def _score_candidates(self, before_bytes: int) -> tuple[OrderResult, tuple[int, ...], int]:
         """Return what proves the bound, and the best of the orders tried with its peak."""
-        share = self._order_seconds() / (len(self._rules.candidates) + 1)
-        bound = self._search(self._rules.bound, share)
+        share = self._order_seconds() / (len(self._ordering.related) + 1)
+        bound = self._search(self._ordering.bound, share)
         order, peak_bytes = self._given, before_bytes
-        tried = [bound.order] + [self._search(name, share).order for name in self._rules.candidates]
+        tried = [bound.order] + [self._search(name, share).order for name in self._ordering.related]
         for candidate in dict.fromkeys(tried):
             candidate_bytes = self._peak_bytes(candidate)
             if candidate_bytes < peak_bytes:
                 order, peak_bytes = candidate, candidate_bytes
         return bound, order, peak_bytes
 
+    def _pose(self, name: str) -> OrderProblem:
+        problem: OrderProblem = find(name)(self._graph)
+        return problem
+
     def _search(self, name: str, seconds: float) -> OrderResult:
-        problem: OrderProblem = PROBLEMS[name](self._graph)
-        report = self._tell if self._report is not None and self._rules.is_exact else None
-        return find_order(problem, seconds, report)
+        report = self._tell if self._report is not None and self._ordering.is_exact else None
+        return find_order(self._pose(name), seconds, report)
 
     def aim_at_budget(self, order: PlannedOrder, budget_bytes: int) -> tuple[PlannedOrder, int]:
         """Return an order for an arena of ``budget_bytes``, and what every order's arena needs at least.
 
         The order of the lowest peak may not be that of the smallest arena, which rounds sizes and may leave some out.
         """
-        content, rules = self._options.content, self._rules
-        if not rules.is_exact:
+        content = self._options.content
+        if not self._ordering.is_exact:
             holds_all = content.has_inputs and content.has_outputs
             return order, order.lower_bound_bytes if holds_all else 0
         if self._load_bytes(order.node_ids) <= budget_bytes:
             return order, 0
-        problem = arena_order_problem(PROBLEMS[rules.bound](self._graph), content)
+        problem = arena_order_problem(self._pose(self._ordering.bound), content)
         found = decide_order(problem, budget_bytes, self._order_seconds()).result
         if self._load_bytes(found.order) < self._load_bytes(order.node_ids):
             order = replace(
@@ -453,14 +443,14 @@ class _Order:
         return order, found.lower_bound_bytes
 
     def _load_bytes(self, order: Sequence[int]) -> int:
-        lifetimes = LIFETIMES[self._rules.lifetimes](self._graph, order)
+        lifetimes = self._rules.lifetimes(self._graph, order)
         return pose_allocation(lifetimes, self._options.content).load_bytes
 
     def _order_seconds(self) -> float:
         return self._options.seconds * (1 - _OFFSET_SHARE)
 
     def _peak_bytes(self, order: Sequence[int]) -> int:
-        return LIFETIMES[self._rules.lifetimes](self._graph, order).timeline.peak_bytes
+        return self._rules.lifetimes(self._graph, order).timeline.peak_bytes
 
     def _tell(self, progress: Any) -> None:
         assert self._report is not None

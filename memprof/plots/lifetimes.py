@@ -18,6 +18,7 @@ page's height follows from its rows, and text is measured before it is placed, s
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -101,11 +102,17 @@ def _figures(report: Report, found: RuntimeReport) -> list[tuple[str, str, str]]
         (known_peak(found), "peak of intermediates", style.ACCENT),
         (format_bytes(weights), "weights", style.INK),
         (f"≥ {total}" if found.total_bytes is None else total, "peak and weights", style.INK),
-        (found.runtime.name, f"runtime model, {_GRADES[found.grade]}", style.INK),
+        (found.runtime.name, f"runtime model{_GRADES[found.grade]}", style.INK),
     ]
 
 
-_GRADES = {"exact": "exact", "upper bound": "an upper bound", "estimate": "an estimate", "measured": "measured"}
+_GRADES: Mapping[str | None, str] = {
+    "exact": ", exact",
+    "upper bound": ", an upper bound",
+    "estimate": ", an estimate",
+    "measured": ", measured",
+    None: "",  # no number, no promise
+}
 
 
 def _draw_peak_band(page: style.Page, layout: Layout, found: RuntimeReport) -> None:

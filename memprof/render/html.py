@@ -17,6 +17,7 @@ from memprof.render.wording import (
     exact_amount,
     figure_rows,
     figure_title,
+    grade_words,
     known_amount,
     model_facts,
     peak_amount,
@@ -212,7 +213,7 @@ def _runtimes(report: Report, top: int) -> str:
             escape(name),
             escape(peak_amount(found)),
             known_amount(found.peak_without_io_bytes),
-            escape(found.grade),
+            escape(grade_words(found.grade)),
             f'<span class="quiet">{escape(safe_text(found.runtime.definition, limit=400))}</span>',
         )
         for name, found in report.runtimes.items()
@@ -272,7 +273,7 @@ def _figures(report: Report, top: int) -> str:
         (
             escape(figure_title(figure)),
             known_amount(figure.size_bytes),
-            escape(figure.grade),
+            escape(grade_words(figure.grade)),
             f'<span class="quiet">{escape(safe_text(f"{name}: {figure.definition}", limit=400))}</span>',
         )
         for name, figure in figure_rows(report)

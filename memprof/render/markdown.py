@@ -18,6 +18,7 @@ from memprof.render.wording import (
     exact_amount,
     figure_rows,
     figure_title,
+    grade_words,
     known_amount,
     peak_amount,
     split_headline,
@@ -101,7 +102,7 @@ def _runtimes(report: Report, top: int) -> str:
             name,
             peak_amount(found),
             known_amount(found.peak_without_io_bytes),
-            found.grade,
+            grade_words(found.grade),
             prose(found.runtime.definition),
         )
         for name, found in report.runtimes.items()
@@ -188,7 +189,13 @@ def _modules(report: Report, top: int) -> str:
 
 def _figures(report: Report, top: int) -> str:
     rows = [
-        (figure_title(figure), known_amount(figure.size_bytes), figure.grade, prose(name), prose(figure.definition))
+        (
+            figure_title(figure),
+            known_amount(figure.size_bytes),
+            grade_words(figure.grade),
+            prose(name),
+            prose(figure.definition),
+        )
         for name, figure in figure_rows(report)
     ]
     if not rows:

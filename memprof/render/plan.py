@@ -12,7 +12,7 @@ from rich.text import Text
 
 from memprof.planning.arenas import ArenasPlan
 from memprof.planning.offsets.problem import MemoryPlan
-from memprof.planning.plan import RULES, BudgetAnswer, Plan, PlannedOrder
+from memprof.planning.plan import BudgetAnswer, Plan, PlannedOrder
 from memprof.render.terminal import Screen, open_screen
 from memprof.units import format_bytes
 
@@ -102,8 +102,7 @@ def headline(plan: Plan) -> Text:
         return _with_verdict(what, arena.arena_bytes, arena.lower_bound_bytes)
     what = f"{format_bytes(order.before_bytes)} -> {format_bytes(order.peak_bytes)}"
     text = _with_verdict(what, order.peak_bytes, order.lower_bound_bytes)
-    in_place = ", in place" if plan.rules == "contracted" else ""
-    return text.append(f" ({RULES[plan.rules].runtime}{in_place})", style=_QUIET)
+    return text.append(f" ({plan.runtime}{', in place' if plan.is_in_place else ''})", style=_QUIET)
 
 
 def rows(plan: Plan) -> list[tuple[str, str]]:

@@ -34,6 +34,7 @@ from memprof.render.wording import (
     exact_amount,
     figure_rows,
     figure_title,
+    grade_words,
     known_amount,
     mac_unknowns,
     memory_unknowns,
@@ -130,7 +131,7 @@ def _runtimes(screen: Screen, report: Report, view: TextView) -> None:
             Text(name, style=_HEADING if i == 0 else ""),
             Text(peak_amount(found, screen.glyphs.at_least), style=_HEADING if i == 0 else ""),
             Text(known_amount(found.peak_without_io_bytes)),
-            Text(found.grade),
+            Text(grade_words(found.grade)),
             Text(short_definition(found), style=_QUIET),
         )
         table.add_row(*cells[:shown])
@@ -245,7 +246,9 @@ def _figures(screen: Screen, report: Report, view: TextView) -> None:
     table = _grid()
     for name, figure in rows:
         amount, about = known_amount(figure.size_bytes), figure.definition if view.why else ""
-        table.add_row(Text(f"  {figure_title(figure)}"), Text(amount), Text(figure.grade), Text(name, style=_QUIET))
+        table.add_row(
+            Text(f"  {figure_title(figure)}"), Text(amount), Text(grade_words(figure.grade)), Text(name, style=_QUIET)
+        )
         if about:
             table.add_row(Text(f"    {about}", style=_QUIET))
     table.columns[1].justify = "right"

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from memprof.ir import Unknown
 from memprof.results.report import Report, RuntimeReport
-from memprof.runtimes import Figure
+from memprof.runtimes import Figure, Grade
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
 _MACS = "macs"
+
+
+def grade_words(grade: Grade | None) -> str:
+    """Return what a number promises; a dash where it is not known and promises nothing."""
+    return grade or "-"
 
 
 def split_headline(report: Report) -> tuple[str, str, str]:

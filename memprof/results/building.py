@@ -49,6 +49,7 @@ def _with_categories(found: RuntimeReport, trace: Trace | None) -> RuntimeReport
 
 def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:
     lifetimes = runtime.lifetimes(graph)
+    promise = runtime.promise(lifetimes)
     known = lifetimes.timeline.peak_bytes
     tensors = lifetimes.timeline_without_scratch
     peak_bytes = known if lifetimes.is_complete else None
@@ -56,9 +57,10 @@ def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | Non
         runtime=RuntimeFacts(
             name=runtime.name,
             definition=runtime.definition,
-            grade=runtime.grade,
+            grade=promise.grade,
             counts_inputs=runtime.counts_inputs,
             summary=runtime.summary,
+            lowered_by=promise.lowered_by,
         ),
         source=graph,
         find_figures=runtime.figures,

@@ -6,7 +6,7 @@ Lives here: the records. How they are made is in ``building`` and ``peak``, thei
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -54,16 +54,18 @@ class RuntimeFacts:
     Attributes:
         name: Its name.
         definition: One sentence: what is alive when.
-        grade: What its peak promises of the thing it models.
+        grade: What its peak promises of this graph, ``None`` where it is not known.
         counts_inputs: Whether graph inputs count.
         summary: The definition at a glance, for narrow tables.
+        lowered_by: Names of what in this graph keeps the peak from the model's best grade.
     """
 
     name: str
     definition: str
-    grade: Grade
+    grade: Grade | None
     counts_inputs: bool
     summary: str = ""
+    lowered_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,19 +105,29 @@ class RuntimeReport:
     saved_figures: tuple[Figure, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
-        return f"<RuntimeReport {safe_text(self.runtime.name)}: peak {_amount(self)}, {self.grade}>"
+        return f"<RuntimeReport {safe_text(self.runtime.name)}: peak {_amount(self)}, {self.grade or 'no grade'}>"
 
     @cached_property
     def figures(self) -> tuple[Figure, ...]:
         """What else the runtime model knows, worked out on first use."""
         if self.find_figures is None or self.source is None:
             return self.saved_figures
-        return self.find_figures(self.source)
+        return tuple(map(self._as_promised, self.find_figures(self.source)))
+
+    def _as_promised(self, figure: Figure) -> Figure:
+        """Return ``figure`` with the grade that this graph allows: that of the peak where it is lowered."""
+        grade = self.grade if self.lowered_by and figure.grade is not None else figure.grade
+        return replace(figure, grade=None if figure.size_bytes is None else grade)
 
     @property
-    def grade(self) -> Grade:
-        """What the peak promises."""
+    def grade(self) -> Grade | None:
+        """What the peak promises of this graph, ``None`` where it is not known."""
         return self.runtime.grade
+
+    @property
+    def lowered_by(self) -> tuple[str, ...]:
+        """Names of what in this graph keeps the peak from the model's best grade."""
+        return self.runtime.lowered_by
 
     @property
     def timeline(self) -> tuple[int, ...]:

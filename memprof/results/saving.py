@@ -112,6 +112,7 @@ def _runtime_json(found: RuntimeReport, place: int) -> dict[str, Any]:
         "total_bytes": found.total_bytes,
         "counts_inputs": found.runtime.counts_inputs,
         "grade": found.grade,
+        "lowered_by": list(found.lowered_by),
         "definition": found.runtime.definition,
         "summary": found.runtime.summary,
         "peak": _peak_json(found.peak),
@@ -166,6 +167,7 @@ def _read_runtime(found: Fields, name: str, graphs: list[Graph]) -> RuntimeRepor
             grade=_read_grade(found),
             counts_inputs=found.flag("counts_inputs"),
             summary=found.text("summary"),
+            lowered_by=found.texts("lowered_by") if "lowered_by" in found else (),
         ),
         peak_intermediate_bytes=peak_bytes,
         peak_without_io_bytes=found.count_or_none("peak_without_io_bytes"),
@@ -183,7 +185,9 @@ def _read_runtime(found: Fields, name: str, graphs: list[Graph]) -> RuntimeRepor
     )
 
 
-def _read_grade(found: Fields) -> Grade:
+def _read_grade(found: Fields) -> Grade | None:
+    if found.is_null("grade"):
+        return None
     grade = found.text("grade")
     for known in _GRADES:
         if grade == known:

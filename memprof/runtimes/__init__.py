@@ -1,27 +1,86 @@
-"""Runtime models: what is alive when, one file each. Pure: no file, no torch, no onnxruntime."""
+"""Runtime models: what is alive when. One folder and one row each. Pure: no file, no torch, no onnxruntime."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from memprof.errors import UsageError
 from memprof.ir.trace import Trace
-from memprof.runtimes import ideal, onnxruntime, paper, pytorch, pytorch_process, reference
-from memprof.runtimes.model import Figure, Grade, RuntimeModel
+from memprof.runtimes import contracted, ideal, onnxruntime, paper, pytorch, pytorch_process, reference
+from memprof.runtimes.model import Figure, Grade, Measuring, Order, Ordering, Placement, Promise, RuntimeModel
 
-_MODELS = (
+_ROWS = (
     reference.MODEL,
     ideal.MODEL,
     paper.MODEL,
+    contracted.MODEL,
     pytorch.MODEL,
     pytorch_process.MODEL,
     onnxruntime.MODEL,
+    onnxruntime.OPTIMIZED_MODEL,
 )
 
-RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType({model.name: model for model in _MODELS})
-"""Every runtime model by name, the headline first."""
+RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType({row.name: row for row in _ROWS})
+"""Every runtime model by name, in the order in which reports show them."""
 
-TRACED: Mapping[str, Callable[[Trace], RuntimeModel]] = MappingProxyType(
-    {"pytorch": pytorch.traced, "pytorch-process": pytorch_process.traced}
-)
-"""Runtime models that interpret a run, where there is one, instead of the graph."""
 
-__all__ = ["RUNTIMES", "TRACED", "Figure", "Grade", "RuntimeModel"]
+def list_runtimes() -> tuple[RuntimeModel, ...]:
+    """Return every runtime model, in the order in which reports show them."""
+    return tuple(RUNTIMES.values())
+
+
+def find_runtime(name: str) -> RuntimeModel:
+    """Return a row of ``RUNTIMES``.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in RUNTIMES:
+        raise UsageError(f"There is no runtime model {name!r}.", f"Choose from: {', '.join(RUNTIMES)}.")
+    return RUNTIMES[name]
+
+
+def choose_runtimes(
+    names: Iterable[str] | None, source_format: str, trace: Trace | None = None
+) -> Mapping[str, RuntimeModel]:
+    """Return the rows for a report on one source by name, the headline first, each as it reads that source.
+
+    Args:
+        names: What was asked for; the rows that are shown unasked if ``None``.
+        source_format: ``Model.format``.
+        trace: The recorded run, if the source has one.
+
+    Raises:
+        UsageError: A name does not exist, or that row does not apply to the source.
+    """
+    if names is None:
+        rows = [row for row in RUNTIMES.values() if row.is_default_for(source_format)]
+        rows = [row for row in rows if not row.refusal(source_format, trace)]
+        rows.sort(key=lambda row: source_format not in row.leads)
+    else:
+        rows = [find_runtime(name) for name in dict.fromkeys(names)]
+    found = [_as_read(row, source_format, trace) for row in rows]
+    if not found:
+        raise UsageError("No runtime model was named.", f"Choose from: {', '.join(RUNTIMES)}.")
+    return {row.name: row for row in found}
+
+
+def _as_read(row: RuntimeModel, source_format: str, trace: Trace | None) -> RuntimeModel:
+    if reason := row.refusal(source_format, trace):
+        raise UsageError(f"The runtime model {row.name} does not apply here: {reason}.", "Leave it out.")
+    return row if row.of_source is None else row.of_source(source_format, trace)
+
+
+__all__ = [
+    "RUNTIMES",
+    "Figure",
+    "Grade",
+    "Measuring",
+    "Order",
+    "Ordering",
+    "Placement",
+    "Promise",
+    "RuntimeModel",
+    "choose_runtimes",
+    "find_runtime",
+    "list_runtimes",
+]

@@ -7,8 +7,11 @@ from random import Random
 import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
-from memprof.planning.lifetimes import LIFETIMES, ArenaContent, contracted_lifetimes, pose_allocation, reorder
+from memprof.ir.reorder import reorder
+from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.ordering.kinds import PROBLEMS
+from memprof.runtimes import RUNTIMES
+from memprof.runtimes.contracted import contracted_lifetimes
 from memprof.runtimes.reference import reference_lifetimes
 from tests.random_graphs import random_graph
 
@@ -46,7 +49,7 @@ def test_lifetimes_under_any_order_peak_where_the_ordering_problem_says(kind: st
         graph = random_graph(rng)
         if graph.nodes:
             order = random_order(graph, rng)
-            lifetimes = LIFETIMES[kind](graph, order)
+            lifetimes = RUNTIMES[kind].lifetimes(graph, order)
             assert lifetimes.timeline.peak_bytes == PROBLEMS[kind](graph).peak_bytes(order), seed
 
 
@@ -54,7 +57,7 @@ def test_the_allocation_problem_has_the_load_of_the_lifetimes() -> None:
     for seed in range(300):
         graph = random_graph(Random(seed))
         for kind in ("reference", "contracted", "ideal"):
-            lifetimes = LIFETIMES[kind](graph)
+            lifetimes = RUNTIMES[kind].lifetimes(graph)
             assert pose_allocation(lifetimes, ArenaContent(1)).load_bytes == lifetimes.timeline.peak_bytes
 
 

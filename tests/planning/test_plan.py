@@ -12,7 +12,7 @@ import pytest
 
 from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
-from memprof.planning.lifetimes import LIFETIMES, ArenaContent, pose_allocation
+from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.ordering.kinds import PROBLEMS
 from memprof.planning.plan import (
     RULES,
@@ -92,12 +92,10 @@ def test_a_kept_order_is_kept_and_not_called_optimal_without_a_proof() -> None:
 def test_peaks_are_those_of_the_runtime_model_and_bounds_hold_for_every_order(rules: str) -> None:
     for seed in range(120):
         graph = random_graph(Random(seed))
-        plan = plan_graph(
-            graph, PlanOptions(runtime=RULES[rules].runtime, in_place=rules == "contracted", alignment=1)
-        )
+        plan = plan_graph(graph, PlanOptions(runtime=rules, alignment=1))
         order = plan.order
         assert order is not None
-        lifetimes = LIFETIMES[RULES[rules].lifetimes]
+        lifetimes = RULES[rules].lifetimes
         assert order.before_bytes == lifetimes(graph).timeline.peak_bytes
         assert order.peak_bytes == lifetimes(graph, order.node_ids).timeline.peak_bytes <= order.before_bytes
         assert order.lower_bound_bytes <= order.peak_bytes
@@ -112,7 +110,7 @@ def test_the_relaxed_bound_of_ideal_is_below_its_peak_under_any_order() -> None:
         graph = random_graph(rng, max_nodes=6)
         order = plan_graph(graph, PlanOptions(runtime="ideal", alignment=1)).order
         assert order is not None
-        best = min(LIFETIMES["ideal"](graph, other).timeline.peak_bytes for other in all_orders(graph))
+        best = min(RULES["ideal"].lifetimes(graph, other).timeline.peak_bytes for other in all_orders(graph))
         assert order.lower_bound_bytes <= best <= order.peak_bytes
 
 
@@ -156,7 +154,7 @@ def test_the_order_problem_of_an_arena_costs_what_its_arena_loads(kind: str) -> 
         if graph.nodes:
             order = range(len(graph.nodes))
             problem = arena_order_problem(PROBLEMS[kind](graph), content)
-            load_bytes = pose_allocation(LIFETIMES[kind](graph), content).load_bytes
+            load_bytes = pose_allocation(RULES[kind].lifetimes(graph), content).load_bytes
             assert problem.peak_bytes(order) <= load_bytes, seed
             # Several inputs that nobody reads are one number there, rounded once.
             assert problem.peak_bytes(order) == load_bytes or problem.first_step_bytes, seed

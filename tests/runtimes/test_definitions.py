@@ -205,4 +205,4 @@ def test_every_runtime_model_says_what_it_promises() -> None:
     for name, model in RUNTIMES.items():
         assert model.name == name
         assert model.definition
-        assert model.grade in ("exact", "upper bound", "estimate", "measured")
+        assert model.best_grade in ("exact", "upper bound", "estimate", "measured")

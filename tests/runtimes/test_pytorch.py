@@ -110,6 +110,10 @@ def test_a_trace_is_taken_as_it_is_without_inputs_and_other_devices() -> None:
 def test_a_traced_model_is_exact_unless_the_run_had_a_caveat() -> None:
     other = Program().build("x")
     exact, doubtful = traced(make_trace()), traced(make_trace("meta", "fake tensors failed"))
-    assert (exact.grade, doubtful.grade, RUNTIMES["pytorch"].grade) == ("exact", "estimate", "estimate")
+    assert (exact.best_grade, doubtful.best_grade, RUNTIMES["pytorch"].best_grade) == (
+        "exact",
+        "estimate",
+        "estimate",
+    )
     assert "fake tensors failed" in doubtful.definition
     assert exact.lifetimes(other).timeline.peak_bytes == 10

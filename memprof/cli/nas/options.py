@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from memprof.cli.options import runtime_option
+
 if TYPE_CHECKING:
     from memprof.nas.record.settings import Limits
 
@@ -35,11 +37,8 @@ _SETTINGS = (
     click.option("--parameter-weight", type=_WEIGHT, default=1.0, show_default=True, help="Of the parameters."),
     click.option("--max-peak", metavar="BYTES", help="Reject networks with a higher peak: 256KiB."),
     click.option("--max-params", metavar="BYTES", help="Reject networks with more parameter bytes: 1MB."),
-    click.option(
-        "--runtime",
-        default="reference",
-        show_default=True,
-        help="Gives the peak: reference, ideal, paper or onnxruntime.",
+    runtime_option(
+        takes=lambda row: row.judges_graphs, default="reference", show_default=True, help="Gives the peak."
     ),
     click.option(
         "--dtype",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from memprof import list_runtimes
 from memprof.errors import UsageError
 from memprof.nas.space.chains import DTYPES
 
-RUNTIMES = ("reference", "ideal", "paper", "onnxruntime")
+BUDGET_RUNTIMES = tuple(row.name for row in list_runtimes() if row.judges_graphs)
 """Runtime models that a candidate's graph is enough for; that of PyTorch looks at modules, which it has not."""
 
 
@@ -19,7 +20,7 @@ class Budget:
     Attributes:
         peak_bytes: Most that the peak of intermediates may be; ``None`` for no limit.
         parameter_bytes: Most that the parameters may be; ``None`` for no limit.
-        runtime: Runtime model that gives the peak, one of ``RUNTIMES``.
+        runtime: Runtime model that gives the peak, one of ``BUDGET_RUNTIMES``.
         dtype: Element type on the device, a key of ``memprof.nas.space.chains.DTYPES``.
     """
 
@@ -29,8 +30,15 @@ class Budget:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.runtime not in RUNTIMES:
-            raise UsageError(f"A budget cannot be under the runtime model {self.runtime!r}.", _choices(RUNTIMES))
+        if self.runtime not in BUDGET_RUNTIMES:
+            what = (
+                "needs more than a graph"
+                if self.runtime in {row.name for row in list_runtimes()}
+                else "does not exist"
+            )
+            raise UsageError(
+                f"A budget cannot be under the runtime model {self.runtime!r}: it {what}.", _choices(BUDGET_RUNTIMES)
+            )
         if self.dtype not in DTYPES:
             raise UsageError(f"There is no element type {self.dtype!r} here.", _choices(DTYPES))
         if min(self.peak_bytes or 0, self.parameter_bytes or 0) < 0:

@@ -17,13 +17,21 @@ Parameters and constants are free here, as in the runtime models. Bytes that are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from memprof.analysis.dependencies import (
+    find_predecessors,
+    find_touchers,
+    operand_storages,
+    own_output,
+    storage_sizes,
+)
 from memprof.ir import Graph, Role
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
+from memprof.runtimes.contracted import contracted_storage
 from memprof.runtimes.ideal import ideal_lifetimes
-from memprof.runtimes.reference import reference_lifetimes, storage_bytes, storage_members
+from memprof.runtimes.reference import reference_lifetimes
 
 _WITH_INPUTS = frozenset({Role.INPUT, Role.INTERMEDIATE})
 _WITHOUT_INPUTS = frozenset({Role.INTERMEDIATE})
@@ -32,7 +40,7 @@ _WITHOUT_INPUTS = frozenset({Role.INTERMEDIATE})
 def reference_problem(graph: Graph) -> OrderProblem:
     """Return the problem whose cost is the peak of ``memprof.runtimes.reference.reference_lifetimes``."""
     scratch = _body_bytes(graph, lambda body: reference_lifetimes(body).timeline.peak_bytes)
-    return _problem(graph, _storage_sizes(graph, _WITH_INPUTS), graph.storage, scratch)
+    return _problem(graph, storage_sizes(graph, _WITH_INPUTS), graph.storage, scratch)
 
 
 def contracted_problem(graph: Graph) -> OrderProblem:
@@ -41,50 +49,21 @@ def contracted_problem(graph: Graph) -> OrderProblem:
     No order's peak is below its peak under ``ideal``, which also sees the reuse that depends on the order.
     """
     roots = contracted_storage(graph)
-    sizes = _storage_sizes(graph, _WITH_INPUTS)
+    sizes = storage_sizes(graph, _WITH_INPUTS)
     own = {root: size for root, size in sizes.items() if roots[root] == root}
     return _problem(graph, own, roots, _body_bytes(graph, _contracted_peak))
-
-
-def contracted_storage(graph: Graph) -> list[int]:
-    """Return, for each value, the root of the storage it shares once elementwise operations are in place.
-
-    Where several inputs would do, the lowest index wins. O(values + reads), times the views of one storage.
-    """
-    sizes = _storage_sizes(graph, _WITH_INPUTS)
-    kept = {graph.storage[i] for i in graph.outputs}
-    home = list(graph.storage)
-    # Of the operations that touch a storage, those that every other one of them is sure to run before.
-    last_touchers = _touchers(graph, sizes)
-    successors = _successors(_predecessors(graph))
-    for op in range(len(graph.nodes)):
-        output = _own_output(graph, op)
-        if output is None or not sizes.get(output):
-            continue
-        for root in _operand_storages(graph, op):
-            target = home[root]
-            if (
-                graph.values[target].role is Role.INTERMEDIATE
-                and root not in kept
-                and sizes.get(target) == sizes[output]
-                and _is_last_in_every_order(op, last_touchers[target], successors)
-            ):
-                home[output] = target
-                last_touchers[target] = last_touchers.pop(output)
-                break
-    return [home[root] for root in graph.storage]
 
 
 def ideal_floor_problem(graph: Graph) -> OrderProblem:
     """Return the relaxation of the runtime model ``ideal``; see the table of this module."""
     scratch = _body_bytes(graph, lambda body: ideal_lifetimes(body).timeline.peak_bytes)
-    sizes = _storage_sizes(graph, _WITH_INPUTS)
+    sizes = storage_sizes(graph, _WITH_INPUTS)
     kept = {graph.storage[i] for i in graph.outputs}
     for op in range(len(graph.nodes)):
-        output = _own_output(graph, op)
+        output = own_output(graph, op)
         if output is None:
             continue
-        operands = set(_operand_storages(graph, op)) - kept
+        operands = set(operand_storages(graph, op)) - kept
         if any(graph.values[i].role is Role.INTERMEDIATE and sizes[i] == sizes[output] for i in operands):
             scratch[op] -= sizes[output]
     return _problem(graph, sizes, graph.storage, scratch)
@@ -92,7 +71,7 @@ def ideal_floor_problem(graph: Graph) -> OrderProblem:
 
 def runtime_floor_problem(graph: Graph) -> OrderProblem:
     """Return a relaxation that holds for any runtime that the table of this module describes."""
-    sizes = _storage_sizes(graph, _WITHOUT_INPUTS)
+    sizes = storage_sizes(graph, _WITHOUT_INPUTS)
     scratch = [0] * len(graph.nodes)
     for op, node in enumerate(graph.nodes):
         operands = {sizes[root] for i in node.reads if (root := graph.storage[i]) in sizes}
@@ -114,7 +93,7 @@ PROBLEMS: Mapping[str, Callable[[Graph], OrderProblem]] = MappingProxyType(
 
 def _problem(graph: Graph, sizes: Mapping[int, int], roots: Sequence[int], scratch: Sequence[int]) -> OrderProblem:
     """Return the problem in which value i lives in storage ``roots[i]`` and the keys of ``sizes`` count."""
-    touchers = _touchers(graph, sizes, roots)
+    touchers = find_touchers(graph, sizes, roots)
     kept = {roots[i] for i in graph.outputs}
     # A storage that nothing touches and nobody keeps is an input that nobody reads.
     counted = [root for root in sizes if touchers[root] or root in kept]
@@ -124,7 +103,7 @@ def _problem(graph: Graph, sizes: Mapping[int, int], roots: Sequence[int], scrat
             touches[op].append(storage)
     producers = [graph.values[root].producer for root in counted]
     return OrderProblem(
-        predecessors=tuple(map(tuple, _predecessors(graph))),
+        predecessors=tuple(map(tuple, find_predecessors(graph))),
         touches=tuple(map(tuple, touches)),
         storage_bytes=tuple(sizes[root] for root in counted),
         births=tuple(FROM_START if producer is None else producer for producer in producers),
@@ -132,71 +111,6 @@ def _problem(graph: Graph, sizes: Mapping[int, int], roots: Sequence[int], scrat
         scratch_bytes=tuple(scratch),
         first_step_bytes=sum(size for root, size in sizes.items() if not (touchers[root] or root in kept)),
     )
-
-
-def _storage_sizes(graph: Graph, counted: Collection[Role]) -> dict[int, int]:
-    """Return the bytes of each storage that counts, by its root value."""
-    return {
-        root: storage_bytes(group, graph.value_bytes) or 0
-        for root, group in storage_members(graph).items()
-        if graph.values[root].role in counted
-    }
-
-
-def _touchers(graph: Graph, sizes: Mapping[int, int], roots: Sequence[int] | None = None) -> dict[int, list[int]]:
-    """Return which operations touch each storage that counts, in the given order, each once."""
-    roots = graph.storage if roots is None else roots
-    touchers: dict[int, list[int]] = {root: [] for root in sizes}
-    for op, node in enumerate(graph.nodes):
-        for value_id in (*node.reads, *node.writes):
-            found = touchers.get(roots[value_id])
-            if found is not None and (not found or found[-1] != op):
-                found.append(op)
-    return touchers
-
-
-def _predecessors(graph: Graph) -> list[list[int]]:
-    """Return the operations that must run before each one: those that write what it reads or views."""
-    producers = [value.producer for value in graph.values]
-    found = []
-    for op, node in enumerate(graph.nodes):
-        before = {producers[i] for i in node.reads}
-        before.update(producers[graph.storage[i]] for i in node.writes)
-        found.append(sorted(p for p in before if p is not None and p != op))
-    return found
-
-
-def _successors(predecessors: Sequence[Sequence[int]]) -> list[list[int]]:
-    successors: list[list[int]] = [[] for _ in predecessors]
-    for op, found in enumerate(predecessors):
-        for before in found:
-            successors[before].append(op)
-    return successors
-
-
-def _is_last_in_every_order(op: int, touchers: Sequence[int], successors: Sequence[Sequence[int]]) -> bool:
-    """Whether a path leads to ``op`` from each of the ``touchers`` (ascending), by way of others of them."""
-    reached = {op}
-    for toucher in reversed(touchers):
-        if toucher != op:
-            if toucher > op or reached.isdisjoint(successors[toucher]):
-                return False
-            reached.add(toucher)
-    return True
-
-
-def _own_output(graph: Graph, op: int) -> int | None:
-    """Return the first output of an elementwise operation if it has storage of its own that counts."""
-    node = graph.nodes[op]
-    output = node.outputs[0] if node.is_elementwise and node.outputs else None
-    if output is None or graph.storage[output] != output or graph.values[output].role is not Role.INTERMEDIATE:
-        return None
-    return output
-
-
-def _operand_storages(graph: Graph, op: int) -> list[int]:
-    """Return the storages of an operation's inputs, in their order; what only its bodies read is not among them."""
-    return [graph.storage[i] for i in graph.nodes[op].inputs if i is not None]
 
 
 def _body_bytes(graph: Graph, peak_bytes: Callable[[Graph], int]) -> list[int]:

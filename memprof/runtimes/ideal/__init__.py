@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
 from memprof.runtimes.bodies import reserve_bodies
-from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.model import EVERY, Ordering, RuntimeModel
 from memprof.runtimes.reference import storage_spans
 
 
@@ -83,8 +83,16 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
 MODEL = RuntimeModel(
     name="ideal",
     definition="as reference, and an elementwise operation takes the buffer of one dying input of equal bytes",
-    grade="estimate",
+    summary="elementwise operations in place",
+    best_grade="estimate",
     counts_inputs=True,
     lifetimes=ideal_lifetimes,
-    summary="elementwise operations in place",
+    default_for=EVERY,
+    ordering=Ordering(
+        bound="memprof.planning.ordering.kinds:ideal_floor_problem",
+        related=(
+            "memprof.planning.ordering.kinds:contracted_problem",
+            "memprof.planning.ordering.kinds:reference_problem",
+        ),
+    ),
 )

@@ -12,27 +12,42 @@ kernels take scratch from the same allocator while they run             scratch
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from operator import sub
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
-from memprof.runtimes.model import RuntimeModel
+from memprof.ir.reorder import reorder
+from memprof.ir.trace import Trace
+from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel
 from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
 
 
-def onnxruntime_lifetimes(graph: Graph) -> Lifetimes:
+def onnxruntime_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
     """Return the lifetimes of a graph from a file as onnxruntime's planner makes them.
+
+    Args:
+        graph: Any graph.
+        order: Node ids in the order in which a file lists them; the graph's own if left out. onnxruntime works out
+            from it the order in which it runs them.
 
     Complexity: O(values + reads), edges of one node sorted.
     """
-    return _lifetimes(run_frame(graph, graph.ahead, as_planned))
+    listed = graph if order is None else reorder(graph, order)
+    return _lifetimes(run_frame(listed, listed.ahead, as_planned))
 
 
-def optimized_lifetimes(graph: Graph) -> Lifetimes:
-    """Return the lifetimes of a graph that onnxruntime has optimised, written, and lists in the order it runs it."""
-    return _lifetimes(run_frame(graph, graph.ahead, as_listed))
+def optimized_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
+    """Return the lifetimes of a graph that onnxruntime has optimised, written, and lists in the order it runs it.
+
+    Args:
+        graph: A graph of the format ``OPTIMIZED_FORMAT``.
+        order: Node ids in running order; the graph's own if left out.
+    """
+    listed = graph if order is None else reorder(graph, order)
+    return _lifetimes(run_frame(listed, listed.ahead, as_listed))
 
 
 def _lifetimes(frame: Frame) -> Lifetimes:
@@ -59,23 +74,50 @@ _COUNTED = (
     "graph inputs are the caller's"
 )
 
+OPTIMIZED_FORMAT = "onnx.optimized"
+"""The format of a source that onnxruntime optimised and wrote, as its importer names it."""
+
+
+def _of_source(source_format: str, _: Trace | None) -> RuntimeModel:
+    return OPTIMIZED_MODEL if source_format == OPTIMIZED_FORMAT else MODEL
+
+
+def _refuse_unoptimized(source_format: str, _: Trace | None) -> str:
+    return "" if source_format == OPTIMIZED_FORMAT else "it reads graphs that onnxruntime optimised, see --optimized"
+
+
 MODEL = RuntimeModel(
     name="onnxruntime",
     definition=f"what onnxruntime allocates on a CPU in its first run, optimisation off, one thread: {_COUNTED}",
-    grade="exact",
+    summary="onnxruntime CPU, no optimisation",
+    best_grade="exact",
     counts_inputs=False,
     lifetimes=onnxruntime_lifetimes,
+    order=Order.OWN,
+    default_for=frozenset({"onnx"}),
+    ordering=Ordering(
+        bound="memprof.planning.ordering.kinds:runtime_floor_problem",
+        related=(
+            "memprof.planning.ordering.kinds:contracted_problem",
+            "memprof.planning.ordering.kinds:reference_problem",
+        ),
+    ),
+    of_source=_of_source,
+    measuring=Measuring("memprof.measure.verifying:verify_onnxruntime", frozenset({"onnx"})),
     figures=partial(runtime_figures, arrange=as_planned),
-    summary="onnxruntime CPU, no optimisation",
 )
 
 OPTIMIZED_MODEL = RuntimeModel(
-    name="onnxruntime",
+    name="onnxruntime-optimized",
     definition=f"what onnxruntime allocates on a CPU in its first run of this graph, which it optimised itself, one "
     f"thread: {_COUNTED}",
-    grade="exact",
+    summary="onnxruntime CPU, optimised by it",
+    best_grade="exact",
     counts_inputs=False,
     lifetimes=optimized_lifetimes,
+    default_for=frozenset({OPTIMIZED_FORMAT}),
+    refusal=_refuse_unoptimized,
+    judges_graphs=False,  # nobody has optimised such a graph
+    measuring=Measuring("memprof.measure.verifying:verify_optimized", frozenset({"onnx"})),
     figures=partial(runtime_figures, arrange=as_listed),
-    summary="onnxruntime CPU, optimised by it",
 )

@@ -18,7 +18,7 @@ from __future__ import annotations
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
 from memprof.runtimes.bodies import reserve_bodies
-from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.model import EVERY, Order, RuntimeModel, fixed
 
 
 def paper_lifetimes(graph: Graph) -> Lifetimes:
@@ -69,8 +69,10 @@ MODEL = RuntimeModel(
     name="paper",
     definition="MemNAS Figure 3: steps are levels, several nodes may share one, and a tensor does not count in the "
     "level where its last reader runs",
-    grade="estimate",
-    counts_inputs=True,
-    lifetimes=paper_lifetimes,
     summary="levels, as in MemNAS Figure 3",
+    best_grade="estimate",
+    counts_inputs=True,
+    lifetimes=fixed(paper_lifetimes, "paper"),
+    order=Order.GIVEN,
+    default_for=EVERY,
 )

@@ -23,12 +23,12 @@ Pure: the trace was made by an importer. O(values + reads x depth of modules).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
 from memprof.ir.trace import Trace
-from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.model import Measuring, Order, RuntimeModel, fixed
 
 _COMPUTED = frozenset({Role.INTERMEDIATE, Role.CONSTANT})
 
@@ -153,26 +153,35 @@ def _largest(graph: Graph, values: Iterable[int]) -> int | None:
 
 _COUNTS = "parameters and what the caller gave excluded, outputs included; no scratch of kernels"
 
-MODEL = RuntimeModel(
-    name="pytorch",
-    definition=f"eager PyTorch, from the graph: a module's arguments live until its call returns; {_COUNTS}",
-    grade="estimate",
-    counts_inputs=False,
-    lifetimes=held_lifetimes,
-    summary="arguments live during module calls",
-)
-
 
 def traced(trace: Trace) -> RuntimeModel:
     """Return the model whose answer is ``trace``, whatever the graph."""
     what = "a training step" if trace.is_training else "inference"
     caveat = f"; {trace.caveat}" if trace.caveat else ""
-    return RuntimeModel(
-        name="pytorch",
+    return replace(
+        MODEL,
         definition=f"eager PyTorch, {what} on {trace.device} as Python runs it: every storage to its last reference; "
         f"{_COUNTS}{caveat}",
-        grade="estimate" if trace.caveat else "exact",
-        counts_inputs=False,
-        lifetimes=lambda _: trace_lifetimes(trace),
+        best_grade="estimate" if trace.caveat else "exact",
+        lifetimes=fixed(lambda _: trace_lifetimes(trace), "pytorch"),
         summary=f"as Python runs it ({trace.tensors} tensors)",
     )
+
+
+def _of_source(_: str, trace: Trace | None) -> RuntimeModel:
+    return MODEL if trace is None else traced(trace)
+
+
+MODEL = RuntimeModel(
+    name="pytorch",
+    definition=f"eager PyTorch, from the graph: a module's arguments live until its call returns; {_COUNTS}",
+    summary="arguments live during module calls",
+    best_grade="estimate",
+    counts_inputs=False,
+    lifetimes=fixed(held_lifetimes, "pytorch"),
+    order=Order.GIVEN,
+    default_for=frozenset({"torch.export", "torch.run", "torch.training"}),
+    of_source=_of_source,
+    judges_graphs=False,  # calls of modules decide, and such a graph has none
+    measuring=Measuring("memprof.measure.verifying:verify_pytorch", frozenset({"torch.run"})),
+)

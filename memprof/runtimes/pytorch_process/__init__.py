@@ -28,10 +28,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from memprof.analysis import Lifetimes
-from memprof.errors import UsageError
 from memprof.ir import Attribute, Graph, Node
 from memprof.ir.trace import Trace
-from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.model import Order, RuntimeModel, fixed
 from memprof.runtimes.pytorch import held_lifetimes, trace_lifetimes
 
 _FLOAT_BYTES = 4
@@ -139,25 +138,28 @@ def with_kernels(lifetimes: Lifetimes) -> Lifetimes:
     )
 
 
+def _refusal(_: str, trace: Trace | None) -> str:
+    if trace is None or not (trace.is_training or trace.device != "cpu"):
+        return ""
+    return "it knows kernels of inference on the CPU alone; pytorch counts tensors, and 'memprof verify' measures"
+
+
+def _of_source(_: str, trace: Trace | None) -> RuntimeModel:
+    if trace is None:
+        return MODEL
+    return replace(MODEL, lifetimes=fixed(lambda _: with_kernels(trace_lifetimes(trace)), MODEL.name))
+
+
 MODEL = RuntimeModel(
     name="pytorch-process",
     definition="as pytorch, and what convolutions, pools and norms take inside a call: float32, one thread, AVX-512",
-    grade="estimate",
-    counts_inputs=False,
-    lifetimes=lambda graph: with_kernels(held_lifetimes(graph)),
     summary="pytorch with oneDNN's copies",
+    best_grade="estimate",
+    counts_inputs=False,
+    lifetimes=fixed(lambda graph: with_kernels(held_lifetimes(graph)), "pytorch-process"),
+    order=Order.GIVEN,
+    default_for=frozenset({"torch.export", "torch.run"}),
+    refusal=_refusal,
+    of_source=_of_source,
+    judges_graphs=False,  # as pytorch
 )
-
-
-def traced(trace: Trace) -> RuntimeModel:
-    """Return the model whose answer is ``trace``, kernels' own bytes added.
-
-    Raises:
-        UsageError: It is a training step, or a run on another device: no rule is known there.
-    """
-    if trace.is_training or trace.device != "cpu":
-        raise UsageError(
-            "The runtime model pytorch-process knows kernels of inference on the CPU alone.",
-            "Use pytorch, which counts tensors, or measure with 'memprof verify'.",
-        )
-    return replace(MODEL, lifetimes=lambda _: with_kernels(trace_lifetimes(trace)))

@@ -15,12 +15,12 @@ nor need scratch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
 from memprof.runtimes.bodies import reserve_bodies
-from memprof.runtimes.model import RuntimeModel
+from memprof.runtimes.model import EVERY, Ordering, RuntimeModel
 
 
 def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
@@ -45,18 +45,6 @@ def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lif
         reserved=reserved,
         is_complete=bodies_complete and None not in {b.size_bytes for b in buffers},
     )
-
-
-def storage_members(graph: Graph) -> Mapping[int, tuple[int, ...]]:
-    """Return, for each value with storage of its own, the ids of all values in that storage, itself first."""
-    return graph.storage_members
-
-
-def storage_bytes(group: Sequence[int], sizes: Sequence[int | None]) -> int | None:
-    """Return the bytes of a storage: those of its root, else of the largest view whose size is known."""
-    if (root_bytes := sizes[group[0]]) is not None or len(group) == 1:
-        return root_bytes
-    return max((size for i in group if (size := sizes[i]) is not None), default=None)
 
 
 def storage_spans(graph: Graph, order: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -85,8 +73,10 @@ MODEL = RuntimeModel(
     name="reference",
     definition="one operation at a time in file order; its inputs, its outputs and all that is needed later are "
     "alive; views share storage; nothing else in place",
-    grade="upper bound",
+    summary="one at a time, in file order",
+    best_grade="upper bound",
     counts_inputs=True,
     lifetimes=reference_lifetimes,
-    summary="one at a time, in file order",
+    default_for=EVERY,
+    ordering=Ordering(bound="memprof.planning.ordering.kinds:reference_problem", is_exact=True),
 )

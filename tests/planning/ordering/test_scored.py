@@ -8,18 +8,18 @@ from random import Random
 import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
-from memprof.planning.lifetimes import LIFETIMES
 from memprof.planning.ordering import scored
 from memprof.planning.ordering.kinds import PROBLEMS, contracted_problem, reference_problem
 from memprof.planning.ordering.result import OrderResult
 from memprof.planning.ordering.scored import find_scored_order
+from memprof.runtimes import RUNTIMES
 from tests.planning.ordering.exhaustive import all_orders, wired_graph
 
 FLOORS = {"ideal": "ideal_floor", "onnxruntime": "runtime_floor"}
 
 
 def score(runtime: str, graph: Graph, order: Sequence[int]) -> int:
-    return LIFETIMES[runtime](graph, order).timeline.peak_bytes
+    return RUNTIMES[runtime].lifetimes(graph, order).timeline.peak_bytes
 
 
 def found(runtime: str, graph: Graph) -> OrderResult:
