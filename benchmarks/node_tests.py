@@ -121,7 +121,7 @@ def predict(path: Path) -> dict[str, Any]:
     return {
         "predicted_bytes": lifetimes.timeline.peak_bytes,
         "predicted_bare_bytes": lifetimes.timeline.peak_bytes if bare is None else bare.peak_bytes,
-        "grade": model.grade,
+        "grade": model.promise(lifetimes).grade,
     }
 
 
