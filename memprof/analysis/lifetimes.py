@@ -15,7 +15,7 @@ from itertools import accumulate
 from operator import add, sub
 from typing import NamedTuple
 
-from memprof.ir import Graph
+from memprof.ir import Graph, Unknown
 
 
 class Buffer(NamedTuple):
@@ -89,6 +89,7 @@ class Lifetimes:
         scratch: Of the reserved bytes those that kernels take and give back while they run, by step; ``None`` for a
             model that knows no kernels.
         is_complete: Whether all sizes, bodies included, are known.
+        unknown: What this model alone does not know, beyond what the graph's importer lists.
     """
 
     graph: Graph
@@ -97,6 +98,7 @@ class Lifetimes:
     reserved: tuple[int, ...] = ()
     scratch: tuple[int, ...] | None = None
     is_complete: bool = True
+    unknown: tuple[Unknown, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Lifetimes of {len(self.buffers):,} buffers over {self.schedule.step_count:,} steps>"

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memprof.analysis.mac_formulas import FORMULAS, NoFormulaError, Operation, ReportedElsewhereError
+from memprof.analysis.mac_formulas import FORMULAS, Formula, NoFormulaError, Operation, ReportedElsewhereError
 from memprof.analysis.mac_free import MAC_FREE
 from memprof.analysis.mac_tflite import TFLITE_FORMULAS, TFLITE_FREE
 from memprof.ir import Graph, Role, Unknown
@@ -80,7 +80,9 @@ def _node_macs(graph: Graph, unknown: dict[str, Unknown]) -> list[int | None]:
         if op not in free:
             free[op] = operation_kind(op) in _FREE
         written = writes[node_id]
-        if free[op] or (written and values[written[0]].role is Role.CONSTANT):  # then all it writes is
+        if (free[op] and not node.is_malformed) or (
+            written and values[written[0]].role is Role.CONSTANT
+        ):  # then all it writes is
             continue
         bodies = tuple([_total(_node_macs(body, unknown)) for body in node.bodies])
         counts[node_id] = _macs(Operation(graph, node, bodies), unknown)
@@ -90,16 +92,26 @@ def _node_macs(graph: Graph, unknown: dict[str, Unknown]) -> list[int | None]:
 def _macs(operation: Operation, unknown: dict[str, Unknown]) -> int | None:
     kind = operation_kind(operation.node.op)
     try:
+        if operation.node.is_malformed:
+            raise NoFormulaError("is malformed here")
         formula = _FORMULAS.get(kind)
         if formula is None:
             raise NoFormulaError("has no standard formula")
-        return formula(operation)
+        return _checked(formula, operation)
     except ReportedElsewhereError:
         return None
     except NoFormulaError as error:
         reason = f"{kind} {error} (first met at node {operation.node.name!r})"
         unknown.setdefault(kind, Unknown(kind="macs", name=kind, reason=reason, hint=_HINT))
         return None
+
+
+def _checked(formula: Formula, operation: Operation) -> int:
+    """Return what ``formula`` says; ranks, counts and values that it does not expect are none that it covers."""
+    try:
+        return formula(operation)
+    except (IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise NoFormulaError("has shapes or attributes that do not fit each other") from error
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

@@ -81,6 +81,7 @@ class GraphBuilder:
         bodies: Sequence[Graph] = (),
         is_elementwise: bool = False,
         is_foldable: bool = True,
+        is_malformed: bool = False,
         attributes: Mapping[str, Attribute] = _NO_ATTRIBUTES,
         module: str = "",
         version: int = 0,
@@ -97,6 +98,7 @@ class GraphBuilder:
             bodies: Graphs that it runs inside itself.
             is_elementwise: See ``Node.is_elementwise``.
             is_foldable: Same inputs, same outputs: false for an operation that draws random numbers.
+            is_malformed: See ``Node.is_malformed``.
             attributes: See ``Node.attributes``.
             module: Path of the module it belongs to.
             version: See ``Node.version``.
@@ -140,6 +142,7 @@ class GraphBuilder:
                 module=module,
                 version=version,
                 definition=definition,
+                is_malformed=is_malformed,
             )
         )
         return written

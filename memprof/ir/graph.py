@@ -76,6 +76,8 @@ class Node:
         version: Version of the format's operations in which this one last changed, 0 if the format has none.
         definition: What the format defines the operation as, in simpler ones, where a runtime may have to use that:
             its inputs are the node's own, those left out excepted, its outputs those that are wanted.
+        is_malformed: Whether it is one that its operation does not allow, so that no rule of the operation holds. The
+            importer lists it as unknown.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Node:
     module: str = ""
     version: int = 0
     definition: Graph | None = None
+    is_malformed: bool = False
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -108,7 +111,7 @@ class Unknown:
     """Something the importer could not learn, never guessed.
 
     Attributes:
-        kind: ``dimension``, ``shape``, ``dtype``, ``operator`` or ``macs``.
+        kind: ``dimension``, ``shape``, ``dtype``, ``operator``, ``node`` or ``macs``.
         name: The symbol, tensor or operation it is about.
         reason: Why it is not known, in one sentence.
         hint: The flag or act that would settle it.

@@ -20,6 +20,11 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
     graph = model.graph
     macs, macs_unknown = count_macs(graph)
     weights = graph.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None
+    rows = {
+        name: _with_categories(_runtime_report(graph, runtime, weights), model.trace)
+        for name, runtime in runtimes.items()
+    }
+    own = dict.fromkeys(unknown for row in rows.values() for unknown in row.lifetimes.unknown)
     return Report(
         model=ModelSummary(
             path=model.path,
@@ -31,11 +36,8 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
             macs=macs,
             bytes_by_dtype=graph.parameter_bytes_by_dtype,
         ),
-        runtimes={
-            name: _with_categories(_runtime_report(graph, runtime, weights), model.trace)
-            for name, runtime in runtimes.items()
-        },
-        unknown=graph.unknown + macs_unknown,
+        runtimes=rows,
+        unknown=graph.unknown + tuple(own) + macs_unknown,
     )
 
 

@@ -14,7 +14,8 @@ from tests.onnx_models import body, integers, model, node, tensor, weight
 MUTANTS = 2000
 
 
-def _convolutions() -> onnx.ModelProto:
+def convolutions() -> onnx.ModelProto:
+    """Return a small network for images."""
     nodes = [
         node("Conv", ["x", "w"], ["a"], pads=[1, 1, 1, 1]),
         node("Relu", ["a"], ["b"]),
@@ -26,7 +27,8 @@ def _convolutions() -> onnx.ModelProto:
     return model(nodes, inputs=[tensor("x", ["n", 3, 8, 8])], initializers=weights, outputs=["y"])
 
 
-def _shape_arithmetic() -> onnx.ModelProto:
+def shape_arithmetic() -> onnx.ModelProto:
+    """Return a model that computes a shape."""
     nodes = [
         node("Shape", ["x"], ["s"]),
         node("Gather", ["s", "one"], ["h"]),
@@ -38,7 +40,8 @@ def _shape_arithmetic() -> onnx.ModelProto:
     return model(nodes, inputs=[tensor("x", [2, 3, 4])], initializers=constants, outputs=["y"])
 
 
-def _control_flow() -> onnx.ModelProto:
+def control_flow() -> onnx.ModelProto:
+    """Return a model with an If and a Loop."""
     branch = body([node("Relu", ["x"], ["p"])], outputs=["p"])
     other = body([node("Neg", ["x"], ["q"])], outputs=["q"])
     loop = body(
@@ -56,7 +59,7 @@ def _control_flow() -> onnx.ModelProto:
 
 def test_mutants_end_in_a_report_or_a_refusal(tmp_path: Path) -> None:
     paths = []
-    for i, made in enumerate((_convolutions(), _shape_arithmetic(), _control_flow())):
+    for i, made in enumerate((convolutions(), shape_arithmetic(), control_flow())):
         paths.append(str(tmp_path / f"{i}.onnx"))
         onnx.save(made, paths[-1])
 

@@ -18,7 +18,7 @@ from onnx import GraphProto, NodeProto
 
 from memprof.importers.onnx.control_flow import (
     agree,
-    check_arity,
+    fits_bodies,
     loop_body_inputs,
     loop_collected,
     scan_body_inputs,
@@ -94,6 +94,13 @@ class Bodies:
         return any(any(body.scope.tainted_outputs) for body in self.built)
 
 
+def misfit_of_bodies(node: NodeProto, op: str, opset: int) -> str:
+    """Return what is wrong between a node of control flow and its bodies, empty if nothing is."""
+    if op not in _OWNERS or (op == "Scan" and opset < _BATCHLESS_SCAN) or fits_bodies(node, op, list(bodies(node))):
+        return ""
+    return "it and its body have other counts of inputs or outputs"
+
+
 def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | None]) -> Bodies:
     """Return the bodies of ``node``, built, and the types they give to its outputs."""
     found = list(bodies(node))
@@ -102,8 +109,6 @@ def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | 
         return Bodies()
     if owner is None or (op == "Scan" and scope.opset < _BATCHLESS_SCAN):
         owner = _plain
-    else:
-        check_arity(node, op, found)
     ran = owner(scope, node, found, inputs)
     facts = [scope.facts.of(of) for of in ran.types[: len(node.output)]]
     facts += [UNKNOWN_FACT] * (len(node.output) - len(facts))

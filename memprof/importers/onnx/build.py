@@ -19,7 +19,7 @@ from onnx import GraphProto, NodeProto, TypeProto
 
 from memprof.errors import InputError, LimitError
 from memprof.importers.onnx.attributes import kept_attributes
-from memprof.importers.onnx.bodies import Bodies, Body, build_bodies
+from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
 from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
@@ -93,6 +93,7 @@ class Scope:
             self._add_node(node)
         self._outputs = [self._output(info.name) for info in graph.output]
         if self._parent is None:
+            self._blame_the_first()
             for unknown in self.causes.found:
                 self._builder.add_unknown(unknown)
         return self._builder.build(self._outputs)
@@ -230,6 +231,10 @@ class Scope:
         op = op_name(node)
         inputs = [self._read(node, name) if name else None for name in node.input]
         attributes = kept_attributes(node)
+        misfit = self._context.inference.misfit(node) or misfit_of_bodies(node, op, self.opset)
+        if misfit:
+            self._add_malformed(node, op, inputs, misfit)
+            return
         owned = _NO_BODIES
         if op in CONTROL_FLOW or len(attributes) < len(node.attribute):  # what is not kept may be a body
             owned = build_bodies(self, node, op, inputs)
@@ -258,6 +263,24 @@ class Scope:
         self._define_outputs(node, op, ids, facts, is_late=self._is_late(inputs, owned))
         for body in owned.built:
             self.causes.adopt(body.scope.causes)
+
+    def _add_malformed(self, node: NodeProto, op: str, inputs: Sequence[int | None], misfit: str) -> None:
+        """Add a node of which nothing holds but its place in the graph and what the file records of its outputs."""
+        facts = [self._stated.get(name, UNKNOWN_FACT) for name in node.output]
+        check_names(node.output)
+        ids = self._builder.add_node(
+            op,
+            inputs,
+            [NewValue(name, fact.type) if name else None for name, fact in zip(node.output, facts, strict=True)],
+            name=node.name,
+            is_foldable=False,
+            is_malformed=True,
+            module=module_path(node),
+        )
+        self.causes.malformed(node.name or next(filter(None, node.output), op), op, misfit)
+        for name, value_id, fact in zip(node.output, ids, facts, strict=True):
+            if value_id is not None:
+                self._define(name, value_id, fact, is_tainted=True)
 
     def _read(self, node: NodeProto, name: str) -> int:
         found = self._ids.get(name)
@@ -315,6 +338,15 @@ class Scope:
             self.causes.operator(op, name)
         elif not is_late or op in DATA_DEPENDENT:
             self.causes.output(name, op, fact.type)
+
+    def _blame_the_first(self) -> None:
+        """See that an open size has a cause: where each value blames one before it, the first is named."""
+        if self.causes.found:
+            return
+        for name, value_id in self._ids.items():
+            if self._facts[value_id].is_open:
+                self.causes.output(name, "the model", self._facts[value_id].type)
+                return
 
     def _is_aligned(self, inputs: Sequence[int | None], output: TensorType) -> bool:
         """Whether every input of the output's bytes also has its elements one by one in the same places."""

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 
 from onnx import GraphProto, NodeProto
 
-from memprof.errors import InputError
 from memprof.importers.onnx.attributes import integer, integers
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
@@ -26,29 +25,23 @@ from memprof.ir import Dim, TensorType
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 
-def check_arity(node: NodeProto, op: str, found: Sequence[GraphProto]) -> None:
-    """Check that a node of control flow and its bodies hand each other as many values as they should.
-
-    Raises:
-        InputError: They do not. What runs the node, or models it, relies on it.
-    """
+def fits_bodies(node: NodeProto, op: str, found: Sequence[GraphProto]) -> bool:
+    """Return whether a node of control flow and its bodies hand each other as many values as they should."""
     reads, writes, bodies = len(node.input), len(node.output), len(found)
     given, returned = (len(found[0].input), len(found[0].output)) if found else (0, 0)
     if op == "If":
         fits = bodies == 2 and reads == 1 and all(writes <= len(body.output) for body in found)
     elif op == "Loop":
         fits = bodies == 1 and given == max(2, reads) and given - 1 <= returned and writes <= returned - 1
+        fits = fits and all(node.input[2:])
     else:
         scanned = integer(node, "num_scan_inputs") or 0
         states = reads - scanned
         fits = bodies == 1 and 0 < scanned <= reads == given and max(states, writes) <= returned
+        fits = fits and all(node.input)
         for name, count in (("scan_input_axes", scanned), ("scan_output_axes", returned - states)):
             fits = fits and len(integers(node, name)) in (0, count)
-    if not fits:
-        raise InputError(
-            f"The {op} node {node.name!r} does not fit its body: other counts of inputs or outputs.",
-            "Export the model again.",
-        )
+    return fits
 
 
 def agree(a: TensorType, b: TensorType, types: TypeTable) -> TensorType:

@@ -18,6 +18,7 @@ class Fact:
     Attributes:
         type: Its type.
         is_open: Whether its bytes are not known.
+        is_fixed: Whether its element type and all its dimensions are known. (One dimension of 0 settles the bytes.)
         is_small: Whether it is known to be small enough to take part in the arithmetic of shapes.
         constant: Its elements, if they are few and the same in every run.
         proto: Its type as ONNX writes it, for sequences and optionals, which ``type`` does not describe.
@@ -25,6 +26,7 @@ class Fact:
 
     type: TensorType
     is_open: bool
+    is_fixed: bool = False
     is_small: bool = False
     constant: Constant | None = None
     proto: TypeProto | None = None
@@ -43,15 +45,21 @@ class FactTable:
         """Return the fact that a value has this type, which a ``TypeTable`` made and keeps."""
         found = self._by_type.get(id(type))
         if found is None:
-            found = self._by_type[id(type)] = Fact(type, type.size_bytes is None, may_decide_shapes(type))
+            found = self._by_type[id(type)] = Fact(
+                type, type.size_bytes is None, _is_fixed(type), may_decide_shapes(type)
+            )
         return found
 
     def constant(self, type: TensorType, constant: Constant | None) -> Fact:  # noqa: A002 - as above
         """Return the fact that a value has this type and these elements."""
         plain = self.of(type)
-        return plain if constant is None else Fact(type, plain.is_open, plain.is_small, constant)
+        return plain if constant is None else Fact(type, plain.is_open, plain.is_fixed, plain.is_small, constant)
 
     def described(self, type: TensorType, proto: TypeProto | None) -> Fact:  # noqa: A002 - as above
         """Return the fact that a value has this type, which ``proto`` describes in full."""
         plain = self.of(type)
-        return plain if proto is None else Fact(type, plain.is_open, plain.is_small, proto=proto)
+        return plain if proto is None else Fact(type, plain.is_open, plain.is_fixed, plain.is_small, proto=proto)
+
+
+def _is_fixed(of: TensorType) -> bool:
+    return of.size_bytes is not None and of.shape is not None and all(isinstance(dim, int) for dim in of.shape)

@@ -21,6 +21,7 @@ from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.definitions import definition_of, may_need_definition
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.frames import Frames
 from memprof.importers.onnx.rules import simple_type
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Attribute, TensorType
@@ -58,6 +59,7 @@ class Inference:
         self._types = types
         self._facts = facts
         self._schemas: dict[tuple[str, str], onnx.defs.OpSchema | None] = {}
+        self._frames = Frames()
         self._answers: dict[tuple[object, ...], tuple[Fact, ...]] = {}
 
     @property
@@ -90,6 +92,11 @@ class Inference:
                 constant = fact.constant
                 key += [_identity(fact), None if constant is None or constant.array is None else constant.key]
         return tuple(key), found
+
+    def misfit(self, node: NodeProto) -> str:
+        """Return why ``node`` is malformed in a few words, empty if it is not or has no schema."""
+        schema = self._schema(node)
+        return "" if schema is None else self._frames.misfit(node, schema)
 
     def infer(
         self, node: NodeProto, inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute]

@@ -45,7 +45,7 @@ def simple_type(
     rule = _RULES.get(node.op_type)
     if rule is None or len(node.output) != 1 or not inputs:
         return None
-    known = [fact.type for fact in inputs if fact is not None and not fact.is_open]
+    known = [fact.type for fact in inputs if fact is not None and fact.is_fixed]
     if len(known) < len(inputs) or (rule is _broadcast and opset < _BROADCASTING_OPSET):
         return None
     return rule(known, attributes, types)
@@ -78,7 +78,9 @@ def _concatenate(
     before, after, total = first[:axis], first[axis + 1 :], 0
     for of in inputs:
         shape = _shape(of)
-        if of.dtype != inputs[0].dtype or shape[:axis] != before or shape[axis + 1 :] != after:
+        if len(shape) != len(first) or of.dtype != inputs[0].dtype:
+            return None
+        if shape[:axis] != before or shape[axis + 1 :] != after:
             return None  # they do not fit
         total += shape[axis]
     return types.of(inputs[0].dtype, (*before, total, *after))

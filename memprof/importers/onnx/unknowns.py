@@ -6,6 +6,7 @@
     the data decide (NonZero and its kin)                      the table below
     anything else that inference could not see through         all that the node reads is known
     a type without fixed bytes (strings, sequences)            its element type
+    a node that its operation does not allow                   its frame, see ``frames.py``
 
 What comes after a cause is *tainted* and not reported: a node that reads a value of unknown size, or a small value
 computed from one (the arithmetic of shapes), cannot be blamed.
@@ -82,6 +83,15 @@ class Causes:
             op,
             f"ONNX does not define it and the file records no shape for what it writes ({output})",
             "record the shapes of its outputs in the model (value_info), or replace the operation",
+        )
+
+    def malformed(self, name: str, op: str, reason: str) -> None:
+        """Record a node that its operation does not allow."""
+        self._report(
+            "node",
+            name,
+            f"it does not fit the operation {op}: {reason}",
+            "repair the node, or export the model again",
         )
 
     def output(self, name: str, op: str, of: TensorType) -> None:

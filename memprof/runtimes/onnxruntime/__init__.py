@@ -66,6 +66,7 @@ def _lifetimes(frame: Frame) -> Lifetimes:
         reserved=reserved if any(reserved) else (),
         scratch=tuple(map(sub, reserved, bare)),
         is_complete=frame.is_complete,
+        unknown=frame.unknown,
     )
 
 

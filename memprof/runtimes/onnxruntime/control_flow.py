@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from memprof.ir import Graph, Node
+from memprof.runtimes.onnxruntime.scratch import MISFITS
 
 if TYPE_CHECKING:
     from memprof.runtimes.onnxruntime.frame import Frame
@@ -54,7 +55,10 @@ def bodies_use(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse |
     rule = _RULES.get(node.op)
     if rule is None or not all(frame.is_complete for frame in frames):
         return None
-    return rule(graph, node, frames)
+    try:
+        return rule(graph, node, frames)
+    except MISFITS:
+        return None
 
 
 def _branch(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse:

@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import accumulate
 from types import MappingProxyType
 
-from memprof.ir import Graph, Role, TensorType
+from memprof.ir import Graph, Role, TensorType, Unknown
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
 from memprof.runtimes.onnxruntime.lowering import lower
 from memprof.runtimes.onnxruntime.order import execution_order
@@ -19,6 +19,9 @@ from memprof.runtimes.onnxruntime.pattern import pattern_bytes
 from memprof.runtimes.onnxruntime.plan import ReusePlan, plan_reuse
 from memprof.runtimes.onnxruntime.scratch import scratch_bytes
 from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED, UNTYPED
+from memprof.text import safe_text
+
+_MAX_UNKNOWN = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,24 @@ class Frame:
         """Whether all sizes are known."""
         sizes = self.graph.value_bytes
         return None not in self.uses and all(sizes[i] is not None for i in self.plan.owned)
+
+    @cached_property
+    def unknown(self) -> tuple[Unknown, ...]:
+        """Nodes that take one cannot say what, although all that they read and write is known."""
+        found = [unknown for frames in self.bodies.values() for frame in frames for unknown in frame.unknown]
+        sizes, nodes = self.graph.value_bytes, self.graph.nodes
+        for step, use in enumerate(self.uses):
+            node = nodes[self.plan.order[step]]
+            if use is not None or node.is_malformed or len(found) >= _MAX_UNKNOWN:
+                continue
+            is_known = all(sizes[i] is not None for i in (*node.reads, *node.writes))
+            if is_known and all(frame.is_complete for frame in self.bodies.get(step, ())):
+                reason = f"what onnxruntime takes while it runs this {node.op} does not follow from what it reads"
+                hint = "see whether onnxruntime runs it: memprof verify"
+                found.append(
+                    Unknown(kind="node", name=safe_text(node.name), reason=safe_text(reason, 500), hint=hint)
+                )
+        return tuple(found)
 
     @cached_property
     def outputs(self) -> frozenset[int]:
@@ -239,7 +260,7 @@ def _shared_outputs(graph: Graph) -> frozenset[int]:
     outputs = set(graph.outputs)
     found = set()
     for node in graph.nodes:
-        if node.op == "Identity" and (output := node.outputs[0]) in outputs and output is not None:
+        if node.op == "Identity" and not node.is_malformed and (output := node.outputs[0]) in outputs:
             source = node.inputs[0]
             is_outside = source is not None and graph.values[source].role in (Role.INPUT, Role.CAPTURE)
             if is_outside and source != graph.inputs[0]:

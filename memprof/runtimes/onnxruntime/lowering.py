@@ -63,7 +63,11 @@ def _extra_readers(graph: Graph) -> dict[int, list[tuple[int, int]]]:
     for node_id, node in enumerate(graph.nodes):
         for position, value_id in enumerate(node.inputs):
             producer = None if value_id is None else graph.values[value_id].producer
-            if producer is not None and graph.nodes[producer].op == _COPIED:
+            if (
+                producer is not None
+                and graph.nodes[producer].op == _COPIED
+                and not graph.nodes[producer].is_malformed
+            ):
                 found.setdefault(producer, []).append((node_id, position))
     outputs = set(graph.outputs)
     captured = {i for node in graph.nodes for i in node.captures}

@@ -167,6 +167,7 @@ class Rewriter:
             module=node.module,
             version=node.version,
             definition=node.definition,
+            is_malformed=node.is_malformed,
         )
 
 

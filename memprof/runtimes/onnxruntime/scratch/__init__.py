@@ -15,6 +15,10 @@ from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize
 
 _NEWEST_OPSET = 1000
 
+MISFITS = (IndexError, TypeError, ValueError, ZeroDivisionError)
+"""What a rule raises where ranks, counts or values are none that its kernel takes: onnxruntime refuses such a node.
+The caller lists it, so that a rule of ours that is wrong about a valid node shows."""
+
 SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
     {
         **convolution.SCRATCH,
@@ -29,14 +33,17 @@ SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
 
 
 def scratch_bytes(graph: Graph, node: Node) -> int | None:
-    """Return the scratch of ``node``'s kernel, ``None`` if a size that decides it is not known."""
+    """Return the scratch of ``node``'s kernel, ``None`` if a size that decides it is not known or does not fit."""
+    if node.is_malformed:
+        return None
     rule = SCRATCH.get(node.op)
     if rule is None:
         return 0
     try:
-        return rule(Kernel(graph, node, graph.opset or _NEWEST_OPSET))
-    except OpenSize:
+        found = rule(Kernel(graph, node, graph.opset or _NEWEST_OPSET))
+    except (OpenSize, *MISFITS):
         return None
+    return found if found >= 0 else None
 
 
 __all__ = ["SCRATCH", "scratch_bytes"]

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, volume
+from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize, volume
 
 _SLICE_BYTES = 65_536
 _LANES, _PLACE_BYTES = 8, 32
@@ -26,6 +26,8 @@ _LANES, _PLACE_BYTES = 8, 32
 def convolution(kernel: Kernel) -> int:
     """Return the scratch of a Conv or FusedConv."""
     filters, output = kernel.shape(1), kernel.output_shape()
+    if len(filters) < 3 or len(filters) != len(output):
+        raise OpenSize
     spatial = filters[2:]
     if is_pointwise(kernel, spatial) or _is_one_window(kernel, filters):
         return 0

@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 
 
 class OpenSize(Exception):  # noqa: N818 - a signal inside this package, not a failure
-    """A size that the rule needs is not known."""
+    """A size that the rule needs is not known, or the node has none that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,16 @@ class Kernel:
         """Whether output ``i`` is wanted."""
         return i < len(self.node.outputs) and self.node.outputs[i] is not None
 
-    def shape(self, i: int) -> Shape:
-        """Return the shape of input ``i``.
+    def shape(self, i: int, rank: int | None = None) -> Shape:
+        """Return the shape of input ``i``, which has ``rank`` axes if that is given.
 
         Raises:
-            OpenSize: It is not known, or there is no such input.
+            OpenSize: It is not known, there is no such input, or it has another rank.
         """
-        return self._shape(self.node.inputs, i)
+        found = self._shape(self.node.inputs, i)
+        if rank is not None and len(found) != rank:
+            raise OpenSize
+        return found
 
     def output_shape(self, i: int = 0) -> Shape:
         """Return the shape of output ``i``.
@@ -72,16 +75,25 @@ class Kernel:
         return None if value_id is None else self.graph.values[value_id].type.dtype
 
     def integer(self, name: str, default: int) -> int:
-        """Return an integer attribute."""
-        return cast("int", self.node.attributes.get(name, default))
+        """Return an integer attribute; raises ``OpenSize`` if it is none."""
+        found = self.node.attributes.get(name, default)
+        if not isinstance(found, int):
+            raise OpenSize
+        return found
 
     def integers(self, name: str, default: Sequence[int]) -> Shape:
-        """Return a list of integers."""
-        return cast("Shape", tuple(cast("Sequence[int]", self.node.attributes.get(name, tuple(default)))))
+        """Return a list of integers; raises ``OpenSize`` if it is none."""
+        found = self.node.attributes.get(name, tuple(default))
+        if not isinstance(found, tuple) or not all(isinstance(i, int) for i in found):
+            raise OpenSize
+        return cast("Shape", found)
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a text attribute."""
-        return cast("str", self.node.attributes.get(name, default))
+        """Return a text attribute; raises ``OpenSize`` if it is none."""
+        found = self.node.attributes.get(name, default)
+        if not isinstance(found, str):
+            raise OpenSize
+        return found
 
     def _shape(self, value_ids: Sequence[int | None], i: int) -> Shape:
         value_id = value_ids[i] if i < len(value_ids) else None

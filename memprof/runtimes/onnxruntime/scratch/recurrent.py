@@ -31,14 +31,14 @@ def _directions(kernel: Kernel) -> int:
 
 
 def _backwards(kernel: Kernel) -> int:
-    steps, batch, inputs = kernel.shape(0)
+    steps, batch, inputs = kernel.shape(0, rank=3)
     hidden = kernel.shape(2)[-1]
     return 0 if kernel.text("direction", "forward") == "forward" else steps * batch * (inputs + hidden)
 
 
 def lstm(kernel: Kernel) -> int:
     """Return the scratch of an LSTM."""
-    steps, batch, _ = kernel.shape(0)
+    steps, batch, _ = kernel.shape(0, rank=3)
     hidden, directions = kernel.shape(2)[-1], _directions(kernel)
     each = steps * batch * 4 * hidden + 3 * batch * hidden + 2 * hidden
     each += 4 * hidden if kernel.has_input(3) else 0
@@ -49,7 +49,7 @@ def lstm(kernel: Kernel) -> int:
 
 def gru(kernel: Kernel) -> int:
     """Return the scratch of a GRU."""
-    steps, batch, _ = kernel.shape(0)
+    steps, batch, _ = kernel.shape(0, rank=3)
     hidden, directions = kernel.shape(2)[-1], _directions(kernel)
     has_bias, is_linear = kernel.has_input(3), bool(kernel.integer("linear_before_reset", 0))
     states = 2 + 3 * has_bias + is_linear * (1 + has_bias)
@@ -61,7 +61,7 @@ def gru(kernel: Kernel) -> int:
 
 def rnn(kernel: Kernel) -> int:
     """Return the scratch of an RNN."""
-    steps, batch, _ = kernel.shape(0)
+    steps, batch, _ = kernel.shape(0, rank=3)
     whole = steps * batch * kernel.shape(2)[-1]
     missing = 0 if kernel.has_output(0) else _directions(kernel) * whole
     return (whole + missing) * _NUMBER_BYTES
