@@ -2,6 +2,9 @@
 
     python benchmarks/ordering.py [--only SECTION ...] [--seconds 5] [--shared DIR] [--json PATH]
 
+Section ``scored`` stands apart: under runtime models whose reuse depends on the order, the order of ``plan`` beside
+the best of those that its bound and the related problems find alone, in the same time, on the graphs of ``study``.
+
 Sections: ``study`` (graphs with known optima, if DIR holds them), ``cells``, ``wired``, ``torchvision`` and
 ``training`` (need torch and torchvision; no weights are allocated), ``tangled`` (beyond proof: order, bound and gap),
 ``size`` (1,000 operations that need no search; 100,000). Every line gives the peak as a multiple of the planner's:
@@ -21,11 +24,12 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from nas_record import ROOT, write_record
 from network_cells import GENOTYPES
@@ -35,11 +39,14 @@ from memprof import load
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.ordering.candidates import CANDIDATES
 from memprof.planning.ordering.find import find_order
-from memprof.planning.ordering.kinds import PROBLEMS
 from memprof.planning.ordering.masks import Masks, bits
 from memprof.planning.ordering.piece import Piece, must_pass_cuts, windows
 from memprof.planning.ordering.problem import OrderProblem
 from memprof.planning.ordering.reduction import reduce_problem
+from memprof.planning.ordering.scored import find_scored_order
+from memprof.planning.rules import PROBLEMS, RULES
+from memprof.runtimes import RuntimeModel
+from memprof.runtimes.late import find
 
 RIVALS = {"ort": "leaves_first", "lpmf": "least_peak", "bfs": "breadth_first", "dfs": "depth_first"}
 KINDS = ("reference", "contracted")
@@ -71,15 +78,20 @@ class Line:
 def main() -> None:
     """Run the chosen sections, print a line per graph and a summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
+    parser.add_argument("--only", nargs="+", choices=[*SECTIONS, "scored"], default=list(SECTIONS))
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     lines: list[Line] = []
+    rows: list[dict[str, Any]] = []
     print(f"{'network':34}{'kind':11}{'ops':>7}{'MB':>10} {'proven':7}{'s':>7}", *(f"{n:>6}" for n in HEADINGS))
+    if "scored" in arguments.only:
+        rows = list(_scored(arguments.shared, arguments.seconds))
     for section in arguments.only:
+        if section == "scored":
+            continue
         optima = _optima(arguments.shared)
         for name, make in SECTIONS[section](arguments.shared):
             graph = make()
@@ -89,7 +101,14 @@ def main() -> None:
                 lines.append(line)
                 print(_shown(line), flush=True)
     print("\n".join(_summary(lines)))
-    write_record(arguments.json, {"seconds_limit": arguments.seconds, "lines": [asdict(line) for line in lines]})
+    worse = [row["network"] for row in rows if row["scored_bytes"] > row["portfolio_bytes"]]
+    if rows:
+        better = sum(row["scored_bytes"] < row["portfolio_bytes"] for row in rows)
+        print(f"scored: lower than the portfolio on {better} of {len(rows)}, higher on {len(worse)}")
+    write_record(
+        arguments.json,
+        {"seconds_limit": arguments.seconds, "lines": [asdict(line) for line in lines], "scored": rows},
+    )
     wrong = [line for line in lines if line.known_optimum_bytes not in (None, line.peak_bytes)]
     if wrong:
         sys.exit(f"not at the known optimum: {', '.join(line.network for line in wrong)}")
@@ -125,6 +144,44 @@ def measure(section: str, name: str, problem: OrderProblem, kind: str, seconds: 
         downsets=downsets,
         known_optimum_bytes=known,
     )
+
+
+def _scored(shared: Path, seconds: float) -> Iterator[dict[str, Any]]:
+    """Yield and print, by graph and runtime model, the peak of ``plan``'s order and of the portfolio's."""
+    print(f"{'network':34}{'runtime':13}{'given':>12}{'portfolio':>12}{'scored':>12}{'ratio':>7}{'bound':>12}")
+    for name, make in _study(shared):
+        graph = make()
+        for runtime, row in RULES.items():
+            if row.ordering is None or row.ordering.is_exact:
+                continue
+            found = find_scored_order(
+                graph,
+                partial(_peak_bytes, row),
+                floor=PROBLEMS[runtime](graph),
+                related=[find(late)(graph) for late in row.ordering.related],
+                seconds=seconds,
+            )
+            names = (row.ordering.bound, *row.ordering.related)
+            orders = [find_order(find(late)(graph), seconds / len(names)).order for late in names]
+            portfolio = min(found.before_bytes, *(_peak_bytes(row, graph, order) for order in orders))
+            ratio = found.peak_bytes / max(1, portfolio)
+            print(
+                f"{name:34}{runtime:13}{found.before_bytes:12}{portfolio:12}{found.peak_bytes:12}{ratio:7.3f}"
+                f"{found.lower_bound_bytes:12}",
+                flush=True,
+            )
+            yield {
+                "network": name,
+                "runtime": runtime,
+                "given_bytes": found.before_bytes,
+                "portfolio_bytes": portfolio,
+                "scored_bytes": found.peak_bytes,
+                "lower_bound_bytes": found.lower_bound_bytes,
+            }
+
+
+def _peak_bytes(row: RuntimeModel, graph: Graph, order: Sequence[int]) -> int:
+    return row.lifetimes(graph, order).timeline.peak_bytes
 
 
 def peak_by_downsets(piece: Piece) -> int | None:

@@ -72,7 +72,7 @@ def _is_onnx(path: str) -> bool:
 
 def _write_model(planned: Planned, target: str) -> None:
     from memprof.exporters.onnx_order import file_order, write_reordered_onnx
-    from memprof.planning.plan import RULES
+    from memprof.planning.rules import RULES
 
     plan, graph, source = planned.plan, planned.graph, Path(planned.source)
     assert plan.order is not None, "a model has an order"

@@ -14,12 +14,11 @@ Peaks are those that ``analyze`` reports. The arena counts sizes rounded up to t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
-from memprof.errors import IncompleteError, UsageError
+from memprof.errors import IncompleteError
 from memprof.ir import Graph
 from memprof.planning.arenas import Arena, ArenasPlan, plan_arenas
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
@@ -28,18 +27,14 @@ from memprof.planning.offsets.solver import decide_capacity, plan_offsets
 from memprof.planning.ordering.find import decide_order, find_order
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.result import OrderResult
-from memprof.runtimes import RUNTIMES, Order, Ordering, RuntimeModel, find_runtime
+from memprof.planning.ordering.scored import find_scored_order
+from memprof.planning.rules import RULES, find_rules
+from memprof.runtimes import Ordering, RuntimeModel
 from memprof.runtimes.late import find
 
 PLAN_SCHEMA = "memprof/plan/1"
 
 _OFFSET_SHARE = 0.3  # of the time, kept for the offsets
-
-
-RULES: Mapping[str, RuntimeModel] = MappingProxyType(
-    {name: row for name, row in RUNTIMES.items() if row.ordering is not None}
-)
-"""The runtime models that can be planned for, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,31 +270,6 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
     )
 
 
-def find_rules(name: str, *, in_place: bool = False) -> RuntimeModel:
-    """Return a row of ``RULES``.
-
-    Args:
-        name: Name of a runtime model.
-        in_place: Whether its variant with operations in place is meant.
-
-    Raises:
-        UsageError: There is no such runtime model or variant, or no plan for it.
-    """
-    row = find_runtime(name)
-    if row.ordering is None:
-        why = "the order of its steps is given" if row.order is Order.GIVEN else "what it runs is ordered already"
-        raise UsageError(
-            f"There is no plan for the runtime {name!r}: {why}.",
-            f"Choose from: {', '.join(row.name for row in RULES.values() if not row.in_place_of)}.",
-        )
-    if not in_place:
-        return row
-    variant = next((row for row in RULES.values() if row.in_place_of == name), None)
-    if variant is None:
-        raise UsageError(f"In place is part of what {name!r} counts.", "Leave in_place out.")
-    return variant
-
-
 def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Report | None = None) -> Plan:
     """Return a plan of buffers that came without a graph; what ``options`` say of an order is moot."""
     arena = _plan_arena(problem, options.budget_bytes, options.seconds, report)
@@ -384,41 +354,41 @@ class _Order:
         peak_bytes = before_bytes
         if self._options.keep_order:
             bound = find_order(self._pose(self._ordering.bound), 0.0)
+            if not self._ordering.is_exact:
+                bound = replace(bound, proof=f"{bound.proof}, relaxed")
         elif self._ordering.is_exact:
-            bound = self._search(self._ordering.bound, self._order_seconds())
+            bound = self._search(self._ordering.bound)
             order, peak_bytes = bound.order, bound.peak_bytes
         else:
-            bound, order, peak_bytes = self._score_candidates(before_bytes)
+            bound = self._search_scored()
+            order, peak_bytes = bound.order, bound.peak_bytes
         return PlannedOrder(
             node_ids=tuple(order),
             nodes=tuple(self._graph.nodes[i].name for i in order),
             before_bytes=before_bytes,
             peak_bytes=peak_bytes,
             lower_bound_bytes=min(bound.lower_bound_bytes, peak_bytes),
-            proof=bound.proof if self._ordering.is_exact else f"{bound.proof}, relaxed",
+            proof=bound.proof,
             seconds=time.monotonic() - started,
             was_interrupted=bound.ending == "interrupted",
         )
-
-    def _score_candidates(self, before_bytes: int) -> tuple[OrderResult, tuple[int, ...], int]:
-        """Return what proves the bound, and the best of the orders tried with its peak."""
-        share = self._order_seconds() / (len(self._ordering.related) + 1)
-        bound = self._search(self._ordering.bound, share)
-        order, peak_bytes = self._given, before_bytes
-        tried = [bound.order] + [self._search(name, share).order for name in self._ordering.related]
-        for candidate in dict.fromkeys(tried):
-            candidate_bytes = self._peak_bytes(candidate)
-            if candidate_bytes < peak_bytes:
-                order, peak_bytes = candidate, candidate_bytes
-        return bound, order, peak_bytes
 
     def _pose(self, name: str) -> OrderProblem:
         problem: OrderProblem = find(name)(self._graph)
         return problem
 
-    def _search(self, name: str, seconds: float) -> OrderResult:
-        report = self._tell if self._report is not None and self._ordering.is_exact else None
-        return find_order(self._pose(name), seconds, report)
+    def _search(self, name: str) -> OrderResult:
+        report = self._tell if self._report is not None else None
+        return find_order(self._pose(name), self._order_seconds(), report)
+
+    def _search_scored(self) -> OrderResult:
+        return find_scored_order(
+            self._graph,
+            lambda graph, order: self._peak_bytes(order),
+            floor=self._pose(self._ordering.bound),
+            related=[self._pose(name) for name in self._ordering.related],
+            seconds=self._order_seconds(),
+        )
 
     def aim_at_budget(self, order: PlannedOrder, budget_bytes: int) -> tuple[PlannedOrder, int]:
         """Return an order for an arena of ``budget_bytes``, and what every order's arena needs at least.

@@ -9,7 +9,7 @@ import pytest
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.reorder import reorder
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
-from memprof.planning.ordering.kinds import PROBLEMS
+from memprof.planning.rules import PROBLEMS
 from memprof.runtimes import RUNTIMES
 from memprof.runtimes.contracted import contracted_lifetimes
 from memprof.runtimes.reference import reference_lifetimes

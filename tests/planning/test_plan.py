@@ -13,9 +13,7 @@ import pytest
 from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
-from memprof.planning.ordering.kinds import PROBLEMS
 from memprof.planning.plan import (
-    RULES,
     Plan,
     PlanOptions,
     PlanProgress,
@@ -23,12 +21,13 @@ from memprof.planning.plan import (
     plan_allocation,
     plan_graph,
 )
+from memprof.planning.rules import PROBLEMS, RULES
 from memprof.planning.validator import find_violation
 from tests.planning.offsets.problems import GAP, problem_of
 from tests.random_graphs import random_graph
 from tests.real_data import require_shared_data
 
-RULE_NAMES = ("reference", "contracted", "ideal")
+RULE_NAMES = tuple(RULES)
 
 
 def forked() -> Graph:
@@ -90,18 +89,23 @@ def test_a_kept_order_is_kept_and_not_called_optimal_without_a_proof() -> None:
 
 @pytest.mark.parametrize("rules", RULE_NAMES)
 def test_peaks_are_those_of_the_runtime_model_and_bounds_hold_for_every_order(rules: str) -> None:
+    planned = 0
     for seed in range(120):
         graph = random_graph(Random(seed))
+        lifetimes = RULES[rules].lifetimes
+        if not lifetimes(graph).is_complete:  # onnxruntime's model knows no bodies of operations made up here
+            continue
+        planned += 1
         plan = plan_graph(graph, PlanOptions(runtime=rules, alignment=1))
         order = plan.order
         assert order is not None
-        lifetimes = RULES[rules].lifetimes
         assert order.before_bytes == lifetimes(graph).timeline.peak_bytes
         assert order.peak_bytes == lifetimes(graph, order.node_ids).timeline.peak_bytes <= order.before_bytes
         assert order.lower_bound_bytes <= order.peak_bytes
         assert sorted(order.node_ids) == list(range(len(graph.nodes)))
         assert plan.arena.load_bytes == order.peak_bytes
         assert find_violation(plan.arena.problem, plan.arena.offsets) is None
+    assert planned > 50
 
 
 def test_the_relaxed_bound_of_ideal_is_below_its_peak_under_any_order() -> None:

@@ -8,7 +8,7 @@ from memprof.analysis import Lifetimes
 from memprof.errors import UsageError
 from memprof.ir import GraphBuilder, NewValue, TensorType
 from memprof.nas.space.budget import BUDGET_RUNTIMES
-from memprof.planning.plan import RULES, find_rules
+from memprof.planning.rules import RULES, find_rules
 from memprof.runs import RUNNABLE
 from memprof.runtimes import RUNTIMES, Order, RuntimeModel
 from memprof.runtimes.late import find

@@ -18,7 +18,6 @@ Parameters and constants are free here, as in the runtime models. Bytes that are
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 
 from memprof.analysis.dependencies import (
     find_predecessors,
@@ -31,6 +30,7 @@ from memprof.ir import Graph, Role
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.runtimes.contracted import contracted_storage
 from memprof.runtimes.ideal import ideal_lifetimes
+from memprof.runtimes.onnxruntime.lowering import lower
 from memprof.runtimes.reference import reference_lifetimes
 
 _WITH_INPUTS = frozenset({Role.INPUT, Role.INTERMEDIATE})
@@ -80,15 +80,14 @@ def runtime_floor_problem(graph: Graph) -> OrderProblem:
     return _problem(graph, sizes, graph.storage, scratch)
 
 
-PROBLEMS: Mapping[str, Callable[[Graph], OrderProblem]] = MappingProxyType(
-    {
-        "reference": reference_problem,
-        "contracted": contracted_problem,
-        "ideal_floor": ideal_floor_problem,
-        "runtime_floor": runtime_floor_problem,
-    }
-)
-"""Every kind of problem by name."""
+def onnxruntime_floor_problem(graph: Graph) -> OrderProblem:
+    """Return the relaxation of the runtime model ``onnxruntime``: the floor of the graph that it makes of ``graph``.
+
+    Where an operation runs as its definition, what it reads may be gone before what it writes is there, and other
+    operations may run between its parts; so the bound is one over all orders of all parts. How the operations are
+    listed decides the order of the parts, and nothing else about them.
+    """
+    return runtime_floor_problem(lower(graph).graph)
 
 
 def _problem(graph: Graph, sizes: Mapping[int, int], roots: Sequence[int], scratch: Sequence[int]) -> OrderProblem:

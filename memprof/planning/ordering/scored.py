@@ -40,7 +40,8 @@ def find_scored_order(
     Args:
         graph: The graph.
         score: What a peak is.
-        floor: A problem in which no order of the graph costs more than it scores.
+        floor: A problem in which no order of the graph costs more than it scores. It may have other operations (what
+            the runtime makes of the graph's): then its bound alone is used.
         related: Problems whose best orders are worth trying, the most promising first.
         seconds: Time to spend, or a meter that runs already; less if the bound is met earlier.
     """
@@ -53,7 +54,7 @@ def find_scored_order(
         relaxed = find_order(floor, meter.part(1 / (len(related) + 2)))
         lower_bytes, proof = relaxed.lower_bound_bytes, f"{relaxed.proof}, relaxed"
         seen = {best}
-        for order in _candidates(relaxed, floor, related, meter):
+        for order in _candidates(relaxed, floor, related, len(graph.nodes), meter):
             if peak_bytes <= lower_bytes:
                 break
             if order not in seen:
@@ -81,12 +82,14 @@ def find_scored_order(
 
 
 def _candidates(
-    relaxed: OrderResult, floor: OrderProblem, related: Sequence[OrderProblem], meter: Meter
+    relaxed: OrderResult, floor: OrderProblem, related: Sequence[OrderProblem], op_count: int, meter: Meter
 ) -> Iterator[tuple[int, ...]]:
-    yield relaxed.order
+    same = [floor] if floor.op_count == op_count else []
+    if same:
+        yield relaxed.order
     for i, problem in enumerate(related):
         yield find_order(problem, meter.part(1 / (len(related) - i + 1))).order
-    for problem in (*related, floor):
+    for problem in (*related, *same):
         reduction = reduce_problem(problem, meter)
         piece = reduction.piece
         yield tuple(reduction.expand(range(len(piece.ops))))

@@ -97,7 +97,7 @@ MODEL = RuntimeModel(
     order=Order.OWN,
     default_for=frozenset({"onnx"}),
     ordering=Ordering(
-        bound="memprof.planning.ordering.kinds:runtime_floor_problem",
+        bound="memprof.planning.ordering.kinds:onnxruntime_floor_problem",
         related=(
             "memprof.planning.ordering.kinds:contracted_problem",
             "memprof.planning.ordering.kinds:reference_problem",

@@ -16,9 +16,10 @@ from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.meter import Meter
 from memprof.planning.ordering import find, solver
 from memprof.planning.ordering.find import decide_order, find_order
-from memprof.planning.ordering.kinds import PROBLEMS, contracted_problem, reference_problem
+from memprof.planning.ordering.kinds import contracted_problem, reference_problem
 from memprof.planning.ordering.problem import OrderProblem
 from memprof.planning.ordering.result import OrderProgress
+from memprof.planning.rules import PROBLEMS
 from memprof.runtimes.reference import reference_lifetimes
 from tests.planning.ordering.exhaustive import all_orders, random_problem, smallest_peak, wired_graph
 from tests.random_graphs import random_graph

@@ -9,12 +9,12 @@ import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.ordering.kinds import (
-    PROBLEMS,
     contracted_problem,
     ideal_floor_problem,
     reference_problem,
     runtime_floor_problem,
 )
+from memprof.planning.rules import PROBLEMS
 from memprof.runtimes.ideal import ideal_lifetimes
 from memprof.runtimes.reference import reference_lifetimes
 from tests.planning.ordering.exhaustive import random_order, wired_graph

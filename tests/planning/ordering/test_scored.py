@@ -9,13 +9,14 @@ import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.ordering import scored
-from memprof.planning.ordering.kinds import PROBLEMS, contracted_problem, reference_problem
+from memprof.planning.ordering.kinds import contracted_problem, reference_problem
 from memprof.planning.ordering.result import OrderResult
 from memprof.planning.ordering.scored import find_scored_order
+from memprof.planning.rules import PROBLEMS
 from memprof.runtimes import RUNTIMES
 from tests.planning.ordering.exhaustive import all_orders, wired_graph
 
-FLOORS = {"ideal": "ideal_floor", "onnxruntime": "runtime_floor"}
+FLOORS = ("ideal", "onnxruntime")
 
 
 def score(runtime: str, graph: Graph, order: Sequence[int]) -> int:
@@ -26,7 +27,7 @@ def found(runtime: str, graph: Graph) -> OrderResult:
     return find_scored_order(
         graph,
         lambda g, order: score(runtime, g, order),
-        floor=PROBLEMS[FLOORS[runtime]](graph),
+        floor=PROBLEMS[runtime](graph),
         related=[contracted_problem(graph), reference_problem(graph)],
     )
 
@@ -61,7 +62,7 @@ def test_an_interrupt_keeps_the_best_so_far() -> None:
         return 1000 - calls if calls < 3 else 10**6
 
     result = find_scored_order(
-        graph, interrupted_score, floor=PROBLEMS["runtime_floor"](graph), related=[contracted_problem(graph)]
+        graph, interrupted_score, floor=PROBLEMS["onnxruntime"](graph), related=[contracted_problem(graph)]
     )
     assert result.ending == "interrupted"
     assert result.peak_bytes == 998
@@ -71,7 +72,7 @@ def test_an_interrupt_keeps_the_best_so_far() -> None:
 def test_without_time_the_given_order_comes_back() -> None:
     graph = wired_graph(Random(5), 9)
     result = find_scored_order(
-        graph, lambda g, order: 10**6, floor=PROBLEMS["runtime_floor"](graph), related=[], seconds=0
+        graph, lambda g, order: 10**6, floor=PROBLEMS["onnxruntime"](graph), related=[], seconds=0
     )
     assert result.order == tuple(range(9))
     assert result.ending == "time"
@@ -100,6 +101,6 @@ def test_constants_are_tried_right_before_their_first_reader() -> None:
         tried.append(tuple(order))
         return 10**6
 
-    scored.find_scored_order(graph, remember, floor=PROBLEMS["runtime_floor"](graph), related=[])
+    scored.find_scored_order(graph, remember, floor=PROBLEMS["onnxruntime"](graph), related=[])
     assert tried[0] == (0, 1, 2, 3)
     assert (0, 2, 1, 3) in tried
