@@ -90,6 +90,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "networkx": ("ir/", "planning/", "importers/", "exporters/"),
     "sklearn": ("nas/train/",),
     "numba": ("planning/",),
+    "tflite_micro": ("measure/",),
+    "ai_edge_litert": ("measure/",),
     "numpy": (
         "importers/",
         "exporters/",

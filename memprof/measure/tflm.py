@@ -36,7 +36,9 @@ class ArenaRun:
     smallest_bytes: int | None
 
 
-def run_arena(model: str, arena_bytes: int, limits: Limits, *, runs: int = 1, find_smallest: bool = False) -> ArenaRun:
+def run_arena(
+    model: str, arena_bytes: int, limits: Limits, *, runs: int = 1, find_smallest: bool = False
+) -> ArenaRun:
     """Load a model into an arena and run it.
 
     Args:

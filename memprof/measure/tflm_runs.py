@@ -33,7 +33,7 @@ def run_model(model: str, arena_bytes: int, runs: int, find_smallest: bool) -> d
     if interpreter is None or len(found) < 2:
         words = _SAID.findall(text)
         raise RuntimeFailure(
-            f"TensorFlow Lite Micro cannot run {model}: {words[0][:300] if words else 'it does not say why'}",
+            f"TensorFlow Lite Micro cannot run {model}: {words[0].strip()[:300] if words else 'it does not say why'}",
             "An operator or a type may have no kernel there; convert the model for it.",
         )
     total = found["head"] + found["tail"]

@@ -21,7 +21,9 @@ _TITLES = {
     "without_scratch": "without kernel scratch",
     "later_runs_peak": "later runs",
     "later_runs_block": "later runs, the block",
+    "tail_bytes_64_bit": "tail of the arena",
 }
+_FIRST_TITLES = {"tflm": "head of the arena"}
 
 
 def render_verification(found: Verification, stream: TextIO, *, top: int = 8, next_command: str = "") -> None:
@@ -36,7 +38,9 @@ def render_verification(found: Verification, stream: TextIO, *, top: int = 8, ne
     table.add_column("")
     for title in ("predicted", "measured", "difference"):
         table.add_column(title, justify="right", no_wrap=True)
-    _add_row(table, "peak of the first run", found.predicted_bytes, found.measured_bytes)
+    _add_row(
+        table, _FIRST_TITLES.get(found.runtime, "peak of the first run"), found.predicted_bytes, found.measured_bytes
+    )
     for pair in found.others:
         _add_row(table, _TITLES.get(pair.name, pair.name), pair.predicted_bytes, pair.measured_bytes)
     screen.show(table, "")

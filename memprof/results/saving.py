@@ -103,6 +103,10 @@ def _read_model(found: Fields) -> ModelSummary:
     )
 
 
+_ARENA_FIGURES = frozenset({"head_bytes", "tail_bytes", "arena_bytes", "planned_bytes"})
+"""Figures that a runtime with an arena is asked for first: beside the peak too."""
+
+
 def _runtime_json(found: RuntimeReport, place: int) -> dict[str, Any]:
     return {
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
@@ -123,6 +127,7 @@ def _runtime_json(found: RuntimeReport, place: int) -> dict[str, Any]:
             figure.name: {"bytes": figure.size_bytes, "grade": figure.grade, "definition": figure.definition}
             for figure in found.figures
         },
+        **{figure.name: figure.size_bytes for figure in found.figures if figure.name in _ARENA_FIGURES},
         "graph": place,
         "lifetimes": lifetimes_json(found.lifetimes),
     }

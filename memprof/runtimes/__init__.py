@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from memprof.errors import UsageError
 from memprof.ir.trace import Trace
-from memprof.runtimes import contracted, ideal, onnxruntime, paper, pytorch, pytorch_process, reference
+from memprof.runtimes import contracted, ideal, onnxruntime, paper, pytorch, pytorch_process, reference, tflm
 from memprof.runtimes.model import Figure, Grade, Measuring, Order, Ordering, Placement, Promise, RuntimeModel
 
 _ROWS = (
@@ -17,6 +17,7 @@ _ROWS = (
     pytorch_process.MODEL,
     onnxruntime.MODEL,
     onnxruntime.OPTIMIZED_MODEL,
+    tflm.MODEL,
 )
 
 RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType({row.name: row for row in _ROWS})

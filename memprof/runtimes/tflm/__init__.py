@@ -8,8 +8,8 @@ kernels ask for scratch, each piece a buffer of its own                 scratch
 greedy by size, the later buffer first where sizes are equal            planner
 variables, records of tensors and operators, kernels' own data          tail
 
-The head is one block at the front of the arena, the tail another at its end. A peak here is the highest address in use
-while an operator runs: live bytes, and the holes below them that the planner leaves.
+The head is one block at the front of the arena, the tail another at its end. A peak here is the highest address in
+use while an operator runs: live bytes, and the holes below them that the planner leaves.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def tflm_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetime
 
 
 def place_head(lifetimes: Lifetimes) -> Placement:
-    """Return the addresses that the planner gives the tensors of the first subgraph, and what the whole arena takes."""
+    """Return the addresses of the first subgraph's tensors, and what the whole arena takes."""
     program = _program(lifetimes.graph)
     needs = find_needs(program, REFERENCE)
     offsets = _offsets(needs)
@@ -160,7 +160,8 @@ def tflm_figures(graph: Graph) -> tuple[Figure, ...]:
         ("head_bytes_cmsis_nn_mve", CMSIS_NN_MVE, "Helium (M55, M85)"),
     ):
         other = find_needs(program, rules)
-        found.append(Figure(name, _head(other), "estimate", f"head_bytes with CMSIS-NN's kernels on a core with {core}"))
+        what = f"head_bytes with CMSIS-NN's kernels on a core with {core}"
+        found.append(Figure(name, _head(other), "estimate", what))
     return tuple(found)
 
 
@@ -183,7 +184,7 @@ def _is_value(need: Need) -> bool:
 
 
 def _offsets(needs: Needs) -> tuple[int, ...]:
-    """Return the planner's addresses; above its limit, addresses that stack everything alive, as a bound from below."""
+    """Return the planner's addresses; above its limit none, and the head is not known."""
     return place(needs.buffers) if len(needs.buffers) <= MAX_BUFFERS else (0,) * len(needs.buffers)
 
 
@@ -233,7 +234,7 @@ class _Steps:
 MODEL = RuntimeModel(
     name="tflm",
     definition="TensorFlow Lite Micro's arena as its planner lays out the head with the portable kernels: the highest "
-    "address in use while an operator runs, holes included; weights behind the flatbuffer are taken for activations",
+    "address in use while an operator runs, holes included; weights behind the flatbuffer count as activations",
     summary="TensorFlow Lite Micro, arena head",
     best_grade="exact",
     lowered_by=_lowered_by,
