@@ -233,8 +233,8 @@ class _Steps:
 
 MODEL = RuntimeModel(
     name="tflm",
-    definition="TensorFlow Lite Micro's arena as its planner lays out the head with the portable kernels: the highest "
-    "address in use while an operator runs, holes included; weights behind the flatbuffer count as activations",
+    definition="TensorFlow Lite Micro's arena as its planner lays out the head with the portable kernels: the "
+    "highest address in use while an operator runs, holes included; weights behind the file count as activations",
     summary="TensorFlow Lite Micro, arena head",
     best_grade="exact",
     lowered_by=_lowered_by,
