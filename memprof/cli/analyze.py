@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -72,11 +73,11 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     from memprof.api import analyze
 
     report = analyze(request, runtimes=runtimes or None)
-    write_targets(report, targets)
+    flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
+    write_targets(report, targets, shlex.join(["memprof", "analyze", model, *flags]))
     incomplete = _find_incomplete(report) if strict else None
     if incomplete and as_json:  # one document on stdout, and it says what went wrong
         raise incomplete
-    flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
     with open_stdout() as stream:
         if view:
             RENDERERS[_VIEWS[view]](report, stream)

@@ -13,6 +13,7 @@ from memprof.files import check_writable, write_whole
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
+    from memprof.render.page import PageNote
     from memprof.results.report import Report
 
 
@@ -27,10 +28,18 @@ def check_targets(targets: Iterable[str]) -> None:
         check_writable(target)
 
 
-def write_targets(report: Report, targets: Iterable[str]) -> None:
-    """Write ``report`` to each of ``targets``, whole or not at all, and say so on stderr."""
+def write_targets(report: Report, targets: Iterable[str], command: str = "") -> None:
+    """Write ``report`` to each of ``targets``, whole or not at all, and say so on stderr.
+
+    Args:
+        report: What was found.
+        targets: Files.
+        command: The command that found it, for the last line of a page.
+    """
     for target in targets:
-        write_whole(target, partial(_find_writer(target), report))
+        is_page = Path(target).suffix.lower() == ".html"
+        write = partial(_write_text, partial(_render_page, command=command)) if is_page else _find_writer(target)
+        write_whole(target, partial(write, report))
         note(f"wrote {safe_text(target)}")
 
 
@@ -73,10 +82,21 @@ def _render_markdown(report: Report, stream: TextIO) -> None:
     render_markdown(report, stream)
 
 
-def _render_page(report: Report, stream: TextIO) -> None:
-    from memprof.render.html import render_page
+def _render_page(report: Report, stream: TextIO, command: str = "") -> None:
+    from memprof.render.page import report_page, write_page
 
-    render_page(report, stream)
+    write_page(report_page(report), stream, page_note(command))
+
+
+def page_note(command: str) -> PageNote:
+    """Return how a page came to be."""
+    import platform
+
+    import memprof
+    from memprof.render.page import PageNote
+
+    versions = (("memprof", memprof.__version__), ("Python", platform.python_version()))
+    return PageNote(command=command, versions=versions)
 
 
 PLOTS = (".png", ".svg", ".pdf")

@@ -1,6 +1,6 @@
-"""Report -> HTML that stands alone: no script, no font, no picture from elsewhere; light and dark.
+"""Report -> HTML for a notebook: no script, no font, no picture from elsewhere; light and dark.
 
-``render_html`` is the part that a notebook shows, ``render_page`` a whole file around it. Every text passes
+The file that ``-o report.html`` writes is another matter: see ``memprof.render.page``. Every text passes
 ``safe_text`` and ``html.escape``; nothing from a model becomes markup, an attribute name or a style.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
-from typing import TextIO
 
 from memprof import palette
 from memprof.render.skyline import Skyline, pool_timeline
@@ -31,7 +30,6 @@ from memprof.units import format_bytes
 
 _COLUMNS = 240
 _TOP_IN_NOTEBOOK = 8
-_TOP_IN_PAGE = 200
 
 _STYLE = """
 .memprof { LIGHT color: var(--ink); background: var(--paper); font: 14px/1.45 system-ui, sans-serif; max-width: 60rem;
@@ -87,25 +85,6 @@ def render_html(report: Report, top: int = _TOP_IN_NOTEBOOK) -> str:
     """Return ``report`` as one ``<div>`` that brings its own style."""
     parts = [draw(report, top) for draw in drawn_by(_SECTIONS).values()]
     return f'<div class="memprof"><style>{_style()}</style>{"".join(parts)}</div>'
-
-
-def render_page(report: Report, stream: TextIO) -> None:
-    """Write ``report`` to ``stream`` as a whole page."""
-    title = escape(safe_text(report.model.path or "model"))
-    stream.write(
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        # a page about a stranger's model loads nothing and runs nothing
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>memprof: {title}</title>"
-        f"<style>html {{ background: {palette.LIGHT.paper}; }} @media (prefers-color-scheme: dark) "
-        f"{{ html {{ background: {palette.DARK.paper}; }} }} "
-        "body { margin: 0; display: flex; justify-content: center; } .memprof { flex: 1 1 auto; min-width: 0; }"
-        "</style></head>\n<body>"
-    )
-    stream.write(render_html(report, _TOP_IN_PAGE))
-    stream.write("</body></html>\n")
 
 
 def _style() -> str:

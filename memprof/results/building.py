@@ -46,7 +46,10 @@ def _with_categories(found: RuntimeReport, trace: Trace | None) -> RuntimeReport
     if trace is None or found.lifetimes.graph is not trace.graph or not trace.is_training:
         return found
     categories = {category.value: size for category, size in bytes_by_category(trace, found.peak.step).items()}
-    return replace(found, categories=categories, phase=phase_at(trace, found.peak.step))
+    kinds = tuple(life.category.value for life in trace.counted())
+    if len(kinds) != len(found.lifetimes.buffers):  # a model that counts other storages than the trace's own
+        kinds = ()
+    return replace(found, categories=categories, phase=phase_at(trace, found.peak.step), buffer_kinds=kinds)
 
 
 def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:

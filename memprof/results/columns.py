@@ -20,7 +20,7 @@ from memprof.results.fields import Fields
 def graph_json(graph: Graph) -> dict[str, Any]:
     """Return the skeleton of ``graph``."""
     values, nodes = graph.values, graph.nodes
-    types = _repeated((value.type.dtype, value.type.shape) for value in values)
+    types = repeated((value.type.dtype, value.type.shape) for value in values)
     types["table"] = [[dtype, None if shape is None else list(shape)] for dtype, shape in types["table"]]
     return {
         "name": graph.name,
@@ -29,17 +29,17 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "values": {
             "name": [value.name for value in values],
             "type": types,
-            "role": _repeated(value.role.value for value in values),
+            "role": repeated(value.role.value for value in values),
             "producer": [value.producer for value in values],
             "view_of": [value.view_of for value in values],
-            "module": _repeated(value.module for value in values),
+            "module": repeated(value.module for value in values),
         },
         "nodes": {
             "name": [node.name for node in nodes],
-            "op": _repeated(node.op for node in nodes),
+            "op": repeated(node.op for node in nodes),
             "reads": [list(reads) for reads in graph.reads],
             "writes": [list(writes) for writes in graph.writes],
-            "module": _repeated(node.module for node in nodes),
+            "module": repeated(node.module for node in nodes),
         },
     }
 
@@ -58,9 +58,9 @@ def read_graph(found: Fields) -> Graph:
     if any(view is not None and view >= i for i, view in enumerate(views)):
         raise values.error("view_of", "names a later tensor")
     columns = (producers, views, types := values.repeated("type", _read_type), roles := values.repeated("role", Role))
-    modules = values.repeated("module", _text)
+    modules = values.repeated("module", read_text)
     _same_length(values, n, (*columns, modules))
-    ops, node_modules = nodes.repeated("op", _text), nodes.repeated("module", _text)
+    ops, node_modules = nodes.repeated("op", read_text), nodes.repeated("module", read_text)
     reads, writes = nodes.groups("reads", n), nodes.groups("writes", n)
     _same_length(nodes, steps, (ops, node_modules, reads, writes))
     return Graph(
@@ -101,6 +101,13 @@ def lifetimes_json(lifetimes: Lifetimes) -> dict[str, Any]:
     }
 
 
+def repeated(values: Iterable[Hashable]) -> dict[str, Any]:
+    """Return a column whose values repeat: a table of them, and an index into it for each."""
+    places: dict[Hashable, int] = {}
+    index = [places.setdefault(value, len(places)) for value in values]
+    return {"table": list(places), "index": index}
+
+
 def read_lifetimes(found: Fields, graph: Graph) -> Lifetimes:
     """Return the lifetimes on ``graph``.
 
@@ -133,12 +140,6 @@ def read_lifetimes(found: Fields, graph: Graph) -> Lifetimes:
     )
 
 
-def _repeated(values: Iterable[Hashable]) -> dict[str, Any]:
-    places: dict[Hashable, int] = {}
-    index = [places.setdefault(value, len(places)) for value in values]
-    return {"table": list(places), "index": index}
-
-
 def _read_type(entry: Any) -> TensorType:
     dtype, shape = entry
     is_shape = shape is None or all(
@@ -152,7 +153,12 @@ def _read_type(entry: Any) -> TensorType:
         raise ValueError(entry) from error
 
 
-def _text(entry: Any) -> str:
+def read_text(entry: Any) -> str:
+    """Return ``entry``, which must be a text.
+
+    Raises:
+        TypeError: It is none.
+    """
     if not isinstance(entry, str):
         raise TypeError(entry)
     return entry

@@ -84,6 +84,7 @@ class RuntimeReport:
         lifetimes: When each buffer lives.
         categories: Bytes at the peak by what they are for, parameters and inputs included; empty if not known.
         phase: Part of a run that the peak is in: ``forward``, ``backward`` or ``optimizer``; empty if not known.
+        buffer_kinds: What each of the lifetimes' buffers is for, in their order; empty if not known.
         source: The graph that was analysed; ``lifetimes.graph`` is what the runtime makes of it. ``None`` for a
             report that was saved.
         find_figures: Finds what else the runtime model knows of the source, ``None`` if nothing.
@@ -100,6 +101,7 @@ class RuntimeReport:
     lifetimes: Lifetimes
     categories: Mapping[str, int] = field(default_factory=dict)
     phase: str = ""
+    buffer_kinds: tuple[str, ...] = ()
     source: Graph | None = field(default=None, compare=False)
     find_figures: Callable[[Graph], tuple[Figure, ...]] | None = field(default=None, compare=False)
     saved_figures: tuple[Figure, ...] = field(default=(), compare=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from memprof.ir import Graph, Unknown
-from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes
+from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
 from memprof.results.fields import Fields, check_schema
 from memprof.results.peak import Peak, find_peak
 from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
@@ -123,6 +123,7 @@ def _runtime_json(found: RuntimeReport, place: int) -> dict[str, Any]:
         "timeline": list(found.timeline),
         "by_category": dict(found.categories),
         "phase": found.phase,
+        "buffer_kinds": repeated(found.buffer_kinds) if found.buffer_kinds else None,
         "figures": {
             figure.name: {"bytes": figure.size_bytes, "grade": figure.grade, "definition": figure.definition}
             for figure in found.figures
@@ -183,11 +184,21 @@ def _read_runtime(found: Fields, name: str, graphs: list[Graph]) -> RuntimeRepor
         lifetimes=lifetimes,
         categories=found.named_counts("by_category"),
         phase=found.text("phase"),
+        buffer_kinds=_read_kinds(found, len(lifetimes.buffers)),
         saved_figures=tuple(
             Figure(figure, fields.count_or_none("bytes"), _read_grade(fields), fields.text("definition"))
             for figure, fields in found.named("figures")
         ),
     )
+
+
+def _read_kinds(found: Fields, count: int) -> tuple[str, ...]:
+    if found.is_null("buffer_kinds"):
+        return ()
+    kinds = found.repeated("buffer_kinds", read_text)
+    if len(kinds) != count:
+        raise found.error("buffer_kinds", "has not one entry for each buffer")
+    return kinds
 
 
 def _read_grade(found: Fields) -> Grade | None:

@@ -19,17 +19,19 @@ from memprof import Report, analyze
 from memprof.errors import InputError, UsageError
 from memprof.plots import plot_lifetimes
 from memprof.render.csv import render_csv
-from memprof.render.html import render_page
+from memprof.render.html import render_html
 from memprof.render.json import render_json
 from memprof.render.markdown import render_markdown
+from memprof.render.page import report_page, write_page
 from memprof.render.text import TextView, render_text
 from tests.random_graphs import random_graph
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
-RENDERERS: tuple[Callable[[Report, io.StringIO], None], ...] = (
+RENDERERS: tuple[Callable[[Report, io.StringIO], object], ...] = (
     render_json,
     render_markdown,
-    render_page,
+    lambda report, stream: write_page(report_page(report), stream),
+    lambda report, stream: stream.write(render_html(report)),
     lambda report, stream: render_csv(report.headline, stream),
     lambda report, stream: render_text(report, stream, TextView(why=True, modules=2)),
 )
