@@ -31,6 +31,10 @@ class Shown:
         found: str = self.page.inner_text(selector)
         return found
 
+    def settle(self) -> None:
+        """Wait until what was asked for is drawn: the page draws in the next frame."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def texts(self, selector: str) -> list[str]:
         """Return the texts of all elements that match."""
         found: list[str] = self.page.locator(selector).all_inner_texts()

@@ -68,7 +68,7 @@ def rows(shown: Shown) -> list[str]:
 def press(shown: Shown, *keys: str) -> None:
     for key in keys:
         shown.page.keyboard.press(key)
-    shown.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    shown.settle()
 
 
 # Without a browser.
@@ -206,6 +206,7 @@ def test_a_drag_over_the_curve_zooms_in(show: Show) -> None:
         shown.page.mouse.down()
         shown.page.mouse.move(box["x"] + 400, middle, steps=3)
         shown.page.mouse.up()
+        shown.settle()
         assert re.fullmatch(r"steps \d+ to \d+ of 100", shown.text("#curve-note"))
 
 
