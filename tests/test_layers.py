@@ -63,11 +63,12 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 
 NAS_ROOMS: Mapping[str, frozenset[str]] = {
     "jobs": frozenset(),
+    "given": frozenset(),
     "space": frozenset(),
     "rank": frozenset({"jobs", "space"}),
-    "train": frozenset({"jobs", "space"}),
-    "record": frozenset({"jobs", "space", "rank", "train"}),
-    "searching": frozenset({"jobs", "space", "rank", "train", "record"}),
+    "train": frozenset({"given", "jobs", "space"}),
+    "record": frozenset({"given", "jobs", "space", "rank", "train"}),
+    "searching": frozenset({"given", "jobs", "space", "rank", "train", "record"}),
     "__init__": frozenset(),
 }
 """From a room of ``memprof.nas`` to the rooms whose names it may import."""

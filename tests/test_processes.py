@@ -23,7 +23,6 @@ ROOT = Path(__file__).parents[1]
 HERE = "tests.test_processes"
 STARTERS: Mapping[str, str] = {
     "processes.py": "the one place",
-    "nas/searching/workers.py": "workers of a search, through multiprocessing",
 }
 """Files of memprof that may start a process, each with its reason."""
 

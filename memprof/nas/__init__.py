@@ -12,11 +12,10 @@ A search, as a script:
 
     from memprof import nas
 
-    if __name__ == "__main__":  # worker processes import the script anew
-        facts = nas.facts_of("digits", root=Path("data"))
-        settings = nas.quick(facts, nas.Metric(accuracy_weight=0.9), nas.Budget(), seed=0)
-        nas.search(Path("run"), settings, nas.Limits(rounds=2))
-        print(nas.status(Path("run")).best)
+    facts = nas.facts_of("digits", root=Path("data"))
+    settings = nas.quick(facts, nas.Metric(accuracy_weight=0.9), nas.Budget(), seed=0)
+    nas.search(Path("run"), settings, nas.Limits(rounds=2))
+    print(nas.status(Path("run")).best)
 """
 
 from __future__ import annotations

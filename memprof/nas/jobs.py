@@ -84,6 +84,10 @@ class Outcome:
     seconds: float
     message: str = ""
 
+    def __post_init__(self) -> None:
+        if min(self.candidate, self.rung, self.epochs, self.seconds) < 0 or not 0 <= self.accuracy <= 1:
+            raise ValueError("an outcome has a candidate and a rung, epochs and seconds, and an accuracy of 0 to 1")
+
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON-ready values."""
         return asdict(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from memprof.render.markdown import prose
 from memprof.render.search import describe_time, format_duration
@@ -12,6 +12,7 @@ from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import CandidateSummary, RoundSummary, SearchSummary
+    from memprof.nas.record.trainings import FinalTraining
 
 _MOST_FAILURES = 20
 
@@ -36,7 +37,7 @@ class Pictures:
 def render_page(
     summaries: Sequence[SearchSummary],
     changes: Mapping[int, str],
-    trainings: Sequence[Mapping[str, Any]],
+    trainings: Sequence[FinalTraining],
     pictures: Pictures,
     stream: TextIO,
 ) -> None:
@@ -45,7 +46,7 @@ def render_page(
     Args:
         summaries: The search the page is about, then others to compare lambda with.
         changes: What each round changed, by its index, as ``memprof.nas.record.changes`` says it.
-        trainings: Results of final trainings, as ``FinalTraining.to_json`` has them.
+        trainings: Results of final trainings.
         pictures: Names of the pictures.
         stream: Where to.
     """
@@ -189,7 +190,7 @@ def _failures(summary: SearchSummary) -> list[str]:
     ]
 
 
-def _trainings(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
+def _trainings(trainings: Sequence[FinalTraining]) -> list[str]:
     if not trainings:
         return []
     return [
@@ -201,12 +202,12 @@ def _trainings(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
         "|---|---:|---:|---:|---:|---:|",
         *(
             _row(
-                prose(str(t["name"])),
-                t["epochs"],
-                f"{t['validation_accuracy']:.2%}",
-                f"{t['test_accuracy']:.2%}",
-                format_bytes(t["parameter_bytes"]),
-                format_bytes(t["peak_intermediate_bytes"]),
+                prose(t.name),
+                t.epochs,
+                f"{t.validation_accuracy:.2%}",
+                f"{t.test_accuracy:.2%}",
+                format_bytes(t.parameter_bytes),
+                format_bytes(t.peak_intermediate_bytes),
             )
             for t in trainings
         ),

@@ -37,13 +37,15 @@ class Answer:
         return json.loads(self.stdout)
 
 
-def attack(folder: Path, jobs: Sequence[Sequence[str]]) -> list[Answer]:
+def attack(
+    folder: Path, jobs: Sequence[Sequence[str]], *, seconds: int = SECONDS, space: int = ADDRESS_SPACE_BYTES
+) -> list[Answer]:
     """Run the command line in ``folder`` once per job, a list of arguments, and return the answers in order."""
     answers: list[Answer] = []
     while len(answers) < len(jobs):
         lines = [json.dumps({"folder": str(folder), "arguments": list(job)}) for job in jobs[len(answers) :]]
         child = subprocess.run(
-            [sys.executable, str(_ATTACKER), str(SECONDS), str(ADDRESS_SPACE_BYTES)],
+            [sys.executable, str(_ATTACKER), str(seconds), str(space)],
             input="\n".join(lines),
             capture_output=True,
             text=True,
@@ -53,6 +55,6 @@ def attack(folder: Path, jobs: Sequence[Sequence[str]]) -> list[Answer]:
         answers += found
         if len(found) < len(lines):
             answers.append(
-                Answer(code=child.returncode or -1, seconds=SECONDS, stdout="", stderr=child.stderr[-2000:])
+                Answer(code=child.returncode or -1, seconds=seconds, stdout="", stderr=child.stderr[-2000:])
             )
     return answers

@@ -30,9 +30,9 @@ def pick_candidate(folder: Path, number: int | None, training: str | None = None
 
     summary = nas.status(folder)
     if number is None and training is not None:
-        from memprof.nas.searching.final import find_training
+        from memprof.nas.record.trainings import find_training
 
-        number = int(find_training(folder, training)["candidate"])
+        number = find_training(folder, training).candidate
     if number is None:
         if summary.best is None:
             command = shlex.join(["memprof", "nas", "status", str(folder)])

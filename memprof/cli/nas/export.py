@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from memprof.nas.space.architecture import Architecture
 
 
+FILES = ("model.onnx", "architecture.json", "architecture.png", "lifetimes.png")
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--candidate", type=click.IntRange(min=0), help="Which network; that of --trained, or the best.")
@@ -40,6 +43,7 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
 
     pick_device("cpu")  # one clear line if torch is missing
     import memprof
+    from memprof.nas.given.inside import output_folder
     from memprof.nas.searching.export import export_onnx, weights_of
     from memprof.nas.searching.run import saved_search
     from memprof.nas.space.screening import measure
@@ -48,15 +52,14 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
     architecture, weights, origin = weights_of(folder, found.candidate, found.architecture, trained)
     budget = saved_search(folder)[0].budget
     counted = measure(architecture, budget)
-    target = output or folder / "export"
-    target.mkdir(parents=True, exist_ok=True)
+    target = output_folder(output, (folder,), "export", FILES)
     if (target / "model.onnx").is_file():
         note(f"replacing the export that was in {safe_text(str(target))}")
     exported = export_onnx(architecture, weights, target / "model.onnx")
     report = memprof.analyze(str(exported.path))
     report.plot(target / "lifetimes.png")
     _describe(architecture, origin, f"Candidate {found.candidate} of {folder.name}", target)
-    for name in ("model.onnx", "architecture.json", "architecture.png", "lifetimes.png"):
+    for name in FILES:
         note(f"wrote {safe_text(str(target / name))}")
     with open_stdout() as stream:
         if as_json:

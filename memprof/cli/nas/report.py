@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ from memprof.cli.output import note, open_stdout
 from memprof.errors import UsageError
 from memprof.files import write_whole
 from memprof.text import safe_text
+
+PAGE = "README.md"
 
 
 @click.command()
@@ -25,13 +28,15 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     memprof nas report runs/lambda-0 runs/lambda-5 runs/lambda-9 -o page
     """
     from memprof import nas
+    from memprof.nas.given.inside import output_folder
     from memprof.nas.record.changes import changes_of_rounds
-    from memprof.nas.searching.final import finished_trainings
+    from memprof.nas.record.trainings import finished_trainings
     from memprof.plots.architecture import plot_architecture
     from memprof.plots.search import plot_front, plot_lambda, plot_rounds
     from memprof.render.search_page import Pictures, render_page
 
     summaries = [nas.status(folder) for folder in folders]
+    trainings = finished_trainings(folders[0])
     datasets = sorted({summary.settings.dataset for summary in summaries})
     if len(datasets) > 1:
         raise UsageError(
@@ -45,8 +50,7 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
         weights="lambda.png" if len(summaries) > 1 else None,
         architecture="architecture.png" if first.best is not None else None,
     )
-    target = output or folders[0] / "report"
-    target.mkdir(parents=True, exist_ok=True)
+    target = output_folder(output, folders, "report", (PAGE, *filter(None, astuple(pictures))))
     plot_rounds(first, target / pictures.rounds)
     plot_front(first, target / pictures.front)
     if pictures.weights is not None:
@@ -57,9 +61,9 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8") as stream:
-            render_page(summaries, changes_of_rounds(first), finished_trainings(folders[0]), pictures, stream)
+            render_page(summaries, changes_of_rounds(first), trainings, pictures, stream)
 
-    write_whole(target / "README.md", write)
+    write_whole(target / PAGE, write)
     note(f"wrote {safe_text(str(target))}")
     with open_stdout() as stream:
-        stream.write(f"{safe_text(str(target / 'README.md'), limit=2000)}\n")
+        stream.write(f"{safe_text(str(target / PAGE), limit=2000)}\n")

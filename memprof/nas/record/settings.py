@@ -6,18 +6,21 @@ that asks for another space or seed is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from math import inf
 from typing import Any
 
 from memprof.errors import UsageError
+from memprof.nas.given.values import MOST_CHARACTERS
 from memprof.nas.rank.metric import Metric
-from memprof.nas.space.architecture import Combine, Template
+from memprof.nas.space.architecture import MOST_CELLS, MOST_SIDE, Combine, Template
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.generator import BOTH
 from memprof.nas.train.recipe import Recipe
+from memprof.text import safe_text
 
+MOST_WORKERS = 1024
 RANKER_NAMES = ("scc", "single-rnn", "double-rnn", "ridge", "parameters", "random")
 """Keys of ``memprof.nas.rank.controller.RANKERS``, which need torch."""
 
@@ -71,11 +74,18 @@ class Settings:
             raise UsageError(f"The last rung is {self.rungs[-1]} epochs, the recipe has {self.recipe.epochs}.")
         if min(self.max_cells, self.top_k, self.first_rounds) < 1 or (self.sample is not None and self.sample < 1):
             raise UsageError("Cells, first rounds, samples and the top k are at least 1.")
+        if self.max_cells > MOST_CELLS or (self.image_side or 1) not in range(1, MOST_SIDE + 1) or self.seed < 0:
+            raise UsageError(
+                f"A search has at most {MOST_CELLS} cells, images of at most {MOST_SIDE} pixels a side, and a seed "
+                "that is not negative."
+            )
+        if safe_text(self.dataset, limit=MOST_CHARACTERS) != self.dataset:
+            raise UsageError(f"The name of the data set is not printable: {safe_text(self.dataset)}.", "Rename it.")
         if self.ranker not in RANKER_NAMES:
             raise UsageError(f"There is no ranker {self.ranker!r}.", _choices(RANKER_NAMES))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON-ready values."""
+        """Return the settings as JSON-ready values; ``read_record(Settings, values)`` reads them back."""
         data = asdict(self)
         data["combines"] = [combine.value for combine in self.combines]
         data["rungs"] = list(self.rungs)
@@ -83,24 +93,6 @@ class Settings:
             key: list(value) if isinstance(value, tuple) else value for key, value in data["template"].items()
         }
         return data
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Settings:
-        """Return the settings that ``to_json`` wrote."""
-        template = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data["template"].items()
-        }
-        return cls(
-            **{
-                **data,
-                "template": Template(**dict(template)),
-                "metric": Metric(**data["metric"]),
-                "budget": Budget(**data["budget"]),
-                "recipe": Recipe(**data["recipe"]),
-                "rungs": tuple(data["rungs"]),
-                "combines": tuple(Combine(value) for value in data["combines"]),
-            }
-        )
 
     def refuse_other(self, other: Settings) -> None:
         """Raise if ``other`` asks for another search than this one.
@@ -147,9 +139,11 @@ class Limits:
             raise UsageError("A time is a number of seconds, more than none and not without end.")
         if min(self.workers, self.threads, 1 if self.rounds is None else self.rounds) < 1:
             raise UsageError("Rounds, workers and threads are at least 1.")
+        if max(self.workers, self.threads) > MOST_WORKERS:
+            raise UsageError(f"A machine runs at most {MOST_WORKERS} workers of as many threads.")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the limits as JSON-ready values; ``Limits(**values)`` reads them back."""
+        """Return the limits as JSON-ready values; ``read_record(Limits, values)`` reads them back."""
         return asdict(self)
 
 

@@ -1,5 +1,7 @@
 """What a search knows, as a fold over its journal. Pure: no file, no clock, no torch.
 
+Each value is read by its type, and each event must fit those before it: a journal may be anybody's.
+
 event       says                                              changes
 started     settings, limits                                  both
 round       base, counts, candidates chosen for training      opens a round
@@ -18,12 +20,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from memprof.errors import InputError
+from memprof.errors import InputError, UsageError
+from memprof.nas.given.values import read_record, read_value
 from memprof.nas.jobs import Outcome
 from memprof.nas.rank.metric import Measures
 from memprof.nas.record.journal import Event
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.space.architecture import Architecture
+from memprof.text import safe_text
+
+MOST_CANDIDATES = 20_000
+"""More than a search of years trains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,10 @@ class Chosen:
     peak_intermediate_bytes: int
     predicted: float | None
 
+    def __post_init__(self) -> None:
+        if min(self.candidate, self.parameter_bytes - 1, self.peak_intermediate_bytes - 1) < 0:
+            raise ValueError("a candidate has a number, parameters and a peak")
+
     def to_json(self) -> dict[str, Any]:
         """Return the candidate as JSON-ready values."""
         return {
@@ -53,11 +64,6 @@ class Chosen:
             "peak_intermediate_bytes": self.peak_intermediate_bytes,
             "predicted": self.predicted,
         }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Chosen:
-        """Return the candidate that ``to_json`` wrote."""
-        return cls(**{**data, "architecture": Architecture.from_json(data["architecture"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +106,8 @@ class SearchState:
         limits: How long and where its last process ran.
         rounds: Rounds so far, the last one perhaps open.
         outcomes: By candidate the outcomes of its visits, lowest rung first.
-        seconds: Time that processes spent, from event to event.
+        seconds: Time that processes spent, by clocks that only grow.
+        seconds_before: The same without the last process.
         last_at: Time of the last event.
         is_stopped: Whether the last process ended early, in order.
         finished: Why the search ended; empty while it goes on.
@@ -111,9 +118,21 @@ class SearchState:
     rounds: tuple[Round, ...] = ()
     outcomes: Mapping[int, tuple[Outcome, ...]] = field(default_factory=dict)
     seconds: float = 0.0
+    seconds_before: float = 0.0
     last_at: float = 0.0
     is_stopped: bool = False
     finished: str = ""
+
+    @property
+    def last(self) -> Round:
+        """The last round.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not self.rounds:
+            raise ValueError("no round was opened before")
+        return self.rounds[-1]
 
     @cached_property
     def chosen(self) -> Mapping[int, Chosen]:
@@ -144,48 +163,89 @@ def fold(events: Iterable[Event], state: SearchState | None = None) -> SearchSta
     """
     state = state or SearchState()
     for event in events:
-        passed = event.at - state.last_at if event.kind not in ("started", "resumed") else 0.0
         try:
-            state = FOLDS[event.kind](state, event.data)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            if event.kind not in FOLDS or (state.settings is None) != (event.kind == "started"):
+                raise ValueError("nothing of that kind can follow")
+            before = state.seconds if event.kind == "resumed" else state.seconds_before
+            state = replace(FOLDS[event.kind](state, event.data), seconds_before=before)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageError) as error:
             raise InputError(
-                f"The journal holds an event {event.kind!r} that is damaged or of another version: {error}.",
+                f"The journal holds an event {safe_text(event.kind)!r} that is damaged or of another version: "
+                f"{safe_text(str(error))}.",
                 "Start a new search in another folder.",
             ) from error
-        state = replace(state, seconds=state.seconds + max(0.0, passed), last_at=event.at)
+        state = replace(state, seconds=state.seconds_before + event.spent, last_at=event.at)
     return state
 
 
 def _started(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    return replace(state, settings=Settings.from_json(data["settings"]), limits=Limits(**data["limits"]))
+    settings, limits = read_record(Settings, data["settings"]), read_record(Limits, data["limits"])
+    return replace(state, settings=settings, limits=limits)
 
 
 def _round(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    opened = Round(**{**data, "chosen": tuple(Chosen.from_json(item) for item in data["chosen"])})
+    if later := data.keys() & _SAID_LATER:
+        raise ValueError(f"a round opens without {min(later)}")
+    opened = read_record(Round, data)
+    count = sum(len(found.chosen) for found in state.rounds)
+    if opened.index != len(state.rounds) or (state.rounds and not state.last.is_closed):
+        raise ValueError("rounds follow each other")
+    if opened.base not in (state.last.winner if state.rounds else None,):
+        raise ValueError("a round starts from the winner of the one before")
+    if [c.candidate for c in opened.chosen] != list(range(count, count + len(opened.chosen))):
+        raise ValueError("candidates are numbered in order")
+    if count + len(opened.chosen) > MOST_CANDIDATES:
+        raise ValueError(f"more than {MOST_CANDIDATES:,} candidates")
+    assert state.settings is not None, "a search starts with its settings"
+    for chosen in opened.chosen:
+        _check_fits(chosen.architecture, state.settings)
     return replace(state, rounds=(*state.rounds, opened))
 
 
+def _check_fits(architecture: Architecture, settings: Settings) -> None:
+    """Raise unless the network has the search's template."""
+    template = settings.template
+    ends = (architecture.input_shape, architecture.classes, architecture.stem_width, architecture.stem_stride)
+    blocks = [(block.stride, block.width) for block in architecture.blocks]
+    wanted = (template.input_shape, template.classes, template.stem_width, template.stem_stride)
+    if ends != wanted or blocks != list(zip(template.strides, template.widths, strict=True)):
+        raise ValueError("a candidate has other blocks, images or classes than the search")
+    if not 1 <= architecture.slots <= settings.max_cells:
+        raise ValueError("a candidate has no cell, or more than the search grows")
+
+
 def _outcome(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    outcome = Outcome(**data)
-    visits = (*state.outcomes.get(outcome.candidate, ()), outcome)
-    return replace(state, outcomes={**state.outcomes, outcome.candidate: visits})
+    assert state.settings is not None, "a search starts with its settings"
+    outcome = read_record(Outcome, data)
+    visits = state.outcomes.get(outcome.candidate, ())
+    if not 0 <= outcome.candidate < sum(len(found.chosen) for found in state.rounds):
+        raise ValueError(f"there is no candidate {outcome.candidate}")
+    if outcome.rung != len(visits) or outcome.rung >= len(state.settings.rungs):
+        raise ValueError(f"candidate {outcome.candidate} has no visit {outcome.rung} next")
+    return replace(state, outcomes={**state.outcomes, outcome.candidate: (*visits, outcome)})
 
 
 def _cut(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    return _with_last_round(state, cut=state.rounds[-1].cut | frozenset(data["candidates"]))
+    cut = read_value(frozenset[int], data["candidates"])
+    if not cut <= {chosen.candidate for chosen in state.last.chosen}:
+        raise ValueError("only candidates of the last round can be cut")
+    return _with_last_round(state, cut=state.last.cut | cut)
 
 
 def _closed(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    return _with_last_round(state, winner=data["winner"], score=data["score"], is_closed=True)
+    winner, score = read_value(int | None, data["winner"]), read_value(float | None, data["score"])
+    if winner is not None and winner not in {chosen.candidate for chosen in state.last.chosen}:
+        raise ValueError(f"the winner {winner} is not of the round")
+    return _with_last_round(state, winner=winner, score=score, is_closed=True)
 
 
 def _with_last_round(state: SearchState, **changes: Any) -> SearchState:
-    return replace(state, rounds=(*state.rounds[:-1], replace(state.rounds[-1], **changes)))
+    return replace(state, rounds=(*state.rounds[:-1], replace(state.last, **changes)))
 
 
 def _resumed(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    state = replace(state, limits=Limits(**data["limits"]), is_stopped=False, finished="")
-    if state.rounds and state.rounds[-1].cut:  # the time cut that round off, and now there may be more of it
+    state = replace(state, limits=read_record(Limits, data["limits"]), is_stopped=False, finished="")
+    if state.rounds and state.last.cut:  # the time cut that round off, and now there may be more of it
         return _with_last_round(state, cut=frozenset(), winner=None, score=None, is_closed=False)
     return state
 
@@ -195,9 +255,10 @@ def _stopped(state: SearchState, data: Mapping[str, Any]) -> SearchState:
 
 
 def _finished(state: SearchState, data: Mapping[str, Any]) -> SearchState:
-    return replace(state, finished=data["reason"])
+    return replace(state, finished=read_value(str, data["reason"]))
 
 
+_SAID_LATER = frozenset({"cut", "winner", "score", "is_closed"})
 FOLDS: Mapping[str, Callable[[SearchState, Mapping[str, Any]], SearchState]] = {
     "started": _started,
     "round": _round,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ import torch
 from torch import nn
 
 from memprof.errors import MissingExtraError, RuntimeFailure, UsageError
-from memprof.nas.searching.final import CHECKPOINT, TRAINED, count_epochs, find_training
+from memprof.nas.given.inside import inside
+from memprof.nas.record.trainings import TRAINED, find_training
+from memprof.nas.searching.final import CHECKPOINT, count_epochs
 from memprof.nas.searching.rounds import WEIGHTS
 from memprof.nas.space.architecture import Architecture
+from memprof.nas.space.screening import refuse_giant
 from memprof.nas.train.evaluation import load_checkpoint
+from memprof.nas.train.trainer import restore
 
 TOLERANCE = 1e-4
 """Largest allowed difference of an output, relative to the largest output: folding batch norm rounds anew."""
@@ -50,20 +55,24 @@ def weights_of(
         InputError: The weights cannot be read.
     """
     if trained is None:
-        visits = sorted((folder / WEIGHTS).glob(f"{candidate}-*.pt"), key=lambda path: int(path.stem.split("-")[1]))
+        visits = sorted(
+            (int(found[1]), path)
+            for path in inside(folder, WEIGHTS).glob(f"{candidate}-*.pt")
+            if (found := re.fullmatch(r"\d+-(\d{1,9})", path.stem))
+        )
         if not visits:
             raise UsageError(f"The search in {folder} has no weights of candidate {candidate} any more.")
-        checkpoint = load_checkpoint(visits[-1])
+        checkpoint = load_checkpoint(visits[-1][1])
         return architecture, checkpoint.weights, f"the search's weights after {count_epochs(checkpoint.epoch)}"
     result = find_training(folder, trained)
-    if result["candidate"] != candidate:
+    if result.candidate != candidate:
         raise UsageError(
-            f"{trained} is a training of candidate {result['candidate']}, not of {candidate}.",
+            f"{trained} is a training of candidate {result.candidate}, not of {candidate}.",
             "Leave --candidate out: the training says whose it is.",
         )
-    checkpoint = load_checkpoint(folder / TRAINED / trained / CHECKPOINT)
+    checkpoint = load_checkpoint(inside(folder, TRAINED, trained, CHECKPOINT))
     words = f"weights trained from scratch for {count_epochs(checkpoint.epoch)}"
-    return Architecture.from_json(result["architecture"]), checkpoint.weights, words
+    return result.architecture, checkpoint.weights, words
 
 
 def export_onnx(architecture: Architecture, weights: dict[str, torch.Tensor], path: Path) -> Exported:
@@ -80,8 +89,9 @@ def export_onnx(architecture: Architecture, weights: dict[str, torch.Tensor], pa
     """
     from memprof.nas.train.modules import build_module
 
+    refuse_giant(architecture)
     module = build_module(architecture)
-    module.load_state_dict(weights)
+    restore(module, weights)
     module.eval()
     images = torch.randn((1, *architecture.input_shape), generator=torch.Generator().manual_seed(0))
     passing = path.with_suffix(f".{os.getpid()}.part")

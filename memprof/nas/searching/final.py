@@ -19,62 +19,28 @@ from typing import Any
 
 import torch
 
-from memprof.errors import InputError, RuntimeFailure, UsageError
+from memprof.errors import RuntimeFailure, UsageError
+from memprof.nas.given.inside import create_anew, inner_folder, inside
 from memprof.nas.jobs import derive_seed
 from memprof.nas.record.journal import take_lock
-from memprof.nas.searching.run import TrainerRecipe, saved_search
+from memprof.nas.record.trainings import (
+    FINAL_LOCK,
+    RESULT,
+    TRAINED,
+    FinalTraining,
+    finished_trainings,
+)
+from memprof.nas.searching.run import DATA, TrainerRecipe, saved_search
 from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.isomorphism import network_key
-from memprof.nas.space.screening import screen
+from memprof.nas.space.screening import refuse_giant, screen
 from memprof.nas.train.data import load_test
 from memprof.nas.train.evaluation import load_checkpoint, save_checkpoint
 from memprof.nas.train.modules import build_module
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.trainer import Checkpoint
 
-RESULT_SCHEMA = "memprof/nas-train/1"
-_FIGURES = ("epochs", "validation_accuracy", "test_accuracy", "parameter_bytes", "peak_intermediate_bytes")
-TRAINED = "trained"
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinalTraining:
-    """One network trained to the end.
-
-    Attributes:
-        name: Its folder below ``trained``.
-        candidate: The candidate it came from.
-        architecture: What was trained, scaled perhaps.
-        epochs: Epochs trained.
-        validation_accuracy: On the validation images.
-        test_accuracy: On the test images, looked at once.
-        parameter_bytes: Deployed.
-        peak_intermediate_bytes: Deployed, under ``reference``.
-    """
-
-    name: str
-    candidate: int
-    architecture: Architecture
-    epochs: int
-    validation_accuracy: float
-    test_accuracy: float
-    parameter_bytes: int
-    peak_intermediate_bytes: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON-ready values, schema ``memprof/nas-train/1``."""
-        return {
-            "schema": RESULT_SCHEMA,
-            "name": self.name,
-            "candidate": self.candidate,
-            "architecture": self.architecture.to_json(),
-            "epochs": self.epochs,
-            "validation_accuracy": self.validation_accuracy,
-            "test_accuracy": self.test_accuracy,
-            "parameter_bytes": self.parameter_bytes,
-            "peak_intermediate_bytes": self.peak_intermediate_bytes,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,42 +129,6 @@ def count_epochs(epochs: int) -> str:
     return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
 
 
-def read_result(place: Path) -> dict[str, Any] | None:
-    """Return the result of a final training, ``None`` if it is not finished."""
-    path = place / "result.json"
-    if not path.is_file():
-        return None
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        Architecture.from_json(data["architecture"])
-        if missing := {"name", "candidate", *_FIGURES} - data.keys():
-            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{path} is not a result of memprof: {error}.", "Remove its folder and train again."
-        ) from error
-    return data
-
-
-def finished_trainings(folder: Path) -> list[dict[str, Any]]:
-    """Return the results of all final trainings of the search in ``folder``, by name."""
-    places = sorted(path for path in (folder / TRAINED).glob("*") if path.is_dir())
-    return [result for place in places if (result := read_result(place)) is not None]
-
-
-def find_training(folder: Path, name: str) -> dict[str, Any]:
-    """Return the result of the final training ``name`` of the search in ``folder``.
-
-    Raises:
-        UsageError: There is no such training, or it is not finished; names those that are.
-    """
-    result = read_result(folder / TRAINED / name)
-    if result is None:
-        finished = ", ".join(str(found["name"]) for found in finished_trainings(folder)) or "none"
-        raise UsageError(f"There is no finished training {name!r} in {folder}.", f"Finished: {finished}.")
-    return result
-
-
 def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None) -> FinalTraining:
     """Train from fresh weights and score once on the test images.
 
@@ -213,8 +143,8 @@ def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda
         InputError: The training or test images, or what an interrupted training left, cannot be read.
         RuntimeFailure: Training diverged or ran out of memory.
     """
-    (plan.folder / TRAINED).mkdir(exist_ok=True)
-    with take_lock(plan.folder / TRAINED / "final.lock", "final training"):  # two at once would both look at the test
+    place = inner_folder(plan.folder, TRAINED)
+    with take_lock(place, FINAL_LOCK, "final training"):  # two at once would both look at the test
         return _train_once(plan, on_epoch)
 
 
@@ -223,13 +153,14 @@ def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> Fina
     start = _interrupted_training(plan)
     saved, _ = saved_search(plan.folder)
     # Loaded first, scored last: after hours of training is too late to find out that they are missing.
-    test = load_test(saved.dataset, root=plan.folder / "data", side=saved.image_side)
+    test = load_test(saved.dataset, root=inside(plan.folder, DATA), side=saved.image_side)
     settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))
-    trainer = TrainerRecipe(settings, str(plan.folder / "data"), plan.device)()
-    plan.place.mkdir(parents=True, exist_ok=True)
+    trainer = TrainerRecipe(settings, str(plan.folder / DATA), plan.device)()
+    inner_folder(plan.folder / TRAINED, plan.name)
     _write_json(plan.place / "architecture.json", plan.architecture.to_json())
     seed = derive_seed(settings.seed, "final", plan.candidate)
     torch.manual_seed(seed)
+    refuse_giant(plan.architecture)
     module = build_module(plan.architecture)
     done = 0 if start is None else start.epoch
     for until in (end for end in plan.recipe.cycle_ends if end >= done):
@@ -248,7 +179,7 @@ def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> Fina
         parameter_bytes=footprint.parameter_bytes,
         peak_intermediate_bytes=footprint.peak_intermediate_bytes,
     )
-    _write_json(plan.place / "result.json", result.to_json())
+    _write_json(plan.place / RESULT, result.to_json())
     return result
 
 
@@ -256,16 +187,16 @@ def _refuse_second_look(plan: FinalPlan) -> None:
     """Raise if this very network has seen the test images, whatever its training was called."""
     wanted = network_key(plan.architecture)
     for result in finished_trainings(plan.folder):
-        if result["name"] == plan.name or network_key(Architecture.from_json(result["architecture"])) == wanted:
+        if result.name == plan.name or network_key(result.architecture) == wanted:
             raise UsageError(
-                f"This network is trained already, as {result['name']!r}, and has seen the test images.",
-                f"Take it along: nas export --trained {result['name']}. Or train another candidate, depth or width.",
+                f"This network is trained already, as {result.name!r}, and has seen the test images.",
+                f"Take it along: nas export --trained {result.name}. Or train another candidate, depth or width.",
             )
 
 
 def _interrupted_training(plan: FinalPlan) -> Checkpoint | None:
     """Return where an interrupted training stopped, ``None`` to start from fresh weights."""
-    path = plan.place / CHECKPOINT
+    path = inside(plan.folder, TRAINED, plan.name, CHECKPOINT)
     if not path.is_file():
         return None
     start = load_checkpoint(path)
@@ -280,9 +211,9 @@ def _interrupted_training(plan: FinalPlan) -> Checkpoint | None:
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
     """Write a file whole or not at all, a loss of power included."""
-    passing = path.with_suffix(f".{os.getpid()}.part")
-    with passing.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(data, indent=2) + "\n")
+    passing = inside(path.parent, path.name).with_suffix(f".{os.getpid()}.part")
+    with create_anew(passing) as file:
+        file.write((json.dumps(data, indent=2) + "\n").encode())
         file.flush()
         os.fsync(file.fileno())
     passing.replace(path)

@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from memprof.nas.given.inside import inner_folder
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
 from memprof.nas.rank.controller import RANKERS
 from memprof.nas.rank.rankers import Candidate, RankedRound
@@ -60,8 +61,7 @@ class Search:
         self.state = fold(journal.events())
         self._spent_before = self.state.seconds
         self._began = clock()
-        (self._folder / WEIGHTS).mkdir(exist_ok=True)
-        for torn in (self._folder / WEIGHTS).glob("*.part"):
+        for torn in inner_folder(self._folder, WEIGHTS).glob("*.part"):
             torn.unlink(missing_ok=True)
 
     @property

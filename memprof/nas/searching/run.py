@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memprof.errors import InputError, MemprofError, RuntimeFailure, UsageError
+from memprof.nas.given.inside import inside
 from memprof.nas.jobs import Outcome
 from memprof.nas.record.journal import Journal, has_search, read_journal
 from memprof.nas.record.settings import Limits, Settings
@@ -20,6 +21,9 @@ from memprof.nas.searching.workers import WorkerPool
 
 if TYPE_CHECKING:
     from memprof.nas.train.trainer import Trainer
+
+DATA = "data"
+"""Folder of downloaded images inside a search's folder."""
 
 OnOutcome = Callable[[Search, Outcome | None], None]
 """Called after every decision and outcome; the outcome is ``None`` after a decision."""
@@ -126,7 +130,7 @@ def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome) -> SearchState
     if not decisions.ask():  # over already: no worker need start
         return decisions.state
     limits = decisions.limits
-    factory = TrainerRecipe(decisions.settings, str(folder / "data"), limits.device)
+    factory = TrainerRecipe(decisions.settings, str(inside(folder, DATA)), limits.device)
     try:
         with WorkerPool(limits.workers, factory, limits.threads) as pool:
             while jobs := decisions.ask():

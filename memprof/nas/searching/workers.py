@@ -9,29 +9,30 @@
       be loaded, a disk that is full, a death                                every other would fail alike
       before the first job
 
-Workers are spawned, never forked: each loads the data once and holds it on its device. They ignore Ctrl-C, which is
-the search's to handle, and end when their pipe closes or, in the middle of a job, when the search's process is gone:
-none outlives a killed search.
+Workers are fresh interpreters (``memprof.processes``): each loads the data once and holds it on its device. They know
+no working folder, lead sessions of their own, so that Ctrl-C is the search's to handle, and die with it.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import threading
+import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memprof.errors import MemprofError, RuntimeFailure
+from memprof.folders import scratch_folder
 from memprof.nas.jobs import Job, Outcome, Status
 from memprof.nas.train.evaluation import evaluate
-from memprof.text import first_line
+from memprof.processes import Bounds, ChildProcess, start_python
+from memprof.text import first_line, safe_text
 
 if TYPE_CHECKING:
     from memprof.nas.train.trainer import Trainer
@@ -42,10 +43,15 @@ GRACE_SECONDS = 10.0
 START_SECONDS = 1800.0
 """How long a fresh worker may take to load torch and the data, images to decode among them."""
 
-_LOOK_AT_DATA = "Look at the data and the device; a script that searches needs: if __name__ == '__main__'."
+LOOK_SECONDS = 1.0
+"""How often the pool looks at the clock, which may have stood still or leapt while nobody spoke."""
+
+_LOOK_AT_DATA = (
+    "Look at the data and the device; what makes the trainer is imported from a module, not from a script."
+)
 
 TrainerFactory = Callable[[], "Trainer"]
-"""Picklable; called once in each worker."""
+"""Picklable, from a module that can be imported; called once in each worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class _Trouble:
 
 @dataclass
 class _Worker:
-    process: Any
+    process: ChildProcess
     pipe: Connection
     job: Job | None = None
     began: float = 0.0
@@ -73,20 +79,38 @@ class WorkerPool:
         count: Number of processes.
         factory: Makes the trainer of a worker.
         threads: CPU threads of each worker.
+        clock: Seconds that only grow.
     """
 
-    def __init__(self, count: int, factory: TrainerFactory, threads: int = 1) -> None:
-        self._context = multiprocessing.get_context("spawn")
+    def __init__(
+        self,
+        count: int,
+        factory: TrainerFactory,
+        threads: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._factory = factory
         self._threads = threads
-        self._workers = [self._start() for _ in range(count)]
+        self._clock = clock
+        self._workers: list[_Worker] = []
+        self._closing = ExitStack()
+        self._folder = self._closing.enter_context(scratch_folder())
+        try:
+            self._workers += [self._start() for _ in range(count)]
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         for worker in self._workers:
             _end(worker)
+        self._closing.close()
 
     def run(self, jobs: Iterable[Job], deadline: float = float("inf")) -> Iterator[Outcome]:
         """Yield the outcome of each job as it comes, in no particular order.
@@ -102,42 +126,47 @@ class WorkerPool:
         waiting = deque(jobs)
         while True:
             for worker in list(self._workers):
-                left = deadline - time.monotonic()
+                left = deadline - self._clock()
                 if worker.is_ready and worker.job is None and waiting and left > 0:
                     self._assign(worker, replace(waiting[0], seconds=min(waiting[0].seconds, left)))
                     if worker.job is not None:
                         waiting.popleft()
             is_busy = any(worker.job for worker in self._workers)
-            if not is_busy and (not waiting or time.monotonic() >= deadline):
+            if not is_busy and (not waiting or self._clock() >= deadline):
                 return
             yield from self._collect(deadline)
 
     def _start(self) -> _Worker:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, self._factory, self._threads), daemon=True)
-        # Ctrl-C is the search's to handle: blocked from a worker's first moment, its imports included. The tracker
-        # that multiprocessing starts beside the first worker would unblock it, so it comes before.
-        resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = start_python(
+                "memprof.nas.searching.workers:work",
+                (str(theirs.fileno()),),
+                folder=self._folder,
+                bounds=Bounds(),
+                pass_fds=(theirs.fileno(),),
+            )
+        pipe = Connection(ours.detach())
+        worker = _Worker(process, pipe, deadline=self._clock() + START_SECONDS)
         try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        theirs.close()
-        return _Worker(process, ours, deadline=time.monotonic() + START_SECONDS)
+            pipe.send(tuple(path for path in sys.path if Path(path).is_absolute()))
+            pipe.send((self._factory, self._threads))
+        except OSError:  # it died at once: whoever waits for it is told
+            pass
+        return worker
 
     def _assign(self, worker: _Worker, job: Job) -> None:
         """Give a job to a worker; one that died while it was idle is replaced, and the job has not begun."""
         try:
-            if not worker.process.is_alive():
+            if worker.process.exit_code is not None:
                 raise BrokenPipeError
             worker.pipe.send(job)
         except OSError:
             self._replace(worker)
             return
-        worker.job = job
-        worker.began = time.monotonic()
+        worker.began = self._clock()
         worker.deadline = worker.began + job.seconds + GRACE_SECONDS
+        worker.job = job
 
     def _collect(self, deadline: float) -> Iterator[Outcome]:
         """Wait until a worker says something, or has been silent for too long, and yield what came of its job."""
@@ -145,16 +174,17 @@ class WorkerPool:
         soonest = min(worker.deadline for worker in watched)
         if not any(worker.job for worker in watched):  # all are still loading: nothing can begin after the deadline
             soonest = min(soonest, deadline)
-        heard = wait([worker.pipe for worker in watched], timeout=max(0.0, soonest - time.monotonic()))
+        patience = min(LOOK_SECONDS, max(0.0, soonest - self._clock()))
+        heard = wait([worker.pipe for worker in watched], timeout=patience)
         for worker in watched:
             if worker.pipe in heard:
                 outcome = self._receive(worker)
                 if outcome is not None:
                     yield outcome
-            elif time.monotonic() > worker.deadline:
+            elif self._clock() > worker.deadline:
                 if worker.job is None:
                     raise RuntimeFailure(f"A worker was not ready after {START_SECONDS:g} s.", _LOOK_AT_DATA)
-                outcome = _failed(worker, "timed out", "nothing was heard until the time was up")
+                outcome = self._failed(worker, "timed out", "nothing was heard until the time was up")
                 self._replace(worker)
                 yield outcome
 
@@ -174,29 +204,30 @@ class WorkerPool:
 
     def _bury(self, worker: _Worker) -> Outcome:
         """Return what came of the job of a worker that died, and start another."""
-        worker.process.join(GRACE_SECONDS)
-        code = worker.process.exitcode
+        code = worker.process.wait(GRACE_SECONDS)
         if worker.job is None:
-            raise RuntimeFailure(f"A worker ended with code {code} before it was ready to train.", _LOOK_AT_DATA)
+            said = safe_text(worker.process.last_line())
+            raise RuntimeFailure(
+                f"A worker ended with code {code} before it was ready to train{': ' + said if said else '.'}",
+                _LOOK_AT_DATA,
+            )
         self._replace(worker)
         if code == -signal.SIGKILL:
-            return _failed(worker, "out of memory", "the process was killed, most likely for its memory")
-        return _failed(worker, "crashed", f"the process ended with code {code}")
+            return self._failed(worker, "out of memory", "the process was killed, most likely for its memory")
+        return self._failed(worker, "crashed", f"the process ended with code {code}")
 
     def _replace(self, worker: _Worker) -> None:
         _end(worker)
         self._workers[self._workers.index(worker)] = self._start()
 
+    def _failed(self, worker: _Worker, status: Status, message: str) -> Outcome:
+        assert worker.job is not None, "only a worker with a job can fail one"
+        return _failure(worker.job, status, message, self._clock() - worker.began)
+
 
 def _end(worker: _Worker) -> None:
     worker.pipe.close()
-    worker.process.kill()
-    worker.process.join()
-
-
-def _failed(worker: _Worker, status: Status, message: str) -> Outcome:
-    assert worker.job is not None, "only a worker with a job can fail one"
-    return _failure(worker.job, status, message, time.monotonic() - worker.began)
+    worker.process.stop()
 
 
 def _failure(job: Job, status: Status, message: str, seconds: float) -> Outcome:
@@ -212,9 +243,19 @@ def _failure(job: Job, status: Status, message: str, seconds: float) -> Outcome:
     )
 
 
-def _work(pipe: Connection, factory: TrainerFactory, threads: int) -> None:
-    """Run in a worker: load once, then one job after the other until the pipe closes."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def work(handle: str) -> None:
+    """Run in a worker: load once, then one job after the other until the pipe closes.
+
+    Args:
+        handle: Number of the worker's end of the pipe.
+    """
+    pipe = Connection(int(handle))
+    sys.path += [path for path in pipe.recv() if path not in sys.path]  # where the factory's module may lie
+    try:
+        factory, threads = pipe.recv()
+    except Exception as error:  # a factory that cannot be found here is nowhere else either
+        pipe.send(_Trouble(f"A worker cannot load its trainer: {_describe(error)}.", _LOOK_AT_DATA))
+        return
     import torch
 
     torch.set_num_threads(threads)
@@ -248,12 +289,4 @@ def _train(job: Job, trainer: Trainer) -> Outcome | _Trouble:
 
 
 def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
-
-
-def _end_with_parent() -> None:
-    """Wait for the search's process to be gone, and end this one at once, whatever it is doing."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker is a child of the search"
-    parent.join()
-    os._exit(1)
+    return safe_text(f"{type(error).__name__}: {first_line(error)}")

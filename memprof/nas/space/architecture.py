@@ -18,6 +18,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+MOST_BLOCKS, MOST_CELLS, MOST_WIDTH, MOST_SIDE, MOST_CLASSES = 64, 32, 16_384, 8192, 1_000_000
+"""Larger networks are refused: what a file says may be anything, and is built, counted and drawn."""
+
 
 class Layer(Enum):
     """An operation layer of a cell; the value is its one-hot code as the paper prints it."""
@@ -109,8 +112,10 @@ class Block:
     width: int
 
     def __post_init__(self) -> None:
-        if not _is_stride(self.stride) or not _is_count(self.width):
-            raise ValueError("a block's stride is 1 or 2 and its width at least 1")
+        if not _is_stride(self.stride) or not _is_count(self.width, most=MOST_WIDTH):
+            raise ValueError(f"a block's stride is 1 or 2 and its width 1 to {MOST_WIDTH:,}")
+        if len(self.cells) > MOST_CELLS:
+            raise ValueError(f"a block has at most {MOST_CELLS} cells")
         existing = {0}
         for slot, cell in enumerate(self.cells, start=1):
             if cell is not None:
@@ -172,8 +177,8 @@ class Architecture:
 
     def __post_init__(self) -> None:
         _check_ends(self.input_shape, self.classes, self.stem_width, self.stem_stride)
-        if not self.blocks:
-            raise ValueError("an architecture has a block")
+        if not 1 <= len(self.blocks) <= MOST_BLOCKS:
+            raise ValueError(f"an architecture has 1 to {MOST_BLOCKS} blocks")
         if len({len(block.cells) for block in self.blocks}) != 1:
             raise ValueError("all blocks have the same slots: a new cell grows in every block")
 
@@ -232,9 +237,9 @@ class Architecture:
 ARCHITECTURE_SCHEMA = "memprof/architecture/1"
 
 
-def _is_count(value: object, least: int = 1) -> bool:
+def _is_count(value: object, least: int = 1, most: int = MOST_CLASSES) -> bool:
     """Whether a value is a whole number; what JSON brings may be anything, and ``True`` is no number of filters."""
-    return type(value) is int and value >= least
+    return type(value) is int and least <= value <= most
 
 
 def _is_stride(value: object) -> bool:
@@ -243,9 +248,9 @@ def _is_stride(value: object) -> bool:
 
 def _check_ends(input_shape: tuple[int, ...], classes: int, stem_width: int, stem_stride: int) -> None:
     """Raise unless what stands before and after the blocks is possible."""
-    if len(input_shape) != 3 or not all(map(_is_count, input_shape)):
-        raise ValueError("an architecture has an input of channels, height and width, each at least 1")
-    if not _is_count(classes) or not _is_count(stem_width) or not _is_stride(stem_stride):
+    if len(input_shape) != 3 or not all(_is_count(size, most=MOST_SIDE) for size in input_shape):
+        raise ValueError(f"an architecture has an input of channels, height and width, each 1 to {MOST_SIDE:,}")
+    if not _is_count(classes) or not _is_count(stem_width, most=MOST_WIDTH) or not _is_stride(stem_stride):
         raise ValueError("an architecture has at least a class, and a stem of stride 1 or 2")
 
 
@@ -299,8 +304,8 @@ class Template:
         _check_ends(self.input_shape, self.classes, self.stem_width, self.stem_stride)
         if len(self.strides) != len(self.widths) or not all(map(_is_stride, self.strides)):
             raise ValueError("each block has a stride, 1 or 2, and a width")
-        if not all(map(_is_count, self.widths)):
-            raise ValueError("a block's width is at least 1")
+        if not 1 <= len(self.widths) <= MOST_BLOCKS or not all(_is_count(w, most=MOST_WIDTH) for w in self.widths):
+            raise ValueError(f"a network has 1 to {MOST_BLOCKS} blocks, each 1 to {MOST_WIDTH:,} filters wide")
 
     def build(self, cells: Sequence[Cell]) -> Architecture:
         """Return the architecture with these cells in every block."""

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from memprof import TensorType, analyze
+from memprof.errors import LimitError
 from memprof.nas.space.architecture import Architecture, Block, Cell, Layer
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.chains import DTYPES, Shape, Step, cell_shape, chain, stem
@@ -179,6 +180,23 @@ def _element_bytes(dtype: str) -> tuple[int, int]:
 
 _AXES_BYTES = 32
 """The exported head keeps two int64 pairs: the axes of its mean and the shape of its reshape."""
+
+
+MOST_BUILT_BYTES = 4 * 1024**3
+
+
+def refuse_giant(architecture: Architecture) -> None:
+    """Raise if a network is too large to be built here: what a folder says may be any size.
+
+    Raises:
+        LimitError: Parameters and peak, as float32, are more than ``MOST_BUILT_BYTES``.
+    """
+    found = screen(architecture)
+    if (total := found.parameter_bytes + found.peak_intermediate_bytes) > MOST_BUILT_BYTES:
+        raise LimitError(
+            f"The network needs {total:,} bytes, more than the {MOST_BUILT_BYTES:,} that are built here.",
+            "Ask for a smaller width or fewer blocks.",
+        )
 
 
 def measure(architecture: Architecture, budget: Budget) -> Footprint:

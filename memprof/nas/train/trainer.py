@@ -11,7 +11,7 @@ function of the step: training that stops at an epoch and goes on from its check
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import isfinite
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from memprof.errors import InputError
 from memprof.nas.jobs import Status
 from memprof.nas.train.data import Augmentation, Images, TrainingData
 from memprof.nas.train.recipe import Recipe
@@ -116,9 +117,9 @@ class Trainer:
         epoch = 0
         if start is not None:
             epoch = start.epoch
-            module.load_state_dict(start.weights)
+            restore(module, start.weights)
             if start.momentum:
-                optimizer.load_state_dict(start.momentum)
+                _restore_momentum(optimizer, start.momentum)
         loss = float("nan")
         status: Status = "ok"
         message = ""
@@ -197,6 +198,35 @@ class Trainer:
         if change.cutout:
             images = images * _cutout_mask(images, change.cutout, generator)
         return images
+
+
+def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Fill ``module`` in place with weights that were saved.
+
+    Raises:
+        InputError: They are another network's.
+    """
+    try:
+        module.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise InputError("The saved weights are not of this network.", "Search again in a new folder.") from error
+
+
+def _restore_momentum(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    """Take the momentum of each parameter, and nothing else, from an optimiser's saved state.
+
+    Raises:
+        InputError: It is another network's.
+    """
+    parameters = optimizer.param_groups[0]["params"]
+    try:
+        found = [saved["state"][i]["momentum_buffer"] for i in range(len(parameters))]
+        if [buffer.shape for buffer in found] != [parameter.shape for parameter in parameters]:
+            raise TypeError("other shapes")
+        for parameter, buffer in zip(parameters, found, strict=True):
+            optimizer.state[parameter]["momentum_buffer"] = buffer.to(parameter)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise InputError("The saved momentum is not of this network.", "Search again in a new folder.") from error
 
 
 class _StopTrainingError(Exception):

@@ -21,18 +21,10 @@ from memprof.nas.jobs import Job, Outcome
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.journal import Journal
 from memprof.nas.record.settings import Limits, Settings
+from memprof.nas.record.trainings import find_training, finished_trainings, read_result
 from memprof.nas.searching import final
 from memprof.nas.searching.export import weights_of
-from memprof.nas.searching.final import (
-    CHECKPOINT,
-    FinalPlan,
-    find_training,
-    finished_trainings,
-    read_result,
-    scale,
-    train_final,
-    training_name,
-)
+from memprof.nas.searching.final import CHECKPOINT, FinalPlan, scale, train_final, training_name
 from memprof.nas.searching.rounds import Search
 from memprof.nas.space.architecture import CIFAR10, GROWN_LAYERS, Architecture, Cell, Layer, Template
 from memprof.nas.space.budget import Budget
@@ -143,8 +135,8 @@ def test_a_network_sees_the_test_images_once_under_whatever_name(folder: Path, l
     result = train_final(plan)
     assert looks == ["digits"]
     assert 0 <= result.test_accuracy <= 1
-    assert read_result(plan.place) == result.to_json()
-    assert finished_trainings(folder) == [result.to_json()]
+    assert read_result(plan.place) == result
+    assert finished_trainings(folder) == [result]
     for again in (
         plan,
         replace(plan, recipe=RECIPE),
@@ -164,7 +156,7 @@ def test_another_depth_is_another_network(folder: Path) -> None:
     short = replace(RECIPE, epochs=1)
     train_final(plan_for(folder, recipe=short))
     train_final(plan_for(folder, architecture=scale(NETWORK, blocks=3), name="3-3-blocks", recipe=short))
-    assert [found["name"] for found in finished_trainings(folder)] == ["3", "3-3-blocks"]
+    assert [found.name for found in finished_trainings(folder)] == ["3", "3-3-blocks"]
 
 
 def stop_at(epoch: int) -> Any:
@@ -281,7 +273,7 @@ def test_the_next_command_of_train_exports_that_network_and_says_what_it_takes_o
     counted = find_training(searched, str(other))
     assert device == (
         "The file is float32; as int8, which the search counts, the network has "
-        f"{format_bytes(counted['parameter_bytes'])} of parameters and a peak of "
-        f"{format_bytes(counted['peak_intermediate_bytes'])} (reference)"
+        f"{format_bytes(counted.parameter_bytes)} of parameters and a peak of "
+        f"{format_bytes(counted.peak_intermediate_bytes)} (reference)"
     )
     assert shlex.split(last.removeprefix("Next: ")) == ["memprof", "bench", str(searched / "export" / "model.onnx")]

@@ -223,7 +223,7 @@ def test_when_time_ends_the_first_rung_there_is_a_best_network_all_the_same(tmp_
 def test_a_damaged_event_is_one_clear_error(tmp_path: Path, kind: str, data: str) -> None:
     drive(tmp_path, stop_after=1)
     database = sqlite3.connect(tmp_path / "search.db", isolation_level=None)
-    database.execute("INSERT INTO events (kind, at, data) VALUES (?, 0, ?)", (kind, data))
+    database.execute("INSERT INTO events (kind, at, spent, data) VALUES (?, 0, 0, ?)", (kind, data))
     database.close()
     with pytest.raises(InputError, match="event"):
         status(tmp_path)
@@ -364,7 +364,7 @@ def test_a_transaction_that_was_torn_off_leaves_whole_events_only(tmp_path: Path
     before = read_journal(tmp_path)[0]
     database = sqlite3.connect(tmp_path / "search.db")
     database.execute("BEGIN")
-    database.execute("INSERT INTO events (kind, at, data) VALUES ('outcome', 0, '{')")
+    database.execute("INSERT INTO events (kind, at, spent, data) VALUES ('outcome', 0, 0, '{')")
     database.close()  # never committed
     assert read_journal(tmp_path)[0] == before
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.nas.test_footprint import with_statistics
 
 from memprof.nas.space.architecture import Architecture, Cell, Layer
 from memprof.nas.space.generator import generate, grow, trim
 from memprof.nas.train.inheritance import inherit
 from memprof.nas.train.modules import build_module
 from tests.nas.networks import SMALL, random_architecture
+from tests.nas.space.test_footprint import with_statistics
 
 EQUAL = replace(SMALL, widths=(8, 8, 8))
 """Where the next block is wider, a growth can make a projection needless; then something is lost."""
