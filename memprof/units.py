@@ -1,4 +1,4 @@
-"""Bytes as people write and read them. kB = 1000 bytes, KiB = 1024 bytes, never mixed.
+"""Bytes and shapes as people write them. kB = 1000 bytes, KiB = 1024 bytes, never mixed.
 
 Inside memprof bytes are ints; text appears at the two edges only: a flag is parsed, a report is rendered.
 """
@@ -21,6 +21,7 @@ _FACTORS = {
     "GIB": 2**30,
     "TIB": 2**40,
 }
+_SHAPE = re.compile(r"[0-9]{1,18}(?:[x,][0-9]{1,18})*")
 _PATTERN = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([A-Za-z]*)\s*", re.ASCII)
 
 
@@ -45,6 +46,15 @@ def parse_bytes(text: str) -> int:
     whole, _, fraction = match[1].partition(".")
     scale = 10 ** len(fraction)
     return int(whole + fraction) * factor // int(scale)
+
+
+def parse_shape(text: str) -> tuple[int, ...] | None:
+    """Return the sizes that ``text`` names, ``None`` if it names none.
+
+    >>> parse_shape("1x3x224x224"), parse_shape("1,128"), parse_shape("1x?")
+    ((1, 3, 224, 224), (1, 128), None)
+    """
+    return tuple(map(int, re.split("[x,]", text))) if _SHAPE.fullmatch(text) else None
 
 
 def format_bytes(size_bytes: int) -> str:

@@ -36,6 +36,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "api": BASE | {"ir", "runtimes", "importers", "planning", "results", "measure"},
     "render": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
     "plots": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
+    "gate": BASE | {"importers", "planning", "results", "runtimes", "api"},
     "runs": BASE | {"runtimes", "importers", "results", "api", "measure"},
     "nas": BASE
     | {
@@ -55,7 +56,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "exporters",
         "api",
     }
-    | {"render", "plots", "measure", "nas", "runs"},
+    | {"gate", "render", "plots", "measure", "nas", "runs"},
     "__main__": frozenset({"cli"}),
     "": frozenset({"api", "errors", "ir", "results", "runtimes", "measure", "runs"}),  # resolved late
 }

@@ -1,58 +1,145 @@
-"""``memprof check``: does a model fit its budgets? For a CI job: 0 it does, 1 it does not, 4 nobody knows."""
+"""``memprof check``: do models fit their budgets? For a CI job: 0 they do, 1 one does not, 4 nobody knows."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, runtime_option, source_options
-from memprof.cli.output import open_stdout
+from memprof.cli.output import note, open_stdout
 from memprof.errors import UsageError
+from memprof.files import check_writable, write_text_whole
 from memprof.render.json import write_document
 from memprof.text import safe_text
 from memprof.units import parse_bytes
+
+if TYPE_CHECKING:
+    from memprof.results.budgets import Check
+    from memprof.results.gate import Gate
 
 _CODES = {True: 0, False: 1, None: 4}
 
 
 @click.command()
-@click.argument("model")
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
 @source_options
 @click.option("--max-peak", metavar="BYTES", help="Most intermediates at the peak: 512KiB.")
 @click.option("--max-params", metavar="BYTES", help="Most parameters: 1MB.")
 @click.option("--max-total", metavar="BYTES", help="Most of weights and peak together.")
 @runtime_option(help="Runtime model of the peak; the headline if left out.")
 @click.option("--baseline", metavar="REPORT", help="A saved report (or a model): none of the three may grow over it.")
+@click.option("--tolerance", metavar="PERCENT", help="Growth over the baseline allowed: 1%. [default: 0%]")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="What is watched; see below.")
+@click.option("--update-baseline", is_flag=True, help="Save today's numbers as what growth is measured from.")
 @click.option(
-    "--tolerance", default="0%", show_default=True, metavar="PERCENT", help="Growth over the baseline allowed."
+    "--format",
+    "view",
+    type=click.Choice(["text", "json", "markdown", "sarif", "github", "junit"]),
+    default="text",
+    show_default=True,
+    help="What is printed.",
 )
 @json_option
+@click.option(
+    "-o",
+    "targets",
+    multiple=True,
+    metavar="FILE",
+    help="Write a file too: .json .md .sarif .xml (JUnit) .txt. Repeatable.",
+)
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
-    model: str,
+    models: tuple[str, ...],
     max_peak: str | None,
     max_params: str | None,
     max_total: str | None,
     runtime: str | None,
     baseline: str | None,
-    tolerance: str,
+    tolerance: str | None,
+    config: Path | None,
+    update_baseline: bool,
+    view: str,
     as_json: bool,
+    targets: tuple[str, ...],
 ) -> int:
-    """Does MODEL fit? Exit code 0: it does, 1: it does not, 4: a size that decides is unknown.
+    """Do models fit? Exit code 0: all do, 1: one does not, 4: a size that decides is unknown.
+
+    Without a MODEL, memprof.toml (or [tool.memprof] of pyproject.toml) says which models are watched.
 
     \b
+    memprof check
+    memprof check --update-baseline
+    memprof check --format github -o report.md -o report.sarif
     memprof check model.onnx --max-peak 512KiB --max-params 1MB
     memprof check model.onnx --baseline report.json --tolerance 1%
     """
-    request, growth = read_request(model), parse_percent(tolerance)
-    from memprof.api import check
+    for target in targets:
+        _find_writer(target)
+        check_writable(target)
+    view = "json" if as_json else view
+    limits = {"peak": max_peak, "params": max_params, "total": max_total}
+    if not models:
+        flags = {f"--max-{name}": text for name, text in limits.items()}
+        flags |= {"--runtime": runtime, "--baseline": baseline, "--tolerance": tolerance}
+        _refuse([*(flag for flag, value in flags.items() if value is not None), *request_flags()])
+        found = _check_project(config, updates=update_baseline)
+        return _show(found, view, targets)
+    if config is not None or update_baseline:
+        raise UsageError("A MODEL that is named is no part of a file's baseline.", "Leave MODEL out, or the flag.")
+    from memprof.gate.project import check_named
     from memprof.results.budgets import Budgets
 
-    limits = {"peak": max_peak, "params": max_params, "total": max_total}
     budgets = Budgets(**{name: None if text is None else parse_bytes(text) for name, text in limits.items()})
+    growth = parse_percent(tolerance or "0%")
     older = None if baseline is None else read_request(baseline)
-    found = check(request, budgets, runtime=runtime, baseline=older, tolerance=growth)
+    if len(models) > 1 or view not in ("text", "json") or targets:
+        requests = [read_request(model) for model in models]
+        return _show(check_named(requests, budgets, runtime, older, growth), view, targets)
+    from memprof.api import check
+
+    one = check(read_request(models[0]), budgets, runtime=runtime, baseline=older, tolerance=growth)
+    _show_one(one, models[0], as_json=view == "json")
+    return _CODES[one.is_met]
+
+
+def _check_project(path: Path | None, *, updates: bool) -> Gate:
+    from memprof.gate.config import find_config, read_config
+    from memprof.gate.project import check_project, update_baseline
+
+    path = path or find_config(Path())
+    if path is None:
+        raise UsageError(
+            "No model was named, and there is no memprof.toml and no [tool.memprof] in pyproject.toml here.",
+            "memprof check model.onnx --max-peak 512KiB",
+        )
+    config = read_config(path)
+    if not updates:
+        return check_project(config)
+    found = update_baseline(config)
+    is_written = all(row.status != "failed" for row in found.rows)
+    note(f"{'wrote' if is_written else 'did not change'} {safe_text(str(config.baseline))}")
+    return found
+
+
+def _show(found: Gate, view: str, targets: Sequence[str]) -> int:
+    from io import StringIO
+
+    for target in targets:
+        text = StringIO()
+        _find_writer(target)(found, text)
+        write_text_whole(target, text.getvalue())
+        note(f"wrote {safe_text(target)}")
+    with open_stdout() as stream:
+        _VIEWS[view](found, stream)
+    return found.code
+
+
+def _show_one(found: Check, model: str, *, as_json: bool) -> None:
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)
@@ -62,7 +149,75 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             flags = [*request_flags(), *repeat_flags({"--runtime": [found.runtime]})]
             command = safe_text(shlex.join(["memprof", "analyze", model, *flags, "--why"]), limit=2000)
             render_check(found, stream, next_command="" if model.lower().endswith(".json") else command)
-    return _CODES[found.is_met]
+
+
+def _refuse(flags: Sequence[str]) -> None:
+    if flags:
+        raise UsageError(
+            f"{flags[0]} needs a MODEL: the file of a project has its own.", "Name one, or leave it out."
+        )
+
+
+def _find_writer(target: str) -> Callable[[Gate, TextIO], None]:
+    suffix = Path(target).suffix.lower()
+    if suffix not in _SUFFIXES:
+        known = " ".join(_SUFFIXES)
+        raise UsageError(
+            f"-o {target}: the suffix says what to write, and this one says nothing.", f"Choose: {known}."
+        )
+    return _VIEWS[_SUFFIXES[suffix]]
+
+
+def _render_text(found: Gate, stream: TextIO) -> None:
+    from memprof.render.gate import render_gate
+
+    render_gate(found, stream)
+
+
+def _render_markdown(found: Gate, stream: TextIO) -> None:
+    from memprof.render.gate import render_gate_markdown
+
+    render_gate_markdown(found, stream)
+
+
+def _render_sarif(found: Gate, stream: TextIO) -> None:
+    from memprof import __version__
+    from memprof.render.gate_ci import render_sarif
+
+    render_sarif(found, stream, version=__version__)
+
+
+def _render_github(found: Gate, stream: TextIO) -> None:
+    from memprof.render.gate_ci import render_github
+
+    render_github(found, stream)
+
+
+def _render_junit(found: Gate, stream: TextIO) -> None:
+    from memprof.render.gate_ci import render_junit
+
+    render_junit(found, stream)
+
+
+def _render_json(found: Gate, stream: TextIO) -> None:
+    write_document(found.to_json(), stream)
+
+
+_VIEWS: Mapping[str, Callable[[Gate, TextIO], None]] = MappingProxyType(
+    {
+        "text": _render_text,
+        "json": _render_json,
+        "markdown": _render_markdown,
+        "sarif": _render_sarif,
+        "github": _render_github,
+        "junit": _render_junit,
+    }
+)
+"""From a format to what writes it."""
+
+_SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {".txt": "text", ".json": "json", ".md": "markdown", ".sarif": "sarif", ".xml": "junit"}
+)
 
 
 def parse_percent(text: str) -> Fraction:

@@ -16,7 +16,7 @@ import click
 
 from memprof.errors import UsageError
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
-from memprof.units import parse_bytes
+from memprof.units import parse_bytes, parse_shape
 
 if TYPE_CHECKING:
     from memprof.importers.request import Request
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _KEY = "memprof.given"
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_SHAPE = re.compile(r"[0-9]{1,18}(?:[x,][0-9]{1,18})*")
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -201,9 +200,9 @@ def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for text in texts:
         name, _, dims = text.rpartition("=")
-        if not _SHAPE.fullmatch(dims):
+        shape = parse_shape(dims)
+        if shape is None:
             raise UsageError(f"--input {text} is not a shape.", "Write --input 1x3x224x224 or --input NAME=1x128.")
-        shape = tuple(int(dim) for dim in re.split("[x,]", dims))
         if found.setdefault(name, shape) != shape:
             raise UsageError(f"--input gives {name or 'the input'!r} two shapes.", "Give each input once.")
     return found

@@ -52,6 +52,16 @@ class Verdict:
             return False
         return None if self.size_bytes is None else True
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON-ready values."""
+        return {
+            "name": self.name,
+            "bytes": self.size_bytes,
+            "at_least_bytes": self.at_least_bytes,
+            "limit_bytes": self.limit_bytes,
+            "is_met": self.is_met,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
@@ -80,16 +90,7 @@ class Check:
             "model": self.path,
             "runtime": self.runtime,
             "is_met": self.is_met,
-            "checks": [
-                {
-                    "name": verdict.name,
-                    "bytes": verdict.size_bytes,
-                    "at_least_bytes": verdict.at_least_bytes,
-                    "limit_bytes": verdict.limit_bytes,
-                    "is_met": verdict.is_met,
-                }
-                for verdict in self.verdicts
-            ],
+            "checks": [verdict.to_json() for verdict in self.verdicts],
         }
 
     @classmethod

@@ -1,0 +1,91 @@
+"""A gate for people: one line a model, the decision last; and a comment for a change that a bot keeps up to date."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from memprof.render.markdown import prose
+from memprof.render.wording import known_amount
+from memprof.results.gate import Gate, GateRow
+from memprof.text import safe_text
+from memprof.units import format_bytes
+
+MARKER = "<!-- memprof check -->"
+"""First line of the comment: a bot finds its own by it, and writes over it."""
+
+_WORDS = {"over": "OVER", "failed": "FAILED", "undecided": "OPEN", "fits": "ok"}
+_NUMBERS = {"peak": "peak", "params": "parameters", "total": "total"}
+
+
+def render_gate(found: Gate, stream: TextIO) -> None:
+    """Write one line a model and one for all."""
+    stream.writelines(f"{describe_row(row)}\n" for row in found.rows)
+    stream.write(f"{summarize(found)}\n")
+
+
+def describe_row(row: GateRow) -> str:
+    """Return how one model stands, in one line: by how much, which tensor, what would help."""
+    word = _WORDS[row.status] + (" (for information)" if row.is_informational and row.status != "fits" else "")
+    return f"{word:<6} {safe_text(row.name)}: {explain(row)}"
+
+
+def explain(row: GateRow) -> str:
+    """Return the part of the line behind the name."""
+    parts = [row.reason or _fits(row)]
+    if row.tensor:
+        size = "" if row.tensor_bytes is None else f" ({format_bytes(row.tensor_bytes)})"
+        parts.append(f"look at {row.tensor}{size}")
+    if row.advice:
+        parts.append(row.advice)
+    return safe_text("; ".join(parts), limit=2000)
+
+
+def summarize(found: Gate) -> str:
+    """Return the last line: how many models, and how many do not fit."""
+    counts = {
+        status: sum(row.status == status for row in found.deciding) for status in ("over", "failed", "undecided")
+    }
+    n = len(found.rows)
+    what = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "all within their budgets"
+    return f"{n} {'model' if n == 1 else 'models'}: {what}"
+
+
+def render_gate_markdown(found: Gate, stream: TextIO) -> None:
+    """Write a comment for a change: the decision, a table over all, and what is wrong below it."""
+    stream.write(f"{MARKER}\n**Memory: {summarize(found)}**\n\n")
+    stream.write("| model | | peak | change | limit | parameters | total | runtime |\n")
+    stream.write("|---|---|--:|--:|--:|--:|--:|---|\n")
+    for row in found.rows:
+        peak = next((verdict for verdict in row.verdicts if verdict.name == "peak"), None)
+        cells = (
+            prose(row.name),
+            _WORDS[row.status] + (" (info)" if row.is_informational else ""),
+            known_amount(row.sizes.get("peak")) if row.sizes else "",
+            _change(row.before.get("peak"), row.sizes.get("peak")),
+            "" if peak is None else format_bytes(peak.limit_bytes),
+            known_amount(row.sizes.get("params")) if row.sizes else "",
+            known_amount(row.sizes.get("total")) if row.sizes else "",
+            prose(row.runtime),
+        )
+        stream.write(f"| {' | '.join(cells)} |\n")
+    wrong = [row for row in found.rows if row.status != "fits"]
+    if wrong:
+        stream.write("\n")
+        stream.writelines(f"- {prose(row.name)}: {prose(explain(row), limit=2000)}\n" for row in wrong)
+
+
+def _change(before: int | None, after: int | None) -> str:
+    if before is None or after is None:
+        return ""
+    sign = "+" if after > before else "-" if after < before else "±"
+    return f"{sign}{format_bytes(abs(after - before))}"
+
+
+def _fits(row: GateRow) -> str:
+    """Return what each limit leaves, or what was found where there is none."""
+    numbers = [
+        f"{_NUMBERS[verdict.name]} {format_bytes(verdict.size_bytes or 0)} of {format_bytes(verdict.limit_bytes)}"
+        for verdict in row.verdicts
+    ]
+    grade = f" ({row.runtime}, {row.grade})" if row.grade else f" ({row.runtime})"
+    return (", ".join(numbers) or f"peak {known_amount(row.sizes.get('peak'))}") + grade

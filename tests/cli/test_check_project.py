@@ -1,0 +1,296 @@
+"""``memprof check`` as a CI job runs it: a project, its file, and what the job prints and returns.
+
+Each situation is scripted: files, what is typed, the exit code, and the line that decides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.cli.conftest import Outcome, Run, write_chain
+from tests.schemas import check_document
+
+SMALL = "peak 2.00 kB of 2.00 kB (reference, upper bound)"
+OVER = (
+    "peak is 4.00 kB, 2.00 kB over 2.00 kB; look at t0 (2.00 kB); no order of its operations needs less than 4.00 kB"
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project with a small, a large, an open and a broken model, and make it the working folder."""
+    for name, shape in (("small", [1, 250]), ("large", [1, 500]), ("open", ["batch", 250])):
+        write_chain(tmp_path / f"{name}.onnx", ["Relu", "Sigmoid"], shape)
+    (tmp_path / "broken.onnx").write_bytes(b"not a model")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is in the project's file, what is typed, what is returned, and a line of what is printed."""
+
+    models: str
+    code: int
+    line: str
+    flags: tuple[str, ...] = ()
+    name: str = "memprof.toml"
+    before: str = field(default="")  # the file as it was when the baseline was saved; none is saved if empty
+
+
+def model(source: str, **keys: str) -> str:
+    lines = [f'source = "{source}"', *(f"{key.replace('_', '-')} = {value}" for key, value in keys.items())]
+    return "[[check.models]]\n" + "\n".join(lines) + "\n"
+
+
+FITS = model("small.onnx", max_peak='"2kB"')
+BREAKS = model("large.onnx", max_peak='"2kB"')
+OPEN = model("open.onnx", max_peak='"2kB"')
+BROKEN = model("broken.onnx", max_peak='"2kB"')
+GROWS = model("small.onnx", max_growth='"1%"')
+
+SITUATIONS = {
+    "one model fits to the last byte": Situation(FITS, 0, f"ok     small.onnx: {SMALL}"),
+    "one model is over": Situation(BREAKS, 1, f"OVER   large.onnx: {OVER}"),
+    "bytes as a number": Situation(model("large.onnx", max_peak="4000"), 0, "1 model: all within their budgets"),
+    "one byte too many": Situation(model("large.onnx", max_peak="3999"), 1, "1 model: 1 over"),
+    "one of two is over": Situation(FITS + BREAKS, 1, "2 models: 1 over"),
+    "a size is open": Situation(
+        OPEN,
+        4,
+        "OPEN   open.onnx: peak is at least 0 B: dimension batch is not known; "
+        "--dim batch=1, or in a file dims = { batch = 1 }",
+    ),
+    "an open size is settled": Situation(
+        model("open.onnx", max_peak='"2kB"', dims="{ batch = 1 }"), 0, f"ok     open.onnx: {SMALL}"
+    ),
+    "over decides before open": Situation(OPEN + BREAKS, 1, "2 models: 1 over, 1 undecided"),
+    "a broken file fails and the others are judged": Situation(FITS + BROKEN, 3, "2 models: 1 failed"),
+    "over decides before failed": Situation(BREAKS + BROKEN, 1, "2 models: 1 over, 1 failed"),
+    "failed decides before open": Situation(OPEN + BROKEN, 3, "2 models: 1 failed, 1 undecided"),
+    "a missing file": Situation(model("gone.onnx", max_peak='"1MB"'), 3, "1 model: 1 failed"),
+    "what informs decides nothing": Situation(
+        model("large.onnx", max_peak='"2kB"', informational="true"), 0, f"OVER (for information) large.onnx: {OVER}"
+    ),
+    "what informs needs no budget": Situation(
+        model("large.onnx", informational="true"), 0, "ok     large.onnx: peak 4.00 kB (reference, upper bound)"
+    ),
+    "a glob": Situation(model("[sl]*.onnx", max_peak='"4kB"'), 0, "2 models: all within their budgets"),
+    "a glob that finds nothing": Situation(model("*.pt2", max_peak='"4kB"'), 2, "'*.pt2' finds no file in ."),
+    "another runtime": Situation(
+        model("large.onnx", max_peak='"2kB"', runtime='"paper"'),
+        0,
+        "ok     large.onnx: peak 2.00 kB of 2.00 kB (paper, estimate)",
+    ),
+    "a runtime that is none": Situation(
+        model("small.onnx", max_peak='"2kB"', runtime='"gpu"'), 2, "1 model: 1 failed"
+    ),
+    "keys for all models": Situation(
+        '[check]\nmax-peak = "2kB"\n' + model("small.onnx"), 0, f"ok     small.onnx: {SMALL}"
+    ),
+    "pyproject.toml": Situation(
+        BREAKS.replace("[[check", "[[tool.memprof.check"), 1, "1 model: 1 over", name="pyproject.toml"
+    ),
+    "a misspelt budget": Situation(
+        model("small.onnx", max_peek='"2kB"'), 2, "model 1 of [[check.models]] has the unknown key 'max-peek'"
+    ),
+    "a budget that is no size": Situation(
+        model("small.onnx", max_peak='"lots"'), 2, "'lots' is not an amount of bytes"
+    ),
+    "a model without a budget": Situation(model("small.onnx"), 2, "model 1 of [[check.models]] has no budget"),
+    "no models at all": Situation("[check]\n", 2, "memprof.toml: [check] names no models"),
+    "no TOML": Situation("[check", 3, "memprof.toml is no TOML"),
+    "one name for two": Situation(FITS + FITS, 2, "'small.onnx' is named twice"),
+    "no baseline yet": Situation(
+        GROWS, 4, "OPEN   small.onnx: it has no baseline yet; memprof check --update-baseline"
+    ),
+    "the baseline holds": Situation(GROWS, 0, "1 model: all within their budgets", before=GROWS),
+    "it grew more than allowed": Situation(
+        model("open.onnx", max_growth='"1%"', dims="{ batch = 2 }"),
+        1,
+        "OVER   open.onnx: peak is 4.00 kB, 1.98 kB over 2.02 kB (baseline + 1 %)",
+        before=model("open.onnx", max_growth='"1%"', dims="{ batch = 1 }"),
+    ),
+    "it grew within what is allowed": Situation(
+        model("open.onnx", max_growth='"2kB"', dims="{ batch = 2 }"),
+        0,
+        "1 model: all within their budgets",
+        before=model("open.onnx", max_growth='"2kB"', dims="{ batch = 1 }"),
+    ),
+    "the stricter of budget and baseline": Situation(
+        model("open.onnx", max_growth='"2kB"', max_peak='"3kB"', dims="{ batch = 2 }"),
+        1,
+        "OVER   open.onnx: peak is 4.00 kB, 1.00 kB over 3.00 kB; look at",
+        before=model("open.onnx", max_growth='"2kB"', dims="{ batch = 1 }"),
+    ),
+    "a new model beside the baseline": Situation(
+        GROWS + model("large.onnx", max_growth='"1%"'), 4, "2 models: 1 undecided", before=GROWS
+    ),
+    "a baseline of another runtime": Situation(
+        model("small.onnx", max_growth='"1%"', runtime='"paper"'),
+        4,
+        "OPEN   small.onnx: its baseline is of reference",
+        before=model("small.onnx", max_growth='"1%"', runtime='"reference"'),
+    ),
+    "a flag of a single model": Situation(FITS, 2, "--max-peak needs a MODEL", flags=("--max-peak", "1MB")),
+    "another file": Situation(FITS, 0, f"ok     small.onnx: {SMALL}", flags=("--config", "ci.toml"), name="ci.toml"),
+    "no file": Situation(FITS, 2, "there is no memprof.toml and no [tool.memprof]", name="elsewhere.toml"),
+}
+
+
+def play(run: Run, project: Path, found: Situation) -> Outcome:
+    if found.before:
+        (project / "memprof.toml").write_text(found.before)
+        assert run("check", "--update-baseline").stderr.startswith("wrote ")
+    (project / found.name).write_text(found.models)
+    return run("check", *found.flags)
+
+
+def test_there_are_at_least_thirty_situations() -> None:
+    assert len(SITUATIONS) >= 30
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_a_situation_has_its_exit_code_and_its_line(run: Run, project: Path, name: str) -> None:
+    found = play(run, project, SITUATIONS[name])
+    assert found.code == SITUATIONS[name].code, found
+    assert SITUATIONS[name].line in found.stdout + found.stderr
+    rows = re.findall(r"^(?:ok|OVER|OPEN|FAILED)\b", found.stdout, re.MULTILINE)
+    watched = re.match(r"\d+", found.stdout.splitlines()[-1]) if found.stdout else None
+    assert watched is None or len(rows) == int(watched[0])  # one line a model, and one for all
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_every_format_of_a_situation_is_whole_and_has_the_same_exit_code(
+    run: Run, project: Path, name: str, tmp_path: Path
+) -> None:
+    situation = SITUATIONS[name]
+    plain = play(run, project, situation)
+    if not plain.stdout:
+        assert json.loads(run("check", *situation.flags, "--json").stdout)["error"]["code"] == plain.code
+        return
+    targets = [str(tmp_path / f"out{suffix}") for suffix in (".json", ".md", ".sarif", ".xml", ".txt")]
+    found = run("check", *situation.flags, "--format", "github", *(w for target in targets for w in ("-o", target)))
+    assert found.code == plain.code
+    document, page, sarif, junit, text = (Path(target).read_text() for target in targets)
+    check_document(json.loads(document))
+    assert json.loads(document)["code"] == plain.code
+    assert text == plain.stdout
+    wrong = [row for row in json.loads(document)["models"] if row["status"] != "fits"]
+    assert len(json.loads(sarif)["runs"][0]["results"]) == len(wrong)
+    assert len(re.findall(r"^::(?:error|warning|notice) file=", found.stdout, re.MULTILINE)) == len(wrong)
+    suite = ElementTree.fromstring(junit)[0]
+    assert len(suite) == len(json.loads(document)["models"])
+    assert sum(len(case) for case in suite) == len(wrong)
+    assert page.startswith("<!-- memprof check -->\n**Memory: ")
+    assert page.count("\n| ") == len(suite) + 1  # the head of the table, and a row a model
+
+
+def test_a_baseline_is_written_whole_sorted_and_only_if_all_models_can_be_read(run: Run, project: Path) -> None:
+    (project / "memprof.toml").write_text(GROWS + model("large.onnx", max_growth='"1%"'))
+    assert run("check", "--update-baseline").code == 0
+    saved = (project / "memprof-baseline.json").read_text()
+    check_document(json.loads(saved))
+    assert list(json.loads(saved)["models"]) == ["large.onnx", "small.onnx"]
+    (project / "memprof.toml").write_text(GROWS + BROKEN)
+    found = run("check", "--update-baseline")
+    assert found.code == 3
+    assert found.stderr == "did not change memprof-baseline.json\n"
+    assert (project / "memprof-baseline.json").read_text() == saved
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "memprof/baseline/1", "models": {"small.onnx": 3}}'])
+def test_a_damaged_baseline_is_one_error(run: Run, project: Path, content: str) -> None:
+    (project / "memprof.toml").write_text(GROWS)
+    (project / "memprof-baseline.json").write_text(content)
+    found = run("check")
+    assert (found.code, found.stdout) == (3, "")
+    assert "hint: Write it with: memprof check --update-baseline" in found.stderr or "report.json" in found.stderr
+
+
+def test_a_better_order_is_named_where_it_fits(run: Run, project: Path) -> None:
+    import memprof
+    from memprof.gate.config import Watched
+    from memprof.gate.judge import judge
+    from tests.planning.test_plan import forked
+
+    watched = Watched(
+        name="forked",
+        request=memprof.Request(source=forked()),
+        runtime="reference",
+        budgets=memprof.Budgets(peak=200),
+    )
+    assert judge(watched, None).row.advice.startswith("another order needs 120 B: memprof plan ")
+
+
+def test_several_models_are_named_with_one_budget(run: Run, project: Path) -> None:
+    found = run("check", "small.onnx", "large.onnx", "--max-peak", "2kB")
+    assert found.code == 1
+    assert found.stdout.splitlines() == [
+        f"ok     small.onnx: {SMALL}",
+        f"OVER   large.onnx: {OVER}",
+        "2 models: 1 over",
+    ]
+
+
+def test_names_in_annotations_and_pages_are_text(run: Run, project: Path) -> None:
+    name = "a,b:c%0A::error::x|`<b>@you\\u001b[31m"
+    (project / "memprof.toml").write_text(BREAKS + f'name = "{name}"\n')
+    github = run("check", "--format", "github").stdout
+    assert github.count("\n") == 2
+    assert "title=Memory%3A a%2Cb%3Ac%250A%3A%3Aerror" in github
+    page = run("check", "--format", "markdown").stdout
+    assert not {"\x1b", "<b>", " @you"} & {*page, *re.findall(r"<b>| @you", page)}
+
+
+SARIF = {
+    "type": "object",
+    "required": ["$schema", "version", "runs"],
+    "properties": {
+        "version": {"const": "2.1.0"},
+        "runs": {
+            "items": {
+                "required": ["tool", "results"],
+                "properties": {
+                    "tool": {
+                        "required": ["driver"],
+                        "properties": {"driver": {"required": ["name", "version", "rules"]}},
+                    },
+                    "results": {
+                        "items": {
+                            "required": ["ruleId", "ruleIndex", "level", "message", "locations"],
+                            "properties": {
+                                "level": {"enum": ["none", "note", "warning", "error"]},
+                                "message": {"required": ["text"], "properties": {"text": {"minLength": 1}}},
+                                "partialFingerprints": {"additionalProperties": {"type": "string"}},
+                            },
+                        }
+                    },
+                },
+            }
+        },
+    },
+}
+"""What the standard (SARIF 2.1.0, section 3) asks of the parts that are written here; its full schema is not ours."""
+
+
+def test_sarif_is_what_the_standard_asks_for(run: Run, project: Path) -> None:
+    (project / "a b%.onnx").write_bytes((project / "large.onnx").read_bytes())
+    (project / "memprof.toml").write_text(FITS + BREAKS + OPEN + BROKEN + model("a b%.onnx", max_peak="1"))
+    log = json.loads(run("check", "--format", "sarif").stdout)
+    Draft202012Validator(SARIF).validate(log)
+    (found,) = log["runs"]
+    ids = [rule["id"] for rule in found["tool"]["driver"]["rules"]]
+    assert [ids[result["ruleIndex"]] for result in found["results"]] == [
+        result["ruleId"] for result in found["results"]
+    ]
+    uris = [r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for r in found["results"]]
+    assert uris == ["large.onnx", "open.onnx", "broken.onnx", "a%20b%25.onnx"]
+    assert [result["level"] for result in found["results"]] == ["error", "warning", "error", "error"]
