@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from memprof.errors import InputError
-from memprof.ir.graph import Attribute, Graph, Node, Role, Unknown, Value
+from memprof.ir.graph import Assumption, Attribute, Graph, Node, Role, Unknown, Value
 from memprof.ir.types import TensorType
 
 _NO_ATTRIBUTES: Mapping[str, Attribute] = {}
@@ -55,6 +55,7 @@ class GraphBuilder:
         self._node_names: set[str] = set()
         self._inputs: list[int] = []
         self._unknown: list[Unknown] = []
+        self._assumed: list[Assumption] = []
 
     def add_input(self, name: str, type: TensorType, module: str = "") -> int:  # noqa: A002 - the field's own name
         """Add a value that the caller gives; return its id."""
@@ -151,6 +152,10 @@ class GraphBuilder:
         """Record something that could not be learnt."""
         self._unknown.append(unknown)
 
+    def add_assumption(self, assumption: Assumption) -> None:
+        """Record something that was taken otherwise than the source says."""
+        self._assumed.append(assumption)
+
     def build(self, outputs: Iterable[int]) -> Graph:
         """Return the graph; ``outputs`` are the ids of what the caller gets, in order."""
         outputs = tuple(outputs)
@@ -162,6 +167,7 @@ class GraphBuilder:
             inputs=tuple(self._inputs),
             outputs=outputs,
             unknown=tuple(self._unknown),
+            assumed=tuple(self._assumed),
             opset=self._opset,
         )
 

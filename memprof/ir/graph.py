@@ -123,6 +123,24 @@ class Unknown:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """Something that the importer took otherwise than the source says it, or that the source leaves open.
+
+    Attributes:
+        kind: ``shape`` or ``dtype`` (what the source records contradicts its operations), ``order`` (it lists an
+            operation before what it reads), ``dimension`` (it leaves a size open, and a usual one was taken).
+        name: The tensor, symbol or operation it is about.
+        reason: What the source says, and what counts instead, in one sentence.
+        hint: The flag or act that settles it otherwise.
+    """
+
+    kind: str
+    name: str
+    reason: str
+    hint: str = ""
+
+
 class Activation(NamedTuple):
     """Storage of a graph input or an intermediate, views included. A named tuple: quick to make and to unpack.
 
@@ -148,6 +166,7 @@ class Graph:
         inputs: Ids of the values the caller gives (role ``INPUT``).
         outputs: Ids of the values the caller gets, in order.
         unknown: What the importer could not learn.
+        assumed: What the importer took otherwise than the source says.
         opset: Version of ONNX's operations that the nodes follow, ``None`` for a graph that is not ONNX's.
         ahead: The same graph, value by value, with no more known of its types than onnxruntime knows before it runs:
             dimensions as the file leaves them, fewer constants worked out. ``None`` if nothing differs.
@@ -160,6 +179,7 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     unknown: tuple[Unknown, ...] = ()
+    assumed: tuple[Assumption, ...] = ()
     opset: int | None = None
     ahead: Graph | None = None
     program: Program | None = None

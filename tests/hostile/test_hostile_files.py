@@ -66,7 +66,6 @@ def test_odd_file_names_are_only_names(answers: dict[tuple[str, str], Answer], f
     ("name", "sentence"),
     [
         ("cycle", "cycle"),
-        ("unsorted", "only a later node"),
         ("undefined_input", "which nothing in the model writes"),
         ("doubling_functions", "expand to 8388608 nodes"),
         ("deep_functions", "more than 64 deep"),

@@ -27,12 +27,14 @@ from memprof.importers.onnx.limits import check_depth, check_names, check_node
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
-from memprof.importers.onnx.order import explain_missing
+from memprof.importers.onnx.order import explain_missing, sort_nodes
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
-from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir import Assumption, Graph, GraphBuilder, NewValue, TensorType
+from memprof.text import safe_text
 
 _NO_BODIES = Bodies()
+_SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"
 
 
 def build_graph(graph: GraphProto, context: Context, causes: Causes) -> Graph:
@@ -42,6 +44,10 @@ def build_graph(graph: GraphProto, context: Context, causes: Causes) -> Graph:
         InputError: A node reads what nothing before it writes, or two tensors share a name.
         LimitError: A type is larger than a tensor can be, or loops need too many passes.
     """
+    if (moved := sort_nodes(graph)) is not None:
+        name = safe_text(moved.name or moved.op_type)
+        reason = "the file lists it before an operation whose result it reads; its operations were sorted"
+        context.assumed["order", name] = Assumption(kind="order", name=name, reason=reason, hint=_SORT)
     return Scope(graph, context, causes, None).build()
 
 
@@ -96,6 +102,8 @@ class Scope:
             self._blame_the_first()
             for unknown in self.causes.found:
                 self._builder.add_unknown(unknown)
+            for assumption in self._context.assumed.values():
+                self._builder.add_assumption(assumption)
         return self._builder.build(self._outputs)
 
     @property

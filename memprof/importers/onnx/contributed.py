@@ -21,6 +21,7 @@ from typing import Any
 from onnx import NodeProto
 
 from memprof.importers.onnx.attributes import attribute
+from memprof.importers.onnx.overruled import last_window_begins_inside
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import Dim, TensorType
 
@@ -119,7 +120,9 @@ def _pixels(call: _Call, spatial: Sequence[Dim], kernel: Sequence[Dim]) -> tuple
         else:
             padding = 0 if auto_pad == "VALID" else pads[axis] + pads[axis + rank]
             moves = size + padding - dilations[axis] * (window - 1) - 1
-            found.append((-(-moves // strides[axis]) if is_up else moves // strides[axis]) + 1)
+            count = (-(-moves // strides[axis]) if is_up else moves // strides[axis]) + 1
+            begin = 0 if auto_pad == "VALID" else pads[axis]
+            found.append(last_window_begins_inside(size, count, strides[axis], begin) if is_up else count)
     return tuple(found)
 
 

@@ -22,6 +22,7 @@ from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.definitions import definition_of, may_need_definition
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.frames import Frames
+from memprof.importers.onnx.overruled import overruled_types
 from memprof.importers.onnx.rules import simple_type
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Attribute, TensorType
@@ -115,6 +116,9 @@ class Inference:
             simple = simple_type(node, inputs, attributes, self._opsets[""], self._types)
             if simple is not None:
                 return (self._facts.of(simple),)
+            ours = overruled_types(node, inputs, attributes, self._types)
+            if ours is not None:
+                return tuple(self._facts.of(of) for of in ours)
         key: list[object] = [node.op_type, node.domain, *map(bool, node.output)]
         if len(attributes) == len(node.attribute):
             key += attributes.items()

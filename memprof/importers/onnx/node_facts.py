@@ -20,12 +20,16 @@ from memprof.importers.onnx.constants import (
     evaluate,
     evaluate_shape,
 )
+from memprof.importers.onnx.contradictions import contradiction, describe
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.types import TypeTable
-from memprof.ir import Attribute, Graph, TensorType
+from memprof.ir import Assumption, Attribute, Graph, TensorType
+from memprof.text import safe_text
 
+_BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
+_RECORD_ANEW = "remove the recorded shapes (value_info) from the file and infer them again"
 _OF_TYPES = frozenset({"Shape", "Size"})
 _LISTS: Mapping[str, tuple[type[Any], type[np.generic]]] = MappingProxyType(
     {
@@ -52,6 +56,7 @@ class Context:
         goes_beyond: Whether a body, or the type of what was evaluated, was decided by what onnxruntime does not know
             before it runs.
         definitions: What operations are defined as, by the question.
+        assumed: What was taken otherwise than the file says, by kind and name.
     """
 
     types: TypeTable
@@ -63,6 +68,7 @@ class Context:
     replaceable: frozenset[str] = frozenset()
     goes_beyond: bool = False
     definitions: dict[object, Graph] = field(default_factory=dict)
+    assumed: dict[tuple[str, str], Assumption] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,7 @@ def output_facts(
         value = tensor(node, "value")
         if value is not None and len(stated) == 1:
             return [_tensor_fact(value, context)]
-    for fact in stated:
-        if fact.is_open:
-            facts = complete(node, stated, context.inference.infer(node, inputs, call.attributes), context)
-            break
+    facts = complete(node, stated, context.inference.infer(node, inputs, call.attributes), context)
     if op in EVALUATORS:
         return _evaluated(node, op, inputs, facts, context) if context.evaluates(op, inputs) else facts
     if op in _OF_TYPES and facts and inputs and inputs[0] is not None and context.evaluates(op, inputs):
@@ -111,16 +114,30 @@ def output_facts(
 
 
 def complete(node: NodeProto, stated: Sequence[Fact], found: Sequence[Fact], context: Context) -> list[Fact]:
-    """Return what the file states of each output, filled in with what was found and with what the caller bound."""
+    """Return what was found of each output, filled in with what the file states and with what the caller bound."""
     facts = []
     for name, of, fact in zip(node.output, stated, found, strict=True):
         merged = fact
-        if of is not UNKNOWN_FACT:
-            merged = context.facts.described(context.types.merge(of.type, fact.type), of.proto or fact.proto)
+        if of is not UNKNOWN_FACT and of.type is not fact.type:
+            merged = _checked(node, name, of, fact, context)
         if merged.is_open and name in context.bindings.axes:
             merged = context.facts.of(bind_axes(name, merged.type, context))
         facts.append(merged)
     return facts
+
+
+def _checked(node: NodeProto, name: str, stated: Fact, found: Fact, context: Context) -> Fact:
+    """Return what both say of a tensor; where they contradict each other, what was found, and note it."""
+    merged = context.types.merge(stated.type, found.type)
+    if stated.proto is None and found.proto is None and node.domain != _BLOCKED:
+        kind = contradiction(merged, found.type)
+        if kind:
+            merged = context.types.merge(found.type, stated.type)
+            was, now = describe(stated.type), describe(found.type)
+            reason = f"the file records {was}, and {node.op_type} writes {now}, which counts"
+            note = Assumption(kind=kind, name=safe_text(name), reason=safe_text(reason, 500), hint=_RECORD_ANEW)
+            context.assumed.setdefault((kind, name), note)
+    return context.facts.described(merged, stated.proto or found.proto)
 
 
 def bind_axes(name: str, of: TensorType, context: Context) -> TensorType:

@@ -18,6 +18,7 @@ from onnx import GraphProto, ModelProto
 from memprof.errors import InputError, LimitError
 from memprof.importers.model import Model
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
+from memprof.importers.onnx.assumed import assume_sizes
 from memprof.importers.onnx.build import build_graph
 from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
@@ -81,7 +82,10 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
     try:
         check_model(proto)
         expand_functions(proto)
+        assumed = assume_sizes(_inputs_as_bound(proto.graph, request), request.inputs)
+        request = replace(request, dims={**assumed.dims, **request.dims}, inputs={**assumed.inputs, **request.inputs})
         context = _context(proto, _Known(request))
+        context.assumed.update({(note.kind, note.name): note for note in assumed.notes})
         graph = build_graph(proto.graph, context, Causes(context.types.symbols))
         replaceable = _replaceable(proto)
         if request.fixes_sizes or replaceable or context.goes_beyond or context.inference.goes_beyond:
@@ -154,6 +158,20 @@ def _bind(graph: GraphProto, types: TypeTable, request: Request | None) -> Bindi
     )
     types.bind(bindings.sizes)
     return bindings
+
+
+def _inputs_as_bound(graph: GraphProto, request: Request) -> dict[str, TensorType]:
+    """Return the types of the graph's inputs with what the caller settled in place."""
+    types = TypeTable()
+    bindings = _bind(graph, types, request)
+    initialized = {tensor.name for tensor in graph.initializer}
+    found: dict[str, TensorType] = {}
+    for info in graph.input:
+        if info.name not in initialized:
+            of = types.read(info.type)
+            shape = bindings.shapes.get(info.name)
+            found[info.name] = of if shape is None else types.of(of.dtype, shape)
+    return found
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

@@ -169,7 +169,7 @@ def _bind_shape(name: str, shape: Sequence[int], stated: TensorType, sizes: dict
         )
     for size, dim in zip(shape, stated.shape, strict=True):
         if isinstance(dim, int):
-            if dim != size:
+            if dim not in (0, size):  # 0 is what old exporters write for an open one
                 raise UsageError(
                     f"The input {name!r} is fixed to {format_shape(stated)}, not {'x'.join(map(str, shape))}.",
                     "Export the model with that dimension left open.",

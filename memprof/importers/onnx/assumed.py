@@ -1,0 +1,131 @@
+"""Sizes for dimensions of graph inputs that the file leaves open and the caller does not settle: usual ones, said so.
+
+    which dimension                                          what is taken
+    the first one; one named after a batch                   1
+    height and width of an image, both open                  640 x 640, a multiple of every usual stride
+    one of them                                              the other; the width of a line of text (up to 64 high): 320
+    one named after what is cached, and after the total      128, and 256: those and the new ones
+    samples of sound                                         16,000, a second of speech
+    any other of integers, or named after a length           128
+    any other of rank 2 and 3                                512, and 128
+    any other                                                64
+
+A size of 0 in the first place of an input is what old exporters write for "open". Each size is listed with the flag that
+changes it. Never 1 where a network has nothing to do at 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from memprof.importers.onnx.symbols import evaluate
+from memprof.ir import Assumption, Dim, TensorType
+from memprof.text import safe_text
+
+_BATCH = re.compile(r"(^|[_.\W])(batch|bs|n|b)([_.\W]|$)|batch", re.IGNORECASE)
+_PAST = re.compile(r"past|cache", re.IGNORECASE)
+_TOTAL = re.compile(r"total", re.IGNORECASE)
+_SOUND = re.compile(r"sample|audio|wav", re.IGNORECASE)
+_LENGTH = re.compile(r"seq|len|token|time|step|frame", re.IGNORECASE)
+_CHANNELS = (1, 3, 4)
+_LINE_HEIGHT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What is taken for what is open.
+
+    Attributes:
+        dims: Sizes of named dimensions.
+        inputs: Shapes of inputs that have dimensions without a name.
+        notes: One for each size.
+    """
+
+    dims: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    notes: tuple[Assumption, ...] = ()
+
+
+def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str]) -> Assumed:
+    """Return sizes for what graph inputs leave open.
+
+    Args:
+        graph_inputs: Their types, with what the caller settled in place.
+        settled: Names of inputs whose whole shape the caller gave.
+    """
+    dims: dict[str, int] = {}
+    inputs: dict[str, tuple[int, ...]] = {}
+    notes: list[Assumption] = []
+    for name, of in graph_inputs.items():
+        shape = of.shape
+        if (
+            shape is None
+            or name in settled
+            or all(isinstance(dim, int) and not _is_nothing(i, dim) for i, dim in enumerate(shape))
+        ):
+            continue
+        found: list[int] = []
+        for axis, dim in enumerate(shape):
+            if isinstance(dim, int) and not _is_nothing(axis, dim):
+                found.append(dim)
+                continue
+            known = dims.get(dim) if isinstance(dim, str) else None
+            if known is None and isinstance(dim, str) and not dim.isidentifier():
+                known = evaluate(dim, dims)
+            size = _usual(name, of, axis) if known is None else known
+            found.append(size)
+            if isinstance(dim, str) and dim not in dims:
+                dims[dim] = size
+                notes.append(_note(dim, size, f"the graph input {name} leaves it open", f"--dim {dim}"))
+        if any(
+            not isinstance(dim, str) and (dim is None or _is_nothing(axis, dim)) for axis, dim in enumerate(shape)
+        ):
+            inputs[name] = tuple(found)
+            shown = "x".join(map(str, found))
+            notes.append(
+                _note(f"{name}={shown}", None, f"the file leaves sizes of the graph input {name} open", "--input")
+            )
+    return Assumed(dims, inputs, tuple(notes))
+
+
+def _is_nothing(axis: int, dim: Dim) -> bool:
+    return axis == 0 and dim == 0
+
+
+def _note(name: str, size: int | None, why: str, flag: str) -> Assumption:
+    what = name if size is None else f"{name}={size}"
+    hint = f"--input {name}" if size is None else f"{flag}={size}"
+    return Assumption(
+        kind="dimension", name=safe_text(what), reason=safe_text(f"{why}; taken so", 500), hint=safe_text(hint, 500)
+    )
+
+
+def _usual(name: str, of: TensorType, axis: int) -> int:
+    shape = of.shape or ()
+    dim = shape[axis]
+    symbol = dim if isinstance(dim, str) else ""
+    is_integer = (of.dtype or "").startswith(("int", "uint", "bool"))
+    if axis == 0 and not _LENGTH.search(symbol):
+        return 1
+    if _BATCH.search(symbol) or (axis == 1 and len(shape) == 3 and not symbol and isinstance(shape[0], int)):
+        return 1
+    if _TOTAL.search(symbol) and _LENGTH.search(symbol):
+        return 256
+    if _PAST.search(symbol):
+        return 128
+    if len(shape) == 4 and axis in (spatial := _spatial(shape)):
+        other = shape[spatial[0] if axis == spatial[1] else spatial[1]]
+        if not isinstance(other, int):
+            return 640
+        return 320 if other <= _LINE_HEIGHT and axis == spatial[1] else other
+    if _SOUND.search(symbol) or _SOUND.search(name):
+        return 16_000
+    if is_integer or _LENGTH.search(symbol):
+        return 128 if is_integer or len(shape) > 2 else 512
+    return {2: 512, 3: 128}.get(len(shape), 64)
+
+
+def _spatial(shape: tuple[Dim, ...]) -> tuple[int, int]:
+    return (1, 2) if shape[3] in _CHANNELS and shape[1] not in _CHANNELS else (2, 3)
