@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from memprof.collector import paused_collector
-from memprof.errors import InputError, LimitError, MissingExtraError, UsageError
+from memprof.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
 from memprof.importers.formats import recognise
 from memprof.importers.model import Model
 from memprof.importers.request import Request, RequestArguments, Source, make_request
@@ -127,7 +127,11 @@ def plan(
     with paused_collector():
         if problem is not None:
             return plan_allocation(problem, options, progress)
-        return plan_graph(load(request).graph, options, progress)
+        graph = load(request).graph
+        sizes = [note for note in graph.assumed if note.kind == "dimension"]
+        if sizes:  # an arena is laid out for one size, and nobody named it
+            raise IncompleteError(f"The model leaves sizes open: {sizes[0].name} would be assumed.", sizes[0].hint)
+        return plan_graph(graph, options, progress)
 
 
 def snapshot(

@@ -214,6 +214,19 @@ def _unknowns(report: Report, top: int) -> str:
     return f"<h2>Unknown</h2>{_table(titles, rows)}{more}"
 
 
+def _assumed(report: Report, top: int) -> str:
+    if not report.assumed:
+        return ""
+    rows = (
+        (escape(safe_text(a.kind)), _code(a.name), escape(safe_text(a.reason, limit=400)), _code(a.hint, 400))
+        for a in report.assumed[:top]
+    )
+    n = len(report.assumed)
+    more = f'<p class="quiet">{n - top:,} more</p>' if n > top else ""
+    titles = (("what", ""), ("name", ""), ("why", ""), ("what changes it", ""))
+    return f"<h2>Assumed</h2>{_table(titles, rows)}{more}"
+
+
 def _categories(report: Report, top: int) -> str:
     parts = []
     for found in report.runtimes.values():
@@ -282,6 +295,7 @@ def _code(text: str, limit: int = 200) -> str:
 _SECTIONS: Mapping[str, Callable[[Report, int], str]] = {
     "headline": _headline,
     "unknown": _unknowns,
+    "assumed": _assumed,
     "footprint": _footprint,
     "runtimes": _runtimes,
     "curve": _skyline,

@@ -143,6 +143,18 @@ def _unknowns(report: Report, top: int) -> str:
     return "\n".join(["**Unknown:**", "", *lines, *more])
 
 
+def _assumed(report: Report, top: int) -> str:
+    assumed = report.assumed
+    if not assumed:
+        return ""
+    lines = [
+        f"- {prose(a.kind)} {code(a.name)}: {prose(a.reason)}{' ' + code(a.hint, limit=400) if a.hint else ''}"
+        for a in assumed[:top]
+    ]
+    more = [f"- {len(assumed) - top:,} more"] if len(assumed) > top else []
+    return "\n".join(["**Assumed:**", "", *lines, *more])
+
+
 def _curve(report: Report, top: int) -> str:
     found = report.headline
     if not found.timeline or not found.known_bytes_at_least:
@@ -213,6 +225,7 @@ def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], sides: str)
 _SECTIONS: Mapping[str, Callable[[Report, int], str]] = {
     "headline": _headline,
     "unknown": _unknowns,
+    "assumed": _assumed,
     "footprint": _footprint,
     "runtimes": _runtimes,
     "curve": _curve,

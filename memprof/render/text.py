@@ -14,7 +14,7 @@ Short by default: ``TextView`` asks for more. Names become ``rich.text.Text``, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -23,7 +23,7 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
-from memprof.ir import Unknown
+from memprof.ir import Assumption, Unknown
 from memprof.palette import TERMINAL_ACCENT, TERMINAL_CURVE
 from memprof.render.categories import show_categories
 from memprof.render.live import live_table
@@ -204,6 +204,20 @@ def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
         screen.show()
 
 
+def _assumed(screen: Screen, report: Report, view: TextView) -> None:
+    sizes = [note for note in report.assumed if note.kind == "dimension"]
+    if sizes:
+        names = ", ".join(screen.clean(note.name, limit=60) for note in sizes[: view.top])
+        example = screen.clean(sizes[0].hint, limit=100)
+        screen.show(Text.assemble(("Assumed: ", "bold yellow"), names, (f"; to change: {example}", _CURVE)))
+    others = [note for note in report.assumed if note.kind != "dimension"]
+    if others:
+        screen.show(Text("Taken otherwise than the file says", style="bold yellow"))
+        _list_unknowns(screen, tuple(others), view.top)
+    if report.assumed:
+        screen.show()
+
+
 def _mac_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], view: TextView) -> None:
     if unknowns and view.why:
         screen.show()
@@ -215,7 +229,7 @@ def _mac_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], view: TextView)
         screen.show(Text(f"MACs: no formula for {names}{more} (--why tells more)", style=_QUIET))
 
 
-def _list_unknowns(screen: Screen, unknowns: tuple[Unknown, ...], top: int) -> None:
+def _list_unknowns(screen: Screen, unknowns: Sequence[Unknown | Assumption], top: int) -> None:
     for unknown in unknowns[:top]:
         kind, name = screen.clean(unknown.kind, limit=40), screen.clean(unknown.name, limit=80)
         line = Text.assemble(f"  {kind} ", (name, _HEADING), f": {screen.clean(unknown.reason, limit=400)}")
@@ -263,6 +277,7 @@ def _grid(titles: Iterable[str] = ()) -> Table:
 _SECTIONS: Mapping[str, Callable[[Screen, Report, TextView], None]] = {
     "headline": _headline,
     "unknown": _unknowns,
+    "assumed": _assumed,
     "footprint": _footprint,
     "runtimes": _runtimes,
     "curve": _skyline,

@@ -12,7 +12,7 @@ from memprof.ir import Graph
 from memprof.ir.trace import Trace
 from memprof.results.peak import find_peak
 from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
-from memprof.runtimes import RuntimeModel
+from memprof.runtimes import Promise, RuntimeModel
 
 
 def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
@@ -36,8 +36,17 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
             macs=macs,
             bytes_by_dtype=graph.parameter_bytes_by_dtype,
         ),
+<<<<<<< HEAD
         runtimes=rows,
         unknown=graph.unknown + tuple(own) + macs_unknown,
+=======
+        runtimes={
+            name: _with_categories(_runtime_report(graph, runtime, weights), model.trace)
+            for name, runtime in runtimes.items()
+        },
+        unknown=graph.unknown + macs_unknown,
+        assumed=graph.assumed,
+>>>>>>> 600fa00 (Files are checked, not believed: stale shapes and types give way and are said, unsorted nodes are sorted, open sizes assumed visibly)
     )
 
 
@@ -52,9 +61,17 @@ def _with_categories(found: RuntimeReport, trace: Trace | None) -> RuntimeReport
     return replace(found, categories=categories, phase=phase_at(trace, found.peak.step), buffer_kinds=kinds)
 
 
+def _lowered(promise: Promise, graph: Graph) -> Promise:
+    """Return what is left of a promise where the source contradicts itself."""
+    contradicted = tuple(note.name for note in graph.assumed if note.kind in ("shape", "dtype"))
+    if not contradicted or promise.grade is None:
+        return promise
+    return Promise("estimate", (*promise.lowered_by, *contradicted))
+
+
 def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:
     lifetimes = runtime.lifetimes(graph)
-    promise = runtime.promise(lifetimes)
+    promise = _lowered(runtime.promise(lifetimes), graph)
     known = lifetimes.timeline.peak_bytes
     tensors = lifetimes.timeline_without_scratch
     peak_bytes = known if lifetimes.is_complete else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from memprof.analysis import Lifetimes
 from memprof.analysis.modules import ModuleRow, module_rows
-from memprof.ir import Graph, Unknown
+from memprof.ir import Assumption, Graph, Unknown
 from memprof.results.peak import Peak
 from memprof.runtimes import Figure, Grade
 from memprof.text import safe_text
@@ -145,11 +145,13 @@ class Report:
         model: The model, before any runtime.
         runtimes: One answer per runtime model, the headline first.
         unknown: What could not be learnt, with the flag that settles it.
+        assumed: What was taken otherwise than the source says, or for what it leaves open, with what changes it.
     """
 
     model: ModelSummary
     runtimes: Mapping[str, RuntimeReport]
     unknown: tuple[Unknown, ...]
+    assumed: tuple[Assumption, ...] = ()
 
     def __repr__(self) -> str:
         path = safe_text(self.model.path or "in memory", limit=80)

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+<<<<<<< HEAD
 from memprof.ir import Graph, Unknown
 from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
+=======
+from memprof.ir import Assumption, Graph, Unknown
+from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes
+>>>>>>> 600fa00 (Files are checked, not believed: stale shapes and types give way and are said, unsorted nodes are sorted, open sizes assumed visibly)
 from memprof.results.fields import Fields, check_schema
 from memprof.results.peak import Peak, find_peak
 from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
@@ -59,6 +64,7 @@ def report_json(report: Report) -> dict[str, Any]:
             for row in report.module_rows(MODULE_DEPTH)
         ],
         "unknown": [{"kind": u.kind, "name": u.name, "reason": u.reason, "hint": u.hint} for u in report.unknown],
+        "assumed": [{"kind": a.kind, "name": a.name, "reason": a.reason, "hint": a.hint} for a in report.assumed],
         "graphs": [graph_json(graph) for graph in graphs.values()],
     }
 
@@ -86,6 +92,10 @@ def read_report(document: object, source: str) -> Report:
         unknown=tuple(
             Unknown(kind=u.text("kind"), name=u.text("name"), reason=u.text("reason"), hint=u.text("hint"))
             for u in found.each("unknown")
+        ),
+        assumed=tuple(
+            Assumption(kind=a.text("kind"), name=a.text("name"), reason=a.text("reason"), hint=a.text("hint"))
+            for a in found.each("assumed")
         ),
     )
 

@@ -35,6 +35,7 @@ class Section:
 SECTIONS: tuple[Section, ...] = (
     Section(name="headline", title="", json_path=("headline",)),
     Section(name="unknown", title="Unknown, and what settles it", json_path=("unknown",)),
+    Section(name="assumed", title="Assumed", json_path=("assumed",)),
     Section(name="footprint", title="", json_path=("runtimes", "*", "total_bytes")),
     Section(name="runtimes", title="Runtime models", json_path=("runtimes", "*", "peak_intermediate_bytes")),
     Section(name="curve", title="Bytes alive at each step", json_path=("runtimes", "*", "timeline")),

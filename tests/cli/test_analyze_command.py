@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import stat
 from pathlib import Path
 
@@ -33,14 +32,12 @@ def test_the_next_command_leads_from_the_picture_to_the_causes(run: Run, model: 
     assert "--why" not in after_causes
 
 
-def test_the_next_command_settles_what_is_unknown(run: Run, dynamic_model: Path) -> None:
+def test_an_open_size_is_assumed_and_said_with_what_changes_it(run: Run, dynamic_model: Path) -> None:
     first = run("analyze", dynamic_model)
     assert first.code == 0
-    assert first.stdout.startswith("Peak at least 0 B of intermediates; ")
-    last = first.stdout.splitlines()[-1]
-    assert last.startswith("Next: memprof analyze ")
-    second = run(*shlex.split(last.removeprefix("Next: memprof ")))
-    assert second.stdout.startswith("Peak 2.00 kB of intermediates at step 0 of 2, node_0 (Relu)\n")
+    assert "Assumed: batch=1; to change: --dim batch=1" in first.stdout
+    assert run("analyze", dynamic_model, "--json").json["assumed"][0]["name"] == "batch=1"
+    assert "Assumed" not in run("analyze", dynamic_model, "--dim", "batch=2").stdout
 
 
 def test_json_is_the_report(run: Run, model: Path) -> None:
@@ -114,7 +111,7 @@ def test_strict_exits_with_4_if_anything_is_unknown(run: Run, dynamic_model: Pat
         assert "batch" in found.json["error"]["message"]
         assert "--dim batch=" in found.json["error"]["hint"]
     else:
-        assert found.stdout.startswith("Peak at least ")
+        assert "Assumed: batch=1" in found.stdout
         assert found.stderr.startswith("error: ")
 
 

@@ -1,22 +1,23 @@
 """Sizes for dimensions of graph inputs that the file leaves open and the caller does not settle: usual ones, said so.
 
-    which dimension                                          what is taken
-    the first one; one named after a batch                   1
-    height and width of an image, both open                  640 x 640, a multiple of every usual stride
-    one of them                                              the other; the width of a line of text (up to 64 high): 320
-    one named after what is cached, and after the total      128, and 256: those and the new ones
-    samples of sound                                         16,000, a second of speech
-    any other of integers, or named after a length           128
-    any other of rank 2 and 3                                512, and 128
-    any other                                                64
+    which dimension                                       what is taken
+    the first one; one named after a batch                1
+    height and width of an image, both open               640 x 640, a multiple of every usual stride
+    one of them                                           the other; the width of a line of text (up to 64 high): 320
+    one named after what is cached, and after the total   128, and 256: those and the new ones
+    samples of sound                                      16,000, a second of speech
+    any other of integers, or named after a length        128
+    any other of rank 2, of rank 3                        512, 128
+    any other                                             64
 
-A size of 0 in the first place of an input is what old exporters write for "open". Each size is listed with the flag that
-changes it. Never 1 where a network has nothing to do at 1.
+A size of 0 in the first place of an input is what old exporters write for "open". Each size is listed with the flag
+that changes it. Never 1 where a network has nothing to do at 1.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -60,11 +61,7 @@ def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str
     notes: list[Assumption] = []
     for name, of in graph_inputs.items():
         shape = of.shape
-        if (
-            shape is None
-            or name in settled
-            or all(isinstance(dim, int) and not _is_nothing(i, dim) for i, dim in enumerate(shape))
-        ):
+        if shape is None or name in settled:
             continue
         found: list[int] = []
         for axis, dim in enumerate(shape):
@@ -78,7 +75,7 @@ def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str
             found.append(size)
             if isinstance(dim, str) and dim not in dims:
                 dims[dim] = size
-                notes.append(_note(dim, size, f"the graph input {name} leaves it open", f"--dim {dim}"))
+                notes.append(_note(dim, size, f"the graph input {name} leaves it open", "--dim"))
         if any(
             not isinstance(dim, str) and (dim is None or _is_nothing(axis, dim)) for axis, dim in enumerate(shape)
         ):
@@ -96,7 +93,7 @@ def _is_nothing(axis: int, dim: Dim) -> bool:
 
 def _note(name: str, size: int | None, why: str, flag: str) -> Assumption:
     what = name if size is None else f"{name}={size}"
-    hint = f"--input {name}" if size is None else f"{flag}={size}"
+    hint = f"{flag} {shlex.quote(what)}"
     return Assumption(
         kind="dimension", name=safe_text(what), reason=safe_text(f"{why}; taken so", 500), hint=safe_text(hint, 500)
     )
@@ -107,25 +104,32 @@ def _usual(name: str, of: TensorType, axis: int) -> int:
     dim = shape[axis]
     symbol = dim if isinstance(dim, str) else ""
     is_integer = (of.dtype or "").startswith(("int", "uint", "bool"))
-    if axis == 0 and not _LENGTH.search(symbol):
-        return 1
-    if _BATCH.search(symbol) or (axis == 1 and len(shape) == 3 and not symbol and isinstance(shape[0], int)):
-        return 1
-    if _TOTAL.search(symbol) and _LENGTH.search(symbol):
-        return 256
-    if _PAST.search(symbol):
-        return 128
-    if len(shape) == 4 and axis in (spatial := _spatial(shape)):
-        other = shape[spatial[0] if axis == spatial[1] else spatial[1]]
-        if not isinstance(other, int):
-            return 640
-        return 320 if other <= _LINE_HEIGHT and axis == spatial[1] else other
-    if _SOUND.search(symbol) or _SOUND.search(name):
-        return 16_000
-    if is_integer or _LENGTH.search(symbol):
-        return 128 if is_integer or len(shape) > 2 else 512
-    return {2: 512, 3: 128}.get(len(shape), 64)
+    is_length = _LENGTH.search(symbol) is not None
+    is_second_of_three = axis == 1 and len(shape) == 3 and not symbol and isinstance(shape[0], int)
+    rules = (
+        ((axis == 0 and not is_length) or _BATCH.search(symbol) or is_second_of_three, 1),
+        (_TOTAL.search(symbol) and is_length, 256),
+        (_PAST.search(symbol), 128),
+        (len(shape) == 4 and axis in _spatial(shape), _pixels(shape, axis)),
+        (_SOUND.search(symbol) or _SOUND.search(name), 16_000),
+        (is_integer or (is_length and len(shape) > 2), 128),
+        (is_length or len(shape) == 2, 512),
+        (len(shape) == 3, 128),
+    )
+    return next((size for applies, size in rules if applies), 64)
+
+
+def _pixels(shape: tuple[Dim, ...], axis: int) -> int:
+    if len(shape) != 4:
+        return 0
+    height, width = _spatial(shape)
+    other = shape[height if axis == width else width]
+    if not isinstance(other, int):
+        return 640
+    return 320 if other <= _LINE_HEIGHT and axis == width else other
 
 
 def _spatial(shape: tuple[Dim, ...]) -> tuple[int, int]:
+    if len(shape) != 4:
+        return (2, 3)
     return (1, 2) if shape[3] in _CHANNELS and shape[1] not in _CHANNELS else (2, 3)

@@ -3,6 +3,7 @@
 what the file records      what the operation writes      together
 nothing, or less           anything                       what it writes
 more                       part of it                     both, filled into each other
+a scalar                   no scalar                      what it writes: some exporters write it for "open"
 a size                     another size                   a contradiction: what it writes counts
 a size                     a size left open by an input   the same: it was recorded for one size of that input
 an element type, a rank    another one                    the same
@@ -21,7 +22,7 @@ def contradiction(stated: TensorType, found: TensorType) -> str:
     if stated.shape is None or found.shape is None or stated.shape == found.shape:
         return ""
     if len(stated.shape) != len(found.shape):
-        return "shape"
+        return "shape" if stated.shape else ""
     pairs = zip(stated.shape, found.shape, strict=True)
     return "shape" if any(isinstance(a, int) and b is not None and a != b for a, b in pairs) else ""
 

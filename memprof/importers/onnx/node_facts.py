@@ -129,8 +129,10 @@ def complete(node: NodeProto, stated: Sequence[Fact], found: Sequence[Fact], con
 def _checked(node: NodeProto, name: str, stated: Fact, found: Fact, context: Context) -> Fact:
     """Return what both say of a tensor; where they contradict each other, what was found, and note it."""
     merged = context.types.merge(stated.type, found.type)
+    if merged.shape == () and found.type.shape:
+        merged = context.types.merge(found.type, stated.type)
     if stated.proto is None and found.proto is None and node.domain != _BLOCKED:
-        kind = contradiction(merged, found.type)
+        kind = contradiction(stated.type, found.type)
         if kind:
             merged = context.types.merge(found.type, stated.type)
             was, now = describe(stated.type), describe(found.type)

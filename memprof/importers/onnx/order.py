@@ -1,8 +1,7 @@
 """Nodes that are not in execution order: sorted; and why a node reads what nothing before it writes.
 
 ONNX wants nodes in execution order. Where they are not, each moves behind the last of those that it reads from, and
-else keeps its place (Kahn's algorithm, the lowest place first). What cannot be sorted is an error, said in full, since
-exporters get it wrong in three ways.
+else keeps its place (Kahn's algorithm, the lowest place first). What cannot be sorted is an error, said in full.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ def sort_nodes(graph: GraphProto) -> NodeProto | None:
     Bodies are left as they are. Complexity: O(names) if nothing is to do, else O(names + nodes log nodes).
     """
     writers = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
-    early = next(
+    early: NodeProto | None = next(
         (node for i, node in enumerate(graph.node) if any(writers.get(name, -1) >= i for name in node.input)), None
     )
     if early is None:

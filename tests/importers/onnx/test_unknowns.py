@@ -14,24 +14,28 @@ def _unknown(folder: Path, found: ModelProto, **dims: int) -> list[tuple[str, st
     return [(u.kind, u.name, u.hint) for u in load(folder, found, dims=dims).graph.unknown]
 
 
+def _assumed(folder: Path, found: ModelProto, **dims: int) -> list[tuple[str, str, str]]:
+    return [(a.kind, a.name, a.hint) for a in load(folder, found, dims=dims).graph.assumed]
+
+
 def test_one_symbol_is_one_cause_however_many_tensors_it_touches(tmp_path: Path) -> None:
     nodes = [node("Add", ["a", "b"], ["c"])] + [node("Relu", [x], [y]) for x, y in ("cd", "de", "ef")]
     found = model(nodes, inputs=[tensor("a", ["batch", 3]), tensor("b", ["batch", 3])], outputs=["f"])
 
-    assert _unknown(tmp_path, found) == [("dimension", "batch", "--dim batch=1")]
-    assert _unknown(tmp_path, found, batch=4) == []
+    assert _assumed(tmp_path, found) == [("dimension", "batch=1", "--dim batch=1")]
+    assert _assumed(tmp_path, found, batch=4) == []
 
 
 def test_an_unnamed_dimension_of_an_input_asks_for_the_shape(tmp_path: Path) -> None:
     found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [None, 3, 8])], outputs=["y"])
 
-    assert _unknown(tmp_path, found) == [("shape", "x", "--input x=1x3x8")]
+    assert _assumed(tmp_path, found) == [("dimension", "x=1x3x8", "--input x=1x3x8")]
 
 
 def test_a_negative_dimension_is_an_open_one(tmp_path: Path) -> None:
     found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [-1, 3, 8])], outputs=["y"])
 
-    assert _unknown(tmp_path, found) == [("shape", "x", "--input x=1x3x8")]
+    assert _assumed(tmp_path, found) == [("dimension", "x=1x3x8", "--input x=1x3x8")]
 
 
 def test_an_input_without_a_shape(tmp_path: Path) -> None:
@@ -94,9 +98,11 @@ def test_the_arithmetic_of_an_open_shape_is_not_blamed(tmp_path: Path) -> None:
         node("ReduceProd", ["s"], ["p"], keepdims=1),
         node("Reshape", ["w", "p"], ["y"]),
     ]
-    found = model(nodes, inputs=[tensor("x", ["n", 2])], initializers=[weight("w", 2, 3)], outputs=["y"])
+    open_input = ValueInfoProto(name="x")
+    open_input.type.tensor_type.elem_type = TensorProto.FLOAT
+    found = model(nodes, inputs=[open_input], initializers=[weight("w", 2, 3)], outputs=["y"])
 
-    assert _unknown(tmp_path, found) == [("dimension", "n", "--dim n=1")]
+    assert _unknown(tmp_path, found) == [("shape", "x", "--input x=1x3x224x224")]
 
 
 def test_a_shape_that_is_given_at_run_time_is_named(tmp_path: Path) -> None:
@@ -110,6 +116,6 @@ def test_a_shape_that_is_given_at_run_time_is_named(tmp_path: Path) -> None:
 def test_names_in_reports_are_safe_to_print(tmp_path: Path) -> None:
     found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", ["a'b\x1b[31m"])], outputs=["y"])
 
-    ((_, name, hint),) = _unknown(tmp_path, found)
+    ((_, name, hint),) = _assumed(tmp_path, found)
 
-    assert (name, hint) == ("a'b\\x1b[31m", "--dim 'a'\\''b\\x1b[31m=1'")
+    assert (name, hint) == ("a'b\\x1b[31m=1", "--dim 'a'\"'\"'b\\x1b[31m=1'")

@@ -1,0 +1,112 @@
+"""What a file records is checked against its operations: never believed, and the difference is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, numpy_helper
+
+import memprof
+from memprof.importers.onnx.overruled import last_window_begins_inside
+from tests.onnx_models import load, model, node, sizes, tensor, weight
+
+
+def scalar(name: str, value: int) -> TensorProto:
+    return numpy_helper.from_array(np.array(value), name)
+
+
+def edited(batch: object) -> ModelProto:
+    """Return a model whose input's batch was edited after its shapes were recorded."""
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], pads=[1] * 4),
+        node("Relu", ["a"], ["b"]),
+        node("Add", ["a", "b"], ["c"]),
+    ]
+    found = model(
+        nodes, inputs=[tensor("x", [batch, 4, 16, 16])], outputs=["c"], initializers=[weight("w", 8, 4, 3, 3)]
+    )
+    found.graph.value_info.extend([tensor("a", [1, 8, 16, 16]), tensor("b", [1, 8, 16, 16])])
+    return found
+
+
+def notes(found: memprof.Model) -> list[tuple[str, str]]:
+    return [(note.kind, note.name) for note in found.graph.assumed]
+
+
+def test_a_stale_shape_gives_way_to_what_the_operations_imply(tmp_path: Path) -> None:
+    found = load(tmp_path, edited(4))
+    assert {sizes(found)[name] for name in "abc"} == {4 * 8 * 16 * 16 * 4}
+    assert notes(found) == [("shape", "a"), ("shape", "b")]
+    assert "1x8x16x16" in found.graph.assumed[0].reason
+    assert "4x8x16x16" in found.graph.assumed[0].reason
+
+
+def test_a_stale_shape_gives_way_to_a_symbol_too(tmp_path: Path) -> None:
+    assert sizes(load(tmp_path, edited("N"), dims={"N": 4}))["c"] == 4 * 8 * 16 * 16 * 4
+
+
+def test_a_contradiction_lowers_every_grade(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(edited(4).SerializeToString())
+    report = memprof.analyze(path)
+    assert {found.grade for found in report.runtimes.values()} == {"estimate"}
+    assert report.runtimes["reference"].lowered_by == ("a", "b")
+
+
+def test_a_stale_element_type_gives_way(tmp_path: Path) -> None:
+    found = model([node("Relu", ["x"], ["a"]), node("Abs", ["a"], ["y"])], inputs=[tensor("x", [8])], outputs=["y"])
+    found.graph.value_info.append(tensor("a", [8], TensorProto.FLOAT16))
+    read = load(tmp_path, found)
+    assert sizes(read)["a"] == 32
+    assert notes(read) == [("dtype", "a")]
+
+
+def test_what_is_recorded_and_fits_is_no_contradiction(tmp_path: Path) -> None:
+    assert notes(load(tmp_path, edited(1))) == []
+
+
+def test_a_recorded_scalar_says_nothing(tmp_path: Path) -> None:
+    found = model([node("Relu", ["x"], ["a"]), node("Abs", ["a"], ["y"])], inputs=[tensor("x", [8])], outputs=["y"])
+    found.graph.value_info.append(tensor("a", []))
+    read = load(tmp_path, found)
+    assert (sizes(read)["a"], notes(read)) == (32, [])
+
+
+def test_unsorted_nodes_are_sorted_and_it_is_said(tmp_path: Path) -> None:
+    nodes = [node("Relu", ["b"], ["y"], name="r"), node("Abs", ["a"], ["b"]), node("Neg", ["x"], ["a"])]
+    read = load(tmp_path, model(nodes, inputs=[tensor("x", [2])], outputs=["y"]))
+    assert [each.op for each in read.graph.nodes] == ["Neg", "Abs", "Relu"]
+    assert notes(read) == [("order", "r")]
+
+
+def test_an_empty_batch_is_an_open_one(tmp_path: Path) -> None:
+    found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [0, 4])], outputs=["y"])
+    assert sizes(load(tmp_path, found))["y"] == 16
+    assert sizes(load(tmp_path, found, inputs={"x": (3, 4)}))["y"] == 48
+
+
+@pytest.mark.parametrize(("onesided", "bins"), [(None, 101), (1, 101), (0, 200)])
+def test_stft_is_onesided_unless_it_says_otherwise(tmp_path: Path, onesided: int | None, bins: int) -> None:
+    attributes = {} if onesided is None else {"onesided": onesided}
+    found = model(
+        [node("STFT", ["x", "step", "", "length"], ["y"], **attributes)],
+        inputs=[tensor("x", [1, 400, 1])],
+        outputs=["y"],
+        initializers=[scalar("step", 100), scalar("length", 200)],
+    )
+    assert sizes(load(tmp_path, found))["y"] == 3 * bins * 2 * 4
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_a_window_that_begins_in_the_padding_is_dropped(tmp_path: Path, op: str) -> None:
+    pool = node(op, ["x"], ["y"], kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1)
+    assert sizes(load(tmp_path, model([pool], inputs=[tensor("x", [1, 3, 9, 9])], outputs=["y"])))["y"] == 108
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_windows_are_counted_as_they_begin(size: int, stride: int) -> None:
+    count = -(-max(0, size - 2) // stride) + 1
+    assert last_window_begins_inside(size, count, stride, 0) == sum(i * stride < size for i in range(count))
