@@ -36,17 +36,9 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
             macs=macs,
             bytes_by_dtype=graph.parameter_bytes_by_dtype,
         ),
-<<<<<<< HEAD
         runtimes=rows,
         unknown=graph.unknown + tuple(own) + macs_unknown,
-=======
-        runtimes={
-            name: _with_categories(_runtime_report(graph, runtime, weights), model.trace)
-            for name, runtime in runtimes.items()
-        },
-        unknown=graph.unknown + macs_unknown,
         assumed=graph.assumed,
->>>>>>> 600fa00 (Files are checked, not believed: stale shapes and types give way and are said, unsorted nodes are sorted, open sizes assumed visibly)
     )
 
 

@@ -9,13 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-<<<<<<< HEAD
-from memprof.ir import Graph, Unknown
-from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
-=======
 from memprof.ir import Assumption, Graph, Unknown
-from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes
->>>>>>> 600fa00 (Files are checked, not believed: stale shapes and types give way and are said, unsorted nodes are sorted, open sizes assumed visibly)
+from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
 from memprof.results.fields import Fields, check_schema
 from memprof.results.peak import Peak, find_peak
 from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
