@@ -4,6 +4,8 @@
 
     graphs     a chain and a random DAG of 1,000, 10,000 and 100,000 operations: analysis of a Graph in memory, and
                the whole command on the .onnx file with its peak memory         bounds at 100,000: 1 s; 6 s and 600 MB
+    one graph  a chain and a DAG of 10,000 operations, batch bound: reading for ``reference`` alone, which builds one
+               graph, against reading that also builds what onnxruntime knows ahead of a run, as every reading did
     models     every .onnx of 20 MB or more in DIR: memprof.analyze against onnx.load + shape inference, imports
                excluded on both sides                                        bound: 1/3
                from 100 MB on also whole processes                           bound: 1
@@ -56,6 +58,23 @@ read = time.perf_counter() - began
 chosen = {name: RUNTIMES[name] for name in ("reference", "ideal", "paper")}
 began = time.perf_counter(); build_report(model, chosen); print(read, time.perf_counter() - began)
 """
+_ONE_GRAPH = """
+import gc, sys, time
+from memprof import analyze
+from memprof.importers.onnx import read_onnx
+from memprof.importers.request import Request
+request = Request(source=sys.argv[1], dims={"batch": 1})
+read_onnx(request)
+for touches_ahead in (False, True):
+    gc.collect(); gc.disable()
+    began = time.perf_counter()
+    model = read_onnx(request)
+    if touches_ahead:
+        assert model.graph.ahead is not None
+    analyze(model, runtimes=["reference"])
+    print(time.perf_counter() - began)
+    gc.enable()
+"""
 _ONNX_TOOL = """
 import sys, time, onnx_tool
 began = time.perf_counter()
@@ -82,10 +101,16 @@ def main() -> None:
     parser.add_argument("--peers-python", help="interpreter that has onnx-tool and onnxsim")
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", choices=["one_graph"], help="this part alone")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
+        if options.only:
+            results["one_graph"] = bench_one_graph(Path(folder), options.runs)
+            write_record(options.json, results)
+            return
         results["graphs"] = bench_graphs(Path(folder), options.runs)
+        results["one_graph"] = bench_one_graph(Path(folder), options.runs)
         results["embedded"] = bench_embedded(Path(folder), options.runs)
     if options.models:
         results["models"] = bench_models(options.models, options.peers_python, options.runs)
@@ -115,6 +140,19 @@ def bench_graphs(folder: Path, runs: int) -> list[dict[str, Any]]:
                 f"{kind:<6}{count:>8,}{row['read_seconds']:>8.3f} s{row['analysis_seconds']:>9.3f} s"
                 f"{row['command_seconds']:>9.2f} s{row['command_peak_bytes'] / 1e6:>10.0f} MB"
             )
+    return rows
+
+
+def bench_one_graph(folder: Path, runs: int) -> list[dict[str, Any]]:
+    """Return what reading for one runtime model costs beside reading with the graph that onnxruntime alone needs."""
+    print("one graph       reference alone   both graphs   ratio")
+    rows = []
+    for kind in ("chain", "dag"):
+        path = write_graph(folder / f"{kind}_open.onnx", kind, 10_000, batch="batch")
+        found = [run_script(_ONE_GRAPH, path) for _ in range(runs)]
+        one, both = (statistics.median(times[i] for times in found) for i in (0, 1))
+        rows.append({"graph": kind, "one_seconds": one, "both_seconds": both, "ratio": one / both})
+        print(f"{kind:<16}{one:>13.3f} s{both:>12.3f} s{one / both:>8.2f}")
     return rows
 
 
@@ -199,7 +237,7 @@ def run_command(command: Sequence[str]) -> tuple[float, int]:
     return float(seconds), int(peak)
 
 
-def write_graph(path: Path, kind: str, count: int) -> Path:
+def write_graph(path: Path, kind: str, count: int, batch: int | str = 1) -> Path:
     """Write a chain of Relus, or Adds over earlier tensors, without a record of shapes."""
     rng = random.Random(0)
     names = ["x"]
@@ -210,7 +248,7 @@ def write_graph(path: Path, kind: str, count: int) -> Path:
         names.append(f"t{i}")
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        nodes, kind, [value("x", TensorProto.FLOAT, [1, 64])], [value(names[-1], TensorProto.FLOAT, [1, 64])]
+        nodes, kind, [value("x", TensorProto.FLOAT, [batch, 64])], [value(names[-1], TensorProto.FLOAT, [batch, 64])]
     )
     path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
     return path

@@ -139,7 +139,7 @@ class GraphBuilder:
                 captures=tuple(captures),
                 bodies=tuple(bodies),
                 is_elementwise=is_elementwise,
-                attributes=attributes,
+                attributes=attributes if isinstance(attributes, dict) else dict(attributes),  # views do not pickle
                 module=module,
                 version=version,
                 definition=definition,

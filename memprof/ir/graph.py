@@ -8,7 +8,7 @@ that depends on a whole graph (who reads what) is derived once and cached. Impor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -168,8 +168,8 @@ class Graph:
         unknown: What the importer could not learn.
         assumed: What the importer took otherwise than the source says.
         opset: Version of ONNX's operations that the nodes follow, ``None`` for a graph that is not ONNX's.
-        ahead: The same graph, value by value, with no more known of its types than onnxruntime knows before it runs:
-            dimensions as the file leaves them, fewer constants worked out. ``None`` if nothing differs.
+        make_ahead: Makes ``ahead``; ``None`` if nothing differs. Asked at most once, by runtime models that plan
+            before a run: others pay nothing for it.
         program: The tensors and operators by number that it was made from, for a format that numbers them.
     """
 
@@ -181,11 +181,19 @@ class Graph:
     unknown: tuple[Unknown, ...] = ()
     assumed: tuple[Assumption, ...] = ()
     opset: int | None = None
-    ahead: Graph | None = None
+    make_ahead: Callable[[], Graph] | None = field(default=None, repr=False, compare=False)
     program: Program | None = None
 
     def __repr__(self) -> str:
         return f"<Graph {safe_text(self.name, limit=80)}: {len(self.nodes):,} nodes, {len(self.values):,} values>"
+
+    @cached_property
+    def ahead(self) -> Graph | None:
+        """The same graph, value by value, as its source alone tells it before a run, without what the caller settled.
+
+        ``None`` if that is this graph.
+        """
+        return None if self.make_ahead is None else self.make_ahead()
 
     @cached_property
     def value_bytes(self) -> tuple[int | None, ...]:

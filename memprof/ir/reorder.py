@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from memprof.ir.graph import Graph
 
@@ -20,4 +21,14 @@ def reorder(graph: Graph, order: Sequence[int]) -> Graph:
         value if value.producer is None else replace(value, producer=position[value.producer])
         for value in graph.values
     )
-    return replace(graph, nodes=tuple(graph.nodes[node_id] for node_id in order), values=values)
+    return replace(
+        graph,
+        nodes=tuple(graph.nodes[node_id] for node_id in order),
+        values=values,
+        make_ahead=None if graph.make_ahead is None else partial(_reorder_ahead, graph, tuple(order)),
+    )
+
+
+def _reorder_ahead(graph: Graph, order: Sequence[int]) -> Graph:
+    assert graph.ahead is not None, "asked only where there is one"
+    return reorder(graph.ahead, order)

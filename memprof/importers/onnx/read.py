@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
@@ -31,7 +32,7 @@ from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import Causes
 from memprof.importers.onnx.wire import read_structure
 from memprof.importers.request import Request
-from memprof.ir import TensorType
+from memprof.ir import Graph, TensorType
 
 _REPLACEABLE_IR_VERSION = 4
 
@@ -89,14 +90,18 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         graph = build_graph(proto.graph, context, Causes(context.types.symbols))
         replaceable = _replaceable(proto)
         if request.fixes_sizes or replaceable or context.goes_beyond or context.inference.goes_beyond:
-            context = _context(proto, _Known(None, runtime_evaluates, replaceable))
-            ahead = build_graph(proto.graph, context, Causes(context.types.symbols))
-            graph = replace(graph, ahead=ahead)
+            graph = replace(graph, make_ahead=partial(_build_ahead, proto, replaceable))
     except DecodeError as error:
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
     return Model(path=request.name, format="onnx", structure_sha256=digest, graph=graph)
+
+
+def _build_ahead(proto: ModelProto, replaceable: frozenset[str]) -> Graph:
+    """Return what onnxruntime knows of a structure before it runs; see ``ahead``."""
+    context = _context(proto, _Known(None, runtime_evaluates, replaceable))
+    return build_graph(proto.graph, context, Causes(context.types.symbols))
 
 
 @dataclass(frozen=True, slots=True)

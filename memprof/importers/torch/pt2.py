@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,7 +81,7 @@ def read_pt2(request: Request) -> Model:
     recording, digest = read_archive(request.path)
     graph = build_graph(bind_recording(recording, request))
     if request.fixes_sizes:
-        graph = replace(graph, ahead=build_graph(recording))
+        graph = replace(graph, make_ahead=partial(build_graph, recording))
     return Model(path=request.name, format="torch.export", structure_sha256=digest, graph=graph)
 
 

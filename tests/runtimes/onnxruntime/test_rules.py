@@ -123,7 +123,10 @@ def test_shapes_that_are_equal_only_by_binding_do_not_share_a_buffer() -> None:
 
     bound = chain(TensorType("float32", (4,)))
     assert len(onnxruntime_lifetimes(bound).buffers) == 3
-    assert len(onnxruntime_lifetimes(replace(bound, ahead=chain(TensorType("float32", ("n",))))).buffers) == 4
+    assert (
+        len(onnxruntime_lifetimes(replace(bound, make_ahead=lambda: chain(TensorType("float32", ("n",))))).buffers)
+        == 4
+    )
 
 
 @pytest.mark.parametrize(
