@@ -19,6 +19,7 @@ from memprof.cli.options import (
     top_option,
 )
 from memprof.cli.output import open_stdout
+from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.targets import RENDERERS, check_targets, write_targets
 from memprof.errors import IncompleteError
 
@@ -46,6 +47,7 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
     metavar="FILE",
     help="Write a file: lifetime plot (.png .svg .pdf) or report (.json .csv .md .html). Repeatable.",
 )
+@redact_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     model: str,
     runtimes: tuple[str, ...],
@@ -57,6 +59,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     why: bool,
     top: int,
     targets: tuple[str, ...],
+    redact_names: bool,
 ) -> None:
     """How much memory MODEL needs, where it goes and why. MODEL may be a report saved with -o report.json.
 
@@ -70,11 +73,13 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
     request = read_request(model)
     check_targets(targets)
+    check_redaction(targets, is_redacted=redact_names)
     from memprof.api import analyze
 
     report = analyze(request, runtimes=runtimes or None)
     flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
-    write_targets(report, targets, shlex.join(["memprof", "analyze", model, *flags]))
+    origin = Origin(shlex.join(["memprof", "analyze", model, *flags]), is_redacted=redact_names)
+    write_targets(report, targets, origin)
     incomplete = _find_incomplete(report) if strict else None
     if incomplete and as_json:  # one document on stdout, and it says what went wrong
         raise incomplete

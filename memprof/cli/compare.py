@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -16,8 +19,22 @@ from memprof.cli.options import (
     top_option,
 )
 from memprof.cli.output import open_stdout
+from memprof.cli.pages import (
+    Origin,
+    Write,
+    check_redaction,
+    check_result_targets,
+    page_option,
+    print_page,
+    redact_option,
+    write_results,
+)
 from memprof.render.json import write_document
 from memprof.text import safe_text
+
+if TYPE_CHECKING:
+    from memprof.results.comparison import Comparison
+    from memprof.results.report import Report
 
 
 @click.command()
@@ -27,18 +44,41 @@ from memprof.text import safe_text
 @runtimes_option
 @top_option
 @json_option
-def command(before: str, after: str, runtimes: tuple[str, ...], top: int, as_json: bool) -> None:
+@page_option
+@redact_option
+def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
+    before: str,
+    after: str,
+    runtimes: tuple[str, ...],
+    top: int,
+    as_json: bool,
+    targets: tuple[str, ...],
+    redact_names: bool,
+) -> None:
     """BEFORE and AFTER side by side: models, or reports saved with -o report.json.
 
     \b
     memprof compare old.onnx new.onnx
     memprof compare baseline.json new.onnx --json
+    memprof compare old.onnx new.onnx -o change.html
     memprof compare torchvision:resnet18 torchvision:resnet34 --input 1x3x224x224
     """
+    check_result_targets(targets)
+    check_redaction(targets, is_redacted=redact_names)
     requests = read_request(before), read_request(after)
     from memprof.api import compare
 
-    found = compare(*requests, runtimes=runtimes or None)
+    flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
+    if any(target.lower().endswith(".html") for target in targets):  # a page shows the tensors of both sides
+        from memprof.api import analyze
+
+        reports = [analyze(request, runtimes=runtimes or None) for request in requests]
+        found = compare(*reports)
+    else:
+        reports = []
+        found = compare(*requests, runtimes=runtimes or None)
+    origin = Origin(shlex.join(["memprof", "compare", before, after, *flags]), is_redacted=redact_names)
+    write_results(targets, _writers(found, reports, origin))
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)
@@ -46,7 +86,16 @@ def command(before: str, after: str, runtimes: tuple[str, ...], top: int, as_jso
             from memprof.render.comparison import render_comparison
 
             larger = after if (found.peak.delta or 0) >= 0 else before
-            flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
             command = safe_text(shlex.join(["memprof", "analyze", larger, *flags, "--why"]), limit=2000)
             is_saved = larger.lower().endswith(".json")  # a saved report cannot be analysed again
             render_comparison(found, stream, top=top, next_command="" if is_saved else command)
+
+
+def _writers(found: Comparison, reports: Sequence[Report], origin: Origin) -> Mapping[str, Write]:
+    def write_html(stream: TextIO) -> None:
+        from memprof.render.page import comparison_page
+
+        before, after = reports
+        print_page(comparison_page(found, before, after), stream, origin)
+
+    return {".html": write_html, ".json": partial(write_document, found.to_json())}

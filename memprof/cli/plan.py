@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
@@ -22,6 +23,7 @@ from memprof.cli.options import (
     source_options,
 )
 from memprof.cli.output import open_stdout
+from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
 from memprof.errors import UsageError
 from memprof.render.json import write_document
@@ -74,11 +76,12 @@ _CODES = {True: 0, False: 1, None: 4}
     "targets",
     multiple=True,
     metavar="FILE",
-    help="Write a file: reordered model (.onnx), plan (.json .csv .h), address map (.png .svg .pdf). Repeatable.",
+    help="Write a file: reordered model (.onnx), plan (.json .csv .h .html), address map (.png .svg .pdf).",
 )
 @click.option("--replace", is_flag=True, help="Let -o write over MODEL itself.")
 @click.option("--measure", is_flag=True, help="Run the model before and after in onnxruntime; needs -o FILE.onnx.")
 @run_options
+@redact_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     model: str,
     runtime: str,
@@ -94,6 +97,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     targets: tuple[str, ...],
     replace: bool,
     measure: bool,
+    redact_names: bool,
 ) -> int:
     """The least memory MODEL needs: order, addresses, proof. MODEL may be a CSV of buffers (minimalloc's format).
 
@@ -104,6 +108,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof plan problem.csv --capacity 1048576
     """
     check_plan_targets(targets, model)
+    check_redaction(targets, is_redacted=redact_names)
     reordered = next((target for target in targets if target.lower().endswith(".onnx")), None)
     if measure and (reordered is None or replace):
         raise UsageError("--measure compares two files.", "Add -o better.onnx, and leave --replace out.")
@@ -135,17 +140,19 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         plan = plan_model(loaded or request, options=options, progress=report)
     finally:
         line.close()
-    write_plan_targets(Planned(plan=plan, source=model, graph=graph, may_replace_source=replace), targets)
+    flags = [*request_flags(), *repeat_flags({"--runtime": [runtime] if runtime != "reference" else []})]
+    switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
+    flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
+    flags += ["--alignment", str(alignment)] if alignment else []
+    origin = Origin(shlex.join(["memprof", "plan", model, *flags]), is_redacted=redact_names)
+    planned = Planned(plan=plan, source=model, graph=graph, may_replace_source=replace, origin=origin)
+    write_plan_targets(planned, targets)
     measured = _measure(request, Path(reordered), graph, limits) if measure and reordered and graph else ()
     with open_stdout() as stream:
         if as_json:
             runs = {"measured": [run.to_json() for run in measured]} if measure else {}
             write_document(plan.to_json() | runs, stream)
         else:
-            flags = [*request_flags(), *repeat_flags({"--runtime": [runtime] if runtime != "reference" else []})]
-            switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
-            flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
-            flags += ["--alignment", str(alignment)] if alignment else []
             view = PlanView(
                 next_command=_advise(plan, model, flags, targets, has_measured=measure),
                 measured=measured,
@@ -186,8 +193,6 @@ def _measure(request: Request, after: Path, graph: Graph, limits: Limits) -> Seq
 
 def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str], *, has_measured: bool) -> str:
     """Return the command to try next: more time for what is open, then the model, its runs, picture, header."""
-    import shlex
-
     order, budget = plan.order, plan.budget
     written = {Path(target).suffix.lower(): target for target in targets}
     stem = Path(model).stem or "model"

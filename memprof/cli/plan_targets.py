@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from memprof.cli.output import note
+from memprof.cli.pages import UNSAID, Origin, print_page
 from memprof.errors import UsageError
 from memprof.files import check_writable, write_whole
 from memprof.render.json import write_document
@@ -28,12 +29,14 @@ class Planned:
         source: The file it was made from.
         graph: The graph in it, ``None`` for a table of buffers.
         may_replace_source: Whether a target may be the source.
+        origin: How a page comes to be.
     """
 
     plan: Plan
     source: str
     graph: Graph | None
     may_replace_source: bool
+    origin: Origin = UNSAID
 
     @property
     def title(self) -> str:
@@ -128,6 +131,12 @@ def _write_header(planned: Planned, stream: TextIO) -> None:
     write_header(planned.plan.arena, stream, planned.title)
 
 
+def _write_page(planned: Planned, stream: TextIO) -> None:
+    from memprof.render.page.plans import plan_page
+
+    print_page(plan_page(planned.plan, planned.source, planned.graph), stream, planned.origin)
+
+
 _MODEL = ".onnx"
 
 PLOTS = (".png", ".svg", ".pdf")
@@ -137,5 +146,6 @@ TEXTS: Mapping[str, Callable[[Planned, TextIO], None]] = {
     ".json": _write_json,
     ".csv": _write_csv,
     ".h": _write_header,
+    ".html": _write_page,
 }
 """From a suffix to what writes such a text."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from memprof.cli.output import note
+from memprof.cli.pages import UNSAID, Origin, print_page
 from memprof.errors import UsageError
 from memprof.files import check_writable, write_whole
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
-    from memprof.render.page import PageNote
     from memprof.results.report import Report
 
 
@@ -28,17 +28,17 @@ def check_targets(targets: Iterable[str]) -> None:
         check_writable(target)
 
 
-def write_targets(report: Report, targets: Iterable[str], command: str = "") -> None:
+def write_targets(report: Report, targets: Iterable[str], origin: Origin = UNSAID) -> None:
     """Write ``report`` to each of ``targets``, whole or not at all, and say so on stderr.
 
     Args:
         report: What was found.
         targets: Files.
-        command: The command that found it, for the last line of a page.
+        origin: How a page comes to be.
     """
     for target in targets:
         is_page = Path(target).suffix.lower() == ".html"
-        write = partial(_write_text, partial(_render_page, command=command)) if is_page else _find_writer(target)
+        write = partial(_write_text, partial(_render_page, origin=origin)) if is_page else _find_writer(target)
         write_whole(target, partial(write, report))
         note(f"wrote {safe_text(target)}")
 
@@ -82,21 +82,10 @@ def _render_markdown(report: Report, stream: TextIO) -> None:
     render_markdown(report, stream)
 
 
-def _render_page(report: Report, stream: TextIO, command: str = "") -> None:
-    from memprof.render.page import report_page, write_page
+def _render_page(report: Report, stream: TextIO, origin: Origin = UNSAID) -> None:
+    from memprof.render.page import report_page
 
-    write_page(report_page(report), stream, page_note(command))
-
-
-def page_note(command: str) -> PageNote:
-    """Return how a page came to be."""
-    import platform
-
-    import memprof
-    from memprof.render.page import PageNote
-
-    versions = (("memprof", memprof.__version__), ("Python", platform.python_version()))
-    return PageNote(command=command, versions=versions)
+    print_page(report_page(report), stream, origin)
 
 
 PLOTS = (".png", ".svg", ".pdf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import TextIO
 
 import click
 
@@ -17,6 +18,15 @@ from memprof.cli.options import (
     top_option,
 )
 from memprof.cli.output import open_stdout
+from memprof.cli.pages import (
+    Origin,
+    check_redaction,
+    check_result_targets,
+    page_option,
+    print_page,
+    redact_option,
+    write_results,
+)
 from memprof.errors import BudgetError
 from memprof.render.json import write_document
 from memprof.text import safe_text
@@ -30,7 +40,17 @@ from memprof.text import safe_text
 @run_options
 @top_option
 @json_option
-def command(model: str, runtime: str | None, require_exact: bool, top: int, as_json: bool) -> int:
+@page_option
+@redact_option
+def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
+    model: str,
+    runtime: str | None,
+    require_exact: bool,
+    top: int,
+    as_json: bool,
+    targets: tuple[str, ...],
+    redact_names: bool,
+) -> int:
     """Run MODEL in a child process and compare what it allocated with what was predicted.
 
     \b
@@ -38,10 +58,21 @@ def command(model: str, runtime: str | None, require_exact: bool, top: int, as_j
     memprof verify model.onnx --optimized --require-exact
     memprof verify torchvision:resnet18 --input 1x3x224x224 --optimizer adam --json
     """
+    check_result_targets(targets)
+    check_redaction(targets, is_redacted=redact_names)
     request, limits = read_request(model), read_limits()
     from memprof.runs import verify
 
     found = verify(request, runtime=runtime, limits=limits)
+
+    def write_html(stream: TextIO) -> None:
+        from memprof.render.page import verification_page
+
+        flags = [*request_flags(), *(["--runtime", runtime] if runtime else [])]
+        origin = Origin(shlex.join(["memprof", "verify", model, *flags]), is_redacted=redact_names)
+        print_page(verification_page(found), stream, origin)
+
+    write_results(targets, {".html": write_html, ".json": lambda stream: write_document(found.to_json(), stream)})
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)

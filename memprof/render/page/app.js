@@ -42,7 +42,7 @@ function writeHead() {
   fill($("headline"), make("b", DATA.headline[0]), DATA.headline[1], DATA.headline[2] && make("code", DATA.headline[2]));
   fill($("models"), ...DATA.sides.map((side) => fill(make("p", null, "quiet"), side.label && `${side.label}: `, make("code", side.path), ` · ${side.facts}`)));
   const side = DATA.sides[DATA.sides.length - 1];
-  fill($("tiles"), ...side.tiles.map(([name, amount, exact]) => fill(make("div"), make("dt", name), fill(make("dd"), amount, make("small", exact)))));
+  if (DATA.sides.length === 1) fill($("tiles"), ...side.tiles.map(([name, amount, exact]) => fill(make("div"), make("dt", name), fill(make("dd"), amount, make("small", exact)))));
   if (show("changes", DATA.changes.length > 0)) {
     const titles = ["", ...DATA.change_titles, "difference"];
     const rows = DATA.changes.map(([name, before, after]) => {
@@ -50,7 +50,7 @@ function writeHead() {
       const text = gap === null ? "not known" : gap ? `${gap > 0 ? "+" : "−"}${formatBytes(Math.abs(gap))}` : "none";
       return [name, formatBytes(before), formatBytes(after), make("span", text, gap > 0 ? "bad" : gap < 0 ? "good" : "")];
     });
-    fill($("changes"), fill(make("div", null, "wide"), table(titles, rows, [1, 2])));
+    fill($("changes"), fill(make("div", null, "wide"), table(titles, rows, [1, 2, 3])));
   }
   const list = (id, title, titles, rows, numbers) => {
     if (!show(id, rows.length > 0)) return;
@@ -61,6 +61,8 @@ function writeHead() {
   const sides = DATA.sides.length > 1 ? [""] : [];
   list("unknown", "Unknown, and what settles it", [...sides, "what", "name", "why it is not known", "what settles it"],
     DATA.sides.flatMap((side) => side.unknown.map((row) => labelled(side, row))), []);
+  list("differences", "Steps that differ", ["step", "operation", "predicted", "measured"],
+    DATA.differences.map(([step, name, predicted, measured]) => [formatCount(step), name, formatBytes(predicted), formatBytes(measured)]), [2, 3]);
   const isOfBytes = DATA.sides.some((side) => side.unknown.some(([kind]) => kind !== "macs"));
   if (!isOfBytes) document.querySelector("main").append($("unknown"));
   list("figures", "Besides the peak", [...sides, "what", "bytes", "grade", "what it is"],
@@ -96,6 +98,7 @@ function chooseView(place) {
   state.opened.clear();
   state.limit = ROWS_A_PAGE;
   state.chosen = null;
+  for (const id of ["with-search", "with-list", "with-top", "with-weights", "with-colours"]) show(id, current().count > 0);
   writeRuntimes();
   refresh();
 }
@@ -205,13 +208,13 @@ function writeStep() {
 const COLUMNS = [
   { key: "name", title: "tensor", value: (v, i) => v.name(i), cell: (v, i) => make("code", v.name(i)) },
   { key: "bytes", title: "bytes", value: (v, i) => v.bytes[i], cell: (v, i) => (v.isKnown[i] ? formatBytes(v.bytes[i]) : "unknown"), isNumber: true },
+  { key: "why", title: "why", value: (v, i) => v.stop[i], cell: (v, i) => make("span", v.cause(i, whyStep(v, i)), "quiet") },
   { key: "shape", title: "shape", value: (v, i) => v.shape(i), cell: (v, i) => v.shape(i) },
   { key: "dtype", title: "type", value: (v, i) => v.dtype(i), cell: (v, i) => v.dtype(i) },
   { key: "start", title: "steps", value: (v, i) => v.start[i], cell: (v, i) => `${formatCount(v.start[i])} to ${formatCount(Math.max(v.start[i], v.stop[i] - 1))}`, isNumber: true },
   { key: "producer", title: "written by", value: (v, i) => nodeName(v, v.producer(i)), cell: (v, i) => make("code", nodeName(v, v.producer(i))) },
   { key: "readers", title: "read by", value: (v, i) => v.readers(i).length, cell: (v, i) => make("span", readersText(v, i, 2)) },
   { key: "module", title: "module", value: (v, i) => v.module(i), cell: (v, i) => make("code", v.module(i)) },
-  { key: "why", title: "why", value: (v, i) => v.stop[i], cell: (v, i) => make("span", v.cause(i, whyStep(v, i)), "quiet") },
 ];
 
 const nodeName = (view, node) => (node === null ? "the caller" : view.graph.nodes.name[node]);
@@ -238,7 +241,8 @@ function writeTable() {
   if (!show("tensors", view.count > 0)) return;
   const shown = (state.column === "bytes" && state.isDown ? ranked : sorted(view)).slice(0, state.limit);
   const head = make("tr"), body = make("tbody"), top = make("thead");
-  for (const { key, title, isNumber } of COLUMNS) {
+  const columns = COLUMNS.filter(({ key }) => key !== "module" || view.hasModules);
+  for (const { key, title, isNumber } of columns) {
     const isSorted = key === state.column;
     const button = make("button", `${title}${isSorted ? (state.isDown ? " ▾" : " ▴") : ""}`, "sort");
     const cell = make("th", null, isNumber ? "n" : "");
@@ -252,7 +256,7 @@ function writeTable() {
   }
   for (const i of shown) {
     const row = make("tr", null, view.isAlive(i, view.peakStep) ? "peak" : "");
-    for (const { cell, isNumber, key } of COLUMNS) {
+    for (const { cell, isNumber, key } of columns) {
       const content = cell(view, i);
       row.append(content instanceof Node ? fill(make("td", null, key), content) : make("td", content, isNumber ? "n" : ""));
     }
@@ -289,14 +293,12 @@ function writeTensor() {
 
 function writeModules() {
   const view = current();
-  const alive = [];
-  let hasModules = false;
-  for (let i = 0; i < view.count; i++) { alive.push(i); hasModules ||= view.module(i) !== ""; }
-  if (!show("modules", hasModules)) return;
+  if (!show("modules", view.hasModules)) return;
+  const every = Array.from({ length: view.count }, (_, i) => i);
   const body = make("tbody"), head = make("tr"), top = make("thead"), found = make("table");
   ["module", `at step ${formatCount(state.step)}`, "most", "over the steps shown"].forEach((title, i) => head.append(make("th", title, i === 1 || i === 2 ? "n" : "")));
   const total = view.total[state.step];
-  addModules(body, view, "", alive, total, 0);
+  addModules(body, view, "", every, total, 0);
   top.append(head);
   fill($("module-table"), fill(found, top, body));
 }

@@ -191,6 +191,12 @@ function drawMap(canvas, { view, ids, groups, range, step, theme }) {
   const { offsets, arena_bytes: arena, lower_bound_bytes: bound } = view.record.plan;
   const top = 14, bottom = frame.height - AXIS;
   const y = drawByteAxis(frame, top, bottom, arena, theme), scale = scaleOf(range, width);
+  pen.fillStyle = groups.scratch;
+  for (const [offset, size, start, stop] of view.record.plan.others) {
+    if (stop <= range.start || start >= range.stop) continue;
+    const x = scale.x(Math.max(start, range.start));
+    pen.fillRect(x, y(offset + size), Math.max(1, scale.x(Math.min(stop, range.stop)) - x), y(offset) - y(offset + size));
+  }
   const isWanted = ids === null ? null : new Set(ids);
   pen.strokeStyle = theme.paper;
   pen.lineWidth = view.count > 2000 ? 0.2 : 0.8;

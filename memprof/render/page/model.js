@@ -43,6 +43,7 @@ class View {
     this.peakStep = 0;
     for (let step = 1; step < this.steps; step++) if (this.total[step] > this.total[this.peakStep]) this.peakStep = step;
     this.groupings = {};
+    this.hasModules = this.first.some((_, i) => this.module(i) !== "");
   }
 
   name(i) { return this.graph.values.name[this.first[i]]; }
@@ -119,6 +120,7 @@ class View {
       found.colours.push(palette.for[this.count ? "scratch" : "activations"]);
       found.series.push(Float64Array.from(this.reserved));
     }
+    found.scratch = palette.for.scratch;
     this.groupings[by] = found;
     return found;
   }

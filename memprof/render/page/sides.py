@@ -40,6 +40,7 @@ class Page:
         first: The view that is shown first.
         changes: Numbers of both sides: name, before, after.
         change_titles: What the two sides of ``changes`` are called.
+        differences: Steps whose two numbers differ: step, operation, predicted, measured.
         digests: Name and digest of each model.
     """
 
@@ -51,6 +52,7 @@ class Page:
     first: int = 0
     changes: Sequence[tuple[str, int | None, int | None]] = ()
     change_titles: tuple[str, str] = ("before", "after")
+    differences: Sequence[tuple[int, str, int | None, int | None]] = ()
     digests: Sequence[tuple[str, str]] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class Page:
             "first": self.first,
             "changes": [*self.changes],
             "change_titles": [*self.change_titles],
+            "differences": [*self.differences],
         }
 
 
@@ -130,6 +133,7 @@ def comparison_page(found: Comparison, before: Report, after: Report) -> Page:
     for place, view in enumerate(new, start=len(old)):
         if (pair := names.get(view["name"])) is not None:
             view["pair"], old[pair]["pair"] = pair, place
+    constants = found.foldable_constants
     peak, name = found.peak, safe_text(found.headline, limit=40)
     gap = "" if peak.delta is None else f", {describe_gap(peak.delta)}"
     first = next(place for place, view in enumerate(new, start=len(old)) if view["name"] == name)
@@ -143,7 +147,7 @@ def comparison_page(found: Comparison, before: Report, after: Report) -> Page:
         changes=[
             *(_change(f"peak, {safe_text(runtime, limit=40)}", change) for runtime, change in found.peaks.items()),
             _change("parameters", found.parameters),
-            _change("constants", found.foldable_constants),
+            *([_change("constants", constants)] if constants.before or constants.after else []),
             _change("total", found.total),
         ],
         digests=_digests([before, after], ["before", "after"]),
@@ -185,6 +189,11 @@ def verification_page(found: Verification) -> Page:
         graphs=graphs.to_json(),
         changes=[("peak of the first run", found.predicted_bytes, found.measured_bytes), *others],
         change_titles=("predicted", "measured"),
+        differences=[
+            (pair.step, safe_text(pair.node), pair.predicted_bytes, pair.measured_bytes)
+            for pair in found.steps
+            if not pair.is_equal
+        ],
     )
 
 
