@@ -20,21 +20,25 @@ _FACTORS = {
     "MIB": 2**20,
     "GIB": 2**30,
     "TIB": 2**40,
+    "K": 2**10,  # as memories are sold: a chip of 512K has 524,288 bytes
+    "M": 2**20,
+    "G": 2**30,
 }
 _SHAPE = re.compile(r"[0-9]{1,18}(?:[x,][0-9]{1,18})*")
 _PATTERN = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([A-Za-z]*)\s*", re.ASCII)
 
 
 def parse_bytes(text: str) -> int:
-    """Return the number of bytes that ``text`` names: ``"512KiB"``, ``"1.5 MB"``, ``"1048576"``.
+    """Return the number of bytes that ``text`` names: ``"512KiB"``, ``"1.5 MB"``, ``"512K"``, ``"1048576"``.
 
     A fraction of a byte rounds down, so that a budget never grows.
 
     Raises:
-        UsageError: The text is not a number with one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB.
+        UsageError: The text is not a number with one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB; K, M and G alone are
+            the binary ones.
 
-    >>> parse_bytes("256KiB"), parse_bytes("1.5MB")
-    (262144, 1500000)
+    >>> parse_bytes("256KiB"), parse_bytes("1.5MB"), parse_bytes("512K")
+    (262144, 1500000, 524288)
     """
     match = _PATTERN.fullmatch(text)
     factor = _FACTORS.get(match[2].upper()) if match else None
@@ -55,6 +59,29 @@ def parse_shape(text: str) -> tuple[int, ...] | None:
     ((1, 3, 224, 224), (1, 128), None)
     """
     return tuple(map(int, re.split("[x,]", text))) if _SHAPE.fullmatch(text) else None
+
+
+def unit_of(text: str) -> str:
+    """Return the unit in which an amount was typed, empty for plain bytes; ``text`` is one that ``parse_bytes``
+    reads.
+
+    >>> unit_of("512K"), unit_of("1.5 MB"), unit_of("1048576")
+    ('K', 'MB', '')
+    """
+    match = _PATTERN.fullmatch(text)
+    return match[2] if match and match[2].upper() in _FACTORS else ""
+
+
+def format_in(size_bytes: int, unit: str) -> str:
+    """Return ``size_bytes`` in a unit that was typed, with three significant digits or more.
+
+    >>> format_in(55296, "K"), format_in(1500000, "MB"), format_in(70, "KiB"), format_in(7, "")
+    ('54 K', '1.5 MB', '0.0684 KiB', '7 bytes')
+    """
+    if not unit or unit.upper() == "B":
+        return f"{size_bytes:,} bytes"
+    value = size_bytes / _FACTORS[unit.upper()]
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
 
 
 def format_bytes(size_bytes: int) -> str:

@@ -27,6 +27,9 @@ from memprof.units import format_bytes, parse_bytes
         ("1TB", 10**12),
         ("1TiB", 2**40),
         (" 7 B ", 7),
+        ("512K", 524_288),
+        ("0.5M", 524_288),
+        ("1g", 2**30),
     ],
 )
 def test_amounts_are_read_with_decimal_and_binary_units(text: str, expected: int) -> None:

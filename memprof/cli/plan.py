@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from memprof.cli.options import (
     json_option,
@@ -25,6 +26,7 @@ from memprof.cli.options import (
 from memprof.cli.output import open_stdout
 from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
+from memprof.cli.plan_tflite import TfliteRequest, check_flags, is_tflite, plan_file
 from memprof.errors import UsageError
 from memprof.render.json import write_document
 from memprof.units import parse_bytes
@@ -76,7 +78,7 @@ _CODES = {True: 0, False: 1, None: 4}
     "targets",
     multiple=True,
     metavar="FILE",
-    help="Write a file: reordered model (.onnx), plan (.json .csv .h .html), address map (.png .svg .pdf).",
+    help="Write a file: model (.onnx .tflite), plan (.json .csv .h .html), address map (.png .svg .pdf).",
 )
 @click.option("--replace", is_flag=True, help="Let -o write over MODEL itself.")
 @click.option("--measure", is_flag=True, help="Run the model before and after in onnxruntime; needs -o FILE.onnx.")
@@ -106,7 +108,26 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof plan model.onnx --budget 512KiB -o plan.h -o map.png
     memprof plan model.onnx --arena sram=256KiB:1 --arena dram=8MiB:10
     memprof plan problem.csv --capacity 1048576
+    memprof plan model.tflite -o better.tflite --measure
     """
+    if is_tflite(model) and _is_left_out("runtime"):
+        unused = {"--in-place": in_place, "--alignment": alignment, "--no-inputs": no_inputs}
+        check_flags(
+            unused
+            | {"--no-outputs": no_outputs, "--arena": arenas, "--replace": replace, "--redact-names": redact_names}
+        )
+        return plan_file(
+            TfliteRequest(
+                request=read_request(model),
+                limits=read_limits(),
+                seconds=seconds,
+                keep_order=keep_order,
+                budget=budget,
+                targets=targets,
+                measure=measure,
+                as_json=as_json,
+            )
+        )
     check_plan_targets(targets, model)
     check_redaction(targets, is_redacted=redact_names)
     reordered = next((target for target in targets if target.lower().endswith(".onnx")), None)
@@ -160,6 +181,10 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             )
             render_plan(plan, stream, view)
     return 0 if plan.budget is None else _CODES[plan.budget.answer]
+
+
+def _is_left_out(parameter: str) -> bool:
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.DEFAULT
 
 
 def parse_arenas(texts: Sequence[str]) -> tuple[Arena, ...]:

@@ -6,14 +6,14 @@ how long the head and the tail of its arena are, and no address of a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from memprof.errors import MissingExtraError
+from memprof.errors import MissingExtraError, RuntimeFailure
 from memprof.measure.child import Limits, run_in_child
 
+_STEP_BYTES = 16
 _TASK = "memprof.measure.tflm_runs"
 
 
@@ -26,19 +26,15 @@ class ArenaRun:
         tail_bytes: What stays at the end of the arena.
         version: Version of the wheel.
         outputs: Digest of each output of each run.
-        smallest_bytes: The smallest arena that the model loads in, ``None`` if it was not asked for.
     """
 
     head_bytes: int
     tail_bytes: int
     version: str
     outputs: tuple[str, ...]
-    smallest_bytes: int | None
 
 
-def run_arena(
-    model: str, arena_bytes: int, limits: Limits, *, runs: int = 1, find_smallest: bool = False
-) -> ArenaRun:
+def run_arena(model: str, arena_bytes: int, limits: Limits, *, runs: int = 1) -> ArenaRun:
     """Load a model into an arena and run it.
 
     Args:
@@ -46,25 +42,48 @@ def run_arena(
         arena_bytes: Size of the arena.
         limits: What the child process may use.
         runs: How often it is run, each time on other numbers, the same ones for every model of the same inputs.
-        find_smallest: Whether the smallest arena that it loads in is looked for, 16 bytes exact.
 
     Raises:
         RuntimeFailure: The runtime refused the model, crashed, hung or ran out of memory.
         MissingExtraError: The wheel is not installed.
     """
-    found = _run("run_model", model, limits, arena_bytes=arena_bytes, runs=runs, find_smallest=find_smallest)
+    found = _run("run_model", model, limits, arena_bytes=arena_bytes, runs=runs)
     return ArenaRun(
         head_bytes=found["head_bytes"],
         tail_bytes=found["tail_bytes"],
         version=found["version"],
         outputs=tuple(found["outputs"]),
-        smallest_bytes=found["smallest_bytes"],
     )
 
 
-def loads_in(model: str, sizes: Sequence[int], limits: Limits) -> tuple[bool, ...]:
-    """Return for each size whether the model loads in an arena of it; arguments and errors as ``run_arena``."""
-    return tuple(_run("try_sizes", model, limits, sizes=list(sizes)))
+def find_smallest(model: str, enough_bytes: int, limits: Limits) -> int:
+    """Return the smallest arena that a model loads in, to 16 bytes: by halving, since in a larger one it loads too.
+
+    Args:
+        model: Path of the .tflite file.
+        enough_bytes: Where to begin: head and tail as they were counted.
+        limits: What each child process may use.
+
+    Raises:
+        MissingExtraError: The wheel is not installed.
+    """
+    low, high = 0, -(-enough_bytes // _STEP_BYTES)
+    if _loads(model, high, limits):
+        low = high - 1 if not _loads(model, high - 1, limits) else 0
+    while low == 0 and not _loads(model, high, limits):
+        low, high = high, 2 * high
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _loads(model, middle, limits) else (middle, high)
+    return high * _STEP_BYTES
+
+
+def _loads(model: str, steps: int, limits: Limits) -> bool:
+    """Tell whether a model loads; in an arena that is too small this runtime may also crash."""
+    try:
+        return bool(_run("try_size", model, limits, arena_bytes=steps * _STEP_BYTES))
+    except RuntimeFailure:
+        return False
 
 
 def require_tflm(feature: str) -> None:

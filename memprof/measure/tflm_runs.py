@@ -14,13 +14,12 @@ from typing import Any
 
 from memprof.errors import RuntimeFailure
 
-_ALIGNMENT = 16
 _SEED = 20_260
 _LAID_OUT = re.compile(r"Arena allocation (head|tail) (\d+) bytes")
 _SAID = re.compile(r"^(?!\[RecordingMicroAllocator\])\S.*", re.MULTILINE)
 
 
-def run_model(model: str, arena_bytes: int, runs: int, find_smallest: bool) -> dict[str, Any]:
+def run_model(model: str, arena_bytes: int, runs: int) -> dict[str, Any]:
     """Load and run a model; see ``memprof.measure.tflm.run_arena``."""
     content = Path(model).read_bytes()
     with _said() as said:
@@ -36,33 +35,18 @@ def run_model(model: str, arena_bytes: int, runs: int, find_smallest: bool) -> d
             f"TensorFlow Lite Micro cannot run {model}: {words[0].strip()[:300] if words else 'it does not say why'}",
             "An operator or a type may have no kernel there; convert the model for it.",
         )
-    total = found["head"] + found["tail"]
     return {
         "head_bytes": found["head"],
         "tail_bytes": found["tail"],
         "version": _version(),
         "outputs": outputs,
-        "smallest_bytes": _smallest(content, total) if find_smallest else None,
     }
 
 
-def try_sizes(model: str, sizes: list[int]) -> list[bool]:
-    """Return for each size whether the model loads in an arena of it."""
-    content = Path(model).read_bytes()
+def try_size(model: str, arena_bytes: int) -> bool:
+    """Return whether a model loads in an arena of a size; one that is too small may also end the process."""
     with _said():
-        return [_load(content, size) is not None for size in sizes]
-
-
-def _smallest(content: bytes, enough: int) -> int:
-    """Return the smallest arena a model loads in: by halving, since one that is larger loads too."""
-    with _said():
-        low, high = 0, -(-enough // _ALIGNMENT)
-        while _load(content, high * _ALIGNMENT) is None:
-            low, high = high, 2 * high
-        while low + 1 < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if _load(content, middle * _ALIGNMENT) is not None else (middle, high)
-    return high * _ALIGNMENT
+        return _load(Path(model).read_bytes(), arena_bytes) is not None
 
 
 def _load(content: bytes, arena_bytes: int) -> Any:
@@ -89,12 +73,12 @@ def _outputs(interpreter: Any, run: int) -> Iterator[str]:
 
 def _random(rng: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     if dtype.kind in "iu":
-        top = 2 if dtype.itemsize > 2 else np_limits(dtype)  # wide integers are most often indices
+        top = 2 if dtype.itemsize > 2 else _one_over(dtype)  # wide integers are most often indices
         return rng.integers(0 if dtype.itemsize > 2 else -top if dtype.kind == "i" else 0, top, shape).astype(dtype)
     return rng.integers(0, 2, shape).astype(dtype) if dtype.kind == "b" else rng.standard_normal(shape).astype(dtype)
 
 
-def np_limits(dtype: Any) -> int:
+def _one_over(dtype: Any) -> int:
     """Return one more than the largest number of an integer type."""
     return int(2 ** (8 * dtype.itemsize - (dtype.kind == "i")))
 

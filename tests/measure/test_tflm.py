@@ -76,7 +76,7 @@ def test_the_head_of_a_random_program_is_predicted(tmp_path: Path, seed: int) ->
     program = read_tflite(path, dims={}, inputs={}).graph.program
     assert program is not None
 
-    found = run_model(str(path), 2**20, 1, find_smallest=False)
+    found = run_model(str(path), 2**20, 1)
 
     arena = find_arena(program)
     assert (arena.head_bytes, arena.unproven) == (found["head_bytes"], ())

@@ -26,7 +26,7 @@ from memprof.runtimes.model import Figure, Grade, Measuring, Placement, RuntimeM
 from memprof.runtimes.tflm.lifetimes import ALIGNMENT, Need, Needs, find_needs
 from memprof.runtimes.tflm.planner import MAX_BUFFERS, height, load_bound, place
 from memprof.runtimes.tflm.scratch import CMSIS_NN, CMSIS_NN_MVE, REFERENCE
-from memprof.runtimes.tflm.tail import BUILD_32, BUILD_64, tail_bytes
+from memprof.runtimes.tflm.tail import BUILD_32, BUILD_64, setup_bytes, tail_bytes
 
 FORMAT = "tflite"
 
@@ -38,19 +38,21 @@ class Arena:
     Attributes:
         head_bytes: What its planner lays out: tensors and scratch; ``None`` if a size is unknown.
         tail_bytes: An estimate of what stays at the end, in a build with pointers of 4 bytes.
+        setup_bytes: An estimate of what planning takes, where the head will be, before the first run.
         bound_bytes: Most bytes alive at once: no plan has a smaller head.
         unproven: What keeps the head from being exact.
     """
 
     head_bytes: int | None
     tail_bytes: int
+    setup_bytes: int
     bound_bytes: int
     unproven: tuple[str, ...]
 
     @property
     def arena_bytes(self) -> int | None:
-        """Head and tail together."""
-        return None if self.head_bytes is None else self.head_bytes + self.tail_bytes
+        """The smallest arena that the model loads in, as far as that is known: the tail, and head or planning."""
+        return None if self.head_bytes is None else max(self.head_bytes, self.setup_bytes) + self.tail_bytes
 
 
 def find_arena(program: Program) -> Arena:
@@ -63,6 +65,7 @@ def find_arena(program: Program) -> Arena:
     return Arena(
         head_bytes=head,
         tail_bytes=tail_bytes(program, needs, BUILD_32),
+        setup_bytes=setup_bytes(program, needs, BUILD_32),
         bound_bytes=load_bound(needs.buffers, needs.scopes),
         unproven=_unproven(needs),
     )

@@ -33,6 +33,8 @@ class Build:
         interface: Per input or output.
         quantization: Per quantised input or output.
         scratch: Per piece of scratch.
+        planned: Per tensor or piece of scratch, while the plan is made.
+        placed: Per buffer that is placed, while the plan is made.
         kernel_share: Of what kernels take in a 64-bit build, in percent.
     """
 
@@ -43,6 +45,8 @@ class Build:
     interface: int
     quantization: int
     scratch: int
+    planned: int
+    placed: int
     kernel_share: int
 
 
@@ -54,6 +58,8 @@ BUILD_32 = Build(
     interface=40,
     quantization=20,
     scratch=4,
+    planned=24,
+    placed=36,
     kernel_share=67,
 )
 """A microcontroller."""
@@ -66,6 +72,8 @@ BUILD_64 = Build(
     interface=64,
     quantization=32,
     scratch=8,
+    planned=32,
+    placed=36,
     kernel_share=100,
 )
 """The runtime's wheel for Python on a desktop."""
@@ -99,6 +107,7 @@ _KERNEL_BYTES: Mapping[str, int] = {
 
 _OTHER_KERNEL_BYTES = 48
 _CUSTOM_KERNEL_BYTES = 300
+_SETUP_BYTES = 160
 _PER_CHANNEL = {"CONV_2D": (0, 0), "DEPTHWISE_CONV_2D": (0, 3), "TRANSPOSE_CONV": (2, 0)}
 _PER_CHANNEL_BYTES = 8
 
@@ -124,6 +133,17 @@ def tail_bytes(program: Program, needs: Needs, build: Build) -> int:
         total += build.interface + (build.quantization if main.tensors[number].scales else 0)
     total += _resource_bytes(program)
     return _aligned(total + kernels * build.kernel_share // 100)
+
+
+def setup_bytes(program: Program, needs: Needs, build: Build) -> int:
+    """Return an estimate of what planning takes for the time it lasts, where the head will be.
+
+    Where tensors are many and small this is more than the head, and decides what arena a model loads in.
+    """
+    records = sum(len(subgraph.tensors) for subgraph in program.subgraphs)
+    records += sum(need.tensor < 0 for need in needs.buffers)
+    taken = build.pointer_bytes * len(program.subgraphs) + build.planned * records
+    return _aligned(taken + build.placed * len(needs.buffers) + _SETUP_BYTES)
 
 
 def _kernel_bytes(op: str) -> int:
