@@ -53,14 +53,22 @@ def verify(
     return found
 
 
+def _format(request: Request) -> str:
+    """Return the format that a file is read as: that of its suffix, ONNX for a suffix that is none."""
+    return _FORMATS.get(request.path.suffix.lower(), "onnx")
+
+
+_FORMATS = {".pt2": "torch.export", ".tflite": "tflite", ".csv": "csv", ".json": "json"}
+
+
 def _measuring(name: str | None, request: Request) -> Measuring:
     """Return how what is asked about is run: in the runtime of that name, or in the first that runs such a source.
 
     Raises:
         UsageError: There is no such runtime, nothing runs it, or it cannot run such a source.
     """
-    source_format = request.path.suffix.lower().removeprefix(".") if request.is_file else "torch.run"
     rows = [row for row in RUNTIMES.values() if row.measuring is not None]
+    source_format = _format(request) if request.is_file else "torch.run"
     fitting = {row.name: row.measuring for row in rows if row.measuring and source_format in row.measuring.formats}
     if request.optimized and name in (None, "onnxruntime"):
         name = OPTIMIZED_MODEL.name
