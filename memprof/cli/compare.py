@@ -11,6 +11,7 @@ import click
 
 from memprof.cli.options import (
     json_option,
+    pick_one,
     read_request,
     repeat_flags,
     request_flags,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @runtimes_option
 @top_option
 @json_option
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a comment on a change.")
 @page_option
 @redact_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
@@ -52,6 +54,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     runtimes: tuple[str, ...],
     top: int,
     as_json: bool,
+    as_markdown: bool,
     targets: tuple[str, ...],
     redact_names: bool,
 ) -> None:
@@ -59,10 +62,11 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
 
     \b
     memprof compare old.onnx new.onnx
-    memprof compare baseline.json new.onnx --json
+    memprof compare baseline.json new.onnx --markdown
     memprof compare old.onnx new.onnx -o change.html
     memprof compare torchvision:resnet18 torchvision:resnet34 --input 1x3x224x224
     """
+    pick_one({"--json": as_json, "--markdown": as_markdown})
     check_result_targets(targets)
     check_redaction(targets, is_redacted=redact_names)
     requests = read_request(before), read_request(after)
@@ -82,6 +86,10 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)
+        elif as_markdown:
+            from memprof.render.comparison_markdown import render_comparison_markdown
+
+            render_comparison_markdown(found, stream, top=top)
         else:
             from memprof.render.comparison import render_comparison
 

@@ -63,6 +63,7 @@ def judge(watched: Watched, older: Snapshot | None) -> Judged:
         sizes=_sizes(snapshot, name),
         before=_sizes(older, name),
         verdicts=verdicts,
+        assumed=tuple(note.name for note in report.assumed if note.kind == "dimension"),
         reason=_reason(status, verdicts, missing, watched, report),
         advice=_advice(status, verdicts, watched, report),
     )

@@ -8,6 +8,7 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
+from memprof.render.comparison_words import summarize_comparison
 from memprof.render.terminal import Glyphs, Screen, open_screen
 from memprof.render.wording import count_amount, known_amount
 from memprof.results.budgets import Check, Verdict
@@ -29,6 +30,7 @@ def render_comparison(found: Comparison, stream: TextIO, *, top: int = 8, next_c
     screen.show(
         Text.assemble((headline, _style(peak)), f", {_describe(peak)} ({screen.clean(found.headline, limit=40)})"), ""
     )
+    screen.show(Text(summarize_comparison(found)), "")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_QUIET, highlight=False)
     table.add_column("")
     for title in ("before", "after", "change", "ratio"):

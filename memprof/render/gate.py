@@ -32,6 +32,8 @@ def describe_row(row: GateRow) -> str:
 def explain(row: GateRow) -> str:
     """Return the part of the line behind the name."""
     parts = [row.reason or _fits(row)]
+    if row.assumed:
+        parts.append(f"assuming {', '.join(row.assumed)}")
     if row.tensor:
         size = "" if row.tensor_bytes is None else f" ({format_bytes(row.tensor_bytes)})"
         parts.append(f"look at {row.tensor}{size}")

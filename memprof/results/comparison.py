@@ -43,6 +43,18 @@ class Change:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class NamedChange:
+    """The bytes of a tensor or a module before and after; 0 where it is not there."""
+
+    name: str
+    change: Change
+
+    def to_json(self) -> dict[str, Any]:
+        """Return name and both numbers."""
+        return {"name": self.name, "before": self.change.before, "after": self.change.after}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two reports side by side.
@@ -83,6 +95,34 @@ class Comparison:
         """The peak of the headline."""
         return self.peaks[self.headline]
 
+    @property
+    def peak_nodes(self) -> tuple[str, str]:
+        """The operations that run at the two peaks; empty where it is not exactly one, or not known."""
+        return self.before.runtimes[self.headline].node, self.after.runtimes[self.headline].node
+
+    @property
+    def tensors(self) -> tuple[NamedChange, ...]:
+        """What changed among the tensors alive at the two peaks, matched by name: most bytes first."""
+        old, new = self.before.runtimes[self.headline].live, self.after.runtimes[self.headline].live
+        return _changes(old, new)
+
+    @property
+    def peak_modules(self) -> tuple[NamedChange, ...]:
+        """What changed of the bytes alive at the two peaks, by the module that wrote them: most bytes first."""
+        old, new = (
+            {path: found.peak_bytes for path, found in side.modules.items()} for side in (self.before, self.after)
+        )
+        return _changes(old, new)
+
+    @property
+    def parameter_modules(self) -> tuple[NamedChange, ...]:
+        """What changed of the parameters, by module: most bytes first."""
+        old, new = (
+            {path: found.parameter_bytes for path, found in side.modules.items()}
+            for side in (self.before, self.after)
+        )
+        return _changes(old, new)
+
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON-ready values, schema ``memprof/comparison/2``."""
         return {
@@ -97,6 +137,10 @@ class Comparison:
             "macs": self.macs.to_json(),
             "gone_at_peak": [{"name": name, "bytes": size} for name, size in self.gone.items()],
             "new_at_peak": [{"name": name, "bytes": size} for name, size in self.new.items()],
+            "peak_moved": dict(zip(("before", "after"), (node or None for node in self.peak_nodes), strict=True)),
+            "changed_at_peak": [found.to_json() for found in self.tensors],
+            "changed_modules_at_peak": [found.to_json() for found in self.peak_modules],
+            "changed_modules_parameters": [found.to_json() for found in self.parameter_modules],
             "numbers": {"before": self.before.to_json(), "after": self.after.to_json()},
         }
 
@@ -142,6 +186,15 @@ def compare_snapshots(before: Snapshot, after: Snapshot) -> Comparison:
         gone=_only_in(old.live, new.live),
         new=_only_in(new.live, old.live),
     )
+
+
+def _changes(old: Mapping[str, int | None], new: Mapping[str, int | None]) -> tuple[NamedChange, ...]:
+    found = [
+        NamedChange(name, Change(old.get(name, 0), new.get(name, 0)))
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name, 0) != new.get(name, 0)
+    ]
+    return tuple(sorted(found, key=lambda one: (-abs(one.change.delta or 0), one.name)))
 
 
 def _only_in(here: Mapping[str, int | None], there: Mapping[str, int | None]) -> dict[str, int | None]:

@@ -38,6 +38,7 @@ class GateRow:
         sizes: Bytes of ``peak``, ``params`` and ``total``, ``None`` where not known; empty if it failed before.
         before: The same of the baseline; empty without one.
         verdicts: One per limit.
+        assumed: What was taken for sizes that the source leaves open: ``batch=1``.
         reason: Why it is not ``fits``; empty if it is.
         tensor: The tensor to look at: the largest that is new at the peak, or the largest there; empty if not known.
         tensor_bytes: Its bytes, ``None`` if not known.
@@ -54,6 +55,7 @@ class GateRow:
     sizes: Mapping[str, int | None] = field(default_factory=dict)
     before: Mapping[str, int | None] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
+    assumed: tuple[str, ...] = ()
     reason: str = ""
     tensor: str = ""
     tensor_bytes: int | None = None
@@ -72,6 +74,7 @@ class GateRow:
             "bytes": dict(self.sizes),
             "baseline_bytes": dict(self.before),
             "checks": [verdict.to_json() for verdict in self.verdicts],
+            "assumed": list(self.assumed),
             "reason": self.reason,
             "tensor": {"name": self.tensor, "bytes": self.tensor_bytes} if self.tensor else None,
             "advice": self.advice,

@@ -5,13 +5,14 @@ A report of today and one saved a year ago are the same to whoever compares: a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from memprof.results.fields import Fields, check_schema
 from memprof.results.report import Report
 from memprof.results.saving import ANALYSIS_SCHEMA, NUMBERS_ONLY_SCHEMA
+from memprof.results.sections import MODULE_DEPTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +24,22 @@ class PeakSnapshot:
         known_bytes_at_least: The peak with unknown sizes as zero.
         total_bytes: Weights and peak together, ``None`` if one of them was unknown.
         live: Bytes of each tensor alive at the peak by name, ``None`` where unknown.
+        node: The operation that runs at the peak; empty if it is not exactly one, or not known.
     """
 
     peak_intermediate_bytes: int | None
     known_bytes_at_least: int
     total_bytes: int | None
     live: Mapping[str, int | None]
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleBytes:
+    """Bytes of one module's parameters, and of what it wrote that is alive at the peak."""
+
+    parameter_bytes: int
+    peak_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +52,7 @@ class Snapshot:
         foldable_constant_bytes: Bytes of values computed from constants alone.
         macs: Multiply-accumulate operations, ``None`` if unknown.
         runtimes: What each runtime model said, the headline first.
+        modules: Bytes of parameters and bytes at the headline's peak by module path, folded; empty if not known.
     """
 
     path: str
@@ -48,6 +60,7 @@ class Snapshot:
     foldable_constant_bytes: int
     macs: int | None
     runtimes: Mapping[str, PeakSnapshot]
+    modules: Mapping[str, ModuleBytes] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON-ready values, shaped as in a report."""
@@ -63,10 +76,17 @@ class Snapshot:
                     "peak_intermediate_bytes": found.peak_intermediate_bytes,
                     "known_bytes_at_least": found.known_bytes_at_least,
                     "total_bytes": found.total_bytes,
-                    "peak": {"live": [{"name": tensor, "bytes": size} for tensor, size in found.live.items()]},
+                    "peak": {
+                        "node": found.node or None,
+                        "live": [{"name": tensor, "bytes": size} for tensor, size in found.live.items()],
+                    },
                 }
                 for name, found in self.runtimes.items()
             },
+            "modules": [
+                {"path": path, "parameter_bytes": found.parameter_bytes, "peak_bytes": found.peak_bytes}
+                for path, found in self.modules.items()
+            ],
         }
 
     @property
@@ -88,9 +108,13 @@ def snapshot_report(report: Report) -> Snapshot:
                 known_bytes_at_least=found.known_bytes_at_least,
                 total_bytes=found.total_bytes,
                 live={tensor.name: tensor.size_bytes for tensor in found.peak.live},
+                node=found.peak.node or "",
             )
             for name, found in report.runtimes.items()
         },
+        modules=_named_modules(
+            (row.path, ModuleBytes(row.parameter_bytes, row.peak_bytes)) for row in report.module_rows(MODULE_DEPTH)
+        ),
     )
 
 
@@ -124,13 +148,24 @@ def read_snapshot(found: Fields) -> Snapshot:
         foldable_constant_bytes=model.count("foldable_constant_bytes"),
         macs=model.count_or_none("macs"),
         runtimes=runtimes,
+        modules=_named_modules(
+            (row.text("path"), ModuleBytes(row.count("parameter_bytes"), row.count("peak_bytes")))
+            for row in (found.each("modules") if "modules" in found else ())
+        ),
     )
 
 
+def _named_modules(rows: Iterable[tuple[str, ModuleBytes]]) -> dict[str, ModuleBytes]:
+    """Return the modules that hold anything; what belongs to none is left out."""
+    return {path: found for path, found in rows if path and (found.parameter_bytes or found.peak_bytes)}
+
+
 def _read_peak(found: Fields) -> PeakSnapshot:
+    peak = found.fields("peak")
     return PeakSnapshot(
         peak_intermediate_bytes=found.count_or_none("peak_intermediate_bytes"),
         known_bytes_at_least=found.count("known_bytes_at_least"),
         total_bytes=found.count_or_none("total_bytes"),
-        live={tensor.text("name"): tensor.count_or_none("bytes") for tensor in found.fields("peak").each("live")},
+        live={tensor.text("name"): tensor.count_or_none("bytes") for tensor in peak.each("live")},
+        node=(peak.text_or_none("node") or "") if "node" in peak else "",
     )

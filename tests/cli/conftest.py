@@ -90,6 +90,14 @@ def write_chain(path: Path, ops: Sequence[str], shape: Sequence[int | str], name
     return path
 
 
+def write_counting(path: Path) -> None:
+    """Write a model whose data decide a size: which of 250 numbers are not zero."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 250])
+    y = helper.make_tensor_value_info("y", TensorProto.INT64, [2, "found"])
+    graph = helper.make_graph([helper.make_node("NonZero", ["x"], ["y"], name="find")], "counting", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model of which everything is known: three tensors of 1,000 bytes."""
@@ -100,3 +108,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dynamic_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model whose batch is open."""
     return write_chain(tmp_path_factory.mktemp("models") / "dynamic.onnx", ["Relu", "Sigmoid"], ["batch", 250])
+
+
+def wider_mobilenet() -> Any:
+    """Return MobileNetV2 with 1.4 times the channels: a factory, as a command line names it."""
+    from torchvision.models import mobilenet_v2
+
+    return mobilenet_v2(width_mult=1.4)

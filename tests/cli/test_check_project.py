@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.cli.conftest import Outcome, Run, write_chain
+from tests.cli.conftest import Outcome, Run, write_chain, write_counting
 from tests.schemas import check_document
 
 SMALL = "peak 2.00 kB of 2.00 kB (reference, upper bound)"
@@ -26,8 +26,9 @@ OVER = (
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a project with a small, a large, an open and a broken model, and make it the working folder."""
-    for name, shape in (("small", [1, 250]), ("large", [1, 500]), ("open", ["batch", 250])):
+    for name, shape in (("small", [1, 250]), ("large", [1, 500]), ("batch", ["batch", 250])):
         write_chain(tmp_path / f"{name}.onnx", ["Relu", "Sigmoid"], shape)
+    write_counting(tmp_path / "open.onnx")
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -65,11 +66,19 @@ SITUATIONS = {
     "a size is open": Situation(
         OPEN,
         4,
-        "OPEN   open.onnx: peak is at least 0 B: dimension batch is not known; "
-        "--dim batch=1, or in a file dims = { batch = 1 }",
+        "OPEN   open.onnx: peak is at least 1.00 kB: dimension found is not known; "
+        "--dim found=1, or in a file dims = { found = 1 }",
     ),
     "an open size is settled": Situation(
-        model("open.onnx", max_peak='"2kB"', dims="{ batch = 1 }"), 0, f"ok     open.onnx: {SMALL}"
+        model("open.onnx", max_peak='"2kB"', dims="{ found = 9 }"),
+        0,
+        "ok     open.onnx: peak 1.14 kB of 2.00 kB (reference, upper bound)",
+    ),
+    "what is known is enough": Situation(
+        model("open.onnx", max_peak='"999"'), 1, "OVER   open.onnx: peak is at least 1.00 kB, 1 B over 999 B"
+    ),
+    "a batch that is assumed": Situation(
+        model("batch.onnx", max_peak='"2kB"'), 0, f"ok     batch.onnx: {SMALL}; assuming batch=1"
     ),
     "over decides before open": Situation(OPEN + BREAKS, 1, "2 models: 1 over, 1 undecided"),
     "a broken file fails and the others are judged": Situation(FITS + BROKEN, 3, "2 models: 1 failed"),
@@ -113,22 +122,22 @@ SITUATIONS = {
     ),
     "the baseline holds": Situation(GROWS, 0, "1 model: all within their budgets", before=GROWS),
     "it grew more than allowed": Situation(
-        model("open.onnx", max_growth='"1%"', dims="{ batch = 2 }"),
+        model("batch.onnx", max_growth='"1%"', dims="{ batch = 2 }"),
         1,
-        "OVER   open.onnx: peak is 4.00 kB, 1.98 kB over 2.02 kB (baseline + 1 %)",
-        before=model("open.onnx", max_growth='"1%"', dims="{ batch = 1 }"),
+        "OVER   batch.onnx: peak is 4.00 kB, 1.98 kB over 2.02 kB (baseline + 1 %)",
+        before=model("batch.onnx", max_growth='"1%"', dims="{ batch = 1 }"),
     ),
     "it grew within what is allowed": Situation(
-        model("open.onnx", max_growth='"2kB"', dims="{ batch = 2 }"),
+        model("batch.onnx", max_growth='"2kB"', dims="{ batch = 2 }"),
         0,
         "1 model: all within their budgets",
-        before=model("open.onnx", max_growth='"2kB"', dims="{ batch = 1 }"),
+        before=model("batch.onnx", max_growth='"2kB"', dims="{ batch = 1 }"),
     ),
     "the stricter of budget and baseline": Situation(
-        model("open.onnx", max_growth='"2kB"', max_peak='"3kB"', dims="{ batch = 2 }"),
+        model("batch.onnx", max_growth='"2kB"', max_peak='"3kB"', dims="{ batch = 2 }"),
         1,
-        "OVER   open.onnx: peak is 4.00 kB, 1.00 kB over 3.00 kB; look at",
-        before=model("open.onnx", max_growth='"2kB"', dims="{ batch = 1 }"),
+        "OVER   batch.onnx: peak is 4.00 kB, 1.00 kB over 3.00 kB; look at",
+        before=model("batch.onnx", max_growth='"2kB"', dims="{ batch = 1 }"),
     ),
     "a new model beside the baseline": Situation(
         GROWS + model("large.onnx", max_growth='"1%"'), 4, "2 models: 1 undecided", before=GROWS

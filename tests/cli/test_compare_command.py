@@ -11,7 +11,8 @@ from rich.cells import cell_len
 
 import memprof
 from memprof.errors import InputError, UsageError
-from tests.cli.conftest import Run, write_chain
+from memprof.render.comparison_words import summarize_comparison
+from tests.cli.conftest import Run, write_chain, write_counting
 from tests.render.graphs import HOSTILE_NAMES, chain, wide
 
 
@@ -58,6 +59,14 @@ def test_json_holds_both_numbers_the_difference_and_the_ratio(run: Run, model: P
         "macs": {"before": 0, "after": 0, "delta": 0, "ratio": None},
         "gone_at_peak": [{"name": "t1", "bytes": 1000}],
         "new_at_peak": [{"name": "wide", "bytes": 2000}],
+        "peak_moved": {"before": "node_0", "after": "node_0"},
+        "changed_at_peak": [
+            {"name": "wide", "before": 0, "after": 2000},
+            {"name": "t0", "before": 1000, "after": 2000},
+            {"name": "t1", "before": 1000, "after": 0},
+        ],
+        "changed_modules_at_peak": [],
+        "changed_modules_parameters": [],
     }
 
 
@@ -69,10 +78,11 @@ def test_nothing_changed_is_said_so(run: Run, model: Path, saved: Path) -> None:
     assert "no change (reference)" in run("compare", saved, model).stdout.splitlines()[0]
 
 
-def test_what_is_not_known_is_not_compared(run: Run, model: Path, dynamic_model: Path) -> None:
-    first = run("compare", model, dynamic_model).stdout.splitlines()[0]
+def test_what_is_not_known_is_not_compared(run: Run, model: Path, tmp_path: Path) -> None:
+    write_counting(tmp_path / "open.onnx")
+    first = run("compare", model, tmp_path / "open.onnx").stdout.splitlines()[0]
     assert first == "Peak 2.00 kB to unknown, not comparable: one of them is not known (reference)"
-    found = run("compare", model, dynamic_model, "--json").json["peak_intermediate_bytes"]["reference"]
+    found = run("compare", model, tmp_path / "open.onnx", "--json").json["peak_intermediate_bytes"]["reference"]
     assert found == {"before": 2000, "after": None, "delta": None, "ratio": None}
 
 
@@ -158,3 +168,57 @@ def test_a_missing_report_a_folder_and_a_bottomless_one_are_input_errors(tmp_pat
     for name in ("missing.json", "folder.json", "deep.json"):
         with pytest.raises(InputError):
             memprof.compare(tmp_path / name, chain([1]))
+
+
+def test_a_few_sentences_say_how_much_where_and_what(run: Run, model: Path, larger: Path) -> None:
+    found = " ".join(run("compare", model, larger).stdout.split())
+    assert (
+        "larger.onnx needs 2.00 kB more at its peak than net.onnx: 4.00 kB instead of 2.00 kB, 2 times as much. "
+        "The peak stays at node_0. Most of it: wide (+2.00 kB)." in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentences"),
+    [
+        (
+            "torchvision:resnet18",
+            "torchvision:resnet34",
+            "torchvision:resnet34 needs as much at its peak as torchvision:resnet18: 6.42 MB. The peak stays at "
+            "batch_norm. The weights grow from 46.8 MB to 87.3 MB, most of it in layer3 (+18.9 MB) and "
+            "layer4 (+18.9 MB).",
+        ),
+        (
+            "torchvision:mobilenet_v2",
+            "tests.cli.conftest:wider_mobilenet",
+            "tests.cli.conftest:wider_mobilenet needs 4.82 MB more at its peak than torchvision:mobilenet_v2: "
+            "14.5 MB instead of 9.63 MB, 1.5 times as much. The peak stays at batch_norm_3. Most of it: batch_norm_3 "
+            "(+2.41 MB) and conv2d_3 (+2.41 MB). The weights grow from 14.2 MB to 24.6 MB, most of it in features "
+            "(+8.42 MB).",
+        ),
+    ],
+)
+def test_two_modules_read_like_a_summary(before: str, after: str, sentences: str) -> None:
+    pytest.importorskip("torchvision")
+    found = memprof.compare(before, after, inputs={"": (1, 3, 224, 224)}, runtimes=["reference"])
+    assert summarize_comparison(found) == sentences
+
+
+def test_markdown_has_the_sentences_the_numbers_and_what_changed(run: Run, model: Path, larger: Path) -> None:
+    lines = run("compare", model, larger, "--markdown").stdout.splitlines()
+    assert lines[0] == "<!-- memprof compare -->"
+    assert lines[1].startswith("`larger.onnx` needs 2.00 kB more at its peak than `net.onnx`")
+    assert "| peak, reference | 2.00 kB | 4.00 kB | +2.00 kB | 2.000 |" in lines
+    assert "| `wide` | 0 B | 2.00 kB | +2.00 kB |" in lines
+    assert run("compare", model, larger, "--markdown", "--json").code == 2
+
+
+def test_markdown_shows_hostile_names_as_text(run: Run, tmp_path: Path) -> None:
+    for name, sizes in (("a.json", (1,)), ("b.json", (2,))):
+        document = memprof.analyze(wide(HOSTILE_NAMES)).to_json()
+        document["runtimes"]["reference"]["peak"]["live"][0]["bytes"] = sizes[0]
+        document["runtimes"]["reference"]["peak"]["node"] = "[x](http://y) <b>@you"
+        (tmp_path / name).write_text(json.dumps(document))
+    page = run("compare", tmp_path / "a.json", tmp_path / "b.json", "--markdown").stdout
+    assert "<b>" not in page
+    assert not {"\x1b", "\u202e"} & set(page)

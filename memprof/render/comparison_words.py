@@ -1,0 +1,131 @@
+"""What a comparison comes to, as a person would say it: how much, where the peak moved, what grew, and the weights.
+
+Every sentence is a fact of the comparison; what is not known is not said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+
+from memprof.results.comparison import Change, Comparison, NamedChange
+from memprof.text import safe_text
+from memprof.units import format_bytes
+
+_MOST = 0.8
+"""So much of a change are "most" of it."""
+
+_NAMED = 3
+
+Show = Callable[[str], str]
+"""How a name from a model is shown."""
+
+
+def summarize_comparison(found: Comparison, show: Show = safe_text) -> str:
+    """Return the comparison in a few sentences.
+
+    Args:
+        found: The comparison.
+        show: Makes a name fit for where the sentences go.
+    """
+    sentences = [_peak(found, show), _place(found, show), _causes(found, show), _weights(found, show)]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _peak(found: Comparison, show: Show) -> str:
+    before, after = (show(PurePath(side.path).name or side.path) for side in (found.before, found.after))
+    peak = found.peak
+    if peak.delta is None or peak.after is None or peak.before is None:
+        return f"The peaks of {before} and {after} do not compare: a size is not known."
+    if not peak.delta:
+        return f"{after} needs as much at its peak as {before}: {format_bytes(peak.after)}."
+    more = "more" if peak.delta > 0 else "less"
+    ratio = "" if peak.ratio is None else f", {_times(peak.ratio)}"
+    return (
+        f"{after} needs {format_bytes(abs(peak.delta))} {more} at its peak than {before}: "
+        f"{format_bytes(peak.after)} instead of {format_bytes(peak.before)}{ratio}."
+    )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g} times as much" if not 0.8 < ratio < 1.25 else f"{abs(ratio - 1):.1%} {_side(ratio)}"
+
+
+def _side(ratio: float) -> str:
+    return "more" if ratio > 1 else "less"
+
+
+def _place(found: Comparison, show: Show) -> str:
+    before, after = found.peak_nodes
+    if not before or not after:
+        return ""
+    return (
+        f"The peak stays at {show(after)}."
+        if before == after
+        else f"The peak moved from {show(before)} to {show(after)}."
+    )
+
+
+def _causes(found: Comparison, show: Show) -> str:
+    delta = found.peak.delta
+    if not delta:
+        return ""
+    old, new = (side.runtimes[found.headline].live for side in (found.before, found.after))
+    is_named_alike = not old.keys().isdisjoint(new.keys())
+    changes = found.tensors if is_named_alike or not found.peak_modules else _fold(found.peak_modules)
+    named = _largest(changes, delta)
+    if not named:
+        return ""
+    verb = "Most of it" if _share(named, delta) >= _MOST else "The largest part"
+    return f"{verb}: {_list(named, show)}."
+
+
+def _weights(found: Comparison, show: Show) -> str:
+    change = found.parameters
+    if not change.delta or change.before is None or change.after is None:
+        return f"The weights stay at {format_bytes(change.after)}." if change.after and change.delta == 0 else ""
+    what = "grow" if change.delta > 0 else "shrink"
+    text = f"The weights {what} from {format_bytes(change.before)} to {format_bytes(change.after)}"
+    named = _largest(_fold(found.parameter_modules), change.delta)
+    if not named:
+        return f"{text}."
+    part = "most of it" if _share(named, change.delta) >= _MOST else "the largest part"
+    return f"{text}, {part} in {_list(named, show)}."
+
+
+def _largest(changes: Sequence[NamedChange], delta: int) -> list[NamedChange]:
+    """Return the few changes in the direction of ``delta`` that make most of it, largest first."""
+    same = [one for one in changes if (one.change.delta or 0) * delta > 0]
+    found: list[NamedChange] = []
+    for one in same[:_NAMED]:
+        if found and (_share(found, delta) >= _MOST or abs(one.change.delta or 0) * 10 < abs(delta)):
+            break
+        found.append(one)
+    return found
+
+
+def _share(named: Sequence[NamedChange], delta: int) -> float:
+    return sum(one.change.delta or 0 for one in named) / delta
+
+
+def _list(named: Sequence[NamedChange], show: Show) -> str:
+    words = [f"{show(one.name)} ({_signed(one.change)})" for one in named]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _signed(change: Change) -> str:
+    delta = change.delta or 0
+    return f"{'+' if delta > 0 else '-'}{format_bytes(abs(delta))}"
+
+
+def _fold(changes: Sequence[NamedChange]) -> list[NamedChange]:
+    """Return changes by the first part of a module's path, if there are several; as they are if there is one."""
+    sums: dict[str, tuple[int, int]] = {}
+    for one in changes:
+        head = one.name.partition(".")[0]
+        before, after = sums.get(head, (0, 0))
+        sums[head] = before + (one.change.before or 0), after + (one.change.after or 0)
+    if len(sums) < 2:
+        return list(changes)
+    folded = [NamedChange(name, Change(*pair)) for name, pair in sums.items()]
+    return sorted(folded, key=lambda one: (-abs(one.change.delta or 0), one.name))
