@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from memprof.errors import InputError
+from memprof.fields import Fields, check_schema
 from memprof.importers.saved import read_saved_report
-from memprof.results.fields import Fields, check_schema
 from memprof.results.snapshot import Snapshot, read_snapshot
 
 BASELINE_SCHEMA = "memprof/baseline/1"

@@ -119,13 +119,15 @@ class ArenasPlan:
         return {
             "cost": float(self.cost),
             "lower_bound_cost": float(self.lower_bound),
+            "exact_lower_bound": str(self.lower_bound),
             "optimal": self.is_optimal,
-            "seconds": round(self.seconds, 6),
+            "seconds": self.seconds,
             "arenas": [
                 {
                     "name": arena.name,
                     "size_bytes": arena.size_bytes,
                     "cost_per_byte": float(arena.cost_per_byte),
+                    "exact_cost_per_byte": str(arena.cost_per_byte),
                     "used_bytes": self.used_bytes(i),
                     "traffic_bytes": self.traffic_bytes(i),
                 }

@@ -31,8 +31,9 @@ from memprof.planning.ordering.scored import find_scored_order
 from memprof.planning.rules import RULES, find_rules
 from memprof.runtimes import Ordering, RuntimeModel
 from memprof.runtimes.late import find
+from memprof.units import format_bytes
 
-PLAN_SCHEMA = "memprof/plan/1"
+PLAN_SCHEMA = "memprof/plan/2"
 
 _OFFSET_SHARE = 0.3  # of the time, kept for the offsets
 
@@ -138,21 +139,26 @@ class Plan:
         return bool(self.rules and RULES[self.rules].in_place_of)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plan as JSON-ready values, schema ``memprof/plan/1``."""
+        """Return the plan as JSON-ready values, schema ``memprof/plan/2``."""
         document: dict[str, Any] = {"schema": PLAN_SCHEMA}
         order = self.order
         if order is not None:
             document["runtime"] = self.runtime
             document["in_place"] = self.is_in_place
+            document["rules"] = self.rules
             document["order"] = {
                 "nodes": list(order.nodes),
+                "node_ids": list(order.node_ids),
                 "peak_before_bytes": order.before_bytes,
                 "peak_bytes": order.peak_bytes,
                 "lower_bound_bytes": order.lower_bound_bytes,
                 "optimal": order.is_optimal,
                 "proof": order.proof,
-                "seconds": round(order.seconds, 6),
+                "seconds": order.seconds,
+                "was_interrupted": order.was_interrupted,
             }
+            document["holds_inputs"] = self.content.has_inputs
+            document["holds_outputs"] = self.content.has_outputs
         document["arena"] = arena_json(self.arena)
         if self.budget is not None:
             document["budget"] = {
@@ -163,6 +169,29 @@ class Plan:
         if self.arenas is not None:
             document["arenas"] = self.arenas.to_json()
         return document
+
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> Plan:
+        """Return the plan that was saved as ``document``; its places are judged anew.
+
+        Args:
+            document: What ``json.load`` gave. None of it is trusted.
+            source: Where it came from, for the error.
+
+        Raises:
+            InputError: It is no plan of this version, a field is missing or wrong, or two buffers share an address.
+        """
+        from memprof.planning.saved import read_plan
+
+        return read_plan(document, source)
+
+    def __repr__(self) -> str:
+        order = "" if self.order is None else f"peak {format_bytes(self.order.peak_bytes)}, "
+        runtime = f" ({self.runtime})" if self.runtime else ""
+        return f"<Plan{runtime}: {order}arena {format_bytes(self.arena.arena_bytes)}>"
+
+    def _repr_html_(self) -> str:
+        return str(find("memprof.render.notebook:plan_html")(self))
 
 
 def arena_json(arena: MemoryPlan) -> dict[str, Any]:
@@ -176,12 +205,13 @@ def arena_json(arena: MemoryPlan) -> dict[str, Any]:
         "alignment": arena.problem.alignment,
         "proof": arena.proof,
         "strategy": arena.strategy,
-        "seconds": round(arena.seconds, 6),
+        "seconds": arena.seconds,
         "buffers": [
             {
                 "name": buffer.name,
                 "offset": offset,
                 "size_bytes": buffer.size_bytes,
+                "traffic_bytes": buffer.traffic_bytes,
                 "start": buffer.start,
                 "stop": buffer.stop,
             }

@@ -84,6 +84,11 @@ body[data-jp-theme-light="true"] .memprof, body.vscode-light .memprof {{ {_LIGHT
 def render_html(report: Report, top: int = _TOP_IN_NOTEBOOK) -> str:
     """Return ``report`` as one ``<div>`` that brings its own style."""
     parts = [draw(report, top) for draw in drawn_by(_SECTIONS).values()]
+    return frame(parts)
+
+
+def frame(parts: Iterable[str]) -> str:
+    """Return parts that are HTML already as one ``<div>`` that brings its own style."""
     return f'<div class="memprof"><style>{_style()}</style>{"".join(parts)}</div>'
 
 
@@ -93,8 +98,8 @@ def _style() -> str:
 
 def _headline(report: Report, top: int) -> str:
     what, where, operation = split_headline(report)
-    at = f", {_code(operation)}" if operation else ""
-    about = f"{_code(report.model.path or 'in memory')} · {escape(model_facts(report))}"
+    at = f", {html_code(operation)}" if operation else ""
+    about = f"{html_code(report.model.path or 'in memory')} · {escape(model_facts(report))}"
     return f'<h1><b>{escape(what)}</b>{escape(where)}{at}</h1><p class="quiet">{about}</p>'
 
 
@@ -171,7 +176,7 @@ def _live(report: Report, top: int) -> str:
     reserved = found.peak.reserved_bytes
     if reserved:
         more += f"<p>and {format_bytes(reserved)} inside the step itself: bodies of control flow, scratch</p>"
-    return f"<h2>Alive at the peak</h2>{_table(_LIVE_TITLES, (_live_row(tensor) for tensor in live[:top]))}{more}"
+    return f"<h2>Alive at the peak</h2>{html_table(_LIVE_TITLES, (_live_row(tensor) for tensor in live[:top]))}{more}"
 
 
 _LIVE_TITLES = (("tensor", ""), ("bytes", "n"), ("share", "w"), ("why", ""))
@@ -179,7 +184,7 @@ _LIVE_TITLES = (("tensor", ""), ("bytes", "n"), ("share", "w"), ("why", ""))
 
 def _live_row(tensor: LiveTensor) -> Iterable[str]:
     return (
-        _code(tensor.name),
+        html_code(tensor.name),
         known_amount(tensor.size_bytes),
         "" if tensor.size_bytes is None else _share(tensor.share),
         f'<span class="quiet">{escape(safe_text(tensor.cause, limit=600))}</span>',
@@ -198,33 +203,33 @@ def _runtimes(report: Report, top: int) -> str:
         for name, found in report.runtimes.items()
     )
     titles = (("model", ""), ("peak", "n"), ("without I/O", "n"), ("grade", "w"), ("what is alive when", ""))
-    return f"<h2>Runtime models</h2>{_table(titles, rows)}"
+    return f"<h2>Runtime models</h2>{html_table(titles, rows)}"
 
 
 def _unknowns(report: Report, top: int) -> str:
     if not report.unknown:
         return ""
     rows = (
-        (escape(safe_text(u.kind)), _code(u.name), escape(safe_text(u.reason, limit=400)), _code(u.hint, 400))
+        (escape(safe_text(u.kind)), html_code(u.name), escape(safe_text(u.reason, limit=400)), html_code(u.hint, 400))
         for u in report.unknown[:top]
     )
     n = len(report.unknown)
     more = f'<p class="quiet">{n - top:,} more</p>' if n > top else ""
     titles = (("what", ""), ("name", ""), ("why it is not known", ""), ("what settles it", ""))
-    return f"<h2>Unknown</h2>{_table(titles, rows)}{more}"
+    return f"<h2>Unknown</h2>{html_table(titles, rows)}{more}"
 
 
 def _assumed(report: Report, top: int) -> str:
     if not report.assumed:
         return ""
     rows = (
-        (escape(safe_text(a.kind)), _code(a.name), escape(safe_text(a.reason, limit=400)), _code(a.hint, 400))
+        (escape(safe_text(a.kind)), html_code(a.name), escape(safe_text(a.reason, limit=400)), html_code(a.hint, 400))
         for a in report.assumed[:top]
     )
     n = len(report.assumed)
     more = f'<p class="quiet">{n - top:,} more</p>' if n > top else ""
     titles = (("what", ""), ("name", ""), ("why", ""), ("what changes it", ""))
-    return f"<h2>Assumed</h2>{_table(titles, rows)}{more}"
+    return f"<h2>Assumed</h2>{html_table(titles, rows)}{more}"
 
 
 def _categories(report: Report, top: int) -> str:
@@ -237,7 +242,7 @@ def _categories(report: Report, top: int) -> str:
                 for name, size in [*found.categories.items(), ("together", total)]
             )
             about = f'<p class="quiet">{escape(category_title(found))}</p>'
-            parts.append(f"<h2>What for</h2>{about}{_table((('', ''), ('bytes', 'n'), ('share', 'w')), rows)}")
+            parts.append(f"<h2>What for</h2>{about}{html_table((('', ''), ('bytes', 'n'), ('share', 'w')), rows)}")
     return "".join(parts)
 
 
@@ -247,7 +252,7 @@ def _modules(report: Report, top: int) -> str:
         return ""
     rows = (
         (
-            _code(row.path) if row.path else "no module",
+            html_code(row.path) if row.path else "no module",
             f"{row.nodes:,}",
             format_bytes(row.parameter_bytes),
             format_bytes(row.peak_bytes),
@@ -257,7 +262,7 @@ def _modules(report: Report, top: int) -> str:
     )
     titles = (("module", ""), ("operations", "n"), ("parameters", "n"), ("at the peak", "n"), ("share", "w"))
     more = f'<p class="quiet">{len(found) - top:,} more</p>' if len(found) > top else ""
-    return f"<h2>By module</h2>{_table(titles, rows)}{more}"
+    return f"<h2>By module</h2>{html_table(titles, rows)}{more}"
 
 
 def _figures(report: Report, top: int) -> str:
@@ -271,14 +276,14 @@ def _figures(report: Report, top: int) -> str:
         for name, figure in figure_rows(report)
     ]
     titles = (("what", ""), ("bytes", "n"), ("grade", "w"), ("what it is", ""))
-    return f"<h2>Besides the peak</h2>{_table(titles, rows)}" if rows else ""
+    return f"<h2>Besides the peak</h2>{html_table(titles, rows)}" if rows else ""
 
 
 def _share(share: float) -> str:
     return f'<span class="bar"><i style="width:{share:.1%}"></i></span> {share:.0%}'
 
 
-def _table(titles: tuple[tuple[str, str], ...], rows: Iterable[Iterable[str]]) -> str:
+def html_table(titles: tuple[tuple[str, str], ...], rows: Iterable[Iterable[str]]) -> str:
     """Return a table; ``titles`` are texts with the class of their column, cells of ``rows`` are HTML already."""
     classes = [f' class="{name}"' if name else "" for _, name in titles]
     head = "".join(f"<th{c}>{escape(title)}</th>" for (title, _), c in zip(titles, classes, strict=True))
@@ -288,7 +293,8 @@ def _table(titles: tuple[tuple[str, str], ...], rows: Iterable[Iterable[str]]) -
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _code(text: str, limit: int = 200) -> str:
+def html_code(text: str, limit: int = 200) -> str:
+    """Return a name as code that holds no markup."""
     return f"<code>{escape(safe_text(text, limit=limit))}</code>"
 
 

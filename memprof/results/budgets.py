@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from memprof.errors import UsageError
-from memprof.results.fields import Fields, check_schema
+from memprof.fields import Fields, check_schema
 from memprof.results.snapshot import Snapshot
 
 CHECK_SCHEMA = "memprof/check/1"

@@ -12,9 +12,9 @@ from typing import Any
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.errors import LimitError
+from memprof.fields import Fields
 from memprof.ir import Graph, Node, Role, TensorType, Value
 from memprof.ir.types import MAX_TENSOR_BYTES
-from memprof.results.fields import Fields
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:

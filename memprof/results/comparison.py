@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from memprof.errors import UsageError
-from memprof.results.fields import Fields, check_schema
+from memprof.fields import Fields, check_schema
 from memprof.results.snapshot import Snapshot, read_snapshot
+from memprof.runtimes.late import find
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
@@ -84,6 +85,9 @@ class Comparison:
     def __repr__(self) -> str:
         peak = self.peak
         return f"<Comparison ({safe_text(self.headline)}): peak {_amount(peak.before)} to {_amount(peak.after)}>"
+
+    def _repr_html_(self) -> str:
+        return str(find("memprof.render.notebook:comparison_html")(self))
 
     @property
     def headline(self) -> str:

@@ -15,6 +15,7 @@ from memprof.analysis.modules import ModuleRow, module_rows
 from memprof.ir import Assumption, Graph, Unknown
 from memprof.results.peak import Peak
 from memprof.runtimes import Figure, Grade
+from memprof.runtimes.late import find
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
@@ -207,14 +208,10 @@ class Report:
         Returns:
             The ``matplotlib.figure.Figure``.
         """
-        from memprof.plots import plot_lifetimes  # the one arrow that points up: a method people expect here
-
-        return plot_lifetimes(self, path, runtime)
+        return find("memprof.plots:plot_lifetimes")(self, path, runtime)  # a method that people expect here
 
     def _repr_html_(self) -> str:
-        from memprof.render.html import render_html  # as above
-
-        return render_html(self)
+        return str(find("memprof.render.html:render_html")(self))
 
 
 def _amount(found: RuntimeReport) -> str:

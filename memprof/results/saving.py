@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from memprof.fields import Fields, check_schema
 from memprof.ir import Assumption, Graph, Unknown
 from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
-from memprof.results.fields import Fields, check_schema
 from memprof.results.peak import Peak, find_peak
 from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
 from memprof.results.sections import MODULE_DEPTH

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from memprof.results.fields import Fields, check_schema
+from memprof.fields import Fields, check_schema
 from memprof.results.report import Report
 from memprof.results.saving import ANALYSIS_SCHEMA, NUMBERS_ONLY_SCHEMA
 from memprof.results.sections import MODULE_DEPTH

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memprof.results.fields import Fields, check_schema
+from memprof.fields import Fields, check_schema
 from memprof.text import safe_text
 from memprof.units import format_bytes
 

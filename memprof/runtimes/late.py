@@ -1,7 +1,7 @@
 """Names of functions that live in a layer above, found when they are called: ``"package.module:function"``.
 
-A row of ``RUNTIMES`` says what plans an order for it and what measures it, and both lie above the rows. A test finds
-every name of every row.
+A row of ``RUNTIMES`` says what plans an order for it and what measures it, and both lie above the rows; a result has
+a view for notebooks, and renderers lie above results. Tests find every name.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def test_in_place_shares_the_buffer_of_an_elementwise_chain(run: Run, model: Pat
 
 def test_json_has_the_promised_fields(run: Run, model: Path) -> None:
     found = run("plan", model, "--json", "--alignment", "1").json
-    assert found["schema"] == "memprof/plan/1"
+    assert found["schema"] == "memprof/plan/2"
     assert found["runtime"] == "reference"
     assert found["order"]["nodes"] == ["node_0", "node_1"]
     assert (found["order"]["peak_before_bytes"], found["order"]["peak_bytes"]) == (2000, 2000)
@@ -61,9 +61,9 @@ def test_json_has_the_promised_fields(run: Run, model: Path) -> None:
     arena = found["arena"]
     assert (arena["arena_bytes"], arena["lower_bound_bytes"], arena["optimal"]) == (2000, 2000, True)
     assert arena["buffers"] == [
-        {"name": "t0", "offset": 1000, "size_bytes": 1000, "start": 0, "stop": 1},
-        {"name": "t1", "offset": 0, "size_bytes": 1000, "start": 0, "stop": 2},
-        {"name": "t2", "offset": 1000, "size_bytes": 1000, "start": 1, "stop": 2},
+        {"name": "t0", "offset": 1000, "size_bytes": 1000, "traffic_bytes": 1000, "start": 0, "stop": 1},
+        {"name": "t1", "offset": 0, "size_bytes": 1000, "traffic_bytes": 2000, "start": 0, "stop": 2},
+        {"name": "t2", "offset": 1000, "size_bytes": 1000, "traffic_bytes": 1000, "start": 1, "stop": 2},
     ]
 
 

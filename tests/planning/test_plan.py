@@ -167,7 +167,7 @@ def test_the_order_problem_of_an_arena_costs_what_its_arena_loads(kind: str) -> 
 def test_a_plan_of_bare_buffers_has_an_arena_alone() -> None:
     document = plan_allocation(problem_of(GAP), PlanOptions()).to_json()
     assert set(document) == {"schema", "arena"}
-    assert document["schema"] == "memprof/plan/1"
+    assert document["schema"] == "memprof/plan/2"
     arena = document["arena"]
     assert (arena["arena_bytes"], arena["lower_bound_bytes"], arena["optimal"]) == (10, 10, True)
     assert set(arena["buffers"][0]) == {"name", "offset", "size_bytes", "start", "stop"}
@@ -177,7 +177,7 @@ def test_the_json_of_a_graph_names_every_node_once_in_running_order() -> None:
     plan = plan_graph(forked(), PlanOptions())
     document: dict[str, Any] = plan.to_json()
     assert json.loads(json.dumps(document)) == document
-    assert (document["schema"], document["runtime"]) == ("memprof/plan/1", "reference")
+    assert (document["schema"], document["runtime"]) == ("memprof/plan/2", "reference")
     assert set(document["order"]) >= {
         "nodes",
         "peak_before_bytes",

@@ -143,7 +143,7 @@ LIFE = "runtimes/reference/lifetimes"
         ("model/macs", "many", "macs"),
         ("unknown", {}, "unknown"),
         ("schema", "memprof/analysis/99", "can be read"),
-        ("schema", "memprof/plan/1", "no memprof report"),
+        ("schema", "memprof/plan/2", "no memprof report"),
         ("schema", "memprof/analysis/1", "numbers only"),
     ],
 )

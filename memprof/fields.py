@@ -18,7 +18,7 @@ MAX_COUNT = 2**62
 MAX_ITEMS = 2**24
 """As many tensors, operations or steps as a saved result may hold."""
 
-HINT = "Write it again with: memprof analyze MODEL -o report.json"
+HINT = "Write it again: memprof analyze MODEL -o report.json, say."
 
 _T = TypeVar("_T")
 
