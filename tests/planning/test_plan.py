@@ -170,7 +170,7 @@ def test_a_plan_of_bare_buffers_has_an_arena_alone() -> None:
     assert document["schema"] == "memprof/plan/2"
     arena = document["arena"]
     assert (arena["arena_bytes"], arena["lower_bound_bytes"], arena["optimal"]) == (10, 10, True)
-    assert set(arena["buffers"][0]) == {"name", "offset", "size_bytes", "start", "stop"}
+    assert set(arena["buffers"][0]) == {"name", "offset", "size_bytes", "traffic_bytes", "start", "stop"}
 
 
 def test_the_json_of_a_graph_names_every_node_once_in_running_order() -> None:
