@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import pytest
@@ -31,6 +32,10 @@ def task_that_raises() -> None:
 
 def task_that_misses_an_extra() -> None:
     raise MissingExtraError("Trying", "onnxruntime")
+
+
+def task_that_is_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does when memory runs out
 
 
 def task_that_takes_memory(size: int) -> int:
@@ -75,6 +80,12 @@ def test_a_missing_extra_stays_one() -> None:
 def test_more_memory_than_allowed_is_one_line() -> None:
     with pytest.raises(RuntimeFailure, match=r"ran out of memory within 300 MB"):
         run("task_that_takes_memory", Limits(memory_bytes=300_000_000), size=1_000_000_000)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only Unix kills for memory")
+def test_a_child_that_the_system_kills_is_told_as_out_of_memory() -> None:
+    with pytest.raises(RuntimeFailure, match=r"ran out of memory"):
+        run("task_that_is_killed")
 
 
 def test_a_limit_must_be_above_zero() -> None:

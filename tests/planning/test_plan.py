@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ from memprof.planning.plan import (
 from memprof.planning.rules import PROBLEMS, RULES
 from memprof.planning.validator import find_violation
 from tests.planning.offsets.problems import GAP, problem_of
+from tests.planning.ordering.exhaustive import wired_graph
 from tests.random_graphs import random_graph
 from tests.real_data import require_shared_data
 
@@ -106,6 +108,33 @@ def test_peaks_are_those_of_the_runtime_model_and_bounds_hold_for_every_order(ru
         assert plan.arena.load_bytes == order.peak_bytes
         assert find_violation(plan.arena.problem, plan.arena.offsets) is None
     assert planned > 50
+
+
+@pytest.mark.parametrize("content", [ArenaContent(1), ArenaContent(8), ArenaContent(1, False, True)], ids=str)
+@pytest.mark.parametrize("rules", RULE_NAMES)
+def test_a_budget_is_refused_only_where_no_order_at_all_fits(rules: str, content: ArenaContent) -> None:
+    """A proven no above the least that any order holds would be false, however large this order's arena is."""
+    open_answers = 0
+    for seed in range(40):
+        graph = wired_graph(Random(seed), 1 + seed % 6)
+        loads = [
+            pose_allocation(RULES[rules].lifetimes(graph, order), content).load_bytes for order in all_orders(graph)
+        ]
+        options = PlanOptions(
+            runtime=rules,
+            alignment=content.alignment,
+            with_inputs=content.has_inputs,
+            with_outputs=content.has_outputs,
+            seconds=0 if seed % 2 else 0.5,
+        )
+        for budget in (min(loads), max(loads) - 1):
+            plan = plan_graph(graph, replace(options, budget_bytes=max(1, budget)))
+            assert plan.budget is not None
+            assert plan.budget.answer is not False or min(loads) > plan.budget.budget_bytes
+            assert plan.budget.lower_bound_bytes <= min(loads)
+            assert plan.budget.answer is not True or plan.arena.arena_bytes <= plan.budget.budget_bytes
+            open_answers += plan.budget.answer is None
+    assert open_answers > 0
 
 
 def test_the_relaxed_bound_of_ideal_is_below_its_peak_under_any_order() -> None:

@@ -162,11 +162,13 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
 
 
 def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int | None:
-    """Return how often a loop runs, ``None`` unless a constant alone decides."""
+    """Return how often a loop runs, ``None`` unless constants alone decide."""
     limit = scope.elements(inputs[0]) if inputs else None
     start = inputs[1] if len(inputs) > 1 else None
     first = scope.elements(start)
-    if limit is None or limit.size != 1 or (start is not None and (first is None or not first.all())):
+    if first is not None and not first.all():
+        return 0
+    if limit is None or limit.size != 1 or (start is not None and first is None):
         return None
     trips = max(0, int(limit.reshape(-1)[0]))
     return trips if trips <= MAX_DIM and _keeps_running(body) else None  # the largest integer stands for "for ever"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 import memprof
 from memprof.ir import Graph, Role
@@ -160,6 +160,25 @@ def test_two_carried_values_that_change_places_agree_on_what_they_share(tmp_path
     )
 
     assert (shapes(found)["y"], shapes(found)["z"]) == ((2, None), (2, None))
+
+
+@pytest.mark.parametrize(("start", "count"), [(True, 7), (False, 0), (None, None)])
+def test_a_loop_asks_its_start_condition_before_it_runs(
+    tmp_path: Path, start: bool | None, count: int | None
+) -> None:
+    """A condition that is not known may be false: then nobody knows how often the loop runs."""
+    steps = _steps(node("Relu", ["v"], ["w"]), node("Relu", ["v"], ["each"]), outputs=["w", "each"])
+    made = node("Loop", ["m", "start", "x"], ["last", "all"], body=steps)
+    inputs, constants = [tensor("x", [2, 3])], [integers("m", 7)]
+    if start is None:
+        inputs.append(tensor("start", [], BOOL))
+    else:
+        constants.append(helper.make_tensor("start", BOOL, [], [start]))
+
+    found = load(tmp_path, model([made], inputs=inputs, initializers=constants, outputs=["last", "all"]))
+
+    assert shapes(found)["all"] == (count, 2, 3)
+    assert found.graph.nodes[-1].attributes.get("trip_count") == count
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from memprof.planning.ordering.kinds import (
     reference_problem,
     runtime_floor_problem,
 )
+from memprof.planning.plan import PlanOptions, plan_graph
 from memprof.planning.rules import PROBLEMS
+from memprof.runtimes import RUNTIMES
 from memprof.runtimes.ideal import ideal_lifetimes
 from memprof.runtimes.reference import reference_lifetimes
 from tests.planning.ordering.exhaustive import random_order, wired_graph
@@ -142,3 +144,34 @@ def test_what_is_no_order_is_told_apart() -> None:
     assert not chained.is_order([1, 0, 2, 3, 4, 5])
     assert not chained.is_order([0, 1, 2, 3, 4])
     assert not chained.is_order([0, 1, 2, 3, 4, 4])
+
+
+def test_the_floor_of_onnxruntime_is_that_of_the_parts_of_an_operation_that_runs_as_its_definition() -> None:
+    """1,000 bytes become 1 become 900: the operation never holds both ends, and a bound that says so is too high."""
+    inner = GraphBuilder("definition")
+    given = inner.add_input("given", TensorType.of_bytes(1000))
+    (small,) = inner.add_node("ReduceMax", [given], [NewValue("small", TensorType.of_bytes(1))])
+    assert small is not None
+    (large,) = inner.add_node("Expand", [small], [NewValue("large", TensorType.of_bytes(900))])
+    assert large is not None
+    builder = GraphBuilder("outer")
+    x = builder.add_input("x", TensorType.of_bytes(1))
+    (a,) = builder.add_node("Expand", [x], [NewValue("a", TensorType.of_bytes(1000))])
+    (b,) = builder.add_node("NoKernelHere", [a], [NewValue("b", TensorType.of_bytes(900))])
+    (y,) = builder.add_node("ReduceMax", [b], [NewValue("y", TensorType.of_bytes(1))])
+    assert y is not None
+    plain = builder.build([y])
+    whole, part, last = plain.nodes
+    graph = replace(plain, nodes=(whole, replace(part, definition=inner.build([large])), last))
+
+    peak_bytes = RUNTIMES["onnxruntime"].lifetimes(graph).timeline.peak_bytes
+
+    assert peak_bytes == 1001
+    assert (
+        PROBLEMS["onnxruntime"](graph).peak_bytes(range(4))
+        <= peak_bytes
+        < runtime_floor_problem(graph).peak_bytes(range(3))
+    )
+    plan = plan_graph(graph, PlanOptions(runtime="onnxruntime", alignment=1, seconds=1, budget_bytes=1500))
+    assert plan.budget is not None
+    assert plan.budget.answer is True

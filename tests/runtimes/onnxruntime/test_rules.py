@@ -37,6 +37,20 @@ def test_the_branch_that_is_written_later_runs_first() -> None:
     assert names_in_order(graph) == ["Abs_c", "Exp_a", "Neg_b", "Add_y"]
 
 
+@pytest.mark.parametrize(("shape", "buffers"), [((), 4), ((1,), 3)])
+def test_a_scalar_never_takes_a_dead_buffer(shape: tuple[int, ...], buffers: int) -> None:
+    """A tensor of one element and rank 1 does: c takes the buffer of a, which is dead once b is written."""
+    graph = build(
+        ("a", "Exp", ("x",)),
+        ("b", "Exp", ("a",)),
+        ("c", "Exp", ("b",)),
+        ("y", "Exp", ("c",)),
+        outputs=("y",),
+        shape=shape,
+    )
+    assert len(onnxruntime_lifetimes(graph).buffers) == buffers
+
+
 def test_a_relu_takes_over_a_buffer_that_nobody_else_reads() -> None:
     graph = build(("a", "Exp", ("x",)), ("b", "Relu", ("a",)), ("y", "Neg", ("b",)), outputs=("y",))
     assert onnxruntime_lifetimes(graph).timeline.step_bytes == (16, 16, 32)
