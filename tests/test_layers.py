@@ -32,10 +32,11 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "importers": BASE | {"ir"},
     "planning": BASE | {"ir", "analysis", "runtimes"},
     "results": BASE | {"ir", "analysis", "runtimes", "importers"},
+    "boards": BASE | {"ir", "planning", "runtimes"},
     "exporters": BASE | {"ir", "analysis", "runtimes", "importers", "planning"},
     "measure": BASE | {"folders", "processes", "ir", "analysis", "runtimes", "importers", "planning", "results"},
     "api": BASE | {"ir", "runtimes", "importers", "planning", "results", "measure"},
-    "render": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
+    "render": BASE | {"palette", "boards", "ir", "analysis", "runtimes", "planning", "results"},
     "plots": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
     "gate": BASE | {"importers", "planning", "results", "runtimes", "api"},
     "runs": BASE | {"runtimes", "importers", "results", "api", "measure"},
@@ -57,7 +58,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "exporters",
         "api",
     }
-    | {"gate", "render", "plots", "measure", "nas", "runs"},
+    | {"boards", "gate", "render", "plots", "measure", "nas", "runs"},
     "__main__": frozenset({"cli"}),
     "": frozenset({"api", "errors", "ir", "results", "runtimes", "measure", "runs"}),  # resolved late
 }

@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": CommandEntry("memprof.cli.plan", "The least memory a model needs: order, addresses, proof."),
     "compare": CommandEntry("memprof.cli.compare", "Two models or saved reports side by side."),
     "check": CommandEntry("memprof.cli.check", "Does a model fit its budgets? For a CI job."),
+    "boards": CommandEntry("memprof.cli.boards", "Boards by name, and which of them a model fits."),
     "bench": CommandEntry("memprof.cli.bench", "How long models take in onnxruntime, and what they allocate."),
     "verify": CommandEntry("memprof.cli.verify", "Predicted against measured, in a real run on this machine."),
     "nas": CommandEntry("memprof.cli.nas", "Search for a network that needs less (MemNAS)."),

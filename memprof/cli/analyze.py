@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memprof.cli.advice import advise, settling_flags
+from memprof.cli.boards import DEFAULT_MARGIN, board_option, fit_one, show_fit
 from memprof.cli.options import (
     json_option,
     pick_one,
@@ -21,7 +22,7 @@ from memprof.cli.options import (
 from memprof.cli.output import open_stdout
 from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.targets import RENDERERS, check_targets, write_targets
-from memprof.errors import IncompleteError
+from memprof.errors import IncompleteError, UsageError
 
 if TYPE_CHECKING:
     from memprof.results.report import Report
@@ -40,6 +41,7 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a comment on a change.")
 @click.option("--why", is_flag=True, help="Add why each tensor is there and what each runtime model means.")
 @top_option
+@board_option
 @click.option(
     "-o",
     "targets",
@@ -58,6 +60,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     as_markdown: bool,
     why: bool,
     top: int,
+    board: str | None,
     targets: tuple[str, ...],
     redact_names: bool,
 ) -> None:
@@ -71,11 +74,14 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof analyze report.json -o report.html
     """
     view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
+    if board is not None and view:
+        raise UsageError(f"{view} and --board exclude each other.", f"memprof check MODEL --board {board} --json")
     request = read_request(model)
     check_targets(targets)
     check_redaction(targets, is_redacted=redact_names)
     from memprof.api import analyze
 
+    fit = None if board is None else fit_one(request, board, DEFAULT_MARGIN)
     report = analyze(request, runtimes=runtimes or None)
     flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
     origin = Origin(shlex.join(["memprof", "analyze", model, *flags]), is_redacted=redact_names)
@@ -91,6 +97,9 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
 
             next_command = advise(report, model, flags, has_files=bool(targets), has_why=why)
             render_text(report, stream, TextView(top=top, why=why, next_command=next_command, modules=modules))
+            if fit is not None:
+                stream.write("\n")
+                show_fit(*fit, request, stream)
     if incomplete:
         raise incomplete
 

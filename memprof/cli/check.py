@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from memprof.cli.boards import DEFAULT_MARGIN, board_option, check_board
 from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, runtime_option, source_options
 from memprof.cli.output import note, open_stdout
 from memprof.errors import UsageError
@@ -33,6 +34,7 @@ _CODES = {True: 0, False: 1, None: 4}
 @click.option("--max-params", metavar="BYTES", help="Most parameters: 1MB.")
 @click.option("--max-total", metavar="BYTES", help="Most of weights and peak together.")
 @runtime_option(help="Runtime model of the peak; the headline if left out.")
+@board_option
 @click.option("--baseline", metavar="REPORT", help="A saved report (or a model): none of the three may grow over it.")
 @click.option("--tolerance", metavar="PERCENT", help="Growth over the baseline allowed: 1%. [default: 0%]")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="What is watched; see below.")
@@ -59,6 +61,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     max_params: str | None,
     max_total: str | None,
     runtime: str | None,
+    board: str | None,
     baseline: str | None,
     tolerance: str | None,
     config: Path | None,
@@ -77,12 +80,18 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof check --format github -o report.md -o report.sarif
     memprof check model.onnx --max-peak 512KiB --max-params 1MB
     memprof check model.onnx --baseline report.json --tolerance 1%
+    memprof check model.tflite --board nucleo-h743zi
     """
     for target in targets:
         _find_writer(target)
         check_writable(target)
     view = "json" if as_json else view
     limits = {"peak": max_peak, "params": max_params, "total": max_total}
+    if board is not None:
+        others = {"--runtime": runtime, "--baseline": baseline, "--config": config, "-o": targets or None}
+        others |= {f"--max-{name}": text for name, text in limits.items()}
+        _check_alone(models, {flag for flag, value in others.items() if value is not None}, view)
+        return check_board(read_request(models[0]), board, DEFAULT_MARGIN, as_json=view == "json")
     if not models:
         flags = {f"--max-{name}": text for name, text in limits.items()}
         flags |= {"--runtime": runtime, "--baseline": baseline, "--tolerance": tolerance}
@@ -105,6 +114,14 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     one = check(read_request(models[0]), budgets, runtime=runtime, baseline=older, tolerance=growth)
     _show_one(one, models[0], as_json=view == "json")
     return _CODES[one.is_met]
+
+
+def _check_alone(models: Sequence[str], others: Collection[str], view: str) -> None:
+    if len(models) != 1:
+        raise UsageError("--board is about one MODEL.", "memprof check model.tflite --board NAME")
+    if others or view not in ("text", "json"):
+        odd = next(iter(sorted(others)), f"--format {view}")
+        raise UsageError(f"{odd} does not go with --board, which has limits of its own.", "Leave one of them out.")
 
 
 def _check_project(path: Path | None, *, updates: bool) -> Gate:

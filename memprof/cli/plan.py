@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from memprof.cli.boards import board_option, budget_on
 from memprof.cli.options import (
     json_option,
     read_limits,
@@ -65,6 +66,7 @@ _CODES = {True: 0, False: 1, None: 4}
     metavar="BYTES",
     help="Does an arena of that size do? Exit 0 yes, 1 no, 4 open.",
 )
+@board_option
 @click.option(
     "--arena",
     "arenas",
@@ -94,6 +96,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     no_inputs: bool,
     no_outputs: bool,
     budget: str | None,
+    board: str | None,
     arenas: tuple[str, ...],
     as_json: bool,
     targets: tuple[str, ...],
@@ -110,6 +113,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof plan problem.csv --capacity 1048576
     memprof plan model.tflite -o better.tflite --measure
     """
+    budget = budget if board is None else budget_on(board, budget)
     if is_tflite(model) and _is_left_out("runtime"):
         unused = {"--in-place": in_place, "--alignment": alignment, "--no-inputs": no_inputs}
         check_flags(

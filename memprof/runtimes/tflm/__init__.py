@@ -14,7 +14,7 @@ use while an operator runs: live bytes, and the holes below them that the planne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -25,7 +25,7 @@ from memprof.ir.trace import Trace
 from memprof.runtimes.model import Figure, Grade, Measuring, Placement, RuntimeModel
 from memprof.runtimes.tflm.lifetimes import ALIGNMENT, Need, Needs, find_needs
 from memprof.runtimes.tflm.planner import MAX_BUFFERS, height, load_bound, place
-from memprof.runtimes.tflm.scratch import CMSIS_NN, CMSIS_NN_MVE, REFERENCE
+from memprof.runtimes.tflm.scratch import CMSIS_NN, CMSIS_NN_MVE, REFERENCE, Rule
 from memprof.runtimes.tflm.tail import BUILD_32, BUILD_64, setup_bytes, tail_bytes
 
 FORMAT = "tflite"
@@ -55,12 +55,16 @@ class Arena:
         return None if self.head_bytes is None else max(self.head_bytes, self.setup_bytes) + self.tail_bytes
 
 
-def find_arena(program: Program) -> Arena:
-    """Return what TensorFlow Lite Micro takes for ``program`` with its portable kernels.
+def find_arena(program: Program, rules: Mapping[str, Rule] = REFERENCE) -> Arena:
+    """Return what TensorFlow Lite Micro takes for ``program``.
+
+    Args:
+        program: What it loads.
+        rules: What its kernels ask for; the portable ones if left out.
 
     Complexity: O(n²) for n tensors that are no constants.
     """
-    needs = find_needs(program, REFERENCE)
+    needs = find_needs(program, rules)
     head = None if needs.unsized else height(needs.buffers, _offsets(needs))
     return Arena(
         head_bytes=head,

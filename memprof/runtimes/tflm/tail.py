@@ -135,6 +135,15 @@ def tail_bytes(program: Program, needs: Needs, build: Build) -> int:
     return _aligned(total + kernels * build.kernel_share // 100)
 
 
+def least_tail_bytes(program: Program) -> int:
+    """Return what stays at the end of the arena in any build: variables, and a multiplier and a shift per channel."""
+    total = 0
+    for subgraph in program.subgraphs:
+        total += sum(tensor_bytes(tensor) or 0 for tensor in subgraph.tensors if tensor.is_variable)
+        total += sum(_channel_bytes(subgraph, operator) for operator in subgraph.operators)
+    return total
+
+
 def setup_bytes(program: Program, needs: Needs, build: Build) -> int:
     """Return an estimate of what planning takes for the time it lasts, where the head will be.
 
