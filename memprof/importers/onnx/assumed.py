@@ -10,8 +10,8 @@
     any other of rank 2, of rank 3                        512, 128
     any other                                             64
 
-A size of 0 in the first place of an input is what old exporters write for "open". Each size is listed with the flag
-that changes it. Never 1 where a network has nothing to do at 1.
+A size of 0 in the first of three places or more is what old exporters write for "open". Each size is listed with the
+flag that changes it. Never 1 where a network has nothing to do at 1.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _SOUND = re.compile(r"sample|audio|wav", re.IGNORECASE)
 _LENGTH = re.compile(r"seq|len|token|time|step|frame", re.IGNORECASE)
 _CHANNELS = (1, 3, 4)
 _LINE_HEIGHT = 64
+_MANY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str
             continue
         found: list[int] = []
         for axis, dim in enumerate(shape):
-            if isinstance(dim, int) and not _is_nothing(axis, dim):
+            if isinstance(dim, int) and not _is_nothing(shape, axis):
                 found.append(dim)
                 continue
             known = dims.get(dim) if isinstance(dim, str) else None
@@ -77,7 +78,7 @@ def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str
                 dims[dim] = size
                 notes.append(_note(dim, size, f"the graph input {name} leaves it open", "--dim"))
         if any(
-            not isinstance(dim, str) and (dim is None or _is_nothing(axis, dim)) for axis, dim in enumerate(shape)
+            not isinstance(dim, str) and (dim is None or _is_nothing(shape, axis)) for axis, dim in enumerate(shape)
         ):
             inputs[name] = tuple(found)
             shown = "x".join(map(str, found))
@@ -87,8 +88,8 @@ def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str
     return Assumed(dims, inputs, tuple(notes))
 
 
-def _is_nothing(axis: int, dim: Dim) -> bool:
-    return axis == 0 and dim == 0
+def _is_nothing(shape: tuple[Dim, ...], axis: int) -> bool:
+    return axis == 0 and shape[0] == 0 and len(shape) >= _MANY
 
 
 def _note(name: str, size: int | None, why: str, flag: str) -> Assumption:

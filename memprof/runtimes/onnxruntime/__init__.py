@@ -23,6 +23,7 @@ from memprof.ir.trace import Trace
 from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel
 from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
+from memprof.runtimes.onnxruntime.proven import lowered_by
 
 
 def onnxruntime_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
@@ -92,6 +93,7 @@ MODEL = RuntimeModel(
     definition=f"what onnxruntime allocates on a CPU in its first run, optimisation off, one thread: {_COUNTED}",
     summary="onnxruntime CPU, no optimisation",
     best_grade="exact",
+    lowered_by=lowered_by,
     counts_inputs=False,
     lifetimes=onnxruntime_lifetimes,
     order=Order.OWN,
@@ -114,6 +116,7 @@ OPTIMIZED_MODEL = RuntimeModel(
     f"thread: {_COUNTED}",
     summary="onnxruntime CPU, optimised by it",
     best_grade="exact",
+    lowered_by=lowered_by,
     counts_inputs=False,
     lifetimes=optimized_lifetimes,
     default_for=frozenset({OPTIMIZED_FORMAT}),

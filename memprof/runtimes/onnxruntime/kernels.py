@@ -58,6 +58,11 @@ def has_kernel(graph: Graph, node: Node, as_if: Mapping[str, str] = MappingProxy
     return False
 
 
+def type_letter(dtype: str | None) -> str:
+    """Return the table's letter for an element type; one that is not known fits all."""
+    return "" if dtype is None else _LETTERS.get(dtype, _OTHER)
+
+
 def is_listed(op: str) -> bool:
     """Whether the table has a kernel for the operation in any version."""
     return op in _kernels()

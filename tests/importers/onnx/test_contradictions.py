@@ -82,9 +82,11 @@ def test_unsorted_nodes_are_sorted_and_it_is_said(tmp_path: Path) -> None:
 
 
 def test_an_empty_batch_is_an_open_one(tmp_path: Path) -> None:
-    found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [0, 4])], outputs=["y"])
+    found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [0, 2, 2])], outputs=["y"])
     assert sizes(load(tmp_path, found))["y"] == 16
-    assert sizes(load(tmp_path, found, inputs={"x": (3, 4)}))["y"] == 48
+    assert sizes(load(tmp_path, found, inputs={"x": (3, 2, 2)}))["y"] == 48
+    empty = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [0])], outputs=["y"])
+    assert sizes(load(tmp_path, empty))["y"] == 0
 
 
 @pytest.mark.parametrize(("onesided", "bins"), [(None, 101), (1, 101), (0, 200)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
-from memprof.runtimes.onnxruntime import onnxruntime_lifetimes
+from memprof.runtimes import Promise
+from memprof.runtimes.onnxruntime import MODEL, onnxruntime_lifetimes
 from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import as_listed, as_planned
 from memprof.runtimes.onnxruntime.order import execution_order
@@ -198,3 +199,11 @@ def test_a_graph_that_onnxruntime_wrote_runs_in_the_order_in_which_it_is_listed(
     graph = build(("a", "Exp", ("x",)), ("b", "Neg", ("x",)), ("y", "Add", ("a", "b")), outputs=("y",))
     assert as_listed(graph)[1] == [0, 1, 2]
     assert as_planned(graph)[1] == [1, 0, 2]
+
+
+def test_a_grade_is_exact_only_where_every_kernel_is_proven() -> None:
+    plain = build(("a", "Exp", ("x",)), ("y", "Relu", ("a",)), outputs=("y",))
+    odd = build(("a", "Exp", ("x",)), ("y", "com.microsoft.DynamicQuantizeLSTM", ("a",)), outputs=("y",))
+    assert MODEL.promise(onnxruntime_lifetimes(plain)) == Promise("exact")
+    found = MODEL.promise(onnxruntime_lifetimes(odd))
+    assert found == Promise("estimate", ("com.microsoft.DynamicQuantizeLSTM",))
