@@ -19,6 +19,7 @@ _MOVES_TEXT = """\
 Cast Compress Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherElements GatherND
 Identity If Loop NonZero Pad Reshape Scan ScatterElements ScatterND Shape Size Slice SpaceToDepth Split
 Squeeze Tile Transpose Trilu Unsqueeze
+"""
 _MOVES = frozenset(_MOVES_TEXT.split())
 """Operations that move elements, whatever they are."""
 
@@ -114,6 +115,7 @@ def _depends_on_the_run(graph: Graph, node: Node) -> bool:
     return not shape or shape[axis] == 1
 
 
+@cache
 def _letters() -> Mapping[str, str]:
     found: dict[str, str] = {}
     for line in _TABLE.replace("\n  ", " ").splitlines():
