@@ -47,7 +47,8 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
     "targets",
     multiple=True,
     metavar="FILE",
-    help="Write a file: lifetime plot (.png .svg .pdf) or report (.json .csv .md .html). Repeatable.",
+    help="Write a file: lifetime plot (.png .svg .pdf) or report (.json .csv .md .html),"
+    " viewers' files (.trace.json .netron.json .model-explorer.json). Repeatable.",
 )
 @redact_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name

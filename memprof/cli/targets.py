@@ -47,9 +47,12 @@ def _find_writer(target: str) -> Callable[[Report, Path], None]:
     suffix = Path(target).suffix.lower()
     if suffix in PLOTS:
         return _write_plot
+    for ending, document in VIEWERS.items():
+        if target.lower().endswith(ending):
+            return partial(_write_text, partial(_render_viewer, document))
     if suffix in RENDERERS:
         return partial(_write_text, RENDERERS[suffix])
-    known = " ".join((*PLOTS, *RENDERERS))
+    known = " ".join((*PLOTS, *RENDERERS, *VIEWERS))
     raise UsageError(f"-o {target}: the suffix says what to write, and this one says nothing.", f"Choose: {known}.")
 
 
@@ -88,6 +91,15 @@ def _render_page(report: Report, stream: TextIO, origin: Origin = UNSAID) -> Non
     print_page(report_page(report), stream, origin)
 
 
+def _render_viewer(document: str, report: Report, stream: TextIO) -> None:
+    import json
+
+    from memprof.exporters import viewers
+
+    json.dump(getattr(viewers, document)(report.headline.lifetimes), stream, separators=(",", ":"), allow_nan=False)
+    stream.write("\n")
+
+
 PLOTS = (".png", ".svg", ".pdf")
 """Suffixes of the lifetime plot."""
 
@@ -98,3 +110,10 @@ RENDERERS: Mapping[str, Callable[[Report, TextIO], None]] = {
     ".html": _render_page,
 }
 """From a suffix to what writes such a text."""
+
+VIEWERS: Mapping[str, str] = {
+    ".trace.json": "trace_document",
+    ".netron.json": "netron_document",
+    ".model-explorer.json": "node_data_document",
+}
+"""From an ending to the function of ``memprof.exporters.viewers`` that makes the document of another viewer."""
