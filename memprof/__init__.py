@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from memprof.measure.child import Limits
     from memprof.planning.arenas import Arena
     from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
-    from memprof.planning.plan import Plan, PlanOptions
+    from memprof.planning.plan import PlanOptions
+    from memprof.planning.record import Plan
     from memprof.results.bench import BenchedModel, BenchSettings
     from memprof.results.budgets import Budgets, Check
     from memprof.results.comparison import Comparison
@@ -71,7 +72,7 @@ _HOMES = {
     "MissingExtraError": "memprof.errors",
     "Model": "memprof.importers.model",
     "NewValue": "memprof.ir",
-    "Plan": "memprof.planning.plan",
+    "Plan": "memprof.planning.record",
     "PlanOptions": "memprof.planning.plan",
     "Report": "memprof.results.report",
     "Request": "memprof.importers.request",

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from memprof.planning.offsets.problem import AllocationProblem
-    from memprof.planning.plan import Plan, PlanOptions, PlanProgress
+    from memprof.planning.plan import PlanOptions, PlanProgress
+    from memprof.planning.record import Plan
     from memprof.results.budgets import Budgets, Check
 
 

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parents[1] / "memprof"
@@ -198,6 +199,55 @@ def test_no_files_of_the_search_import_each_other_in_a_circle() -> None:
     while ready := {name for name in reads if name not in done and reads[name] & reads.keys() <= done}:
         done |= ready
     assert sorted(reads.keys() - done) == []
+
+
+def file_arrows(files: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return, for each module, the modules of ``files`` that it imports: wherever it does, for a type checker too."""
+    arrows: dict[str, set[str]] = {}
+    for module, source in files.items():
+        found = arrows.setdefault(module, set())
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = (f"{node.module}.{alias.name}" for alias in node.names)  # a module, or a name in one
+                found.update(name if name in files else node.module for name in names)
+    return {module: {target for target in found if target in files} - {module} for module, found in arrows.items()}
+
+
+def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return the sets of modules that reach one another: each has to be read to understand any other."""
+    left = dict(arrows)
+    while ready := [module for module, found in left.items() if found.isdisjoint(left)]:
+        for module in ready:
+            del left[module]
+    return [sorted(found) for found in nx.strongly_connected_components(nx.DiGraph(left)) if len(found) > 1]
+
+
+def modules() -> dict[str, str]:
+    """Return the source of every module by its full name, that of a package being its ``__init__``."""
+    return {
+        ".".join(file.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): file.read_text()
+        for file in ROOT.rglob("*.py")
+    }
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    found = modules()
+    assert len(found) > 200
+    assert circles(file_arrows(found)) == []
+
+
+@pytest.mark.parametrize("late", ["from memprof.b import f", "def f():\n    import memprof.b as b"])
+def test_a_circle_of_files_is_seen(late: str) -> None:
+    hint = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from memprof.a import A"
+    files = {
+        "memprof.a": late,
+        "memprof.b": "from memprof import c",
+        "memprof.c": hint,
+        "memprof.d": "import memprof.a",
+    }
+    assert circles(file_arrows(files)) == [["memprof.a", "memprof.b", "memprof.c"]]
 
 
 @pytest.mark.parametrize(

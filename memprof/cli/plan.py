@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from memprof.measure.child import Limits
     from memprof.measure.orders import MeasuredOrder
     from memprof.planning.arenas import Arena
-    from memprof.planning.plan import Plan, PlanProgress
+    from memprof.planning.plan import PlanProgress
+    from memprof.planning.record import Plan
 
 _COST = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 _CODES = {True: 0, False: 1, None: 4}

@@ -17,7 +17,7 @@ from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.ir import Graph
-    from memprof.planning.plan import Plan
+    from memprof.planning.record import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

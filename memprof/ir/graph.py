@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memprof.ir.program import Program
 from memprof.ir.types import TensorType
@@ -301,9 +301,7 @@ class Graph:
 
     @cached_property
     def _networkx(self) -> nx.DiGraph[str]:
-        from memprof.ir.networkx import to_networkx
-
-        return to_networkx(self)
+        return _to_networkx(self)
 
 
 _ACTIVE = (Role.INTERMEDIATE, Role.INPUT)
@@ -314,3 +312,66 @@ def _storage_bytes(group: Sequence[int], sizes: Sequence[int | None]) -> int | N
     if (root_bytes := sizes[group[0]]) is not None:
         return root_bytes
     return max((size for i in group if (size := sizes[i]) is not None), default=None)
+
+
+def _to_networkx(graph: Graph) -> nx.DiGraph[str]:
+    """Return ``graph`` as a DiGraph in execution order; the table in ``memprof.ir.networkx`` has its attributes."""
+    import networkx as nx  # takes longer than most analyses
+
+    result: nx.DiGraph[str] = nx.DiGraph(name=graph.name)
+    leaving = set(graph.outputs)
+    key_of_value: dict[int, str] = {}
+
+    def describe(value_ids: tuple[int, ...]) -> dict[str, Any]:
+        values = [graph.values[i] for i in value_ids]
+        own = [v.type.size_bytes for v in values if v.view_of is None]
+        bases = {v.name: graph.values[v.view_of] for v in values if v.view_of is not None}
+        hidden = {name for name, base in bases.items() if base.role in _WEIGHTS}  # weights hold their bytes
+        return {
+            "bytes": None if None in own else sum(size or 0 for size in own),
+            "tensors": {v.name: 0 if v.name in hidden else v.type.size_bytes for v in values},
+            "view_of": {name: base.name for name, base in bases.items() if name not in hidden},
+            "outputs": tuple(graph.values[i].name for i in value_ids if i in leaving),
+        }
+
+    for value_id, value in enumerate(graph.values):
+        if value.role in (Role.INPUT, Role.CAPTURE):
+            key = _free_key(result, value.name)
+            key_of_value[value_id] = key
+            result.add_node(
+                key, op="Input", step=-1, module=value.module, elementwise=False, reads=(), **describe((value_id,))
+            )
+    for step, node in enumerate(graph.nodes):
+        written = tuple(i for i in node.writes if graph.values[i].role not in _WEIGHTS)
+        if not written and node.writes:
+            continue
+        key = _free_key(result, node.name)
+        reads = [i for i in dict.fromkeys(node.reads) if i in key_of_value]
+        result.add_node(
+            key,
+            op=node.op,
+            step=step,
+            module=node.module,
+            elementwise=node.is_elementwise and node.outputs[:1] != (None,),
+            reads=tuple(graph.values[i].name for i in reads),
+            **describe(written),
+        )
+        flows: dict[str, list[int]] = {}
+        for value_id in reads:
+            flows.setdefault(key_of_value[value_id], []).append(value_id)
+        for source, value_ids in flows.items():
+            sizes = [graph.value_bytes[i] for i in value_ids]
+            result.add_edge(
+                source,
+                key,
+                tensors=tuple(graph.values[i].name for i in value_ids),
+                bytes=None if None in sizes else sum(size or 0 for size in sizes),
+            )
+        key_of_value.update(dict.fromkeys(written, key))
+    return result
+
+
+def _free_key(graph: nx.DiGraph[str], wish: str) -> str:
+    while wish in graph:
+        wish += "'"
+    return wish

@@ -1,4 +1,5 @@
-"""networkx both ways: a ``Graph`` for people's own algorithms and drawings; any DiGraph that carries bytes back in.
+"""networkx both ways: a ``Graph`` for people's own algorithms and drawings by ``Graph.to_networkx``; any DiGraph that
+carries bytes back in, here.
 
 One networkx node per operation and per graph input. Parameters, constants and the operations that compute constants
 are left out, since they take part in no lifetime; so are the bodies of control flow. Keys are names.
@@ -30,66 +31,10 @@ import networkx as nx
 
 from memprof.errors import InputError
 from memprof.ir.builder import GraphBuilder, NewValue
-from memprof.ir.graph import Graph, Role
+from memprof.ir.graph import Graph
 from memprof.ir.types import TensorType
 
 _INPUT = "Input"
-_HIDDEN = frozenset({Role.PARAMETER, Role.CONSTANT})
-
-
-def to_networkx(graph: Graph) -> nx.DiGraph[str]:
-    """Return ``graph`` as a DiGraph in execution order, with the attributes of this module's table."""
-    result: nx.DiGraph[str] = nx.DiGraph(name=graph.name)
-    leaving = set(graph.outputs)
-    key_of_value: dict[int, str] = {}
-
-    def describe(value_ids: tuple[int, ...]) -> dict[str, Any]:
-        values = [graph.values[i] for i in value_ids]
-        own = [v.type.size_bytes for v in values if v.view_of is None]
-        bases = {v.name: graph.values[v.view_of] for v in values if v.view_of is not None}
-        hidden = {name for name, base in bases.items() if base.role in _HIDDEN}  # weights hold their bytes
-        return {
-            "bytes": None if None in own else sum(size or 0 for size in own),
-            "tensors": {v.name: 0 if v.name in hidden else v.type.size_bytes for v in values},
-            "view_of": {name: base.name for name, base in bases.items() if name not in hidden},
-            "outputs": tuple(graph.values[i].name for i in value_ids if i in leaving),
-        }
-
-    for value_id, value in enumerate(graph.values):
-        if value.role in (Role.INPUT, Role.CAPTURE):
-            key = _free_key(result, value.name)
-            key_of_value[value_id] = key
-            result.add_node(
-                key, op=_INPUT, step=-1, module=value.module, elementwise=False, reads=(), **describe((value_id,))
-            )
-    for step, node in enumerate(graph.nodes):
-        written = tuple(i for i in node.writes if graph.values[i].role not in _HIDDEN)
-        if not written and node.writes:
-            continue
-        key = _free_key(result, node.name)
-        reads = [i for i in dict.fromkeys(node.reads) if i in key_of_value]
-        result.add_node(
-            key,
-            op=node.op,
-            step=step,
-            module=node.module,
-            elementwise=node.is_elementwise and node.outputs[:1] != (None,),
-            reads=tuple(graph.values[i].name for i in reads),
-            **describe(written),
-        )
-        flows: dict[str, list[int]] = {}
-        for value_id in reads:
-            flows.setdefault(key_of_value[value_id], []).append(value_id)
-        for source, value_ids in flows.items():
-            sizes = [graph.value_bytes[i] for i in value_ids]
-            result.add_edge(
-                source,
-                key,
-                tensors=tuple(graph.values[i].name for i in value_ids),
-                bytes=None if None in sizes else sum(size or 0 for size in sizes),
-            )
-        key_of_value.update(dict.fromkeys(written, key))
-    return result
 
 
 def from_networkx(source: nx.DiGraph[Any]) -> Graph:
@@ -159,12 +104,6 @@ def _reads(source: nx.DiGraph[Any], key: Hashable) -> list[str]:
     ]
     rank = {name: i for i, name in enumerate(source.nodes[key].get("reads", ()))}
     return sorted(flowing, key=lambda name: rank.get(name, len(rank)))
-
-
-def _free_key(graph: nx.DiGraph[str], wish: str) -> str:
-    while wish in graph:
-        wish += "'"
-    return wish
 
 
 def _find(value_ids: dict[str, int], name: str, key: Hashable) -> int:

@@ -15,7 +15,7 @@ traffic: each byte is taken to be written once and read once.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -95,20 +95,10 @@ def parse_csv(text: str, name: str = "CSV", alignment: int = 1) -> AllocationTab
 
 def write_csv(plan: MemoryPlan, stream: TextIO) -> None:
     """Write ``plan`` with its offsets; sizes are those of the buffers, not rounded."""
-    _write(plan.problem, stream, plan.offsets)
-
-
-def write_problem(problem: AllocationProblem, stream: TextIO) -> None:
-    """Write ``problem``, for any solver that reads this format."""
-    _write(problem, stream, None)
-
-
-def _write(problem: AllocationProblem, stream: TextIO, offsets: Sequence[int] | None) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow((*_NEEDED, "offset") if offsets is not None else _NEEDED)
-    for i, buffer in enumerate(problem.buffers):
-        row = (_plain(buffer.name), buffer.start, buffer.stop, buffer.size_bytes)
-        writer.writerow((*row, offsets[i]) if offsets is not None else row)
+    writer.writerow((*_NEEDED, "offset"))
+    for buffer, offset in zip(plan.problem.buffers, plan.offsets, strict=True):
+        writer.writerow((_plain(buffer.name), buffer.start, buffer.stop, buffer.size_bytes, offset))
 
 
 def _plain(name: str) -> str:

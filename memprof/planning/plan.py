@@ -20,7 +20,7 @@ from typing import Any
 
 from memprof.errors import IncompleteError
 from memprof.ir import Graph
-from memprof.planning.arenas import Arena, ArenasPlan, plan_arenas
+from memprof.planning.arenas import Arena, plan_arenas
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import decide_capacity, plan_offsets
@@ -28,12 +28,10 @@ from memprof.planning.ordering.find import decide_order, find_order
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.result import OrderResult
 from memprof.planning.ordering.scored import find_scored_order
+from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
 from memprof.planning.rules import RULES, find_rules
 from memprof.runtimes import Ordering, RuntimeModel
 from memprof.runtimes.late import find
-from memprof.units import format_bytes
-
-PLAN_SCHEMA = "memprof/plan/2"
 
 _OFFSET_SHARE = 0.3  # of the time, kept for the offsets
 
@@ -56,168 +54,6 @@ class PlanProgress:
 
 
 Report = Callable[[PlanProgress], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedOrder:
-    """In which order the operations run.
-
-    Attributes:
-        node_ids: Ids of the graph's nodes, in running order.
-        nodes: Their names.
-        before_bytes: Peak of the given order.
-        peak_bytes: Peak of this one; never more.
-        lower_bound_bytes: No order needs less.
-        proof: What the bound rests on.
-        seconds: Wall time it took.
-        was_interrupted: Whether Ctrl-C ended the search.
-    """
-
-    node_ids: tuple[int, ...]
-    nodes: tuple[str, ...]
-    before_bytes: int
-    peak_bytes: int
-    lower_bound_bytes: int
-    proof: str
-    seconds: float
-    was_interrupted: bool = False
-
-    @property
-    def is_optimal(self) -> bool:
-        """Whether no order has a lower peak, proven."""
-        return self.peak_bytes == self.lower_bound_bytes
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether it differs from the given order."""
-        return self.node_ids != tuple(range(len(self.node_ids)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetAnswer:
-    """Whether an arena of a given size is enough.
-
-    Attributes:
-        budget_bytes: The size.
-        answer: Yes (the plan fits), no (proven), or ``None``: unknown.
-        lower_bound_bytes: What every order and every arena needs at least.
-    """
-
-    budget_bytes: int
-    answer: bool | None
-    lower_bound_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """An order, an arena, and what is proven.
-
-    Attributes:
-        rules: Key in ``RULES``; empty for a problem that came without a graph.
-        order: The order, ``None`` for a problem that came without a graph.
-        arena: The arena.
-        content: What the arena holds.
-        budget: The answer to a budget, ``None`` if none was given.
-        arenas: Places in several arenas, ``None`` if none were given.
-    """
-
-    rules: str
-    order: PlannedOrder | None
-    arena: MemoryPlan
-    content: ArenaContent
-    budget: BudgetAnswer | None = None
-    arenas: ArenasPlan | None = None
-
-    @property
-    def runtime(self) -> str:
-        """Name of the runtime model that people know the rules by; empty without a graph."""
-        return RULES[self.rules].in_place_of or self.rules if self.rules else ""
-
-    @property
-    def is_in_place(self) -> bool:
-        """Whether the rules are those of its variant with operations in place."""
-        return bool(self.rules and RULES[self.rules].in_place_of)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as JSON-ready values, schema ``memprof/plan/2``."""
-        document: dict[str, Any] = {"schema": PLAN_SCHEMA}
-        order = self.order
-        if order is not None:
-            document["runtime"] = self.runtime
-            document["in_place"] = self.is_in_place
-            document["rules"] = self.rules
-            document["order"] = {
-                "nodes": list(order.nodes),
-                "node_ids": list(order.node_ids),
-                "peak_before_bytes": order.before_bytes,
-                "peak_bytes": order.peak_bytes,
-                "lower_bound_bytes": order.lower_bound_bytes,
-                "optimal": order.is_optimal,
-                "proof": order.proof,
-                "seconds": order.seconds,
-                "was_interrupted": order.was_interrupted,
-            }
-            document["holds_inputs"] = self.content.has_inputs
-            document["holds_outputs"] = self.content.has_outputs
-        document["arena"] = arena_json(self.arena)
-        if self.budget is not None:
-            document["budget"] = {
-                "budget_bytes": self.budget.budget_bytes,
-                "fits": self.budget.answer,
-                "lower_bound_bytes": self.budget.lower_bound_bytes,
-            }
-        if self.arenas is not None:
-            document["arenas"] = self.arenas.to_json()
-        return document
-
-    @classmethod
-    def from_json(cls, document: object, source: str = "the document") -> Plan:
-        """Return the plan that was saved as ``document``; its places are judged anew.
-
-        Args:
-            document: What ``json.load`` gave. None of it is trusted.
-            source: Where it came from, for the error.
-
-        Raises:
-            InputError: It is no plan of this version, a field is missing or wrong, or two buffers share an address.
-        """
-        from memprof.planning.saved import read_plan
-
-        return read_plan(document, source)
-
-    def __repr__(self) -> str:
-        order = "" if self.order is None else f"peak {format_bytes(self.order.peak_bytes)}, "
-        runtime = f" ({self.runtime})" if self.runtime else ""
-        return f"<Plan{runtime}: {order}arena {format_bytes(self.arena.arena_bytes)}>"
-
-    def _repr_html_(self) -> str:
-        return str(find("memprof.render.notebook:plan_html")(self))
-
-
-def arena_json(arena: MemoryPlan) -> dict[str, Any]:
-    """Return one arena as JSON-ready values; sizes of buffers are not rounded."""
-    return {
-        "arena_bytes": arena.arena_bytes,
-        "lower_bound_bytes": arena.lower_bound_bytes,
-        "optimal": arena.is_optimal,
-        "load_bytes": arena.load_bytes,
-        "fragmentation": round(arena.fragmentation, 6),
-        "alignment": arena.problem.alignment,
-        "proof": arena.proof,
-        "strategy": arena.strategy,
-        "seconds": arena.seconds,
-        "buffers": [
-            {
-                "name": buffer.name,
-                "offset": offset,
-                "size_bytes": buffer.size_bytes,
-                "traffic_bytes": buffer.traffic_bytes,
-                "start": buffer.start,
-                "stop": buffer.stop,
-            }
-            for buffer, offset in zip(arena.problem.buffers, arena.offsets, strict=True)
-        ],
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from memprof.plots.rows import Outline, outline_of, thin_out
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.results.report import RuntimeReport
+    from memprof.results.records import RuntimeReport
 
 _MOST_NAMED_STEPS = 20
 _FEW_STEPS = 200  # the line is thinner where there are more

@@ -36,7 +36,8 @@ from memprof.plots.rows import Row, Rows, arrange_rows
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.results.report import Report, RuntimeReport
+    from memprof.results.records import RuntimeReport
+    from memprof.results.report import Report
 
 _LEAST_LENGTH = 0.022  # inches of a bar, to be seen
 _ON_PAPER = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.5}  # hides what runs behind a text

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from memprof.render.terminal import Screen
 from memprof.render.wording import category_title
-from memprof.results.report import RuntimeReport
+from memprof.results.records import RuntimeReport
 from memprof.units import format_bytes
 
 

@@ -10,7 +10,7 @@ import csv
 from typing import TextIO
 
 from memprof.analysis import Holders
-from memprof.results.report import RuntimeReport
+from memprof.results.records import RuntimeReport
 from memprof.text import safe_text
 
 COLUMNS = (

@@ -11,7 +11,7 @@ from rich.text import Text
 from memprof.palette import TERMINAL_CURVE
 from memprof.render.terminal import Glyphs, Screen
 from memprof.results.peak import LiveTensor
-from memprof.results.report import RuntimeReport
+from memprof.results.records import RuntimeReport
 from memprof.units import format_bytes
 
 _BAR = 6

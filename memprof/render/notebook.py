@@ -11,7 +11,7 @@ from memprof.results.comparison import Change, Comparison
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.planning.plan import Plan
+    from memprof.planning.record import Plan
 
 _TOP = 8
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from memprof.planning.arenas import ArenasPlan
 from memprof.planning.offsets.problem import MemoryPlan
-from memprof.planning.plan import BudgetAnswer, Plan, PlannedOrder
+from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
 from memprof.render.terminal import Screen, open_screen
 from memprof.units import format_bytes
 

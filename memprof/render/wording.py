@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from memprof.ir import Unknown
-from memprof.results.report import Report, RuntimeReport
+from memprof.results.records import RuntimeReport
+from memprof.results.report import Report
 from memprof.runtimes import Figure, Grade
 from memprof.text import safe_text
 from memprof.units import format_bytes

@@ -11,7 +11,8 @@ from memprof.importers.model import Model
 from memprof.ir import Graph
 from memprof.ir.trace import Trace
 from memprof.results.peak import find_peak
-from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
+from memprof.results.records import ModelSummary, RuntimeFacts, RuntimeReport
+from memprof.results.report import Report
 from memprof.runtimes import Promise, RuntimeModel
 
 

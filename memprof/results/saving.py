@@ -7,14 +7,15 @@ number here and another there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from memprof.analysis.modules import ModuleRow
 from memprof.fields import Fields, check_schema
 from memprof.ir import Assumption, Graph, Unknown
 from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
 from memprof.results.peak import Peak, find_peak
-from memprof.results.report import ModelSummary, Report, RuntimeFacts, RuntimeReport
-from memprof.results.sections import MODULE_DEPTH
+from memprof.results.records import ModelSummary, RuntimeFacts, RuntimeReport
 from memprof.runtimes import Figure, Grade
 
 ANALYSIS_SCHEMA = "memprof/analysis/2"
@@ -24,12 +25,16 @@ NUMBERS_ONLY_SCHEMA = "memprof/analysis/1"
 _GRADES: tuple[Grade, ...] = ("exact", "upper bound", "estimate", "measured")
 
 
-def report_json(report: Report) -> dict[str, Any]:
-    """Return ``report`` as JSON-ready values."""
-    model = report.model
-    graphs: dict[int, Graph] = {
-        id(found.lifetimes.graph): found.lifetimes.graph for found in report.runtimes.values()
-    }
+Remarks = tuple[tuple[Unknown, ...], tuple[Assumption, ...]]
+"""What a report says it does not know, and what it assumed."""
+
+
+def report_json(
+    model: ModelSummary, runtimes: Mapping[str, RuntimeReport], modules: Sequence[ModuleRow], remarks: Remarks
+) -> dict[str, Any]:
+    """Return the parts of a report as one JSON-ready document; ``modules`` are folded to ``MODULE_DEPTH``."""
+    unknown, assumed = remarks
+    graphs: dict[int, Graph] = {id(found.lifetimes.graph): found.lifetimes.graph for found in runtimes.values()}
     places = {key: place for place, key in enumerate(graphs)}
     return {
         "schema": ANALYSIS_SCHEMA,
@@ -43,9 +48,9 @@ def report_json(report: Report) -> dict[str, Any]:
             "macs": model.macs,
             "bytes_by_dtype": dict(model.bytes_by_dtype),
         },
-        "headline": next(iter(report.runtimes)),
+        "headline": next(iter(runtimes)),
         "runtimes": {
-            name: _runtime_json(found, places[id(found.lifetimes.graph)]) for name, found in report.runtimes.items()
+            name: _runtime_json(found, places[id(found.lifetimes.graph)]) for name, found in runtimes.items()
         },
         "modules": [
             {
@@ -56,16 +61,16 @@ def report_json(report: Report) -> dict[str, Any]:
                 "share": round(row.share, 6),
                 "highest_bytes": row.highest_bytes,
             }
-            for row in report.module_rows(MODULE_DEPTH)
+            for row in modules
         ],
-        "unknown": [{"kind": u.kind, "name": u.name, "reason": u.reason, "hint": u.hint} for u in report.unknown],
-        "assumed": [{"kind": a.kind, "name": a.name, "reason": a.reason, "hint": a.hint} for a in report.assumed],
+        "unknown": [{"kind": u.kind, "name": u.name, "reason": u.reason, "hint": u.hint} for u in unknown],
+        "assumed": [{"kind": a.kind, "name": a.name, "reason": a.reason, "hint": a.hint} for a in assumed],
         "graphs": [graph_json(graph) for graph in graphs.values()],
     }
 
 
-def read_report(document: object, source: str) -> Report:
-    """Return the report that was saved as ``document``.
+def read_report(document: object, source: str) -> tuple[ModelSummary, Mapping[str, RuntimeReport], Remarks]:
+    """Return the parts of the report that was saved as ``document``.
 
     Raises:
         InputError: It is no report that can be read, or a field is missing or wrong.
@@ -81,18 +86,15 @@ def read_report(document: object, source: str) -> Report:
     headline = found.text("headline")
     if headline not in runtimes:
         raise found.error("headline", "names none of the runtimes")
-    return Report(
-        model=_read_model(found.fields("model")),
-        runtimes={headline: runtimes[headline], **runtimes},
-        unknown=tuple(
-            Unknown(kind=u.text("kind"), name=u.text("name"), reason=u.text("reason"), hint=u.text("hint"))
-            for u in found.each("unknown")
-        ),
-        assumed=tuple(
-            Assumption(kind=a.text("kind"), name=a.text("name"), reason=a.text("reason"), hint=a.text("hint"))
-            for a in found.each("assumed")
-        ),
+    unknown = tuple(
+        Unknown(kind=u.text("kind"), name=u.text("name"), reason=u.text("reason"), hint=u.text("hint"))
+        for u in found.each("unknown")
     )
+    assumed = tuple(
+        Assumption(kind=a.text("kind"), name=a.text("name"), reason=a.text("reason"), hint=a.text("hint"))
+        for a in found.each("assumed")
+    )
+    return _read_model(found.fields("model")), {headline: runtimes[headline], **runtimes}, (unknown, assumed)
 
 
 def _read_model(found: Fields) -> ModelSummary:

@@ -18,12 +18,12 @@ from onnx import TensorProto, helper
 
 import memprof
 from memprof.planning import plan as plan_module
-from memprof.planning.minimalloc import parse_csv, write_problem
+from memprof.planning.minimalloc import parse_csv
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import OffsetProgress
 from memprof.planning.validator import find_violation
 from tests.cli.conftest import Run
-from tests.planning.offsets.problems import GAP, cut_rectangle, problem_of
+from tests.planning.offsets.problems import GAP, cut_rectangle, problem_of, write_problem
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 
 from memprof.errors import InputError, LimitError
 from memprof.planning import minimalloc
-from memprof.planning.minimalloc import parse_csv, read_csv, write_csv, write_problem
+from memprof.planning.minimalloc import parse_csv, read_csv, write_csv
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.offsets.solver import plan_offsets
-from tests.planning.offsets.problems import loose_problem
+from tests.planning.offsets.problems import loose_problem, write_problem
 from tests.real_data import require_shared_data
 
 EXAMPLE = "id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\n"
@@ -96,7 +96,7 @@ def test_a_name_is_data_to_whoever_opens_the_file() -> None:
     names = ("=1+1", "a,b", 'say "x"', "line\nbreak", "\x1b[31m")
     buffers = tuple(AllocationBuffer(name=name, start=0, stop=1, size_bytes=1) for name in names)
     text = StringIO()
-    write_problem(AllocationProblem(buffers=buffers), text)
+    write_csv(plan_offsets(AllocationProblem(buffers=buffers)), text)
     assert text.getvalue().count("\n") == 1 + len(names)
     read = [buffer.name for buffer in parse_csv(text.getvalue()).problem.buffers]
     assert read == ["'=1+1", "a,b", 'say "x"', "line\\x0abreak", "\\x1b[31m"]

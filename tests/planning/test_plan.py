@@ -15,13 +15,13 @@ from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.plan import (
-    Plan,
     PlanOptions,
     PlanProgress,
     arena_order_problem,
     plan_allocation,
     plan_graph,
 )
+from memprof.planning.record import Plan
 from memprof.planning.rules import PROBLEMS, RULES
 from memprof.planning.validator import find_violation
 from tests.planning.offsets.problems import GAP, problem_of

@@ -17,7 +17,8 @@ from memprof import compare, plan
 from memprof.errors import IncompleteError, InputError
 from memprof.planning.arenas import Arena
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
-from memprof.planning.plan import Plan, PlanOptions, plan_allocation
+from memprof.planning.plan import PlanOptions, plan_allocation
+from memprof.planning.record import Plan
 from tests.random_graphs import random_graph
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 from tests.schemas import check_document

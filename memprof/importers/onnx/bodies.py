@@ -9,11 +9,12 @@ built again with what is left; each pass opens at least one more, and after a fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+import numpy as np
 from onnx import GraphProto, NodeProto
 
 from memprof.importers.onnx.control_flow import (
@@ -24,17 +25,59 @@ from memprof.importers.onnx.control_flow import (
     scan_body_inputs,
     scan_outputs,
 )
-from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact
+from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.limits import bodies
-from memprof.importers.onnx.types import UNKNOWN_TYPE
+from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
+from memprof.importers.onnx.unknowns import Causes
 from memprof.ir import Graph, TensorType
 from memprof.ir.types import MAX_DIM
 
-if TYPE_CHECKING:
-    from memprof.importers.onnx.build import Scope
-
 _MAX_LOOP_PASSES = 4
 _BATCHLESS_SCAN = 9  # before this opset Scan had a batch dimension of its own and one more input
+
+
+class Scope(Protocol):
+    """A graph while it is being built, as its bodies see it; ``build`` has the real one."""
+
+    @property
+    def types(self) -> TypeTable:
+        """The model's types."""
+
+    @property
+    def facts(self) -> FactTable:
+        """The model's facts."""
+
+    @property
+    def opset(self) -> int:
+        """Version of ONNX's own operations that the model imports, 0 if none."""
+
+    @property
+    def causes(self) -> Causes:
+        """Why sizes in it are unknown."""
+
+    @property
+    def captured(self) -> Mapping[str, int]:
+        """What it reads of the scope around: name to its id there."""
+
+    @property
+    def output_facts(self) -> list[Fact]:
+        """What is known of the graph's outputs, once built."""
+
+    @property
+    def tainted_outputs(self) -> list[bool]:
+        """Which of the graph's outputs suffer from something unknown, once built."""
+
+    def fact(self, value_id: int) -> Fact:
+        """Return what is known of a value."""
+
+    def elements(self, value_id: int | None) -> np.ndarray[Any, Any] | None:
+        """Return the elements of a small constant, ``None`` for anything else."""
+
+    def is_tainted(self, value_id: int | None) -> bool:
+        """Whether a value suffers from something unknown before it."""
+
+    def body(self, graph: GraphProto, given: Sequence[TensorType] = (), tainted: Collection[int] = ()) -> Body:
+        """Return a body of a node of this scope, built."""
 
 
 @dataclass(frozen=True, slots=True)

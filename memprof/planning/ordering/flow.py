@@ -46,10 +46,6 @@ class FlowNetwork:
             return self._total, False
         return self._total, True
 
-    def source_side(self) -> list[bool]:
-        """After a maximum flow: which nodes are on the source's side of the smallest minimum cut."""
-        return [level >= 0 for level in self._level]
-
     def sink_side(self) -> list[bool]:
         """After a maximum flow: which nodes are on the sink's side of the smallest such side of a minimum cut."""
         reached = [False] * len(self._edges)

@@ -8,7 +8,7 @@ from typing import Any
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role, TensorType, Value
 from memprof.planning.offsets.problem import MemoryPlan
-from memprof.planning.plan import Plan
+from memprof.planning.record import Plan
 from memprof.planning.rules import RULES
 from memprof.render.page.sides import Graphs, Page, Row, view_json
 from memprof.render.wording import exact_amount

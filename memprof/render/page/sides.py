@@ -21,7 +21,8 @@ from memprof.render.wording import (
 )
 from memprof.results.columns import graph_json, lifetimes_json, repeated
 from memprof.results.comparison import Change, Comparison
-from memprof.results.report import Report, RuntimeReport
+from memprof.results.records import RuntimeReport
+from memprof.results.report import Report
 from memprof.results.verification import Verification
 from memprof.text import safe_text
 from memprof.units import format_bytes

@@ -16,19 +16,41 @@ outside that its kernels keep in a layout of their own: then it has no pattern.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from memprof.ir import Graph, Node
 from memprof.runtimes.onnxruntime.scratch import MISFITS
 
-if TYPE_CHECKING:
-    from memprof.runtimes.onnxruntime.frame import Frame
-
 _COUNTER_BYTES = 8
 _FLAG_BYTES = 1
+
+
+class BodyRun(Protocol):
+    """A body as it runs: what is asked of a ``Frame`` here."""
+
+    @property
+    def graph(self) -> Graph:
+        """What runs."""
+
+    @property
+    def open_outputs(self) -> frozenset[int]:
+        """Ids of graph outputs whose size onnxruntime does not know before it runs."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all sizes are known."""
+
+    def first_pass(self, written: Collection[int]) -> list[int]:
+        """Return by step the bytes of a first pass; of the graph outputs only ``written`` count."""
+
+    def later_pass(self, written: Collection[int]) -> list[int]:
+        """Return by step the bytes of any further pass; of the graph outputs only ``written`` count."""
+
+    def output_bytes(self, value_ids: Collection[int]) -> int:
+        """Return the bytes that graph outputs take; one that shares what others own takes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +66,7 @@ class BodiesUse:
     before_bytes: int = 0
 
 
-def bodies_use(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse | None:
+def bodies_use(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | None:
     """Return what ``node`` takes beyond its outputs, ``None`` if sizes or counts are open.
 
     Args:
@@ -61,16 +83,16 @@ def bodies_use(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse |
         return None
 
 
-def _branch(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse:
+def _branch(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse:
     return BodiesUse(max(map(_branch_bytes, frames)))
 
 
-def _branch_bytes(frame: Frame) -> int:
+def _branch_bytes(frame: BodyRun) -> int:
     most = max(frame.first_pass(frame.open_outputs), default=0)
     return max(0, most - frame.output_bytes(frame.open_outputs))
 
 
-def _loop(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse | None:
+def _loop(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | None:
     (frame,) = frames
     outputs = frame.graph.outputs
     carried_count = len(node.inputs) - 2
@@ -91,7 +113,7 @@ def _loop(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse | None
     return BodiesUse(held + carried + trips * collected, max(moments, default=0))
 
 
-def _scan(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse | None:
+def _scan(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | None:
     (frame,) = frames
     scanned = cast("int", node.attributes.get("num_scan_inputs", 1))
     inputs = [i for i in node.inputs if i is not None]
@@ -115,6 +137,6 @@ def _scan(graph: Graph, node: Node, frames: Sequence[Frame]) -> BodiesUse | None
     return BodiesUse(held, held + early + most)
 
 
-_RULES: Mapping[str, Callable[[Graph, Node, Sequence[Frame]], BodiesUse | None]] = MappingProxyType(
+_RULES: Mapping[str, Callable[[Graph, Node, Sequence[BodyRun]], BodiesUse | None]] = MappingProxyType(
     {"If": _branch, "Loop": _loop, "Scan": _scan}
 )

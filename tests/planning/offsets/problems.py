@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import TextIO
 
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 
@@ -21,6 +22,13 @@ def problem_of(triples: Sequence[Triple], alignment: int = 1) -> AllocationProbl
         for i, (start, stop, size) in enumerate(triples)
     ]
     return AllocationProblem(buffers=tuple(buffers), alignment=alignment)
+
+
+def write_problem(problem: AllocationProblem, stream: TextIO) -> None:
+    """Write ``problem`` as minimalloc's CSV, without offsets."""
+    stream.write("id,lower,upper,size\n")
+    for buffer in problem.buffers:
+        stream.write(f"{buffer.name},{buffer.start},{buffer.stop},{buffer.size_bytes}\n")
 
 
 def loose_problem(rng: Random, most: int = 7) -> AllocationProblem:
