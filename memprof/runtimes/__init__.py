@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from memprof.errors import UsageError
 from memprof.ir.trace import Trace
-from memprof.runtimes import contracted, ideal, onnxruntime, paper, pytorch, pytorch_process, reference, tflm
+from memprof.runtimes import contracted, ideal, litert, onnxruntime, paper, pytorch, pytorch_process, reference, tflm
 from memprof.runtimes.model import Figure, Grade, Measuring, Order, Ordering, Placement, Promise, RuntimeModel
 
 _ROWS = (
@@ -18,6 +18,7 @@ _ROWS = (
     onnxruntime.MODEL,
     onnxruntime.OPTIMIZED_MODEL,
     tflm.MODEL,
+    litert.MODEL,
 )
 
 RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType({row.name: row for row in _ROWS})

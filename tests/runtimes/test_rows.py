@@ -34,7 +34,7 @@ def test_a_row_says_what_people_read_of_it(row: RuntimeModel) -> None:
 
 def test_what_commands_take_is_what_the_rows_say() -> None:
     assert set(RULES) == {"reference", "contracted", "ideal", "onnxruntime"}
-    assert set(RUNNABLE) == {"pytorch", "onnxruntime", "onnxruntime-optimized", "tflm"}
+    assert set(RUNNABLE) == {"pytorch", "onnxruntime", "onnxruntime-optimized", "tflm", "litert"}
     assert set(BUDGET_RUNTIMES) == {"reference", "ideal", "paper", "contracted", "onnxruntime"}
 
 
