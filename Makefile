@@ -1,5 +1,7 @@
 # make demo   first answer: MobileNetV2, analysed and drawn (base install, no torch)
 # make test   everything: lint, types, all tests (installs torch and friends: minutes and gigabytes, the first time)
+# make lint   lint and types alone, as before each commit
+# make quick  the tests that are not marked slow
 # make clean  remove what the two made, the virtual environment too
 #
 # Both are repeatable, and fast the second time: the stamps in .venv depend on pyproject.toml alone.
@@ -14,7 +16,7 @@ PLOT := demo/mobilenet_v2.png
 unexport PYTHONPATH PYTHONHOME
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # two installs into one environment would race
-.PHONY: help demo test clean
+.PHONY: help demo test lint quick clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -23,11 +25,16 @@ demo: $(MODEL)
 	@$(BIN)/memprof analyze $(MODEL) -o $(PLOT)
 	@echo "The plot is in $(PLOT)"
 
-test: $(VENV)/.all
+test: lint
+	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+
+lint: $(VENV)/.all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2
+
+quick: $(VENV)/.all
+	$(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

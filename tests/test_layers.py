@@ -40,6 +40,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "render": BASE | {"palette", "boards", "ir", "analysis", "runtimes", "planning", "results"},
     "plots": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
     "gate": BASE | {"importers", "planning", "results", "runtimes", "api"},
+    "pytest_plugin": BASE | {"importers", "results", "render", "gate"},
     "runs": BASE | {"runtimes", "importers", "results", "api", "measure"},
     "nas": BASE
     | {
@@ -86,6 +87,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "rich": ("render/", "cli/"),
     "matplotlib": ("plots/",),
     "click": ("cli/",),
+    "pytest": ("pytest_plugin",),
     "networkx": ("ir/", "planning/", "importers/", "exporters/"),
     "sklearn": ("nas/train/",),
     "numba": ("planning/",),
