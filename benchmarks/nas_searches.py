@@ -1,194 +1,191 @@
-"""What later rounds are worth: whole searches, each by the command line, over several seeds.
+"""What searches find, against random search with the same trainer and minutes, and against logistic regression.
 
-    python benchmarks/nas_searches.py [--dataset digits] [--images N] [--width N] [--minutes 5] [--seeds 3]
-                                      [--lambda 0.9] [--epochs 20] [--output DIR] [--json FILE]
+    python benchmarks/nas_searches.py [--dataset digits] [--minutes 5] [--seeds 5] [--workers 2] [--output DIR]
+                                      [--json FILE]
 
-Per seed ``memprof nas search``, ``export``, ``bench`` and ``report`` run as a user runs them. Then every network that
-was trained to the last epoch is compared, by the metric on validation images, with the first winner, which is 0:
+Per seed two searches run after each other in the same time, and end in the same tournament: fresh weights, equally
+long, several seeds.
 
-    best            of the whole search; never below 0, since the first winner is among those compared
-    later rounds    the best network that came after the first round: above 0 only if the rounds were worth it
-    last winner     the network that the last round chose
+    memnas    memprof's own rounds
+    random    networks of 1 to 6 random cells, some trimmed, trained as long as candidates that go all the way
 
-Later networks start from their base's weights and so have had more epochs than the first winner. What is left of
-their lead when that is taken away is seen by training both from fresh weights, equally long, with the same few seeds:
-
-    from scratch    the metric of the best of the later rounds against the first winner, of mean accuracies after that
-
-With ``--output`` the searches are kept, and one that is finished is not run again.
+Reported are the tournaments' fronts, the area under accuracy against the logarithm of total bytes (from 50 % and up
+to 1 MB), the first round's winner, and what logistic regression on the pixels reaches on the same validation images,
+with the standard error over them. Networks that logistic regression beats in accuracy and bytes at once are counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
+import random
 import sys
 import tempfile
-from dataclasses import replace
+from math import log, sqrt
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-import torch
+from sklearn.linear_model import LogisticRegression
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nas_record import ROOT, write_record
+from nas_record import write_record
 
 from memprof.nas.jobs import derive_seed
-from memprof.nas.rank.metric import Measures
-from memprof.nas.record.journal import read_journal
-from memprof.nas.record.scores import best_candidate, score_against_first
-from memprof.nas.record.state import SearchState, fold
-from memprof.nas.searching.run import TrainerRecipe
-from memprof.nas.train.modules import build_module
+from memprof.nas.rank.metric import Metric
+from memprof.nas.record.journal import Journal, read_journal
+from memprof.nas.record.settings import Limits, Settings
+from memprof.nas.record.state import Chosen, SearchState, fold
+from memprof.nas.record.tournament import Standing, best_standing, standings
+from memprof.nas.searching.presets import facts_of, quick
+from memprof.nas.searching.run import resume, search
+from memprof.nas.space.architecture import Architecture
+from memprof.nas.space.budget import Budget
+from memprof.nas.space.generator import grow, trim
+from memprof.nas.space.screening import measure
+from memprof.nas.train.data import load_training
+
+FLOOR, TOP_BYTES = 0.5, 1e6
+RANDOM_NETWORKS = 400
 
 
 def main() -> None:
-    """Run the searches and print one line each."""
+    """Run the searches and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--dataset", default="digits", help="as for memprof nas search")
-    parser.add_argument("--images", type=int, help="training images; all if left out")
-    parser.add_argument("--width", type=int, help="filters of every layer; what suits the images if left out")
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--lambda", dest="weight", type=float, default=0.9)
-    parser.add_argument("--epochs", type=int, default=20, help="of the training from scratch; 0 for none")
-    parser.add_argument("--repeats", type=int, default=3, help="seeds of the training from scratch")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, help="keep the searches here")
     options = parser.parse_args()
+    linear = logistic_regression(options.dataset)
+    print(f"logistic regression: {linear['accuracy']:.2%} +- {linear['standard_error']:.2%}, {linear['bytes']:,} B")
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as passing:
         place = options.output or Path(passing)
-        rows = []
+        facts = facts_of(options.dataset, root=place / "data")
         for seed in range(options.seeds):
-            folder = place / f"seed-{seed}"
-            if not (folder / "report").is_dir():
-                if not (folder / "search.db").is_file():
-                    memprof("nas", "search", *search_flags(options, seed), "-o", str(folder))
-                memprof("nas", "export", str(folder))
-                memprof("bench", str(folder / "export" / "model.onnx"), "--runs", "3")
-                memprof("nas", "report", str(folder))
-            state = fold(read_journal(folder)[0])
-            row = {"seed": seed, **read(state)}
-            rows.append(row | {"from_scratch": from_scratch(state, row, options.epochs, options.repeats)})
-            print(describe(rows[-1]), flush=True)
-    wins = sum(row["later"] is not None and row["later"]["score"] > 0 for row in rows)
-    print(f"a later round beat the first round's winner in {wins} of {len(rows)} searches")
-    equal = [row["from_scratch"]["score"] for row in rows if row["from_scratch"]]
-    print(f"trained from scratch, equally long, it did in {sum(score > 0 for score in equal)} of {len(equal)}")
-    asked = {"dataset": Path(options.dataset).name, "images": options.images, "width": options.width}
-    found = {"minutes": options.minutes, "lambda": options.weight, "wins": wins, "rows": rows}
-    write_record(options.json, asked | found)
+            settings = quick(facts, Metric(accuracy_weight=0.9), Budget(), seed=seed)
+            limits = Limits(seconds=60 * options.minutes, workers=options.workers)
+            found: dict[str, dict[str, Any]] = {
+                "memnas": read(run_memnas(place / f"memnas-{seed}", settings, limits), linear),
+                "random": read(run_random(place / f"random-{seed}", settings, limits), linear),
+            }
+            rows.append({"seed": seed} | found)
+            for name, row in found.items():
+                print(f"seed {seed}, {name}: {describe(row)}", flush=True)
+    above = sum(row["memnas"]["area"] > row["random"]["area"] for row in rows)
+    print(f"more area than random search in {above} of {len(rows)} seeds")
+    facts_of_run = {"dataset": options.dataset, "minutes": options.minutes, "workers": options.workers}
+    write_record(options.json, facts_of_run | {"above": above, "logistic_regression": linear, "rows": rows})
 
 
-def search_flags(options: argparse.Namespace, seed: int) -> list[str]:
-    """Return the flags of one search."""
-    named = {
-        "--dataset": options.dataset,
-        "--images": options.images,
-        "--width": options.width,
-        "--lambda": options.weight,
-        "--minutes": options.minutes,
-        "--seed": seed,
-    }
-    return [str(part) for flag, value in named.items() if value is not None for part in (flag, value)]
+def run_memnas(folder: Path, settings: Settings, limits: Limits) -> SearchState:
+    """Return the state of a finished search; one that is there already is not run again."""
+    if not (folder / "search.db").is_file():
+        search(folder, settings, limits)
+    return fold(read_journal(folder)[0])
 
 
-def memprof(*arguments: str) -> None:
-    """Run the program as a user does."""
-    subprocess.run([sys.executable, "-m", "memprof", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+def run_random(folder: Path, settings: Settings, limits: Limits) -> SearchState:
+    """Return the state of a search whose only round holds random networks, as many as the time allows."""
+    if not (folder / "search.db").is_file():
+        rng = random.Random(derive_seed(settings.seed, "random search"))
+        networks = [random_network(rng, settings) for _ in range(RANDOM_NETWORKS)]
+        unhalved = {**settings.to_json(), "rungs": [settings.recipe.epochs]}
+        with Journal(folder) as journal:
+            journal.append("started", {"settings": unhalved, "limits": limits.to_json()})
+            chosen = []
+            for number, network in enumerate(networks):
+                footprint = measure(network, settings.budget)
+                sizes = (footprint.parameter_bytes, footprint.peak_intermediate_bytes)
+                chosen.append(
+                    Chosen(
+                        candidate=number,
+                        architecture=network,
+                        parameter_bytes=sizes[0],
+                        peak_intermediate_bytes=sizes[1],
+                        predicted=None,
+                    ).to_json()
+                )
+            opened = {"index": 0, "base": None, "generated": len(chosen), "rejected": 0, "chosen": chosen}
+            journal.append("round", opened)
+        resume(folder, limits)
+    return fold(read_journal(folder)[0])
 
 
-def read(state: SearchState) -> dict[str, Any]:
-    """Return what is compared, from a search's state."""
-    epochs = state.settings.recipe.epochs if state.settings else 0
-    scores = {n: y for n, y in score_against_first(state).items() if state.outcomes[n][-1].epochs == epochs}
-    first = next(found.winner for found in state.rounds if found.winner is not None)
-    rounds = {chosen.candidate: found.index + 1 for found in state.rounds for chosen in found.chosen}
-    later = max((n for n in scores if rounds[n] > 1), key=lambda n: scores[n], default=None)
-    last = next(found.winner for found in reversed(state.rounds) if found.winner is not None)
-    best = best_candidate(state)
+def random_network(rng: random.Random, settings: Settings) -> Architecture:
+    """Return a network of the search's space: cells drawn one after the other, then perhaps a few trims."""
+    found = settings.template.build([])
+    for _ in range(rng.randrange(1, settings.max_cells + 1)):
+        found = rng.choice(list(grow(found, settings.combines)))
+    for _ in range(rng.choice((0, 0, 1, 2, 4))):
+        found = rng.choice([*trim(found), found])
+    return found
 
-    def facts(number: int | None) -> dict[str, Any] | None:
-        measures = state.measures(number) if number is not None else None
-        if number is None or measures is None:
-            return None
-        return {
-            "candidate": number,
-            "round": rounds[number],
-            "validation_accuracy": measures.accuracy,
-            "parameter_bytes": measures.parameter_bytes,
-            "peak_intermediate_bytes": measures.peak_intermediate_bytes,
-            "score": scores.get(number),
-        }
 
+def logistic_regression(dataset: str) -> dict[str, Any]:
+    """Return what a linear model on the pixels reaches, and its bytes: weights, image and scores."""
+    data = load_training(dataset, root=Path(tempfile.gettempdir()))
+    pixels = data.training.pixels.flatten(1).numpy() / 255
+    model = LogisticRegression(max_iter=2000).fit(pixels, data.training.labels.numpy())
+    accuracy = float(model.score(data.validation.pixels.flatten(1).numpy() / 255, data.validation.labels.numpy()))
+    size = 4 * (pixels.shape[1] * data.classes + data.classes + pixels.shape[1] + data.classes)
+    error = sqrt(accuracy * (1 - accuracy) / len(data.validation))
+    return {"accuracy": accuracy, "standard_error": error, "bytes": size}
+
+
+def read(state: SearchState, linear: dict[str, Any]) -> dict[str, Any]:
+    """Return what is reported of a search."""
+    found, best = standings(state), best_standing(state)
+    final = state.tournaments[-1] if state.tournaments else None
     return {
         "rounds": len(state.rounds),
         "trained": sum(state.measures(n) is not None for n in state.chosen),
         "reason": state.finished,
-        "first_winner": facts(first),
-        "best": facts(best[0] if best else None),
-        "later": facts(later),
-        "last_winner": facts(last),
+        "area": area(found),
+        "best": None if best is None else facts(best),
+        "is_best_beaten_by_logistic_regression": best is not None
+        and best.accuracy <= linear["accuracy"]
+        and best.total_bytes >= linear["bytes"],
+        "first_winner": next((facts(s) for s in found if final and s.candidate == final.yardstick), None),
+        "standings": [facts(each) for each in found],
     }
 
 
-def from_scratch(state: SearchState, row: dict[str, Any], epochs: int, repeats: int) -> dict[str, Any] | None:
-    """Return both networks' mean validation accuracy after equal training from fresh weights, and its metric."""
-    if row["later"] is None or state.settings is None or not epochs:
-        return None
-    recipe = replace(state.settings.recipe, epochs=epochs)
-    settings = replace(state.settings, recipe=recipe, rungs=(epochs,))
-    trainer = TrainerRecipe(settings, "", "cpu")()
-    accuracies: dict[str, list[float]] = {}
-    measured = []
-    for name in ("later", "first_winner"):
-        chosen = state.chosen[row[name]["candidate"]]
-        accuracies[name] = []
-        for repeat in range(repeats):
-            seed = derive_seed(settings.seed, "from scratch", repeat)
-            torch.manual_seed(seed)
-            training, _ = trainer.train(build_module(chosen.architecture), seed=seed)
-            accuracies[name].append(training.accuracy)
-        measured.append(
-            Measures(
-                accuracy=mean(accuracies[name]),
-                peak_intermediate_bytes=chosen.peak_intermediate_bytes,
-                parameter_bytes=chosen.parameter_bytes,
-            )
-        )
-    later, first = measured
+def facts(found: Standing) -> dict[str, Any]:
+    """Return one entrant of a tournament."""
     return {
-        "epochs": epochs,
-        "later_accuracy": later.accuracy,
-        "first_winner_accuracy": first.accuracy,
-        "accuracies": accuracies,
-        "score": settings.metric.score(later, first),
+        "candidate": found.candidate,
+        "accuracy": found.accuracy,
+        "standard_error": found.standard_error,
+        "trainings": len(found.accuracies),
+        "epochs": found.epochs,
+        "parameter_bytes": found.parameter_bytes,
+        "peak_intermediate_bytes": found.peak_intermediate_bytes,
+        "score": found.score,
     }
+
+
+def area(found: tuple[Standing, ...]) -> float:
+    """Return the area under the front of mean accuracy against log10 of total bytes."""
+    total, best, start = 0.0, FLOOR, 0.0
+    for each in sorted(found, key=lambda each: (each.total_bytes, -each.accuracy)):
+        place = log(each.total_bytes, 10)
+        total += (best - FLOOR) * (place - start)
+        best, start = max(best, each.accuracy), place
+    return total + (best - FLOOR) * (log(TOP_BYTES, 10) - start)
 
 
 def describe(row: dict[str, Any]) -> str:
     """Return one line about a search."""
-
-    def of(name: str) -> str:
-        found = row[name]
-        if found is None:
-            return "none"
-        total = found["parameter_bytes"] + found["peak_intermediate_bytes"]
-        score = "not trained to the end" if found["score"] is None else f"{found['score']:+.4f}"
-        return f"{found['validation_accuracy']:.2%} with {total:,} B in round {found['round']} ({score})"
-
-    scratch = row["from_scratch"]
-    equal = (
-        f"; from scratch {scratch['later_accuracy']:.2%} against {scratch['first_winner_accuracy']:.2%} "
-        f"({scratch['score']:+.4f})"
-        if scratch
-        else ""
-    )
+    best = row["best"]
+    if best is None:
+        return f"{row['rounds']} rounds, {row['trained']} trained, no tournament ({row['reason']})"
+    total, error = best["parameter_bytes"] + best["peak_intermediate_bytes"], best["standard_error"]
     return (
-        f"seed {row['seed']}: {row['rounds']} rounds, {row['trained']} trained; first winner {of('first_winner')}; "
-        f"best {of('best')}; later rounds {of('later')}; last winner {of('last_winner')}{equal}"
+        f"{row['rounds']} rounds, {row['trained']} trained; area {row['area']:.4f}; best {best['accuracy']:.2%} "
+        f"{'' if error is None else f'+- {error:.2%} '}with {total:,} B; score {best['score']:+.4f}"
     )
 
 

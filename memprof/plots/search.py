@@ -42,6 +42,7 @@ from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import CandidateSummary, SearchSummary
+    from memprof.nas.record.tournament import Standing
 
 WIDTH = 8.0
 _LEFT, _RIGHT = 0.9, 0.4
@@ -91,7 +92,7 @@ def plot_rounds(summary: SearchSummary, path: str | Path | None = None) -> Figur
     trained, winners = _trained(summary), _winners(summary)
     grown = {winner.round: _is_grown(winner, summary) for winner in winners}
     panels = (
-        _Panel("Validation accuracy", _accuracy, _accuracy_scale),
+        _Panel("Worth: accuracy gained over equal training", _accuracy, _accuracy_scale),
         _Panel("Parameters", lambda c: c.parameter_bytes, _byte_scale),
         _Panel("Peak of intermediates", lambda c: c.peak_intermediate_bytes, _byte_scale),
     )
@@ -128,11 +129,11 @@ def plot_front(summary: SearchSummary, path: str | Path | None = None) -> Figure
                 zorder=3 if c.candidate in front else 2,
                 **_front_style(is_front=c.candidate in front, is_whole=_is_whole(c, summary)),
             )
-        if summary.best is not None:
-            axes.scatter([summary.best.parameter_bytes], [_accuracy(summary.best)], zorder=4, **_RING)
+        if summary.found is not None:
+            axes.scatter([summary.found.parameter_bytes], [_accuracy(summary.found)], zorder=4, **_RING)
         _accuracy_scale(axes, 1.0)
         _bytes_along(axes, [c.parameter_bytes for c in trained])
-        axes.set_title("Validation accuracy", loc="left", **text_style(colour=INK, bold=True))
+        axes.set_title("Worth: accuracy gained over equal training", loc="left", **text_style(colour=INK, bold=True))
         caption = f"parameters; the area of a disc is its peak of intermediates, at most {format_bytes(highest_peak)}"
         page.text(_LEFT + _INNER / 2, 0.2, caption, colour=MUTED, size=SMALL, ha="center")
         return _done(page.figure, path)
@@ -147,9 +148,9 @@ def plot_lambda(summaries: Sequence[SearchSummary], path: str | Path | None = No
         ((s.settings.metric.accuracy_weight, s.best) for s in summaries if s.best is not None),
         key=lambda pair: pair[0],
     )
-    panels = (
-        _Panel("Validation accuracy", _accuracy, _accuracy_scale),
-        _Panel("Parameters and peak together", lambda c: c.parameter_bytes + c.peak_intermediate_bytes, _byte_scale),
+    panels: tuple[tuple[str, Callable[[Standing], float], Callable[[Axes, float], None]], ...] = (
+        ("Validation accuracy, mean of a tournament", lambda s: s.accuracy, _accuracy_scale),
+        ("Parameters and peak together", lambda s: float(s.total_bytes), _byte_scale),
     )
     with house_style():
         page = Page(WIDTH, 5.4)
@@ -157,15 +158,15 @@ def plot_lambda(summaries: Sequence[SearchSummary], path: str | Path | None = No
         meaning = "lambda 1 weighs accuracy alone, 0 bytes alone"
         _title(page, "Lambda", f"{fit(dataset, 1.6)}: {len(found)} searches; {meaning}")
         _key(page, _LAMBDA_KEY[: 1 + (len({weight for weight, _ in found}) > 1)])
-        for place, panel in enumerate(panels):
+        for place, (label, value, set_scale) in enumerate(panels):
             axes = page.axes(_LEFT, 2.6 - 1.95 * place, _INNER, 1.5)
-            values = [(weight, panel.value(best)) for weight, best in found]
+            values = [(weight, value(best)) for weight, best in found]
             axes.plot(*_medians(values), color=MUTED, linewidth=1.1, zorder=2)
             axes.scatter([x for x, _ in values], [y for _, y in values], s=40, zorder=3, **_LAMBDA_DISC)
-            panel.scale(axes, max((y for _, y in values), default=1.0))
+            set_scale(axes, max((y for _, y in values), default=1.0))
             axes.set_xlim(-0.05, 1.05)
             set_tick_type(axes)
-            axes.set_title(panel.label, loc="left", **text_style(colour=INK, bold=True))
+            axes.set_title(label, loc="left", **text_style(colour=INK, bold=True))
         page.text(_LEFT + _INNER / 2, 0.17, "lambda", colour=MUTED, size=SMALL, ha="center")
         return _done(page.figure, path)
 
@@ -180,7 +181,8 @@ def _winners(summary: SearchSummary) -> list[CandidateSummary]:
 
 
 def _accuracy(found: CandidateSummary) -> float:
-    return found.validation_accuracy or 0.0
+    """Return what a picture places a network by: its worth where it has one, so that rounds compare."""
+    return (found.validation_accuracy or 0.0) if found.worth is None else found.worth
 
 
 def _is_whole(found: CandidateSummary, summary: SearchSummary) -> bool:
@@ -268,7 +270,8 @@ def _front_key(summary: SearchSummary) -> list[_Sign]:
         ((True, True) in groups, _Sign("on the front", _front_style(is_front=True, is_whole=True))),
         ((False, True) in groups, _Sign("beaten", _front_style(is_front=False, is_whole=True))),
         (not all(is_whole for _, is_whole in groups), _Sign("hollow: dropped before the last epoch", _FAINT)),
-        (summary.best is not None, _Sign("best by the metric", {**_RING, "s": 60})),
+        (summary.best is not None, _Sign("best of the tournament", {**_RING, "s": 60})),
+        (summary.best is None and summary.leader is not None, _Sign("leading", {**_RING, "s": 60})),
     )
     return [sign for occurs, sign in signs if occurs]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len
@@ -16,6 +17,7 @@ from memprof.units import format_bytes
 if TYPE_CHECKING:
     from memprof.nas.rank.bench import ControllerBench
     from memprof.nas.record.summary import CandidateSummary, SearchSummary
+    from memprof.nas.record.tournament import Standing
 
 
 def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
@@ -26,20 +28,34 @@ def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
     screen.show(
         f"{totals['generated']:,} candidates considered, {totals['rejected']:,} over budget, "
         f"{totals['trained']:,} trained, {totals['failed']:,} failed",
+        *([_describe_left_out(totals)] if totals["pruned"] or totals["idle"] else []),
         describe_time(summary),
     )
     if summary.best is not None:
         screen.show(*(Text(line, style="bold") for line in _best(summary.best)))
-        screen.show(f"Metric against the first round's winner: {summary.best_score:+.4f}")
-        if (summary.best.validation_accuracy or 0.0) < 2 / summary.settings.template.classes:
+        screen.show(f"Metric against the first round's winner, trained alike: {summary.best.score:+.4f}")
+        if summary.best.accuracy < 2 / summary.settings.template.classes:
             screen.show("Hardly better than chance: a higher --lambda weighs accuracy more.")
+    elif summary.leader is not None:
+        screen.show(*(Text(line, style="bold") for line in _leader(summary.leader)))
     screen.show()
     screen.show(_rounds(summary))
+    if summary.standings:
+        screen.show()
+        screen.show(_standings(summary))
     if summary.front:
         screen.show()
         screen.show(_front(summary))
     screen.show()
     screen.show(Text(_next_command(summary, folder)), keep_lines=True)
+
+
+def _describe_left_out(totals: Mapping[str, int]) -> str:
+    """Return how many candidates were none: too many bytes to win, or none saved."""
+    return (
+        f"{totals['pruned']:,} left out that could not win without an error, "
+        f"{totals['idle']:,} trims that save nothing"
+    )
 
 
 def describe_time(summary: SearchSummary) -> str:
@@ -71,13 +87,44 @@ def _headline(summary: SearchSummary, screen: Screen) -> list[str]:
     return [f"{text} {reason}"] if cell_len(text) + cell_len(reason) < screen.width else [text, reason]
 
 
-def _best(found: CandidateSummary) -> tuple[str, str]:
-    accuracy = "?" if found.validation_accuracy is None else f"{found.validation_accuracy:.2%}"
+def _best(found: Standing) -> tuple[str, str]:
     return (
-        f"Best: candidate {found.candidate}, {accuracy} on validation images,",
+        f"Best: candidate {found.candidate}, {describe_accuracy(found)},",
         f"      {format_bytes(found.parameter_bytes)} of parameters, "
         f"peak {format_bytes(found.peak_intermediate_bytes)}",
     )
+
+
+def _leader(found: CandidateSummary) -> tuple[str, str]:
+    return (
+        f"Leading: candidate {found.candidate}; which network is the best, a tournament will tell,",
+        f"         {format_bytes(found.parameter_bytes)} of parameters, "
+        f"peak {format_bytes(found.peak_intermediate_bytes)}",
+    )
+
+
+def describe_accuracy(found: Standing) -> str:
+    """Return a mean with its standard error, and of how many trainings it is."""
+    error, count = found.standard_error, len(found.accuracies)
+    if error is None:
+        return f"{found.accuracy:.2%} (1 training of {found.epochs} epochs)"
+    return f"{found.accuracy:.2%} +- {error:.2%} ({count} trainings of {found.epochs} epochs)"
+
+
+def _standings(summary: SearchSummary) -> Table:
+    table = _table("tournament", "accuracy", "+-", "parameters", "peak", "metric", "trainings")
+    for found in summary.standings:
+        error = found.standard_error
+        table.add_row(
+            f"candidate {found.candidate}",
+            f"{found.accuracy:.2%}",
+            "" if error is None else f"{error:.2%}",
+            format_bytes(found.parameter_bytes),
+            format_bytes(found.peak_intermediate_bytes),
+            f"{found.score:+.4f}",
+            f"{len(found.accuracies)} x {found.epochs}",
+        )
+    return table
 
 
 def _rounds(summary: SearchSummary) -> Table:
@@ -99,14 +146,14 @@ def _rounds(summary: SearchSummary) -> Table:
 
 
 def _front(summary: SearchSummary) -> Table:
-    table = _table("Pareto front", "accuracy", "parameters", "peak", "epochs")
+    table = _table("Pareto front", "worth", "parameters", "peak", "epochs")
     for found in summary.front:
         table.add_row(
             f"candidate {found.candidate}",
-            "" if found.validation_accuracy is None else f"{found.validation_accuracy:.2%}",
+            "" if found.worth is None else f"{found.worth:.2%}",
             format_bytes(found.parameter_bytes),
             format_bytes(found.peak_intermediate_bytes),
-            str(found.epochs),
+            str(found.epochs_in_all),
         )
     return table
 
@@ -126,7 +173,7 @@ def _next_command(summary: SearchSummary, folder: str) -> str:
         case "stopped" | "interrupted":
             lead, words = "Go on", ["resume", folder]
         case "finished":
-            lead, words = "Next", ["export", folder] if summary.best else ["status", folder, "--json"]
+            lead, words = "Next", ["export", folder] if summary.found else ["status", folder, "--json"]
     return f"{lead}: {safe_text(shlex.join(['memprof', 'nas', *words]), limit=2000)}"
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from memprof.render.markdown import prose
-from memprof.render.search import describe_time, format_duration
+from memprof.render.search import describe_accuracy, describe_time, format_duration
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import CandidateSummary, RoundSummary, SearchSummary
+    from memprof.nas.record.tournament import Standing
     from memprof.nas.record.trainings import FinalTraining
 
 _MOST_FAILURES = 20
@@ -74,8 +75,10 @@ def _facts(summary: SearchSummary) -> list[str]:
     return [
         f"- State: {summary.status}{reason}.",
         f"- {totals['generated']:,} candidates considered, {totals['rejected']:,} rejected over budget, "
+        f"{totals['pruned']:,} that could not win, {totals['idle']:,} trims that save nothing, "
         f"{totals['trained']:,} trained, {totals['failed']:,} failed, in {format_duration(summary.seconds)}.",
         f"- Data: {prose(settings.dataset)}, seed {settings.seed}; every decision on validation images.",
+        f"- Goal: {_GOALS[settings.goal]}.",
         f"- Metric: lambda {settings.metric.accuracy_weight:g}, weight of the peak {settings.metric.peak_weight:g}, "
         f"of the parameters {settings.metric.parameter_weight:g}; budget {_budget(summary)}.",
         f"- Choice: {sample} in the first {settings.first_rounds} rounds, "
@@ -84,6 +87,9 @@ def _facts(summary: SearchSummary) -> list[str]:
         f"learning rate {settings.recipe.learning_rate:g}; "
         f"candidates start from {'inherited' if settings.inherits else 'fresh'} weights.",
     ]
+
+
+_GOALS = {"front": "the Pareto front, and the most accurate within the budget", "metric": "the metric"}
 
 
 def _halving(rungs: Sequence[int]) -> str:
@@ -95,24 +101,56 @@ def _budget(summary: SearchSummary) -> str:
     budget = summary.settings.budget
     limits = [
         f"{name} {format_bytes(limit)}"
-        for name, limit in (("peak", budget.peak_bytes), ("parameters", budget.parameter_bytes))
+        for name, limit in (
+            ("peak", budget.peak_bytes),
+            ("parameters", budget.parameter_bytes),
+            ("both together", budget.total_bytes),
+        )
         if limit is not None
     ]
     return f"{' and '.join(limits) or 'none'} ({budget.dtype}, {budget.runtime})"
 
 
 def _best(summary: SearchSummary, pictures: Pictures) -> list[str]:
-    best = summary.best
-    if best is None or pictures.architecture is None:
+    found, best = summary.found, summary.best
+    if found is None or pictures.architecture is None:
         return []
+    sizes = f"{format_bytes(found.parameter_bytes)} of parameters, peak {format_bytes(found.peak_intermediate_bytes)}"
+    if best is None:
+        return [
+            f"## Leading: candidate {found.candidate}",
+            "",
+            f"**{sizes}**, found in round {found.round + 1}. No tournament from fresh weights was held yet: which "
+            "network is the best is not known.",
+            "",
+            f"![The leading network's blocks]({pictures.architecture})",
+        ]
     return [
         f"## Best network: candidate {best.candidate}",
         "",
-        f"**{_accuracy(best)} on validation images, {format_bytes(best.parameter_bytes)} of parameters, "
-        f"peak {format_bytes(best.peak_intermediate_bytes)}**, found in round {best.round + 1}. "
-        f"Metric against the first round's winner: {summary.best_score or 0.0:+.4f}.",
+        f"**{describe_accuracy(best)} on validation images, {sizes}**, found in round {found.round + 1}. "
+        f"Metric against the first round's winner, trained alike: {best.score:+.4f}.",
         "",
         f"![The best network's blocks]({pictures.architecture})",
+        "",
+        "## Tournament",
+        "",
+        "Each from fresh weights, equally long; the mean and its standard error.",
+        "",
+        "| candidate | accuracy | standard error | parameters | peak | metric | trainings |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+        *(
+            _row(
+                s.candidate,
+                f"{s.accuracy:.2%}",
+                "" if s.standard_error is None else f"{s.standard_error:.2%}",
+                format_bytes(s.parameter_bytes),
+                format_bytes(s.peak_intermediate_bytes),
+                f"{s.score:+.4f}",
+                f"{len(s.accuracies)} of {s.epochs} epochs",
+            )
+            for s in summary.standings
+        ),
     ]
 
 
@@ -136,16 +174,17 @@ def _rounds(summary: SearchSummary, changes: Mapping[int, str]) -> list[str]:
 
 
 def _front(summary: SearchSummary) -> list[str]:
-    epochs = summary.settings.recipe.epochs
-    text = "No other network beats one of these in accuracy, parameters and peak at once."
-    if any(c.epochs < epochs for c in summary.front):
-        text += " Those with fewer epochs were dropped: trained to the end, they might be more accurate."
     return [
-        text,
+        "No other network beats one of these in worth, parameters and peak at once. A network's worth is its base's "
+        "accuracy and what it gained over that base, which trained on beside it equally long: more training alone "
+        "is worth nothing.",
         "",
-        "| candidate | round | validation accuracy | parameters | peak | epochs |",
-        "|---:|---:|---:|---:|---:|---:|",
-        *(_row(c.candidate, c.round + 1, *_measures(c), f"{c.epochs} of {epochs}") for c in summary.front),
+        "| candidate | round | worth | validation accuracy | parameters | peak | epochs, inherited ones too |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+        *(
+            _row(c.candidate, c.round + 1, f"{c.worth or 0.0:.2%}", *_measures(c), c.epochs_in_all)
+            for c in summary.front
+        ),
     ]
 
 
@@ -214,6 +253,11 @@ def _trainings(trainings: Sequence[FinalTraining]) -> list[str]:
     ]
 
 
+def _best_measures(found: Standing) -> tuple[str, str, str]:
+    sizes = (found.parameter_bytes, found.peak_intermediate_bytes)
+    return (f"{found.accuracy:.2%}", *map(format_bytes, sizes))  # type: ignore[return-value] # two sizes
+
+
 def _lambdas(summaries: Sequence[SearchSummary], pictures: Pictures) -> list[str]:
     if pictures.weights is None:
         return []
@@ -226,7 +270,7 @@ def _lambdas(summaries: Sequence[SearchSummary], pictures: Pictures) -> list[str
         "| lambda | seed | rounds | validation accuracy | parameters | peak |",
         "|---:|---:|---:|---:|---:|---:|",
         *(
-            _row(f"{s.settings.metric.accuracy_weight:g}", s.settings.seed, len(s.rounds), *_measures(s.best))
+            _row(f"{s.settings.metric.accuracy_weight:g}", s.settings.seed, len(s.rounds), *_best_measures(s.best))
             for s in ordered
             if s.best is not None
         ),

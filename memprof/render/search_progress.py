@@ -38,7 +38,7 @@ class SearchProgress:
             expand=True,
         )
         self._task: TaskID | None = None
-        self._round = -1
+        self._round = (-1, False)
 
     def __enter__(self) -> SearchProgress:
         self._bar.start()
@@ -51,7 +51,7 @@ class SearchProgress:
 
     def watch(self, progress: forecast.Progress, outcome: Outcome | None) -> None:
         """Show how far a search is, after a decision (no outcome) or after what came of a job."""
-        if progress.index != self._round:
+        if (progress.index, progress.is_final) != self._round:
             self._open(progress)
         if outcome is not None and outcome.status != "ok":
             self._print(f"candidate {outcome.candidate}: {outcome.status} ({safe_text(outcome.message)})", "dim")
@@ -59,9 +59,12 @@ class SearchProgress:
             self._bar.update(self._task, **_bar_of(progress))
 
     def _open(self, progress: forecast.Progress) -> None:
-        self._round = progress.index
-        name, left = f"round {progress.index + 1}", describe_time_left(progress)
+        self._round = (progress.index, progress.is_final)
+        left = describe_time_left(progress)
+        name = "tournament" if progress.is_final else f"round {progress.index + 1}"
         facts = f"{name}: {progress.chosen:,} of {progress.generated:,} candidates"
+        if progress.is_final:
+            facts = f"{name}: the front from fresh weights"
         self._print(f"{facts}, {left}" if left else facts)
         if self._task is not None:
             self._bar.remove_task(self._task)
@@ -77,8 +80,15 @@ def _bar_of(progress: forecast.Progress) -> dict[str, Any]:
         "completed": progress.epochs_done,
         "total": progress.epochs_done + progress.epochs_left,
         "left": describe_time_left(progress),
-        "best": "" if progress.best_accuracy is None else f"best {progress.best_accuracy:.1%}",
+        "best": _describe_leading(progress),
     }
+
+
+def _describe_leading(progress: forecast.Progress) -> str:
+    """Return how accurate the network is that leads the round; only a tournament says which one is best."""
+    if progress.leading is None:
+        return ""
+    return f"{'best' if progress.is_final else 'leads'} {progress.leading:.1%}"
 
 
 def describe_time_left(progress: forecast.Progress) -> str:

@@ -14,7 +14,10 @@ from click.testing import CliRunner
 from memprof.cli import main
 from tests.cli.conftest import Run
 
-TINY = ("--dataset", "digits", "--images", "200", "--width", "4", "--sample", "2", "--epochs", "1", "--rounds", "1")
+TINY = (
+    *("--dataset", "digits", "--images", "200", "--width", "4", "--sample", "2", "--epochs", "1", "--rounds", "1"),
+    *("--finalists", "1", "--final-seeds", "2", "--final-epochs", "1"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +37,14 @@ def folder(made: tuple[Path, str]) -> Path:
 
 def test_a_search_ends_with_its_status_as_json(made: tuple[Path, str]) -> None:
     data = json.loads(made[1])
-    assert (data["schema"], data["state"], data["rounds"]) == ("memprof/nas-status/1", "finished", 1)
-    assert data["candidates"] == {"generated": 56, "rejected": 0, "chosen": 2, "trained": 2, "failed": 0}
+    assert (data["schema"], data["state"], data["rounds"]) == ("memprof/nas-status/2", "finished", 1)
+    counts = {"generated": 56, "rejected": 0, "idle": 0, "pruned": 0, "chosen": 2, "trained": 2, "failed": 0}
+    assert data["candidates"] == counts
     assert data["settings"]["seed"] == 5
     assert set(data["best"]["architecture"]) >= {"blocks", "input_shape", "classes"}
     assert 0 < data["best"]["validation_accuracy"] <= 1
-    assert data["best"]["score"] >= 0
+    assert len(data["best"]["accuracies"]) == 2
+    assert data["best"]["standard_error"] is not None
     assert data["front"]
 
 
@@ -85,7 +90,7 @@ def test_export_writes_a_checked_model_and_three_things_about_it(folder: Path, r
     assert data["schema"] == "memprof/nas-export/1"
     assert data["candidate"] == best["candidate"]
     assert data["peak_intermediate_bytes"] == best["peak_intermediate_bytes"]
-    assert data["weights"] == "the search's weights after 1 epoch"
+    assert data["weights"] == "the tournament's weights after 1 epoch"
     assert data["difference"] < 1e-4
     sizes = {name: data[name] for name in ("parameter_bytes", "peak_intermediate_bytes")}
     assert data["budget"] == {"dtype": "float32", "runtime": "reference", **sizes}
@@ -117,7 +122,7 @@ def test_the_report_is_a_page_with_its_pictures(folder: Path, run: Run, tmp_path
     pictures = {"rounds.png", "front.png", "lambda.png", "architecture.png"}
     assert {path.name for path in tmp_path.iterdir()} == {"README.md", *pictures}
     assert all(f"({name})" in page for name in pictures)
-    assert "56 candidates considered, 0 rejected over budget, 2 trained, 0 failed" in page
+    assert "56 candidates considered, 0 rejected over budget, 0 that could not win" in page
 
 
 def write_table(path: Path, cells: int) -> Path:

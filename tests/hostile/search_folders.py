@@ -43,6 +43,9 @@ SETTINGS = Settings(
     ranker="ridge",
     recipe=Recipe(epochs=1, batch=32),
     rungs=(1,),
+    finalists=1,
+    final_seeds=2,
+    final_epochs=1,
 )
 EVIL_TEXT = "pwned\n## pwned\x1b[31m\u202e\x00"
 VALUES: tuple[Any, ...] = (

@@ -21,6 +21,7 @@ from memprof.nas.record.changes import changes_of_rounds
 from memprof.nas.record.journal import Journal
 from memprof.nas.record.settings import Limits
 from memprof.nas.record.summary import CandidateSummary, RoundSummary, SearchSummary
+from memprof.nas.record.tournament import Standing
 from memprof.nas.searching.presets import DataFacts, quick
 from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS, Architecture
 from memprof.nas.space.budget import Budget
@@ -47,10 +48,24 @@ def candidate(number: int, index: int, architecture: Architecture, accuracy: flo
         epochs=epochs,
         parameter_bytes=20_000 + 997 * number,
         peak_intermediate_bytes=10_000 + 1000 * (number % 4),
-        score=0.1,
+        epochs_in_all=epochs,
+        is_base=False,
+        worth=accuracy if epochs == 6 else None,
         round_score=0.1,
         predicted=None,
         seconds=3.0 * epochs,
+    )
+
+
+def standing(found: CandidateSummary) -> Standing:
+    """Return how a candidate did in a tournament: as well as in its round."""
+    return Standing(
+        candidate=found.candidate,
+        accuracies=(found.validation_accuracy or 0.0,) * 3,
+        epochs=18,
+        score=0.1,
+        parameter_bytes=found.parameter_bytes,
+        peak_intermediate_bytes=found.peak_intermediate_bytes,
     )
 
 
@@ -72,6 +87,8 @@ def made_up_search(rounds: int = 3, accuracy_weight: float = 0.9, accuracy: floa
                 base=3 * index - 3 if index else None,
                 generated=1056,
                 rejected=7,
+                idle=1,
+                pruned=2,
                 chosen=3,
                 trained=3,
                 failed=0,
@@ -81,7 +98,9 @@ def made_up_search(rounds: int = 3, accuracy_weight: float = 0.9, accuracy: floa
             for index in range(rounds)
         ),
         candidates=tuple(candidates),
-        best=candidates[0] if candidates else None,
+        standings=(standing(candidates[0]),) if candidates else (),
+        best=standing(candidates[0]) if candidates else None,
+        leader=candidates[0] if candidates else None,
         front=tuple(candidates[:3]),
     )
 
@@ -159,7 +178,8 @@ def test_the_page_says_what_each_round_changed_and_what_it_cost() -> None:
     assert "| 2 | 3 | block 1: cell 1, conv 3x3 to identity | 90.00% |" in page
     assert "1 min 40 s in all, 1 min 24 s of training over all workers, 28 epochs." in page
     assert "| 2 | 1,056 | 7 | 3 | 3 | 2 | 0 | 14 | 42 s |" in page
-    assert "| 2 | 1 | 50.00% | 22.0 kB | 12.0 kB | 2 of 6 |" in page
+    assert "| 1 | 1 | 80.00% | 80.00% | 21.0 kB | 11.0 kB | 6 |" in page
+    assert "| 0 | 90.00% | 0.00% | 20.0 kB | 10.0 kB | +0.1000 | 3 of 18 epochs |" in page
 
 
 def test_the_page_names_each_failure_even_one_that_left_no_words() -> None:

@@ -24,7 +24,8 @@ HALF = Progress(
     chosen=8,
     epochs_done=12,
     epochs_left=20,
-    best_accuracy=0.912,
+    leading=0.912,
+    is_final=False,
     seconds_left=125.0,
     scope="round",
 )
@@ -48,7 +49,7 @@ def test_a_resumed_search_opens_with_the_epochs_and_the_accuracy_it_has() -> Non
     lines = shown((HALF, None))
     assert lines[0] == "round 3: 8 of 462 candidates, about 2 min left in this round"
     assert lines[-1].startswith("round 3 ")
-    assert lines[-1].endswith("12/32 epochs about 2 min left in this round best 91.2%")
+    assert lines[-1].endswith("12/32 epochs about 2 min left in this round leads 91.2%")
 
 
 def test_the_bar_is_full_when_no_epoch_is_left_even_if_candidates_failed() -> None:
@@ -83,7 +84,7 @@ def test_a_long_search_keeps_to_eighty_columns_and_cuts_nothing(scope: Scope) ->
     bar = shown((large, None))[-1]
     assert cell_len(bar) <= 80
     assert "…" not in bar
-    assert bar.endswith(f"12345/24690 epochs {describe_time_left(large)} best 91.2%")
+    assert bar.endswith(f"12345/24690 epochs {describe_time_left(large)} leads 91.2%")
 
 
 @pytest.mark.parametrize(
@@ -107,13 +108,14 @@ def summary_of(found: SearchSummary, folder: str = "run") -> list[str]:
 
 
 def test_a_summary_says_what_was_found_and_what_it_took() -> None:
-    assert summary_of(made_up_search(2))[:6] == [
+    assert summary_of(made_up_search(2))[:7] == [
         "Search finished: 2 rounds on digits (2 rounds are done)",
         "2,112 candidates considered, 14 over budget, 6 trained, 0 failed",
+        "4 left out that could not win without an error, 2 trims that save nothing",
         "1 min 40 s in all, 1 min 24 s of training over all workers, 28 epochs",
-        "Best: candidate 0, 90.00% on validation images,",
+        "Best: candidate 0, 90.00% +- 0.00% (3 trainings of 18 epochs),",
         "      20.0 kB of parameters, peak 10.0 kB",
-        "Metric against the first round's winner: +0.1000",
+        "Metric against the first round's winner, trained alike: +0.1000",
     ]
 
 

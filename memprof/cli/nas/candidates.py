@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memprof.cli.output import note
 from memprof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def pick_candidate(folder: Path, number: int | None, training: str | None = None
         number: Number of the candidate, if it was given.
         training: Name of a final training, if one was given: without a number, its candidate is meant.
 
-    Without either the best of the search is meant.
+    Without either the best of the search is meant, before its tournament the one that leads.
 
     Raises:
         InputError: There is no search in ``folder``.
@@ -34,10 +35,12 @@ def pick_candidate(folder: Path, number: int | None, training: str | None = None
 
         number = find_training(folder, training).candidate
     if number is None:
-        if summary.best is None:
+        if summary.found is None:
             command = shlex.join(["memprof", "nas", "status", str(folder)])
             raise UsageError(f"The search in {folder} has no trained network yet.", f"See: {command}")
-        return summary.best
+        if summary.best is None:
+            note(f"no tournament was held yet: candidate {summary.found.candidate} leads, it may not be the best")
+        return summary.found
     trained = {found.candidate: found for found in summary.candidates if found.validation_accuracy is not None}
     if number not in trained:
         choice = ", ".join(map(str, trained)) or "none so far"

@@ -29,14 +29,14 @@ _SETTINGS = (
         "--lambda",
         "accuracy_weight",
         type=click.FloatRange(0, 1),
-        default=0.5,
-        show_default=True,
-        help="1: accuracy alone; 0: bytes alone.",
+        help="Let equation 4 lead: 1 is accuracy alone, 0 bytes alone. Without it the Pareto front leads, and the "
+        "metric beside it has 0.9.",
     ),
     click.option("--peak-weight", type=_WEIGHT, default=1.0, show_default=True, help="Of the peak, in the metric."),
     click.option("--parameter-weight", type=_WEIGHT, default=1.0, show_default=True, help="Of the parameters."),
     click.option("--max-peak", metavar="BYTES", help="Reject networks with a higher peak: 256KiB."),
     click.option("--max-params", metavar="BYTES", help="Reject networks with more parameter bytes: 1MB."),
+    click.option("--max-total", metavar="BYTES", help="Reject networks with more of both together: 64kB."),
     runtime_option(
         takes=lambda row: row.judges_graphs, default="reference", show_default=True, help="Gives the peak."
     ),
@@ -65,6 +65,9 @@ _SETTINGS = (
         type=click.Choice(["scc", "single-rnn", "double-rnn", "ridge", "parameters", "random"]),
         help="Who picks candidates from the third round on (scc).",
     ),
+    click.option("--finalists", type=click.IntRange(min=0), help="Networks in the tournament (4); 0 for none."),
+    click.option("--final-seeds", type=_COUNT, help="Trainings of each there (3)."),
+    click.option("--final-epochs", type=_COUNT, help="Epochs of each (three times those of a candidate)."),
     click.option("--mirror-images", is_flag=True, help="Mirror images are candidates apart, as the paper counts."),
     click.option("--no-halving", is_flag=True, help="Train every chosen candidate to the end."),
     click.option("--no-inherit", is_flag=True, help="Start every candidate from fresh weights."),

@@ -44,7 +44,7 @@ def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> in
         raise
     summary = status(folder)
     print_summary(summary, folder, as_json=as_json)
-    return 0 if summary.best else 1
+    return 0 if summary.found else 1
 
 
 def print_summary(summary: SearchSummary, folder: Path, *, as_json: bool) -> None:

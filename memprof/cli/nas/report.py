@@ -48,16 +48,16 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
         rounds="rounds.png",
         front="front.png",
         weights="lambda.png" if len(summaries) > 1 else None,
-        architecture="architecture.png" if first.best is not None else None,
+        architecture="architecture.png" if first.found is not None else None,
     )
     target = output_folder(output, folders, "report", (PAGE, *filter(None, astuple(pictures))))
     plot_rounds(first, target / pictures.rounds)
     plot_front(first, target / pictures.front)
     if pictures.weights is not None:
         plot_lambda(summaries, target / pictures.weights)
-    if first.best is not None and pictures.architecture is not None:
-        title = f"Candidate {first.best.candidate}"
-        plot_architecture(first.best.architecture, target / pictures.architecture, title=title)
+    if first.found is not None and pictures.architecture is not None:
+        title = f"Candidate {first.found.candidate}"
+        plot_architecture(first.found.architecture, target / pictures.architecture, title=title)
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8") as stream:

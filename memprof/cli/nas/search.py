@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from memprof.nas.record.settings import Settings
 
 
+LAMBDA = 0.9
+_CHANGED = ("max_cells", "sample", "top_k", "ranker", "finalists", "final_seeds", "final_epochs")
+
+
 @click.command()
 @settings_options
 @click.option(
@@ -51,13 +55,14 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
 
     facts = facts_of(flags["dataset"], root=folder / "data", limit=flags["images"], side=flags["image_size"])
     metric = Metric(
-        accuracy_weight=flags["accuracy_weight"],
+        accuracy_weight=LAMBDA if flags["accuracy_weight"] is None else flags["accuracy_weight"],
         peak_weight=flags["peak_weight"],
         parameter_weight=flags["parameter_weight"],
     )
     budget = Budget(
         peak_bytes=_bytes(flags["max_peak"]),
         parameter_bytes=_bytes(flags["max_params"]),
+        total_bytes=_bytes(flags["max_total"]),
         runtime=flags["runtime"],
         dtype=flags["dtype"],
     )
@@ -66,11 +71,17 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
 
 def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
     """Return the preset with what the flags change of it."""
-    named = {name: flags[name] for name in ("max_cells", "sample", "top_k", "ranker") if flags[name] is not None}
+    from memprof.nas.searching.presets import EPOCHS_OF_FINAL
+
+    named = {name: flags[name] for name in _CHANGED if flags[name] is not None}
+    if flags["accuracy_weight"] is not None:
+        named["goal"] = "metric"
     if flags["epochs"] is not None:
         recipe = replace(settings.recipe, epochs=flags["epochs"])
         if len(settings.rungs) > 1:  # the better half goes on after a third of the epochs, when a cycle ends
             recipe = replace(recipe, first_cycle=max(1, recipe.epochs // 3))
+        if flags["final_epochs"] is None:
+            named["final_epochs"] = EPOCHS_OF_FINAL * recipe.epochs
         named |= {"recipe": recipe, "rungs": recipe.cycle_ends if len(settings.rungs) > 1 else (recipe.epochs,)}
     if flags["no_halving"]:
         named["rungs"] = (named.get("rungs", settings.rungs)[-1],)

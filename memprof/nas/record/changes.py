@@ -43,6 +43,8 @@ def describe_change(base: Architecture | None, found: Architecture) -> str:
     >>> describe_change(CIFAR10.build(MEMNAS_CELLS[:2]), CIFAR10.build(MEMNAS_CELLS[:3]))
     '+ depthwise 3x3 & avg pool 3x3 on cell 1 (sum)'
     """
+    if found == base:
+        return "nothing: the base, which trained on"
     if base is None or found.slots > base.slots:
         cell = found.blocks[0].cells[-1]
         return "" if cell is None else f"+ {_describe_cell(cell)}"

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from memprof.nas.record.scores import count_survivors, open_rung
+from memprof.nas.record.scores import count_survivors, entrants, open_rung, order_of_round
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.state import Round, SearchState
+from memprof.nas.record.tournament import best_standing, waiting
 from memprof.nas.space.architecture import GROWN_LAYERS
 
 Scope = Literal["round", "search", "at most"]
@@ -36,7 +37,8 @@ class Progress:
         chosen: Of those, chosen for training.
         epochs_done: Epochs that these have trained.
         epochs_left: Epochs that they will still train if none fails from here on.
-        best_accuracy: Highest validation accuracy of the whole search; ``None`` before the first.
+        leading: Validation accuracy of the network that leads the open round, or of the best after a tournament.
+        is_final: Whether the tournament has begun.
         seconds_left: The forecast; ``None`` while nobody can know.
         scope: What the forecast is of.
     """
@@ -46,7 +48,8 @@ class Progress:
     chosen: int
     epochs_done: int
     epochs_left: int
-    best_accuracy: float | None
+    leading: float | None
+    is_final: bool
     seconds_left: float | None
     scope: Scope
 
@@ -59,19 +62,64 @@ def measure_progress(state: SearchState, seconds_left: float | None) -> Progress
         seconds_left: What ``Search.forecast`` says, which knows the clock.
     """
     found = state.rounds[-1]
-    measured = [m.accuracy for number in state.chosen if (m := state.measures(number)) is not None]
+    final = state.tournaments[-1] if state.tournaments and state.tournaments[-1].after == len(state.rounds) else None
+    trained = [c.candidate for c in (final or found).chosen]
+    done = sum(max((o.epochs for o in state.outcomes.get(number, ())), default=0) for number in trained)
+    ordered = order_of_round(state, found)
+    leads = state.measures(ordered[0]) if ordered else None
+    best = best_standing(state) if final else None
+    left = _epochs_left(state, found) if final is None else len(waiting(state, final)) * final.epochs
     return Progress(
         index=found.index,
         generated=found.generated,
         chosen=len(found.chosen),
-        epochs_done=sum(
-            max((o.epochs for o in state.outcomes.get(c.candidate, ())), default=0) for c in found.chosen
-        ),
-        epochs_left=_epochs_left(state, found),
-        best_accuracy=max(measured, default=None),
+        epochs_done=done,
+        epochs_left=left,
+        leading=best.accuracy if best else leads.accuracy if leads else None,
+        is_final=final is not None,
         seconds_left=seconds_left,
         scope=forecast_scope(state),
     )
+
+
+SHARE_OF_TOURNAMENT = 0.4
+"""Most of a time budget that is kept for the tournament."""
+
+_FIELDS = ((1.0, 1.0), (0.75, 1.0), (0.75, 0.67), (0.5, 0.67), (0.5, 0.34), (0.25, 0.34))
+"""Shares of the finalists and of the seeds that are asked for, tried in turn where time is short."""
+
+
+def reserved_seconds(state: SearchState, seconds: float) -> float:
+    """Return what of a time budget is kept for the tournament: what it takes by the epochs so far, and never more
+    than a share of the whole."""
+    settings = state.settings
+    if settings is None or not settings.finalists:
+        return 0.0
+    most, epoch = SHARE_OF_TOURNAMENT * seconds, _seconds_of_epoch(state)
+    if epoch is None:
+        return most
+    return min(most, _seconds_of_tournament(state, epoch, settings.finalists + 1, settings.final_seeds))
+
+
+def plan_tournament(state: SearchState, seconds_left: float) -> tuple[list[int], int]:
+    """Return who enters a tournament and how often each trains, fewer where the time is short; nobody if none can."""
+    settings, epoch = state.settings, _seconds_of_epoch(state)
+    if settings is None or not settings.finalists:
+        return [], 0
+    found, repeats = list[int](), 0
+    for share, part in _FIELDS:
+        found = entrants(state, max(1, round(share * settings.finalists)))
+        repeats = max(1, round(part * settings.final_seeds))
+        if epoch is None or _seconds_of_tournament(state, epoch, len(found), repeats) <= seconds_left:
+            break
+    return found, repeats
+
+
+def _seconds_of_tournament(state: SearchState, epoch: float, networks: int, repeats: int) -> float:
+    assert state.settings is not None, "a search starts with its settings"
+    # whole turns of the workers: the last one is as long as any, and a worker more or less does not shorten it
+    turns = -(-networks * repeats // state.limits.workers)
+    return 1.15 * turns * state.settings.final_epochs * epoch
 
 
 def forecast_seconds(state: SearchState) -> float | None:
@@ -86,7 +134,11 @@ def forecast_seconds(state: SearchState) -> float | None:
         return None
     found, steps = state.rounds[-1], _steps(settings)
     later = range(found.index + 1, state.limits.rounds or 0)
-    epochs = _epochs_left(state, found) + sum(_epochs(steps, _expected(settings, found, i)) for i in later)
+    beside = sum(steps) if settings.inherits else 0  # the base trains on, all the way
+    epochs = _epochs_left(state, found)
+    epochs += sum(_epochs(steps, _expected(settings, found, i)) + beside for i in later)
+    if state.limits.rounds is not None or state.tournaments:
+        epochs += _final_epochs_left(state)
     return epochs * seconds / state.limits.workers
 
 
@@ -100,6 +152,15 @@ def forecast_scope(state: SearchState) -> Scope:
     found = state.rounds[-1]
     cells = 0 if found.base is None else state.chosen[found.base].architecture.slots
     return "at most" if limits.rounds - found.index > settings.max_cells - cells else "search"
+
+
+def _final_epochs_left(state: SearchState) -> int:
+    """Return the epochs of the tournament that is open, or is to come."""
+    assert state.settings is not None, "a search starts with its settings"
+    settings = state.settings
+    if state.tournaments and state.tournaments[-1].after == len(state.rounds):
+        return len(waiting(state, state.tournaments[-1])) * state.tournaments[-1].epochs
+    return (settings.finalists + 1) * settings.final_seeds * settings.final_epochs if settings.finalists else 0
 
 
 def _seconds_of_epoch(state: SearchState) -> float | None:
@@ -119,7 +180,13 @@ def _epochs_left(state: SearchState, found: Round) -> int:
     rung, steps = open_rung(state, found), _steps(settings)
     if rung is None:
         return 0
-    return len(rung.waiting) * steps[rung.index] + _epochs(steps[rung.index + 1 :], rung.going_on)
+    beside = int(bool(found.chosen) and found.chosen[0].is_base)
+    following = steps[rung.index + 1 :]
+    return (
+        len(rung.waiting) * steps[rung.index]
+        + _epochs(following, max(0, rung.going_on - beside))
+        + beside * sum(following)
+    )
 
 
 def _steps(settings: Settings) -> list[int]:

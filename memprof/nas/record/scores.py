@@ -1,17 +1,27 @@
-"""Who wins: the metric of every trained candidate, in its round and over the whole search. Pure functions of a state.
+"""Who wins a round, and what a network is worth. Pure functions of a state.
 
-The metric is relative to the base of the round. The first round has none: there the medians of its own candidates
-stand in. The winner of the whole search is measured against the winner of the first round, one yardstick for all.
+A candidate inherits its base's weights and trains on. So does the base, as candidate 0 of the round, for exactly as
+long: what a candidate gains is what it has over that one, and more training alone gains nothing.
+
+    round      metric of a candidate against the base that trained on beside it, at the same rung
+    worth      accuracy on one scale for the whole search: a network's is its base's and what it gained over that one;
+               those of the first round, which are compared with each other alone, have their own accuracy
+
+Where candidates start from fresh weights, no base trains on: equal epochs compare as they are. The first round has no
+base, and the medians of its own candidates stand in.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import log
 from statistics import median
 
+from memprof.nas.rank.fronts import by_layers, pareto_front
 from memprof.nas.rank.metric import Measures
+from memprof.nas.record.settings import Settings
 from memprof.nas.record.state import Round, SearchState
 
 
@@ -31,17 +41,23 @@ class OpenRung:
 
 
 def open_rung(state: SearchState, found: Round) -> OpenRung | None:
-    """Return the first rung of a round that is not done, ``None`` if all are: after each the better half goes on."""
-    assert state.settings is not None, "a search starts with its settings"
-    alive = [chosen.candidate for chosen in found.chosen if chosen.candidate not in found.cut]
-    for rung in range(len(state.settings.rungs)):
-        waiting = tuple(n for n in alive if not any(o.rung == rung for o in state.outcomes.get(n, ())))
-        scores = scores_of_round(state, found, rung)
+    """Return the first rung of a round that is not done, ``None`` if all are: after each the better half goes on.
+
+    The base that trains on beside the candidates goes all the way: each rung is compared with it.
+    """
+    settings = _settings(state)
+    yardstick = [c.candidate for c in found.chosen if c.is_base]
+    alive = [c.candidate for c in found.chosen if not c.is_base and c.candidate not in found.cut]
+    beside = [number for number in yardstick if number not in found.cut]
+    for rung in range(len(settings.rungs)):
+        waiting = tuple(n for n in (*beside, *alive) if not any(o.rung == rung for o in state.outcomes.get(n, ())))
+        beside = [n for n in beside if n in waiting or state.measures(n, rung) is not None]
+        ordered = [n for n in order_of_round(state, found, rung) if n in set(alive)]
         kept = count_survivors(len(alive))
         if waiting:
-            going_on = min(kept, len(waiting) + len(scores.keys() & set(alive)))
+            going_on = min(kept, len(set(waiting) - set(beside)) + len(ordered)) + len(beside)
             return OpenRung(index=rung, waiting=waiting, going_on=going_on)
-        best = set(sorted(scores, key=lambda number: (-scores[number], number))[:kept])
+        best = set(ordered[:kept])
         alive = [number for number in alive if number in best]
     return None
 
@@ -51,25 +67,57 @@ def count_survivors(candidates: int) -> int:
     return max(1, candidates // 2)
 
 
+def measured_in_round(state: SearchState, found: Round, rung: int | None = None) -> dict[int, Measures]:
+    """Return what was measured of each network of a round, at a rung or after its last visit."""
+    return {
+        chosen.candidate: measures
+        for chosen in found.chosen
+        if (measures := state.measures(chosen.candidate, rung)) is not None
+    }
+
+
+def yardstick_of_round(state: SearchState, found: Round, rung: int | None = None) -> Measures | None:
+    """Return what the candidates of a round are compared with: the base that trained on beside them.
+
+    If that one failed, or none trains on, its measures from before; in the first round the candidates' medians.
+    """
+    measured = measured_in_round(state, found, rung)
+    beside = next((measured[c.candidate] for c in found.chosen if c.is_base and c.candidate in measured), None)
+    if beside is None and found.base is not None:
+        beside = state.measures(found.base)
+    return beside or (median_measures(measured.values()) if measured else None)
+
+
 def scores_of_round(state: SearchState, found: Round, rung: int | None = None) -> dict[int, float]:
-    """Return the metric of each candidate of a round that was trained, relative to the round's base.
+    """Return the metric of each network of a round that was trained, relative to its yardstick.
 
     Args:
         state: The search.
         found: One of its rounds.
         rung: The rung to compare at; the last visit of each if left out.
     """
-    assert state.settings is not None, "a search starts with its settings"
-    measured = {
-        chosen.candidate: measures
-        for chosen in found.chosen
-        if (measures := state.measures(chosen.candidate, rung)) is not None
-    }
-    if not measured:
+    yardstick = yardstick_of_round(state, found, rung)
+    if yardstick is None:
         return {}
-    previous = state.measures(found.base) if found.base is not None else None
-    previous = previous or median_measures(measured.values())
-    return {number: state.settings.metric.score(m, previous) for number, m in measured.items()}
+    metric = _settings(state).metric
+    return {number: metric.score(m, yardstick) for number, m in measured_in_round(state, found, rung).items()}
+
+
+def order_of_round(state: SearchState, found: Round, rung: int | None = None) -> list[int]:
+    """Return the trained networks of a round, the best first: by the metric or by fronts, as the goal is."""
+    settings = _settings(state)
+    if settings.goal == "front":
+        return by_layers(measured_in_round(state, found, rung))
+    scores = scores_of_round(state, found, rung)
+    return sorted(scores, key=lambda number: (-scores[number], number))
+
+
+def finalists_of_round(state: SearchState, found: Round) -> list[int]:
+    """Return those of a round that were trained longest, the best first."""
+    ordered = order_of_round(state, found)
+    rungs = {number: state.outcomes[number][-1].rung for number in ordered}
+    longest = max(rungs.values(), default=0)
+    return [number for number in ordered if rungs[number] == longest]
 
 
 def median_measures(measures: Iterable[Measures]) -> Measures:
@@ -82,59 +130,103 @@ def median_measures(measures: Iterable[Measures]) -> Measures:
     )
 
 
-def best_candidate(state: SearchState) -> tuple[int, float] | None:
-    """Return the winner of the whole search and its metric against the first round's winner; ``None`` before that.
+def worth(state: SearchState) -> dict[int, Measures]:
+    """Return what each network that went all the way is worth: its bytes, and its accuracy on the search's one scale.
 
-    Those are compared that were trained longest, so that no short training is held against a long one.
+    A base that trained on is worth what it was before, and stands under its old number alone.
     """
-    scores = score_against_first(state)
-    epochs = {number: state.outcomes[number][-1].epochs for number in scores}
-    most = max(epochs.values(), default=0)
-    longest = [number for number in scores if epochs[number] == most]
-    best = min(longest, key=lambda number: (-scores[number], number), default=None)
-    return None if best is None else (best, scores[best])
-
-
-def score_against_first(state: SearchState) -> dict[int, float]:
-    """Return the metric of each trained network against the first round's winner."""
-    first = next((found.winner for found in state.rounds if found.winner is not None), None)
-    settings = state.settings
-    yardstick = state.measures(first) if first is not None else None
-    if settings is None or yardstick is None:
-        return {}
-    return {
-        number: settings.metric.score(measures, yardstick)
-        for number in state.chosen
-        if (measures := state.measures(number)) is not None
-    }
-
-
-def pareto_front(state: SearchState) -> tuple[int, ...]:
-    """Return the trained candidates that no other beats in accuracy, parameters and peak at once, by parameters.
-
-    Two that are equal in all three both stay. By falling accuracy, whoever is beaten is beaten by one before it with
-    no more parameters and no higher peak. Those seen that no other undercuts in both form a staircase, so one search
-    in it tells: O(n log n), but for what moving its steps costs.
-    """
-    measured = {number: m for number in state.chosen if (m := state.measures(number)) is not None}
-
-    def by_accuracy(number: int) -> tuple[float, int, int, int]:
-        found = measured[number]
-        return -found.accuracy, found.parameter_bytes, found.peak_intermediate_bytes, number
-
-    front: list[int] = []
-    parameters: list[int] = []  # of the staircase, rising
-    peaks: list[int] = []  # of the same, falling
-    last: Measures | None = None
-    for number in sorted(measured, key=by_accuracy):
-        found = measured[number]
-        place = bisect_right(parameters, found.parameter_bytes)
-        if found != last and place and peaks[place - 1] <= found.peak_intermediate_bytes:
+    found: dict[int, Measures] = {}
+    for each in state.rounds:
+        if not each.is_closed:
             continue
-        front.append(number)
-        last = found
-        stop = place
-        while stop < len(peaks) and peaks[stop] >= found.peak_intermediate_bytes:
-            stop += 1
-        parameters[place:stop], peaks[place:stop] = [found.parameter_bytes], [found.peak_intermediate_bytes]
-    return tuple(sorted(front, key=lambda number: (measured[number].parameter_bytes, number)))
+        known = found.get(state.origin(each.base)) if each.base is not None and _settings(state).inherits else None
+        beside = yardstick_of_round(state, each)
+        for number in finalists_of_round(state, each):
+            measures = state.measures(number)
+            if measures is None or state.chosen[number].is_base:
+                continue
+            if known is None or beside is None:
+                found[number] = measures
+            else:
+                gained = known.accuracy + measures.accuracy - beside.accuracy
+                found[number] = replace(measures, accuracy=min(1.0, max(1e-6, gained)))
+    return found
+
+
+def front_of_search(state: SearchState) -> tuple[int, ...]:
+    """Return the networks that no other beats in worth, parameters and peak at once, by rising parameters."""
+    found = worth(state)
+    return tuple(sorted(pareto_front(found), key=lambda number: (found[number].parameter_bytes, number)))
+
+
+def leader(state: SearchState) -> int | None:
+    """Return the network that leads before any tournament: by the metric against the first round's winner, or as
+    accurate as any within the budget; ``None`` before the first round is closed."""
+    found = worth(state)
+    first = first_winner(state)
+    if not found or first is None or first not in found:
+        return None
+    metric = _settings(state).metric
+    if _settings(state).goal == "front":
+        return min(found, key=lambda number: (-found[number].accuracy, found[number].parameter_bytes, number))
+    return min(found, key=lambda number: (-metric.score(found[number], found[first]), number))
+
+
+def first_winner(state: SearchState) -> int | None:
+    """Return the winner of the first round that had one: the yardstick of the whole search."""
+    return next((found.winner for found in state.rounds if found.winner is not None), None)
+
+
+def next_base(state: SearchState) -> int | None:
+    """Return where the next round starts; ``None`` for the empty network, before anything was trained.
+
+    By the metric: the winner of the round before, the base itself where nothing paid. For the front: of its members
+    the one that fewest rounds started from, among these the most accurate. So more than one is kept, and a growth
+    that did not pay is left behind.
+    """
+    if not state.rounds or _settings(state).goal == "metric":
+        return state.rounds[-1].winner if state.rounds else None
+    found = worth(state)
+    used = [state.origin(each.base) for each in state.rounds if each.base is not None]
+    front = pareto_front(found)
+    return min(front, key=lambda number: (used.count(number), -found[number].accuracy, number), default=None)
+
+
+def entrants(state: SearchState, most: int) -> list[int]:
+    """Return who enters the tournament: the best of the front, and the first round's winner, whom they must beat."""
+    found, first, settings = worth(state), first_winner(state), _settings(state)
+    front = {number: found[number] for number in pareto_front(found)}
+    if settings.goal == "front" or first not in found:
+        ordered = _spread(front, most)
+    else:
+        yardstick = found[first]
+        ordered = sorted(front, key=lambda number: (-settings.metric.score(front[number], yardstick), number))
+    chosen = ordered[:most]
+    return [*chosen, *([first] if first is not None and first in found and first not in chosen else [])]
+
+
+def _spread(front: Mapping[int, Measures], most: int) -> list[int]:
+    """Return the most accurate of a front, then each time whoever adds most area under accuracy against log bytes."""
+    floor = min((m.accuracy for m in front.values()), default=0.0)
+    end = log(max((_total(m) for m in front.values()), default=1)) + 0.1
+
+    def area(numbers: list[int]) -> float:
+        ordered = sorted(numbers, key=lambda number: _total(front[number]))
+        starts = [log(_total(front[number])) for number in ordered]
+        best = accumulate((front[number].accuracy for number in ordered), max)
+        steps = zip(starts, (*starts[1:], end), best, strict=True)
+        return sum((stop - start) * (accuracy - floor) for start, stop, accuracy in steps)
+
+    taken = list(front)[:1]
+    while len(taken) < most and (rest := [number for number in front if number not in taken]):
+        taken.append(max(rest, key=lambda number: (area([*taken, number]), front[number].accuracy, -number)))
+    return taken
+
+
+def _total(found: Measures) -> int:
+    return found.parameter_bytes + found.peak_intermediate_bytes
+
+
+def _settings(state: SearchState) -> Settings:
+    assert state.settings is not None, "a search starts with its settings"
+    return state.settings

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 from memprof.errors import UsageError
 from memprof.nas.given.values import MOST_CHARACTERS
@@ -21,6 +21,8 @@ from memprof.nas.train.recipe import Recipe
 from memprof.text import safe_text
 
 MOST_WORKERS = 1024
+MOST_FINALISTS = 100
+Goal = Literal["front", "metric"]
 RANKER_NAMES = ("scc", "single-rnn", "double-rnn", "ridge", "parameters", "random")
 """Keys of ``memprof.nas.rank.controller.RANKERS``, which need torch."""
 
@@ -37,6 +39,11 @@ class Settings:
         seed: Of everything that is drawn.
         metric: Lambda and the weights of equation 4.
         budget: Hard limits.
+        goal: What leads a search: ``front`` keeps whoever is not beaten in accuracy, parameters and peak at once, and
+            its best is the most accurate within the budget; ``metric`` weighs them by equation 4.
+        finalists: Networks of the front that a tournament compares from fresh weights; 0 for none.
+        final_seeds: How often each of them trains.
+        final_epochs: How long each time.
         max_cells: The search ends when the chosen network has this many cells.
         first_rounds: Rounds that skip the controller.
         sample: Candidates trained in those rounds; ``None`` for all.
@@ -47,6 +54,7 @@ class Settings:
         inherits: Whether a candidate starts from the weights of its base.
         mirror_images: Whether mirror images count apart, as the paper counts them.
         combines: Combiners a new cell may have.
+        prunes: Whether candidates that the metric could not let win even without an error are left out.
     """
 
     dataset: str
@@ -56,6 +64,10 @@ class Settings:
     seed: int = 0
     metric: Metric
     budget: Budget
+    goal: Goal = "front"
+    finalists: int = 4
+    final_seeds: int = 3
+    final_epochs: int = 18
     max_cells: int = 6
     first_rounds: int = 2
     sample: int | None = 16
@@ -66,6 +78,7 @@ class Settings:
     inherits: bool = True
     mirror_images: bool = False
     combines: tuple[Combine, ...] = BOTH
+    prunes: bool = True
 
     def __post_init__(self) -> None:
         if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
@@ -81,6 +94,10 @@ class Settings:
             )
         if safe_text(self.dataset, limit=MOST_CHARACTERS) != self.dataset:
             raise UsageError(f"The name of the data set is not printable: {safe_text(self.dataset)}.", "Rename it.")
+        if not 0 <= self.finalists <= MOST_FINALISTS or not 1 <= self.final_seeds <= MOST_FINALISTS:
+            raise UsageError(f"A tournament has at most {MOST_FINALISTS} finalists of as many seeds.")
+        if self.final_epochs < 1:
+            raise UsageError("A final training has at least one epoch.")
         if self.ranker not in RANKER_NAMES:
             raise UsageError(f"There is no ranker {self.ranker!r}.", _choices(RANKER_NAMES))
 

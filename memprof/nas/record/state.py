@@ -6,6 +6,7 @@ event       says                                              changes
 started     settings, limits                                  both
 round       base, counts, candidates chosen for training      opens a round
 outcome     what came of one visit to one candidate           the candidate's results
+tournament  networks that train from fresh weights            opens it; its outcomes judge them
 cut         candidates that the time budget drops             they wait for nothing any more
 closed      winner of the round                               closes it; its winner is the next base
 resumed     a process took over, and its limits               the limits; a round that time cut off is open again
@@ -15,7 +16,7 @@ finished    why the search ended, and its seconds             the end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -43,6 +44,7 @@ class Chosen:
         parameter_bytes: Its parameters, deployed.
         peak_intermediate_bytes: Its peak, deployed.
         predicted: The controller's score; ``None`` in rounds without one.
+        is_base: Whether it is the round's base itself, which trains on beside its candidates.
     """
 
     candidate: int
@@ -50,6 +52,7 @@ class Chosen:
     parameter_bytes: int
     peak_intermediate_bytes: int
     predicted: float | None
+    is_base: bool = False
 
     def __post_init__(self) -> None:
         if min(self.candidate, self.parameter_bytes - 1, self.peak_intermediate_bytes - 1) < 0:
@@ -63,6 +66,7 @@ class Chosen:
             "parameter_bytes": self.parameter_bytes,
             "peak_intermediate_bytes": self.peak_intermediate_bytes,
             "predicted": self.predicted,
+            "is_base": self.is_base,
         }
 
 
@@ -75,6 +79,8 @@ class Round:
         base: Candidate that it started from; ``None`` in the first.
         generated: Candidates that growing and trimming gave.
         rejected: Of those, how many were over a budget.
+        idle: Trims that would have saved neither a byte nor a MAC, and so are no candidates.
+        pruned: Of those within the budget, how many could not have won even without an error.
         chosen: Candidates to train.
         least_peak_bytes: The smallest peak of all that were generated; ``None`` if none was.
         least_parameter_bytes: The fewest parameter bytes of all that were generated.
@@ -89,12 +95,44 @@ class Round:
     generated: int
     rejected: int
     chosen: tuple[Chosen, ...]
+    idle: int = 0
+    pruned: int = 0
     least_peak_bytes: int | None = None
     least_parameter_bytes: int | None = None
     cut: frozenset[int] = frozenset()
     winner: int | None = None
     score: float | None = None
     is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tournament:
+    """Networks that a search found, each from fresh weights, equally long, more than once.
+
+    Attributes:
+        after: Rounds that were closed before it.
+        epochs: Epochs of each training.
+        entrants: Candidates that take part, the most promising first.
+        yardstick: The first round's winner, whom the others must beat; one of the entrants.
+        chosen: A training each under a number of its own: all entrants once, then all once more, and so on.
+    """
+
+    after: int
+    epochs: int
+    entrants: tuple[int, ...]
+    yardstick: int
+    chosen: tuple[Chosen, ...]
+
+    def __post_init__(self) -> None:
+        if not self.entrants or len(self.chosen) % len(self.entrants) or self.yardstick not in self.entrants:
+            raise ValueError("in a tournament each entrant trains equally often, the yardstick too")
+        if len(set(self.entrants)) != len(self.entrants) or self.epochs < 1:
+            raise ValueError("an entrant takes part once, for at least an epoch")
+
+    def trainings(self, entrant: int) -> tuple[int, ...]:
+        """Return the numbers of an entrant's trainings, the first repeat first."""
+        place = self.entrants.index(entrant)
+        return tuple(chosen.candidate for chosen in self.chosen[place :: len(self.entrants)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +143,7 @@ class SearchState:
         settings: What it does; ``None`` before it was started.
         limits: How long and where its last process ran.
         rounds: Rounds so far, the last one perhaps open.
+        tournaments: Tournaments so far.
         outcomes: By candidate the outcomes of its visits, lowest rung first.
         seconds: Time that processes spent, by clocks that only grow.
         seconds_before: The same without the last process.
@@ -116,6 +155,7 @@ class SearchState:
     settings: Settings | None = None
     limits: Limits = field(default_factory=Limits)
     rounds: tuple[Round, ...] = ()
+    tournaments: tuple[Tournament, ...] = ()
     outcomes: Mapping[int, tuple[Outcome, ...]] = field(default_factory=dict)
     seconds: float = 0.0
     seconds_before: float = 0.0
@@ -136,8 +176,45 @@ class SearchState:
 
     @cached_property
     def chosen(self) -> Mapping[int, Chosen]:
-        """Every candidate that was chosen for training, by number."""
-        return {chosen.candidate: chosen for found in self.rounds for chosen in found.chosen}
+        """Every network that was chosen for training, in a round or a tournament, by number."""
+        return {chosen.candidate: chosen for chosen in self._all_chosen}
+
+    @property
+    def _all_chosen(self) -> Iterator[Chosen]:
+        for found in self.rounds:
+            yield from found.chosen
+        for tournament in self.tournaments:
+            yield from tournament.chosen
+
+    @cached_property
+    def _bases(self) -> Mapping[int, int]:
+        """By the number of a base that trained on, the number it had before."""
+        return {
+            chosen.candidate: found.base
+            for found in self.rounds
+            for chosen in found.chosen
+            if chosen.is_base and found.base is not None
+        }
+
+    def origin(self, candidate: int) -> int:
+        """Return the number under which a network was first chosen; a base that trains on gets another each time."""
+        while candidate in self._bases:
+            candidate = self._bases[candidate]
+        return candidate
+
+    def epochs(self, candidate: int) -> int:
+        """Return the epochs behind a network's weights, inherited ones among them."""
+        assert self.settings is not None, "a search starts with its settings"
+        home = next((found for found in self.rounds if any(c.candidate == candidate for c in found.chosen)), None)
+        own = max((o.epochs for o in self.outcomes.get(candidate, ())), default=0)
+        if home is None or home.base is None or not self.settings.inherits:
+            return own
+        return own + self.epochs(home.base)
+
+    @property
+    def count(self) -> int:
+        """How many numbers are given to candidates."""
+        return sum(1 for _ in self._all_chosen)
 
     def measures(self, candidate: int, rung: int | None = None) -> Measures | None:
         """Return what the metric compares, after the last visit or that of ``rung``; ``None`` if that one failed.
@@ -187,11 +264,14 @@ def _round(state: SearchState, data: Mapping[str, Any]) -> SearchState:
     if later := data.keys() & _SAID_LATER:
         raise ValueError(f"a round opens without {min(later)}")
     opened = read_record(Round, data)
-    count = sum(len(found.chosen) for found in state.rounds)
+    count = state.count
     if opened.index != len(state.rounds) or (state.rounds and not state.last.is_closed):
         raise ValueError("rounds follow each other")
-    if opened.base not in (state.last.winner if state.rounds else None,):
-        raise ValueError("a round starts from the winner of the one before")
+    trained = {n for n, visits in state.outcomes.items() if visits[-1].status == "ok"}
+    if (opened.base is None) == bool(state.rounds) or (opened.base is not None and opened.base not in trained):
+        raise ValueError("the first round starts from nothing, each other from a trained network")
+    if [c.is_base for c in opened.chosen[1:]].count(True) or (opened.base is None and _has_base(opened)):
+        raise ValueError("the base that trains on is the first of its round")
     if [c.candidate for c in opened.chosen] != list(range(count, count + len(opened.chosen))):
         raise ValueError("candidates are numbered in order")
     if count + len(opened.chosen) > MOST_CANDIDATES:
@@ -199,7 +279,28 @@ def _round(state: SearchState, data: Mapping[str, Any]) -> SearchState:
     assert state.settings is not None, "a search starts with its settings"
     for chosen in opened.chosen:
         _check_fits(chosen.architecture, state.settings)
+    if _has_base(opened) and opened.chosen[0].architecture != state.chosen[opened.base or 0].architecture:
+        raise ValueError("the base that trains on is another network")
     return replace(state, rounds=(*state.rounds, opened))
+
+
+def _has_base(found: Round) -> bool:
+    return bool(found.chosen) and found.chosen[0].is_base
+
+
+def _tournament(state: SearchState, data: Mapping[str, Any]) -> SearchState:
+    opened = read_record(Tournament, data)
+    if opened.after != len(state.rounds) or not state.last.is_closed:
+        raise ValueError("a tournament follows a round")
+    if [c.candidate for c in opened.chosen] != list(range(state.count, state.count + len(opened.chosen))):
+        raise ValueError("candidates are numbered in order")
+    for entrant in opened.entrants:
+        if entrant not in state.outcomes or any(
+            state.chosen[entrant].architecture != opened.chosen[number - state.count].architecture
+            for number in opened.trainings(entrant)
+        ):
+            raise ValueError(f"{entrant} enters as another network")
+    return replace(state, tournaments=(*state.tournaments, opened))
 
 
 def _check_fits(architecture: Architecture, settings: Settings) -> None:
@@ -218,7 +319,7 @@ def _outcome(state: SearchState, data: Mapping[str, Any]) -> SearchState:
     assert state.settings is not None, "a search starts with its settings"
     outcome = read_record(Outcome, data)
     visits = state.outcomes.get(outcome.candidate, ())
-    if not 0 <= outcome.candidate < sum(len(found.chosen) for found in state.rounds):
+    if not 0 <= outcome.candidate < state.count:
         raise ValueError(f"there is no candidate {outcome.candidate}")
     if outcome.rung != len(visits) or outcome.rung >= len(state.settings.rungs):
         raise ValueError(f"candidate {outcome.candidate} has no visit {outcome.rung} next")
@@ -262,6 +363,7 @@ _SAID_LATER = frozenset({"cut", "winner", "score", "is_closed"})
 FOLDS: Mapping[str, Callable[[SearchState, Mapping[str, Any]], SearchState]] = {
     "started": _started,
     "round": _round,
+    "tournament": _tournament,
     "outcome": _outcome,
     "cut": _cut,
     "closed": _closed,

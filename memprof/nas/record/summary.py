@@ -1,6 +1,6 @@
 """What people and programs are told of a search: one frozen value, made from its state.
 
-JSON schema ``memprof/nas-status/1``.
+JSON schema ``memprof/nas-status/2``. Only a tournament says which network is the best; until then one leads.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memprof.errors import InputError
+from memprof.nas.rank.metric import Measures
 from memprof.nas.record.journal import BEAT_SECONDS, Event, read_journal
-from memprof.nas.record.scores import best_candidate, pareto_front, score_against_first, scores_of_round
+from memprof.nas.record.scores import front_of_search, leader, scores_of_round, worth
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.state import Round, SearchState, fold
+from memprof.nas.record.tournament import Standing, best_standing, standings
 from memprof.nas.space.architecture import Architecture
 
-STATUS_SCHEMA = "memprof/nas-status/1"
+STATUS_SCHEMA = "memprof/nas-status/2"
 MISSED_BEATS = 5
 
 Status = Literal["running", "stopped", "interrupted", "finished"]
@@ -38,8 +40,11 @@ class CandidateSummary:
         epochs: Epochs trained.
         parameter_bytes: Deployed.
         peak_intermediate_bytes: Deployed.
-        score: The metric against the first round's winner; ``None`` if it was not trained.
-        round_score: The metric against its round's base; ``None`` if it was not trained.
+        epochs_in_all: Those behind its weights, inherited ones among them.
+        is_base: Whether it is the round's base itself, which trained on beside the candidates.
+        worth: Its accuracy on the search's one scale (``memprof.nas.record.scores``); ``None`` unless it went all the
+            way.
+        round_score: The metric against the base that trained on beside it; ``None`` if it was not trained.
         predicted: The controller's score; ``None`` in rounds without one.
         seconds: Time its visits took.
     """
@@ -53,7 +58,9 @@ class CandidateSummary:
     epochs: int
     parameter_bytes: int
     peak_intermediate_bytes: int
-    score: float | None
+    epochs_in_all: int
+    is_base: bool
+    worth: float | None
     round_score: float | None
     predicted: float | None
     seconds: float
@@ -68,6 +75,8 @@ class RoundSummary:
         base: Candidate it started from.
         generated: Candidates that were considered.
         rejected: Of those, over a budget.
+        idle: Trims that save neither a byte nor a MAC, and were none.
+        pruned: Of those within the budget, that could not win even without an error.
         chosen: Of the rest, chosen for training.
         trained: Of those, trained so far without failing.
         failed: Of those, one visit of which failed.
@@ -79,6 +88,8 @@ class RoundSummary:
     base: int | None
     generated: int
     rejected: int
+    idle: int
+    pruned: int
     chosen: int
     trained: int
     failed: int
@@ -97,8 +108,10 @@ class SearchSummary:
         seconds: Time spent training and choosing.
         rounds: All rounds.
         candidates: All networks chosen for training, by number.
-        best: The winner of the whole search, by the metric against the first round's winner.
-        front: Candidates that no other beats in accuracy, parameters and peak at once.
+        standings: How the entrants of the tournament did, the most accurate first; none before it.
+        best: The best of them; ``None`` before the tournament.
+        leader: Who leads as far as rounds can tell; ``None`` before the first is closed.
+        front: Candidates that no other beats in worth, parameters and peak at once.
     """
 
     settings: Settings
@@ -107,13 +120,17 @@ class SearchSummary:
     seconds: float
     rounds: tuple[RoundSummary, ...]
     candidates: tuple[CandidateSummary, ...]
-    best: CandidateSummary | None
+    standings: tuple[Standing, ...]
+    best: Standing | None
+    leader: CandidateSummary | None
     front: tuple[CandidateSummary, ...]
 
     @property
-    def best_score(self) -> float | None:
-        """The best network's metric against the first round's winner."""
-        return None if self.best is None else self.best.score
+    def found(self) -> CandidateSummary | None:
+        """The best network's candidate, before a tournament the leader."""
+        if self.best is None:
+            return self.leader
+        return next(c for c in self.candidates if self.best.candidate == c.candidate)
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON-ready values."""
@@ -126,13 +143,31 @@ class SearchSummary:
             "candidates": {
                 "generated": sum(r.generated for r in self.rounds),
                 "rejected": sum(r.rejected for r in self.rounds),
+                "idle": sum(r.idle for r in self.rounds),
+                "pruned": sum(r.pruned for r in self.rounds),
                 "chosen": sum(r.chosen for r in self.rounds),
                 "trained": sum(r.trained for r in self.rounds),
                 "failed": sum(r.failed for r in self.rounds),
             },
-            "best": None if self.best is None else _candidate_json(self.best),
+            "best": None if self.best is None else self._standing_json(self.best),
+            "standings": [self._standing_json(found) for found in self.standings],
+            "leader": None if self.leader is None else _candidate_json(self.leader),
             "front": [_candidate_json(found) for found in self.front],
             "settings": self.settings.to_json(),
+        }
+
+    def _standing_json(self, found: Standing) -> dict[str, Any]:
+        candidate = next(c for c in self.candidates if c.candidate == found.candidate)
+        return {
+            "candidate": found.candidate,
+            "architecture": candidate.architecture.to_json(),
+            "validation_accuracy": found.accuracy,
+            "standard_error": found.standard_error,
+            "accuracies": list(found.accuracies),
+            "epochs": found.epochs,
+            "score": found.score,
+            "parameter_bytes": found.parameter_bytes,
+            "peak_intermediate_bytes": found.peak_intermediate_bytes,
         }
 
 
@@ -160,9 +195,9 @@ def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSu
     state = fold(events)
     if state.settings is None:
         return None
-    scores = score_against_first(state)
-    candidates = {c.candidate: c for found in state.rounds for c in _summarize_candidates(state, found, scores)}
-    best = best_candidate(state)
+    worths = worth(state)
+    candidates = {c.candidate: c for found in state.rounds for c in _summarize_candidates(state, found, worths)}
+    leads = leader(state)
     return SearchSummary(
         settings=state.settings,
         status=_status(state, max(last_beat, state.last_at), now),
@@ -170,8 +205,10 @@ def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSu
         seconds=state.seconds,
         rounds=tuple(_summarize_round(state, candidates, index) for index in range(len(state.rounds))),
         candidates=tuple(candidates.values()),
-        best=candidates[best[0]] if best else None,
-        front=tuple(candidates[number] for number in pareto_front(state)),
+        standings=standings(state),
+        best=best_standing(state),
+        leader=None if leads is None else candidates[leads],
+        front=tuple(candidates[number] for number in front_of_search(state)),
     )
 
 
@@ -184,7 +221,7 @@ def _status(state: SearchState, last_sign: float, now: float) -> Status:
 
 
 def _summarize_candidates(
-    state: SearchState, found: Round, scores: Mapping[int, float]
+    state: SearchState, found: Round, worths: Mapping[int, Measures]
 ) -> Iterator[CandidateSummary]:
     round_scores = scores_of_round(state, found)
     for chosen in found.chosen:
@@ -203,7 +240,9 @@ def _summarize_candidates(
             epochs=max((o.epochs for o in visits), default=0),
             parameter_bytes=chosen.parameter_bytes,
             peak_intermediate_bytes=chosen.peak_intermediate_bytes,
-            score=scores.get(number),
+            epochs_in_all=state.epochs(number),
+            is_base=chosen.is_base,
+            worth=worths[number].accuracy if number in worths else None,
             round_score=round_scores.get(number),
             predicted=chosen.predicted,
             seconds=sum(o.seconds for o in visits),
@@ -219,6 +258,8 @@ def _summarize_round(state: SearchState, candidates: dict[int, CandidateSummary]
         base=found.base,
         generated=found.generated,
         rejected=found.rejected,
+        idle=found.idle,
+        pruned=found.pruned,
         chosen=len(statuses),
         trained=trained,
         failed=len(statuses) - trained - statuses.count("cut") - statuses.count("waiting"),
@@ -234,7 +275,8 @@ def _candidate_json(found: CandidateSummary) -> dict[str, Any]:
         "validation_accuracy": found.validation_accuracy,
         "parameter_bytes": found.parameter_bytes,
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
-        "score": found.score,
+        "worth": found.worth,
         "round_score": found.round_score,
         "epochs": found.epochs,
+        "epochs_in_all": found.epochs_in_all,
     }

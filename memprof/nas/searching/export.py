@@ -14,6 +14,8 @@ from torch import nn
 
 from memprof.errors import MissingExtraError, RuntimeFailure, UsageError
 from memprof.nas.given.inside import inside
+from memprof.nas.record.journal import read_journal
+from memprof.nas.record.state import fold
 from memprof.nas.record.trainings import TRAINED, find_training
 from memprof.nas.searching.final import CHECKPOINT, count_epochs
 from memprof.nas.searching.rounds import WEIGHTS
@@ -55,6 +57,14 @@ def weights_of(
         InputError: The weights cannot be read.
     """
     if trained is None:
+        state = fold(read_journal(folder)[0])
+        judged = next((t for t in reversed(state.tournaments) if candidate in t.entrants), None)
+        if judged is not None:
+            # The first repeat, whatever the others gave: picking the best would be one more choice by accuracy.
+            path = inside(folder, WEIGHTS, f"{judged.trainings(candidate)[0]}-0.pt")
+            if path.is_file():
+                weights = load_checkpoint(path).weights
+                return architecture, weights, f"the tournament's weights after {count_epochs(judged.epochs)}"
         visits = sorted(
             (int(found[1]), path)
             for path in inside(folder, WEIGHTS).glob(f"{candidate}-*.pt")

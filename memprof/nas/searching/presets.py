@@ -23,6 +23,9 @@ from memprof.nas.train.recipe import Recipe
 
 Preset = Literal["quick", "paper"]
 
+EPOCHS_OF_FINAL = 3
+"""A final training is as many times as long as that of a candidate: what its weights inherit, it must learn."""
+
 _SMALL_PIXELS = 16 * 16
 _LARGE_PIXELS = 96 * 96
 _FEW_IMAGES = 5000
@@ -115,6 +118,7 @@ def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
         budget=budget,
         recipe=recipe,
         rungs=recipe.cycle_ends,
+        final_epochs=EPOCHS_OF_FINAL * recipe.epochs,
     )
 
 
@@ -143,6 +147,10 @@ def paper(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
         rungs=(Recipe().epochs,),
         inherits=False,
         mirror_images=True,
+        goal="metric",
+        prunes=False,
+        finalists=2,
+        final_epochs=Recipe().epochs,
     )
 
 

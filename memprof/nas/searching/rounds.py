@@ -1,7 +1,9 @@
 """The search itself: rounds as in Figure 1(a), asked for jobs and told outcomes.
 
-    round:  generate from the base -> reject what is over budget or known -> choose -> train in rungs -> next base
+    round:  generate from the base -> reject what is over budget, known, saves nothing or cannot win -> choose
+            -> train in rungs, the base beside the candidates -> next base
             first rounds choose all, or a stated sample; later ones what the controller ranks highest
+    end:    tournament of the front: fresh weights, equally long, several seeds
 
 ``Search`` decides and journals; it trains nothing, so that anything that turns jobs into outcomes can drive it:
 
@@ -16,30 +18,33 @@ So a search that was killed and resumed chooses what an uninterrupted one does.
 Beyond the paper, and each can be switched off (``Settings``): mirror images are one candidate, candidates start from
 their base's weights, and successive halving: only the better half of a rung goes on to the next.
 
-Who is better is in ``memprof.nas.record.scores``.
+Who is better is in ``memprof.nas.record.scores``, who is best in ``memprof.nas.record.tournament``.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from memprof.nas.given.inside import inner_folder
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
 from memprof.nas.rank.controller import RANKERS
+from memprof.nas.rank.metric import Measures
 from memprof.nas.rank.rankers import Candidate, RankedRound
-from memprof.nas.record.forecast import forecast_seconds
+from memprof.nas.record.forecast import forecast_seconds, plan_tournament, reserved_seconds
 from memprof.nas.record.journal import Journal
-from memprof.nas.record.scores import open_rung, scores_of_round
+from memprof.nas.record.scores import finalists_of_round, first_winner, next_base, open_rung, scores_of_round
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import Chosen, Round, fold
+from memprof.nas.record.tournament import waiting
 from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.encoding import encode_block
 from memprof.nas.space.generator import generate
-from memprof.nas.space.screening import Footprint, is_within, measure
+from memprof.nas.space.screening import Footprint, count_macs, is_within, measure
 
 WEIGHTS = "weights"
 """Folder of checkpoints inside a search's folder."""
@@ -59,6 +64,7 @@ class Search:
         self._journal = journal
         self._clock = clock
         self.state = fold(journal.events())
+        self._is_judging = False
         self._spent_before = self.state.seconds
         self._began = clock()
         for torn in inner_folder(self._folder, WEIGHTS).glob("*.part"):
@@ -94,15 +100,23 @@ class Search:
             return float("inf")
         return self.limits.seconds - self._spent_before - (self._clock() - self._began)
 
+    @property
+    def round_seconds_left(self) -> float:
+        """Time left for rounds: what the tournament will take is kept for it."""
+        if self._is_judging or self.limits.seconds is None:
+            return self.seconds_left
+        return self.seconds_left - reserved_seconds(self.state, self.limits.seconds)
+
     def ask(self) -> list[Job]:
         """Return jobs that can run now, in any order and at once; none when the search is over.
 
-        Opens and closes rounds on the way.
+        Opens and closes rounds on the way, and at their end the tournament.
         """
         while not self.state.finished:
             reason = self._reason_to_end()
             if reason:
-                self._end(reason)
+                if jobs := self._end(reason):
+                    return jobs
                 break
             if not self.state.rounds or self.state.rounds[-1].is_closed:
                 self._open_round()
@@ -119,7 +133,7 @@ class Search:
         Returns:
             Whether it was written down.
         """
-        if outcome.status == "timed out" and self.seconds_left <= 0:
+        if outcome.status == "timed out" and self.round_seconds_left <= 0:
             return False
         if any(told.rung == outcome.rung for told in self.state.outcomes.get(outcome.candidate, ())):
             return False
@@ -142,27 +156,75 @@ class Search:
                 return f"the chosen network has {cells} cells"
             if self.limits.rounds is not None and len(rounds) >= self.limits.rounds:
                 return "1 round is done" if len(rounds) == 1 else f"{len(rounds)} rounds are done"
-        return "the time is up" if self.seconds_left <= 0 else ""
+        return "the time is up" if self._is_judging or self.round_seconds_left <= 0 else ""
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str) -> list[Job]:
+        """Close what is open; return the trainings of the tournament, none when they are done or the time is up."""
         last = self.state.rounds[-1] if self.state.rounds else None
         if last is not None and not last.is_closed:
             waiting = sorted({job.candidate for job in self._jobs(last)})
             self._write("cut", {"candidates": waiting})
             self._close_round(self.state.rounds[-1])
+        self._is_judging = True
+        if self.seconds_left > 0 and (jobs := self._final_jobs()):
+            return jobs
         self._write("finished", {"reason": reason})
+        return []
+
+    def _final_jobs(self) -> list[Job]:
+        """Return what the tournament still trains, one repeat of all entrants before the next; opens it."""
+        rounds = len(self.state.rounds)
+        is_open = bool(self.state.tournaments) and self.state.tournaments[-1].after == rounds
+        if not is_open and not self._open_tournament():
+            return []
+        tournament = self.state.tournaments[-1]
+        numbers = waiting(self.state, tournament)
+        return [self._final_job(number, tournament.epochs) for number in numbers]
+
+    def _open_tournament(self) -> bool:
+        """Choose who enters and how often each trains; return whether anybody does."""
+        found, repeats = plan_tournament(self.state, self.seconds_left)
+        first = first_winner(self.state)
+        if not found or first is None:
+            return False
+        start = self.state.count
+        chosen = [
+            replace(self.state.chosen[entrant], candidate=start + i, predicted=None).to_json()
+            for i, entrant in enumerate(found * repeats)
+        ]
+        facts = {"after": len(self.state.rounds), "epochs": self.settings.final_epochs, "entrants": found}
+        self._write("tournament", {**facts, "yardstick": first, "chosen": chosen})
+        return True
+
+    def _final_job(self, number: int, epochs: int) -> Job:
+        return Job(
+            candidate=number,
+            rung=0,
+            architecture=self.state.chosen[number].architecture.to_json(),
+            seed=derive_seed(self.settings.seed, "tournament", number),
+            until=epochs,
+            parent=None,
+            resume_from="",
+            checkpoint=str(self.checkpoint(number, 0)),
+            seconds=min(self.limits.job_seconds, max(0.0, self.seconds_left)),
+        )
 
     def _open_round(self) -> None:
-        index = len(self.state.rounds)
-        base = self.state.rounds[-1].winner if self.state.rounds else None
-        chosen = self.state.chosen
-        parent = chosen[base].architecture if base is not None else self.settings.template.build([])
-        known = [found.architecture for found in chosen.values()]
-        fresh = list(generate(parent, self.settings.combines, known=known, mirror_images=self.settings.mirror_images))
+        index, base = len(self.state.rounds), next_base(self.state)
+        parent = self.settings.template.build([]) if base is None else self.state.chosen[base].architecture
+        fresh, idle = self._fresh(parent)
         budget = self.settings.budget
         measured = [(candidate, measure(candidate, budget)) for candidate in fresh]
         fitting = [(candidate, footprint) for candidate, footprint in measured if is_within(footprint, budget)]
-        picked = self._choose(index, fitting)
+        able = [(candidate, footprint) for candidate, footprint in fitting if self._can_win(footprint, base)]
+        picked = self._choose(index, parent, able)
+        if picked and base is not None and self.settings.inherits:  # it trains on beside them, as candidate 0
+            before = self.state.chosen[base]
+            own = Footprint(
+                parameter_bytes=before.parameter_bytes, peak_intermediate_bytes=before.peak_intermediate_bytes
+            )
+            picked = [(parent, own, None), *picked]
+        start, has_base = self.state.count, base is not None and self.settings.inherits
         self._write(
             "round",
             {
@@ -170,38 +232,69 @@ class Search:
                 "base": base,
                 "generated": len(fresh),
                 "rejected": len(fresh) - len(fitting),
+                "idle": idle,
+                "pruned": len(fitting) - len(able),
                 "least_peak_bytes": min((f.peak_intermediate_bytes for _, f in measured), default=None),
                 "least_parameter_bytes": min((f.parameter_bytes for _, f in measured), default=None),
                 "chosen": [
                     Chosen(
-                        candidate=len(chosen) + i,
+                        candidate=start + i,
                         architecture=candidate,
                         parameter_bytes=footprint.parameter_bytes,
                         peak_intermediate_bytes=footprint.peak_intermediate_bytes,
                         predicted=predicted,
+                        is_base=has_base and i == 0,
                     ).to_json()
                     for i, (candidate, footprint, predicted) in enumerate(picked)
                 ],
             },
         )
 
+    def _fresh(self, parent: Architecture) -> tuple[list[Architecture], int]:
+        """Return the candidates that were not trained before, and how many trims save nothing and so are none."""
+        settings = self.settings
+        known = [found.architecture for found in self.state.chosen.values()]
+        found = list(generate(parent, settings.combines, known=known, mirror_images=settings.mirror_images))
+        if parent.slots >= settings.max_cells:
+            found = [candidate for candidate in found if candidate.slots == parent.slots]
+        if not settings.prunes:
+            return found, 0
+        trims = [candidate for candidate in found if candidate.slots == parent.slots]
+        own, macs = measure(parent, settings.budget), count_macs(parent) if trims else 0
+        idle = {id(candidate) for candidate in trims if not _saves(candidate, own, macs, settings.budget)}
+        return [candidate for candidate in found if id(candidate) not in idle], len(idle)
+
+    def _can_win(self, footprint: Footprint, base: int | None) -> bool:
+        """Return whether a candidate without a single error would beat its base as that is now; bytes are exact."""
+        previous = None if base is None else self.state.measures(base)
+        if previous is None or self.settings.goal == "front" or not self.settings.prunes:
+            return True
+        flawless = Measures(
+            accuracy=1.0,
+            peak_intermediate_bytes=footprint.peak_intermediate_bytes,
+            parameter_bytes=footprint.parameter_bytes,
+        )
+        return self.settings.metric.score(flawless, previous) > 0
+
     def _choose(
-        self, index: int, fitting: list[tuple[Architecture, Footprint]]
+        self, index: int, parent: Architecture, able: list[tuple[Architecture, Footprint]]
     ) -> list[tuple[Architecture, Footprint, float | None]]:
         """Return what the round trains: all or a sample of the first rounds, else what the controller likes best."""
         settings = self.settings
         if index < settings.first_rounds:
-            if settings.sample is not None and len(fitting) > settings.sample:
+            if settings.sample is not None and len(able) > settings.sample:
                 rng = random.Random(derive_seed(settings.seed, "sample", index))
-                fitting = [fitting[i] for i in sorted(rng.sample(range(len(fitting)), settings.sample))]
-            return [(architecture, footprint, None) for architecture, footprint in fitting]
-        if not fitting:
+                grown = [i for i, (found, _) in enumerate(able) if found.slots > parent.slots]
+                trimmed = [i for i, (found, _) in enumerate(able) if found.slots == parent.slots]
+                able = [able[i] for i in _stratified(rng, (grown, trimmed), settings.sample)]
+            return [(architecture, footprint, None) for architecture, footprint in able]
+        if not able:
             return []
         history = self._history()
         predictor = RANKERS[settings.ranker](history, derive_seed(settings.seed, "controller", index) % 2**31)
-        scores = predictor([self._candidate(architecture, found.parameter_bytes) for architecture, found in fitting])
-        best = sorted(range(len(fitting)), key=lambda i: (-scores[i], i))[: settings.top_k]
-        return [(*fitting[i], scores[i]) for i in best]
+        scores = predictor([self._candidate(architecture, found.parameter_bytes) for architecture, found in able])
+        best = sorted(range(len(able)), key=lambda i: (-scores[i], i))[: settings.top_k]
+        return [(*able[i], scores[i]) for i in best]
 
     def _history(self) -> list[RankedRound]:
         """Return what the controller learns from: all that were trained, compared at the first rung."""
@@ -242,7 +335,7 @@ class Search:
             parent=parent,
             resume_from=str(self.checkpoint(number, rung - 1)) if rung else "",
             checkpoint=str(self.checkpoint(number, rung)),
-            seconds=min(self.limits.job_seconds, max(0.0, self.seconds_left)),
+            seconds=min(self.limits.job_seconds, max(0.0, self.round_seconds_left)),
         )
 
     def checkpoint(self, candidate: int, rung: int | None = None) -> Path:
@@ -252,21 +345,38 @@ class Search:
         return self._folder / WEIGHTS / f"{candidate}-{rung}.pt"
 
     def _close_round(self, found: Round) -> None:
-        """Choose the winner among those that were trained longest."""
-        scores = scores_of_round(self.state, found)
-        rungs = {number: self.state.outcomes[number][-1].rung for number in scores}
-        longest = max(rungs.values(), default=0)
-        finalists = [number for number in scores if rungs[number] == longest]
-        winner = min(finalists, key=lambda number: (-scores[number], number), default=None)
-        self._write("closed", {"winner": winner, "score": None if winner is None else scores[winner]})
+        """Choose the winner among those that were trained longest; the base that trained on may be it."""
+        winner = next(iter(finalists_of_round(self.state, found)), None)
+        score = None if winner is None else scores_of_round(self.state, found).get(winner)
+        self._write("closed", {"winner": winner, "score": score})
 
     def _write(self, kind: str, data: Mapping[str, Any]) -> None:
         self.state = fold([self._journal.append(kind, data)], self.state)
 
 
+def _saves(candidate: Architecture, base: Footprint, macs: int, budget: Budget) -> bool:
+    """Return whether a trim is less than its base in anything that can be counted."""
+    found = measure(candidate, budget)
+    is_smaller = (
+        found.parameter_bytes < base.parameter_bytes or found.peak_intermediate_bytes < base.peak_intermediate_bytes
+    )
+    return is_smaller or count_macs(candidate) < macs
+
+
+def _stratified(rng: random.Random, strata: Sequence[Sequence[int]], most: int) -> list[int]:
+    """Return ``most`` of all, as many of each stratum where it has so many, in order."""
+    drawn = sorted((rng.sample(stratum, len(stratum)) for stratum in strata), key=len)
+    chosen: list[int] = []
+    for i, stratum in enumerate(drawn):
+        chosen += stratum[: (most - len(chosen)) // (len(drawn) - i)]
+    return sorted(chosen)
+
+
 def _why_there_is_no_winner(found: Round, budget: Budget) -> str:
     if found.chosen:
         return "no candidate of the last round could be trained"
+    if found.pruned:
+        return f"none of {found.pruned} candidates could win even without an error"
     if found.rejected:
         return (
             f"all {found.rejected} candidates are over the budget: the least peak is {found.least_peak_bytes:,} B "

@@ -135,7 +135,7 @@ def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome) -> SearchState
         with WorkerPool(limits.workers, factory, limits.threads) as pool:
             while jobs := decisions.ask():
                 on_outcome(decisions, None)
-                for outcome in pool.run(jobs, time.monotonic() + decisions.seconds_left):
+                for outcome in pool.run(jobs, time.monotonic() + decisions.round_seconds_left):
                     if decisions.tell(outcome):
                         on_outcome(decisions, outcome)
     except (KeyboardInterrupt, MemprofError):

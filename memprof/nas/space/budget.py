@@ -20,12 +20,14 @@ class Budget:
     Attributes:
         peak_bytes: Most that the peak of intermediates may be; ``None`` for no limit.
         parameter_bytes: Most that the parameters may be; ``None`` for no limit.
+        total_bytes: Most that both may be together; ``None`` for no limit.
         runtime: Runtime model that gives the peak, one of ``BUDGET_RUNTIMES``.
         dtype: Element type on the device, a key of ``memprof.nas.space.chains.DTYPES``.
     """
 
     peak_bytes: int | None = None
     parameter_bytes: int | None = None
+    total_bytes: int | None = None
     runtime: str = "reference"
     dtype: str = "float32"
 
@@ -41,7 +43,7 @@ class Budget:
             )
         if self.dtype not in DTYPES:
             raise UsageError(f"There is no element type {self.dtype!r} here.", _choices(DTYPES))
-        if min(self.peak_bytes or 0, self.parameter_bytes or 0) < 0:
+        if min(self.peak_bytes or 0, self.parameter_bytes or 0, self.total_bytes or 0) < 0:
             raise UsageError("A budget's bytes are not negative.")
 
 

@@ -199,6 +199,13 @@ def refuse_giant(architecture: Architecture) -> None:
         )
 
 
+def count_macs(architecture: Architecture) -> int:
+    """Return the multiply-accumulate operations of one image in a network as deployed."""
+    macs = analyze(deployed(architecture), runtimes=["reference"]).model.macs
+    assert macs is not None, "every operation of a generated network has a formula"
+    return macs
+
+
 def measure(architecture: Architecture, budget: Budget) -> Footprint:
     """Return the deployed footprint of a network under the budget's runtime model."""
     if budget.runtime == "reference":
@@ -212,5 +219,10 @@ def measure(architecture: Architecture, budget: Budget) -> Footprint:
 
 def is_within(footprint: Footprint, budget: Budget) -> bool:
     """Return whether a footprint keeps to the budget."""
-    peak_fits = budget.peak_bytes is None or footprint.peak_intermediate_bytes <= budget.peak_bytes
-    return peak_fits and (budget.parameter_bytes is None or footprint.parameter_bytes <= budget.parameter_bytes)
+    peak_bytes, parameter_bytes = footprint.peak_intermediate_bytes, footprint.parameter_bytes
+    limits = (
+        (peak_bytes, budget.peak_bytes),
+        (parameter_bytes, budget.parameter_bytes),
+        (peak_bytes + parameter_bytes, budget.total_bytes),
+    )
+    return all(limit is None or found <= limit for found, limit in limits)

@@ -23,8 +23,10 @@ from tests.nas.networks import SMALL
 SETTINGS = Settings(
     dataset="digits",
     template=SMALL,
-    metric=Metric(accuracy_weight=0.8),
+    metric=Metric(accuracy_weight=1.0),
     budget=Budget(),
+    goal="metric",
+    finalists=0,
     max_cells=2,
     sample=6,
     top_k=4,
@@ -115,14 +117,14 @@ def test_a_later_round_is_as_large_as_it_may_be_if_that_many_can_grow(
 ) -> None:
     settings = replace(SETTINGS, rungs=(4,), **changes)  # type: ignore[arg-type]
     state = state_of(*(visit(i, 0, seconds=1) for i in range(6)), settings=settings, limits=Limits(rounds=2))
-    assert forecast_seconds(state) == pytest.approx(candidates * 4)
+    assert forecast_seconds(state) == pytest.approx((candidates + 1) * 4)  # and the base, which trains on
 
 
 def test_the_share_that_is_over_the_budget_counts_for_later_rounds_too() -> None:
     settings = replace(SETTINGS, sample=None, rungs=(4,))
     state = state_of(*(visit(i, 0, seconds=1) for i in range(6)), settings=settings, limits=Limits(rounds=2))
     state = replace(state, rounds=(replace(state.rounds[0], rejected=28),))
-    assert forecast_seconds(state) == pytest.approx(105 * 4)
+    assert forecast_seconds(state) == pytest.approx((105 + 1) * 4)
 
 
 def test_the_forecast_says_what_it_is_of() -> None:
@@ -158,7 +160,7 @@ def test_the_forecast_of_a_search_without_failures_is_what_it_then_takes(tmp_pat
             seen.append((trained, left))
 
     state = run(tmp_path, lambda job: "ok", watch)
-    assert {trained + left for trained, left in seen} == {2 * (6 + 3 + 2)}
+    assert {trained + left for trained, left in seen} == {2 * (6 + 3 + 2) + 4}
     assert forecast_seconds(state) == 0
 
 
@@ -183,5 +185,5 @@ def test_progress_is_a_function_of_the_state_so_a_resumed_search_shows_what_it_h
     progress = measure_progress(state_of(*first_rung(frozenset({5})), visit(0, 1)), 7.0)
     assert (progress.index, progress.generated, progress.chosen) == (0, 56, 6)
     assert (progress.epochs_done, progress.epochs_left) == (6, 2 + 2)
-    assert progress.best_accuracy == pytest.approx(0.9)
+    assert progress.leading == pytest.approx(0.9)
     assert progress.seconds_left == 7.0

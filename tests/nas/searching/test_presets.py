@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memprof.cli.nas.search import _changed
+from memprof.cli.nas.search import _CHANGED, _changed
 from memprof.errors import UsageError
 from memprof.nas.rank.controller import RANKERS
 from memprof.nas.rank.metric import Metric
@@ -17,7 +17,7 @@ from memprof.nas.space.architecture import CIFAR10, IMAGENET
 from memprof.nas.space.budget import Budget
 
 METRIC, BUDGET = Metric(accuracy_weight=0.5), Budget()
-NO_FLAGS = dict.fromkeys(("max_cells", "sample", "top_k", "ranker", "epochs")) | dict.fromkeys(
+NO_FLAGS = dict.fromkeys((*_CHANGED, "epochs", "accuracy_weight")) | dict.fromkeys(
     ("no_halving", "no_inherit", "mirror_images"), False
 )
 
@@ -112,3 +112,10 @@ def test_every_ranker_has_its_name() -> None:
 def test_weights_that_are_no_weights_are_refused(weight: float) -> None:
     with pytest.raises(UsageError, match="weights"):
         Metric(accuracy_weight=0.5, peak_weight=weight)
+
+
+def test_lambda_lets_the_metric_lead_and_a_final_training_follows_the_epochs() -> None:
+    assert changed().goal == "front"
+    assert changed(accuracy_weight=0.5).goal == "metric"
+    assert changed(epochs=5).final_epochs == 15
+    assert changed(epochs=5, final_epochs=2).final_epochs == 2

@@ -15,15 +15,16 @@ from memprof.nas.jobs import Job, Outcome, derive_seed
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.forecast import forecast_seconds
 from memprof.nas.record.journal import Event, Journal, read_journal
-from memprof.nas.record.scores import best_candidate, pareto_front, scores_of_round
+from memprof.nas.record.scores import front_of_search, leader, order_of_round, scores_of_round, worth
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import SearchState, fold
 from memprof.nas.record.summary import status, summarize
+from memprof.nas.record.tournament import best_standing, standings
 from memprof.nas.searching.rounds import Search
 from memprof.nas.searching.run import resume, saved_search, search
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.generator import generate
-from memprof.nas.space.screening import screen
+from memprof.nas.space.screening import count_macs, screen
 from memprof.nas.train.recipe import Recipe
 from tests.nas.networks import SMALL
 
@@ -31,9 +32,13 @@ SETTINGS = Settings(
     dataset="digits",
     template=SMALL,
     seed=3,
-    metric=Metric(accuracy_weight=0.8),
+    metric=Metric(accuracy_weight=0.97),
     budget=Budget(),
-    max_cells=4,
+    goal="metric",
+    finalists=2,
+    final_seeds=2,
+    final_epochs=3,
+    max_cells=3,
     sample=6,
     top_k=4,
     ranker="ridge",
@@ -89,7 +94,8 @@ def drive(
 
 
 def decisions(state: SearchState) -> list[object]:
-    return [(found.chosen, found.winner, found.score) for found in state.rounds]
+    rounds = [(found.chosen, found.winner, found.score) for found in state.rounds]
+    return [*rounds, *state.tournaments, best_standing(state)]
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +104,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> SearchState:
 
 
 def test_a_search_ends_when_the_chosen_network_has_all_its_cells(whole: SearchState) -> None:
-    assert whole.finished == "the chosen network has 4 cells"
-    assert [len(found.chosen) for found in whole.rounds[:2]] == [6, 6]
-    assert all(len(found.chosen) <= 4 for found in whole.rounds[2:])
+    assert whole.finished == "the chosen network has 3 cells"
+    assert [sum(not c.is_base for c in found.chosen) for found in whole.rounds[:2]] == [6, 6]
+    assert all(sum(not c.is_base for c in found.chosen) <= 4 for found in whole.rounds[2:])
 
 
 def test_only_the_better_half_of_a_rung_goes_on(whole: SearchState) -> None:
@@ -121,7 +127,6 @@ def test_a_search_that_is_killed_again_and_again_chooses_the_same(whole: SearchS
     while not state.finished:
         state = drive(tmp_path, stop_after=rng.randrange(4))
     assert decisions(state) == decisions(whole)
-    assert best_candidate(state) == best_candidate(whole)
 
 
 def test_no_finished_visit_is_repeated_or_lost(tmp_path: Path) -> None:
@@ -152,7 +157,8 @@ def test_a_budget_that_nothing_meets_ends_the_search_and_says_why(tmp_path: Path
     assert state.finished.startswith("all 56 candidates are over the budget: the least peak is ")
     least = min(screen(candidate).peak_intermediate_bytes for candidate in generate(SMALL.build([])))
     assert f"{least:,} B (float32, reference)" in state.finished
-    assert best_candidate(state) is None
+    assert best_standing(state) is None
+    assert state.tournaments == ()
 
 
 def test_a_time_budget_writes_down_what_it_cuts_off(tmp_path: Path) -> None:
@@ -203,7 +209,7 @@ def test_what_comes_of_a_later_rung_changes_no_ranking_at_an_earlier_one(tmp_pat
     assert seen > 0
 
 
-def test_when_time_ends_the_first_rung_there_is_a_best_network_all_the_same(tmp_path: Path) -> None:
+def test_when_time_ends_the_first_rung_a_network_leads_and_none_is_the_best(tmp_path: Path) -> None:
     state = drive(tmp_path, stop_after=3)
     now = [0.0]
     with Journal(tmp_path) as journal:
@@ -211,9 +217,8 @@ def test_when_time_ends_the_first_rung_there_is_a_best_network_all_the_same(tmp_
         search = Search(tmp_path, journal, lambda: now[0])
         now[0] = 11.0
         assert search.ask() == []
-    found = best_candidate(search.state)
-    assert found is not None
-    assert found == (search.state.rounds[0].winner, 0.0)
+    assert leader(search.state) == search.state.rounds[0].winner is not None
+    assert best_standing(search.state) is None
 
 
 @pytest.mark.parametrize(
@@ -305,9 +310,10 @@ def test_weights_of_an_earlier_rung_go_when_the_later_ones_are_told(tmp_path: Pa
 def test_the_forecast_counts_the_epochs_that_are_left_and_keeps_to_the_time_budget(tmp_path: Path) -> None:
     """Six candidates and rungs of 1, 2 and 4 epochs: 6 + 3 + 2 epochs a round, a second each here."""
     state = drive(tmp_path, stop_after=6)
-    assert forecast_seconds(replace(state, limits=Limits(rounds=1))) == pytest.approx(3 + 2)
-    assert forecast_seconds(replace(state, limits=Limits(rounds=2))) == pytest.approx(5 + 11)
-    assert forecast_seconds(replace(state, limits=Limits(rounds=2, workers=2))) == pytest.approx(8)
+    final = 3 * 2 * 3  # the first round's winner and two more, two seeds of three epochs
+    assert forecast_seconds(replace(state, limits=Limits(rounds=1))) == pytest.approx(3 + 2 + final)
+    assert forecast_seconds(replace(state, limits=Limits(rounds=2))) == pytest.approx(5 + 11 + final)
+    assert forecast_seconds(replace(state, limits=Limits(rounds=2, workers=2))) == pytest.approx((16 + final) / 2)
     assert forecast_seconds(SearchState()) is None
     with Journal(tmp_path) as journal:
         journal.append("resumed", {"limits": Limits(rounds=2, seconds=9).to_json()})
@@ -316,11 +322,11 @@ def test_the_forecast_counts_the_epochs_that_are_left_and_keeps_to_the_time_budg
 
 def test_the_front_holds_who_is_not_beaten_in_all_three(whole: SearchState) -> None:
     def triple(number: int) -> tuple[float, int, int]:
-        found = whole.measures(number)
-        assert found is not None
+        found = worths[number]
         return -found.accuracy, found.parameter_bytes, found.peak_intermediate_bytes
 
-    trained = [number for number in whole.chosen if whole.measures(number) is not None]
+    worths = worth(whole)
+    trained = list(worths)
     expected = {
         a
         for a in trained
@@ -328,7 +334,7 @@ def test_the_front_holds_who_is_not_beaten_in_all_three(whole: SearchState) -> N
             all(x <= y for x, y in zip(triple(b), triple(a), strict=True)) and triple(b) != triple(a) for b in trained
         )
     }
-    assert set(pareto_front(whole)) == expected
+    assert set(front_of_search(whole)) == expected
 
 
 def test_another_search_is_refused_on_resume_with_both_values(tmp_path: Path) -> None:
@@ -383,11 +389,233 @@ def test_the_status_document_has_its_fields(whole: SearchState, tmp_path: Path) 
     found = summarize(events, beat, beat)
     assert found is not None
     data = found.to_json()
-    assert data["schema"] == "memprof/nas-status/1"
+    assert data["schema"] == "memprof/nas-status/2"
     assert data["state"] == "finished"
     assert data["rounds"] == len(state.rounds)
     assert {"generated", "rejected", "trained", "failed"} <= set(data["candidates"])
     fields = {"architecture", "validation_accuracy", "parameter_bytes", "peak_intermediate_bytes", "score"}
     assert fields <= set(data["best"])
-    assert all(fields <= set(one) for one in data["front"])
+    assert all(fields - {"score"} <= set(one) for one in data["front"])
     assert data["candidates"]["failed"] > 0
+
+
+def outcomes_by(accuracy: Callable[[Job, SearchState], float]) -> Callable[[Job, SearchState], Outcome]:
+    def outcome(job: Job, state: SearchState) -> Outcome:
+        return Outcome(
+            candidate=job.candidate,
+            rung=job.rung,
+            status="ok",
+            accuracy=accuracy(job, state),
+            epochs=job.until,
+            loss=None,
+            seconds=1.0,
+        )
+
+    return outcome
+
+
+def run_search(
+    folder: Path, outcome: Callable[[Job, SearchState], Outcome], settings: Settings, limits: Limits = ENDLESS
+) -> SearchState:
+    with Journal(folder) as journal:
+        start(journal, settings, limits)
+        found = Search(folder, journal, lambda: 0.0)
+        while jobs := found.ask():
+            for job in jobs:
+                found.tell(outcome(job, found.state))
+        return found.state
+
+
+def training_alone(job: Job, state: SearchState) -> float:
+    """Return an accuracy that more epochs raise, inherited ones too, and the architecture does not."""
+    behind = job.until + (state.epochs(state.rounds[-1].base) if job.parent and state.rounds[-1].base else 0)
+    return 1 - 0.9**behind
+
+
+@pytest.mark.parametrize("goal", ["front", "metric"])
+def test_more_training_alone_gains_nothing(tmp_path: Path, goal: str) -> None:
+    settings = replace(SETTINGS, goal=goal, rungs=(4,))  # type: ignore[arg-type]
+    state = run_search(tmp_path, outcomes_by(training_alone), settings, Limits(rounds=5))
+    assert len(state.rounds) == 5
+    assert max(state.epochs(number) for number in state.outcomes) > 4
+    assert {round(found.accuracy, 9) for found in worth(state).values()} == {round(1 - 0.9**4, 9)}
+    assert {found.accuracy for found in standings(state)} == {1 - 0.9**3}
+    best = best_standing(state)
+    assert best is not None
+    assert best.total_bytes == min(found.total_bytes for found in standings(state))
+
+
+def test_the_base_trains_on_as_the_first_of_its_round_and_goes_all_the_way(whole: SearchState) -> None:
+    for found in whole.rounds[1:]:
+        base, *others = found.chosen
+        assert base.is_base
+        assert not any(c.is_base for c in others)
+        assert found.base is not None
+        assert base.architecture == whole.chosen[found.base].architecture
+        visits = whole.outcomes[base.candidate]
+        assert len(visits) == 3 or visits[-1].status != "ok"
+        if visits[-1].status == "ok":
+            assert scores_of_round(whole, found)[base.candidate] == 0.0
+
+
+def test_without_inherited_weights_no_base_trains_on(tmp_path: Path) -> None:
+    state = drive(tmp_path, settings=replace(SETTINGS, inherits=False))
+    assert not any(chosen.is_base for chosen in state.chosen.values())
+    assert all(state.epochs(n) <= 4 for n in state.outcomes)
+
+
+def test_a_search_goes_back_to_its_base_when_nothing_pays(tmp_path: Path) -> None:
+    first = outcomes_by(lambda job, state: 0.9 if len(state.rounds) < 2 or not job.parent else 0.5)
+
+    def outcome(job: Job, state: SearchState) -> Outcome:
+        found = first(job, state)
+        is_base = state.chosen[job.candidate].is_base
+        return replace(found, accuracy=0.9) if is_base else found
+
+    settings = replace(SETTINGS, metric=Metric(accuracy_weight=1.0), rungs=(4,), sample=4)
+    state = run_search(tmp_path, outcome, settings, Limits(rounds=3))
+    for found in state.rounds[1:]:
+        assert found.winner is not None
+        assert state.chosen[found.winner].is_base
+    assert len({state.origin(found.base) for found in state.rounds[1:] if found.base is not None}) == 1
+
+
+def test_a_front_keeps_more_than_one_base(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, goal="front", rungs=(4,), sample=8)
+    state = run_search(
+        tmp_path,
+        outcomes_by(lambda job, state: min(1.0, 0.3 + state.chosen[job.candidate].parameter_bytes / 1e5)),
+        settings,
+        Limits(rounds=4),
+    )
+    assert len({state.origin(found.base) for found in state.rounds[1:] if found.base is not None}) > 1
+
+
+def test_what_cannot_win_without_an_error_is_not_trained_and_counted(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, metric=Metric(accuracy_weight=0.5), rungs=(4,))
+    state = run_search(tmp_path, outcomes_by(lambda job, state: 0.95), settings, Limits(rounds=2))
+    second = state.rounds[1]
+    assert second.pruned > 100
+    assert state.rounds[0].pruned == 0
+    base = state.measures(second.base or 0)
+    assert base is not None
+    for chosen in second.chosen[1:]:
+        flawless = replace(base, accuracy=1.0, parameter_bytes=chosen.parameter_bytes)
+        flawless = replace(flawless, peak_intermediate_bytes=chosen.peak_intermediate_bytes)
+        assert settings.metric.score(flawless, base) > 0
+
+
+def test_a_trim_that_saves_neither_a_byte_nor_a_mac_is_no_candidate(whole: SearchState) -> None:
+    assert sum(found.idle for found in whole.rounds) > 0
+    trims = 0
+    for found in whole.rounds[1:]:
+        base = found.chosen[0] if found.chosen else None
+        for chosen in found.chosen[1:]:
+            assert base is not None
+            if chosen.architecture.slots == base.architecture.slots:
+                trims += 1
+                assert (
+                    chosen.parameter_bytes < base.parameter_bytes
+                    or chosen.peak_intermediate_bytes < base.peak_intermediate_bytes
+                    or count_macs(chosen.architecture) < count_macs(base.architecture)
+                )
+    assert trims > 0
+
+
+def test_a_sample_holds_as_many_trims_as_growths_where_there_are_so_many(whole: SearchState) -> None:
+    second = whole.rounds[1]
+    base, *others = second.chosen
+    trims = sum(chosen.architecture.slots == base.architecture.slots for chosen in others)
+    assert trims == 3
+    assert len(others) == 6
+
+
+def test_a_tournament_trains_its_entrants_equally_from_fresh_weights(tmp_path: Path) -> None:
+    seen: list[Job] = []
+
+    def outcome(job: Job, state: SearchState) -> Outcome:
+        seen.append(job)
+        return made_up(job) if not state.tournaments else replace(made_up(job), status="ok", accuracy=0.6)
+
+    state = run_search(tmp_path, outcome, SETTINGS)
+    (final,) = state.tournaments
+    numbers = [chosen.candidate for chosen in final.chosen]
+    jobs = [job for job in seen if job.candidate in numbers]
+    assert sorted(job.candidate for job in jobs) == numbers
+    assert all(job.parent is None and not job.resume_from and job.until == 3 for job in jobs)
+    assert len({job.seed for job in jobs}) == len(jobs) == 2 * len(final.entrants)
+    assert final.yardstick == state.rounds[0].winner
+    assert all(len(found.accuracies) == 2 for found in standings(state))
+    assert [found.score for found in standings(state) if found.candidate == final.yardstick] == [0.0]
+
+
+def test_only_repeats_that_all_have_done_count_and_who_fails_is_out(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        start(journal)
+        found = Search(tmp_path, journal, lambda: 0.0)
+        while not found.state.tournaments:
+            jobs = found.ask()
+            if not found.state.tournaments:
+                for job in jobs:
+                    found.tell(made_up(job))
+        final = found.state.tournaments[0]
+        ok = outcomes_by(lambda job, state: 0.5 + job.candidate / 1e4)
+        half = len(final.entrants)
+        for job in jobs[: half - 1]:
+            found.tell(ok(job, found.state))
+        assert standings(found.state) == ()
+        found.tell(ok(jobs[half - 1], found.state))
+        assert all(len(s.accuracies) == 1 and s.standard_error is None for s in standings(found.state))
+        found.tell(replace(ok(jobs[half], found.state), status="diverged", accuracy=0.0))
+        assert final.entrants[0] not in {s.candidate for s in standings(found.state)}
+        for job in found.ask():
+            found.tell(ok(job, found.state))
+        assert found.ask() == []
+        assert all(len(s.accuracies) == 2 and s.standard_error is not None for s in standings(found.state))
+
+
+def test_a_search_with_more_time_goes_on_and_holds_another_tournament(tmp_path: Path) -> None:
+    first = run_search(tmp_path, lambda job, state: made_up(job), SETTINGS, Limits(rounds=1))
+    assert [t.after for t in first.tournaments] == [1]
+    with Journal(tmp_path) as journal:
+        journal.append("resumed", {"limits": Limits(rounds=2).to_json()})
+        found = Search(tmp_path, journal, lambda: 0.0)
+        while jobs := found.ask():
+            for job in jobs:
+                found.tell(made_up(job))
+    assert [t.after for t in found.state.tournaments] == [1, 2]
+    assert len({c.candidate for t in found.state.tournaments for c in t.chosen}) == 2 * sum(
+        len(t.entrants) for t in found.state.tournaments
+    )
+
+
+def test_a_time_budget_keeps_a_part_for_the_tournament(tmp_path: Path) -> None:
+    now = [0.0]
+    with Journal(tmp_path) as journal:
+        start(journal, replace(SETTINGS, max_cells=9), Limits(seconds=100))
+        found = Search(tmp_path, journal, lambda: now[0])
+        while jobs := found.ask():
+            for job in jobs:
+                now[0] += 1.0
+                found.tell(made_up(job))
+    (final,) = found.state.tournaments
+    assert found.state.finished == "the time is up"
+    assert all(chosen.candidate in found.state.outcomes for chosen in final.chosen if standings(found.state))
+    assert now[0] <= 100 + 1
+
+
+def test_rounds_are_ordered_by_fronts_where_the_front_is_the_goal(whole: SearchState) -> None:
+    settings = replace(SETTINGS, goal="front")
+    state = replace(whole, settings=settings)
+    for found in state.rounds:
+        ordered = order_of_round(state, found)
+        measures = [state.measures(number) for number in ordered]
+        for place, one in enumerate(measures):
+            assert one is not None
+            for later in measures[place + 1 :]:
+                assert later is not None
+                assert not (
+                    later.accuracy > one.accuracy
+                    and later.parameter_bytes <= one.parameter_bytes
+                    and later.peak_intermediate_bytes <= one.peak_intermediate_bytes
+                )
