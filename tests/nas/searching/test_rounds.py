@@ -312,8 +312,8 @@ def test_the_forecast_counts_the_epochs_that_are_left_and_keeps_to_the_time_budg
     state = drive(tmp_path, stop_after=6)
     final = 3 * 2 * 3  # the first round's winner and two more, two seeds of three epochs
     assert forecast_seconds(replace(state, limits=Limits(rounds=1))) == pytest.approx(3 + 2 + final)
-    assert forecast_seconds(replace(state, limits=Limits(rounds=2))) == pytest.approx(5 + 11 + final)
-    assert forecast_seconds(replace(state, limits=Limits(rounds=2, workers=2))) == pytest.approx((16 + final) / 2)
+    assert forecast_seconds(replace(state, limits=Limits(rounds=2))) == pytest.approx(5 + 11 + 4 + final)
+    assert forecast_seconds(replace(state, limits=Limits(rounds=2, workers=2))) == pytest.approx((20 + final) / 2)
     assert forecast_seconds(SearchState()) is None
     with Journal(tmp_path) as journal:
         journal.append("resumed", {"limits": Limits(rounds=2, seconds=9).to_json()})
