@@ -22,7 +22,7 @@ from typing import Any
 from memprof.errors import MemprofError
 from memprof.importers.request import Request
 from memprof.measure.child import Limits
-from memprof.measure.verifying import verify_onnxruntime, verify_optimized
+from memprof.measure.verify import verify_onnxruntime, verify_optimized
 from memprof.results.verification import Verification
 
 ROOT = Path(__file__).parents[1]

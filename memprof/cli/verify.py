@@ -77,7 +77,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         if as_json:
             write_document(found.to_json(), stream)
         else:
-            from memprof.render.verify import render_verification
+            from memprof.render.verification import render_verification
 
             following = ["bench", model] if found.runtime == "onnxruntime" else ["analyze", model]
             next_command = safe_text(shlex.join(["memprof", *following, *request_flags()]), limit=2000)

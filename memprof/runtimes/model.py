@@ -91,7 +91,7 @@ class Measuring:
     """How a runtime is run for real.
 
     Attributes:
-        by: Late name of what runs a source and compares: see ``memprof.measure.verifying``.
+        by: Late name of what runs a source and compares: see ``memprof.measure.verify``.
         formats: Formats of sources, as they are named or read, that it can run.
     """
 

@@ -8,9 +8,9 @@ from math import prod
 import onnx.defs
 import pytest
 
-from memprof.analysis.mac_formulas import FORMULAS
-from memprof.analysis.mac_free import MAC_FREE
-from memprof.analysis.macs import count_macs, operation_kind
+from memprof.analysis.macs.counting import count_macs, operation_kind
+from memprof.analysis.macs.formulas import FORMULAS
+from memprof.analysis.macs.free import MAC_FREE
 from memprof.ir import Attribute, Dim, Graph, GraphBuilder, NewValue, TensorType
 
 Shape = tuple[Dim, ...] | None

@@ -106,7 +106,7 @@ MODEL = RuntimeModel(
         ),
     ),
     of_source=_of_source,
-    measuring=Measuring("memprof.measure.verifying:verify_onnxruntime", frozenset({"onnx"})),
+    measuring=Measuring("memprof.measure.verify:verify_onnxruntime", frozenset({"onnx"})),
     figures=partial(runtime_figures, arrange=as_planned),
 )
 
@@ -122,6 +122,6 @@ OPTIMIZED_MODEL = RuntimeModel(
     default_for=frozenset({OPTIMIZED_FORMAT}),
     refusal=_refuse_unoptimized,
     judges_graphs=False,  # nobody has optimised such a graph
-    measuring=Measuring("memprof.measure.verifying:verify_optimized", frozenset({"onnx"})),
+    measuring=Measuring("memprof.measure.verify:verify_optimized", frozenset({"onnx"})),
     figures=partial(runtime_figures, arrange=as_listed),
 )

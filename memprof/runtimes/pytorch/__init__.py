@@ -183,5 +183,5 @@ MODEL = RuntimeModel(
     default_for=frozenset({"torch.export", "torch.run", "torch.training"}),
     of_source=_of_source,
     judges_graphs=False,  # calls of modules decide, and such a graph has none
-    measuring=Measuring("memprof.measure.verifying:verify_pytorch", frozenset({"torch.run"})),
+    measuring=Measuring("memprof.measure.verify:verify_pytorch", frozenset({"torch.run"})),
 )

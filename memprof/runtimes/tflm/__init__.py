@@ -252,6 +252,6 @@ MODEL = RuntimeModel(
     refusal=_refusal,
     judges_graphs=False,
     placement=place_head,
-    measuring=Measuring("memprof.measure.tflm_verifying:verify_tflm", frozenset({FORMAT})),
+    measuring=Measuring("memprof.measure.verify_tflm:verify_tflm", frozenset({FORMAT})),
     figures=tflm_figures,
 )

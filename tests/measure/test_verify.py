@@ -18,7 +18,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noq
 from memprof.errors import MissingExtraError, RuntimeFailure  # noqa: E402
 from memprof.importers.request import Request  # noqa: E402
 from memprof.measure.child import Limits  # noqa: E402
-from memprof.measure.verifying import verify_onnxruntime, verify_optimized  # noqa: E402
+from memprof.measure.verify import verify_onnxruntime, verify_optimized  # noqa: E402
 
 node = helper.make_node
 

@@ -1,7 +1,7 @@
-"""The MACs of TensorFlow Lite's operators, by the conventions of ``mac_formulas`` and ``mac_free``.
+"""The MACs of TensorFlow Lite's operators, by the conventions of ``formulas`` and ``free``.
 
 Layouts differ from ONNX's: activations are NHWC, filters OHWI (depthwise 1HWO), fully connected weights (out, in). A
-control flow operator costs what ``mac_formulas`` says of ONNX's: branches that cost the same, or a body that costs
+control flow operator costs what ``formulas`` says of ONNX's: branches that cost the same, or a body that costs
 none.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from math import prod
 from types import MappingProxyType
 
-from memprof.analysis.mac_formulas import Formula, Operation, branches, rounds
+from memprof.analysis.macs.formulas import Formula, Operation, branches, rounds
 
 _PREFIX = "tfl."
 

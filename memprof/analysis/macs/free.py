@@ -2,7 +2,7 @@
 
 A read-only list in the groups of the convention. Elementwise operations, pooling, normalisation and interpolation
 do multiply, but published MAC counts leave them out, and so does this one. What is neither here nor in
-``mac_formulas`` is reported as unknown: Fourier transforms, determinants, training steps.
+``formulas`` is reported as unknown: Fourier transforms, determinants, training steps.
 """
 
 from __future__ import annotations

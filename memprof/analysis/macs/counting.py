@@ -1,8 +1,8 @@
 """Multiply-accumulate operations (MACs) per node, where the formula is standard; the rest is reported as unknown.
 
     an operation in ...                            costs
-    ``mac_formulas``, ``mac_tflite``               what its formula says of the shapes
-    ``mac_free``, ``mac_tflite``                   nothing, by convention: no sum of products over an axis
+    ``formulas``, ``tflite``               what its formula says of the shapes
+    ``free``, ``tflite``                   nothing, by convention: no sum of products over an axis
     neither of them                                unknown, reported once per kind of operation
     any, if all that it writes is constant         nothing: it is computed once, not in every run
 
@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memprof.analysis.mac_formulas import FORMULAS, Formula, NoFormulaError, Operation, ReportedElsewhereError
-from memprof.analysis.mac_free import MAC_FREE
-from memprof.analysis.mac_tflite import TFLITE_FORMULAS, TFLITE_FREE
+from memprof.analysis.macs.formulas import FORMULAS, Formula, NoFormulaError, Operation, ReportedElsewhereError
+from memprof.analysis.macs.free import MAC_FREE
+from memprof.analysis.macs.tflite import TFLITE_FORMULAS, TFLITE_FREE
 from memprof.ir import Graph, Role, Unknown
 
 _FORMULAS = {**FORMULAS, **TFLITE_FORMULAS}
