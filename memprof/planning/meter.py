@@ -74,6 +74,11 @@ class Meter:
         return max(0.0, self.deadline - self._clock())
 
     @property
+    def steps_left(self) -> int:
+        """Steps that may still be spent."""
+        return max(0, self._effort - self.spent)
+
+    @property
     def has_ended(self) -> bool:
         """Whether nothing is left of the steps or of the time."""
         return self.spent >= self._effort or self._clock() >= self.deadline

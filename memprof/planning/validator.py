@@ -86,11 +86,10 @@ def check_plan(plan: MemoryPlan, capacity_bytes: int | None = None) -> MemoryPla
 
 def _find_misplaced(problem: AllocationProblem, offsets: Sequence[int]) -> Violation | None:
     for buffer, offset in zip(problem.buffers, offsets, strict=True):
-        name = safe_text(buffer.name)
         if offset < 0:
-            return Violation("outside", (buffer.name,), f"Buffer {name!r} is at offset {offset}.")
+            return Violation("outside", (buffer.name,), f"Buffer {safe_text(buffer.name)!r} is at offset {offset}.")
         if offset % problem.alignment:
-            message = f"Buffer {name!r} is at offset {offset}, no multiple of {problem.alignment}."
+            message = f"Buffer {safe_text(buffer.name)!r} is at offset {offset}, no multiple of {problem.alignment}."
             return Violation("misaligned", (buffer.name,), message)
     return None
 
@@ -105,9 +104,10 @@ def _find_overlap(problem: AllocationProblem, offsets: Sequence[int]) -> Violati
         if not is_start:
             del alive[place]
             continue
-        for _, other in alive[max(0, place - 1) : place + 1]:
-            if max(offsets[i], offsets[other]) < min(offsets[i] + sizes[i], offsets[other] + sizes[other]):
-                return _overlap(problem, offsets, i, other)
+        if place and alive[place - 1][0] + sizes[alive[place - 1][1]] > offsets[i]:
+            return _overlap(problem, offsets, i, alive[place - 1][1])
+        if place < len(alive) and offsets[i] + sizes[i] > alive[place][0]:
+            return _overlap(problem, offsets, i, alive[place][1])
         alive.insert(place, (offsets[i], i))
     return None
 

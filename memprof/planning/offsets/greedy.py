@@ -26,10 +26,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from memprof.planning.meter import Meter
 from memprof.planning.offsets.problem import AllocationProblem
 
 Ints = npt.NDArray[np.int64]
 _ENDLESS = 2**62  # where the last gap ends
+_CLASS_BITS = 3  # sizes are rounded up to four classes per power of two
+_CALL_STEPS, _ITEMS_PER_STEP = 10, 200  # a handful of calls into numpy, and what they pass over
 
 Choice = Callable[[Ints, Ints, int], int]
 """From the gaps below, above and the size to the offset chosen."""
@@ -96,13 +99,14 @@ def _highest_loads(problem: AllocationProblem, start: Ints, stop: Ints) -> Ints:
     return found
 
 
-def place_in_order(columns: Columns, order: Ints, choose: Choice) -> Ints:
+def place_in_order(columns: Columns, order: Ints, choose: Choice, meter: Meter) -> Ints:
     """Return an offset for each buffer, placed one after the other in ``order`` as ``choose`` says."""
     n = columns.count
     offsets = np.zeros(n, dtype=np.int64)
     # What is placed, by ascending offset.
     starts, stops, bottoms, tops = (np.empty(n + 1, dtype=np.int64) for _ in range(4))
     for count, i in enumerate(order.tolist()):
+        meter.spend(_CALL_STEPS + count // _ITEMS_PER_STEP)
         start, stop, size = columns.start[i], columns.stop[i], int(columns.size[i])
         near = (starts[:count] < stop) & (stops[:count] > start)
         below = np.maximum.accumulate(np.concatenate(([0], tops[:count][near])))
@@ -157,7 +161,7 @@ def order_by_breadth(columns: Columns) -> Ints:
     return _lexicographic(columns.load, columns.size)
 
 
-def place_lowest_first(order_by: Callable[[Columns], Ints], columns: Columns) -> Ints:
+def place_lowest_first(order_by: Callable[[Columns], Ints], columns: Columns, meter: Meter) -> Ints:
     """Return offsets by giving each turn to the buffer that can lie lowest, of equals the first by ``order_by``."""
     n = columns.count
     order = order_by(columns)
@@ -165,6 +169,7 @@ def place_lowest_first(order_by: Callable[[Columns], Ints], columns: Columns) ->
     lowest = np.zeros(n, dtype=np.int64)
     waiting = np.zeros(n, dtype=np.int64)  # the same, and out of reach once placed
     for _ in range(n):
+        meter.spend(_CALL_STEPS + n // _ITEMS_PER_STEP)
         i = int(np.argmin(waiting))
         near = np.flatnonzero((start < stop[i]) & (stop > start[i]))
         top = lowest[i] + size[i]
@@ -176,7 +181,7 @@ def place_lowest_first(order_by: Callable[[Columns], Ints], columns: Columns) ->
     return offsets
 
 
-def place_in_time(columns: Columns, make_gaps: Callable[[], Gaps]) -> Ints:
+def place_in_time(columns: Columns, meter: Meter, make_gaps: Callable[[], Gaps]) -> Ints:
     """Return offsets as an allocator gives them that sees one birth after the other.
 
     Of buffers born at one step the longest lived comes first.
@@ -188,6 +193,7 @@ def place_in_time(columns: Columns, make_gaps: Callable[[], Gaps]) -> Ints:
     gaps = make_gaps()
     dead = 0
     for i in births:
+        meter.spend(_CALL_STEPS)
         while stops[deaths[dead]] <= starts[i]:
             gaps.give_back(offsets[deaths[dead]], sizes[deaths[dead]])
             dead += 1
@@ -195,9 +201,31 @@ def place_in_time(columns: Columns, make_gaps: Callable[[], Gaps]) -> Ints:
     return np.array(offsets, dtype=np.int64)
 
 
-def place_in_reverse(columns: Columns, make_gaps: Callable[[], Gaps]) -> Ints:
+def place_in_reverse(columns: Columns, meter: Meter, make_gaps: Callable[[], Gaps]) -> Ints:
     """Return what ``place_in_time`` does when time runs backwards."""
-    return place_in_time(replace(columns, start=-columns.stop, stop=-columns.start), make_gaps)
+    return place_in_time(replace(columns, start=-columns.stop, stop=-columns.start), meter, make_gaps)
+
+
+def place_by_class(columns: Columns) -> list[int]:
+    """Return offsets in one pass over time: blocks of a few size classes, used again when free. A last resort."""
+    births = np.lexsort((-columns.size, columns.start)).tolist()
+    deaths = np.argsort(columns.stop, kind="stable").tolist()
+    starts, stops = columns.start.tolist(), columns.stop.tolist()
+    steps = 2 ** np.maximum(0, np.frexp(columns.size)[1] - _CLASS_BITS).astype(np.int64)
+    blocks = (-(-columns.size // steps) * steps).tolist()
+    free: dict[int, list[int]] = {block: [] for block in set(blocks)}
+    offsets = [0] * columns.count
+    top = dead = 0
+    for i in births:
+        while stops[deaths[dead]] <= starts[i]:
+            free[blocks[deaths[dead]]].append(offsets[deaths[dead]])
+            dead += 1
+        if free[blocks[i]]:
+            offsets[i] = free[blocks[i]].pop()
+        else:
+            offsets[i] = top
+            top += blocks[i]
+    return offsets
 
 
 class Gaps(Protocol):
@@ -286,16 +314,16 @@ class Strategy:
     """One greedy of the portfolio.
 
     Attributes:
-        place: From the buffers to an offset for each.
+        place: From the buffers and a meter to an offset for each.
         most_buffers: More than that many would take too long.
     """
 
-    place: Callable[[Columns], Ints]
+    place: Callable[[Columns, Meter], Ints]
     most_buffers: int
 
 
-def _in_order(order: Callable[[Columns], Ints], choose: Choice, columns: Columns) -> Ints:
-    return place_in_order(columns, order(columns), choose)
+def _in_order(order: Callable[[Columns], Ints], choose: Choice, columns: Columns, meter: Meter) -> Ints:
+    return place_in_order(columns, order(columns), choose, meter)
 
 
 _FEW = 5_000  # those that are seldom best: not worth a second each
@@ -321,7 +349,11 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
 """Every greedy by name, cheapest first: the portfolio stops at the first one that meets the load bound."""
 
 
-def place_all(columns: Columns, strategy: str) -> list[int]:
-    """Return what one strategy of the table places, one offset per buffer of ``columns``."""
-    found: list[Any] = STRATEGIES[strategy].place(columns).tolist()
+def place_all(columns: Columns, strategy: str, meter: Meter | None = None) -> list[int]:
+    """Return what one strategy of the table places, one offset per buffer of ``columns``.
+
+    Raises:
+        OutOfBudget: The meter ran out.
+    """
+    found: list[Any] = STRATEGIES[strategy].place(columns, meter or Meter()).tolist()
     return [int(offset) for offset in found]

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from memprof.planning.meter import Meter
 from memprof.planning.offsets.greedy import Columns, Ints
 from memprof.planning.offsets.kernel import CONTROL_SIZE, Kernel
 
 _MOST_STACK = 4_000_000
 _MOST_KEY = 2**62
+_CALL_STEPS, _ITEMS_PER_STEP = 10, 200
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,14 @@ class Layout:
         return len(self.member_start) - 1
 
 
-def lay_out(columns: Columns, granule_bytes: int, most_overlaps: int) -> Layout | None:
-    """Return the layout of ``columns``, ``None`` if it has too many overlaps or numbers too large to search."""
+def lay_out(columns: Columns, granule_bytes: int, most_overlaps: int, meter: Meter | None = None) -> Layout | None:
+    """Return the layout of ``columns``, ``None`` if it has too many overlaps or numbers too large to search.
+
+    Raises:
+        OutOfBudget: The meter ran out.
+    """
+    meter = meter or Meter()
+    meter.spend(columns.count)
     n = columns.count
     size = columns.size // granule_bytes
     if not n or int(size.sum()) > _MOST_KEY // (n + 1):
@@ -69,16 +77,22 @@ def lay_out(columns: Columns, granule_bytes: int, most_overlaps: int) -> Layout 
     overlaps = np.searchsorted(born, last) - np.searchsorted(died, first, side="right") - 1
     if int(overlaps.sum()) > most_overlaps or int((last - first).sum()) > most_overlaps:
         return None
-    near_start = np.concatenate(([0], np.cumsum(overlaps)))
-    near = np.empty(int(near_start[-1]), dtype=np.int64)
-    for b in range(n):
-        found = np.flatnonzero((first < last[b]) & (last > first[b]))
-        near[near_start[b] : near_start[b + 1]] = found[found != b]
+    meter.spend(int((last - first).sum()) // _ITEMS_PER_STEP)
     spans = last - first
     owner = np.repeat(np.arange(n), spans)
     section = np.arange(len(owner)) - np.repeat(np.cumsum(spans) - spans, spans) + np.repeat(first, spans)
     member = owner[np.argsort(section, kind="stable")]
     member_start = np.concatenate(([0], np.cumsum(np.bincount(section, minlength=section_count))))
+    near_start = np.concatenate(([0], np.cumsum(overlaps)))
+    near = np.empty(int(near_start[-1]), dtype=np.int64)
+    by_first = np.argsort(first, kind="stable")
+    for b in range(n):
+        # Those of its first section, and those that begin later and before its end.
+        meter.spend(_CALL_STEPS + int(overlaps[b]) // _ITEMS_PER_STEP)
+        section_members = member[member_start[first[b]] : member_start[first[b] + 1]]
+        later = by_first[np.searchsorted(born, first[b], side="right") : np.searchsorted(born, last[b])]
+        found = np.sort(np.concatenate((section_members, later)))
+        near[near_start[b] : near_start[b + 1]] = found[found != b]
     return Layout(
         granule_bytes=granule_bytes,
         size=size,

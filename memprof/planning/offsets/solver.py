@@ -1,28 +1,32 @@
 """Brings an arena and its lower bound together: greedy plans, then search, until they meet or time is up.
 
     1  the portfolio of greedies; the load bound; most networks end here, in milliseconds
-    2  search for a plan at the bound: rounds of growing limits, in each one attempt per ranking
+    2  of many buffers, repairs where the plan is too high
+    3  search for a plan at the bound: rounds of growing limits, in each one attempt per ranking
          found      the plan is optimal, proven
          exhausted  nothing fits the bound: it rises to the next multiple of the greatest common divisor of the sizes
-    3  in between, capacities between the bound and the best plan
+    4  in between, capacities between the bound and the best plan
          found      a better plan        exhausted  a better bound
 
 Weights learnt in one attempt rank buffers in the next. Limits count placements, never seconds: the same problem gives
-the same plan unless time runs out. Every plan passes the validator before anyone sees it.
+the same plan unless time runs out. All work is told to a meter,
+which ends it by ``OutOfBudget``. Every plan passes the validator before anyone sees it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from memprof.planning.meter import Meter, OutOfBudget, meter_of
 from memprof.planning.offsets.engine import PLAIN, Engine, compiled_engine, has_compiler, is_compiled_before
-from memprof.planning.offsets.greedy import STRATEGIES, columns_of, place_all
+from memprof.planning.offsets.greedy import STRATEGIES, columns_of, place_all, place_by_class
 from memprof.planning.offsets.kernel import (
     BY_NOTHING,
     BY_REST,
@@ -37,15 +41,22 @@ from memprof.planning.offsets.kernel import (
 )
 from memprof.planning.offsets.layout import Layout, lay_out, loads, make_kernel
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
+from memprof.planning.offsets.repair import Repairs
 from memprof.planning.validator import check_plan
 
 _MOST_OVERLAPS = 30_000_000
+_COMPILED_SPEED = 5  # at least, over plain Python's, of what every search begins with
 _PLAIN_SECONDS = 2.0  # before a compiled search is worth its start
 _COMPILE_SECONDS = 20.0  # time that must be left to compile for the first time
 _LOOK_SECONDS = 0.05  # between two looks at the clock
 _GROWTH = 3  # of the limit, from round to round
 _BOUND_SHARE = 2  # effort at the bound, over effort at capacities above it; the other way round for many buffers
 _MANY = 1000
+_GREEDY_SHARE = 0.2  # of the time, where repairs follow
+_FALLBACK = "time, size classes"
+_GREEDY_FREELY = 10_000
+_GREEDY_STEPS = 200_000  # that greedies get in any case, of so few buffers
+_ITEMS_PER_STEP = 20  # copied, or waiting at a node
 _SHORTEST_STRIDE, _LONGEST_STRIDE = 1 / 64, 1 / 2  # from the best plan towards the bound, of the gap
 
 _WIDTH_THEN_AREA, _AREA_THEN_WIDTH = 0, 1
@@ -97,7 +108,7 @@ Report = Callable[[OffsetProgress], None]
 
 def plan_offsets(
     problem: AllocationProblem,
-    seconds: float = 10.0,
+    seconds: float | Meter = 10.0,
     report: Report | None = None,
     engine: Engine | None = None,
 ) -> MemoryPlan:
@@ -107,7 +118,8 @@ def plan_offsets(
 
     Args:
         problem: The buffers.
-        seconds: Time to spend; less if the answer is proven earlier. 0 keeps to the greedies.
+        seconds: Time to spend, or a meter that runs already; less if the answer is proven earlier. 0 keeps to the
+            greedies, and of many buffers to the fastest of them.
         report: Called now and then while searching.
         engine: How to run the search; by default plain, and compiled if that is there and the search is long.
     """
@@ -117,7 +129,7 @@ def plan_offsets(
 def decide_capacity(
     problem: AllocationProblem,
     capacity_bytes: int,
-    seconds: float = 10.0,
+    seconds: float | Meter = 10.0,
     report: Report | None = None,
     engine: Engine | None = None,
 ) -> OffsetDecision:
@@ -139,12 +151,12 @@ class _Run:
         self,
         problem: AllocationProblem,
         capacity_bytes: int | None,
-        seconds: float,
+        seconds: float | Meter,
         report: Report | None,
         engine: Engine | None,
     ) -> None:
-        self._started = time.monotonic()
-        self._deadline = self._started + seconds
+        self._meter = meter_of(seconds)
+        begun = self._meter.seconds
         self._problem = problem
         self._columns = columns_of(problem)
         self._capacity_bytes = capacity_bytes
@@ -157,15 +169,18 @@ class _Run:
         self._best_bytes = int(self._columns.size.sum())
         self._strategy = "stack"
         self._stride = _LONGEST_STRIDE
+        # The judge takes about as long as reading the problem did, and comes after the deadline.
+        self._meter.reserve(self._meter.seconds - begun)
 
     def plan(self) -> MemoryPlan:
         """Search, and return what was found, validated."""
-        try:
+        with suppress(OutOfBudget, KeyboardInterrupt):
             self._run_greedies()
+            if not self._is_settled() and self._columns.count > _MANY:
+                self._repair()
             if not self._is_settled():
                 self._search()
-        except KeyboardInterrupt:
-            pass
+        self._meter.settle()
         offsets = [0] * len(self._problem.buffers)
         for i, offset in zip(self._columns.ids.tolist(), self._best, strict=True):
             offsets[i] = offset
@@ -176,17 +191,53 @@ class _Run:
                 lower_bound_bytes=self._lower_bytes,
                 proof=self._proof,
                 strategy=self._strategy,
-                seconds=time.monotonic() - self._started,
+                seconds=self._meter.seconds,
             )
         )
 
     def _run_greedies(self) -> None:
+        """Try the portfolio, cheapest first. Some steps are free: few buffers get all of it even without time."""
         enough_bytes = max(self._lower_bytes, self._capacity_bytes or 0)
-        for name, strategy in STRATEGIES.items():
-            if self._best_bytes <= enough_bytes:
-                return
-            if self._columns.count <= strategy.most_buffers:
-                self._offer(place_all(self._columns, name), name)
+        if self._columns.count > _GREEDY_FREELY:
+            self._offer(place_by_class(self._columns), _FALLBACK)
+        free = Meter(effort=_GREEDY_STEPS if self._columns.count <= _GREEDY_FREELY else 0)
+        paid = self._meter.part(_GREEDY_SHARE if self._columns.count > _MANY else 1)
+        try:
+            for name, strategy in STRATEGIES.items():
+                if self._best_bytes <= enough_bytes:
+                    break
+                if self._columns.count <= strategy.most_buffers:
+                    with suppress(OutOfBudget):
+                        self._offer(place_all(self._columns, name, free), name)
+                        continue
+                    # The fastest is worth all the time there is.
+                    meter = self._meter if self._strategy.startswith(_FALLBACK) else paid
+                    self._offer(place_all(self._columns, name, meter), name)
+        except OutOfBudget:
+            if self._meter.has_ended:
+                raise
+        finally:
+            paid.settle()
+            self._meter.charge(free.spent)
+
+    def _repair(self) -> None:
+        """Lower the best plan where it is too high."""
+        repairs = Repairs(
+            self._columns,
+            self._best,
+            bound_bytes=max(self._lower_bytes, self._capacity_bytes or 0),
+            granule_bytes=self._problem.granule_bytes,
+            solve=self._solve_crowd,
+            offer=lambda offsets: self._offer(offsets, "repair"),
+            meter=self._meter,
+        )
+        repairs.run()
+
+    def _solve_crowd(self, crowd: Sequence[int], height_bytes: int, meter: Meter) -> list[int] | None:
+        ids = self._columns.ids[list(crowd)].tolist()
+        part = replace(self._problem, buffers=tuple(self._problem.buffers[i] for i in ids))
+        plan = _Run(part, height_bytes, meter, None, self._engine).plan()
+        return list(plan.offsets) if plan.arena_bytes <= height_bytes else None
 
     def _offer(self, offsets: list[int], strategy: str) -> None:
         sizes = self._columns.size.tolist()
@@ -201,9 +252,11 @@ class _Run:
             self._tell()
 
     def _search(self) -> None:
-        layout = lay_out(self._columns, self._problem.granule_bytes, _MOST_OVERLAPS)
-        if layout is None or self._is_out_of_time():
+        most_overlaps = _MOST_OVERLAPS if has_compiler() else _MOST_OVERLAPS // _COMPILED_SPEED
+        layout = lay_out(self._columns, self._problem.granule_bytes, most_overlaps, self._meter)
+        if layout is None:
             return
+        self._meter.spend((len(layout.near) + len(layout.member)) // _ITEMS_PER_STEP)
         tree = _Tree(layout, self._engine or PLAIN)
         n = layout.count
         share = _BOUND_SHARE if n <= _MANY else 1 / _BOUND_SHARE
@@ -211,7 +264,8 @@ class _Run:
         approach_effort = 0
         limit, approach_limit = 2 * n, n + n // 4
         is_worth_it = True
-        while is_worth_it and not self._is_settled() and not self._is_out_of_time():
+        while is_worth_it and not self._is_settled():
+            self._meter.spend()
             tree = self._faster(tree)
             before = tree.placements
             if self._capacity_bytes is not None or bound_effort <= share * approach_effort:
@@ -228,14 +282,13 @@ class _Run:
 
     def _faster(self, tree: _Tree) -> _Tree:
         """Return the tree on compiled code, once that is worth its start."""
-        now = time.monotonic()
         patience = _PLAIN_SECONDS if tree.layout.count <= _MANY else 0.0
-        if self._engine is not None or tree.engine is not PLAIN or now - self._started < patience:
+        if self._engine is not None or tree.engine is not PLAIN or self._meter.seconds < patience:
             return tree
         if not has_compiler():
             return tree
         engine = compiled_engine()
-        if not is_compiled_before(engine) and self._deadline - now < _COMPILE_SECONDS:
+        if not is_compiled_before(engine) and self._meter.seconds_left < _COMPILE_SECONDS:
             return tree
         return _Tree(tree.layout, engine, tree.weights())
 
@@ -260,10 +313,10 @@ class _Run:
             state = tree.begin(capacity_bytes, ranking)
             left = limit
             while state == RUNNING and left > 0:
-                if self._is_out_of_time():
-                    return False
-                state, tried = tree.advance(left)
+                step_count = 1 + tree.layout.count // _ITEMS_PER_STEP
+                state, tried = tree.advance(min(left, 1 + self._meter.steps_left // step_count))
                 left -= tried
+                self._meter.spend(tried * step_count)
             if state == FOUND:
                 self._offer(tree.offsets(), "search")
                 return True
@@ -273,9 +326,6 @@ class _Run:
             if state == FULL:
                 return False
         return True
-
-    def _is_out_of_time(self) -> bool:
-        return time.monotonic() >= self._deadline
 
     def _is_settled(self) -> bool:
         if self._best_bytes <= self._lower_bytes:
@@ -290,7 +340,7 @@ class _Run:
             progress = OffsetProgress(
                 arena_bytes=self._best_bytes,
                 lower_bound_bytes=self._lower_bytes,
-                seconds=time.monotonic() - self._started,
+                seconds=self._meter.seconds,
             )
             self._report(progress)
 
@@ -302,7 +352,7 @@ class _Tree:
         self.layout = layout
         self.engine = engine
         self.placements = 0
-        self._pace = 64  # placements between two looks at the clock
+        self._pace = max(1, min(64, 50_000 // max(1, layout.count)))  # placements between two looks at the clock
         self._kernel: Kernel = make_kernel(layout, engine.make_column)
         area = layout.size.astype(np.float64) * layout.width
         self._fixed = (_positions(area, layout.width), _positions(layout.width, area))
