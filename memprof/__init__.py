@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from memprof.runs import bench, verify
     from memprof.runtimes import list_runtimes
     from memprof.runtimes.model import RuntimeModel
+    from memprof.runtimes.tflm.candidates import tflm_arena
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ _HOMES = {
     "load": "memprof.api",
     "plan": "memprof.api",
     "snapshot": "memprof.api",
+    "tflm_arena": "memprof.runtimes.tflm.candidates",
     "verify": "memprof.runs",
     "list_runtimes": "memprof.runtimes",
     "RuntimeModel": "memprof.runtimes.model",
@@ -124,6 +126,7 @@ __all__ = [
     "load",
     "plan",
     "snapshot",
+    "tflm_arena",
     "verify",
 ]
 
