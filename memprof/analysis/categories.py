@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from memprof.analysis.lifetimes import Lifetimes
 from memprof.ir.trace import Category, Trace
+
+KINDS = (
+    "parameters",
+    "optimizer state",
+    "gradients",
+    "saved activations",
+    "activations",
+    "inputs",
+    "outputs",
+    "other",
+)
+"""What a buffer can be for, in the order in which pictures stack it."""
 
 
 def bytes_by_category(trace: Trace, step: int) -> dict[Category, int]:
@@ -18,3 +31,18 @@ def bytes_by_category(trace: Trace, step: int) -> dict[Category, int]:
 def phase_at(trace: Trace, step: int) -> str:
     """Return the part of the run that ``step`` is in: ``forward``, ``backward`` or ``optimizer``; empty if none."""
     return next((phase.name for phase in trace.phases if phase.start <= step < phase.stop), "")
+
+
+def buffer_kinds(lifetimes: Lifetimes) -> tuple[str, ...]:
+    """Return what each buffer is for, as far as the graph alone tells: ``inputs``, ``outputs`` or ``activations``."""
+    inputs, outputs = set(lifetimes.graph.inputs), set(lifetimes.graph.outputs)
+    return tuple(
+        [
+            "activations"
+            if inputs.isdisjoint(buffer.values) and outputs.isdisjoint(buffer.values)
+            else "outputs"
+            if inputs.isdisjoint(buffer.values)
+            else "inputs"
+            for buffer in lifetimes.buffers
+        ]
+    )

@@ -21,7 +21,7 @@ from memprof.cli.options import (
 )
 from memprof.cli.output import open_stdout
 from memprof.cli.pages import Origin, check_redaction, redact_option
-from memprof.cli.targets import RENDERERS, check_targets, write_targets
+from memprof.cli.targets import PICTURES, RENDERERS, SLIDE, check_targets, write_targets
 from memprof.errors import IncompleteError, UsageError
 
 if TYPE_CHECKING:
@@ -47,8 +47,16 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
     "targets",
     multiple=True,
     metavar="FILE",
-    help="Write a file: lifetime plot (.png .svg .pdf) or report (.json .csv .md .html),"
+    help="Write a file: picture (.png .svg .pdf) or report (.json .csv .md .html),"
     " viewers' files (.trace.json .netron.json .model-explorer.json). Repeatable.",
+)
+@click.option(
+    "--format",
+    "picture",
+    type=click.Choice(list(PICTURES)),
+    default=SLIDE,
+    show_default=True,
+    help="Of a picture: the curve and who makes the peak, or every tensor.",
 )
 @redact_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
@@ -63,6 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     top: int,
     board: str | None,
     targets: tuple[str, ...],
+    picture: str,
     redact_names: bool,
 ) -> None:
     """How much memory MODEL needs, where it goes and why. MODEL may be a report saved with -o report.json.
@@ -86,7 +95,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     report = analyze(request, runtimes=runtimes or None)
     flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
     origin = Origin(shlex.join(["memprof", "analyze", model, *flags]), is_redacted=redact_names)
-    write_targets(report, targets, origin)
+    write_targets(report, targets, origin, picture)
     incomplete = _find_incomplete(report) if strict else None
     if incomplete and as_json:  # one document on stdout, and it says what went wrong
         raise incomplete

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from memprof.results.report import Report
 
 
+SLIDE = "slide"
+
+PICTURES: Mapping[str, str] = {SLIDE: "plot_slide", "poster": "plot_lifetimes"}
+"""From a format of a picture to the function of ``memprof.plots`` that draws it."""
+
+
 def check_targets(targets: Iterable[str]) -> None:
     """Fail before the work if a file cannot be written.
 
@@ -28,17 +34,22 @@ def check_targets(targets: Iterable[str]) -> None:
         check_writable(target)
 
 
-def write_targets(report: Report, targets: Iterable[str], origin: Origin = UNSAID) -> None:
+def write_targets(report: Report, targets: Iterable[str], origin: Origin = UNSAID, picture: str = SLIDE) -> None:
     """Write ``report`` to each of ``targets``, whole or not at all, and say so on stderr.
 
     Args:
         report: What was found.
         targets: Files.
         origin: How a page comes to be.
+        picture: Key in ``PICTURES``.
     """
     for target in targets:
-        is_page = Path(target).suffix.lower() == ".html"
-        write = partial(_write_text, partial(_render_page, origin=origin)) if is_page else _find_writer(target)
+        suffix = Path(target).suffix.lower()
+        write = _find_writer(target)
+        if suffix == ".html":
+            write = partial(_write_text, partial(_render_page, origin=origin))
+        elif suffix in PLOTS:
+            write = partial(_write_plot, picture=picture)
         write_whole(target, partial(write, report))
         note(f"wrote {safe_text(target)}")
 
@@ -56,10 +67,10 @@ def _find_writer(target: str) -> Callable[[Report, Path], None]:
     raise UsageError(f"-o {target}: the suffix says what to write, and this one says nothing.", f"Choose: {known}.")
 
 
-def _write_plot(report: Report, path: Path) -> None:
-    from memprof.plots import plot_lifetimes
+def _write_plot(report: Report, path: Path, picture: str = SLIDE) -> None:
+    from memprof import plots
 
-    plot_lifetimes(report, path)
+    getattr(plots, PICTURES[picture])(report, path)
 
 
 def _write_text(render: Callable[[Report, TextIO], None], report: Report, path: Path) -> None:
@@ -101,7 +112,7 @@ def _render_viewer(document: str, report: Report, stream: TextIO) -> None:
 
 
 PLOTS = (".png", ".svg", ".pdf")
-"""Suffixes of the lifetime plot."""
+"""Suffixes of pictures."""
 
 RENDERERS: Mapping[str, Callable[[Report, TextIO], None]] = {
     ".json": _render_json,

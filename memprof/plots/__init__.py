@@ -1,6 +1,7 @@
 """Pictures of a report, by matplotlib, which nothing outside of this package imports.
 
-lifetimes.py   the lifetime plot: a bar per tensor, the memory curve under it, the peak
+slide.py       the memory curve over who makes the peak, for a slide
+lifetimes.py   the lifetime plot, a poster: a bar per tensor, the memory curve under it, the peak
 rows.py        what gets a row of that plot and what is folded into groups; no drawing
 style.py       what all plots share: colours, type, the byte axis, saving
 """
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memprof.plots.lifetimes import plot_lifetimes
+    from memprof.plots.slide import plot_slide
 
-__all__ = ["plot_lifetimes"]
+__all__ = ["plot_lifetimes", "plot_slide"]
 
-_HOMES = {"plot_lifetimes": "memprof.plots.lifetimes"}
+_HOMES = {"plot_lifetimes": "memprof.plots.lifetimes", "plot_slide": "memprof.plots.slide"}
 
 
 def __getattr__(name: str) -> Any:

@@ -57,7 +57,7 @@ def plot_lifetimes(report: Report, path: str | PathLike[str] | None = None, runt
     Raises:
         UsageError: The report has no such runtime model, or the file cannot be written.
     """
-    found = _choose(report, runtime)
+    found = choose_runtime(report, runtime)
     rows = arrange_rows(found.lifetimes)
     with style.house_style():
         layout = lay_out(rows)
@@ -73,7 +73,12 @@ def plot_lifetimes(report: Report, path: str | PathLike[str] | None = None, runt
     return page.figure
 
 
-def _choose(report: Report, runtime: str | None) -> RuntimeReport:
+def choose_runtime(report: Report, runtime: str | None) -> RuntimeReport:
+    """Return the answer of one runtime model, the headline's if none is named.
+
+    Raises:
+        UsageError: The report has no such runtime model.
+    """
     if runtime is None:
         return report.headline
     if runtime not in report.runtimes:

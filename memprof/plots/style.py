@@ -59,7 +59,7 @@ _SETTINGS: Any = {
     "hatch.linewidth": 0.6,
     "path.simplify": False,
     "pdf.fonttype": 42,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text that can be searched, copied and read aloud; a font that is missing is replaced
     "svg.hashsalt": "memprof",
     "text.parse_math": False,  # a $ in a name stays a $
     "text.usetex": False,
@@ -182,8 +182,13 @@ def _unit(highest_bytes: float) -> tuple[int, str]:
     return 1000**steps, units[steps]
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save_figure(figure: Figure, path: str | os.PathLike[str], title: str = "") -> None:
     """Write ``figure`` to ``path`` as its suffix says, whole or not at all; call it in ``house_style``.
+
+    Args:
+        figure: What was drawn.
+        path: Where to.
+        title: What a viewer calls it.
 
     Raises:
         UsageError: The suffix is none of ``FORMATS``, or the file cannot be written.
@@ -191,7 +196,10 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     check_suffix(path)
     suffix = Path(path).suffix.lower()
     picture = BytesIO()
-    figure.savefig(picture, format=suffix[1:], facecolor=PAPER, **FORMATS[suffix])
+    saved = FORMATS[suffix]
+    if title:
+        saved = saved | {"metadata": saved["metadata"] | {"Title": safe_text(title)}}
+    figure.savefig(picture, format=suffix[1:], facecolor=PAPER, **saved)
     write_whole(path, lambda draft: draft.write_bytes(picture.getvalue()))
 
 

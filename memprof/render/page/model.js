@@ -101,13 +101,7 @@ class View {
     return change.subarray(0, this.steps);
   }
 
-  kind(i) {
-    const kinds = this.record.kinds;
-    if (kinds) return column(kinds, i);
-    const ids = this.record.buffers.values[i];
-    if (ids.some((id) => column(this.graph.values.role, id) === "input")) return "inputs";
-    return ids.some((id) => this.outputs.has(id)) ? "outputs" : "activations";
-  }
+  kind(i) { return column(this.record.kinds, i); }
 
   /** What the curve is stacked by: names, colours, the group of each buffer, bytes of each group by step. */
   grouping(by, palette) {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memprof.analysis import Lifetimes, Schedule
+from memprof.analysis.categories import buffer_kinds
 from memprof.ir import Graph, Node
 from memprof.render.wording import (
     category_title,
@@ -248,7 +249,7 @@ def view_json(lifetimes: Lifetimes, graphs: Graphs, row: Row, kinds: Sequence[st
         "steps": found["steps"],
         "buffers": found["buffers"],
         "reserved": found["reserved"],
-        "kinds": repeated(kinds) if kinds else None,
+        "kinds": repeated(kinds or buffer_kinds(lifetimes)),
         "measured": None,
         "plan": None,
         "pair": None,
