@@ -33,7 +33,8 @@ from memprof.plots.lifetimes import choose_runtime
 from memprof.units import format_bytes
 
 if TYPE_CHECKING:
-    from memprof.results.report import Report, RuntimeReport
+    from memprof.results.records import RuntimeReport
+    from memprof.results.report import Report
 
 _WIDTH, _HEIGHT = 12.8, 7.2
 _MARGIN = 0.6
