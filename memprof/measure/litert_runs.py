@@ -1,4 +1,4 @@
-"""The child's side of ``memprof.measure.litert_verifying``: the addresses that LiteRT gives its tensors.
+"""The child's side of ``memprof.measure.verify_litert``: the addresses that LiteRT gives its tensors.
 
 The runtime tells no arena's size; it hands out arrays, whose addresses tell. Asking for one that has no bytes ends
 the process, so that a process of its own asks, and another goes on behind the one that ended it.

@@ -92,16 +92,40 @@ class TestTflm(RuntimeContract):
     is_measurable_here = installed("tflite_micro")
 
     def graphs(self) -> Iterator[Graph]:
-        for sizes in ((64, 32, 16), (1, 1), (16, 16, 16, 16), (7, 300, 7, 300, 7)):
-            yield tflite_graph(tflite_models.chain(*sizes))
+        return tflite_graphs()
 
     def open_graph(self) -> None:
         return None
 
     def source(self, folder: Path) -> tuple[Any, dict[str, Any]]:
-        path = folder / "model.tflite"
-        path.write_bytes(tflite_models.chain(64, 32, 16))
-        return path, {}
+        return tflite_source(folder), {}
+
+
+class TestLitert(RuntimeContract):
+    row = RUNTIMES["litert"]
+    is_measurable_here = installed("ai_edge_litert")
+
+    def graphs(self) -> Iterator[Graph]:
+        return tflite_graphs()
+
+    def open_graph(self) -> None:
+        return None
+
+    def source(self, folder: Path) -> tuple[Any, dict[str, Any]]:
+        return tflite_source(folder), {}
+
+
+def tflite_graphs() -> Iterator[Graph]:
+    """Yield graphs of .tflite files, whose tensors an arena holds."""
+    for sizes in ((64, 32, 16), (1, 1), (16, 16, 16, 16), (7, 300, 7, 300, 7)):
+        yield tflite_graph(tflite_models.chain(*sizes))
+
+
+def tflite_source(folder: Path) -> Path:
+    """Write a small .tflite file."""
+    path = folder / "model.tflite"
+    path.write_bytes(tflite_models.chain(64, 32, 16))
+    return path
 
 
 def tflite_graph(content: bytes) -> Graph:

@@ -135,6 +135,6 @@ MODEL = RuntimeModel(
     refusal=_refusal,
     judges_graphs=False,
     placement=place_arena,
-    measuring=Measuring("memprof.measure.litert_verifying:verify_litert", frozenset({FORMAT})),
+    measuring=Measuring("memprof.measure.verify_litert:verify_litert", frozenset({FORMAT})),
     figures=litert_figures,
 )

@@ -20,6 +20,7 @@ from memprof.planning.ordering.kinds import contracted_problem, reference_proble
 from memprof.planning.ordering.problem import OrderProblem
 from memprof.planning.ordering.result import OrderProgress
 from memprof.planning.rules import PROBLEMS
+from memprof.runtimes import RUNTIMES
 from memprof.runtimes.reference import reference_lifetimes
 from tests.planning.ordering.exhaustive import all_orders, random_problem, smallest_peak, wired_graph
 from tests.random_graphs import random_graph
@@ -201,7 +202,7 @@ def test_an_empty_graph_has_an_optimal_order(kind: str) -> None:
     result = find_order(PROBLEMS[kind](builder.build([x])))
     assert result.order == ()
     assert result.is_optimal
-    assert result.peak_bytes == (0 if kind in {"runtime_floor", "onnxruntime", "onnxruntime_optimized"} else 8)
+    assert result.peak_bytes == (8 if RUNTIMES[kind].counts_inputs else 0)
 
 
 def read_study_graph(path: Path) -> Graph:
