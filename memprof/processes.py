@@ -105,6 +105,11 @@ class ChildProcess:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
+    def says(self, words: Sequence[str]) -> bool:
+        """Return whether one of ``words``, in lower case, is in the end of what it wrote to stderr."""
+        said = b"".join(self._tail).decode("utf-8", errors="replace").lower()
+        return any(word in said for word in words)
+
     def last_line(self, limit: int = 400) -> str:
         """Return the last line that it wrote to stderr, at most ``limit`` characters; empty if there is none."""
         lines = b"".join(self._tail).decode("utf-8", errors="replace").strip().splitlines()

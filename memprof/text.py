@@ -10,6 +10,8 @@ from __future__ import annotations
 import unicodedata
 
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# the wide forms too: some spreadsheets fold them
+_FORMULA_STARTS = tuple("=+-@＝＋－＠")  # noqa: RUF001 - meant
 
 
 def safe_text(text: str, limit: int = 200) -> str:
@@ -28,6 +30,16 @@ def safe_text(text: str, limit: int = 200) -> str:
         return text
     escaped = "".join(_escape(c) if unicodedata.category(c) in _UNSAFE_CATEGORIES else c for c in text)
     return _shorten(escaped, limit)
+
+
+def text_cell(text: str, limit: int = 1000) -> str:
+    """Return ``text`` for a cell of a table: on one line, and never what a spreadsheet takes for a formula.
+
+    >>> text_cell("=1+1"), text_cell("conv")
+    ("'=1+1", 'conv')
+    """
+    shown = safe_text(text, limit=limit)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown
 
 
 def first_line(error: BaseException, limit: int = 300) -> str:

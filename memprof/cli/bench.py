@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,11 @@ from memprof.cli.output import note, open_stdout
 from memprof.errors import UsageError
 from memprof.render.json import write_document
 from memprof.text import safe_text
+
+if TYPE_CHECKING:
+    from memprof.importers.model import Model
+    from memprof.importers.request import Request
+    from memprof.results.bench import BenchSettings
 
 
 @click.command()
@@ -22,6 +28,7 @@ from memprof.text import safe_text
 @click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Timed runs.")
 @top_option
 @click.option("--bundle", type=click.Path(path_type=Path), metavar="DIR", help="Write what a run on a device needs.")
+@click.option("--with-external-data", is_flag=True, help="Copy files of weights that the model names, too.")
 @click.option("--result", type=click.Path(path_type=Path), metavar="FILE", help="Read back what a device printed.")
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
@@ -31,6 +38,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     runs: int,
     top: int,
     bundle: Path | None,
+    with_external_data: bool,
     result: Path | None,
     as_json: bool,
 ) -> None:
@@ -54,14 +62,9 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     requests = [read_request(model) for model in models]
     loaded = [load_runnable(request) for request in requests]  # what is wrong with one is said before the first runs
     if bundle is not None:
-        from memprof.measure.bundle import write_bundle
-        from memprof.measure.feeds import input_specs
-
         if len(loaded) != 1:
             raise UsageError("A bundle holds one model.", "Name one MODEL.")
-        specs = input_specs(loaded[0].graph, requests[0].values)
-        write_bundle(Path(loaded[0].path), specs, bundle, threads=threads, runs=runs)
-        note(f"wrote {safe_text(str(bundle))}: run run.sh there; untried on a device so far")
+        _write_bundle(loaded[0], requests[0], bundle, settings, with_external_data=with_external_data)
         return
     benched = []
     for request, model in zip(requests, loaded, strict=True):
@@ -74,6 +77,24 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             from memprof.render.bench import render_bench
 
             render_bench(benched, stream, top=top)
+
+
+def _write_bundle(
+    model: Model, request: Request, folder: Path, settings: BenchSettings, *, with_external_data: bool
+) -> None:
+    from memprof.measure.bundle import weight_files, write_bundle
+    from memprof.measure.feeds import input_specs
+
+    path = Path(model.path)
+    weights = weight_files(path)
+    names = ", ".join(safe_text(file.name) for file in weights)
+    if weights and not with_external_data:
+        raise UsageError(f"{path} keeps weights in other files: {names}.", "Add --with-external-data to copy them.")
+    specs = input_specs(model.graph, request.values)
+    write_bundle(path, specs, folder, threads=settings.threads, runs=settings.runs, weights=weights)
+    if weights:
+        note(f"copied with the model, since it names them as its weights: {names}")
+    note(f"wrote {safe_text(str(folder))}: run run.sh there; untried on a device so far")
 
 
 def _show_result(path: Path, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ Without ``--json`` a failure is one or two lines on stderr; with it, one documen
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from memprof.text import safe_text
 
 ERROR_SCHEMA = "memprof/error/1"
 DEBUG_VARIABLE = "MEMPROF_DEBUG"
+_FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +114,20 @@ def _describe_exhaustion(error: BaseException) -> Failure:
     )
 
 
+def is_full(error: BaseException) -> bool:
+    """Tell whether the place that output goes to takes no more."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _FULL
+
+
 def _describe_os_error(error: BaseException) -> Failure:
     assert isinstance(error, OSError)
+    if is_full(error):
+        return Failure(
+            code=2,
+            kind="usage",
+            message=f"Cannot write the result to stdout: {error.strerror}.",
+            hint="Make room there.",
+        )
     if error.filename is None:
         return _describe_bug(error)
     name = safe_text(os.fsdecode(error.filename) if not isinstance(error.filename, int) else str(error.filename))

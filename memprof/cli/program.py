@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import memprof
-from memprof.cli.failures import describe_failure, print_failure
+from memprof.cli.failures import describe_failure, is_full, print_failure
 from memprof.cli.output import silence
 from memprof.cli.signals import ended_by_signals
 from memprof.errors import UsageError
@@ -111,6 +111,8 @@ class Program(click.Group):
             silence(sys.stdout)
             return 0
         except (Exception, KeyboardInterrupt) as error:
+            if is_full(error):  # what is left to write would fail once more at exit
+                silence(sys.stdout)
             failure = describe_failure(error)
             print_failure(failure, as_json="--json" in arguments, error=error)
             return failure.code

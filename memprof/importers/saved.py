@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from memprof.errors import InputError, LimitError
+from memprof.importers.documents import parse_json
+from memprof.text import safe_text
 
-MAX_BYTES = 2**30
+MAX_BYTES = 2**28
 
 
 def read_saved_report(path: Path) -> object:
@@ -23,9 +24,9 @@ def read_saved_report(path: Path) -> object:
     if path.stat().st_size > MAX_BYTES:
         raise LimitError(f"{path} is larger than {MAX_BYTES} bytes.", hint)
     try:
-        document: object = json.loads(path.read_bytes())
+        document: object = parse_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", hint) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON.", hint) from error
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON of a report: {safe_text(str(error), limit=200)}.", hint) from error
     return document

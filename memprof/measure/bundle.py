@@ -24,6 +24,7 @@ from memprof.measure.feeds import InputSpec, random_feeds
 
 DEVICE_FOLDER = "/data/local/tmp/memprof"
 RESULT = "result.txt"
+WEIGHT_SUFFIXES = (".data", "_data", ".bin", ".weight", ".weights")
 
 _LINE = re.compile(
     r"^(?P<name>Min Latency|Max Latency|P50 Latency|P90 Latency|P95 Latency|P99 Latency|"
@@ -53,17 +54,26 @@ class DeviceResult:
     peak_process_bytes: int | None
 
 
-def write_bundle(model: Path, inputs: Sequence[InputSpec], folder: Path, *, threads: int, runs: int) -> None:
+def write_bundle(
+    model: Path, inputs: Sequence[InputSpec], folder: Path, *, threads: int, runs: int, weights: Sequence[Path] = ()
+) -> None:
     """Write the folder; it must not exist yet, or be empty.
 
+    Args:
+        model: The .onnx file.
+        inputs: Its inputs.
+        folder: What to write.
+        threads: Threads inside an operation.
+        runs: Timed runs.
+        weights: Files of weights to copy: what ``weight_files`` gives.
+
     Raises:
-        UsageError: The folder holds something, or the model keeps weights in other files.
+        UsageError: The folder holds something.
     """
     from onnx import numpy_helper
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder.", "Name a new one.")
-    weights = _weight_files(model)
     data = folder / "test_data_set_0"
     data.mkdir(parents=True)
     shutil.copyfile(model, folder / "model.onnx")
@@ -119,8 +129,15 @@ def parse_result(text: str, source: str) -> DeviceResult:
     )
 
 
-def _weight_files(model: Path) -> list[Path]:
-    """Return the files beside ``model`` that hold its weights; a path that leads elsewhere is not followed."""
+def weight_files(model: Path) -> list[Path]:
+    """Return the files beside ``model`` that it names as its weights.
+
+    A model can name any file, a private key say, and a bundle is made to be handed on: a path that leads elsewhere is
+    not followed, and a name must end as those of weights do.
+
+    Raises:
+        UsageError: A name is not one of a plain file of weights beside the model.
+    """
     import onnx
     from onnx.external_data_helper import uses_external_data
 
@@ -137,6 +154,11 @@ def _weight_files(model: Path) -> list[Path]:
     }
     files = [model.parent / name for name in sorted(names)]
     for name, file in zip(sorted(names), files, strict=True):
+        if not Path(name).name.endswith(WEIGHT_SUFFIXES):
+            raise UsageError(
+                f"{model} names {name!r} as its weights, which does not end in {', '.join(WEIGHT_SUFFIXES)}.",
+                "Save the model again, with its weights in one file: model.onnx.data",
+            )
         if Path(name).name != name or not file.is_file() or file.is_symlink():
             raise UsageError(f"The weights {name!r} are no plain file beside {model}.", "Save the model again.")
     return files

@@ -31,7 +31,7 @@ from memprof.errors import (
 )
 from memprof.files import write_text_whole
 from memprof.folders import scratch_folder
-from memprof.processes import Bounds, start_python
+from memprof.processes import Bounds, ChildProcess, start_python
 from memprof.text import first_line
 from memprof.units import format_bytes
 
@@ -87,9 +87,9 @@ def run_in_child(task: str, arguments: Mapping[str, Any], limits: Limits, *, run
     with scratch_folder() as folder:
         request, result = folder / "request.json", folder / "result.json"
         request.write_text(json.dumps({"task": task, "arguments": dict(arguments)}), encoding="utf-8")
-        code, tail = _run(request, result, limits, what)
+        child = _run(request, result, limits, what)
         if not result.exists():
-            raise _end_of(code, tail, limits, what)
+            raise _end_of(child, limits, what)
         try:
             answer = json.loads(result.read_text(encoding="utf-8"))
             if "error" not in answer:
@@ -99,17 +99,17 @@ def run_in_child(task: str, arguments: Mapping[str, Any], limits: Limits, *, run
             raise RuntimeFailure(f"{what} left no readable result.", "The model itself may be broken.") from error
 
 
-def _run(request: Path, result: Path, limits: Limits, what: str) -> tuple[int, str]:
-    """Return the child's exit code and the last line that it wrote to stderr."""
+def _run(request: Path, result: Path, limits: Limits, what: str) -> ChildProcess:
+    """Return the child, which has ended."""
     bounds = Bounds(seconds=limits.seconds, memory_bytes=limits.allowed_bytes)
     arguments = (str(request), str(result))
     with start_python("memprof.measure.child:main", arguments, folder=request.parent, bounds=bounds) as child:
         code = child.wait(limits.seconds)
-    if code is None:
+    if code in (None, -getattr(signal, "SIGALRM", 14)):
         raise RuntimeFailure(
             f"{what} did not finish within {limits.seconds:g} s.", "Allow it more: --timeout SECONDS."
         )
-    return code, child.last_line()
+    return child
 
 
 def _error_of(error: Mapping[str, Any], limits: Limits, what: str) -> MemprofError:
@@ -122,14 +122,18 @@ def _error_of(error: Mapping[str, Any], limits: Limits, what: str) -> MemprofErr
     return RuntimeFailure(f"{what} failed: {error['message']}", "See whether the runtime itself can run the model.")
 
 
-def _end_of(code: int, tail: str, limits: Limits, what: str) -> RuntimeFailure:
-    if any(word in tail.lower() for word in _MEMORY_WORDS) or code == -getattr(signal, "SIGKILL", 9):
+def _end_of(child: ChildProcess, limits: Limits, what: str) -> RuntimeFailure:
+    code, tail = child.exit_code or 0, child.last_line()
+    if child.says(_MEMORY_WORDS) or code == -getattr(signal, "SIGKILL", 9):
         return _out_of_memory(limits, what)
-    how = f"exit code {code}"
+    how, hint = f"exit code {code}", "The model itself may be broken."
     if code < 0:
         with contextlib.suppress(ValueError):
             how = signal.Signals(-code).name
-    return RuntimeFailure(f"{what} crashed ({how}){': ' + tail if tail else '.'}", "The model itself may be broken.")
+        if limits.allowed_bytes is not None:  # native code may follow the null pointer that it got
+            limit = format_bytes(limits.allowed_bytes)
+            hint = f"The model may be broken, or need more than {limit}: --memory-limit BYTES allows it more."
+    return RuntimeFailure(f"{what} crashed ({how}){': ' + tail if tail else '.'}", hint)
 
 
 def _out_of_memory(limits: Limits, what: str) -> RuntimeFailure:

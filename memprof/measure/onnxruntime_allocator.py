@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +86,9 @@ class TracedAllocator:
     def _alloc(self, _: int, size: int) -> int | None:
         padded = max(_ALIGNMENT, -(-size // _ALIGNMENT) * _ALIGNMENT)
         address: int | None = self._take(_ALIGNMENT, padded)
-        if address is not None:
+        if address is None:  # onnxruntime may crash on that, and then nobody else tells why
+            os.write(2, f"out of memory: there are no {size} bytes\n".encode())
+        else:
             self._sizes[address] = size
             self.trace.append((address, size))
         return address

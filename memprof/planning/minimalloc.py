@@ -23,9 +23,10 @@ from typing import TextIO
 
 from memprof.errors import InputError, LimitError
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
-from memprof.text import safe_text
+from memprof.text import safe_text, text_cell
 
 MAX_FILE_BYTES = 256 * 2**20
+MAX_ROWS = 50_000
 MAX_DIGITS = 18
 _MAX_NAME = 10_000
 
@@ -68,10 +69,13 @@ def parse_csv(text: str, name: str = "CSV", alignment: int = 1) -> AllocationTab
 
     Raises:
         InputError: It is no such table; the message names the line.
+        LimitError: It has more than ``MAX_ROWS`` lines.
 
     >>> parse_csv("id,lower,upper,size\\nb1,0,3,4\\n").problem.load_bytes
     4
     """
+    if text.count("\n") > MAX_ROWS + 1:  # the header
+        raise LimitError(f"{name} has more than {MAX_ROWS} lines.", "Check that it is a list of buffers.")
     rows = csv.reader(StringIO(text, newline=""), strict=True)
     buffers: list[AllocationBuffer] = []
     offsets: list[int] = []
@@ -98,13 +102,7 @@ def write_csv(plan: MemoryPlan, stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow((*_NEEDED, "offset"))
     for buffer, offset in zip(plan.problem.buffers, plan.offsets, strict=True):
-        writer.writerow((_plain(buffer.name), buffer.start, buffer.stop, buffer.size_bytes, offset))
-
-
-def _plain(name: str) -> str:
-    """Return a name that no spreadsheet takes for a formula."""
-    name = safe_text(name, limit=_MAX_NAME)
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@") else name
+        writer.writerow((text_cell(buffer.name, _MAX_NAME), buffer.start, buffer.stop, buffer.size_bytes, offset))
 
 
 def _read_header(row: list[str], name: str) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from memprof.analysis import Holders
 from memprof.results.records import RuntimeReport
-from memprof.text import safe_text
+from memprof.text import text_cell
 
 COLUMNS = (
     "name",  # of the first tensor in the buffer
@@ -24,10 +24,6 @@ COLUMNS = (
     "held_by",  # last reader; empty for a graph output and for what nobody reads
     "module",
 )
-
-# the wide forms too: some spreadsheets fold them
-_FORMULA_STARTS = tuple("=+-@＝＋－＠")  # noqa: RUF001 - meant
-_LIMIT = 1000
 
 
 def render_csv(found: RuntimeReport, stream: TextIO) -> None:
@@ -54,13 +50,3 @@ def render_csv(found: RuntimeReport, stream: TextIO) -> None:
                 text_cell(first.module),
             )
         )
-
-
-def text_cell(text: str) -> str:
-    """Return ``text`` on one line, and never a formula.
-
-    >>> text_cell("=1+1"), text_cell("conv")
-    ("'=1+1", 'conv')
-    """
-    shown = safe_text(text, limit=_LIMIT)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown

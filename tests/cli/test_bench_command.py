@@ -103,6 +103,37 @@ def test_weights_outside_the_models_folder_are_not_followed(model: Path, tmp_pat
     assert not (tmp_path / "phone").exists()
 
 
+def with_weights_in(name: str, model: Path, folder: Path) -> Path:
+    """Write a copy of ``model`` that keeps a weight in the file ``name`` beside it."""
+    proto = onnx.load(str(model))
+    tensor = proto.graph.initializer[0]
+    (folder / name).write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=name)
+    copy = folder / "net.onnx"
+    copy.write_bytes(proto.SerializeToString())
+    return copy
+
+
+def test_a_neighbouring_file_that_is_no_file_of_weights_is_never_copied(model: Path, tmp_path: Path) -> None:
+    net = with_weights_in("id_rsa", model, tmp_path)
+    for flags in ((), ("--with-external-data",)):
+        assert run("bench", str(net), "--bundle", str(tmp_path / "phone"), *flags) == 2
+        assert not (tmp_path / "phone").exists()
+
+
+def test_files_of_weights_are_copied_only_when_asked_for_and_named(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = with_weights_in("net.onnx.data", model, tmp_path)
+    assert run("bench", str(net), "--bundle", str(tmp_path / "phone")) == 2
+    assert "--with-external-data" in capsys.readouterr().err
+    assert run("bench", str(net), "--bundle", str(tmp_path / "phone"), "--with-external-data") == 0
+    assert "net.onnx.data" in capsys.readouterr().err
+    assert (tmp_path / "phone" / "net.onnx.data").exists()
+
+
 def test_no_model_is_a_usage_error() -> None:
     assert run("bench") == 2
 

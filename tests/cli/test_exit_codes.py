@@ -185,3 +185,19 @@ def test_closed_streams_change_no_exit_code_and_nothing_is_said_elsewhere(redire
         assert done.returncode == code
         assert b"error" not in done.stdout
         assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("analyze", "--help"), ("doctor",)], ids=" ".join)
+def test_a_full_disk_is_told_and_is_no_bug(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "memprof", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parents[2],
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "error: Cannot write the result to stdout: No space left on device."

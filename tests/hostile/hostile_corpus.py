@@ -241,6 +241,40 @@ def _many_nodes(count: int) -> bytes:
     return b"\x08\x08" + _field(7, one * count)
 
 
+def _all_outputs(count: int) -> bytes:
+    names = [f"y{i}" for i in range(count)]
+    nodes = [node("Relu", ["x"], [name]) for name in names]
+    return model(nodes, inputs=[tensor("x", [2, 3])], outputs=names).SerializeToString()
+
+
+def _graph_inputs(count: int) -> bytes:
+    inputs = [tensor(f"x{i}", [2]) for i in range(count)]
+    return model([node("Relu", ["x0"], ["y"])], inputs=inputs, outputs=["y"]).SerializeToString()
+
+
+def _initializers(count: int) -> bytes:
+    weights = [TensorProto(name=f"w{i}", dims=[2], data_type=FLOAT) for i in range(count)]
+    return model([node("Relu", ["w0"], ["y"])], initializers=weights, outputs=["y"]).SerializeToString()
+
+
+def _called(nodes: int, calls: int) -> bytes:
+    """One function of a chain of nodes, called again and again."""
+    chain = [NodeProto(op_type="Relu", input=[f"t{i}"], output=[f"t{i + 1}"]) for i in range(nodes)]
+    function = FunctionProto(name="f", domain="my", input=["t0"], output=[f"t{nodes}"], node=chain)
+    function.opset_import.append(helper.make_opsetid("", 17))
+    used = [NodeProto(op_type="f", domain="my", input=[f"v{i}"], output=[f"v{i + 1}"]) for i in range(calls)]
+    return model(used, inputs=[tensor("v0", [2])], outputs=[f"v{calls}"], functions=[function]).SerializeToString()
+
+
+def _all_alive(count: int, readers: int) -> bytes:
+    """Tensors that all wait for the last nodes, which add them up."""
+    nodes = [node("Relu", ["x"], [f"y{i}"]) for i in range(count)]
+    each = count // readers
+    sums = [f"s{k}" for k in range(readers)]
+    nodes += [node("Sum", [f"y{i}" for i in range(k * each, (k + 1) * each)], [sums[k]]) for k in range(readers)]
+    return model([*nodes, node("Sum", sums, ["z"])], inputs=[tensor("x", [2])], outputs=["z"]).SerializeToString()
+
+
 def _strings(count: int) -> bytes:
     weight = _field(8, b"w") + b"\x08" + _varint(count) + b"\x10\x08" + _field(6, b"") * count
     return b"\x08\x08" + _field(7, _field(5, weight))
@@ -388,6 +422,13 @@ CORPUS: Mapping[str, Callable[[], bytes]] = MappingProxyType(
         "million_inputs": lambda: _wide_node(10**6),
         "sixty_thousand_inputs": lambda: _wide_node(60_000),
         "too_many_nodes": lambda: _many_nodes(160_000),
+        "all_values_are_outputs": lambda: _all_outputs(90_000),
+        "sixteen_thousand_outputs": lambda: _all_outputs(16_000),
+        "million_graph_inputs": lambda: _graph_inputs(10**6),
+        "half_a_million_weights": lambda: _initializers(500_001),
+        "thirty_nodes_called_4000_times": lambda: _called(30, 4000),
+        "thirty_nodes_called_2000_times": lambda: _called(30, 2000),
+        "forty_thousand_alive_at_once": lambda: _all_alive(40_000, 4),
         "too_many_strings": lambda: _strings(4_100_000),
         **{f"odd_{op}": (lambda op=op: _odd_control_flow(op)) for op in ("If", "Loop", "Scan", "SequenceMap")},
         "wrong_attribute_types": _wrong_attribute_types,

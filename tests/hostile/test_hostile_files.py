@@ -9,6 +9,7 @@ import pytest
 
 from tests.hostile.attack import SECONDS, Answer, attack
 from tests.hostile.hostile_corpus import ACCEPTED, CORPUS
+from tests.hostile.odd_nodes import odd_nodes
 
 STYLES = ("absolute", "dot", "bare")
 _ODD_NAMES = ("\x1b[31mred.onnx", "[bold].onnx", "\u202egpj.onnx", "a\nb.onnx")
@@ -70,7 +71,12 @@ def test_odd_file_names_are_only_names(answers: dict[tuple[str, str], Answer], f
         ("doubling_functions", "expand to 8388608 nodes"),
         ("deep_functions", "more than 64 deep"),
         ("recursive_functions", "calls itself"),
-        ("too_many_nodes", "more than 150000 nodes"),
+        ("all_values_are_outputs", "has 90000 outputs; 16384 are possible"),
+        ("million_graph_inputs", "has 1000000 inputs; 16384 are possible"),
+        ("half_a_million_weights", "has 500001 initialisers; 500000 are possible"),
+        ("thirty_nodes_called_4000_times", "expand to 120000 nodes"),
+        ("sixty_thousand_inputs", "more than 16384 tensors"),
+        ("too_many_nodes", "more than 100000 nodes"),
         ("duplicate_outputs", "Two tensors of one graph are named 'y'"),
         ("not_utf8", "not UTF-8"),
         ("dim_2_to_the_62", "dimension of 4611686018427387904"),
@@ -114,3 +120,24 @@ def test_strict_makes_what_is_unknown_a_failure(tmp_path: Path) -> None:
     (answer,) = attack(tmp_path, [["analyze", "model.onnx", "--json", "--strict"]])
 
     assert answer.code == 4
+
+
+def test_no_operation_with_any_flaw_costs_the_report(tmp_path: Path) -> None:
+    files = dict(odd_nodes())
+    for name, content in files.items():
+        (tmp_path / f"{name}.onnx").write_bytes(content)
+
+    answers = attack(tmp_path, [["analyze", "--json", f"{name}.onnx"] for name in files])
+
+    assert len(files) > 500
+    odd = {name: answer.stderr for name, answer in zip(files, answers, strict=True) if answer.code not in (0, 3)}
+    assert odd == {}
+    lost = [name for name, answer in zip(files, answers, strict=True) if answer.code == 0 and not _explains(answer)]
+    assert lost == []
+
+
+def _explains(answer: Answer) -> bool:
+    """Whether every peak is a number, or something is listed that says why it is not."""
+    document = answer.document
+    peaks = [row["peak_intermediate_bytes"] for row in document["runtimes"].values()]
+    return None not in peaks or any(unknown["kind"] != "macs" for unknown in document["unknown"])

@@ -91,3 +91,21 @@ def test_a_child_that_the_system_kills_is_told_as_out_of_memory() -> None:
 def test_a_limit_must_be_above_zero() -> None:
     with pytest.raises(UsageError):
         Limits(seconds=0)
+
+
+def task_that_crashes_for_want_of_memory() -> None:
+    os.write(2, b"out of memory: there are no 5 bytes\nsomething else that the runtime says while it dies\n")
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_crash_for_want_of_memory_is_told_as_that() -> None:
+    with pytest.raises(RuntimeFailure, match=r"ran out of memory within 1 GB"):
+        run("task_that_crashes_for_want_of_memory", Limits(memory_bytes=10**9))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_crash_that_may_be_for_want_of_memory_says_so() -> None:
+    with pytest.raises(RuntimeFailure, match="crashed") as caught:
+        run("task_that_crashes", Limits(memory_bytes=10**9))
+    assert "need more than 1 GB" in caught.value.hint

@@ -23,7 +23,7 @@ from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_
 from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
-from memprof.importers.onnx.limits import check_depth, check_names, check_node
+from memprof.importers.onnx.limits import check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
@@ -57,6 +57,7 @@ class Scope:
     def __init__(self, graph: GraphProto, context: Context, causes: Causes, parent: Scope | None) -> None:
         self.depth: int = 0 if parent is None else parent.depth + 1
         check_depth(self.depth)
+        check_frame(graph)
         check_names((graph.name,))
         self._graph = graph
         self._context = context

@@ -144,6 +144,7 @@ class _Expansion:
     def __init__(self, functions: _Functions) -> None:
         self._functions = functions
         self._prefixes: set[str] = set()
+        self._suffixes: dict[str, int] = {}  # the last one that was tried for each wish
 
     def graph(self, graph: GraphProto, names: _Names) -> None:
         """Expand the nodes of ``graph`` in place and rename what is in it."""
@@ -220,9 +221,10 @@ class _Expansion:
         return value
 
     def _unique(self, wish: str) -> str:
-        prefix, suffix = wish, 1
+        prefix, suffix = wish, self._suffixes.get(wish, 1)
         while prefix in self._prefixes:
             suffix += 1
             prefix = f"{wish[:-1]}#{suffix}/"
         self._prefixes.add(prefix)
+        self._suffixes[wish] = suffix
         return prefix

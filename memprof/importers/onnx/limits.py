@@ -3,6 +3,8 @@
     limit                         why                                            where it is checked
     nodes, bodies included        time and memory grow with them                 here, and while bodies are built
     depth of bodies               what walks bodies recurses, within this bound  while bodies are built
+    graph inputs and outputs      each is alive, and named, at every peak        while graphs are built
+    initialisers, recorded types  each is a record here                          while graphs are built
     attributes in the file        a 190-byte object hides in two bytes           here
     names are UTF-8               protobuf hands others over as bytes            where a name is used
 
@@ -19,10 +21,12 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from memprof.errors import InputError, LimitError
 
-MAX_NODES = 150_000
+MAX_NODES = 100_000
+MAX_FRAME = 16_384
+MAX_TENSORS = 500_000
 MAX_BODY_DEPTH = 24
 MAX_MESSAGES = 2_500_000
-MAX_READS = 65_536
+MAX_READS = 16_384
 MAX_FUNCTIONS = 100_000
 
 _ALWAYS_FINE = 4 * 2**20
@@ -76,6 +80,22 @@ def check_names(names: Sequence[str]) -> None:
     if not _STRINGS.issuperset(map(type, names)):
         odd = next(name for name in names if type(name) is not str)
         raise InputError(f"The model holds a name that is not UTF-8: {odd!r}.", "Export the model again.")
+
+
+def check_frame(graph: GraphProto) -> None:
+    """Check how much a graph or body lists besides its nodes.
+
+    Raises:
+        LimitError: More than ``MAX_FRAME`` inputs or outputs, or more than ``MAX_TENSORS`` initialisers or types.
+    """
+    for what, count, most in (
+        ("inputs", len(graph.input), MAX_FRAME + len(graph.initializer)),  # older files list the initialisers too
+        ("outputs", len(graph.output), MAX_FRAME),
+        ("initialisers", len(graph.initializer) + len(graph.sparse_initializer), MAX_TENSORS),
+        ("recorded types", len(graph.value_info), MAX_TENSORS),
+    ):
+        if count > most:
+            raise LimitError(f"A graph of the model has {count} {what}; {most} are possible.")
 
 
 def check_depth(depth: int) -> None:

@@ -13,7 +13,6 @@ checked: what does not have the expected form is an InputError, never a surprise
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import zipfile
 import zlib
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memprof.errors import InputError, LimitError
+from memprof.importers.documents import parse_json
 from memprof.importers.model import Model
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
@@ -94,10 +94,10 @@ def read_archive(path: Path) -> tuple[Recording, str]:
     """
     structure, config = _open_archive(path)
     try:
-        program = json.loads(structure)["graph_module"]
+        program = parse_json(structure, float)["graph_module"]
         reader = _Reader(program["graph"], _tied(config))
         recording = reader.main(path.stem, program["signature"])
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError, RecursionError) as error:
         raise InputError(
             f"{path} does not hold a program as torch.export.save writes it: {type(error).__name__} {error}.",
             "Save it again with this PyTorch, or add --trust to read it with PyTorch's own loader.",
@@ -139,7 +139,7 @@ def _tied(config: bytes) -> Mapping[str, str]:
     """Return, for each parameter, the file its weights are in: one file for several is one tensor."""
     if not config:
         return {}
-    return {name: str(entry["path_name"]) for name, entry in json.loads(config)["config"].items()}
+    return {name: str(entry["path_name"]) for name, entry in parse_json(config)["config"].items()}
 
 
 class _Tensor(NamedTuple):

@@ -20,7 +20,6 @@ from memprof.runtimes.model import Figure
 from memprof.runtimes.onnxruntime.frame import Arrangement, run_frame
 from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED
 
-_MAX_BUFFERS = 20_000  # the block is laid out in O(buffers x buffers alive)
 _PACKED_COLUMNS = 16
 
 
@@ -32,9 +31,8 @@ def runtime_figures(graph: Graph, arrange: Arrangement) -> tuple[Figure, ...]:
         arrange: What runs of it, and in which order.
     """
     frame = run_frame(graph, graph.ahead, arrange)
-    is_laid_out = frame.is_complete and len(frame.plan.owned) <= _MAX_BUFFERS
-    block = frame.pattern_bytes if is_laid_out else None
-    later = max(frame.later_pass(frame.graph.outputs), default=0) if is_laid_out else None
+    block = frame.pattern_bytes if frame.is_complete else None
+    later = max(frame.later_pass(frame.graph.outputs), default=0) if frame.is_complete else None
     weights, dropped, packed = _weights(graph)
     return (
         Figure("later_runs_peak", later, "exact", "peak of the second run and of all after it, same shapes"),

@@ -29,6 +29,7 @@ class Frame:
     """A graph as it runs.
 
     Attributes:
+        source: The graph.
         graph: What runs, see ``lowering``.
         plan: Who lives where.
         scratch: By step the bytes that a kernel takes while it runs; ``None`` where they are not known.
@@ -37,6 +38,7 @@ class Frame:
         has_pattern: Whether later passes take all buffers as one block.
     """
 
+    source: Graph
     graph: Graph
     plan: ReusePlan
     scratch: tuple[int | None, ...]
@@ -66,7 +68,9 @@ class Frame:
 
     @cached_property
     def unknown(self) -> tuple[Unknown, ...]:
-        """Nodes that take one cannot say what, although all that they read and write is known."""
+        """Nodes of which one cannot say what they take, although all that they read and write is known."""
+        if self.is_complete:
+            return ()
         found = [unknown for frames in self.bodies.values() for frame in frames for unknown in frame.unknown]
         sizes, nodes = self.graph.value_bytes, self.graph.nodes
         for step, use in enumerate(self.uses):
@@ -80,7 +84,22 @@ class Frame:
                 found.append(
                     Unknown(kind="node", name=safe_text(node.name), reason=safe_text(reason, 500), hint=hint)
                 )
-        return tuple(found)
+        return tuple(found + self._open_inside())
+
+    def _open_inside(self) -> list[Unknown]:
+        """Return the nodes that run as others, which write what is not in the file and has no known size."""
+        names = {value.name for value in self.source.values}
+        values = [self.graph.values[i] for i in self.plan.owned if self.graph.value_bytes[i] is None]
+        return [
+            Unknown(
+                kind="shape",
+                name=safe_text(value.name),
+                reason="onnxruntime writes it on the way to what the file names, and its size does not follow",
+                hint="see whether onnxruntime runs it: memprof verify",
+            )
+            for value in values[:_MAX_UNKNOWN]
+            if value.name not in names
+        ]
 
     @cached_property
     def outputs(self) -> frozenset[int]:
@@ -192,6 +211,7 @@ def run_frame(graph: Graph, ahead: Graph | None, arrange: Arrangement, owner: Ow
             pairs = zip(node.bodies, known, strict=True)
             bodies[step] = tuple(run_frame(body, other, arrange, inner) for body, other in pairs)
     return Frame(
+        source=graph,
         graph=ran,
         plan=plan_reuse(ran, order, types=types, foreign=foreign, shared=shared),
         scratch=tuple([scratch_bytes(ran, ran.nodes[i]) for i in order]),

@@ -5,12 +5,13 @@ scratch are not among them) and lays them out in one block: sizes rounded up to 
 between blocks alive at that moment that holds it, else at the end. Later runs with the same input shapes take the
 whole block at their start. A body of a Loop or Scan has a block of its own, from its second iteration on.
 
-Complexity: O(buffers x buffers alive at once).
+The gaps are kept sorted by size, then place, and by both of their ends, so that a buffer finds its gap, and a gap its
+neighbours, without a walk. Complexity: O(buffers log gaps) comparisons.
 """
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -28,31 +29,64 @@ def pattern_bytes(plan: ReusePlan, sizes: Sequence[int | None], outputs: frozens
         outputs: Ids of graph outputs.
     """
     ends: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-    alive: list[tuple[int, int]] = []  # (offset, bytes), by offset
-    block_bytes = 0
+    block = _Block()
     step = 0
     for value_id in plan.owned:
         size = sizes[value_id]
         if value_id in outputs or not size:
             continue
         while step < plan.start[value_id]:
-            for ended in ends.pop(step + 1, ()):
-                alive.remove(ended)
+            for start, padded in ends.pop(step + 1, ()):
+                block.give(start, padded)
             step += 1
         padded = -(-size // ALIGNMENT) * ALIGNMENT
-        found = (_best_offset(alive, padded, block_bytes), padded)
-        insort(alive, found)
-        block_bytes = max(block_bytes, found[0] + padded)
-        ends[plan.stop[value_id]].append(found)
-    return block_bytes
+        ends[plan.stop[value_id]].append((block.take(padded), padded))
+    return block.size_bytes
 
 
-def _best_offset(alive: Sequence[tuple[int, int]], size: int, block_bytes: int) -> int:
-    """Return the start of the smallest gap that holds ``size`` bytes, the end of what is alive if there is none."""
-    best, waste, position = -1, -1, 0
-    for offset, taken in [*alive, (block_bytes, 0)]:
-        gap = offset - position
-        if gap >= size and (waste < 0 or gap - size < waste):
-            best, waste = position, gap - size
-        position = max(position, offset + taken)
-    return best if best >= 0 else max((offset + taken for offset, taken in alive), default=0)
+class _Block:
+    """The block while it grows: what is not taken of it, in gaps that never touch.
+
+    Attributes:
+        size_bytes: Its bytes so far; the gap behind the last buffer ends there.
+    """
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._by_size: list[tuple[int, int]] = []  # (bytes, start), ascending
+        self._by_start: dict[int, int] = {}  # start -> end
+        self._by_end: dict[int, int] = {}  # end -> start
+
+    def take(self, size: int) -> int:
+        """Take ``size`` bytes of the smallest gap that holds them, the first of several, else at the end."""
+        place = bisect_left(self._by_size, (size, 0))
+        if place < len(self._by_size):
+            gap, start = self._by_size[place]
+            self._remove(start, start + gap)
+            self._add(start + size, start + gap)
+            return start
+        start = self._by_end.get(self.size_bytes, self.size_bytes)
+        if start < self.size_bytes:
+            self._remove(start, self.size_bytes)
+        self.size_bytes = start + size
+        return start
+
+    def give(self, start: int, size: int) -> None:
+        """Give ``size`` bytes back."""
+        end = start + size
+        if (before := self._by_end.get(start)) is not None:
+            self._remove(before, start)
+            start = before
+        if (after := self._by_start.get(end)) is not None:
+            self._remove(end, after)
+            end = after
+        self._add(start, end)
+
+    def _add(self, start: int, end: int) -> None:
+        if start < end:
+            insort(self._by_size, (end - start, start))
+            self._by_start[start], self._by_end[end] = end, start
+
+    def _remove(self, start: int, end: int) -> None:
+        del self._by_size[bisect_left(self._by_size, (end - start, start))]
+        del self._by_start[start], self._by_end[end]
