@@ -54,6 +54,8 @@ def read_csv(path: Path, alignment: int = 1) -> AllocationTable:
         InputError: The file is missing or no such table; the message names the line.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a regular file.", "Name a table of buffers.")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise LimitError(f"{path} has more than {MAX_FILE_BYTES} bytes.", "Check that it is a list of buffers.")
         text = path.read_text(encoding="utf-8-sig")

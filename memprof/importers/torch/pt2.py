@@ -107,6 +107,8 @@ def read_archive(path: Path) -> tuple[Recording, str]:
 
 def _open_archive(path: Path) -> tuple[bytes, bytes]:
     """Return the JSON of the program and that of its weights' names; the second is empty where there is none."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a regular file.", "Name a .pt2 file.")
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
