@@ -100,7 +100,7 @@ def task_that_crashes_for_want_of_memory() -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_crash_for_want_of_memory_is_told_as_that() -> None:
-    with pytest.raises(RuntimeFailure, match=r"ran out of memory within 1 GB"):
+    with pytest.raises(RuntimeFailure, match=r"ran out of memory within 1.00 GB"):
         run("task_that_crashes_for_want_of_memory", Limits(memory_bytes=10**9))
 
 
@@ -108,4 +108,4 @@ def test_a_crash_for_want_of_memory_is_told_as_that() -> None:
 def test_a_crash_that_may_be_for_want_of_memory_says_so() -> None:
     with pytest.raises(RuntimeFailure, match="crashed") as caught:
         run("task_that_crashes", Limits(memory_bytes=10**9))
-    assert "need more than 1 GB" in caught.value.hint
+    assert "need more than 1.00 GB" in caught.value.hint
