@@ -90,6 +90,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "pytest": ("pytest_plugin",),
     "networkx": ("ir/", "planning/", "importers/", "exporters/"),
     "sklearn": ("nas/train/",),
+    "PIL": ("nas/train/data",),  # a dependency of torchvision's
     "numba": ("planning/",),
     "tflite_micro": ("measure/",),
     "ai_edge_litert": ("measure/",),

@@ -10,7 +10,8 @@ seed. Test images have a loader of their own, which only the final scoring calls
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memprof.errors import InputError, MissingExtraError, UsageError
+from memprof.errors import InputError, LimitError, MissingExtraError, UsageError
+from memprof.text import first_line, safe_text
 
+MOST_PIXELS, MOST_IMAGE_BYTES = 50_000_000, 128 * 1024**2
+_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif"))
+"""Of the kinds that torchvision decodes."""
 VALIDATION_SHARE = 0.2
 _SPLIT_SEED = 0
 
@@ -273,6 +278,9 @@ def _cifar10_images(found: Any) -> Images:
 def _folder(request: _Request) -> _Labelled:
     place = _part(request.name, ("train",))
     class_names = _class_names(place)
+    if len(class_names) == 1:
+        single = safe_text(class_names[0])
+        raise InputError(f"{place} has the single class {single!r}.", "There is nothing to tell apart.")
     samples = _samples(place, class_names)
     if idle := sorted(set(range(len(class_names))) - {label for _, label in samples}):
         raise InputError(f"The class folder {place / class_names[idle[0]]} has no images.", "Fill it, or remove it.")
@@ -316,11 +324,34 @@ def _class_names(place: Path) -> tuple[str, ...]:
 
 
 def _samples(place: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]:
-    """Return each image file of the classes and its label; other files are left alone."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+    """Return each image file of the classes and its label, by name; other files are left alone.
 
-    labels = {name: label for label, name in enumerate(class_names)}
-    return [(Path(path), label) for path, label in make_dataset(place, labels, IMG_EXTENSIONS, allow_empty=True)]
+    Links are followed, as people link their images together, and every folder is entered once: a link that leads back
+    to where it lies ends there.
+    """
+    found: list[tuple[Path, int]] = []
+    for label, name in enumerate(class_names):
+        try:
+            found += [(path, label) for path in _images_in(place / name)]
+        except OSError as error:
+            raise InputError(
+                f"{error.filename} cannot be read: {error.strerror}.", "Look at its permissions and links."
+            ) from error
+    return found
+
+
+def _images_in(folder: Path) -> Iterator[Path]:
+    """Yield the image files below ``folder``; none if it is not there, as a class that has no test images is not."""
+    waiting, seen = [folder] if folder.exists() else [], set[tuple[int, int]]()
+    while waiting:
+        place = waiting.pop()
+        status = place.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        entries = sorted(place.iterdir())
+        yield from (path for path in entries if path.suffix.lower() in _SUFFIXES and path.is_file())
+        waiting += [path for path in reversed(entries) if path.is_dir()]
 
 
 def _read_images(samples: Sequence[tuple[Path, int]], shape: torch.Size, side: int | None) -> Images:
@@ -345,12 +376,36 @@ def _decode(path: Path, side: int | None) -> Tensor:
     from torchvision.io import ImageReadMode, decode_image
 
     try:
+        _refuse_giant_image(path)
         decoded: Tensor = decode_image(str(path), ImageReadMode.RGB)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"The image {path} cannot be read: {error}.", "Replace it, or remove it.") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = safe_text(first_line(error))
+        raise InputError(
+            f"The image {safe_text(str(path))} cannot be read: {reason}.", "Replace it, or remove it."
+        ) from error
     if decoded.dtype != torch.uint8 or decoded.dim() != 3:  # a PNG of 16 bits a channel, an animated GIF
         raise InputError(f"The image {path} is not one picture of 8 bits a channel.", "Convert it, or remove it.")
     return decoded if side is None else _cropped(decoded, side)
+
+
+def _refuse_giant_image(path: Path) -> None:
+    """Raise if an image is larger than any photograph: its head tells, before its pixels take all memory."""
+    from PIL import Image
+
+    size = path.stat().st_size
+    if size > MOST_IMAGE_BYTES:
+        raise LimitError(f"The image {safe_text(str(path))} has {size:,} bytes.", f"At most {MOST_IMAGE_BYTES:,}.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path) as image:
+                width, height = image.size
+        except Image.DecompressionBombError:
+            width, height = MOST_PIXELS, 2
+    if width * height > MOST_PIXELS:
+        raise LimitError(
+            f"The image {safe_text(str(path))} has more than {MOST_PIXELS:,} pixels.", "Scale it down, or remove it."
+        )
 
 
 def _cropped(image: Tensor, side: int) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -237,3 +240,61 @@ def test_a_folder_without_a_part_or_its_classes_says_which(animals: Path, tmp_pa
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="has no train folder"):
         load_training(str(tmp_path / "empty"), root=NOWHERE)
+
+
+def image_folder(root: Path, classes: Sequence[str] = ("a", "b"), count: int = 3) -> Path:
+    """Write a data set of grey images, 8x8."""
+    for name in classes:
+        place = root / "train" / name
+        place.mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (8, 8), (i, i, i)).save(place / f"{i}.png")
+    return root
+
+
+def test_links_that_lead_back_end_where_they_started(tmp_path: Path) -> None:
+    image_folder(tmp_path)
+    for name in ("one", "two"):  # two loops double at every level, where they are followed for ever
+        (tmp_path / "train" / "a" / name).symlink_to(tmp_path / "train" / "a")
+    (tmp_path / "train" / "a" / "self").symlink_to("self")
+    data = load_training(str(tmp_path), root=tmp_path)
+    assert len(data.training) + len(data.validation) == 6
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:40]), "cannot be read"),
+        (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0 no picture"), "cannot be read"),
+        (lambda path: Image.new("1", (10_000, 10_001)).save(path), "more than 50,000,000 pixels"),
+        (lambda path: path.write_bytes(head_of_png(60_000, 60_000)), "more than 50,000,000 pixels"),
+        (lambda path: os.truncate(path, 3 * 2**30), "3,221,225,472 bytes"),
+    ],
+)
+def test_a_broken_or_giant_image_is_one_error_that_names_it(
+    tmp_path: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    image_folder(tmp_path)
+    spoil(tmp_path / "train" / "b" / "1.png")
+    with pytest.raises(InputError, match=words) as caught:
+        load_training(str(tmp_path), root=tmp_path)
+    assert "1.png" in str(caught.value)
+
+
+def head_of_png(width: int, height: int) -> bytes:
+    """Return a picture that says how large it is and holds nothing."""
+    parts = (b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b""), b"IEND")
+    chunks = (struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_a_pipe_among_the_images_is_left_alone(tmp_path: Path) -> None:
+    image_folder(tmp_path)
+    os.mkfifo(tmp_path / "train" / "a" / "endless.png")
+    assert load_training(str(tmp_path), root=tmp_path).classes == 2
+
+
+def test_a_single_class_is_nothing_to_learn(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the single class 'a'"):
+        load_training(str(image_folder(tmp_path, classes=("a",))), root=tmp_path)
