@@ -9,13 +9,15 @@
      bytes    ___--^^^^---#--___           bytes alive at each step
             0 ------------------ step
 
-A name is written where its rectangle has room for it. Edges grow thin as buffers grow many, and a buffer too short to
-see is drawn as wide as a hair: ten and ten thousand buffers make the same picture at different sharpness.
+A name is written where its rectangle has room for it; the largest of the others at the busiest step have theirs
+beside the map, at the end of a line. Edges grow thin as buffers grow many, and a buffer too short to see is drawn as
+wide as a hair: ten and ten thousand buffers make the same picture at different sharpness.
 """
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 
@@ -23,6 +25,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from memprof.planning.offsets.problem import MemoryPlan
@@ -32,12 +35,14 @@ from memprof.units import format_bytes
 _WIDTH, _HEIGHT = 12.0, 9.6
 _MARGIN = 0.7
 _LEFT = 1.55
+_RIGHT = 2.75  # the column of names that have no room in their rectangles
 _MAP_BOTTOM, _MAP_HEIGHT = 3.1, 4.3
 _CURVE_BOTTOM, _CURVE_HEIGHT = 1.45, 1.2
 _HAIR = 0.012  # inches
 _LINE = 0.17
 _NAME_ROOM = 0.34  # inches of height for a name with its bytes under it
 _TEXT_ROOM = 0.14  # for a name alone
+_BESIDE = 18  # names beside the map at most
 _LEAST_TEXT = 0.42  # inches of width
 _ON_PAPER = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.2, "alpha": 0.85}  # under a text on rectangles
 
@@ -60,7 +65,7 @@ class _Frame:
 
     def inches_per_step(self) -> float:
         """Return how wide a step is."""
-        return (_WIDTH - _MARGIN - _LEFT) / max(1, self.stop - self.start)
+        return (_WIDTH - _RIGHT - _LEFT) / max(1, self.stop - self.start)
 
 
 def plot_addresses(arena: MemoryPlan, path: str | PathLike[str] | None = None, *, title: str = "") -> Figure:
@@ -154,7 +159,8 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
                 corners.append([(buffer.start, bottom), (buffer.start, high), (stop, high), (stop, bottom)])
         if corners:
             axes.add_collection(PolyCollection(corners, facecolor=face, edgecolor=border, linewidth=edge, zorder=2))
-    _write_names(axes, arena, frame)
+    named = _write_names(axes, arena, frame)
+    _write_beside(page, arena, frame, named)
     axes.axhline(top, color=style.INK, linewidth=0.9, clip_on=False, zorder=3)
     if arena.lower_bound_bytes < arena.arena_bytes:
         axes.axhline(arena.lower_bound_bytes, color=style.INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=3)
@@ -171,7 +177,9 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
     style.set_tick_type(axes)
 
 
-def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> None:
+def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> set[int]:
+    """Write names into the rectangles that have room for them, and return whose."""
+    named = set()
     problem = arena.problem
     per_byte = _MAP_HEIGHT / max(1, arena.arena_bytes)
     for i in frame.shown:
@@ -191,6 +199,48 @@ def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> None:
             f"{name}\n{amount}" if has_amount else name,
             **style.text_style(size=style.SMALL, va="center", ha="center", zorder=4),
         )
+        named.add(i)
+    return named
+
+
+def _write_beside(page: style.Page, arena: MemoryPlan, frame: _Frame, named: set[int]) -> None:
+    """Write the names of the largest buffers at the busiest step that have none yet beside the map, with a line."""
+    problem, per_byte = arena.problem, _MAP_HEIGHT / max(1, arena.arena_bytes)
+    at_busiest = [i for i in frame.shown if problem.buffers[i].start <= frame.busiest < problem.buffers[i].stop]
+    nameless = sorted((i for i in at_busiest if i not in named), key=lambda i: (-problem.sizes[i], i))[:_BESIDE]
+    nameless.sort(key=lambda i: arena.offsets[i])
+    wanted = [_MAP_BOTTOM + (arena.offsets[i] + problem.sizes[i] / 2) * per_byte for i in nameless]
+    left = _WIDTH - _RIGHT + 0.3
+    for i, y, at in zip(nameless, spread(wanted, _LINE, _MAP_BOTTOM + _MAP_HEIGHT), wanted, strict=True):
+        buffer = problem.buffers[i]
+        start = _LEFT + (min(buffer.stop, frame.stop) - frame.start) * frame.inches_per_step()
+        across = [start, max(start, _WIDTH - _RIGHT) + 0.08, left - 0.06]
+        page.figure.add_artist(
+            Line2D(
+                [x / page.width for x in across],
+                [height / page.height for height in (at, at, y)],
+                color=style.ACCENT,
+                linewidth=0.4,
+            )
+        )
+        amount = format_bytes(buffer.size_bytes)
+        room = _WIDTH - _MARGIN - left - style.text_width(amount, size=style.SMALL) - 0.12
+        name = style.fit(buffer.name, room, size=style.SMALL)
+        page.text(left, y, f"{name}  {amount}", size=style.SMALL, va="center_baseline")
+
+
+def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:
+    """Return heights as near above ``wanted``, which ascend, as keeps them ``gap`` apart and at most at ``top``.
+
+    >>> spread([1.0, 1.0, 5.0], 0.5, 5.0), spread([5.0, 5.0], 0.5, 5.0)
+    ([1.0, 1.5, 5.0], [4.5, 5.0])
+    """
+    found: list[float] = []
+    for height in wanted:
+        found.append(max(height, found[-1] + gap) if found else height)
+    for i in reversed(range(len(found))):
+        found[i] = min(found[i], top if i + 1 == len(found) else found[i + 1] - gap)
+    return found
 
 
 def _draw_curve(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
@@ -223,7 +273,7 @@ def _draw_footer(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
 
 
 def _axes(page: style.Page, frame: _Frame, bottom: float, height: float) -> Axes:
-    axes = page.axes(_LEFT, bottom, _WIDTH - _MARGIN - _LEFT, height)
+    axes = page.axes(_LEFT, bottom, _WIDTH - _RIGHT - _LEFT, height)
     axes.set_xlim(frame.start, frame.stop)
     axes.set_xticks([])
     return axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -112,3 +113,14 @@ def test_a_plot_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     plan: MemoryPlan = plan_offsets(problem_of(GAP))
     with pytest.raises(UsageError, match="cannot be written"):
         plot_addresses(plan, tmp_path / "map.bmp")
+
+
+def test_what_makes_the_busiest_step_is_named_beside_the_map_where_it_has_no_room_inside() -> None:
+    thin = [(i, i + 1, 40) for i in range(200)]  # rectangles too narrow for a name
+    busiest = [(100, 101, 500), (100, 101, 300), (100, 101, 200)]
+    figure = plot_addresses(plan_offsets(problem_of([*thin, *busiest])))
+    beside = [text.get_text() for text in figure.texts if text.get_text().endswith(" B")]
+    assert {text.rpartition("  ")[2] for text in beside} == {"500 B", "300 B", "200 B", "40 B"}
+    heights = sorted(text.get_position()[1] for text in figure.texts if text.get_text() in beside)
+    inches = figure.get_figheight()
+    assert all((high - low) * inches > 0.16 for low, high in pairwise(heights))
