@@ -5,7 +5,7 @@ Each verb takes a source, or a Request that says more, and the fields of a Reque
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from os import PathLike
@@ -88,10 +88,25 @@ def analyze(
         if request.fixes_sizes:
             raise UsageError(f"{request.name} is a saved report: its sizes are settled.", "Analyse the model again.")
         return _open_report(request.path, runtimes)
-    wanted = None if runtimes is None else [find_runtime(name).name for name in runtimes]
+    if runtimes is None:
+        return _report(request, None)
+    rows = [find_runtime(name) for name in dict.fromkeys(runtimes)]
+    reports = []
+    for need in dict.fromkeys(row.needs for row in rows) or {"": None}:
+        settled: dict[str, Any] = {need: True} if need and request.is_file else {}
+        reports.append(_report(replace(request, **settled), [row.name for row in rows if row.needs == need]))
+    if len(reports) == 1:
+        return reports[0]
+    found = {name: answer for report in reports for name, answer in report.runtimes.items()}
+    unknown = dict.fromkeys(remark for report in reports for remark in report.unknown)
+    return replace(reports[0], runtimes={row.name: found[row.name] for row in rows}, unknown=tuple(unknown))
+
+
+def _report(request: Request, names: Sequence[str] | None) -> Report:
+    """Return the report on what is asked for, under the named runtime models, or under those that apply."""
     model = load(request)
     with paused_collector():
-        return build_report(model, choose_runtimes(wanted, model.format, model.trace))
+        return build_report(model, choose_runtimes(names, model.format, model.trace))
 
 
 def plan(

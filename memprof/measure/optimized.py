@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memprof.folders import scratch_folder
 from memprof.importers.model import Model
 from memprof.importers.onnx import read_onnx
@@ -9,6 +11,7 @@ from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
 from memprof.measure.child import Limits
 from memprof.measure.onnxruntime import require_onnxruntime, write_optimized
+from memprof.runtimes.onnxruntime import OPTIMIZED_FORMAT, UNCHANGED_FORMAT
 
 
 def load_optimized(request: Request, limits: Limits) -> Model:
@@ -25,4 +28,5 @@ def load_optimized(request: Request, limits: Limits) -> Model:
     with scratch_folder() as folder:
         target = folder / "optimized.onnx"
         write_optimized(request.name, target, limits)
-        return read_optimized(target, request)
+        model = read_optimized(target, request)
+    return model if model.format == OPTIMIZED_FORMAT else replace(model, format=UNCHANGED_FORMAT)

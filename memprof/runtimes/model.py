@@ -150,6 +150,7 @@ class RuntimeModel:
         of_source: The row as it reads a source of a format, run or not: one whose answer is the recorded run, say;
             ``None`` if it is the same for all.
         in_place_of: Name of the row that it is, with more operations in place; empty if it is no such variant.
+        needs: The field of a request that must be set for a source to be what the row reads, empty if none.
         judges_graphs: Whether a graph without a source (of a search's candidate) has all it needs.
         ordering: What a search for an order needs, ``None`` if no order is planned for it.
         placement: Its own planner of addresses, ``None`` if it has none.
@@ -170,6 +171,7 @@ class RuntimeModel:
     refusal: Callable[[str, Trace | None], str] = never_refuses
     of_source: Callable[[str, Trace | None], RuntimeModel] | None = None
     in_place_of: str = ""
+    needs: str = ""
     judges_graphs: bool = True
     ordering: Ordering | None = None
     placement: Callable[[Lifetimes], Placement] | None = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from operator import sub
 
@@ -79,13 +80,23 @@ _COUNTED = (
 OPTIMIZED_FORMAT = "onnx.optimized"
 """The format of a source that onnxruntime optimised and wrote, as its importer names it."""
 
+UNCHANGED_FORMAT = "onnx.unchanged"
+"""The same where optimisation changed nothing: the nodes are listed as in the file, not as they run."""
+
 
 def _of_source(source_format: str, _: Trace | None) -> RuntimeModel:
     return OPTIMIZED_MODEL if source_format == OPTIMIZED_FORMAT else MODEL
 
 
 def _refuse_unoptimized(source_format: str, _: Trace | None) -> str:
-    return "" if source_format == OPTIMIZED_FORMAT else "it reads graphs that onnxruntime optimised, see --optimized"
+    is_optimized = source_format in (OPTIMIZED_FORMAT, UNCHANGED_FORMAT)
+    return "" if is_optimized else "it reads ONNX files that onnxruntime optimises, see --optimized"
+
+
+def _as_optimized(source_format: str, _: Trace | None) -> RuntimeModel:
+    if source_format != UNCHANGED_FORMAT:
+        return OPTIMIZED_MODEL
+    return replace(OPTIMIZED_MODEL, lifetimes=onnxruntime_lifetimes, figures=MODEL.figures)
 
 
 MODEL = RuntimeModel(
@@ -119,8 +130,10 @@ OPTIMIZED_MODEL = RuntimeModel(
     lowered_by=lowered_by,
     counts_inputs=False,
     lifetimes=optimized_lifetimes,
-    default_for=frozenset({OPTIMIZED_FORMAT}),
+    default_for=frozenset({OPTIMIZED_FORMAT, UNCHANGED_FORMAT}),
     refusal=_refuse_unoptimized,
+    of_source=_as_optimized,
+    needs="optimized",
     judges_graphs=False,  # nobody has optimised such a graph
     measuring=Measuring("memprof.measure.verify:verify_optimized", frozenset({"onnx"})),
     figures=partial(runtime_figures, arrange=as_listed),

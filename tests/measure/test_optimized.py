@@ -1,0 +1,46 @@
+"""onnxruntime-optimized goes by name: the file is optimised first, also beside rows that read it as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from memprof import analyze
+from memprof.errors import UsageError
+from memprof.ir import GraphBuilder
+from tests.onnx_models import model, node, tensor
+
+pytest.importorskip("onnxruntime")
+
+
+def save(folder: Path, *ops: str) -> Path:
+    """Write a chain of operations on four floats."""
+    names = ["x", *(f"t{i}" for i in range(len(ops)))]
+    nodes = [node(op, [names[i]], [names[i + 1]]) for i, op in enumerate(ops)]
+    path = folder / "chain.onnx"
+    onnx.save(model(nodes, inputs=[tensor("x", [4])], outputs=names[-1:]), str(path))
+    return path
+
+
+def test_both_rows_of_one_file_stand_side_by_side(tmp_path: Path) -> None:
+    path = save(tmp_path, "Exp", "Identity", "Dropout", "Neg")
+    report = analyze(path, runtimes=["onnxruntime-optimized", "onnxruntime"])
+    assert list(report.runtimes) == ["onnxruntime-optimized", "onnxruntime"]
+    ran = {name: [n.op for n in found.lifetimes.graph.nodes] for name, found in report.runtimes.items()}
+    assert ran["onnxruntime"] == ["Exp", "Identity", "Dropout", "Neg"]
+    assert ran["onnxruntime-optimized"] == ["Exp", "Neg"]
+
+
+def test_a_graph_that_optimisation_leaves_alone_keeps_its_name_and_runs_in_onnxruntimes_order(tmp_path: Path) -> None:
+    path = save(tmp_path, "Exp", "Neg")
+    alone = analyze(path, runtimes=["onnxruntime-optimized"])
+    assert (alone.model.format, alone.headline.runtime.name) == ("onnx.unchanged", "onnxruntime-optimized")
+    assert alone.headline.timeline == analyze(path, runtimes=["onnxruntime"]).headline.timeline
+    assert "onnxruntime-optimized" in analyze(path, optimized=True).runtimes
+
+
+def test_what_is_no_file_is_refused() -> None:
+    with pytest.raises(UsageError, match="does not apply here: it reads ONNX files that onnxruntime optimises"):
+        analyze(GraphBuilder().build([]), runtimes=["onnxruntime-optimized"])
