@@ -39,7 +39,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "api": BASE | {"ir", "runtimes", "importers", "planning", "results", "measure"},
     "render": BASE | {"palette", "boards", "ir", "analysis", "runtimes", "planning", "results"},
     "plots": BASE | {"palette", "ir", "analysis", "runtimes", "planning", "results"},
-    "gate": BASE | {"importers", "planning", "results", "runtimes", "api"},
+    "gate": BASE | {"boards", "importers", "planning", "results", "runtimes", "api"},
     "pytest_plugin": BASE | {"importers", "results", "render", "gate"},
     "runs": BASE | {"runtimes", "importers", "results", "api", "measure"},
     "nas": BASE

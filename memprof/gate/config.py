@@ -30,6 +30,7 @@ from memprof.units import parse_bytes, parse_shape
 
 CONFIG_NAMES = ("memprof.toml", "pyproject.toml")
 DEFAULT_BASELINE = "memprof-baseline.json"
+DEFAULT_MARGIN_BYTES = 16 * 2**10
 MAX_CONFIG_BYTES = 2**20
 _GLOB = frozenset("*?[")
 
@@ -61,6 +62,8 @@ class Watched:
         runtime: Runtime model whose peak is judged; the headline if ``None``.
         budgets: Limits in bytes.
         growth: How much it may grow over the baseline; ``None`` if that is not watched.
+        board: A board that it must fit, by name or ``FILE.toml:NAME``; ``None`` if none is asked for.
+        margin_bytes: RAM that the rest of the program takes there.
         is_informational: Whether it decides nothing.
     """
 
@@ -69,6 +72,8 @@ class Watched:
     runtime: str | None = None
     budgets: Budgets = field(default_factory=Budgets)
     growth: Growth | None = None
+    board: str | None = None
+    margin_bytes: int = DEFAULT_MARGIN_BYTES
     is_informational: bool = False
 
 
@@ -150,10 +155,9 @@ def _watch(model: Mapping[str, Any], where: str, folder: Path) -> Iterator[Watch
     limits = Budgets(**{name: values.get(f"max-{name}") for name in ("peak", "params", "total")})
     growth = values.get("max-growth")
     informs = bool(values.get("informational"))
-    if growth is None and not informs and limits == Budgets():
-        raise UsageError(
-            f"{where} has no budget.", "Add max-peak, max-params, max-total, max-growth or informational."
-        )
+    if growth is None and not informs and limits == Budgets() and "board" not in values:
+        keys = "max-peak, max-params, max-total, max-growth, board or informational"
+        raise UsageError(f"{where} has no budget.", f"Add {keys}.")
     optimizer = values.get("optimizer")
     sources = _sources(values["source"], where, folder)
     if "name" in values and len(sources) > 1:
@@ -172,6 +176,8 @@ def _watch(model: Mapping[str, Any], where: str, folder: Path) -> Iterator[Watch
             runtime=values.get("runtime"),
             budgets=limits,
             growth=growth,
+            board=values.get("board"),
+            margin_bytes=values.get("margin", DEFAULT_MARGIN_BYTES),
             is_informational=informs,
         )
 
@@ -284,6 +290,8 @@ _KEYS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
         "max-params": _bytes,
         "max-total": _bytes,
         "max-growth": parse_growth,
+        "board": _text,
+        "margin": _bytes,
         "informational": _flag,
     }
 )

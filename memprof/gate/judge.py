@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from memprof.api import analyze
+from memprof.api import analyze, load
 from memprof.errors import MemprofError
 from memprof.gate.advice import advise
 from memprof.gate.config import Growth, Watched
@@ -19,6 +20,9 @@ from memprof.results.gate import GateRow, Status
 from memprof.results.report import Report
 from memprof.results.snapshot import Snapshot, snapshot_report
 from memprof.units import format_bytes
+
+if TYPE_CHECKING:
+    from memprof.boards import BoardFit
 
 NUMBERS: Mapping[str, str] = {"peak": "peak", "params": "parameters", "total": "total"}
 """From a number to what people call it."""
@@ -46,6 +50,7 @@ def judge(watched: Watched, older: Snapshot | None) -> Judged:
     """
     try:
         report = analyze(watched.request, runtimes=None if watched.runtime is None else (watched.runtime,))
+        fit = None if watched.board is None else _fit(watched, watched.board)
     except MemprofError as error:
         return Judged(_failed(watched, error), None)
     snapshot = snapshot_report(report)
@@ -53,21 +58,33 @@ def judge(watched: Watched, older: Snapshot | None) -> Judged:
     limits, missing = _limits(watched, older, name)
     verdicts = check_budgets(snapshot, limits, name).verdicts if limits != Budgets() else ()
     status = _status(verdicts, missing)
+    reason = _reason(status, verdicts, missing, watched, report)
+    if fit is not None and fit.fits is not True:
+        status = "over" if fit.fits is False or status == "over" else "undecided"
+        reason = "; ".join(filter(None, (reason, f"{fit.board.name}: {fit.reason.rstrip('.')}")))
     row = GateRow(
         name=watched.name,
         source=watched.request.name,
         runtime=name,
         grade=report.headline.grade or "",
+        board="" if fit is None else f"{fit.board.name}: {fit.how}",
         status=status,
         is_informational=watched.is_informational,
         sizes=_sizes(snapshot, name),
         before=_sizes(older, name),
         verdicts=verdicts,
         assumed=tuple(note.name for note in report.assumed if note.kind == "dimension"),
-        reason=_reason(status, verdicts, missing, watched, report),
-        advice=_advice(status, verdicts, watched, report),
+        reason=reason,
+        advice=_advice(status, verdicts, missing, watched, report),
     )
     return Judged(_with_tensor(row, report, older), snapshot)
+
+
+def _fit(watched: Watched, name: str) -> BoardFit:
+    from memprof.boards import find_board, fit_board, model_footprint
+
+    board = find_board(name)
+    return fit_board(model_footprint(load(watched.request).graph, [board.kernels]), board, watched.margin_bytes)
 
 
 def _failed(watched: Watched, error: MemprofError) -> GateRow:
@@ -137,13 +154,13 @@ def _describe(growth: Growth) -> str:
     return f"baseline + {extra}"
 
 
-def _advice(status: Status, verdicts: tuple[Verdict, ...], watched: Watched, report: Report) -> str:
+def _advice(status: Status, verdicts: tuple[Verdict, ...], missing: str, watched: Watched, report: Report) -> str:
     if status == "over":
         return advise(watched.request, report.headline.runtime.name, verdicts)
     if status == "fits":
         return ""
     if report.headline.peak_intermediate_bytes is not None:
-        return UPDATE
+        return UPDATE if missing else ""
     hint = next((unknown.hint.rstrip(".") for unknown in report.unknown if unknown.hint), "")
     flag = _DIM.fullmatch(hint)
     return hint if flag is None else f"{hint}, or in a file dims = {{ {flag['name']} = {flag['size']} }}"

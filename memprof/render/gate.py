@@ -90,4 +90,6 @@ def _fits(row: GateRow) -> str:
         for verdict in row.verdicts
     ]
     grade = f" ({row.runtime}, {row.grade})" if row.grade else f" ({row.runtime})"
+    if row.board:
+        numbers.append(row.board)
     return (", ".join(numbers) or f"peak {known_amount(row.sizes.get('peak'))}") + grade

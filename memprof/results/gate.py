@@ -33,6 +33,7 @@ class GateRow:
         source: The file or module.
         runtime: The runtime model whose peak was judged; empty if it failed before.
         grade: What that peak promises; empty if it is not known.
+        board: The board that it must fit, and how it does; empty if none is asked for.
         status: See above.
         is_informational: Whether the row decides nothing.
         sizes: Bytes of ``peak``, ``params`` and ``total``, ``None`` where not known; empty if it failed before.
@@ -50,6 +51,7 @@ class GateRow:
     source: str
     runtime: str = ""
     grade: str = ""
+    board: str = ""
     status: Status
     is_informational: bool = False
     sizes: Mapping[str, int | None] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class GateRow:
             "source": self.source,
             "runtime": self.runtime,
             "grade": self.grade or None,
+            "board": self.board or None,
             "status": self.status,
             "informational": self.is_informational,
             "bytes": dict(self.sizes),

@@ -117,6 +117,15 @@ SITUATIONS = {
     "no models at all": Situation("[check]\n", 2, "memprof.toml: [check] names no models"),
     "no TOML": Situation("[check", 3, "memprof.toml is no TOML"),
     "one name for two": Situation(FITS + FITS, 2, "'small.onnx' is named twice"),
+    "a board that it fits": Situation(
+        model("small.onnx", board='"nucleo-h743zi"'), 0, "ok     small.onnx: nucleo-h743zi: "
+    ),
+    "a board that it may not fit": Situation(
+        model("small.onnx", board='"nucleo-h743zi"', margin='"2MB"'),
+        4,
+        "OPEN   small.onnx: nucleo-h743zi: the best plan found takes 2,016 bytes",
+    ),
+    "a board that is none": Situation(model("small.onnx", board='"toaster"'), 2, "1 model: 1 failed"),
     "no baseline yet": Situation(
         GROWS, 4, "OPEN   small.onnx: it has no baseline yet; memprof check --update-baseline"
     ),
