@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -72,3 +73,22 @@ def test_the_version_is_that_of_the_distribution() -> None:
 
     project = tomllib.loads((Path(memprof.__file__).parents[1] / "pyproject.toml").read_text())["project"]
     assert project["version"] == memprof.__version__
+
+
+def test_the_page_about_python_names_every_public_name_and_every_exit_code() -> None:
+    page = (Path(memprof.__file__).parents[1] / "docs" / "python.md").read_text()
+    assert [name for name in memprof.__all__ if f"`{name}`" not in page and f"`{name}(" not in page] == []
+    errors = [getattr(memprof, name) for name in memprof.__all__ if name.endswith(("Error", "Failure"))]
+    for error in errors:
+        if error is not memprof.MemprofError:
+            assert f"| `{error.__name__}` | {error.code} |" in page
+
+
+@pytest.mark.parametrize("name", ["load", "analyze", "plan", "snapshot", "compare", "check", "verify", "bench"])
+def test_what_a_verb_returns_and_raises_is_public(name: str) -> None:
+    verb = getattr(memprof, name)
+    assert inspect.signature(verb).return_annotation in memprof.__all__
+    raised = (inspect.getdoc(verb) or "").partition("Raises:")[2]
+    found = {word for word in re.findall(r"(\w+):", raised) if word.endswith(("Error", "Failure"))}
+    assert found
+    assert found <= set(memprof.__all__)

@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": CommandEntry("memprof.cli.bench", "How long models take in onnxruntime, and what they allocate."),
     "verify": CommandEntry("memprof.cli.verify", "Predicted against measured, in a real run on this machine."),
     "nas": CommandEntry("memprof.cli.nas", "Search for a network that needs less (MemNAS)."),
+    "completion": CommandEntry("memprof.cli.completion", "What a shell needs to complete commands; the man page."),
     "doctor": CommandEntry("memprof.cli.doctor", "What is installed here, and how to get what is missing."),
 }
 """Every command by name, in the order of the help. The module holds ``command``, a ``click.Command``."""

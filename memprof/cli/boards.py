@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from memprof.cli.options import json_option, read_request, request_flags, source_options
 from memprof.cli.output import open_stdout
@@ -23,8 +24,20 @@ if TYPE_CHECKING:
 BOARDS_SCHEMA = "memprof/boards/1"
 CHECK_SCHEMA = "memprof/check-board/1"
 DEFAULT_MARGIN = "16K"
+
+
+def _complete_boards(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names of boards, for a shell."""
+    from memprof.boards import BOARDS
+
+    return [CompletionItem(name, help=board.title) for name, board in BOARDS.items() if name.startswith(incomplete)]
+
+
 board_option = click.option(
-    "--board", metavar="NAME", help="A board by name, or FILE.toml[:NAME]: see memprof boards."
+    "--board",
+    metavar="NAME",
+    shell_complete=_complete_boards,
+    help="A board by name, or FILE.toml[:NAME]: see memprof boards.",
 )
 margin_option = click.option(
     "--margin",

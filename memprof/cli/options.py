@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from memprof.errors import UsageError
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
@@ -36,8 +37,33 @@ def _kept(flag: str, **settings: Any) -> Callable[[_Function], _Function]:
     return click.option(flag, expose_value=False, callback=_keep, **settings)
 
 
+def _complete_dims(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the dimensions that the file on the command line leaves open, for a shell; none if it cannot be read."""
+    from memprof.errors import MemprofError
+
+    found: dict[str, None] = {}
+    for path in ctx.args:  # a flag without its value ends the parsing: what was typed before is left here
+        try:
+            from memprof.api import load
+
+            graph = load(path).graph if path.lower().endswith((".onnx", ".tflite")) else None
+        except MemprofError:
+            continue
+        if graph is not None:
+            names = [note.name for note in graph.assumed if note.kind == "dimension"]
+            names += [note.name for note in graph.unknown if note.kind == "dimension"]
+            found |= dict.fromkeys(f"{name.partition('=')[0]}=" for name in names)
+    return [CompletionItem(text) for text in found if text.startswith(incomplete)]
+
+
 _SOURCE_OPTIONS = (
-    _kept("--dim", metavar="NAME=N", multiple=True, help="Size of a named dimension: batch=1. Repeatable."),
+    _kept(
+        "--dim",
+        metavar="NAME=N",
+        multiple=True,
+        shell_complete=_complete_dims,
+        help="Size of a named dimension: batch=1. Repeatable.",
+    ),
     _kept(
         "--input",
         metavar="[NAME=]1x3x224x224",
@@ -86,6 +112,13 @@ class RuntimeOption(click.Option):
             return None
         names = [name for name, row in RUNTIMES.items() if self._takes(row)]
         return record[0], f"{record[1]} One of: {', '.join(names)}."
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the names that would do, for a shell."""
+        from memprof.runtimes import RUNTIMES
+
+        names = [name for name, row in RUNTIMES.items() if self._takes(row)]
+        return [CompletionItem(name, help=RUNTIMES[name].summary) for name in names if name.startswith(incomplete)]
 
 
 def runtime_option(
