@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from memprof.analysis import Lifetimes
 from memprof.errors import UsageError
-from memprof.ir import GraphBuilder, NewValue, TensorType
+from memprof.importers.model import Model
+from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.nas.space.budget import BUDGET_RUNTIMES
 from memprof.planning.rules import RULES, find_rules
+from memprof.results.building import build_report
 from memprof.runs import RUNNABLE
-from memprof.runtimes import RUNTIMES, Order, RuntimeModel
+from memprof.runtimes import RUNTIMES, Figure, Order, RuntimeModel, choose_runtimes
 from memprof.runtimes.late import find
 
 
@@ -32,6 +37,13 @@ def test_a_row_says_what_people_read_of_it(row: RuntimeModel) -> None:
     assert not row.in_place_of or row.in_place_of in RUNTIMES
 
 
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_row_has_a_definition_in_the_docs(name: str) -> None:
+    text = Path(__file__).parents[2].joinpath("docs/definitions.md").read_text(encoding="utf-8")
+    table = text.split("## Runtime models")[1].split("\n## ")[0]
+    assert f"\n| {name} |" in table
+
+
 def test_what_commands_take_is_what_the_rows_say() -> None:
     assert set(RULES) == {"reference", "contracted", "ideal", "onnxruntime"}
     assert set(RUNNABLE) == {"pytorch", "onnxruntime", "onnxruntime-optimized", "tflm", "litert"}
@@ -48,13 +60,51 @@ def test_a_plan_for_what_has_no_order_to_choose_says_why() -> None:
     assert find_rules("reference", in_place=True).name == "contracted"
 
 
-def open_graph(size: int | str):  # type: ignore[no-untyped-def]  # two lines below
+def one_operation(op: str, size: int | str) -> Graph:
+    """Return x -> ``op`` -> y, both of ``size`` bytes."""
     builder = GraphBuilder()
     x = builder.add_input("x", TensorType("uint8", (size,)))
-    (y,) = builder.add_node("Odd", [x], [NewValue("y", TensorType("uint8", (size,)))])
+    (y,) = builder.add_node(op, [x], [NewValue("y", TensorType("uint8", (size,)))])
     assert y is not None
     return builder.build([y])
 
 
 def odd_ones(lifetimes: Lifetimes) -> tuple[str, ...]:
     return tuple(node.op for node in lifetimes.graph.nodes if node.op == "Odd")
+
+
+def extra_bytes(graph: Graph) -> tuple[Figure, ...]:
+    return (Figure("extra", 5, "exact", "five"), Figure("open", None, "exact", "nobody knows"))
+
+
+PICKY = replace(RUNTIMES["reference"], name="picky", best_grade="exact", lowered_by=odd_ones, figures=extra_bytes)
+
+
+@pytest.mark.parametrize(
+    ("graph", "grade", "lowered_by"),
+    [
+        (one_operation("Even", 4), "exact", ()),
+        (one_operation("Odd", 4), "estimate", ("Odd",)),
+        (one_operation("Even", "n"), None, ()),
+        (one_operation("Odd", "n"), None, ()),
+    ],
+)
+def test_a_grade_is_worked_out_for_the_graph_and_stands_beside_no_null(
+    graph: Graph, grade: str | None, lowered_by: tuple[str, ...]
+) -> None:
+    model = Model(path="", format="graph", structure_sha256="", graph=graph)
+    found = build_report(model, {"picky": PICKY}).headline
+    assert (found.grade, found.lowered_by) == (grade, lowered_by)
+    assert (found.peak_intermediate_bytes is None) == (grade is None)
+    extra, unknown = found.figures
+    assert extra.grade == ("estimate" if lowered_by else "exact")
+    assert unknown.grade is None
+
+
+def test_rows_of_a_source_are_those_that_apply_and_the_one_that_leads_is_first() -> None:
+    assert list(choose_runtimes(None, "graph")) == ["reference", "ideal", "paper"]
+    assert next(iter(choose_runtimes(None, "tflite"))) == "tflm"
+    with pytest.raises(UsageError, match="onnxruntime-optimized does not apply here"):
+        choose_runtimes(["onnxruntime-optimized"], "onnx")
+    with pytest.raises(UsageError, match="no runtime model 'fast'"):
+        choose_runtimes(["fast"], "onnx")
