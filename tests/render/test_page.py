@@ -218,6 +218,24 @@ def test_modules_unfold(show: Show) -> None:
         assert shown.page.get_attribute("#module-table button.fold >> nth=0", "aria-expanded") == "true"
 
 
+def test_colours_follow_what_is_chosen(show: Show) -> None:
+    with show(analyze(modules(100))) as shown:
+        legends = {}
+        for by in ("kind", "module", "operator", "none"):
+            shown.page.select_option("#stack", by)
+            shown.settle()
+            legends[by] = shown.texts("#legend span")
+        shown.page.check("#weights")
+        shown.settle()
+        assert shown.texts("#legend span") == ["tensors"]  # there are no weights to add
+    assert legends == {
+        "kind": ["activations", "inputs", "outputs"],
+        "module": ["block0", "no module", "block1", "block2"],
+        "operator": ["Conv", "given by the caller"],
+        "none": ["tensors"],
+    }
+
+
 def test_a_theme_can_be_chosen_and_paper_is_white(show: Show) -> None:
     with show(analyze(modules(20)), scheme="dark") as shown:
         shown.page.click("#theme")

@@ -81,7 +81,7 @@ class View {
       : `${this.start[i] === step ? "being written" : "written"} by ${names[producer]}`;
     if (this.record.buffers.values[i].some((id) => this.outputs.has(id))) return `${born}; a graph output, kept to the end`;
     if (!readers.length) return `${born}; nobody reads it`;
-    const last = Math.max(...readers.map((node) => this.stepOf[node]));
+    const last = this.stepOf[readers[readers.length - 1]]; // they are in running order
     const reader = names[readers.find((node) => this.stepOf[node] === last)];
     const waits = last - step;
     if (waits < 0) return `${born}; read for the last time by ${reader}, and still held by the code that called it`;
@@ -106,8 +106,7 @@ class View {
   /** What the curve is stacked by: names, colours, the group of each buffer, bytes of each group by step. */
   grouping(by, palette) {
     if (this.groupings[by]) return this.groupings[by];
-    const found = by === "module" ? this.moduleGroups(palette) : by === "none" ? this.oneGroup(palette)
-      : this.kindGroups(palette);
+    const found = this.groupsBy(by, palette);
     found.series = found.names.map((_, group) => this.timelineOf(found.index, group));
     if (this.reserved.some((n) => n > 0)) {
       found.names.push(this.count ? "scratch" : "predicted");
@@ -117,6 +116,12 @@ class View {
     found.scratch = palette.for.scratch;
     this.groupings[by] = found;
     return found;
+  }
+
+  groupsBy(by, palette) {
+    if (by === "module") return this.commonGroups(this.foldedModules(), "no module", palette);
+    if (by === "operator") return this.commonGroups(this.operators(), "given by the caller", palette);
+    return by === "none" ? this.oneGroup(palette) : this.kindGroups(palette);
   }
 
   oneGroup(palette) {
@@ -130,13 +135,24 @@ class View {
     return { names, colours: names.map((kind) => palette.for[kind]), index: Uint8Array.from(kinds, (kind) => places[kind]) };
   }
 
-  moduleGroups(palette) {
+  operators() {
+    const { op } = this.graph.nodes;
+    return Array.from({ length: this.count }, (_, i) => (this.producer(i) === null ? "" : column(op, this.producer(i))));
+  }
+
+  /** Module paths, cut to as few parts as tell three groups apart. */
+  foldedModules() {
     const paths = Array.from({ length: this.count }, (_, i) => this.module(i));
     let depth = 1;
     const fold = (path) => path.split(".").slice(0, depth).join(".");
     while (depth < 6 && new Set(paths.map(fold)).size < 3) depth++;
+    return paths.map(fold);
+  }
+
+  /** A colour for each of the names that hold most at the peak, one for all others. */
+  commonGroups(keys, unnamed, palette) {
     const sums = new Map();
-    paths.forEach((path, i) => sums.set(fold(path), (sums.get(fold(path)) || 0)
+    keys.forEach((key, i) => sums.set(key, (sums.get(key) || 0)
       + (this.isAlive(i, this.peakStep) ? this.bytes[i] * 1e6 : 0) + this.bytes[i]));
     const names = [...sums].sort((a, b) => b[1] - a[1]).slice(0, SHOWN_MODULES).map(([path]) => path);
     const places = new Map(names.map((path, place) => [path, place]));
@@ -146,8 +162,8 @@ class View {
       names.push(`${formatCount(sums.size - names.length)} more`);
     }
     const other = names.length - 1;
-    const index = Uint8Array.from(paths, (path) => places.get(fold(path)) ?? other);
-    return { names: names.map((name) => name || "no module"), colours, index };
+    const index = Uint8Array.from(keys, (key) => places.get(key) ?? other);
+    return { names: names.map((name) => name || unnamed), colours, index };
   }
 
   text(i) {
