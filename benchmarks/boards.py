@@ -29,6 +29,8 @@ from nas_record import write_record
 import memprof
 from memprof.errors import MemprofError
 
+WIDTHS = (10, 10, 11, 10, 7, 7)
+
 READS_HIGH_BYTES = 2128
 """What mcufit says its build of the runtime takes more than one on an ESP32, whatever the model."""
 
@@ -43,16 +45,14 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     rows = []
-    print(
-        f"{'file':34} {'head':>10} {'memprof':>10} {'tensorscope':>11} {'mcufit':>10} {'tail':>7} {'mcufit':>7}  litert"
-    )
+    titles = ("head", "memprof", "tensorscope", "mcufit", "tail", "mcufit")
+    print("file".ljust(34), *[title.rjust(width) for title, width in zip(titles, WIDTHS, strict=True)], " litert")
     for path in asked.files:
         row = compare(path, asked)
         rows.append(row)
         cells = [row.get(key) for key in ("head", "memprof", "tensorscope", "mcufit", "tail", "mcufit_tail")]
-        widths = (10, 10, 11, 10, 7, 7)
         shown = " ".join(
-            f"{'-' if cell is None else cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
+            f"{'-' if cell is None else cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)
         )
         print(f"{path.name[:34]:34} {shown}  {row['litert']} {row.get('plan', '')}", flush=True)
     summarise(rows)
