@@ -13,7 +13,7 @@ from memprof.cli import main
 from memprof.errors import InputError, UsageError
 from memprof.importers.tflite import read_tflite
 from tests.exporters.test_tflite_plan import two_arms
-from tests.runtimes.test_rows import open_graph
+from tests.render.graphs import chain
 from tests.schemas import check_document
 
 MINE = """
@@ -99,7 +99,7 @@ def test_a_models_arena_is_its_runtimes_and_its_plan(tmp_path: Path) -> None:
 
 
 def test_other_models_are_judged_by_a_planned_arena() -> None:
-    found = model_footprint(open_graph(4096), ["portable"])
+    found = model_footprint(chain([4096, 4096]), ["portable"])
 
     assert found.arena_bytes["portable"] == 8192
     assert fit_board(found, board(4096)).how == "no"

@@ -15,6 +15,7 @@ from memprof.runtimes.tflm.planner import height, load_bound, place
 from memprof.runtimes.tflm.scratch import CMSIS_NN, CMSIS_NN_MVE, REFERENCE
 from tests import tflite_models as make
 from tests.importers.tflite.test_reading import branches
+from tests.render.graphs import chain
 from tests.tflite_models import Graph, Number, Operator, Tensor, weight
 
 
@@ -184,7 +185,6 @@ def test_a_model_without_operators_is_fine(tmp_path: Path) -> None:
 
 def test_it_refuses_what_is_no_tflite_file() -> None:
     from memprof.errors import UsageError
-    from tests.runtimes.test_rows import open_graph
 
     with pytest.raises(UsageError, match="tflite"):
-        memprof.analyze(open_graph(4), runtimes=["tflm"])
+        memprof.analyze(chain([4, 4]), runtimes=["tflm"])
