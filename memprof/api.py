@@ -316,8 +316,9 @@ def _read_onnx(request: Request) -> Model:
 
         return load_optimized(request, Limits())
     from memprof.importers.onnx import read_onnx
+    from memprof.measure.sessions import with_session
 
-    return read_onnx(request)
+    return with_session(read_onnx(request), request)
 
 
 def _read_tflite(request: Request) -> Model:

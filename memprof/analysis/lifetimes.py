@@ -90,6 +90,7 @@ class Lifetimes:
             model that knows no kernels.
         is_complete: Whether all sizes, bodies included, are known.
         unknown: What this model alone does not know, beyond what the graph's importer lists.
+        without: What the answer had to be worked out without, in a few words each: it is an estimate then.
     """
 
     graph: Graph
@@ -99,6 +100,7 @@ class Lifetimes:
     scratch: tuple[int, ...] | None = None
     is_complete: bool = True
     unknown: tuple[Unknown, ...] = ()
+    without: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Lifetimes of {len(self.buffers):,} buffers over {self.schedule.step_count:,} steps>"

@@ -75,6 +75,8 @@ _SOURCE_OPTIONS = (
     _kept("--device", type=click.Choice(["cpu", "cuda"]), help="Where a PyTorch module is to run; cpu."),
     _kept("--trust", is_flag=True, help="Read a .pt2 file with PyTorch's own loader, which runs code in it."),
     _kept("--optimized", is_flag=True, help="Let the installed onnxruntime optimise an ONNX file first."),
+    _kept("--from-file", is_flag=True, help="Never start onnxruntime: estimate from the ONNX file alone."),
+    _kept("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the runtime; 1."),
 )
 _RUN_OPTIONS = (
     _kept(
@@ -88,7 +90,18 @@ _RUN_OPTIONS = (
         help="Fill an input with one number instead of random ones: sr=16000. Repeatable.",
     ),
 )
-_REQUEST_FLAGS = ("--dim", "--input", "--training", "--optimizer", "--device", "--trust", "--optimized", "--value")
+_REQUEST_FLAGS = (
+    "--dim",
+    "--input",
+    "--training",
+    "--optimizer",
+    "--device",
+    "--trust",
+    "--optimized",
+    "--from-file",
+    "--threads",
+    "--value",
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: bytes as integers, unknown as null.")
 top_option = click.option(
@@ -165,6 +178,8 @@ def read_request(source: str) -> Request:
         device=_given("--device") or "cpu",
         trust=bool(_given("--trust")),
         optimized=bool(_given("--optimized")),
+        from_file=bool(_given("--from-file")),
+        threads=_given("--threads") or 1,
     )
 
 

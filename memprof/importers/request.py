@@ -39,6 +39,8 @@ class RequestArguments(TypedDict, total=False):
     device: str
     trust: bool
     optimized: bool
+    from_file: bool
+    threads: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class Request:
         device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
         trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
         optimized: Let the installed onnxruntime optimise an ONNX file first, in a child process that runs nothing.
+        from_file: Never start onnxruntime: what a default session would make of an ONNX file is estimated.
+        threads: Threads of the runtime; each adds to the scratch of some kernels.
 
     Raises:
         UsageError: A field does not fit the source.
@@ -69,10 +73,14 @@ class Request:
     device: str = "cpu"
     trust: bool = False
     optimized: bool = False
+    from_file: bool = False
+    threads: int = 1
 
     def __post_init__(self) -> None:
         for name in ("dims", "inputs", "values"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
+        if self.threads < 1:
+            raise UsageError(f"A runtime cannot have {self.threads} threads.", "Give 1 or more.")
         if self.device not in DEVICES:
             raise UsageError(f"There is no device {self.device!r}.", f"Choose from: {', '.join(DEVICES)}.")
         for does_not_fit, message, hint in _MISFITS:

@@ -141,6 +141,23 @@ class Assumption:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """How a default session of onnxruntime runs a graph, asked of the installed one, which ran nothing.
+
+    Attributes:
+        graph: The graph as it was optimised there, ``None`` if it was not asked.
+        is_listed: Whether its nodes are listed in the order in which they run.
+        threads: Threads of the session; 1 unless somebody says otherwise.
+        reason: Why it was not asked, empty if it was.
+    """
+
+    graph: Graph | None = None
+    is_listed: bool = False
+    threads: int = 1
+    reason: str = ""
+
+
 class Activation(NamedTuple):
     """Storage of a graph input or an intermediate, views included. A named tuple: quick to make and to unpack.
 
@@ -171,6 +188,7 @@ class Graph:
         make_ahead: Makes ``ahead``; ``None`` if nothing differs. Asked at most once, by runtime models that plan
             before a run: others pay nothing for it.
         program: The tensors and operators by number that it was made from, for a format that numbers them.
+        make_session: Finds ``session``; ``None`` if nobody can. Asked at most once, by runtime models that need it.
     """
 
     name: str
@@ -183,6 +201,7 @@ class Graph:
     opset: int | None = None
     make_ahead: Callable[[], Graph] | None = field(default=None, repr=False, compare=False)
     program: Program | None = None
+    make_session: Callable[[], Session] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"<Graph {safe_text(self.name, limit=80)}: {len(self.nodes):,} nodes, {len(self.values):,} values>"
@@ -194,6 +213,11 @@ class Graph:
         ``None`` if that is this graph.
         """
         return None if self.make_ahead is None else self.make_ahead()
+
+    @cached_property
+    def session(self) -> Session:
+        """How a default session of onnxruntime runs the graph."""
+        return Session(reason="nobody asked onnxruntime") if self.make_session is None else self.make_session()
 
     @cached_property
     def value_bytes(self) -> tuple[int | None, ...]:

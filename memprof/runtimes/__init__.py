@@ -15,6 +15,7 @@ _ROWS = (
     contracted.MODEL,
     pytorch.MODEL,
     pytorch_process.MODEL,
+    onnxruntime.DEFAULT_MODEL,
     onnxruntime.MODEL,
     onnxruntime.OPTIMIZED_MODEL,
     tflm.MODEL,

@@ -21,7 +21,8 @@ from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
 from memprof.ir.reorder import reorder
 from memprof.ir.trace import Trace
-from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel
+from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel, fixed
+from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by
 from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
 from memprof.runtimes.onnxruntime.proven import lowered_by
@@ -119,6 +120,21 @@ MODEL = RuntimeModel(
     of_source=_of_source,
     measuring=Measuring("memprof.measure.verify:verify_onnxruntime", frozenset({"onnx"})),
     figures=partial(runtime_figures, arrange=as_planned),
+)
+
+DEFAULT_MODEL = RuntimeModel(
+    name="onnxruntime-default",
+    definition="what onnxruntime allocates on a CPU in a default session from its second run on: all optimisations, "
+    "the block of its memory pattern, graph outputs, kernel scratch; graph inputs are the caller's",
+    summary="onnxruntime CPU, default, run 2 on",
+    best_grade="exact",
+    lowered_by=default_lowered_by,
+    counts_inputs=False,
+    lifetimes=fixed(default_lifetimes, "onnxruntime-default"),
+    order=Order.OWN,
+    default_for=frozenset({"onnx"}),
+    leads=frozenset({"onnx"}),
+    judges_graphs=False,  # nobody has optimised such a graph
 )
 
 OPTIMIZED_MODEL = RuntimeModel(

@@ -185,7 +185,9 @@ def as_listed(graph: Graph) -> tuple[Graph, list[int]]:
     return graph, [i for i in range(len(graph.nodes)) if i not in skipped]
 
 
-def run_frame(graph: Graph, ahead: Graph | None, arrange: Arrangement, owner: Owner = _NOBODY) -> Frame:
+def run_frame(
+    graph: Graph, ahead: Graph | None, arrange: Arrangement, owner: Owner = _NOBODY, threads: int = 1
+) -> Frame:
     """Return ``graph`` as onnxruntime runs it.
 
     Args:
@@ -193,6 +195,7 @@ def run_frame(graph: Graph, ahead: Graph | None, arrange: Arrangement, owner: Ow
         ahead: The same with no more known than onnxruntime plans with, ``None`` if nothing differs.
         arrange: What runs of a graph, and in which order.
         owner: Whose body it is.
+        threads: Threads that kernels may use.
     """
     ran, order = arrange(graph)
     planned = ran if ahead is None else arrange(ahead)[0]
@@ -209,12 +212,12 @@ def run_frame(graph: Graph, ahead: Graph | None, arrange: Arrangement, owner: Ow
             inner = Owner(op=node.op, constants=constants)
             known = _matching_bodies(node.bodies, planned.nodes[node_id].bodies)
             pairs = zip(node.bodies, known, strict=True)
-            bodies[step] = tuple(run_frame(body, other, arrange, inner) for body, other in pairs)
+            bodies[step] = tuple(run_frame(body, other, arrange, inner, threads) for body, other in pairs)
     return Frame(
         source=graph,
         graph=ran,
         plan=plan_reuse(ran, order, types=types, foreign=foreign, shared=shared),
-        scratch=tuple([scratch_bytes(ran, ran.nodes[i]) for i in order]),
+        scratch=tuple([scratch_bytes(ran, ran.nodes[i], threads) for i in order]),
         bodies=bodies,
         open_outputs=frozenset(i for i in ran.outputs if types[i].size_bytes is None),
         has_pattern=not (owner.constants and _reads_prepacked(ran, owner.constants)),

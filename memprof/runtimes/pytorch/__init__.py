@@ -181,6 +181,7 @@ MODEL = RuntimeModel(
     lifetimes=fixed(held_lifetimes, "pytorch"),
     order=Order.GIVEN,
     default_for=frozenset({"torch.export", "torch.run", "torch.training"}),
+    leads=frozenset({"torch.export", "torch.run", "torch.training"}),
     of_source=_of_source,
     judges_graphs=False,  # calls of modules decide, and such a graph has none
     measuring=Measuring("memprof.measure.verify:verify_pytorch", frozenset({"torch.run"})),

@@ -32,15 +32,21 @@ SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
 """Rules by operation."""
 
 
-def scratch_bytes(graph: Graph, node: Node) -> int | None:
-    """Return the scratch of ``node``'s kernel, ``None`` if a size that decides it is not known or does not fit."""
+def scratch_bytes(graph: Graph, node: Node, threads: int = 1) -> int | None:
+    """Return the scratch of ``node``'s kernel, ``None`` if a size that decides it is not known or does not fit.
+
+    Args:
+        graph: The graph that the node is in.
+        node: The node.
+        threads: Threads that the kernel may use.
+    """
     if node.is_malformed:
         return None
     rule = SCRATCH.get(node.op)
     if rule is None:
         return 0
     try:
-        found = rule(Kernel(graph, node, graph.opset or _NEWEST_OPSET))
+        found = rule(Kernel(graph, node, graph.opset or _NEWEST_OPSET, threads))
     except (OpenSize, *MISFITS):
         return None
     return found if found >= 0 else None

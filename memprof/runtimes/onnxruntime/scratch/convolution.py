@@ -1,11 +1,12 @@
-"""Scratch of convolutions in 32-bit floats, one thread.
+"""Scratch of convolutions in 32-bit floats.
 
 operation              bytes
 Conv, pointwise        none: kernel 1, stride 1, no padding is one matrix product on the input itself
 Conv, one window   none: along one axis, a channel a group, where the window is the whole input
 Conv, few outputs      the patches of one group of one image as a matrix, K * out_pixels, where a group has more
                        filters than the output has pixels; K = channels / group * kernel
-Conv, else             64 KiB: the same matrix, a slice at a time
+Conv, else             64 KiB a thread: the same matrix, a slice at a time. Threads take one image's group each if
+                       there are several, else parts of the output: one for each 65,536 products, 16 pixels or more
 ConvTranspose          the patches of one group, channels_out / group * kernel * in_pixels
 DeformConv             the patches of one image, channels * kernel * out_pixels, and 32 bytes for each of them per
                        group of offsets, out_pixels rounded up to 8
@@ -20,6 +21,7 @@ from types import MappingProxyType
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize, volume
 
 _SLICE_BYTES = 65_536
+_PRODUCTS_A_THREAD, _LEAST_PIXELS = 65_536, 16
 _LANES, _PLACE_BYTES = 8, 32
 
 
@@ -33,7 +35,19 @@ def convolution(kernel: Kernel) -> int:
         return 0
     if filters[0] // kernel.integer("group", 1) > volume(output[2:]):
         return volume(filters[1:]) * volume(output[2:]) * 4
-    return _SLICE_BYTES
+    return _SLICE_BYTES * _threads(kernel, filters, output)
+
+
+def _threads(kernel: Kernel, filters: tuple[int, ...], output: tuple[int, ...]) -> int:
+    """Return how many threads work on a convolution."""
+    group, pixels = kernel.integer("group", 1), volume(output[2:])
+    if output[0] * group > 1 or kernel.threads == 1:
+        return min(kernel.threads, max(1, output[0] * group))
+    wanted = min(kernel.threads, filters[0] * pixels * volume(filters[1:]) // _PRODUCTS_A_THREAD + 1)
+    if wanted == 1 or not pixels:
+        return 1
+    stride = -(-pixels // wanted)
+    return -(-pixels // (-(-stride // _LEAST_PIXELS) * _LEAST_PIXELS))
 
 
 def _is_one_window(kernel: Kernel, filters: tuple[int, ...]) -> bool:

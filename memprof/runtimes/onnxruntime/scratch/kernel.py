@@ -24,11 +24,13 @@ class Kernel:
         graph: The graph.
         node: The node.
         opset: Version of ONNX's operations.
+        threads: Threads that it may use.
     """
 
     graph: Graph
     node: Node
     opset: int
+    threads: int = 1
 
     def has_input(self, i: int) -> bool:
         """Whether input ``i`` is there."""

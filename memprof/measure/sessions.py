@@ -1,0 +1,119 @@
+"""What a default session of the installed onnxruntime makes of a model: asked in a child process that runs nothing.
+
+    structure of the file --stand_in--> a model with weights of our making --child--> the optimised graph, kept
+         (no weights)                    (zeros in one sparse file)                    in a cache by its hash
+
+onnxruntime's optimiser looks at shapes and types of large weights, never at their elements, so zeros do: a stranger's
+external data stay unopened, and a gigabyte need not be read. Asked by default where it is cheap, see ``MAX_WEIGHTS``
+and ``MAX_SECONDS``; never where ``from_file`` is set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from memprof.errors import MemprofError
+from memprof.folders import scratch_folder
+from memprof.importers.model import OPTIMIZED_FORMAT, Model
+from memprof.importers.onnx.read import parse
+from memprof.importers.onnxruntime_dump import read_optimized
+from memprof.importers.request import Request
+from memprof.ir import Session
+from memprof.measure.child import Limits
+from memprof.measure.onnxruntime import write_optimized
+from memprof.measure.stand_in import NoStandInError, write_stand_in
+
+MAX_WEIGHTS = 512 * 2**20
+"""Bytes of weights up to which onnxruntime is asked unasked."""
+
+MAX_SECONDS = 60.0
+"""How long it may take to answer."""
+
+_MAX_KEPT = 256
+
+
+def with_session(model: Model, request: Request) -> Model:
+    """Return ``model``, whose graph finds out about its default session when somebody needs it."""
+    find = partial(find_session, request, model.structure_sha256, model.graph.parameter_bytes)
+    return replace(model, graph=replace(model.graph, make_session=find))
+
+
+def find_session(request: Request, digest: str, weight_bytes: int) -> Session:
+    """Return how a default session runs the file that is asked for, or why nobody knows.
+
+    Args:
+        request: The file.
+        digest: Digest of its structure.
+        weight_bytes: Bytes of its weights.
+    """
+    reason = _reason_not_to_ask(request, weight_bytes)
+    if reason:
+        return Session(threads=request.threads, reason=reason)
+    kept = _kept_path(digest)
+    try:
+        found = read_optimized(kept, request) if kept is not None and kept.is_file() else _ask(request, kept)
+    except NoStandInError as error:
+        return Session(threads=request.threads, reason=str(error))
+    except MemprofError as error:
+        return Session(threads=request.threads, reason=f"onnxruntime did not optimise it: {error.message}")
+    return Session(graph=found.graph, is_listed=found.format == OPTIMIZED_FORMAT, threads=request.threads)
+
+
+def _reason_not_to_ask(request: Request, weight_bytes: int) -> str:
+    if request.from_file:
+        return "worked out from the file alone"
+    if find_spec("onnxruntime") is None:
+        return "onnxruntime is not installed"
+    if weight_bytes > MAX_WEIGHTS:
+        return f"over {MAX_WEIGHTS // 2**20} MiB of weights: onnxruntime is asked with --optimized alone"
+    return ""
+
+
+def _ask(request: Request, kept: Path | None) -> Model:
+    with scratch_folder() as folder:
+        stand_in, target = folder / "model.onnx", folder / "optimized.onnx"
+        write_stand_in(parse(request.path)[0], stand_in)
+        write_optimized(str(stand_in), target, Limits(seconds=MAX_SECONDS))
+        if kept is not None:
+            _keep(target, kept)
+        return read_optimized(target, request)
+
+
+def _kept_path(digest: str) -> Path | None:
+    """Return where the answer for a structure is kept, ``None`` where there is no place for it."""
+    try:
+        runtime = version("onnxruntime")
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except (PackageNotFoundError, RuntimeError):
+        return None
+    key = hashlib.sha256("\n".join((digest, runtime, _processor())).encode()).hexdigest()
+    return base / "memprof" / "onnxruntime" / f"{key}.onnx"
+
+
+def _processor() -> str:
+    """Return what the layout of a session depends on."""
+    lines: list[str] = []
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return f"{platform.machine()} {platform.processor()} {flags}"
+
+
+def _keep(answer: Path, kept: Path) -> None:
+    """Keep an answer, whole or not at all; a full or closed disk keeps none."""
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        others = sorted(kept.parent.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
+        for old in others[: max(0, len(others) - _MAX_KEPT + 1)]:
+            old.unlink(missing_ok=True)
+        draft = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+        draft.write_bytes(answer.read_bytes())
+        draft.replace(kept)

@@ -1,0 +1,59 @@
+"""A default session of onnxruntime from its second run on: all optimisations, memory pattern and arena, many threads.
+
+    what runs     the graph as the installed onnxruntime optimised it (``Graph.session``), which ran nothing; where
+                  nobody asked it, the graph of the file, as an estimate
+    what counts   the block that holds all inner tensors, taken at once; graph outputs; scratch of the kernel that runs
+
+The block is laid out in the first run and a little larger than what is alive in it at once; what is not a tensor's is
+shown as reserved.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.ir import Graph
+from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
+from memprof.runtimes.onnxruntime.proven import lowered_by
+
+_MAX_BUFFERS = 20_000  # the block is laid out in O(buffers x buffers alive)
+
+
+def session_frame(graph: Graph) -> Frame:
+    """Return what a default session runs of ``graph``, and how."""
+    session = graph.session
+    found = graph if session.graph is None else session.graph
+    arrange = as_listed if session.is_listed else as_planned
+    return run_frame(found, found.ahead, arrange, threads=session.threads)
+
+
+def default_lifetimes(graph: Graph) -> Lifetimes:
+    """Return the lifetimes of the second run, and of all after it, in a default session."""
+    frame = session_frame(graph)
+    plan, sizes = frame.plan, frame.graph.value_bytes
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for node_id in plan.order:
+        for value_id in frame.graph.writes[node_id]:
+            members[plan.home[value_id]].append(value_id)
+    buffers = tuple([Buffer(tuple(members[i]), sizes[i], plan.start[i], plan.stop[i]) for i in plan.owned])
+    schedule = Schedule.sequential(plan.order)
+    without = (graph.session.reason,) if graph.session.reason else ()
+    bare = Lifetimes(
+        graph=frame.graph, schedule=schedule, buffers=buffers, is_complete=frame.is_complete, without=without
+    )
+    if not frame.is_complete or len(plan.owned) > _MAX_BUFFERS:
+        return bare
+    taken = frame.later_pass(frame.graph.outputs)
+    scratch = [max(use.beside_bytes, use.before_bytes) if use is not None else 0 for use in frame.uses]
+    alive = bare.timeline.step_bytes
+    reserved = tuple(max(0, total - held) for total, held in zip(taken, alive, strict=False))
+    if not any(reserved):
+        return bare
+    return replace(bare, reserved=reserved, scratch=tuple(scratch))
+
+
+def default_lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
+    """Return what keeps the answer from being exact: what was not asked, and operations that are not proven."""
+    return (*lifetimes.without, *lowered_by(lifetimes))
