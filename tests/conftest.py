@@ -1,7 +1,25 @@
 """Settings that every test shares."""
 
+from types import MappingProxyType
+
+import pytest
 from hypothesis import settings
+
+import memprof.runtimes
 
 # No deadline: the two cores may be busy. Derandomised: a run that failed fails again.
 settings.register_profile("memprof", deadline=None, derandomize=True)
 settings.load_profile("memprof")
+
+_LEADS = "onnxruntime-default"
+
+
+@pytest.fixture(autouse=True)
+def reference_leads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``reference`` lead, whose numbers are a definition, so that a test depends on no installed onnxruntime.
+
+    Tests of what really leads carry the mark ``default_session``.
+    """
+    if request.node.get_closest_marker("default_session") is None:
+        rows = {name: row for name, row in memprof.runtimes.RUNTIMES.items() if name != _LEADS}
+        monkeypatch.setattr(memprof.runtimes, "RUNTIMES", MappingProxyType(rows))

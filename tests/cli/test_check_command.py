@@ -108,5 +108,5 @@ def test_a_tolerance_is_exact() -> None:
 
 
 def test_the_exit_code_reaches_the_shell(run_process: Run, model: Path) -> None:
-    assert run_process("check", model, "--max-peak", "1kB").code == 1
-    assert run_process("check", model, "--max-peak", "2kB").code == 0
+    assert run_process("check", model, "--runtime", "reference", "--max-peak", "1kB").code == 1
+    assert run_process("check", model, "--runtime", "reference", "--max-peak", "2kB").code == 0

@@ -20,6 +20,7 @@ from typing import Any
 
 from onnx import NodeProto
 
+from memprof.importers.onnx import contributed_models
 from memprof.importers.onnx.attributes import attribute
 from memprof.importers.onnx.overruled import last_window_begins_inside
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
@@ -30,7 +31,7 @@ BLOCK = "block_channels"
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class ContributedCall:
     """One node, as a rule sees it."""
 
     node: NodeProto
@@ -62,7 +63,7 @@ class _Open(Exception):  # noqa: N818 - a signal inside this file, not a failure
     """A shape that a rule needs is not known."""
 
 
-_Rule = Callable[[_Call], list[TensorType]]
+_Rule = Callable[[ContributedCall], list[TensorType]]
 
 
 def is_contributed(node: NodeProto) -> bool:
@@ -80,7 +81,7 @@ def contributed_types(node: NodeProto, inputs: Sequence[TensorType | None], type
     found: list[TensorType] = []
     if rule is not None:
         try:
-            found = rule(_Call(node, inputs, types))
+            found = rule(ContributedCall(node, inputs, types))
         except (_Open, IndexError, TypeError, ValueError):  # attributes and shapes that do not fit each other
             found = []
     found = found[: len(node.output)]
@@ -92,7 +93,7 @@ def _like(i: int) -> _Rule:
 
 
 def _broadcast(a: int, b: int) -> _Rule:
-    def rule(call: _Call) -> list[TensorType]:
+    def rule(call: ContributedCall) -> list[TensorType]:
         return [call.typed(a, _broadcast_shape(call.shape(a), call.shape(b)))]
 
     return rule
@@ -104,7 +105,7 @@ def _broadcast_shape(a: tuple[Dim, ...], b: tuple[Dim, ...]) -> tuple[Dim, ...]:
     return tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
 
 
-def _pixels(call: _Call, spatial: Sequence[Dim], kernel: Sequence[Dim]) -> tuple[Dim, ...]:
+def _pixels(call: ContributedCall, spatial: Sequence[Dim], kernel: Sequence[Dim]) -> tuple[Dim, ...]:
     """Return how many pixels a window that moves over ``spatial`` yields along each axis."""
     rank = len(spatial)
     strides, dilations = call.get("strides") or [1] * rank, call.get("dilations") or [1] * rank
@@ -127,7 +128,7 @@ def _pixels(call: _Call, spatial: Sequence[Dim], kernel: Sequence[Dim]) -> tuple
 
 
 def _convolution(weights: int) -> _Rule:
-    def rule(call: _Call) -> list[TensorType]:
+    def rule(call: ContributedCall) -> list[TensorType]:
         shape, filters = call.shape(0), call.shape(weights)
         if call.get("channels_last", 0):
             return [call.typed(0, (shape[0], *_pixels(call, shape[1:-1], filters[2:]), filters[0]))]
@@ -136,17 +137,17 @@ def _convolution(weights: int) -> _Rule:
     return rule
 
 
-def _pooling(call: _Call) -> list[TensorType]:
+def _pooling(call: ContributedCall) -> list[TensorType]:
     shape = call.shape(0)
     return [call.typed(0, (*shape[:2], *_pixels(call, shape[2:], call.get("kernel_shape"))))]
 
 
-def _pooling_last(call: _Call) -> list[TensorType]:
+def _pooling_last(call: ContributedCall) -> list[TensorType]:
     shape = call.shape(0)
     return [call.typed(0, (shape[0], *_pixels(call, shape[1:-1], call.get("kernel_shape")), shape[-1]))]
 
 
-def _global_pooling(call: _Call) -> list[TensorType]:
+def _global_pooling(call: ContributedCall) -> list[TensorType]:
     shape = call.shape(0)
     ones = (1,) * (len(shape) - 2)
     if call.get("channels_last", 0):
@@ -154,11 +155,11 @@ def _global_pooling(call: _Call) -> list[TensorType]:
     return [call.typed(0, (*shape[:2], *ones))]
 
 
-def _average_pooling(call: _Call) -> list[TensorType]:
+def _average_pooling(call: ContributedCall) -> list[TensorType]:
     return _pooling_last(call) if call.get("channels_last", 0) else _pooling(call)
 
 
-def _reorder_input(call: _Call) -> list[TensorType]:
+def _reorder_input(call: ContributedCall) -> list[TensorType]:
     shape = call.shape(0)
     block = call.get(BLOCK, 0)
     if call.get("channels_last", 0):
@@ -168,21 +169,21 @@ def _reorder_input(call: _Call) -> list[TensorType]:
     return [call.typed(0, (shape[0], padded, *shape[2:]))]
 
 
-def _reorder_output(call: _Call) -> list[TensorType]:
+def _reorder_output(call: ContributedCall) -> list[TensorType]:
     shape, channels = call.shape(0), call.get("channels")
     if call.get("channels_last", 0):
         return [call.typed(0, (shape[0], *shape[2:], channels))]
     return [call.typed(0, (shape[0], channels, *shape[2:]))]
 
 
-def _upsampling(call: _Call) -> list[TensorType]:
+def _upsampling(call: ContributedCall) -> list[TensorType]:
     shape, scales = call.shape(0), call.get("scales")
     scaled = (d * s if isinstance(d, int) else None for d, s in zip(shape, scales, strict=True))
     return [call.typed(0, tuple(scaled))]
 
 
 def _product(a: int, b: int, dtype: str | None = None) -> _Rule:
-    def rule(call: _Call) -> list[TensorType]:
+    def rule(call: ContributedCall) -> list[TensorType]:
         left, right = call.shape(a), call.shape(b)
         if call.get("transA", 0):
             left = (*left[:-2], left[-1], left[-2])
@@ -196,12 +197,12 @@ def _product(a: int, b: int, dtype: str | None = None) -> _Rule:
     return rule
 
 
-def _quantized_product(call: _Call) -> list[TensorType]:
+def _quantized_product(call: ContributedCall) -> list[TensorType]:
     is_float = len(call.inputs) < 8 or call.inputs[7] is None
     return _product(0, 3, "float32" if is_float else None)(call)
 
 
-def _concatenation(call: _Call) -> list[TensorType]:
+def _concatenation(call: ContributedCall) -> list[TensorType]:
     shapes = [call.shape(i) for i in range(2, len(call.inputs), 3)]
     axis = call.get("axis") % len(shapes[0])
     sizes = [shape[axis] for shape in shapes]
@@ -209,7 +210,7 @@ def _concatenation(call: _Call) -> list[TensorType]:
     return [call.typed(2, (*shapes[0][:axis], total, *shapes[0][axis + 1 :]))]
 
 
-def _skip_normalization(call: _Call) -> list[TensorType]:
+def _skip_normalization(call: ContributedCall) -> list[TensorType]:
     statistics = call.types.of("float32", (*call.shape(0)[:-1], 1))
     return [call.of(0), statistics, statistics, call.of(0)]
 
@@ -218,6 +219,7 @@ _MS = "com.microsoft."
 _NCHWC = "com.microsoft.nchwc."
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
+        **contributed_models.RULES,
         **dict.fromkeys((_MS + op for op in ("Gelu", "FastGelu", "BiasGelu", "QuickGelu")), _like(0)),
         **dict.fromkeys((_MS + op for op in ("QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax")), _like(0)),
         _MS + "QLinearAdd": _broadcast(0, 3),

@@ -126,7 +126,7 @@ DEFAULT_MODEL = RuntimeModel(
     name="onnxruntime-default",
     definition="what onnxruntime allocates on a CPU in a default session from its second run on: all optimisations, "
     "the block of its memory pattern, graph outputs, kernel scratch; graph inputs are the caller's",
-    summary="onnxruntime CPU, default, run 2 on",
+    summary="default session, run 2 on",
     best_grade="exact",
     lowered_by=default_lowered_by,
     counts_inputs=False,

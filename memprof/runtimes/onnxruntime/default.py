@@ -2,7 +2,7 @@
 
     what runs     the graph as the installed onnxruntime optimised it (``Graph.session``), which ran nothing; where
                   nobody asked it, the graph of the file, as an estimate
-    what counts   the block that holds all inner tensors, taken at once; graph outputs; scratch of the kernel that runs
+    what counts   the block that holds all inner tensors, taken at once; graph outputs; scratch of what runs
 
 The block is laid out in the first run and a little larger than what is alive in it at once; what is not a tensor's is
 shown as reserved.
@@ -56,4 +56,5 @@ def default_lifetimes(graph: Graph) -> Lifetimes:
 
 def default_lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
     """Return what keeps the answer from being exact: what was not asked, and operations that are not proven."""
-    return (*lifetimes.without, *lowered_by(lifetimes))
+    bodies = dict.fromkeys(node.op for node in lifetimes.graph.nodes if node.bodies)  # their second run: not proven
+    return (*lifetimes.without, *lowered_by(lifetimes), *bodies)

@@ -61,6 +61,22 @@ class Frame:
         return tuple(found)
 
     @cached_property
+    def later_uses(self) -> tuple[BodiesUse | None, ...]:
+        """The same from the second pass on: the branches of an If take their buffers as one block too."""
+        found = list(self.uses)
+        for step, bodies in self.bodies.items():
+            node = self.graph.nodes[self.plan.order[step]]
+            if node.op == "If" and found[step] is not None:
+                found[step] = BodiesUse(max(body.later_branch_bytes for body in bodies))
+        return tuple(found)
+
+    @property
+    def later_branch_bytes(self) -> int:
+        """What this body takes as a branch that has run before, beyond what it writes."""
+        most = max(self.later_pass(self.open_outputs), default=0)
+        return max(0, most - self.output_bytes(self.open_outputs))
+
+    @cached_property
     def is_complete(self) -> bool:
         """Whether all sizes are known."""
         sizes = self.graph.value_bytes
@@ -128,7 +144,7 @@ class Frame:
             return self.first_pass(written)
         block = self.pattern_bytes
         outputs = self._alive(self.outputs.intersection(written))
-        most = (max(use.beside_bytes, use.before_bytes) if use is not None else 0 for use in self.uses)
+        most = (max(use.beside_bytes, use.before_bytes) if use is not None else 0 for use in self.later_uses)
         return [block + a + b for a, b in zip(outputs, most, strict=True)]
 
     def output_bytes(self, value_ids: Collection[int]) -> int:

@@ -1,0 +1,171 @@
+"""Types of what onnxruntime's larger operations write: attention, embeddings, products of packed weights, trees.
+
+    B batch, S sequence, P past, T = P + S, N heads, H = size of a head, D = N * H
+
+    Attention                    x [B,S,I], weights [I,3D]          [B,S,D]; present [2,B,N,T,H]
+    MultiHeadAttention           q [B,S,D] (or packed [B,S,N,3,H])  [B,S,Dv]; present key and value [B,N,T,H]
+    GroupQueryAttention          q [B,S,D] (or packed with k, v)    [B,S,D]; present key and value [B,Nkv,T,H]
+    MatMulNBits                  x [...,K], N outputs               [...,N]
+    EmbedLayerNormalization      ids [B,S], words [V,D]             [B,S,D]; mask index [B]; the sum [B,S,D]
+    DynamicQuantizeLSTM          as LSTM, weights [D,I,4H]          [S,D,B,H]; last states [D,B,H]
+    tree ensembles, linear,      [B,...] to a column for each       targets or classes from the attributes
+        SVM, scalers             target, class or feature
+
+Source: the operators' descriptions in onnxruntime and in ONNX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from memprof.ir import Dim, TensorType
+
+if TYPE_CHECKING:
+    from memprof.importers.onnx.contributed import ContributedCall
+
+Rule = Callable[["ContributedCall"], list[TensorType]]
+
+
+def _whole(dim: Dim) -> int:
+    if not isinstance(dim, int):
+        raise ValueError("an open size")
+    return dim
+
+
+def _sum(a: Dim, b: Dim) -> Dim:
+    return a + b if isinstance(a, int) and isinstance(b, int) else None
+
+
+def _attention(call: ContributedCall) -> list[TensorType]:
+    shape, weights = call.shape(0), call.shape(1)
+    sizes = call.get("qkv_hidden_sizes") or []
+    value_size = sizes[2] if len(sizes) == 3 else _whole(weights[1]) // 3
+    heads = call.get("num_heads")
+    past = call.of(4).shape
+    total = _sum(past[3], shape[1]) if past else shape[1]
+    present = call.typed(0, (2, shape[0], heads, total, value_size // heads))
+    return [call.typed(0, (shape[0], shape[1], value_size)), present]
+
+
+def _multi_head_attention(call: ContributedCall) -> list[TensorType]:
+    query, heads = call.shape(0), call.get("num_heads")
+    key, value = call.of(1).shape, call.of(2).shape
+    if len(query) == 5:  # packed query, key and value
+        size, keys = _whole(query[4]) * heads, query[1]
+    else:
+        is_headed = value is not None and len(value) == 4
+        size = _whole(value[3]) * heads if is_headed and value else _whole((value or query)[-1])
+        keys = key[2] if key and len(key) == 4 else (key or query)[1]
+    past = call.of(6).shape
+    present = call.typed(0, (query[0], heads, _sum(past[2], keys) if past else keys, size // heads))
+    return [call.typed(0, (query[0], query[1], size)), present, present]
+
+
+def _group_query_attention(call: ContributedCall) -> list[TensorType]:
+    query, heads, kv_heads = call.shape(0), call.get("num_heads"), call.get("kv_num_heads")
+    key, past = call.of(1).shape, call.of(3).shape
+    width = _whole(query[2])
+    head = width // heads if key is not None else width // (heads + 2 * kv_heads)
+    total: Dim = query[1]
+    if past is not None:
+        total = _sum(past[2], query[1])
+    present = call.types.of(call.of(3).dtype or call.of(0).dtype, (query[0], kv_heads, total, head))
+    return [call.typed(0, (query[0], query[1], heads * head)), present, present]
+
+
+def _packed_product(call: ContributedCall) -> list[TensorType]:
+    return [call.typed(0, (*call.shape(0)[:-1], call.get("N")))]
+
+
+def _embedding(call: ContributedCall) -> list[TensorType]:
+    ids, words = call.shape(0), call.shape(2)
+    found = call.typed(2, (*ids, words[1]))
+    return [found, call.types.of("int32", ids[:1]), found]
+
+
+def _normalization(call: ContributedCall) -> list[TensorType]:
+    shape = call.shape(0)
+    axis = call.get("axis", -1) % max(1, len(shape))
+    statistics = call.types.of("float32", (*shape[:axis], *(1,) * (len(shape) - axis)))
+    return [call.of(0), statistics, statistics]
+
+
+def _dynamic_lstm(call: ContributedCall) -> list[TensorType]:
+    steps, batch, _ = call.shape(0)
+    directions, hidden = call.shape(1)[0], call.get("hidden_size")
+    last = call.typed(0, (directions, batch, hidden))
+    return [call.typed(0, (steps, directions, batch, hidden)), last, last]
+
+
+def _where(call: ContributedCall) -> list[TensorType]:
+    shapes = [call.shape(i) for i in (0, 1, 4)]
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    return [call.typed(1, tuple(next((d for d in dims if d != 1), 1) for dims in zip(*padded, strict=True)))]
+
+
+def _rotary(call: ContributedCall) -> list[TensorType]:
+    return [call.of(0)]
+
+
+def _rows(call: ContributedCall) -> Dim:
+    shape = call.shape(0)
+    return shape[0] if len(shape) > 1 else 1
+
+
+def _regressor(call: ContributedCall) -> list[TensorType]:
+    targets = call.get("n_targets") or call.get("targets") or 1
+    return [call.types.of("float32", (_rows(call), targets))]
+
+
+def _classifier(call: ContributedCall) -> list[TensorType]:
+    integers, texts = _labels(call, "int64s", "ints"), _labels(call, "strings")
+    rows = _rows(call)
+    count = max(len(integers), len(texts))
+    label = call.types.of("string" if texts else "int64", (rows,))
+    return [label, call.types.of("float32", (rows, count))]
+
+
+def _labels(call: ContributedCall, *kinds: str) -> list[Any]:
+    found: list[Any] = []
+    for kind in kinds:
+        found = found or list(call.get(f"classlabels_{kind}") or [])
+    return found
+
+
+def _scaler(call: ContributedCall) -> list[TensorType]:
+    return [call.types.of("float32", call.shape(0))]
+
+
+def _vectorizer(call: ContributedCall) -> list[TensorType]:
+    sizes = call.get("inputdimensions") or [_whole(call.shape(i)[-1]) for i in range(len(call.inputs))]
+    return [call.types.of("float32", (_rows(call), sum(sizes)))]
+
+
+_MS, _ML = "com.microsoft.", "ai.onnx.ml."
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        _MS + "Attention": _attention,
+        _MS + "MultiHeadAttention": _multi_head_attention,
+        _MS + "GroupQueryAttention": _group_query_attention,
+        _MS + "MatMulNBits": _packed_product,
+        _MS + "MatMulBnb4": _packed_product,
+        _MS + "EmbedLayerNormalization": _embedding,
+        _MS + "DynamicQuantizeLSTM": _dynamic_lstm,
+        _MS + "QLinearWhere": _where,
+        _MS + "RotaryEmbedding": _rotary,
+        **dict.fromkeys((_MS + op for op in ("BiasSoftmax", "BiasDropout", "BiasAdd", "Inverse")), _rotary),
+        **dict.fromkeys((".LayerNormalization", ".SimplifiedLayerNormalization"), _normalization),
+        **dict.fromkeys(
+            (_ML + op for op in ("TreeEnsembleRegressor", "LinearRegressor", "SVMRegressor")), _regressor
+        ),
+        **dict.fromkeys(
+            (_ML + op for op in ("TreeEnsembleClassifier", "LinearClassifier", "SVMClassifier")), _classifier
+        ),
+        **dict.fromkeys((_ML + op for op in ("Scaler", "Normalizer", "Imputer")), _scaler),
+        _ML + "FeatureVectorizer": _vectorizer,
+    }
+)
+"""Rules by ``domain.Op``; an empty domain is ONNX's own, where onnxruntime adds to it."""

@@ -1,0 +1,123 @@
+"""What leads: a default session of onnxruntime for an .onnx file, PyTorch's own row for a module."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from onnx import TensorProto
+
+import memprof
+from memprof.cli import main
+from memprof.importers.request import Request
+from memprof.measure.sessions import find_session
+from tests.onnx_models import model, node, tensor, weight
+
+pytestmark = pytest.mark.default_session
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a small convolutional model; answers of onnxruntime are kept in a folder of this test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], pads=[1] * 4),
+        node("Relu", ["a"], ["b"]),
+        node("Conv", ["b", "v"], ["c"], pads=[1] * 4),
+        node("Relu", ["c"], ["d"]),
+        node("Conv", ["d", "v"], ["y"], pads=[1] * 4),
+    ]
+    found = model(
+        nodes,
+        inputs=[tensor("x", [1, 16, 24, 24])],
+        outputs=["y"],
+        initializers=[weight("w", 16, 16, 3, 3), weight("v", 16, 16, 3, 3)],
+    )
+    path = tmp_path / "net.onnx"
+    path.write_bytes(found.SerializeToString())
+    return path
+
+
+def test_an_onnx_file_leads_with_a_default_session(file: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    report = memprof.analyze(file)
+    assert report.headline.runtime.name == "onnxruntime-default"
+    assert (report.headline.grade, report.headline.lowered_by) == ("exact", ())
+    assert "com.microsoft.nchwc.Conv" in {each.op for each in report.headline.lifetimes.graph.nodes}
+
+
+def test_the_headline_is_what_the_second_run_takes(file: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    from memprof.measure.child import Limits
+    from memprof.measure.feeds import input_specs
+    from memprof.measure.onnxruntime import FULLY_OPTIMIZED, measure_allocations
+
+    specs = input_specs(memprof.load(file).graph)
+    measured = measure_allocations(str(file), specs, Limits(), level=FULLY_OPTIMIZED)
+    assert memprof.analyze(file).peak_intermediate_bytes == measured.second_run_bytes
+
+
+def test_the_second_answer_comes_from_the_cache(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    first = memprof.analyze(file).peak_intermediate_bytes
+
+    def refuse(*_: object) -> str:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr("memprof.measure.sessions.write_optimized", refuse)
+    assert memprof.analyze(file).peak_intermediate_bytes == first
+
+
+def test_from_file_never_asks_and_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr("memprof.measure.sessions.write_optimized", refuse)
+    found = memprof.analyze(file, from_file=True).headline
+    assert (found.grade, found.lowered_by) == ("estimate", ("worked out from the file alone",))
+
+
+def test_weights_are_of_our_making_and_external_data_stay_unopened(tmp_path: Path, file: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    stranger = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[64, 64])
+    stranger.data_location = TensorProto.EXTERNAL
+    stranger.external_data.add(key="location", value="/dev/zero")
+    found = model(
+        [node("MatMul", ["x", "w"], ["y"])],
+        inputs=[tensor("x", [4, 64])],
+        outputs=["y"],
+        initializers=[stranger],
+    )
+    path = tmp_path / "external.onnx"
+    path.write_bytes(found.SerializeToString())
+    session = find_session(Request(source=path), "digest of external.onnx", 64 * 64 * 4)
+    assert session.reason == ""
+    assert session.graph is not None
+
+
+def test_threads_add_to_the_scratch_of_convolutions(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"])]
+    found = model(
+        nodes, inputs=[tensor("x", [1, 64, 20, 20])], outputs=["y"], initializers=[weight("w", 64, 64, 3, 3)]
+    )
+    path = tmp_path / "m.onnx"
+    path.write_bytes(found.SerializeToString())
+    one, four = (memprof.analyze(path, threads=n, from_file=True).headline for n in (1, 4))
+    assert four.peak_intermediate_bytes - one.peak_intermediate_bytes == 3 * 65_536  # type: ignore[operator]
+
+
+def test_check_judges_the_headline_and_says_which(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peak = memprof.analyze(file, from_file=True).peak_intermediate_bytes
+    assert peak is not None
+    for limit, code in ((peak, 0), (peak - 1, 1)):
+        with pytest.raises(SystemExit) as ended:
+            main(["check", str(file), "--from-file", "--max-peak", str(limit), "--json"])
+        assert ended.value.code == code
+        assert json.loads(capsys.readouterr().out)["runtime"] == "onnxruntime-default"
+
+
+def test_a_module_leads_with_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    report = memprof.analyze(torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU()), torch.zeros(2, 8))
+    assert report.headline.runtime.name == "pytorch"
