@@ -9,6 +9,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 import onnx
+import pytest
 
 from memprof import Graph
 from memprof.importers.tflite import read_tflite
@@ -77,6 +78,11 @@ class TestOnnxruntime(RuntimeContract):
 
     def source(self, folder: Path) -> tuple[Any, dict[str, Any]]:
         return onnx_source(folder), {}
+
+
+@pytest.mark.default_session
+class TestOnnxruntimeDefault(RuntimeContract):
+    row = RUNTIMES["onnxruntime-default"]
 
 
 class TestOnnxruntimeOptimized(RuntimeContract):

@@ -14,53 +14,18 @@ An operation or an output that is not here stays unknown.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from onnx import NodeProto
 
 from memprof.importers.onnx import contributed_models
-from memprof.importers.onnx.attributes import attribute
+from memprof.importers.onnx.contributed_call import ContributedCall, OpenShape
 from memprof.importers.onnx.overruled import last_window_begins_inside
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import Dim, TensorType
 
 BLOCK = "block_channels"
 """Attribute that the reader of an optimised model sets on ReorderInput: channels of one block."""
-
-
-@dataclass(frozen=True, slots=True)
-class ContributedCall:
-    """One node, as a rule sees it."""
-
-    node: NodeProto
-    inputs: Sequence[TensorType | None]
-    types: TypeTable
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return an attribute."""
-        return attribute(self.node, name, default)
-
-    def of(self, i: int) -> TensorType:
-        """Return the type of input ``i``."""
-        found = self.inputs[i] if i < len(self.inputs) else None
-        return UNKNOWN_TYPE if found is None else found
-
-    def shape(self, i: int) -> tuple[Dim, ...]:
-        """Return the shape of input ``i``; raises ``_Open`` if its rank is not known."""
-        shape = self.of(i).shape
-        if shape is None:
-            raise _Open
-        return shape
-
-    def typed(self, like: int, shape: tuple[Dim, ...]) -> TensorType:
-        """Return input ``like``'s element type with another shape."""
-        return self.types.of(self.of(like).dtype, shape)
-
-
-class _Open(Exception):  # noqa: N818 - a signal inside this file, not a failure
-    """A shape that a rule needs is not known."""
 
 
 _Rule = Callable[[ContributedCall], list[TensorType]]
@@ -82,7 +47,7 @@ def contributed_types(node: NodeProto, inputs: Sequence[TensorType | None], type
     if rule is not None:
         try:
             found = rule(ContributedCall(node, inputs, types))
-        except (_Open, IndexError, TypeError, ValueError):  # attributes and shapes that do not fit each other
+        except (OpenShape, IndexError, TypeError, ValueError):  # attributes and shapes that do not fit each other
             found = []
     found = found[: len(node.output)]
     return found + [UNKNOWN_TYPE] * (len(node.output) - len(found))
@@ -190,7 +155,7 @@ def _product(a: int, b: int, dtype: str | None = None) -> _Rule:
         if call.get("transB", 0):
             right = (*right[:-2], right[-1], right[-2])
         if call.get("transBatchA", 0) or call.get("transBatchB", 0) or len(left) < 2 or len(right) < 2:
-            raise _Open
+            raise OpenShape
         shape = (*_broadcast_shape(left[:-2], right[:-2]), left[-2], right[-1])
         return [call.types.of(dtype or call.of(a).dtype, shape)]
 

@@ -18,14 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from memprof.importers.onnx.contributed_call import ContributedCall
 from memprof.ir import Dim, TensorType
 
-if TYPE_CHECKING:
-    from memprof.importers.onnx.contributed import ContributedCall
-
-Rule = Callable[["ContributedCall"], list[TensorType]]
+Rule = Callable[[ContributedCall], list[TensorType]]
 
 
 def _whole(dim: Dim) -> int:
