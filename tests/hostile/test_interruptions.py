@@ -1,0 +1,28 @@
+"""A few of the trials of ``benchmarks/interruptions.py``: a signal at a random call of every command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for what still runs in /proc")
+def test_signals_at_random_calls_leave_nothing_lost_or_running() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/interruptions.py", "--count", "27", "--seed", "1"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["trials"] == 27
