@@ -159,7 +159,7 @@ def _wrong_output(path: Path) -> list[str]:
     if content == OLD.encode():
         return []
     try:
-        {".json": json.loads, ".onnx": onnx.load_from_string, ".html": _check_page}[path.suffix](content)
+        _READERS[path.suffix](content)
     except Exception as error:  # whatever the reader says of half a file
         return [f"{path.name} is half a file: {error}"]
     return []
@@ -170,7 +170,14 @@ def _check_page(content: bytes) -> None:
         raise ValueError("it does not end")
 
 
-def try_command(name: str, number: int, moments: Callable[[int], Sequence[int]]) -> tuple[int, list[str]]:
+_READERS: Mapping[str, Callable[[bytes], object]] = {
+    ".json": json.loads,
+    ".onnx": onnx.load_from_string,
+    ".html": _check_page,
+}
+
+
+def try_command(name: str, number: int, count: int, rng: random.Random) -> tuple[int, list[str]]:
     """Return how many trials of a command were made, and what was wrong in them."""
     arguments = COMMANDS[name]
     output = next((argument for argument in arguments if argument.startswith("out.")), "")
@@ -183,7 +190,8 @@ def try_command(name: str, number: int, moments: Callable[[int], Sequence[int]])
             return 0, [
                 f"{name}: a run that nobody disturbs ends with {own}: {(folder / 'stderr').read_text()[-300:]}"
             ]
-        trials = moments(int((folder / "calls").read_text(encoding="utf-8")))
+        calls = int((folder / "calls").read_text(encoding="utf-8"))
+        trials = [rng.randint(1, calls) for _ in range(count)]
         for i, at in enumerate(trials):
             folder = Path(base, str(i))
             _prepare(folder, output)
@@ -215,7 +223,7 @@ def main() -> None:
     wrong: list[str] = []
     for i, (name, number) in enumerate(pairs):
         share = options.count * (i + 1) // len(pairs) - options.count * i // len(pairs)
-        count, found = try_command(name, number, lambda calls, n=share: [rng.randint(1, calls) for _ in range(n)])
+        count, found = try_command(name, number, share, rng)
         made[f"{name} {number.name}"] += count
         wrong += found
     print(json.dumps({"trials": sum(made.values()), "by_command": made, "wrong": wrong}, indent=1))
