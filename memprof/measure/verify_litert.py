@@ -8,6 +8,7 @@ from memprof.errors import MissingExtraError, RuntimeFailure
 from memprof.importers.request import Request
 from memprof.importers.tflite import read_tflite
 from memprof.measure.child import Limits, run_in_child
+from memprof.measure.verify_tflm import check_fixed
 from memprof.results.verification import StepPair, Verification
 from memprof.runtimes.litert.arena import lay_out
 
@@ -26,10 +27,12 @@ def verify_litert(request: Request, limits: Limits) -> Verification:
         RuntimeFailure: The runtime refused the model, crashed, hung or ran out of memory.
         MissingExtraError: It is not installed.
         InputError: The file is missing or invalid.
+        UsageError: Other sizes than the file's are asked for.
     """
     if find_spec("ai_edge_litert") is None:
         raise MissingExtraError("Running a model in LiteRT", "litert")
-    program = read_tflite(request.path, dims=request.dims, inputs=request.inputs).graph.program
+    check_fixed(request)
+    program = read_tflite(request.path, dims={}, inputs={}).graph.program
     assert program is not None, "a .tflite file is a program"
     arena = lay_out(program)
     task = "memprof.measure.litert_runs:read_addresses"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memprof.errors import UsageError
 from memprof.importers.request import Request
 from memprof.importers.tflite import read_tflite
 from memprof.measure.child import Limits
@@ -15,6 +16,16 @@ _TAIL = "what stays at the end of the arena in this build, whose pointers have 8
 _SLACK = 2**20
 
 
+def check_fixed(request: Request) -> None:
+    """Refuse sizes that the file does not have: the runtime loads it as it is.
+
+    Raises:
+        UsageError: Some are asked for.
+    """
+    if request.fixes_sizes:
+        raise UsageError("The runtime loads the file as it is.", "Convert the model with the shape that is wanted.")
+
+
 def verify_tflm(request: Request, limits: Limits) -> Verification:
     """Compare what is predicted from the file with what the runtime's arena takes.
 
@@ -26,9 +37,11 @@ def verify_tflm(request: Request, limits: Limits) -> Verification:
         RuntimeFailure: The runtime refused the model, crashed, hung or ran out of memory.
         MissingExtraError: It is not installed.
         InputError: The file is missing or invalid.
+        UsageError: Other sizes than the file's are asked for.
     """
     require_tflm("Verifying a prediction")
-    graph = read_tflite(request.path, dims=request.dims, inputs=request.inputs).graph
+    check_fixed(request)
+    graph = read_tflite(request.path, dims={}, inputs={}).graph
     assert graph.program is not None, "a .tflite file is a program"
     arena = find_arena(graph.program)
     figures = {figure.name: figure.size_bytes for figure in tflm_figures(graph)}

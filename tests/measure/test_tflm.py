@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import memprof
-from memprof.errors import RuntimeFailure
+from memprof.errors import RuntimeFailure, UsageError
 from memprof.importers.tflite import read_tflite
 from memprof.runtimes.tflm import find_arena
 from tests import tflite_models as make
@@ -104,3 +104,12 @@ def test_what_the_runtime_refuses_is_one_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeFailure, match="CUSTOM"):
         memprof.verify(str(path))
+
+
+def test_other_sizes_than_the_files_are_refused(tmp_path: Path) -> None:
+    tensors = [Tensor("x", (1, 4), signature=(-1, 4)), Tensor("y", (1, 4), signature=(-1, 4))]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(make.model(Graph(tensors, [Operator("RELU", ["x"], ["y"])], ["x"], ["y"])))
+
+    with pytest.raises(UsageError, match="as it is"):
+        memprof.verify(str(path), dims={"batch": 2})
