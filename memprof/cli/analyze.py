@@ -19,10 +19,11 @@ from memprof.cli.options import (
     source_options,
     top_option,
 )
-from memprof.cli.output import open_stdout
+from memprof.cli.output import open_stdout, telling
 from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.targets import PICTURES, RENDERERS, SLIDE, check_targets, write_targets
 from memprof.errors import IncompleteError, UsageError
+from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.results.report import Report
@@ -92,7 +93,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     from memprof.api import analyze
 
     fit = None if board is None else fit_one(request, board, DEFAULT_MARGIN)
-    report = analyze(request, runtimes=runtimes or None)
+    with telling(f"reading {safe_text(model)}"):
+        report = analyze(request, runtimes=runtimes or None)
     flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
     origin = Origin(shlex.join(["memprof", "analyze", model, *flags]), is_redacted=redact_names)
     write_targets(report, targets, origin, picture)

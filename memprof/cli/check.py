@@ -13,7 +13,7 @@ import click
 
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, check_board
 from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, runtime_option, source_options
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import note, open_stdout, telling
 from memprof.errors import UsageError
 from memprof.files import check_writable, write_text_whole
 from memprof.render.json import write_document
@@ -96,7 +96,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         flags = {f"--max-{name}": text for name, text in limits.items()}
         flags |= {"--runtime": runtime, "--baseline": baseline, "--tolerance": tolerance}
         _refuse([*(flag for flag, value in flags.items() if value is not None), *request_flags()])
-        found = _check_project(config, updates=update_baseline)
+        with telling("reading the models"):
+            found = _check_project(config, updates=update_baseline)
         return _show(found, view, targets)
     if config is not None or update_baseline:
         raise UsageError("A MODEL that is named is no part of a file's baseline.", "Leave MODEL out, or the flag.")

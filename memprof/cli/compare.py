@@ -19,7 +19,7 @@ from memprof.cli.options import (
     source_options,
     top_option,
 )
-from memprof.cli.output import open_stdout
+from memprof.cli.output import open_stdout, telling
 from memprof.cli.pages import (
     Origin,
     Write,
@@ -76,11 +76,13 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if any(target.lower().endswith(".html") for target in targets):  # a page shows the tensors of both sides
         from memprof.api import analyze
 
-        reports = [analyze(request, runtimes=runtimes or None) for request in requests]
+        with telling("reading both"):
+            reports = [analyze(request, runtimes=runtimes or None) for request in requests]
         found = compare(*reports)
     else:
         reports = []
-        found = compare(*requests, runtimes=runtimes or None)
+        with telling("reading both"):
+            found = compare(*requests, runtimes=runtimes or None)
     origin = Origin(shlex.join(["memprof", "compare", before, after, *flags]), is_redacted=redact_names)
     write_results(targets, _writers(found, reports, origin))
     with open_stdout() as stream:

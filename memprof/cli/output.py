@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
@@ -11,6 +12,9 @@ from typing import TextIO
 import click
 
 from memprof.errors import UsageError
+
+PATIENCE_SECONDS = 1.0
+"""How long a person waits without a word."""
 
 
 @contextmanager
@@ -42,6 +46,22 @@ def silence(stream: TextIO) -> None:
     """Send what ``stream`` still holds nowhere: it would fail once more when the interpreter exits."""
     with suppress(OSError, ValueError):  # no file behind it: nothing is flushed at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Tell a person at a terminal what is going on, once it has taken longer than a moment."""
+    stream = sys.stderr
+    if stream is None or not stream.isatty():
+        yield
+        return
+    timer = threading.Timer(PATIENCE_SECONDS, note, [f"{what} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def note(message: str) -> None:

@@ -24,12 +24,13 @@ from memprof.cli.options import (
     runtime_option,
     source_options,
 )
-from memprof.cli.output import open_stdout
+from memprof.cli.output import open_stdout, telling
 from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
 from memprof.cli.plan_tflite import TfliteRequest, check_flags, is_tflite, plan_file
 from memprof.errors import UsageError
 from memprof.render.json import write_document
+from memprof.text import safe_text
 from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     def report(progress: PlanProgress) -> None:
         line.show(progress.stage, progress.size_bytes, progress.lower_bound_bytes, progress.seconds)
 
-    loaded = None if model.lower().endswith(".csv") else load(request)
+    with telling(f"reading {safe_text(model)}"):
+        loaded = None if model.lower().endswith(".csv") else load(request)
     graph = None if loaded is None else loaded.graph
     try:
         plan = plan_model(loaded or request, options=options, progress=report)

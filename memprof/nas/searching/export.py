@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from memprof.errors import MissingExtraError, RuntimeFailure, UsageError
+from memprof.files import write_whole
 from memprof.nas.given.inside import inside
 from memprof.nas.record.journal import read_journal
 from memprof.nas.record.state import fold
@@ -96,6 +96,7 @@ def export_onnx(architecture: Architecture, weights: dict[str, torch.Tensor], pa
     Raises:
         MissingExtraError: onnxruntime or onnxscript is not installed.
         RuntimeFailure: onnxruntime's outputs differ from PyTorch's.
+        UsageError: The file cannot be written.
     """
     from memprof.nas.train.modules import build_module
 
@@ -104,19 +105,19 @@ def export_onnx(architecture: Architecture, weights: dict[str, torch.Tensor], pa
     restore(module, weights)
     module.eval()
     images = torch.randn((1, *architecture.input_shape), generator=torch.Generator().manual_seed(0))
-    passing = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        _write(module, images, passing)
-        difference = _difference(module, images, passing)
-        if not difference <= TOLERANCE:
+    differences: list[float] = []
+
+    def write(draft: Path) -> None:
+        _write(module, images, draft)
+        differences.append(_difference(module, images, draft))
+        if not differences[0] <= TOLERANCE:
             raise RuntimeFailure(
-                f"The exported network's outputs differ from PyTorch's by {difference:.2g} of the largest.",
+                f"The exported network's outputs differ from PyTorch's by {differences[0]:.2g} of the largest.",
                 "Nothing was written; please report this architecture.",
             )
-        passing.replace(path)
-    finally:
-        passing.unlink(missing_ok=True)
-    return Exported(path=path, difference=difference)
+
+    write_whole(path, write)
+    return Exported(path=path, difference=differences[0])
 
 
 def _write(module: nn.Module, images: torch.Tensor, path: Path) -> None:
