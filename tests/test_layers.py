@@ -89,7 +89,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "click": ("cli/",),
     "pytest": ("pytest_plugin",),
     "networkx": ("ir/", "planning/", "importers/", "exporters/"),
-    "sklearn": ("nas/train/",),
+    "sklearn": ("nas/train/", "nas/rank/blend"),
     "PIL": ("nas/train/data",),  # a dependency of torchvision's
     "numba": ("planning/",),
     "tflite_micro": ("measure/",),

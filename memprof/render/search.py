@@ -71,6 +71,9 @@ def render_controllers(found: ControllerBench, stream: TextIO) -> None:
     table = _table("ranker", *found.bands)
     for name, scores in found.scores.items():
         table.add_row(name, *(f"{scores[column]:.3f}" for column in found.bands))
+        if found.repeats > 1:
+            spans = (found.intervals[name][column] for column in found.bands)
+            table.add_row(Text("  95 %", style="dim"), *(f"{low:.2f}-{high:.2f}" for low, high in spans))
     table.add_row("95 % of chance, from", *(f"{band.low:.3f}" for band in found.bands.values()))
     table.add_row("to", *(f"{band.high:.3f}" for band in found.bands.values()))
     screen.show(table)

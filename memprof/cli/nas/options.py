@@ -62,8 +62,8 @@ _SETTINGS = (
     click.option("--epochs", type=_COUNT, help="Epochs of candidates that go all the way (6 or 7; paper: 60)."),
     click.option(
         "--ranker",
-        type=click.Choice(["scc", "single-rnn", "double-rnn", "ridge", "parameters", "random"]),
-        help="Who picks candidates from the third round on (scc).",
+        type=click.Choice(["scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random"]),
+        help="Who predicts accuracies from the third round on (blend; paper: scc).",
     ),
     click.option("--finalists", type=click.IntRange(min=0), help="Networks in the tournament (4); 0 for none."),
     click.option("--final-seeds", type=_COUNT, help="Trainings of each there (3)."),

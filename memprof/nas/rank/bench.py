@@ -1,12 +1,13 @@
-"""How well each ranker ranks, on networks whose accuracy is known: the cells of NAS-Bench-201.
+"""How well each ranker ranks, on networks whose accuracy is known: NAS-Bench-201, or any table of codes.
 
     pool of 392 cells -> 98 of them with their accuracy for training -> rank the other 294 -> AP@k, NDCG@k, tau
 
-The table is a CSV file with the columns ``cell`` (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``) and ``val_accuracy``. 392
-candidates is the authors' second round (MemNAS, CVPR 2020, Table 3; they state no pool size). tau is Kendall's tau-a:
-a tied pair counts for neither side, so ties in a prediction keep it below 1. Every figure, a mean over pools, stands
-beside what single random rankings of the last pool's cells score; where scores tie, AP and NDCG take a random order
-(``memprof.nas.rank.ranking``).
+The table is a CSV file with the columns ``cell`` (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``) and ``val_accuracy``, or
+with ``code`` (0 and 1, a space between blocks), ``accuracy`` and ``bytes``. 392 candidates is the authors' second
+round (MemNAS, CVPR 2020, Table 3; they state no pool size). tau is Kendall's tau-a: a tied pair counts for neither
+side, so ties in a prediction keep it below 1. Every figure, a mean over pools, stands beside what single random
+rankings of the last pool's cells score, and with the interval that 95 % of the means of pools drawn anew from these
+have; where scores tie, AP and NDCG take a random order (``memprof.nas.rank.ranking``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import csv
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -44,22 +46,32 @@ class ControllerBench:
 
     Attributes:
         scores: Ranker -> heading -> mean over the repetitions.
+        intervals: Ranker -> heading -> from and to: where 95 % of such means lie, by drawing the pools anew.
         bands: Heading -> what random rankings of the last repetition's pool score.
         repeats: Repetitions, each with a pool of its own.
+        pool: Networks in a pool.
+        trained: Of those, the ones that a ranker learns from.
     """
 
     scores: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, tuple[float, float]]]
     bands: dict[str, Band]
     repeats: int
+    pool: int
+    trained: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-ready values, schema ``memprof/nas-controllers/1``."""
         return {
             "schema": "memprof/nas-controllers/1",
-            "pool": POOL,
-            "trained": TRAINED,
+            "pool": self.pool,
+            "trained": self.trained,
             "repeats": self.repeats,
             "scores": self.scores,
+            "intervals": {
+                name: {column: list(found) for column, found in columns.items()}
+                for name, columns in self.intervals.items()
+            },
             "random_band": {
                 name: {"mean": band.mean, "low": band.low, "high": band.high} for name, band in self.bands.items()
             },
@@ -81,20 +93,28 @@ def read_cells(path: Path) -> list[tuple[Candidate, float]]:
 
 
 def bench_controllers(
-    cells: list[tuple[Candidate, float]], *, repeats: int, seed: int, rankers: Iterable[str] = tuple(RANKERS)
+    cells: list[tuple[Candidate, float]],
+    *,
+    repeats: int,
+    seed: int,
+    rankers: Iterable[str] = tuple(RANKERS),
+    pool_size: int = POOL,
+    trained: int = TRAINED,
 ) -> ControllerBench:
     """Return what each ranker scores on ``repeats`` random pools of ``cells``.
 
     Raises:
-        UsageError: There are fewer cells than a pool needs.
+        UsageError: There are fewer cells than a pool needs, or none are left to rank.
     """
-    if len(cells) < POOL:
-        raise UsageError(f"The table has {len(cells)} cells; a pool needs {POOL}.")
+    if len(cells) < pool_size:
+        raise UsageError(f"The table has {len(cells)} cells; a pool needs {pool_size}.")
+    if not 1 < trained < pool_size - 1:
+        raise UsageError(f"Of a pool of {pool_size}, {trained} trained networks leave nothing to learn or to rank.")
     found: dict[str, dict[str, list[float]]] = {name: {column: [] for column, _, _ in COLUMNS} for name in rankers}
     true: list[float] = []
     for repeat in range(repeats):
-        pool = random.Random(derive_seed(seed, "pool", repeat)).sample(cells, POOL)
-        known, asked = pool[:TRAINED], pool[TRAINED:]
+        pool = random.Random(derive_seed(seed, "pool", repeat)).sample(cells, pool_size)
+        known, asked = pool[:trained], pool[trained:]
         history = [RankedRound(tuple(c for c, _ in known), tuple(score for _, score in known))]
         true = [score for _, score in asked]
         for name, columns in found.items():
@@ -106,13 +126,28 @@ def bench_controllers(
         scores={
             name: {column: mean(values) for column, values in columns.items()} for name, columns in found.items()
         },
+        intervals={
+            name: {column: _interval(values, seed) for column, values in columns.items()}
+            for name, columns in found.items()
+        },
         bands={column: random_band(true, k, measure=measure, seed=seed) for column, measure, k in COLUMNS},
         repeats=repeats,
+        pool=pool_size,
+        trained=trained,
     )
+
+
+def _interval(values: list[float], seed: int) -> tuple[float, float]:
+    """Return where 95 % of the means lie that come of drawing as many of ``values`` anew (Efron's bootstrap)."""
+    rng = random.Random(seed)
+    means = sorted(mean(rng.choices(values, k=len(values))) for _ in range(1000))
+    return means[24], means[974]
 
 
 def _cell(row: dict[str, str], line: int, path: Path) -> tuple[Candidate, float]:
     try:
+        if "code" in row:
+            return _plain(row)
         names = [edge.split("~")[0] for part in row["cell"].split("+") for edge in part.strip("|").split("|")]
         code = "".join("1" if name == operation else "0" for name in names for operation in _OPERATIONS)
         if len(names) != 6 or code.count("1") != 6:
@@ -120,6 +155,16 @@ def _cell(row: dict[str, str], line: int, path: Path) -> tuple[Candidate, float]
         return Candidate((code,), 1 + sum(_WEIGHTS.get(name, 0) for name in names)), float(row["val_accuracy"])
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise InputError(
-            f"{path}, line {line}, is not a cell of NAS-Bench-201 with its accuracy.",
-            "The columns are cell and val_accuracy.",
+            f"{path}, line {line}, is no network with its accuracy.",
+            "The columns are cell and val_accuracy (NAS-Bench-201), or code, accuracy and bytes.",
         ) from error
+
+
+def _plain(row: dict[str, str]) -> tuple[Candidate, float]:
+    """Return a network of any table: a code of 0 and 1 for each block, with spaces between, accuracy and bytes."""
+    codes, accuracy = tuple(row["code"].split()), float(row["accuracy"])
+    if not codes or any(set(code) - set("01") or len(code) != len(codes[0]) for code in codes):
+        raise ValueError(row["code"])
+    if not isfinite(accuracy):
+        raise ValueError(row["accuracy"])
+    return Candidate(codes, int(row["bytes"])), accuracy

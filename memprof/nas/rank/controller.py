@@ -22,6 +22,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from memprof.nas.rank.blend import fit_blend
 from memprof.nas.rank.rankers import (
     Candidate,
     Fit,
@@ -141,6 +142,7 @@ _FITS: dict[str, Fit] = {
     "scc": lambda history, seed: fit_controller(StructureCorrelationController, history, seed),
     "single-rnn": lambda history, seed: fit_controller(lambda bits: RecurrentController(bits, 1), history, seed),
     "double-rnn": lambda history, seed: fit_controller(lambda bits: RecurrentController(bits, 2), history, seed),
+    "blend": fit_blend,
     "ridge": fit_ridge,
     "parameters": fit_parameters,
     "random": fit_random,

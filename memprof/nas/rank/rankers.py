@@ -2,10 +2,11 @@
 
     fit(history, seed) -> predictor;  predictor(candidates) -> one score each, more is better
 
-A history is a list of rounds; a round holds the candidates that were trained and their metric. ``guard`` gives all
-rankers the same corners: an empty history is an error, no candidates have no scores. The neural ones live in
-``memprof.nas.rank.controller``; here are the ones every neural one must beat: ridge regression on the paper's codes,
-the parameter count alone, and chance.
+A history is a list of rounds; a round holds the candidates that were trained and what is predicted: in a search their
+accuracy, to which the bytes are added, for those are exact. Scores are in standard deviations of a round. ``guard``
+gives all rankers the same corners: an empty history is an error, no candidates have no scores. The neural ones live
+in ``memprof.nas.rank.controller``; here are the ones every neural one must beat: ridge regression on the paper's
+codes, the parameter count alone, and chance.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def guard(fit: Fit) -> Fit:
 def fit_random(history: History, seed: int) -> Predictor:
     """Return a predictor that knows nothing. Seed, rounds so far and number of candidates decide the scores."""
     # A generator per call: a prediction may not depend on those before it.
-    return lambda candidates: np.random.default_rng((seed, len(history))).random(len(candidates)).tolist()
+    return lambda candidates: np.random.default_rng((seed, len(history))).standard_normal(len(candidates)).tolist()
 
 
 def fit_parameters(history: History, seed: int) -> Predictor:
@@ -89,7 +90,9 @@ def fit_parameters(history: History, seed: int) -> Predictor:
         for candidate, score in zip(found.candidates, found.scores, strict=True)
     ]
     sign = -1.0 if sum(a * b for a, b in pairs) < 0 else 1.0
-    return lambda candidates: [sign * candidate.parameter_bytes for candidate in candidates]
+    known = [candidate.parameter_bytes for found in history for candidate in found.candidates]
+    middle, deviation = _mean(known), float(np.std(known)) or 1.0
+    return lambda candidates: [sign * (candidate.parameter_bytes - middle) / deviation for candidate in candidates]
 
 
 def fit_ridge(history: History, seed: int) -> Predictor:

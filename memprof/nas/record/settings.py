@@ -23,7 +23,7 @@ from memprof.text import safe_text
 MOST_WORKERS = 1024
 MOST_FINALISTS = 100
 Goal = Literal["front", "metric"]
-RANKER_NAMES = ("scc", "single-rnn", "double-rnn", "ridge", "parameters", "random")
+RANKER_NAMES = ("scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random")
 """Keys of ``memprof.nas.rank.controller.RANKERS``, which need torch."""
 
 

@@ -43,7 +43,7 @@ class Chosen:
         architecture: What it is.
         parameter_bytes: Its parameters, deployed.
         peak_intermediate_bytes: Its peak, deployed.
-        predicted: The controller's score; ``None`` in rounds without one.
+        predicted: The accuracy that the controller predicted; ``None`` in rounds without one.
         is_base: Whether it is the round's base itself, which trains on beside its candidates.
     """
 

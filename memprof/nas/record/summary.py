@@ -45,7 +45,7 @@ class CandidateSummary:
         worth: Its accuracy on the search's one scale (``memprof.nas.record.scores``); ``None`` unless it went all the
             way.
         round_score: The metric against the base that trained on beside it; ``None`` if it was not trained.
-        predicted: The controller's score; ``None`` in rounds without one.
+        predicted: The accuracy that the controller predicted; ``None`` in rounds without one.
         seconds: Time its visits took.
     """
 

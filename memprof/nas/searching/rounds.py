@@ -27,16 +27,26 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean, pstdev
 from typing import Any
 
 from memprof.nas.given.inside import inner_folder
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
 from memprof.nas.rank.controller import RANKERS
+from memprof.nas.rank.fronts import by_layers
 from memprof.nas.rank.metric import Measures
 from memprof.nas.rank.rankers import Candidate, RankedRound
 from memprof.nas.record.forecast import forecast_seconds, plan_tournament, reserved_seconds
 from memprof.nas.record.journal import Journal
-from memprof.nas.record.scores import finalists_of_round, first_winner, next_base, open_rung, scores_of_round
+from memprof.nas.record.scores import (
+    finalists_of_round,
+    first_winner,
+    measured_in_round,
+    median_measures,
+    next_base,
+    open_rung,
+    scores_of_round,
+)
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import Chosen, Round, fold
 from memprof.nas.record.tournament import waiting
@@ -217,7 +227,7 @@ class Search:
         measured = [(candidate, measure(candidate, budget)) for candidate in fresh]
         fitting = [(candidate, footprint) for candidate, footprint in measured if is_within(footprint, budget)]
         able = [(candidate, footprint) for candidate, footprint in fitting if self._can_win(footprint, base)]
-        picked = self._choose(index, parent, able)
+        picked = self._choose(index, base, parent, able)
         if picked and base is not None and self.settings.inherits:  # it trains on beside them, as candidate 0
             before = self.state.chosen[base]
             own = Footprint(
@@ -277,7 +287,7 @@ class Search:
         return self.settings.metric.score(flawless, previous) > 0
 
     def _choose(
-        self, index: int, parent: Architecture, able: list[tuple[Architecture, Footprint]]
+        self, index: int, base: int | None, parent: Architecture, able: list[tuple[Architecture, Footprint]]
     ) -> list[tuple[Architecture, Footprint, float | None]]:
         """Return what the round trains: all or a sample of the first rounds, else what the controller likes best."""
         settings = self.settings
@@ -290,24 +300,44 @@ class Search:
             return [(architecture, footprint, None) for architecture, footprint in able]
         if not able:
             return []
-        history = self._history()
+        measures = self._predict(index, able)
+        if settings.goal == "front":
+            best = by_layers(measures, settings.top_k)
+        else:
+            previous = self.state.measures(base) if base is not None else None
+            previous = previous or median_measures(measures.values())
+            scores = {i: settings.metric.score(found, previous) for i, found in measures.items()}
+            best = sorted(scores, key=lambda i: (-scores[i], i))[: settings.top_k]
+        return [(*able[i], measures[i].accuracy) for i in best]
+
+    def _predict(self, index: int, able: list[tuple[Architecture, Footprint]]) -> dict[int, Measures]:
+        """Return each candidate's exact bytes and its predicted accuracy, on the scale of the last round trained."""
+        settings, history = self.settings, self._history()
         predictor = RANKERS[settings.ranker](history, derive_seed(settings.seed, "controller", index) % 2**31)
         scores = predictor([self._candidate(architecture, found.parameter_bytes) for architecture, found in able])
-        best = sorted(range(len(able)), key=lambda i: (-scores[i], i))[: settings.top_k]
-        return [(*able[i], scores[i]) for i in best]
+        last = history[-1].scores
+        deviation = max(pstdev(last), 1e-3)
+        return {
+            i: Measures(
+                accuracy=min(1.0, max(1e-3, mean(last) + deviation * score)),
+                peak_intermediate_bytes=found.peak_intermediate_bytes,
+                parameter_bytes=found.parameter_bytes,
+            )
+            for i, ((_, found), score) in enumerate(zip(able, scores, strict=True))
+        }
 
     def _history(self) -> list[RankedRound]:
-        """Return what the controller learns from: all that were trained, compared at the first rung."""
+        """Return what the controller learns from: the accuracy of all that were trained, at the first rung."""
         history = []
         for found in self.state.rounds:
-            scores = scores_of_round(self.state, found, rung=0)
-            if scores:
+            measured = measured_in_round(self.state, found, rung=0)
+            if measured:
                 by_number = {chosen.candidate: chosen for chosen in found.chosen}
-                candidates = [by_number[number] for number in scores]
+                candidates = [by_number[number] for number in measured]
                 history.append(
                     RankedRound(
                         tuple(self._candidate(c.architecture, c.parameter_bytes) for c in candidates),
-                        tuple(scores.values()),
+                        tuple(m.accuracy for m in measured.values()),
                     )
                 )
         return history

@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from memprof.errors import InputError, UsageError
 from memprof.nas.rank import controller
+from memprof.nas.rank.bench import bench_controllers, read_cells
+from memprof.nas.rank.blend import _least_squares
 from memprof.nas.rank.controller import (
     RANKERS,
     RecurrentController,
@@ -291,3 +295,36 @@ def test_codes_of_different_shapes_are_an_error() -> None:
     for other in (Candidate(("01", "01", "01"), 1), Candidate(("011",), 1), Candidate(("01", "0110"), 1)):
         with pytest.raises(ValueError, match="one shape"):
             code_bits((Candidate(("011", "100"), 1), other))
+
+
+def test_the_blend_weighs_its_parts_by_what_they_say_of_networks_left_out() -> None:
+    rng = np.random.default_rng(0)
+    said = rng.standard_normal((50, 3))
+    assert _least_squares(said, 0.7 * said[:, 1] + 0.3 * said[:, 2]) == pytest.approx([0, 0.7, 0.3])
+    assert _least_squares(said, -said[:, 0]).min() >= 0
+
+
+def test_a_table_of_codes_is_ranked_like_that_of_nas_bench(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    lines = ["code,accuracy,bytes"]
+    for _ in range(60):
+        code = "".join(rng.choice("01") for _ in range(8))
+        lines.append(f"{code[:4]} {code[4:]},{code.count('1') / 8},{100 + 7 * rng.randrange(9)}")
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(lines))
+    found = bench_controllers(
+        read_cells(table), repeats=3, seed=0, rankers=("blend", "ridge", "random"), pool_size=50, trained=30
+    )
+    assert found.scores["blend"]["tau"] > 0.5 > found.scores["random"]["tau"]
+    low, high = found.intervals["blend"]["tau"]
+    assert low <= found.scores["blend"]["tau"] <= high
+    with pytest.raises(UsageError, match="nothing to learn or to rank"):
+        bench_controllers(read_cells(table), repeats=1, seed=0, pool_size=50, trained=50)
+
+
+@pytest.mark.parametrize("row", ["012,0.5,1", "01 1,0.5,1", ",0.5,1", "01,nan,1", "01,0.5,x", "01"])
+def test_a_row_that_is_no_network_is_named(tmp_path: Path, row: str) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f"code,accuracy,bytes\n01,0.5,1\n{row}\n")
+    with pytest.raises(InputError, match="line 3, is no network"):
+        read_cells(table)
