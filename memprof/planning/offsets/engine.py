@@ -10,7 +10,8 @@ itself (numba's cache and self-recursion do not go together).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -24,6 +25,7 @@ from memprof.planning.offsets.greedy import Ints
 from memprof.planning.offsets.kernel import Kernel
 
 _NUMBA_SETTINGS = ".numba_config.yaml"
+_UNFINISHED = "no compiled object yet"
 
 _FUNCTIONS = (
     "_rank",
@@ -111,3 +113,22 @@ def compiled_engine() -> Engine:
         begin=namespace["begin"],
         advance=namespace["advance"],
     )
+
+
+@contextmanager
+def interrupted_compiling() -> Iterator[None]:
+    """Turn what numba makes of Ctrl-C while it compiles back into ``KeyboardInterrupt``.
+
+    The interrupt may be lost in a callback of the compiler, which then misses an object that it did not finish. What
+    was compiled by halves is dropped.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        compiled_engine.cache_clear()
+        raise
+    except RuntimeError as error:
+        if not isinstance(error.__context__, KeyboardInterrupt) and _UNFINISHED not in str(error):
+            raise
+        compiled_engine.cache_clear()
+        raise KeyboardInterrupt from error

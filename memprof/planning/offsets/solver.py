@@ -25,7 +25,14 @@ import numpy as np
 import numpy.typing as npt
 
 from memprof.planning.meter import Meter, OutOfBudget, meter_of
-from memprof.planning.offsets.engine import PLAIN, Engine, compiled_engine, has_compiler, is_compiled_before
+from memprof.planning.offsets.engine import (
+    PLAIN,
+    Engine,
+    compiled_engine,
+    has_compiler,
+    interrupted_compiling,
+    is_compiled_before,
+)
 from memprof.planning.offsets.greedy import STRATEGIES, columns_of, place_all, place_by_class
 from memprof.planning.offsets.kernel import (
     BY_NOTHING,
@@ -371,13 +378,15 @@ class _Tree:
         self._set("witness", layout.member[layout.member_start[:-1]].tolist())
         k.control[CAPACITY] = capacity_bytes // layout.granule_bytes
         k.control[DYNAMIC] = dynamic
-        return self.engine.begin(k)
+        with interrupted_compiling():
+            return self.engine.begin(k)
 
     def advance(self, placements: int) -> tuple[int, int]:
         """Go on for a moment, by at most ``placements``; return the kernel's state and how many were tried."""
         placements = min(placements, self._pace)
         started = time.monotonic()
-        state = self.engine.advance(self._kernel, placements)
+        with interrupted_compiling():
+            state = self.engine.advance(self._kernel, placements)
         self.placements += placements
         spent = time.monotonic() - started
         if placements == self._pace and spent < _LOOK_SECONDS / 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -152,3 +153,22 @@ def smallest_by_integer_program(problem: AllocationProblem) -> int:
     )
     assert found.success
     return round(found.fun)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no compiled object yet for <Library>"), KeyboardInterrupt()])
+def test_ctrl_c_while_the_search_is_compiled_keeps_the_plan(error: BaseException) -> None:
+    def interrupted(*_: object) -> int:
+        raise error
+
+    calls = replace(PLAIN, begin=interrupted)
+    plan = plan_offsets(problem_of(GAP), engine=calls)
+    assert find_violation(plan.problem, plan.offsets) is None
+    assert (plan.arena_bytes, plan.lower_bound_bytes) == (10, 9)
+
+
+def test_another_error_of_the_engine_is_not_taken_for_ctrl_c() -> None:
+    def broken(*_: object) -> int:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        plan_offsets(problem_of(GAP), engine=replace(PLAIN, begin=broken))
