@@ -49,7 +49,9 @@ def test_the_hook_for_other_projects_runs_the_command() -> None:
 def test_the_action_annotates_sums_up_and_ends_as_check_does(tmp_path: Path, limit: str, code: int) -> None:
     step = text_of("action.yml").partition("      run: |\n")[2]
     write_chain(tmp_path / "net.onnx", ["Relu", "Sigmoid"], [1, 250])
-    (tmp_path / "ci.toml").write_text(f'[[check.models]]\nsource = "net.onnx"\nmax-peak = "{limit}"\n')
+    (tmp_path / "ci.toml").write_text(
+        f'[[check.models]]\nsource = "net.onnx"\nmax-peak = "{limit}"\nruntime = "reference"\n'
+    )
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     command = bin_folder / "memprof"
