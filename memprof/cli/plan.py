@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,9 @@ _CODES = {True: 0, False: 1, None: 4}
 @click.option("--in-place", is_flag=True, help="Elementwise operations in place where every order allows it.")
 @click.option("--keep-order", is_flag=True, help="Plan addresses only; the operations keep their order.")
 @click.option("--seconds", type=click.FloatRange(min=0), default=10, show_default=True, help="Time to search.")
+@click.option(
+    "--effort", type=click.IntRange(min=0), metavar="STEPS", help="Steps to search: same plan however busy."
+)
 @click.option("--alignment", type=click.IntRange(min=1), help="Bytes; 64 for a model, 1 for a CSV file.")
 @click.option("--no-inputs", is_flag=True, help="Leave graph inputs out of the arena: the caller holds them.")
 @click.option("--no-outputs", is_flag=True, help="Leave graph outputs out of the arena.")
@@ -94,6 +98,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     in_place: bool,
     keep_order: bool,
     seconds: float,
+    effort: int | None,
     alignment: int | None,
     no_inputs: bool,
     no_outputs: bool,
@@ -117,7 +122,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     """
     budget = budget if board is None else budget_on(board, budget)
     if is_tflite(model) and _is_left_out("runtime"):
-        unused = {"--in-place": in_place, "--alignment": alignment, "--no-inputs": no_inputs}
+        unused = {"--in-place": in_place, "--alignment": alignment, "--no-inputs": no_inputs, "--effort": effort}
         check_flags(
             unused
             | {"--no-outputs": no_outputs, "--arena": arenas, "--replace": replace, "--redact-names": redact_names}
@@ -149,7 +154,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         runtime=runtime,
         in_place=in_place,
         keep_order=keep_order,
-        seconds=seconds,
+        seconds=inf if effort is not None and _is_left_out("seconds") else seconds,
+        effort=effort,
         alignment=alignment,
         with_inputs=not no_inputs,
         with_outputs=not no_outputs,

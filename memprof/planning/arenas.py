@@ -15,7 +15,6 @@ Bound and plan meet on easy problems only: choosing what to keep in a small aren
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memprof.errors import BudgetError, IncompleteError, UsageError
+from memprof.planning.meter import Meter, meter_of
 from memprof.planning.offsets.greedy import Ints
 from memprof.planning.offsets.problem import AllocationProblem
 from memprof.planning.offsets.solver import decide_capacity
@@ -34,7 +34,7 @@ from memprof.planning.validator import find_violation
 
 _STEPS_OF_PRICES = 300
 _PRICE_UNIT = 2**24
-_TRY_SECONDS = 0.05
+_TRY_STEPS = 50_000
 
 Floats = npt.NDArray[np.float64]
 
@@ -148,7 +148,7 @@ class ArenasPlan:
         }
 
 
-def plan_arenas(problem: AllocationProblem, arenas: Sequence[Arena], seconds: float = 10.0) -> ArenasPlan:
+def plan_arenas(problem: AllocationProblem, arenas: Sequence[Arena], seconds: float | Meter = 10.0) -> ArenasPlan:
     """Return a place for every buffer in one of ``arenas``, as cheap as is found within ``seconds``.
 
     Raises:
@@ -156,7 +156,7 @@ def plan_arenas(problem: AllocationProblem, arenas: Sequence[Arena], seconds: fl
         BudgetError: The arenas together are smaller than what is alive at one step, or no arena holds some buffer.
         IncompleteError: No plan was found, and none is proven impossible.
     """
-    started = time.monotonic()
+    meter = meter_of(seconds)
     if not arenas or len({arena.name for arena in arenas}) < len(arenas):
         raise UsageError("Arenas need names of their own, and there must be one.", "Give --arena NAME=SIZE:COST.")
     _check_room(problem, arenas)
@@ -168,13 +168,13 @@ def plan_arenas(problem: AllocationProblem, arenas: Sequence[Arena], seconds: fl
             "No way was found to fit the buffers into the arenas, and none is proven impossible.",
             "Make an arena larger, or give more --seconds.",
         )
-    places = _improve(table, places, bound, started + seconds)
+    places = _improve(table, places, bound, meter)
     plan = ArenasPlan(
         problem=problem,
         arenas=tuple(arenas),
         places=tuple(places),
         lower_bound=bound,
-        seconds=time.monotonic() - started,
+        seconds=meter.seconds,
     )
     check_arenas(plan)
     return plan
@@ -364,7 +364,7 @@ def _lowest_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
     return top
 
 
-def _improve(table: _Table, places: list[Place], bound: Fraction, deadline: float) -> list[Place]:
+def _improve(table: _Table, places: list[Place], bound: Fraction, meter: Meter) -> list[Place]:
     """Move buffers to cheaper arenas, alone or in exchange for one with less traffic, as long as that is found.
 
     Offsets of an arena whose buffers change are planned anew.
@@ -375,8 +375,8 @@ def _improve(table: _Table, places: list[Place], bound: Fraction, deadline: floa
             is_better = False
             for cheap, dear in _cheaper_pairs(table):
                 if table.arenas[cheap].cost_per_byte < table.arenas[dear].cost_per_byte:
-                    for new in _moves(table, places, cheap, dear):
-                        if time.monotonic() >= deadline:
+                    for new in _moves(table, places, cheap, dear, meter):
+                        if meter.has_ended:
                             return places
                         if new is not None:
                             places, is_better = new, True
@@ -388,7 +388,7 @@ def _improve(table: _Table, places: list[Place], bound: Fraction, deadline: floa
     return places
 
 
-def _moves(table: _Table, places: list[Place], cheap: int, dear: int) -> Iterator[list[Place] | None]:
+def _moves(table: _Table, places: list[Place], cheap: int, dear: int, meter: Meter) -> Iterator[list[Place] | None]:
     """Yield what each move makes of ``places``, ``None`` for one without room; largest savings first."""
     problem, arenas = table.problem, table.arenas
     traffic = table.traffic.tolist()
@@ -396,14 +396,14 @@ def _moves(table: _Table, places: list[Place], cheap: int, dear: int) -> Iterato
         (b for b, place in enumerate(places) if place.arena == dear and traffic[b]), key=lambda b: -traffic[b]
     )
     for b in busiest_first:
-        yield _admit(problem, arenas[cheap], cheap, places, b)
+        yield _admit(problem, arenas[cheap], cheap, places, b, meter)
     for b in busiest_first:
         for other, place in enumerate(places):
             if place.arena == cheap and traffic[other] < traffic[b]:
                 if not problem.buffers[b].overlaps(problem.buffers[other]):
                     continue
-                away = _admit(problem, arenas[dear], dear, [*places[:b], _NOWHERE, *places[b + 1 :]], other)
-                yield None if away is None else _admit(problem, arenas[cheap], cheap, away, b)
+                away = _admit(problem, arenas[dear], dear, [*places[:b], _NOWHERE, *places[b + 1 :]], other, meter)
+                yield None if away is None else _admit(problem, arenas[cheap], cheap, away, b, meter)
 
 
 def _cheaper_pairs(table: _Table) -> Iterator[tuple[int, int]]:
@@ -413,13 +413,17 @@ def _cheaper_pairs(table: _Table) -> Iterator[tuple[int, int]]:
     yield from ((order[i], order[j]) for j in range(2, len(order)) for i in range(j - 1))
 
 
-def _admit(problem: AllocationProblem, arena: Arena, index: int, places: list[Place], b: int) -> list[Place] | None:
+def _admit(
+    problem: AllocationProblem, arena: Arena, index: int, places: list[Place], b: int, meter: Meter
+) -> list[Place] | None:
     """Return ``places`` with buffer ``b`` in ``arena``, ``None`` if no room was found for it there."""
     ids = [i for i, place in enumerate(places) if place.arena == index or i == b]
     part = _part(problem, ids)
     if part.load_bytes > arena.size_bytes:
         return None
-    found = decide_capacity(part, arena.size_bytes, _TRY_SECONDS)
+    attempt = Meter(effort=_TRY_STEPS)
+    found = decide_capacity(part, arena.size_bytes, attempt)
+    meter.charge(attempt.spent)
     if not found.answer:
         return None
     new = list(places)

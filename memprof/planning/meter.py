@@ -101,7 +101,7 @@ class Meter:
     def part(self, share: float, seconds: float = inf) -> Meter:
         """Return a meter with a share of what is left of the time and of the steps, and no more than ``seconds``."""
         effort = None if self._effort == _ENDLESS else max(0, int((self._effort - self.spent) * share))
-        return Meter(min(seconds, self.seconds_left * share), effort, self._clock, self)
+        return Meter(min(seconds, self.seconds_left * share if share else 0.0), effort, self._clock, self)
 
     def reserve(self, seconds: float) -> None:
         """Move the deadline forward: so much is kept for work that has to follow."""

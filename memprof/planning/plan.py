@@ -13,15 +13,15 @@ Peaks are those that ``analyze`` reports. The arena counts sizes rounded up to t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from memprof.errors import IncompleteError
+from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph
 from memprof.planning.arenas import Arena, plan_arenas
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
+from memprof.planning.meter import Meter
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import decide_capacity, plan_offsets
 from memprof.planning.ordering.find import decide_order, find_order
@@ -64,7 +64,9 @@ class PlanOptions:
         runtime: What a peak counts: name of a row of ``RUNTIMES`` that orders can be searched for.
         in_place: Whether elementwise operations are in place where every order allows it; for ``reference``.
         keep_order: Whether the given order stays, so that only addresses are planned.
-        seconds: Time to search at most; proofs usually come long before.
+        seconds: Time to search at most, for all parts of the plan together; proofs usually come long before.
+        effort: Steps of work to spend at most, ``None`` for any number. The same plan on every machine, however busy,
+            if ``seconds`` is endless.
         alignment: Every offset is a multiple of it, and sizes count as rounded up to one; ``None`` for 64, and for 1
             where buffers come without a graph.
         with_inputs: Whether graph inputs are in the arena, or the caller's.
@@ -80,6 +82,7 @@ class PlanOptions:
     in_place: bool = False
     keep_order: bool = False
     seconds: float = 10.0
+    effort: int | None = None
     alignment: int | None = None
     with_inputs: bool = True
     with_outputs: bool = True
@@ -87,6 +90,8 @@ class PlanOptions:
     arenas: tuple[Arena, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.seconds < 0 or (self.effort is not None and self.effort < 0):
+            raise UsageError("Neither seconds nor effort can be negative.", "Give 0 to keep to what costs nothing.")
         find_rules(self.runtime, in_place=self.in_place)
 
     @property
@@ -113,15 +118,15 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
         names = ", ".join(f"{unknown.kind} {unknown.name[:80]}" for unknown in graph.unknown[:5])
         hint = " ".join(dict.fromkeys(u.hint for u in graph.unknown[:5] if u.hint)) or "Give the sizes that are open."
         raise IncompleteError(f"A plan needs every size, and some are not known: {names or 'of some tensor'}.", hint)
-    started = time.monotonic()
-    search = _Order(graph, rules, options, report)
+    meter = Meter(options.seconds, options.effort)
+    search = _Order(graph, rules, options, report, meter)
     order = search.plan()
     floor_bytes = 0
     if options.budget_bytes is not None and not options.keep_order:
         order, floor_bytes = search.aim_at_budget(order, options.budget_bytes)
     problem = pose_allocation(rules.lifetimes(graph, order.node_ids), options.content)
-    left = max(options.seconds - (time.monotonic() - started), options.seconds * _OFFSET_SHARE)
-    arena = _plan_arena(problem, options.budget_bytes, 0.0 if order.was_interrupted else left, report)
+    share = 0.0 if order.was_interrupted else _arena_share(options)
+    arena = _plan_arena(problem, options.budget_bytes, meter.part(share), report)
     budget = None
     if options.budget_bytes is not None:
         lower_bytes = arena.lower_bound_bytes if options.keep_order else floor_bytes
@@ -132,13 +137,14 @@ def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None)
         arena=arena,
         content=options.content,
         budget=budget,
-        arenas=plan_arenas(problem, options.arenas, options.seconds) if options.arenas else None,
+        arenas=plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None,
     )
 
 
 def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Report | None = None) -> Plan:
     """Return a plan of buffers that came without a graph; what ``options`` say of an order is moot."""
-    arena = _plan_arena(problem, options.budget_bytes, options.seconds, report)
+    meter = Meter(options.seconds, options.effort)
+    arena = _plan_arena(problem, options.budget_bytes, meter.part(_arena_share(options)), report)
     budget = None
     if options.budget_bytes is not None:
         budget = answer_budget(arena, options.budget_bytes, arena.lower_bound_bytes)
@@ -148,8 +154,13 @@ def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Re
         arena=arena,
         content=ArenaContent(problem.alignment),
         budget=budget,
-        arenas=plan_arenas(problem, options.arenas, options.seconds) if options.arenas else None,
+        arenas=plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None,
     )
+
+
+def _arena_share(options: PlanOptions) -> float:
+    """Return what of the time that is left goes to the single arena; the rest is for several ones."""
+    return 0.5 if options.arenas else 1.0
 
 
 def answer_budget(arena: MemoryPlan, budget_bytes: int, lower_bytes: int) -> BudgetAnswer:
@@ -183,7 +194,7 @@ def _round_up(size: int, alignment: int) -> int:
 
 
 def _plan_arena(
-    problem: AllocationProblem, capacity_bytes: int | None, seconds: float, report: Report | None
+    problem: AllocationProblem, capacity_bytes: int | None, meter: Meter, report: Report | None
 ) -> MemoryPlan:
     def tell(progress: Any) -> None:
         if report is not None:
@@ -197,15 +208,18 @@ def _plan_arena(
             )
 
     if capacity_bytes is None:
-        return plan_offsets(problem, seconds, tell)
-    return decide_capacity(problem, capacity_bytes, seconds, tell).plan
+        return plan_offsets(problem, meter, tell)
+    return decide_capacity(problem, capacity_bytes, meter, tell).plan
 
 
 class _Order:
     """The search for an order: what is tried, and what is kept."""
 
-    def __init__(self, graph: Graph, rules: RuntimeModel, options: PlanOptions, report: Report | None) -> None:
+    def __init__(
+        self, graph: Graph, rules: RuntimeModel, options: PlanOptions, report: Report | None, meter: Meter
+    ) -> None:
         self._graph = graph
+        self._meter = meter
         assert rules.ordering is not None, "find_rules has seen to it"
         self._rules = rules
         self._ordering: Ordering = rules.ordering
@@ -215,7 +229,7 @@ class _Order:
 
     def plan(self) -> PlannedOrder:
         """Return the best order found."""
-        started = time.monotonic()
+        begun = self._meter.seconds
         order, before_bytes = self._given, self._peak_bytes(self._given)
         peak_bytes = before_bytes
         if self._options.keep_order:
@@ -235,7 +249,7 @@ class _Order:
             peak_bytes=peak_bytes,
             lower_bound_bytes=min(bound.lower_bound_bytes, peak_bytes),
             proof=bound.proof,
-            seconds=time.monotonic() - started,
+            seconds=self._meter.seconds - begun,
             was_interrupted=bound.ending == "interrupted",
         )
 
@@ -245,7 +259,7 @@ class _Order:
 
     def _search(self, name: str) -> OrderResult:
         report = self._tell if self._report is not None else None
-        return find_order(self._pose(name), self._order_seconds(), report)
+        return find_order(self._pose(name), self._meter.part(1 - _OFFSET_SHARE), report)
 
     def _search_scored(self) -> OrderResult:
         return find_scored_order(
@@ -253,7 +267,7 @@ class _Order:
             lambda graph, order: self._peak_bytes(order),
             floor=self._pose(self._ordering.bound),
             related=[self._pose(name) for name in self._ordering.related],
-            seconds=self._order_seconds(),
+            seconds=self._meter.part(1 - _OFFSET_SHARE),
         )
 
     def aim_at_budget(self, order: PlannedOrder, budget_bytes: int) -> tuple[PlannedOrder, int]:
@@ -268,7 +282,7 @@ class _Order:
         if self._load_bytes(order.node_ids) <= budget_bytes:
             return order, 0
         problem = arena_order_problem(self._pose(self._ordering.bound), content)
-        found = decide_order(problem, budget_bytes, self._order_seconds()).result
+        found = decide_order(problem, budget_bytes, self._meter.part(1 - _OFFSET_SHARE)).result
         if self._load_bytes(found.order) < self._load_bytes(order.node_ids):
             order = replace(
                 order,
@@ -281,9 +295,6 @@ class _Order:
     def _load_bytes(self, order: Sequence[int]) -> int:
         lifetimes = self._rules.lifetimes(self._graph, order)
         return pose_allocation(lifetimes, self._options.content).load_bytes
-
-    def _order_seconds(self) -> float:
-        return self._options.seconds * (1 - _OFFSET_SHARE)
 
     def _peak_bytes(self, order: Sequence[int]) -> int:
         return self._rules.lifetimes(self._graph, order).timeline.peak_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -253,3 +254,20 @@ def test_shared_graphs_meet_their_proven_peak_and_the_arena_is_that_peak_in_both
     for arena in (plan.arena, kept.arena):
         assert arena.is_optimal
         assert arena.arena_bytes == arena.load_bytes
+
+
+def test_a_plan_of_so_many_steps_is_the_same_whatever_the_time() -> None:
+    rng = Random(4)
+    graph = wired_graph(rng, 60)
+    options = PlanOptions(effort=20_000, seconds=inf)
+    first, second = (plan_graph(graph, options) for _ in range(2))
+    assert first.order is not None
+    assert second.order is not None
+    assert first.order.node_ids == second.order.node_ids
+    assert first.arena.offsets == second.arena.offsets
+
+
+def test_time_and_steps_are_not_negative() -> None:
+    for options in ({"seconds": -1.0}, {"effort": -1}):
+        with pytest.raises(UsageError, match="negative"):
+            PlanOptions(**options)  # type: ignore[arg-type] # one field each

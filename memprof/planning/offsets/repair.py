@@ -61,6 +61,8 @@ class Repairs:
         self._solve = solve
         self._offer = offer
         self._meter = meter
+        # Half of all is no part: a search of the whole does as well.
+        self._most_crowded = min(_MOST_CROWDED, columns.count // 2)
         self._load: list[int] = columns.load.tolist()
         self._shelves = Shelves(columns, meter)
         for b, offset in enumerate(offsets):
@@ -110,7 +112,7 @@ class Repairs:
                 # Nearly everything is in touch with it: then all crowds are solved, and the rest is laid anew.
                 crowd.update(b for b, load in enumerate(self._load) if load > full_bytes)
             for _ in range(_JOINS):
-                if not crowd or len(crowd) > _MOST_CROWDED:
+                if not crowd or len(crowd) > self._most_crowded:
                     break
                 part = self._meter.part(_CROWD_SHARE)
                 try:
@@ -128,7 +130,7 @@ class Repairs:
     def _crowd(self, seed: int, full_bytes: int) -> set[int]:
         """Return ``seed`` and all buffers of nearly full moments that it reaches by overlaps, too many cut short."""
         crowd, stack = {seed}, [seed]
-        while stack and len(crowd) <= _MOST_CROWDED:
+        while stack and len(crowd) <= self._most_crowded:
             for b in self._shelves.near(stack.pop()):
                 if self._load[b] > full_bytes and b not in crowd:
                     crowd.add(b)

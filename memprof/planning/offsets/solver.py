@@ -187,6 +187,18 @@ class _Run:
                 self._repair()
             if not self._is_settled():
                 self._search()
+        return self._judged()
+
+    def offsets_within(self, height_bytes: int) -> list[int] | None:
+        """Search, and return offsets within a height, ``None`` if none were found. Ctrl-C is the caller's."""
+        with suppress(OutOfBudget):
+            self._run_greedies()
+            if not self._is_settled():
+                self._search()
+        plan = self._judged()
+        return list(plan.offsets) if plan.arena_bytes <= height_bytes else None
+
+    def _judged(self) -> MemoryPlan:
         self._meter.settle()
         offsets = [0] * len(self._problem.buffers)
         for i, offset in zip(self._columns.ids.tolist(), self._best, strict=True):
@@ -241,10 +253,10 @@ class _Run:
         repairs.run()
 
     def _solve_crowd(self, crowd: Sequence[int], height_bytes: int, meter: Meter) -> list[int] | None:
+        self._tell()
         ids = self._columns.ids[list(crowd)].tolist()
         part = replace(self._problem, buffers=tuple(self._problem.buffers[i] for i in ids))
-        plan = _Run(part, height_bytes, meter, None, self._engine).plan()
-        return list(plan.offsets) if plan.arena_bytes <= height_bytes else None
+        return _Run(part, height_bytes, meter, None, self._engine).offsets_within(height_bytes)
 
     def _offer(self, offsets: list[int], strategy: str) -> None:
         sizes = self._columns.size.tolist()

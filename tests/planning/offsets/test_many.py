@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from memprof.planning.meter import Meter, OutOfBudget
+from memprof.planning.offsets import solver
 from memprof.planning.offsets.engine import PLAIN
 from memprof.planning.offsets.greedy import columns_of, place_all, place_by_class
 from memprof.planning.offsets.problem import AllocationProblem
@@ -132,3 +133,17 @@ def test_a_budget_in_steps_gives_the_same_plan_however_slow_the_clock() -> None:
     first, second = (plan_offsets(problem, Meter(effort=300_000, clock=c), engine=PLAIN) for c in clocks)
     assert first.offsets == second.offsets
     assert not first.is_optimal
+
+
+def test_ctrl_c_in_the_search_of_a_crowd_ends_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def interrupt(*_: object) -> None:
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solver, "lay_out", interrupt)
+    problem = uniform(2000, 3)
+    plan = plan_offsets(problem, Meter(effort=10_000_000), engine=PLAIN)
+    assert calls == [1]
+    assert problem.load_bytes < plan.arena_bytes < sum(problem.sizes)
