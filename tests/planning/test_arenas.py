@@ -143,6 +143,7 @@ def test_the_json_says_where_each_buffer_is() -> None:
         "name": "fast",
         "size_bytes": 8,
         "cost_per_byte": 1.0,
+        "exact_cost_per_byte": "1",
         "used_bytes": 8,
         "traffic_bytes": 80,
     }
