@@ -1,11 +1,15 @@
 """Settings that every test shares."""
 
+import signal
 from types import MappingProxyType
 
 import pytest
 from hypothesis import settings
 
 import memprof.runtimes
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, and all it starts, ignores Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the two cores may be busy. Derandomised: a run that failed fails again.
 settings.register_profile("memprof", deadline=None, derandomize=True)
