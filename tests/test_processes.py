@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 HERE = "tests.test_processes"
 STARTERS: Mapping[str, str] = {
     "processes.py": "the one place",
-    "measure/litert_runs.py": "in the child already: a copy of it touches tensors, which may end it, under the same bounds",
+    "measure/litert_runs.py": "in the child already: a copy of it touches tensors, which may end it, in its bounds",
     "measure/tflm_runs.py": "in the child already: a file without a name collects what native code writes",
 }
 """Files of memprof that may start a process or make a temporary file, each with its reason."""
