@@ -121,3 +121,20 @@ def test_a_module_leads_with_pytorch() -> None:
     torch = pytest.importorskip("torch")
     report = memprof.analyze(torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU()), torch.zeros(2, 8))
     assert report.headline.runtime.name == "pytorch"
+
+
+def test_the_process_is_a_sum_of_named_parts_with_its_error(file: Path) -> None:
+    report = memprof.analyze(file, from_file=True)
+    process = report.process
+    assert process is not None
+    assert process.size_bytes == sum(process.parts.values())
+    assert process.parts["inputs"] == 16 * 24 * 24 * 4
+    assert process.parts["later_runs"] == report.peak_intermediate_bytes
+    assert "median" in process.error
+    document = report.to_json()
+    assert document["process"]["bytes"] == process.size_bytes
+    assert memprof.Report.from_json(document).process == process
+
+
+def test_a_row_without_a_process_has_none(file: Path) -> None:
+    assert memprof.analyze(file, runtimes=["reference"]).process is None

@@ -114,6 +114,11 @@ def _footprint(screen: Screen, report: Report, view: TextView) -> None:
         exact = "" if size is None else exact_amount(size)
         about = exact if screen.width < _NARROW else f"{exact}  {what}" if exact else what
         table.add_row(Text(name, style=_HEADING), Text(amount), Text(about, style=_QUIET))
+    process = report.process
+    if process is not None and process.size_bytes is not None:
+        how = f"estimate, {process.error.partition(',')[0]} off; --json has the parts"
+        amount = format_bytes(process.size_bytes)
+        table.add_row(Text("Process", style=_HEADING), Text(amount), Text(how, style=_QUIET))
     table.columns[1].justify = "right"
     screen.show(table)
     screen.show()

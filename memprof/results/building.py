@@ -40,6 +40,7 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
         runtimes=rows,
         unknown=graph.unknown + tuple(own) + macs_unknown,
         assumed=graph.assumed,
+        process=None if (leads := next(iter(runtimes.values()))).process is None else leads.process(graph),
     )
 
 

@@ -14,6 +14,7 @@ from memprof.ir import Assumption, Unknown
 from memprof.results.records import ModelSummary, RuntimeReport, amount_text
 from memprof.results.saving import read_report, report_json
 from memprof.results.sections import MODULE_DEPTH
+from memprof.runtimes import Process
 from memprof.runtimes.late import find
 from memprof.text import safe_text
 
@@ -30,12 +31,14 @@ class Report:
         runtimes: One answer per runtime model, the headline first.
         unknown: What could not be learnt, with the flag that settles it.
         assumed: What was taken otherwise than the source says, or for what it leaves open, with what changes it.
+        process: What the process of the headline takes, ``None`` if that is not modelled.
     """
 
     model: ModelSummary
     runtimes: Mapping[str, RuntimeReport]
     unknown: tuple[Unknown, ...]
     assumed: tuple[Assumption, ...] = ()
+    process: Process | None = None
 
     def __repr__(self) -> str:
         path = safe_text(self.model.path or "in memory", limit=80)
@@ -63,7 +66,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values, schema ``memprof/analysis/2``: all that is needed to show it."""
         modules = self.module_rows(MODULE_DEPTH)
-        return report_json(self.model, self.runtimes, modules, (self.unknown, self.assumed))
+        return report_json(self.model, self.runtimes, modules, (self.unknown, self.assumed, self.process))
 
     @classmethod
     def from_json(cls, document: object, source: str = "the document") -> Report:
@@ -76,8 +79,8 @@ class Report:
         Raises:
             InputError: It is no report that can be read, or a field is missing or wrong.
         """
-        model, runtimes, (unknown, assumed) = read_report(document, source)
-        return cls(model=model, runtimes=runtimes, unknown=unknown, assumed=assumed)
+        model, runtimes, (unknown, assumed, process) = read_report(document, source)
+        return cls(model=model, runtimes=runtimes, unknown=unknown, assumed=assumed, process=process)
 
     def plot(self, path: str | Path | None = None, runtime: str | None = None) -> Any:
         """Draw the lifetime plot of one runtime model, the headline's by default.

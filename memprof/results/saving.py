@@ -16,7 +16,7 @@ from memprof.ir import Assumption, Graph, Unknown
 from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
 from memprof.results.peak import Peak, find_peak
 from memprof.results.records import ModelSummary, RuntimeFacts, RuntimeReport
-from memprof.runtimes import Figure, Grade
+from memprof.runtimes import Figure, Grade, Process
 
 ANALYSIS_SCHEMA = "memprof/analysis/2"
 NUMBERS_ONLY_SCHEMA = "memprof/analysis/1"
@@ -25,15 +25,15 @@ NUMBERS_ONLY_SCHEMA = "memprof/analysis/1"
 _GRADES: tuple[Grade, ...] = ("exact", "upper bound", "estimate", "measured")
 
 
-Remarks = tuple[tuple[Unknown, ...], tuple[Assumption, ...]]
-"""What a report says it does not know, and what it assumed."""
+Remarks = tuple[tuple[Unknown, ...], tuple[Assumption, ...], Process | None]
+"""What a report says it does not know, what it assumed, and what the headline's process takes."""
 
 
 def report_json(
     model: ModelSummary, runtimes: Mapping[str, RuntimeReport], modules: Sequence[ModuleRow], remarks: Remarks
 ) -> dict[str, Any]:
     """Return the parts of a report as one JSON-ready document; ``modules`` are folded to ``MODULE_DEPTH``."""
-    unknown, assumed = remarks
+    unknown, assumed, process = remarks
     graphs: dict[int, Graph] = {id(found.lifetimes.graph): found.lifetimes.graph for found in runtimes.values()}
     places = {key: place for place, key in enumerate(graphs)}
     return {
@@ -64,6 +64,7 @@ def report_json(
             for row in modules
         ],
         "unknown": [{"kind": u.kind, "name": u.name, "reason": u.reason, "hint": u.hint} for u in unknown],
+        "process": None if process is None else _process_json(process),
         "assumed": [{"kind": a.kind, "name": a.name, "reason": a.reason, "hint": a.hint} for a in assumed],
         "graphs": [graph_json(graph) for graph in graphs.values()],
     }
@@ -94,7 +95,24 @@ def read_report(document: object, source: str) -> tuple[ModelSummary, Mapping[st
         Assumption(kind=a.text("kind"), name=a.text("name"), reason=a.text("reason"), hint=a.text("hint"))
         for a in found.each("assumed")
     )
-    return _read_model(found.fields("model")), {headline: runtimes[headline], **runtimes}, (unknown, assumed)
+    remarks = (unknown, assumed, _read_process(found))
+    return _read_model(found.fields("model")), {headline: runtimes[headline], **runtimes}, remarks
+
+
+def _process_json(process: Process) -> dict[str, Any]:
+    return {
+        "bytes": process.size_bytes,
+        "grade": None if process.size_bytes is None else "estimate",
+        "parts": dict(process.parts),
+        "error": process.error,
+    }
+
+
+def _read_process(document: Fields) -> Process | None:
+    if "process" not in document or document.is_null("process"):
+        return None
+    found = document.fields("process")
+    return Process(found.count_or_none("bytes"), found.named_counts("parts"), found.text("error"))
 
 
 def _read_model(found: Fields) -> ModelSummary:

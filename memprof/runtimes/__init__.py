@@ -6,7 +6,17 @@ from types import MappingProxyType
 from memprof.errors import UsageError
 from memprof.ir.trace import Trace
 from memprof.runtimes import contracted, ideal, litert, onnxruntime, paper, pytorch, pytorch_process, reference, tflm
-from memprof.runtimes.model import Figure, Grade, Measuring, Order, Ordering, Placement, Promise, RuntimeModel
+from memprof.runtimes.model import (
+    Figure,
+    Grade,
+    Measuring,
+    Order,
+    Ordering,
+    Placement,
+    Process,
+    Promise,
+    RuntimeModel,
+)
 
 _ROWS = (
     reference.MODEL,
@@ -81,6 +91,7 @@ __all__ = [
     "Order",
     "Ordering",
     "Placement",
+    "Process",
     "Promise",
     "RuntimeModel",
     "choose_runtimes",

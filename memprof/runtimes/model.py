@@ -14,7 +14,7 @@ see ``memprof.runtimes.late``. Everything else is a pure function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
@@ -56,6 +56,21 @@ class Figure:
     size_bytes: int | None
     grade: Grade | None
     definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the process that runs a graph takes, an estimate.
+
+    Attributes:
+        size_bytes: The sum of the parts, ``None`` if a size is not known.
+        parts: Bytes by part, in the order in which they come about.
+        error: How far from real processes it was, in one phrase.
+    """
+
+    size_bytes: int | None
+    parts: Mapping[str, int]
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +171,7 @@ class RuntimeModel:
         placement: Its own planner of addresses, ``None`` if it has none.
         measuring: How it is run for real, ``None`` if nothing runs it.
         figures: What else it knows of a graph, ``None`` if nothing.
+        process: What the process that runs it takes, ``None`` if that is not modelled.
     """
 
     name: str
@@ -177,6 +193,7 @@ class RuntimeModel:
     placement: Callable[[Lifetimes], Placement] | None = None
     measuring: Measuring | None = None
     figures: Callable[[Graph], tuple[Figure, ...]] | None = None
+    process: Callable[[Graph], Process] | None = None
 
     def is_default_for(self, source_format: str) -> bool:
         """Return whether reports of sources of a format show it unasked."""

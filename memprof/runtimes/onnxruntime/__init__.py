@@ -25,6 +25,7 @@ from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel, fix
 from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by
 from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
+from memprof.runtimes.onnxruntime.process import default_process
 from memprof.runtimes.onnxruntime.proven import lowered_by
 
 
@@ -135,6 +136,7 @@ DEFAULT_MODEL = RuntimeModel(
     default_for=frozenset({"onnx"}),
     leads=frozenset({"onnx"}),
     judges_graphs=False,  # nobody has optimised such a graph
+    process=default_process,
 )
 
 OPTIMIZED_MODEL = RuntimeModel(
