@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 HERE = "tests.test_processes"
 STARTERS: Mapping[str, str] = {
     "processes.py": "the one place",
-    "measure/litert_runs.py": "in the child already: a copy of it touches tensors, which may end it, in its bounds",
-    "measure/tflm_runs.py": "in the child already: a file without a name collects what native code writes",
+    "measure/litert_runs.py": "forks inside a child, whose whole group ends with it",
+    "measure/tflm_runs.py": "an unnamed temporary file inside a child",
 }
 """Files of memprof that may start a process or make a temporary file, each with its reason."""
 
