@@ -6,7 +6,7 @@ A report of today and one saved a year ago are the same to whoever compares: a s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memprof.fields import Fields, check_schema
@@ -89,6 +89,15 @@ class Snapshot:
             ],
         }
 
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> Snapshot:
+        """Return the numbers that ``to_json`` gave as ``document``; a whole report is read by ``memprof.snapshot``.
+
+        Raises:
+            InputError: A field is missing or wrong.
+        """
+        return read_snapshot(Fields(document, source))
+
     @property
     def weight_bytes(self) -> int:
         """Parameters and foldable constants together."""
@@ -129,11 +138,12 @@ def snapshot_document(document: object, source: str) -> Snapshot:
         InputError: It is no report of a version that is known here, or a field is missing or wrong.
     """
     check_schema(document, source, (NUMBERS_ONLY_SCHEMA, ANALYSIS_SCHEMA))
-    return read_snapshot(Fields(document, source))
+    found = read_snapshot(Fields(document, source))
+    return replace(found, modules=_named_modules(found.modules.items()))
 
 
 def read_snapshot(found: Fields) -> Snapshot:
-    """Return the numbers of a report, or of what ``Snapshot.to_json`` gave.
+    """Return the numbers that ``Snapshot.to_json`` gave; those of a report are at the same places.
 
     Raises:
         InputError: A field is missing or wrong.
@@ -148,10 +158,10 @@ def read_snapshot(found: Fields) -> Snapshot:
         foldable_constant_bytes=model.count("foldable_constant_bytes"),
         macs=model.count_or_none("macs"),
         runtimes=runtimes,
-        modules=_named_modules(
-            (row.text("path"), ModuleBytes(row.count("parameter_bytes"), row.count("peak_bytes")))
+        modules={
+            row.text("path"): ModuleBytes(row.count("parameter_bytes"), row.count("peak_bytes"))
             for row in (found.each("modules") if "modules" in found else ())
-        ),
+        },
     )
 
 

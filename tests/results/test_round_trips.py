@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memprof.errors import InputError
+from memprof.gate.baseline import BASELINE_SCHEMA
 from memprof.results.bench import Bench, BenchedModel, BenchSettings, Latency, OperatorTime
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Comparison, compare_snapshots
-from memprof.results.snapshot import PeakSnapshot, Snapshot
+from memprof.results.snapshot import ModuleBytes, PeakSnapshot, Snapshot
 from memprof.results.verification import NamedPair, StepPair, Verification
 from tests.schemas import check_document
 
@@ -39,6 +40,7 @@ peaks = st.builds(
     known_bytes_at_least=counts,
     total_bytes=maybe,
     live=st.dictionaries(texts, maybe, max_size=4),
+    node=texts,
 )
 snapshots = st.builds(
     Snapshot,
@@ -49,6 +51,7 @@ snapshots = st.builds(
     runtimes=st.dictionaries(texts, peaks, max_size=3).flatmap(
         lambda others: peaks.map(lambda first: {"reference": first, **others})
     ),
+    modules=st.dictionaries(texts, st.builds(ModuleBytes, counts, counts), max_size=3),
 )
 comparisons = st.builds(compare_snapshots, snapshots, snapshots)
 steps = st.lists(st.tuples(texts, texts, maybe, maybe), max_size=5).map(
@@ -98,7 +101,14 @@ RESULTS: dict[Any, st.SearchStrategy[Any]] = {
     Comparison: comparisons,
     Verification: verifications,
     Bench: benches,
+    Snapshot: snapshots,
 }
+
+
+def check_shape(document: Any) -> None:
+    """Raise unless the document, or the one that it is a part of, keeps to its schema."""
+    is_part = "schema" not in document
+    check_document({"schema": BASELINE_SCHEMA, "models": {"model": document}} if is_part else document)
 
 
 @pytest.mark.parametrize("kind", RESULTS)
@@ -106,7 +116,7 @@ def test_json_and_back(kind: Any) -> None:
     @given(RESULTS[kind])
     def comes_back(found: Any) -> None:
         document = json.loads(json.dumps(found.to_json(), allow_nan=False))
-        check_document(document)
+        check_shape(document)
         assert kind.from_json(document) == found
 
     comes_back()
