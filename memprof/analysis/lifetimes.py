@@ -88,6 +88,8 @@ class Lifetimes:
             empty if there are none.
         scratch: Of the reserved bytes those that kernels take and give back while they run, by step; ``None`` for a
             model that knows no kernels.
+        held: Of the reserved bytes those of a block that stays taken all along for tensors that come and go, where
+            nothing lives in it just then, by step; empty for a model that takes and gives back each tensor by itself.
         is_complete: Whether all sizes, bodies included, are known.
         unknown: What this model alone does not know, beyond what the graph's importer lists.
         without: What the answer had to be worked out without, in a few words each: it is an estimate then.
@@ -98,6 +100,7 @@ class Lifetimes:
     buffers: tuple[Buffer, ...]
     reserved: tuple[int, ...] = ()
     scratch: tuple[int, ...] | None = None
+    held: tuple[int, ...] = ()
     is_complete: bool = True
     unknown: tuple[Unknown, ...] = ()
     without: tuple[str, ...] = ()
@@ -110,6 +113,18 @@ class Lifetimes:
         """Bytes alive at each step, everything counted."""
         alive = self._alive(self.buffers)
         return Timeline(tuple(map(add, alive, self.reserved) if self.reserved else alive))
+
+    @cached_property
+    def timeline_in_use(self) -> Timeline:
+        """The timeline without what is held while nothing lives in it."""
+        if not self.held:
+            return self.timeline
+        return Timeline(tuple(map(sub, self.timeline.step_bytes, self.held)))
+
+    @property
+    def peak_step(self) -> int:
+        """The step that makes the peak: the first of the maximum; of a block held all along, what fills it."""
+        return self.timeline_in_use.peak_step
 
     @cached_property
     def timeline_without_io(self) -> Timeline:

@@ -36,7 +36,7 @@ def netron_document(lifetimes: Lifetimes) -> dict[str, Any]:
     graph, total = lifetimes.graph, lifetimes.timeline.step_bytes
     holders = Holders(lifetimes)
     rows: list[dict[str, Any]] = [_row("model", "", "peak intermediate bytes", max(total, default=0))]
-    peak_step = lifetimes.timeline.peak_step
+    peak_step = lifetimes.peak_step
     for step, node_ids in enumerate(lifetimes.schedule.steps):
         for i in node_ids:
             rows.append(_row("node", graph.nodes[i].name, "bytes alive while it runs", total[step]))

@@ -111,7 +111,7 @@ class Rows:
 
 def arrange_rows(lifetimes: Lifetimes) -> Rows:
     """Return the rows in which ``lifetimes`` are drawn."""
-    peak_step = lifetimes.timeline.peak_step
+    peak_step = lifetimes.peak_step
     buffers = [b for b in lifetimes.buffers if b.start < b.stop]
     own = set(range(len(buffers))) if len(buffers) <= MAX_ROWS else _landmarks(lifetimes, buffers)
     folded = [b for i, b in enumerate(buffers) if i not in own]
@@ -149,7 +149,7 @@ def thin_out(heights: Sequence[float] | npt.NDArray[np.float64]) -> Outline:
 
 def _landmarks(lifetimes: Lifetimes, buffers: Sequence[Buffer]) -> set[int]:
     """Return which of many buffers get a row: what makes the peak, the largest elsewhere, inputs and outputs."""
-    step, peak_bytes = lifetimes.timeline.peak_step, lifetimes.timeline.peak_bytes
+    step, peak_bytes = lifetimes.peak_step, lifetimes.timeline.peak_bytes
 
     def rank(i: int) -> tuple[bool, int]:
         size = buffers[i].size_bytes
@@ -198,7 +198,7 @@ def _reserved_row(lifetimes: Lifetimes, peak_step: int) -> Row | None:
     if not any(lifetimes.reserved):
         return None
     return Row(
-        name="inside control flow, and scratch",
+        name="held in a block, and scratch" if lifetimes.held else "inside control flow, and scratch",
         size_bytes=lifetimes.reserved[peak_step],
         outline=thin_out(lifetimes.reserved),
         tensors=0,

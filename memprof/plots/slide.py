@@ -161,8 +161,9 @@ def _series(found: RuntimeReport) -> dict[str, npt.NDArray[np.float64]]:
                 change[buffer.start] += buffer.size_bytes
                 change[buffer.stop] -= buffer.size_bytes
         series[kind] = np.cumsum(change)[:-1]
-    if any(lifetimes.reserved):
-        series["scratch"] = np.asarray(lifetimes.reserved, dtype=np.float64)
+    held = np.asarray(lifetimes.held or (0,) * count, dtype=np.float64)
+    reserved = np.asarray(lifetimes.reserved or (0,) * count, dtype=np.float64) - held
+    series |= {kind: values for kind, values in (("scratch", reserved), ("held", held)) if values.any()}
     return series
 
 

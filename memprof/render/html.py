@@ -125,7 +125,7 @@ def _skyline(report: Report, top: int) -> str:
     peak = found.known_bytes_at_least
     if not found.timeline or not peak:
         return ""
-    skyline = pool_timeline(found.timeline, found.peak.step, _COLUMNS)
+    skyline = pool_timeline(found.lifetimes.timeline_in_use.step_bytes, found.peak.step, _COLUMNS)
     left, top, width, height = 64, 22, 720, 140
     unit = width / len(skyline.columns)
     path = f"M{left} {top + height}"
@@ -176,6 +176,8 @@ def _live(report: Report, top: int) -> str:
     reserved = found.peak.reserved_bytes
     if reserved:
         more += f"<p>and {format_bytes(reserved)} inside the step itself: bodies of control flow, scratch</p>"
+    if found.peak.held_bytes:
+        more += f"<p>and {format_bytes(found.peak.held_bytes)} held by the block that is there all along</p>"
     return f"<h2>Alive at the peak</h2>{html_table(_LIVE_TITLES, (_live_row(tensor) for tensor in live[:top]))}{more}"
 
 

@@ -159,7 +159,7 @@ def _curve(report: Report, top: int) -> str:
     found = report.headline
     if not found.timeline or not found.known_bytes_at_least:
         return ""
-    skyline = pool_timeline(found.timeline, found.peak.step, _COLUMNS)
+    skyline = pool_timeline(found.lifetimes.timeline_in_use.step_bytes, found.peak.step, _COLUMNS)
     rows = "\n".join(skyline.rows(_HEIGHT, UNICODE.columns))
     return f"<details><summary>Bytes alive at each step</summary>\n\n```text\n{rows}\n```\n\n</details>"
 

@@ -155,7 +155,7 @@ def _skyline(screen: Screen, report: Report, view: TextView) -> None:
         return
     glyphs = screen.glyphs
     width = screen.width - _LABEL - 2
-    skyline = pool_timeline(found.timeline, found.peak.step, width)
+    skyline = pool_timeline(found.lifetimes.timeline_in_use.step_bytes, found.peak.step, width)
     drawn = len(skyline.columns)
     at = skyline.peak_column
     label = f"peak, step {found.peak.step}"
@@ -185,6 +185,7 @@ def _live(screen: Screen, report: Report, view: TextView) -> None:
     n = len(peak.live)
     tensors = "1 tensor" if n == 1 else f"{n:,} tensors"
     inside = f", and {format_bytes(peak.reserved_bytes)} inside the step itself" if peak.reserved_bytes else ""
+    inside += f", and {format_bytes(peak.held_bytes)} held" if peak.held_bytes else ""
     screen.show(Text.assemble(("Alive at the peak", _HEADING), (f"  {tensors}{inside}", _QUIET)))
     if n:
         screen.show(live_table(screen, found, peak.live[: view.top]))

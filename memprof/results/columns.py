@@ -97,6 +97,7 @@ def lifetimes_json(lifetimes: Lifetimes) -> dict[str, Any]:
         },
         "reserved": list(lifetimes.reserved),
         "scratch": None if lifetimes.scratch is None else list(lifetimes.scratch),
+        "held": list(lifetimes.held),
         "is_complete": lifetimes.is_complete,
     }
 
@@ -127,7 +128,8 @@ def read_lifetimes(found: Fields, graph: Graph) -> Lifetimes:
         raise columns.error("stop")
     reserved = found.counts("reserved")
     scratch = None if found.is_null("scratch") else found.counts("scratch")
-    for name, column in (("reserved", reserved), ("scratch", scratch or ())):
+    held = found.counts("held") if "held" in found else ()  # reports of before know none
+    for name, column in (("reserved", reserved), ("scratch", scratch or ()), ("held", held)):
         if column and len(column) != step_count:
             raise found.error(name, "has not one entry for each step")
     return Lifetimes(
@@ -136,6 +138,7 @@ def read_lifetimes(found: Fields, graph: Graph) -> Lifetimes:
         buffers=tuple(map(Buffer, values, sizes, starts, stops)),
         reserved=reserved,
         scratch=scratch,
+        held=held,
         is_complete=found.flag("is_complete"),
     )
 

@@ -36,18 +36,20 @@ class LiveTensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
-    """The first step of the maximum.
+    """The step that makes the peak: the first of the maximum, of one block held all along the one that fills it.
 
     Attributes:
         step: Index of the step.
         nodes: The operations that run at it.
         reserved_bytes: Bytes that step needs besides the tensors: bodies of control flow, scratch.
+        held_bytes: Bytes of a block held all along in which nothing lives at that step.
         live: What is alive then, largest first.
     """
 
     step: int
     nodes: tuple[str, ...]
     reserved_bytes: int
+    held_bytes: int
     live: tuple[LiveTensor, ...]
 
     @property
@@ -57,14 +59,16 @@ class Peak:
 
 
 def find_peak(lifetimes: Lifetimes) -> Peak:
-    """Return the first step of the maximum of ``lifetimes``, and who lives there and why."""
-    step, total = lifetimes.timeline.peak_step, lifetimes.timeline.peak_bytes
+    """Return the step that makes the peak of ``lifetimes``, and who lives there and why."""
+    step, total = lifetimes.peak_step, lifetimes.timeline.peak_bytes
+    held = lifetimes.held[step] if lifetimes.held else 0
     running = lifetimes.schedule.steps[step] if lifetimes.schedule.steps else ()
     holders = Holders(lifetimes)
     return Peak(
         step=step,
         nodes=tuple(lifetimes.graph.nodes[i].name for i in running),
-        reserved_bytes=lifetimes.reserved[step] if lifetimes.reserved else 0,
+        reserved_bytes=lifetimes.reserved[step] - held if lifetimes.reserved else 0,
+        held_bytes=held,
         live=tuple(_live_tensor(lifetimes, b, holders.find(b), step, total) for b in lifetimes.alive_at(step)),
     )
 

@@ -165,6 +165,7 @@ def _peak_json(peak: Peak) -> dict[str, Any]:
         "node": peak.node,
         "nodes": list(peak.nodes),
         "reserved_bytes": peak.reserved_bytes,
+        "held_bytes": peak.held_bytes,
         "live": [
             {
                 "name": live.name,

@@ -199,7 +199,8 @@ function writeStep() {
   const running = ops.length === 0 ? "nothing runs yet" : ops.length > 3 ? `${ops.slice(0, 3).join(", ")} and ${ops.length - 3} more` : ops.join(", ");
   const op = (view.record.steps[step] || []).map((node) => column(view.graph.nodes.op, node))[0];
   const measured = view.record.measured ? view.record.measured[step] : undefined;
-  const inside = view.count && view.reserved[step] ? `, ${formatBytes(view.reserved[step])} inside the step itself` : "";
+  const held = view.held[step] || 0, reserved = (view.reserved[step] || 0) - held;
+  const inside = (view.count && reserved ? `, ${formatBytes(reserved)} inside the step itself` : "") + (held ? `, ${formatBytes(held)} held` : "");
   fill($("at"), make("b", `Step ${formatCount(step)}`), " ", make("code", running), op ? ` (${op}): ` : ": ",
     make("b", formatBytes(view.total[step])), measured !== undefined ? ` predicted, ${formatBytes(measured)} measured` : ` in ${many(alive.length, "tensor", "tensors")}${inside}`,
     step === view.peakStep ? " · the peak" : "");

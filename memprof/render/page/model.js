@@ -40,8 +40,10 @@ class View {
     this.reserved = record.reserved;
     this.total = this.timelineOf(null, 0);
     if (this.reserved.length) this.reserved.forEach((n, step) => { this.total[step] += n; });
-    this.peakStep = 0;
-    for (let step = 1; step < this.steps; step++) if (this.total[step] > this.total[this.peakStep]) this.peakStep = step;
+    this.held = record.held;
+    const used = this.held.length ? this.total.map((n, step) => n - this.held[step]) : this.total;
+    this.peakStep = 0; // of one block held all along, the step that fills it
+    for (let step = 1; step < this.steps; step++) if (used[step] > used[this.peakStep]) this.peakStep = step;
     this.groupings = {};
     this.hasModules = this.first.some((_, i) => this.module(i) !== "");
   }
@@ -108,11 +110,15 @@ class View {
     if (this.groupings[by]) return this.groupings[by];
     const found = this.groupsBy(by, palette);
     found.series = found.names.map((_, group) => this.timelineOf(found.index, group));
-    if (this.reserved.some((n) => n > 0)) {
-      found.names.push(this.count ? "scratch" : "predicted");
-      found.colours.push(palette.for[this.count ? "scratch" : "activations"]);
-      found.series.push(Float64Array.from(this.reserved));
-    }
+    const add = (name, colour, series) => {
+      if (!series.some((n) => n > 0)) return;
+      found.names.push(name);
+      found.colours.push(palette.for[colour]);
+      found.series.push(Float64Array.from(series));
+    };
+    const inside = this.held.length ? this.reserved.map((n, step) => n - this.held[step]) : this.reserved;
+    add(this.count ? "scratch" : "predicted", this.count ? "scratch" : "activations", inside);
+    add("held", "held", this.held);
     found.scratch = palette.for.scratch;
     this.groupings[by] = found;
     return found;

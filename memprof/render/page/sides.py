@@ -249,6 +249,7 @@ def view_json(lifetimes: Lifetimes, graphs: Graphs, row: Row, kinds: Sequence[st
         "steps": found["steps"],
         "buffers": found["buffers"],
         "reserved": found["reserved"],
+        "held": found["held"],
         "kinds": repeated(kinds or buffer_kinds(lifetimes)),
         "measured": None,
         "plan": None,

@@ -4,8 +4,8 @@
                   nobody asked it, the graph of the file, as an estimate
     what counts   the block that holds all inner tensors, taken at once; graph outputs; scratch of what runs
 
-The block is laid out in the first run and a little larger than what is alive in it at once; what is not a tensor's is
-shown as reserved.
+The block is laid out in the first run, is a little larger than what is alive in it at once, and stays taken to the
+end of each run: what nothing lives in at a step is reserved and held, and the peak is the step that fills it most.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def default_lifetimes(graph: Graph) -> Lifetimes:
     reserved = tuple(max(0, total - held) for total, held in zip(taken, alive, strict=False))
     if not any(reserved):
         return bare
-    return replace(bare, reserved=reserved, scratch=tuple(scratch))
+    held = tuple(max(0, total - inside) for total, inside in zip(reserved, frame.reserved, strict=True))
+    return replace(bare, reserved=reserved, scratch=tuple(scratch), held=held)
 
 
 def default_lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
