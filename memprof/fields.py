@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from memprof.errors import InputError
+from memprof.errors import InputError, MemprofError
 from memprof.text import safe_text
 
 MAX_COUNT = 2**62
@@ -92,6 +92,20 @@ class Fields:
         if value is None or _is_count(value):
             return value  # type: ignore[no-any-return] # checked
         raise self.error(name)
+
+    def value(self, name: str, known: Callable[[Any], _T]) -> _T:
+        """Return what ``known`` makes of a field that must be there.
+
+        Args:
+            name: The field.
+            known: Raises ``ValueError``, ``KeyError``, ``TypeError`` or an error of memprof's if it cannot.
+        """
+        if name not in self:
+            raise self.error(name)
+        try:
+            return known(self._record[name])
+        except (ValueError, KeyError, TypeError, MemprofError) as error:
+            raise self.error(name, f"is wrong: {error}") from error
 
     def numbers(self, name: str) -> tuple[float, ...]:
         """Return a list of finite numbers."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from memprof.nas.rank.metric import Measures, Metric
     from memprof.nas.record.journal import Journal
     from memprof.nas.record.settings import Limits, Settings
-    from memprof.nas.record.summary import status
+    from memprof.nas.record.summarizing import status
     from memprof.nas.searching.export import export_onnx
     from memprof.nas.searching.presets import facts_of, paper, quick
     from memprof.nas.searching.rounds import Search
@@ -80,7 +80,7 @@ _HOMES = {
     "quick": "memprof.nas.searching.presets",
     "resume": "memprof.nas.searching.run",
     "search": "memprof.nas.searching.run",
-    "status": "memprof.nas.record.summary",
+    "status": "memprof.nas.record.summarizing",
     "Budget": "memprof.nas.space.budget",
     "Limits": "memprof.nas.record.settings",
     "Settings": "memprof.nas.record.settings",

@@ -37,7 +37,7 @@ def folder(made: tuple[Path, str]) -> Path:
 
 def test_a_search_ends_with_its_status_as_json(made: tuple[Path, str]) -> None:
     data = json.loads(made[1])
-    assert (data["schema"], data["state"], data["rounds"]) == ("memprof/nas-status/2", "finished", 1)
+    assert (data["schema"], data["state"], data["rounds"]) == ("memprof/nas-status/3", "finished", 1)
     counts = {"generated": 56, "rejected": 0, "idle": 0, "pruned": 0, "chosen": 2, "trained": 2, "failed": 0}
     assert data["candidates"] == counts
     assert data["settings"]["seed"] == 5

@@ -1,27 +1,24 @@
-"""What people and programs are told of a search: one frozen value, made from its state.
+"""What people and programs are told of a search: one frozen value, which goes to JSON and comes back.
 
-JSON schema ``memprof/nas-status/2``. Only a tournament says which network is the best; until then one leads.
+Made from a search's state in ``memprof.nas.record.summarizing``; JSON schema ``memprof/nas-status/3``. Only a
+tournament says which network is the best; until then one leads.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from memprof.errors import InputError
-from memprof.nas.rank.metric import Measures
-from memprof.nas.record.journal import BEAT_SECONDS, Event, read_journal
-from memprof.nas.record.scores import front_of_search, leader, scores_of_round, worth
+from memprof.fields import Fields, check_schema
+from memprof.nas.given.values import read_record, read_value
 from memprof.nas.record.settings import Settings
-from memprof.nas.record.state import Round, SearchState, fold
-from memprof.nas.record.tournament import Standing, best_standing, standings
+from memprof.nas.record.tournament import Standing
 from memprof.nas.space.architecture import Architecture
 
-STATUS_SCHEMA = "memprof/nas-status/2"
-MISSED_BEATS = 5
+STATUS_SCHEMA = "memprof/nas-status/3"
+_HINT = "Write it again: memprof nas status DIR --json"
 
 Status = Literal["running", "stopped", "interrupted", "finished"]
 
@@ -65,6 +62,21 @@ class CandidateSummary:
     predicted: float | None
     seconds: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the network as JSON-ready values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {
+            "architecture": self.architecture.to_json()
+        }
+
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> CandidateSummary:
+        """Return the network that ``to_json`` gave as ``document``.
+
+        Raises:
+            InputError: A field is missing or wrong.
+        """
+        return _read_candidate(Fields(document, source))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSummary:
@@ -95,6 +107,19 @@ class RoundSummary:
     failed: int
     winner: int | None
     score: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the round as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> RoundSummary:
+        """Return the round that ``to_json`` gave as ``document``.
+
+        Raises:
+            InputError: A field is missing or wrong.
+        """
+        return _read_round(Fields(document, source))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,23 +163,33 @@ class SearchSummary:
             "schema": STATUS_SCHEMA,
             "state": self.status,
             "reason": self.reason,
-            "seconds": round(self.seconds, 3),
+            "seconds": self.seconds,
             "rounds": len(self.rounds),
-            "candidates": {
-                "generated": sum(r.generated for r in self.rounds),
-                "rejected": sum(r.rejected for r in self.rounds),
-                "idle": sum(r.idle for r in self.rounds),
-                "pruned": sum(r.pruned for r in self.rounds),
-                "chosen": sum(r.chosen for r in self.rounds),
-                "trained": sum(r.trained for r in self.rounds),
-                "failed": sum(r.failed for r in self.rounds),
-            },
+            "candidates": self._totals(),
             "best": None if self.best is None else self._standing_json(self.best),
             "standings": [self._standing_json(found) for found in self.standings],
-            "leader": None if self.leader is None else _candidate_json(self.leader),
-            "front": [_candidate_json(found) for found in self.front],
+            "leader": None if self.leader is None else self.leader.to_json(),
+            "front": [found.to_json() for found in self.front],
             "settings": self.settings.to_json(),
+            "history": [found.to_json() for found in self.rounds],
+            "networks": [found.to_json() for found in self.candidates],
         }
+
+    @classmethod
+    def from_json(cls, document: object, source: str = "the document") -> SearchSummary:
+        """Return the search that ``to_json`` gave as ``document``; what it says twice must agree.
+
+        Raises:
+            InputError: It is no search of this version, or a field is missing or wrong.
+        """
+        try:
+            check_schema(document, source, (STATUS_SCHEMA,))
+            return _read_search(Fields(document, source))
+        except InputError as error:
+            raise InputError(error.message, _HINT) from error
+
+    def _totals(self) -> dict[str, int]:
+        return {name: sum(getattr(found, name) for found in self.rounds) for name in _COUNTED}
 
     def _standing_json(self, found: Standing) -> dict[str, Any]:
         candidate = next(c for c in self.candidates if c.candidate == found.candidate)
@@ -171,112 +206,121 @@ class SearchSummary:
         }
 
 
-def status(folder: Path | str) -> SearchSummary:
-    """Return what is known of the search in ``folder``, while it runs in another process or after.
+_COUNTED = ("generated", "rejected", "idle", "pruned", "chosen", "trained", "failed")
+"""Fields of a round that add up over a search."""
 
-    Raises:
-        InputError: There is no search in the folder.
-    """
-    events, last_beat = read_journal(Path(folder))
-    summary = summarize(events, last_beat, time.time())
-    if summary is None:
-        raise InputError(f"The search in {folder} never started.", "Start it: memprof nas search --output DIR")
+
+def _read_search(found: Fields) -> SearchSummary:
+    standings = tuple(map(_read_standing, found.each("standings")))
+    summary = SearchSummary(
+        settings=found.value("settings", lambda value: read_record(Settings, value)),
+        status=found.value("state", _read_status),
+        reason=found.value("reason", _read_text),
+        seconds=found.value("seconds", _read_number),
+        rounds=tuple(map(_read_round, found.each("history"))),
+        candidates=tuple(map(_read_candidate, found.each("networks"))),
+        standings=standings,
+        best=None if found.is_null("best") else _read_standing(found.fields("best")),
+        leader=None if found.is_null("leader") else _read_candidate(found.fields("leader")),
+        front=tuple(map(_read_candidate, found.each("front"))),
+    )
+    for name, reason in _disagreements(found, summary):
+        raise found.error(name, reason)
     return summary
 
 
-def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSummary | None:
-    """Return what a journal says; ``None`` if the search never started.
+def _disagreements(found: Fields, summary: SearchSummary) -> Iterator[tuple[str, str]]:
+    """Yield field and reason of what contradicts the rounds, the networks or the standings."""
+    networks = {each.candidate: each for each in summary.candidates}
+    named = {number for each in summary.rounds for number in (each.base, each.winner) if number is not None}
+    leaders = [] if summary.leader is None else [summary.leader]
+    if len(networks) < len(summary.candidates):
+        yield "networks", "has two networks of one number"
+    if any(each.round >= len(summary.rounds) for each in summary.candidates):
+        yield "networks", "has a network of a round that is none"
+    if [each.index for each in summary.rounds] != list(range(len(summary.rounds))):
+        yield "history", "numbers its rounds otherwise than from 0 on"
+    if not named <= networks.keys():
+        yield "history", "names a network that is none"
+    if any(each.candidate not in networks for each in summary.standings):
+        yield "standings", "names a network that is none"
+    if summary.best is not None and summary.best not in summary.standings:
+        yield "best", "is none of the standings"
+    if any(networks.get(each.candidate) != each for each in leaders):
+        yield "leader", "is none of the networks"
+    if any(networks.get(each.candidate) != each for each in summary.front):
+        yield "front", "holds what is none of the networks"
+    if found.count("rounds") != len(summary.rounds):
+        yield "rounds", "is not the number of rounds"
+    totals = found.fields("candidates")
+    if any(totals.count(name) != total for name, total in summary._totals().items()):
+        yield "candidates", "is not what the rounds add up to"
 
-    Args:
-        events: The journal.
-        last_beat: Time of the last heartbeat, seconds since the epoch.
-        now: The time now.
-    """
-    state = fold(events)
-    if state.settings is None:
-        return None
-    worths = worth(state)
-    candidates = {c.candidate: c for found in state.rounds for c in _summarize_candidates(state, found, worths)}
-    leads = leader(state)
-    return SearchSummary(
-        settings=state.settings,
-        status=_status(state, max(last_beat, state.last_at), now),
-        reason=state.finished,
-        seconds=state.seconds,
-        rounds=tuple(_summarize_round(state, candidates, index) for index in range(len(state.rounds))),
-        candidates=tuple(candidates.values()),
-        standings=standings(state),
-        best=best_standing(state),
-        leader=None if leads is None else candidates[leads],
-        front=tuple(candidates[number] for number in front_of_search(state)),
+
+def _read_candidate(found: Fields) -> CandidateSummary:
+    return CandidateSummary(
+        candidate=found.count("candidate"),
+        round=found.count("round"),
+        architecture=found.value("architecture", Architecture.from_json),
+        status=found.value("status", _read_text),
+        message=found.value("message", _read_text),
+        validation_accuracy=found.value("validation_accuracy", _read_number_or_none),
+        epochs=found.count("epochs"),
+        parameter_bytes=found.count("parameter_bytes"),
+        peak_intermediate_bytes=found.count("peak_intermediate_bytes"),
+        epochs_in_all=found.count("epochs_in_all"),
+        is_base=found.flag("is_base"),
+        worth=found.value("worth", _read_number_or_none),
+        round_score=found.value("round_score", _read_number_or_none),
+        predicted=found.value("predicted", _read_number_or_none),
+        seconds=found.value("seconds", _read_number),
     )
 
 
-def _status(state: SearchState, last_sign: float, now: float) -> Status:
-    if state.finished:
-        return "finished"
-    if state.is_stopped:
-        return "stopped"
-    return "running" if now - last_sign < MISSED_BEATS * BEAT_SECONDS else "interrupted"
-
-
-def _summarize_candidates(
-    state: SearchState, found: Round, worths: Mapping[int, Measures]
-) -> Iterator[CandidateSummary]:
-    round_scores = scores_of_round(state, found)
-    for chosen in found.chosen:
-        number = chosen.candidate
-        visits = state.outcomes.get(number, ())
-        failed = next((o for o in visits if o.status != "ok"), None)
-        measures = state.measures(number)
-        waits = "cut" if number in found.cut else "waiting"
-        yield CandidateSummary(
-            candidate=number,
-            round=found.index,
-            architecture=chosen.architecture,
-            status=failed.status if failed else "ok" if visits else waits,
-            message=failed.message if failed else "",
-            validation_accuracy=measures.accuracy if measures else None,
-            epochs=max((o.epochs for o in visits), default=0),
-            parameter_bytes=chosen.parameter_bytes,
-            peak_intermediate_bytes=chosen.peak_intermediate_bytes,
-            epochs_in_all=state.epochs(number),
-            is_base=chosen.is_base,
-            worth=worths[number].accuracy if number in worths else None,
-            round_score=round_scores.get(number),
-            predicted=chosen.predicted,
-            seconds=sum(o.seconds for o in visits),
-        )
-
-
-def _summarize_round(state: SearchState, candidates: dict[int, CandidateSummary], index: int) -> RoundSummary:
-    found = state.rounds[index]
-    statuses = [candidates[c.candidate].status for c in found.chosen]
-    trained = statuses.count("ok")
+def _read_round(found: Fields) -> RoundSummary:
     return RoundSummary(
-        index=index,
-        base=found.base,
-        generated=found.generated,
-        rejected=found.rejected,
-        idle=found.idle,
-        pruned=found.pruned,
-        chosen=len(statuses),
-        trained=trained,
-        failed=len(statuses) - trained - statuses.count("cut") - statuses.count("waiting"),
-        winner=found.winner,
-        score=found.score,
+        index=found.count("index"),
+        base=found.count_or_none("base"),
+        winner=found.count_or_none("winner"),
+        score=found.value("score", _read_number_or_none),
+        **{name: found.count(name) for name in _COUNTED},
     )
 
 
-def _candidate_json(found: CandidateSummary) -> dict[str, Any]:
-    return {
-        "candidate": found.candidate,
-        "architecture": found.architecture.to_json(),
-        "validation_accuracy": found.validation_accuracy,
-        "parameter_bytes": found.parameter_bytes,
-        "peak_intermediate_bytes": found.peak_intermediate_bytes,
-        "worth": found.worth,
-        "round_score": found.round_score,
-        "epochs": found.epochs,
-        "epochs_in_all": found.epochs_in_all,
-    }
+def _read_standing(found: Fields) -> Standing:
+    return Standing(
+        candidate=found.count("candidate"),
+        accuracies=found.value("accuracies", _read_accuracies),
+        epochs=found.count("epochs"),
+        score=found.value("score", _read_number),
+        parameter_bytes=found.count("parameter_bytes"),
+        peak_intermediate_bytes=found.count("peak_intermediate_bytes"),
+    )
+
+
+def _read_accuracies(value: object) -> tuple[float, ...]:
+    found: tuple[float, ...] = read_value(tuple[float, ...], value)
+    if not found:
+        raise ValueError("an entrant that never trained has no mean")
+    return found
+
+
+def _read_status(value: object) -> Status:
+    found: Status = read_value(Status, value)
+    return found
+
+
+def _read_text(value: object) -> str:
+    """Return a text as it may be shown, as one of the search's own folder is read."""
+    found: str = read_value(str, value)
+    return found
+
+
+def _read_number(value: object) -> float:
+    found: float = read_value(float, value)
+    return found
+
+
+def _read_number_or_none(value: object) -> float | None:
+    found: float | None = read_value(float | None, value)
+    return found

@@ -18,7 +18,7 @@ from memprof.nas.record.journal import Event, Journal, read_journal
 from memprof.nas.record.scores import front_of_search, leader, order_of_round, scores_of_round, worth
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import SearchState, fold
-from memprof.nas.record.summary import status, summarize
+from memprof.nas.record.summarizing import status, summarize
 from memprof.nas.record.tournament import best_standing, standings
 from memprof.nas.searching.rounds import Search
 from memprof.nas.searching.run import resume, saved_search, search
@@ -390,7 +390,7 @@ def test_the_status_document_has_its_fields(whole: SearchState, tmp_path: Path) 
     found = summarize(events, beat, beat)
     assert found is not None
     data = found.to_json()
-    assert data["schema"] == "memprof/nas-status/2"
+    assert data["schema"] == "memprof/nas-status/3"
     assert data["state"] == "finished"
     assert data["rounds"] == len(state.rounds)
     assert {"generated", "rejected", "trained", "failed"} <= set(data["candidates"])

@@ -22,7 +22,7 @@ from memprof.errors import RuntimeFailure, UsageError
 from memprof.nas.jobs import Job, derive_seed
 from memprof.nas.record.journal import Journal, read_journal
 from memprof.nas.record.settings import Limits
-from memprof.nas.record.summary import summarize
+from memprof.nas.record.summarizing import summarize
 from memprof.nas.searching import workers
 from memprof.nas.searching.rounds import Search
 from memprof.nas.space.architecture import CIFAR10
