@@ -119,13 +119,10 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
 def _find_incomplete(report: Report) -> IncompleteError | None:
     names = ", ".join(f"{unknown.kind} {unknown.name[:80]}" for unknown in report.unknown[:5])
     n = len(report.unknown)
-    taken = [note for note in report.assumed if note.kind != "order"]
-    if not n and taken:
-        many = "1 thing was" if len(taken) == 1 else f"{len(taken)} things were"
-        shown = ", ".join(f"{note.kind} {note.name[:80]}" for note in taken[:5])
-        return IncompleteError(f"{many} assumed: {shown}.", taken[0].hint)
     if not n:
-        return None
+        from memprof.results.assumed import refuse_assumed
+
+        return refuse_assumed(report.assumed)
     flags = settling_flags(report)
     hint = f"Add {' '.join(flags)}" if flags else report.unknown[0].hint
     return IncompleteError(f"{n} {'thing stays' if n == 1 else 'things stay'} unknown: {names}.", hint)

@@ -14,7 +14,7 @@ import click
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, check_board
 from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, runtime_option, source_options
 from memprof.cli.output import note, open_stdout, telling
-from memprof.errors import UsageError
+from memprof.errors import IncompleteError, UsageError
 from memprof.files import check_writable, write_text_whole
 from memprof.render.json import write_document
 from memprof.text import safe_text
@@ -38,6 +38,7 @@ _CODES = {True: 0, False: 1, None: 4}
 @click.option("--baseline", metavar="REPORT", help="A saved report (or a model): none of the three may grow over it.")
 @click.option("--tolerance", metavar="PERCENT", help="Growth over the baseline allowed: 1%. [default: 0%]")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="What is watched; see below.")
+@click.option("--strict", is_flag=True, help="Exit with 4 if a size was assumed.")
 @click.option("--update-baseline", is_flag=True, help="Save today's numbers as what growth is measured from.")
 @click.option(
     "--format",
@@ -65,6 +66,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     baseline: str | None,
     tolerance: str | None,
     config: Path | None,
+    strict: bool,
     update_baseline: bool,
     view: str,
     as_json: bool,
@@ -90,15 +92,18 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if board is not None:
         others = {"--runtime": runtime, "--baseline": baseline, "--config": config, "-o": targets or None}
         others |= {f"--max-{name}": text for name, text in limits.items()}
-        _check_alone(models, {flag for flag, value in others.items() if value is not None}, view)
+        named = {flag for flag, value in others.items() if value is not None} | ({"--strict"} if strict else set())
+        _check_alone(models, named, view)
         return check_board(read_request(models[0]), board, DEFAULT_MARGIN, as_json=view == "json")
+    if strict and update_baseline:
+        raise UsageError("--strict judges, and --update-baseline saves.", "Leave one of them out.")
     if not models:
         flags = {f"--max-{name}": text for name, text in limits.items()}
         flags |= {"--runtime": runtime, "--baseline": baseline, "--tolerance": tolerance}
         _refuse([*(flag for flag, value in flags.items() if value is not None), *request_flags()])
         with telling("reading the models"):
             found = _check_project(config, updates=update_baseline)
-        return _show(found, view, targets)
+        return _show(found, view, targets, is_strict=strict)
     if config is not None or update_baseline:
         raise UsageError("A MODEL that is named is no part of a file's baseline.", "Leave MODEL out, or the flag.")
     from memprof.gate.project import check_named
@@ -109,11 +114,18 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     older = None if baseline is None else read_request(baseline)
     if len(models) > 1 or view not in ("text", "json") or targets:
         requests = [read_request(model) for model in models]
-        return _show(check_named(requests, budgets, runtime, older, growth), view, targets)
+        return _show(check_named(requests, budgets, runtime, older, growth), view, targets, is_strict=strict)
     from memprof.api import check
 
     one = check(read_request(models[0]), budgets, runtime=runtime, baseline=older, tolerance=growth)
+    from memprof.results.assumed import refuse_assumed
+
+    refused = refuse_assumed(one.assumed) if strict else None
+    if refused and view == "json":  # one document on stdout, and it says what went wrong
+        raise refused
     _show_one(one, models[0], as_json=view == "json")
+    if refused:
+        raise refused
     return _CODES[one.is_met]
 
 
@@ -144,17 +156,35 @@ def _check_project(path: Path | None, *, updates: bool) -> Gate:
     return found
 
 
-def _show(found: Gate, view: str, targets: Sequence[str]) -> int:
+def _show(found: Gate, view: str, targets: Sequence[str], *, is_strict: bool) -> int:
     from io import StringIO
+
+    refused = _refuse_assumed(found) if is_strict else None
 
     for target in targets:
         text = StringIO()
         _find_writer(target)(found, text)
         write_text_whole(target, text.getvalue())
         note(f"wrote {safe_text(target)}")
+    if refused and view == "json":
+        raise refused
     with open_stdout() as stream:
         _VIEWS[view](found, stream)
+    if refused:
+        raise refused
     return found.code
+
+
+def _refuse_assumed(found: Gate) -> IncompleteError | None:
+    if any(row.status == "failed" for row in found.deciding):  # which says more
+        return None
+    for row in found.deciding:
+        if row.assumed:
+            return IncompleteError(
+                f"A size was assumed: {row.assumed[0]} of {safe_text(row.name)}.",
+                "Give it: --dim NAME=N or --input NAME=1x128; in a file dims = { NAME = N } or inputs.",
+            )
+    return None
 
 
 def _show_one(found: Check, model: str, *, as_json: bool) -> None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 @top_option
 @json_option
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a comment on a change.")
+@click.option("--strict", is_flag=True, help="Exit with 4 if a size was assumed.")
 @page_option
 @redact_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
@@ -55,6 +56,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     top: int,
     as_json: bool,
     as_markdown: bool,
+    strict: bool,
     targets: tuple[str, ...],
     redact_names: bool,
 ) -> None:
@@ -85,6 +87,11 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             found = compare(*requests, runtimes=runtimes or None)
     origin = Origin(shlex.join(["memprof", "compare", before, after, *flags]), is_redacted=redact_names)
     write_results(targets, _writers(found, reports, origin))
+    from memprof.results.assumed import refuse_assumed
+
+    refused = refuse_assumed((*found.before.assumed, *found.after.assumed)) if strict else None
+    if refused and as_json:  # one document on stdout, and it says what went wrong
+        raise refused
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)
@@ -99,6 +106,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             command = safe_text(shlex.join(["memprof", "analyze", larger, *flags, "--why"]), limit=2000)
             is_saved = larger.lower().endswith(".json")  # a saved report cannot be analysed again
             render_comparison(found, stream, top=top, next_command="" if is_saved else command)
+    if refused:
+        raise refused
 
 
 def _writers(found: Comparison, reports: Sequence[Report], origin: Origin) -> Mapping[str, Write]:

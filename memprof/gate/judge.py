@@ -15,6 +15,7 @@ from memprof.api import analyze, load
 from memprof.errors import MemprofError
 from memprof.gate.advice import advise
 from memprof.gate.config import Growth, Watched
+from memprof.results.assumed import assumed_sizes
 from memprof.results.budgets import Budgets, Verdict, check_budgets, tighten
 from memprof.results.gate import GateRow, Status
 from memprof.results.report import Report
@@ -73,7 +74,7 @@ def judge(watched: Watched, older: Snapshot | None) -> Judged:
         sizes=_sizes(snapshot, name),
         before=_sizes(older, name),
         verdicts=verdicts,
-        assumed=tuple(note.name for note in report.assumed if note.kind == "dimension"),
+        assumed=tuple(note.name for note in assumed_sizes(report.assumed)),
         reason=reason,
         advice=_advice(status, verdicts, missing, watched, report),
     )

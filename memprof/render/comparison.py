@@ -8,9 +8,11 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
+from memprof.render.assumed import show_assumed_sizes
 from memprof.render.comparison_words import summarize_comparison
 from memprof.render.terminal import Glyphs, Screen, open_screen
 from memprof.render.wording import count_amount, known_amount
+from memprof.results.assumed import assumed_sizes
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Change, Comparison
 from memprof.units import format_bytes
@@ -20,6 +22,7 @@ _QUIET = "dim"
 _WORSE = "bold red"
 _BETTER = "bold green"
 _UNSURE = "bold yellow"
+_ASSUMED_SHOWN = 8
 
 
 def render_comparison(found: Comparison, stream: TextIO, *, top: int = 8, next_command: str = "") -> None:
@@ -45,6 +48,9 @@ def render_comparison(found: Comparison, stream: TextIO, *, top: int = 8, next_c
     screen.show(table, "")
     for title, path in (("before", found.before.path), ("after", found.after.path)):
         screen.show(Text(f"{title:<7} {screen.fit(screen.clean(path), screen.width - 8)}", style=_QUIET))
+    old, new = assumed_sizes(found.before.assumed), assumed_sizes(found.after.assumed)
+    for title, sizes in (("Assumed", old),) if old == new else (("Assumed before", old), ("Assumed after", new)):
+        show_assumed_sizes(screen, sizes, top, title=title)
     _tensors(screen, "Gone from the peak", found.gone, top)
     _tensors(screen, "New at the peak", found.new, top)
     _next(screen, next_command)
@@ -66,6 +72,7 @@ def render_check(found: Check, stream: TextIO, *, next_command: str = "") -> Non
         shown = format_bytes(size) if size is not None else f"{screen.glyphs.at_least} {least}"
         table.add_row(verdict.name, shown, format_bytes(verdict.limit_bytes), _verdict(verdict))
     screen.show(table)
+    show_assumed_sizes(screen, found.assumed, _ASSUMED_SHOWN)
     _next(screen, next_command)
 
 

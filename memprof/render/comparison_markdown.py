@@ -8,6 +8,7 @@ from typing import TextIO
 from memprof.render.comparison_words import summarize_comparison
 from memprof.render.markdown import code, prose
 from memprof.render.wording import count_amount, known_amount
+from memprof.results.assumed import assumed_sizes
 from memprof.results.comparison import Change, Comparison, NamedChange
 from memprof.units import format_bytes
 
@@ -23,6 +24,12 @@ def render_comparison_markdown(found: Comparison, stream: TextIO, *, top: int = 
     stream.write("| | before | after | change | ratio |\n|---|--:|--:|--:|--:|\n")
     for name, change, is_bytes in rows:
         stream.write(f"| {' | '.join((name, *_cells(change, is_bytes=is_bytes)))} |\n")
+    old, new = assumed_sizes(found.before.assumed), assumed_sizes(found.after.assumed)
+    for title, sizes in (("Assumed", old),) if old == new else (("Assumed before", old), ("Assumed after", new)):
+        if sizes:
+            more = f" and {len(sizes) - top:,} more" if len(sizes) > top else ""
+            names = ", ".join(code(note.name) for note in sizes[:top])
+            stream.write(f"\n**{title}:** {names}{more}; to change: {code(sizes[0].hint)}\n")
     for title, changes in (
         ("At the peak, by tensor", found.tensors),
         ("At the peak, by module", found.peak_modules),

@@ -25,6 +25,7 @@ from rich.text import Text
 
 from memprof.ir import Assumption, Unknown
 from memprof.palette import TERMINAL_ACCENT, TERMINAL_CURVE
+from memprof.render.assumed import show_assumed_sizes
 from memprof.render.categories import show_categories
 from memprof.render.live import live_table
 from memprof.render.modules import show_modules
@@ -211,11 +212,7 @@ def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
 
 
 def _assumed(screen: Screen, report: Report, view: TextView) -> None:
-    sizes = [note for note in report.assumed if note.kind == "dimension"]
-    if sizes:
-        names = ", ".join(screen.clean(note.name, limit=60) for note in sizes[: view.top])
-        example = screen.clean(sizes[0].hint, limit=100)
-        screen.show(Text.assemble(("Assumed: ", "bold yellow"), names, (f"; to change: {example}", _CURVE)))
+    show_assumed_sizes(screen, report.assumed, view.top, style=_CURVE)
     others = [note for note in report.assumed if note.kind != "dimension"]
     if others:
         screen.show(Text("Taken otherwise than the file says", style="bold yellow"))

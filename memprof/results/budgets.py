@@ -15,6 +15,8 @@ from typing import Any
 
 from memprof.errors import UsageError
 from memprof.fields import Fields, check_schema
+from memprof.ir import Assumption
+from memprof.results.assumed import assumed_json, read_assumed
 from memprof.results.snapshot import Snapshot
 
 CHECK_SCHEMA = "memprof/check/1"
@@ -71,11 +73,13 @@ class Check:
         path: The model.
         runtime: The runtime model whose peak was taken.
         verdicts: One per limit that was given.
+        assumed: What was taken otherwise than the model says, or for what it leaves open, with what changes it.
     """
 
     path: str
     runtime: str
     verdicts: tuple[Verdict, ...]
+    assumed: tuple[Assumption, ...] = ()
 
     @property
     def is_met(self) -> bool | None:
@@ -91,6 +95,7 @@ class Check:
             "runtime": self.runtime,
             "is_met": self.is_met,
             "checks": [verdict.to_json() for verdict in self.verdicts],
+            "assumed": assumed_json(self.assumed),
         }
 
     @classmethod
@@ -114,6 +119,7 @@ class Check:
                 )
                 for verdict in found.each("checks")
             ),
+            assumed=read_assumed(found) if "assumed" in found else (),  # an older file says nothing of it
         )
 
 
@@ -131,7 +137,7 @@ def check_budgets(snapshot: Snapshot, budgets: Budgets, runtime: str) -> Check:
     )
     if not verdicts:
         raise UsageError("There is no limit to check.", "Give --max-peak, --max-params, --max-total or --baseline.")
-    return Check(path=snapshot.path, runtime=runtime, verdicts=verdicts)
+    return Check(path=snapshot.path, runtime=runtime, verdicts=verdicts, assumed=snapshot.assumed)
 
 
 def budgets_of(baseline: Snapshot, runtime: str, tolerance: Fraction) -> Budgets:

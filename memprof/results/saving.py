@@ -13,6 +13,7 @@ from typing import Any
 from memprof.analysis.modules import ModuleRow
 from memprof.fields import Fields, check_schema
 from memprof.ir import Assumption, Graph, Unknown
+from memprof.results.assumed import assumed_json, read_assumed
 from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
 from memprof.results.peak import Peak, find_peak
 from memprof.results.records import ModelSummary, RuntimeFacts, RuntimeReport
@@ -65,7 +66,7 @@ def report_json(
         ],
         "unknown": [{"kind": u.kind, "name": u.name, "reason": u.reason, "hint": u.hint} for u in unknown],
         "process": None if process is None else _process_json(process),
-        "assumed": [{"kind": a.kind, "name": a.name, "reason": a.reason, "hint": a.hint} for a in assumed],
+        "assumed": assumed_json(assumed),
         "graphs": [graph_json(graph) for graph in graphs.values()],
     }
 
@@ -91,11 +92,7 @@ def read_report(document: object, source: str) -> tuple[ModelSummary, Mapping[st
         Unknown(kind=u.text("kind"), name=u.text("name"), reason=u.text("reason"), hint=u.text("hint"))
         for u in found.each("unknown")
     )
-    assumed = tuple(
-        Assumption(kind=a.text("kind"), name=a.text("name"), reason=a.text("reason"), hint=a.text("hint"))
-        for a in found.each("assumed")
-    )
-    remarks = (unknown, assumed, _read_process(found))
+    remarks = (unknown, read_assumed(found), _read_process(found))
     return _read_model(found.fields("model")), {headline: runtimes[headline], **runtimes}, remarks
 
 

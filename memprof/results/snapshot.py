@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memprof.fields import Fields, check_schema
+from memprof.ir import Assumption
+from memprof.results.assumed import assumed_json, read_assumed
 from memprof.results.report import Report
 from memprof.results.saving import ANALYSIS_SCHEMA, NUMBERS_ONLY_SCHEMA
 from memprof.results.sections import MODULE_DEPTH
@@ -53,6 +55,7 @@ class Snapshot:
         macs: Multiply-accumulate operations, ``None`` if unknown.
         runtimes: What each runtime model said, the headline first.
         modules: Bytes of parameters and bytes at the headline's peak by module path, folded; empty if not known.
+        assumed: What was taken otherwise than the source says, or for what it leaves open, with what changes it.
     """
 
     path: str
@@ -61,6 +64,7 @@ class Snapshot:
     macs: int | None
     runtimes: Mapping[str, PeakSnapshot]
     modules: Mapping[str, ModuleBytes] = field(default_factory=dict)
+    assumed: tuple[Assumption, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON-ready values, shaped as in a report."""
@@ -87,6 +91,7 @@ class Snapshot:
                 {"path": path, "parameter_bytes": found.parameter_bytes, "peak_bytes": found.peak_bytes}
                 for path, found in self.modules.items()
             ],
+            "assumed": assumed_json(self.assumed),
         }
 
     @classmethod
@@ -124,6 +129,7 @@ def snapshot_report(report: Report) -> Snapshot:
         modules=_named_modules(
             (row.path, ModuleBytes(row.parameter_bytes, row.peak_bytes)) for row in report.module_rows(MODULE_DEPTH)
         ),
+        assumed=report.assumed,
     )
 
 
@@ -162,6 +168,7 @@ def read_snapshot(found: Fields) -> Snapshot:
             row.text("path"): ModuleBytes(row.count("parameter_bytes"), row.count("peak_bytes"))
             for row in (found.each("modules") if "modules" in found else ())
         },
+        assumed=read_assumed(found) if "assumed" in found else (),  # an older file says nothing of it
     )
 
 

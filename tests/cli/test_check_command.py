@@ -10,6 +10,7 @@ import pytest
 from memprof.cli.check import parse_percent
 from memprof.errors import UsageError
 from tests.cli.conftest import Run, write_chain
+from tests.schemas import check_document
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,7 @@ def test_json_says_how_each_limit_stands(run: Run, model: Path) -> None:
             {"name": "peak", "bytes": 2000, "at_least_bytes": 2000, "limit_bytes": 1999, "is_met": False},
             {"name": "params", "bytes": 0, "at_least_bytes": 0, "limit_bytes": 5, "is_met": True},
         ],
+        "assumed": [],
     }
 
 
@@ -47,6 +49,41 @@ def test_an_open_size_is_judged_as_it_is_assumed(run: Run, dynamic_model: Path) 
     assert run("check", dynamic_model, "--max-peak", "1MB").code == 0
     assert run("check", dynamic_model, "--max-peak", "1MB", "--dim", "batch=1000").code == 1
     assert run("check", dynamic_model, "--max-params", "1MB").code == 0
+
+
+def test_an_assumed_size_is_said_with_what_changes_it_and_refused_if_strict(run: Run, dynamic_model: Path) -> None:
+    check = ("check", dynamic_model, "--max-peak", "1MB")
+    assert "Assumed: batch=1; to change: --dim batch=1\n" in run(*check).stdout
+    document = run(*check, "--json").json
+    check_document(document)
+    assert [(note["name"], note["hint"]) for note in document["assumed"]] == [("batch=1", "--dim batch=1")]
+    refused = run(*check, "--strict")
+    assert (refused.code, refused.stdout[:5]) == (4, "Fits:")
+    assert refused.stderr == run("analyze", dynamic_model, "--strict").stderr
+    as_json = run(*check, "--strict", "--json")
+    assert (as_json.code, as_json.json["schema"]) == (4, "memprof/error/1")
+    settled = run(*check, "--strict", "--dim", "batch=8")
+    assert (settled.code, "ssum" in settled.stdout) == (0, False)
+    assert run(*check, "--dim", "batch=8", "--json").json["assumed"] == []
+
+
+def test_what_a_saved_report_assumed_is_said_of_it(run: Run, dynamic_model: Path, tmp_path: Path) -> None:
+    run("analyze", dynamic_model, "-o", tmp_path / "saved.json")
+    assert "Assumed: batch=1" in run("check", tmp_path / "saved.json", "--max-peak", "1MB").stdout
+    assert run("check", tmp_path / "saved.json", "--max-peak", "1MB", "--strict").code == 4
+
+
+def test_several_models_are_refused_for_one_that_is_assumed(run: Run, model: Path, dynamic_model: Path) -> None:
+    check = ("check", model, dynamic_model, "--max-peak", "1MB")
+    assert run(*check).code == 0
+    refused = run(*check, "--strict")
+    assert (refused.code, "batch=1" in refused.stderr) == (4, True)
+    assert run("check", dynamic_model, dynamic_model, "--max-peak", "1MB", "--strict", "--dim", "batch=1").code == 0
+
+
+def test_strict_goes_with_no_board_and_saves_nothing(run: Run, model: Path) -> None:
+    assert run("check", model, "--board", "nucleo-h743zi", "--strict").code == 2
+    assert run("check", "--update-baseline", "--strict").code == 2
 
 
 def test_what_is_known_already_can_break_the_budget(run: Run, tmp_path: Path) -> None:

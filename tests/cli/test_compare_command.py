@@ -14,6 +14,7 @@ from memprof.errors import InputError, UsageError
 from memprof.render.comparison_words import summarize_comparison
 from tests.cli.conftest import Run, write_chain, write_counting
 from tests.render.graphs import HOSTILE_NAMES, chain, wide
+from tests.schemas import check_document
 
 
 @pytest.fixture
@@ -36,6 +37,25 @@ def test_line_one_is_the_change_of_the_peak_and_the_last_line_explains_the_large
     back = run("compare", larger, model).stdout.splitlines()
     assert back[0] == "Peak 4.00 kB to 2.00 kB, 2.00 kB less, 0.500 times (reference)"
     assert back[-1] == lines[-1]
+
+
+def test_sizes_that_are_assumed_on_a_side_are_said_of_it(run: Run, model: Path, dynamic_model: Path) -> None:
+    one = run("compare", model, dynamic_model)
+    assert "Assumed after: batch=1; to change: --dim batch=1\n" in one.stdout
+    assert "Assumed before" not in one.stdout
+    assert "Assumed: batch=1; to change" in run("compare", dynamic_model, dynamic_model).stdout
+    assert (
+        "**Assumed after:** `batch=1`; to change: `--dim batch=1`"
+        in run("compare", model, dynamic_model, "--markdown").stdout
+    )
+    document = run("compare", model, dynamic_model, "--json").json
+    check_document(document)
+    numbers = document["numbers"]
+    assert [[note["hint"] for note in numbers[side]["assumed"]] for side in numbers] == [[], ["--dim batch=1"]]
+    for flags in ((), ("--json",), ("--markdown",)):
+        assert run("compare", model, dynamic_model, "--strict", *flags).code == 4
+    assert run("compare", model, model, "--strict").code == 0
+    assert run("compare", dynamic_model, dynamic_model, "--strict", "--dim", "batch=2").code == 0
 
 
 def test_json_holds_both_numbers_the_difference_and_the_ratio(run: Run, model: Path, larger: Path) -> None:

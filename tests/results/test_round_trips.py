@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from memprof.errors import InputError
 from memprof.gate.baseline import BASELINE_SCHEMA
+from memprof.ir import Assumption
 from memprof.results.bench import Bench, BenchedModel, BenchSettings, Latency, OperatorTime
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Comparison, compare_snapshots
@@ -33,7 +34,8 @@ verdicts = st.builds(
     at_least_bytes=counts,
     limit_bytes=counts,
 )
-checks = st.builds(Check, path=texts, runtime=texts, verdicts=st.lists(verdicts).map(tuple))
+notes = st.lists(st.builds(Assumption, kind=texts, name=texts, reason=texts, hint=texts), max_size=3).map(tuple)
+checks = st.builds(Check, path=texts, runtime=texts, verdicts=st.lists(verdicts).map(tuple), assumed=notes)
 peaks = st.builds(
     PeakSnapshot,
     peak_intermediate_bytes=maybe,
@@ -52,6 +54,7 @@ snapshots = st.builds(
         lambda others: peaks.map(lambda first: {"reference": first, **others})
     ),
     modules=st.dictionaries(texts, st.builds(ModuleBytes, counts, counts), max_size=3),
+    assumed=notes,
 )
 comparisons = st.builds(compare_snapshots, snapshots, snapshots)
 steps = st.lists(st.tuples(texts, texts, maybe, maybe), max_size=5).map(

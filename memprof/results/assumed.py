@@ -1,0 +1,46 @@
+"""What a result rests on that its source does not say: as JSON and back, and as a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from memprof.errors import IncompleteError
+from memprof.fields import Fields
+from memprof.ir import Assumption
+
+_SHOWN = 5
+
+
+def assumed_sizes(assumed: Iterable[Assumption]) -> tuple[Assumption, ...]:
+    """Return those that are sizes which the source leaves open: ``batch=1``."""
+    return tuple(note for note in assumed if note.kind == "dimension")
+
+
+def assumed_json(assumed: Iterable[Assumption]) -> list[dict[str, str]]:
+    """Return what was assumed as JSON-ready values."""
+    return [{"kind": note.kind, "name": note.name, "reason": note.reason, "hint": note.hint} for note in assumed]
+
+
+def read_assumed(found: Fields) -> tuple[Assumption, ...]:
+    """Return what the field ``assumed`` of a document lists.
+
+    Raises:
+        InputError: The field is missing or wrong.
+    """
+    return tuple(
+        Assumption(kind=note.text("kind"), name=note.text("name"), reason=note.text("reason"), hint=note.text("hint"))
+        for note in found.each("assumed")
+    )
+
+
+def refuse_assumed(assumed: Iterable[Assumption]) -> IncompleteError | None:
+    """Return the error of a caller who takes nothing for granted, ``None`` if nothing was.
+
+    An order that was taken otherwise decides no size.
+    """
+    taken = [note for note in dict.fromkeys(assumed) if note.kind != "order"]
+    if not taken:
+        return None
+    many = "1 thing was" if len(taken) == 1 else f"{len(taken)} things were"
+    shown = ", ".join(f"{note.kind} {note.name[:80]}" for note in taken[:_SHOWN])
+    return IncompleteError(f"{many} assumed: {shown}.", taken[0].hint)
