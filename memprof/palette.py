@@ -76,7 +76,7 @@ BYTES_FOR: Mapping[str, str] = MappingProxyType(
         "gradients": "#cc79a7",
         "optimizer state": "#e69f00",
         "scratch": "#8b6fc0",
-        "held": "#c3cad2",
+        "held": "#a3adb8",
         "other": "#8a95a1",
     }
 )
