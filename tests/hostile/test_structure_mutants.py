@@ -1,6 +1,6 @@
 """Mutants that know the format, of small models and of real ones: a report or a refusal, no number lost in silence.
 
-A few hundred in a normal run; ``MEMPROF_MUTANTS=20000`` for the long one, ``MEMPROF_MUTANT_SEED`` for other mutants.
+A hundred and fifty in a normal run; ``MEMPROF_MUTANTS=20000`` for the long one, ``MEMPROF_MUTANT_SEED`` for other mutants.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.hostile.test_mutations import control_flow, convolutions, shape_arith
 from tests.onnx_models import model, node, tensor, weight
 from tests.real_data import shared_data
 
-COUNT = int(os.environ.get("MEMPROF_MUTANTS", "400"))
+COUNT = int(os.environ.get("MEMPROF_MUTANTS", "150"))
 SEED = int(os.environ.get("MEMPROF_MUTANT_SEED", "0"))
 JUDGE = Path(__file__).with_name("judge.py")
 LIGHT = sorted(Path(onnx.__file__).parent.glob("backend/test/data/light/*.onnx"))
