@@ -14,7 +14,8 @@ Lives here: the tree, and nothing that formats for a terminal. ``code`` is the e
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from memprof.distribution import install_command
 from memprof.text import safe_text
@@ -35,6 +36,17 @@ class MemprofError(Exception):
         self.message = safe_text(message, limit=2000)
         self.hint = safe_text(hint, limit=2000)
         super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how a copy is made: without ``__init__``, whose arguments are each class's own, from the fields."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[MemprofError], arguments: tuple[Any, ...], fields: Mapping[str, Any]) -> MemprofError:
+    """Return the error of a pickle: its text and its fields as they were."""
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(fields)
+    return error
 
 
 class UsageError(MemprofError):

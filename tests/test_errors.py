@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from memprof import errors
@@ -70,3 +75,42 @@ def test_a_missing_extra_says_what_to_install() -> None:
 @pytest.mark.parametrize("error", [LimitError("x"), InputError("x")])
 def test_a_limit_is_an_input_error(error: MemprofError) -> None:
     assert isinstance(error, InputError)
+
+
+def every_class(kind: type[MemprofError] = MemprofError) -> list[type[MemprofError]]:
+    """Return an error and all that derive from it, of this file too."""
+    return [kind, *(found for child in kind.__subclasses__() for found in every_class(child))]
+
+
+class OwnArgumentsError(InputError):
+    """An error whose arguments are keywords of its own."""
+
+    def __init__(self, *, path: str, line: int) -> None:
+        self.path, self.line = path, line
+        super().__init__(f"{path}, line {line}: nothing fits.", "Mend it.")
+
+
+ARGUMENTS: dict[type[MemprofError], Callable[[], MemprofError]] = {
+    MissingExtraError: lambda: MissingExtraError("Training", "nas"),
+    OwnArgumentsError: lambda: OwnArgumentsError(path="a.csv", line=3),
+}
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "pickle": lambda error: pickle.loads(pickle.dumps(error)),
+    "oldest pickle": lambda error: pickle.loads(pickle.dumps(error, 0)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+@pytest.mark.parametrize("kind", every_class())
+def test_every_error_pickles_and_copies_as_it_is(kind: type[MemprofError], name: str) -> None:
+    error = ARGUMENTS.get(kind, lambda: kind("It is empty \x1b.", "Export it again."))()
+    error.add_note("while reading a.onnx")
+    found = COPIES[name](error)
+    assert type(found) is kind
+    assert found is not error
+    assert (str(found), found.args, vars(found)) == (str(error), error.args, vars(error))
+    assert (found.message, found.hint, found.code, found.kind) == (error.message, error.hint, kind.code, kind.kind)
+    found.add_note("and again")
+    assert name == "copy" or len(error.__notes__) == 1
