@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from memprof.nas.record.scores import front_of_search, leader, order_of_round, s
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import SearchState, fold
 from memprof.nas.record.summarizing import status, summarize
+from memprof.nas.record.summary import SearchSummary
 from memprof.nas.record.tournament import best_standing, standings
 from memprof.nas.searching.rounds import Search
 from memprof.nas.searching.run import resume, saved_search, search
@@ -398,6 +400,15 @@ def test_the_status_document_has_its_fields(whole: SearchState, tmp_path: Path) 
     assert fields <= set(data["best"])
     assert all(fields - {"score"} <= set(one) for one in data["front"])
     assert data["candidates"]["failed"] > 0
+
+
+def test_the_status_of_a_search_at_any_moment_comes_back_from_json(tmp_path: Path) -> None:
+    drive(tmp_path)
+    events, beat = read_journal(tmp_path)
+    for end in range(1, len(events) + 1):
+        found = summarize(events[:end], beat, beat)
+        assert found is not None
+        assert SearchSummary.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 def outcomes_by(accuracy: Callable[[Job, SearchState], float]) -> Callable[[Job, SearchState], Outcome]:
