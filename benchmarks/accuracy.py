@@ -140,7 +140,8 @@ def page(document: Mapping[str, Any]) -> str:
     lines = [
         "# Accuracy: predicted against measured",
         "",
-        "Written by `benchmarks/accuracy.py`; do not edit. Each row is `memprof verify` on one model: the peak that",
+        "Written by `benchmarks/accuracy.py`; do not edit. Each row is `memprof verify` on one model, of its first",
+        "run (with onnxruntime `--runtime onnxruntime` or `--optimized`): the peak that",
         "is predicted, and the peak that the runtime really allocated, counted byte by byte by a traced allocator",
         "(tensors and kernel scratch, first run, default settings, one thread, outputs in, inputs out).",
         "",

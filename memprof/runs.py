@@ -12,12 +12,14 @@ from memprof.importers.request import Request, RequestArguments, Source, make_re
 from memprof.measure.child import Limits
 from memprof.results.bench import BenchedModel, BenchSettings
 from memprof.results.verification import Verification
-from memprof.runtimes import RUNTIMES, Measuring, find_runtime
+from memprof.runtimes import Measuring, find_runtime, list_runtimes
 from memprof.runtimes.late import find
 from memprof.runtimes.onnxruntime import OPTIMIZED_MODEL
 
-RUNNABLE = tuple(row.name for row in RUNTIMES.values() if row.measuring)
-"""Runtimes that a prediction can be verified in."""
+
+def runnable() -> tuple[str, ...]:
+    """Return the names of the runtime models that a prediction can be verified in."""
+    return tuple(row.name for row in list_runtimes() if row.measuring)
 
 
 def verify(
@@ -31,7 +33,7 @@ def verify(
 
     Args:
         source: Path of an .onnx file, or the name of a PyTorch module: "torchvision:resnet18"; or a request for one.
-        runtime: Name of a runtime model that can be run; the one that fits the source if left out.
+        runtime: Name of a runtime model that can be run; what leads a report on the source if left out.
         limits: Time and memory of the child process.
         arguments: Fields of ``Request``. With ``optimized``, onnxruntime optimises the graph, and what it makes of it
             is predicted.
@@ -62,18 +64,18 @@ _FORMATS = {".pt2": "torch.export", ".tflite": "tflite", ".csv": "csv", ".json":
 
 
 def _measuring(name: str | None, request: Request) -> Measuring:
-    """Return how what is asked about is run: in the runtime of that name, or in the first that runs such a source.
+    """Return how what is asked about is run: in the runtime of that name, or in what leads of those that run it.
 
     Raises:
         UsageError: There is no such runtime, nothing runs it, or it cannot run such a source.
     """
-    rows = [row for row in RUNTIMES.values() if row.measuring is not None]
     source_format = _format(request) if request.is_file else "torch.run"
+    rows = sorted(list_runtimes(), key=lambda row: source_format not in row.leads)
     fitting = {row.name: row.measuring for row in rows if row.measuring and source_format in row.measuring.formats}
     if request.optimized and name in (None, "onnxruntime"):
         name = OPTIMIZED_MODEL.name
     if name is not None and find_runtime(name).measuring is None:
-        raise UsageError(f"There is nothing to verify {name!r} with.", f"Choose from: {', '.join(RUNNABLE)}.")
+        raise UsageError(f"There is nothing to verify {name!r} with.", f"Choose from: {', '.join(runnable())}.")
     if not fitting:
         raise UsageError(f"Nothing here runs {request.name}.", "Name an .onnx file or a PyTorch module.")
     if name is not None and name not in fitting:

@@ -203,7 +203,8 @@ def request_flags() -> list[str]:
         if value is True:
             words.append(flag)
         elif value:
-            words += [word for text in ((value,) if isinstance(value, str) else value) for word in (flag, text)]
+            texts = value if isinstance(value, tuple) else (value,)
+            words += [word for text in texts for word in (flag, str(text))]
     return words
 
 

@@ -35,7 +35,7 @@ from memprof.text import safe_text
 @click.command()
 @click.argument("model")
 @source_options
-@runtime_option(takes=lambda row: row.measuring is not None, help="What runs it; what fits the model if left out.")
+@runtime_option(takes=lambda row: row.measuring is not None, help="What runs it; the headline's if left out.")
 @click.option("--require-exact", is_flag=True, help="Exit with 1 unless the predicted peak is the measured one.")
 @run_options
 @top_option
@@ -53,8 +53,11 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
 ) -> int:
     """Run MODEL in a child process and compare what it allocated with what was predicted.
 
+    Exits with 1 where a number that was graded exact is not what was measured.
+
     \b
     memprof verify model.onnx
+    memprof verify model.onnx --runtime onnxruntime
     memprof verify model.onnx --optimized --require-exact
     memprof verify torchvision:resnet18 --input 1x3x224x224 --optimizer adam --json
     """
@@ -82,4 +85,5 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             following = ["bench", model] if found.runtime == "onnxruntime" else ["analyze", model]
             next_command = safe_text(shlex.join(["memprof", *following, *request_flags()]), limit=2000)
             render_verification(found, stream, top=top, next_command=next_command)
-    return BudgetError.code if require_exact and not found.is_exact else 0
+    is_off = bool(found.broken_promises) or (require_exact and not found.is_exact)
+    return BudgetError.code if is_off else 0

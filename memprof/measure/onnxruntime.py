@@ -1,6 +1,6 @@
 """Runs onnxruntime in child processes and brings back what it allocated, how long it took, or what it optimised.
 
-    measure_allocations    every byte, by a traced allocator: tensors and kernel scratch, first run, one thread
+    measure_allocations    every byte, by a traced allocator: tensors and kernel scratch, first and second run
     measure_counters       tensors alone, by the counters in onnxruntime's own profile: the second, independent oracle
     write_optimized        the graph as onnxruntime optimises it; nothing is run
 
@@ -23,7 +23,7 @@ from memprof.measure.measurement import MeasuredStep, Measurement
 NOT_OPTIMIZED = 0
 FULLY_OPTIMIZED = 99
 
-_ALL_BYTES = "tensors and kernel scratch of the first run, one thread; graph inputs excluded, outputs included"
+_ALL_BYTES = "tensors and kernel scratch of the {run} run, {threads}; graph inputs excluded, outputs included"
 _TENSORS = "tensors of the first run at the end of each kernel, one thread; graph inputs excluded, outputs included"
 
 
@@ -33,19 +33,30 @@ class Allocations:
 
     Attributes:
         measurement: The first run.
-        second_run_bytes: The peak of the second run.
+        later: The second run.
         block_bytes: What the second run took at once before its first kernel: its memory pattern.
         session_bytes: What the session took of the same allocator before it ran: weights in kernels' own layouts.
     """
 
     measurement: Measurement
-    second_run_bytes: int
+    later: Measurement
     block_bytes: int
     session_bytes: int
 
+    @property
+    def second_run_bytes(self) -> int:
+        """The peak of the second run."""
+        return self.later.peak_bytes
+
 
 def measure_allocations(
-    model: str, inputs: Sequence[InputSpec], limits: Limits, *, level: int = NOT_OPTIMIZED, target: Path | None = None
+    model: str,
+    inputs: Sequence[InputSpec],
+    limits: Limits,
+    *,
+    level: int = NOT_OPTIMIZED,
+    target: Path | None = None,
+    threads: int = 1,
 ) -> Allocations:
     """Run a model twice under a traced allocator.
 
@@ -55,16 +66,19 @@ def measure_allocations(
         limits: What the child process may use.
         level: ``NOT_OPTIMIZED`` or ``FULLY_OPTIMIZED``.
         target: Where the session writes the graph that it is about to run, if anywhere.
+        threads: Threads inside an operation.
 
     Raises:
         RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
         MissingExtraError: onnxruntime is not installed.
     """
-    where = "" if target is None else str(target)
-    found = _run("onnxruntime_allocator:trace_runs", model, limits, inputs=list(inputs), level=level, target=where)
+    settings = {"level": level, "target": "" if target is None else str(target), "threads": threads}
+    found = _run("onnxruntime_allocator:trace_runs", model, limits, inputs=list(inputs), **settings)
+    second = found | {"peak_bytes": found["second_run_bytes"], "steps": found["second_steps"]}
+    words = "one thread" if threads == 1 else f"{threads} threads"
     return Allocations(
-        measurement=_measurement(found, "traced allocator", _ALL_BYTES),
-        second_run_bytes=found["second_run_bytes"],
+        measurement=_measurement(found, "traced allocator", _ALL_BYTES.format(run="first", threads=words)),
+        later=_measurement(second, "traced allocator", _ALL_BYTES.format(run="second", threads=words)),
         block_bytes=found["block_bytes"],
         session_bytes=found["session_bytes"],
     )

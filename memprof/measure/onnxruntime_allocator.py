@@ -103,7 +103,7 @@ class TracedAllocator:
         out[0] = self._runtime.create_plain("CreateKeyValuePairs")
 
 
-def trace_runs(model: str, inputs: Sequence[InputSpec], level: int, target: str) -> dict[str, Any]:
+def trace_runs(model: str, inputs: Sequence[InputSpec], level: int, target: str, threads: int) -> dict[str, Any]:
     """Run a model twice and return what was allocated: the task of the child process.
 
     Args:
@@ -111,17 +111,19 @@ def trace_runs(model: str, inputs: Sequence[InputSpec], level: int, target: str)
         inputs: Its inputs.
         level: 0 for no optimisation, 99 for all.
         target: Where this session writes the graph that it runs, before it runs it; empty for nowhere.
+        threads: Threads inside an operation.
 
     Returns:
-        ``version``; ``peak_bytes`` and ``steps`` of the first run; ``second_run_bytes``, the peak of the second, and
-        ``block_bytes``, what it took before its first kernel; ``session_bytes``, held before the first run.
+        ``version``; ``peak_bytes`` and ``steps`` of the first run; ``second_run_bytes`` and ``second_steps``, the
+        same of the second; ``block_bytes``, what that took before its first kernel; ``session_bytes``, held before
+        the first run.
     """
     runtime = Runtime()
     allocator = TracedAllocator(runtime)
     feeds = random_feeds(inputs)
     with scratch_folder() as folder:
         prefix = str(folder / "profile")
-        settings = SessionSettings(level=level, profile_prefix=prefix, target=target)
+        settings = SessionSettings(level=level, profile_prefix=prefix, target=target, threads=threads)
         session = Session(runtime, str(Path(model).resolve()), settings)
         if target:
             Path(weights_path(target)).unlink(missing_ok=True)
@@ -140,6 +142,7 @@ def trace_runs(model: str, inputs: Sequence[InputSpec], level: int, target: str)
         "peak_bytes": _peak(first),
         "steps": [asdict(step) for step in _steps(first, events[: len(events) // 2])],
         "second_run_bytes": _peak(second),
+        "second_steps": [asdict(step) for step in _steps(second, events[len(events) // 2 :])],
         "block_bytes": sum(size for _, size in second[: _first_mark(second)]),
         "session_bytes": held_bytes,
     }

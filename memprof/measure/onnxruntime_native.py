@@ -201,11 +201,13 @@ class SessionSettings:
         level: 0 for no optimisation, 99 for all.
         profile_prefix: Where its profile goes.
         target: Where the optimised graph goes, empty for nowhere.
+        threads: Threads inside an operation.
     """
 
     level: int
     profile_prefix: str
     target: str = ""
+    threads: int = 1
 
 
 def external_weights(target: str) -> dict[str, str]:
@@ -223,13 +225,13 @@ def weights_path(target: str) -> str:
 
 
 class Session:
-    """A model in a runtime, on one thread, its memory taken from the environment's allocator."""
+    """A model in a runtime, one operation at a time, its memory taken from the environment's allocator."""
 
     def __init__(self, runtime: Runtime, model: str, settings: SessionSettings) -> None:
         self._runtime = runtime
         options = runtime.create("CreateSessionOptions")
         runtime.call("SetSessionGraphOptimizationLevel", (Pointer, options), (ctypes.c_int, settings.level))
-        runtime.call("SetIntraOpNumThreads", (Pointer, options), (ctypes.c_int, 1))
+        runtime.call("SetIntraOpNumThreads", (Pointer, options), (ctypes.c_int, settings.threads))
         runtime.call("SetInterOpNumThreads", (Pointer, options), (ctypes.c_int, 1))
         prefix = (ctypes.c_char_p, settings.profile_prefix.encode())
         runtime.call("EnableProfiling", (Pointer, options), prefix)

@@ -1,6 +1,8 @@
 """One model, predicted and run: where the runtime models and the measurements meet.
 
 runtime                  predicted by                          measured by
+onnxruntime-default      its model, as a report does: from     the second run of a session with all optimisations, by
+                         the graph that a session optimised    the traced allocator
 onnxruntime              its model, from the file alone        the traced allocator; the profile's counters beside it
 onnxruntime-optimized    its model, from the graph that the    the same, in the session that wrote the graph
                          session wrote before it ran
@@ -12,6 +14,7 @@ process and returns a Verification.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -33,13 +36,60 @@ from memprof.measure.onnxruntime import (
     measure_counters,
     require_onnxruntime,
 )
+from memprof.measure.sessions import with_session
 from memprof.results.verification import NamedPair, Verification, pair_steps
 from memprof.runtimes import RuntimeModel, choose_runtimes
-from memprof.runtimes.onnxruntime import MODEL
+from memprof.runtimes.onnxruntime import DEFAULT_MODEL, MODEL, OPTIMIZED_MODEL
+from memprof.runtimes.onnxruntime.default import session_frame
+from memprof.runtimes.onnxruntime.frame import Frame
 
+_FIRST = "first run, by the traced allocator"
 _LATER = "second run with the same shapes, by the traced allocator"
 _BLOCK = "taken at once before the second run's first kernel, by the traced allocator"
 _BARE = "without kernel scratch, by the counters of onnxruntime's own profile"
+
+
+def verify_default(request: Request, limits: Limits) -> Verification:
+    """Compare what a report on the file leads with, and what belongs to it, with what a default session allocates.
+
+    Arguments and errors as ``verify_onnxruntime``. The session that the prediction is from is not the one that runs.
+    """
+    require_onnxruntime("Verifying a prediction")
+    graph = with_session(read_onnx(request), request).graph
+    specs = input_specs(graph, request.values)
+    found = measure_allocations(request.name, specs, limits, level=FULLY_OPTIMIZED, threads=request.threads)
+    counters = _counters(request.name, specs, limits, FULLY_OPTIMIZED)
+    lifetimes = DEFAULT_MODEL.lifetimes(graph)
+    grade = DEFAULT_MODEL.promise(lifetimes).grade or ""
+    first, bare, block = _beside(session_frame(graph))
+    later = found.later
+    return Verification(
+        path=request.name,
+        runtime=later.runtime,
+        version=later.version,
+        optimization="all",
+        predicted_bytes=lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
+        measured_bytes=later.peak_bytes,
+        counts=later.counts,
+        method=later.method,
+        steps=pair_steps(_predicted(lifetimes), _measured(later)),
+        others=(
+            NamedPair("later_runs_block", block, found.block_bytes, _BLOCK, grade),
+            NamedPair("first_run_peak", first, found.measurement.peak_bytes, _FIRST, grade),
+            NamedPair("first_run_without_scratch", bare, None if counters is None else counters.peak_bytes, _BARE),
+        ),
+        runtime_model=DEFAULT_MODEL.name,
+        grade=grade,
+    )
+
+
+def _beside(frame: Frame) -> tuple[int | None, int | None, int | None]:
+    """Return the peak of the first run, the same without scratch, and the block of later runs, if all is known."""
+    if not frame.is_complete:
+        return None, None, None
+    outputs = frame.graph.outputs
+    first = max(frame.first_pass(outputs), default=0)
+    return first, max(frame.without_scratch.first_pass(outputs), default=0), frame.pattern_bytes
 
 
 def verify_onnxruntime(request: Request, limits: Limits) -> Verification:
@@ -73,6 +123,7 @@ def verify_optimized(request: Request, limits: Limits) -> Verification:
         model = read_optimized(target, request)
     counters = _counters(request.name, specs, limits, FULLY_OPTIMIZED)
     (row,) = choose_runtimes(["onnxruntime"], model.format).values()  # a graph that was left alone is not optimised
+    row = replace(row, name=OPTIMIZED_MODEL.name)
     return _verification(request.name, row, model.graph, found, counters, "all")
 
 
@@ -149,6 +200,8 @@ def _verification(
             NamedPair("later_runs_peak", figures.get("later_runs_peak"), found.second_run_bytes, _LATER),
             NamedPair("later_runs_block", figures.get("later_runs_block"), found.block_bytes, _BLOCK),
         ),
+        runtime_model=runtime.name,
+        grade=runtime.promise(lifetimes).grade or "",
     )
 
 

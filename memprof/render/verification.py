@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.render.terminal import Screen, open_screen
-from memprof.render.wording import known_amount
+from memprof.render.wording import known_amount, verified_peak
 from memprof.results.verification import StepPair, Verification
 from memprof.units import format_bytes
 
@@ -19,11 +19,12 @@ _BETTER = "bold green"
 _UNSURE = "bold yellow"
 _TITLES = {
     "without_scratch": "without kernel scratch",
+    "first_run_peak": "first run",
+    "first_run_without_scratch": "first run, without scratch",
     "later_runs_peak": "later runs",
     "later_runs_block": "later runs, the block",
     "tail_bytes_64_bit": "tail of the arena",
 }
-_FIRST_TITLES = {"tflm": "head of the arena"}
 
 
 def render_verification(found: Verification, stream: TextIO, *, top: int = 8, next_command: str = "") -> None:
@@ -38,9 +39,7 @@ def render_verification(found: Verification, stream: TextIO, *, top: int = 8, ne
     table.add_column("")
     for title in ("predicted", "measured", "difference"):
         table.add_column(title, justify="right", no_wrap=True)
-    _add_row(
-        table, _FIRST_TITLES.get(found.runtime, "peak of the first run"), found.predicted_bytes, found.measured_bytes
-    )
+    _add_row(table, verified_peak(found.runtime_model or found.runtime), found.predicted_bytes, found.measured_bytes)
     for pair in found.others:
         _add_row(table, _TITLES.get(pair.name, pair.name), pair.predicted_bytes, pair.measured_bytes)
     screen.show(table, "")

@@ -138,3 +138,11 @@ def category_title(found: RuntimeReport) -> str:
     return f"{name}, at its peak in the {safe_text(found.phase, limit=40)} pass".replace(
         "optimizer pass", "optimizer's step"
     )
+
+
+_VERIFIED_PEAKS = {"tflm": "head of the arena", "onnxruntime-default": "peak of the second run"}
+
+
+def verified_peak(runtime: str) -> str:
+    """Return what the number is that a verification of a runtime model compares first."""
+    return _VERIFIED_PEAKS.get(runtime, "peak of the first run")

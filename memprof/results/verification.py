@@ -46,12 +46,14 @@ class NamedPair:
         predicted_bytes: As predicted, ``None`` if not known.
         measured_bytes: As measured, ``None`` if the measurement does not show it.
         definition: One sentence: what is counted and how it was measured.
+        grade: What the prediction promises of this model, empty if that was not asked.
     """
 
     name: str
     predicted_bytes: int | None
     measured_bytes: int | None
     definition: str
+    grade: str = ""
 
     @property
     def is_equal(self) -> bool:
@@ -74,6 +76,8 @@ class Verification:
         method: How it was measured, in a few words.
         steps: Step by step, predicted and measured; empty if the measurement shows no steps.
         others: More numbers, predicted and measured.
+        runtime_model: The row of ``RUNTIMES`` that predicted, empty if a document does not say.
+        grade: What the predicted peak promises of this model, empty if that was not asked.
     """
 
     path: str
@@ -86,6 +90,8 @@ class Verification:
     method: str
     steps: tuple[StepPair, ...]
     others: tuple[NamedPair, ...] = ()
+    runtime_model: str = ""
+    grade: str = ""
 
     def __repr__(self) -> str:
         predicted = "unknown" if self.predicted_bytes is None else format_bytes(self.predicted_bytes)
@@ -96,6 +102,13 @@ class Verification:
     def is_exact(self) -> bool:
         """Whether the predicted peak is the measured one, byte for byte."""
         return self.predicted_bytes == self.measured_bytes
+
+    @property
+    def broken_promises(self) -> tuple[str, ...]:
+        """Names of the numbers that were graded exact and were measured to be others; ``peak`` is the first."""
+        pairs = (NamedPair("peak", self.predicted_bytes, self.measured_bytes, self.counts, self.grade), *self.others)
+        measured = [pair for pair in pairs if pair.measured_bytes is not None]
+        return tuple(pair.name for pair in measured if pair.grade == "exact" and not pair.is_equal)
 
     @property
     def first_difference(self) -> StepPair | None:
@@ -121,11 +134,13 @@ class Verification:
             "schema": VERIFICATION_SCHEMA,
             "model": self.path,
             "runtime": self.runtime,
+            "runtime_model": self.runtime_model,
             "version": self.version,
             "optimization": self.optimization,
             "predicted_bytes": self.predicted_bytes,
             "measured_bytes": self.measured_bytes,
             "exact": self.is_exact,
+            "grade": self.grade,
             "first_difference": None
             if first is None
             else {
@@ -149,6 +164,7 @@ class Verification:
                     "predicted": pair.predicted_bytes,
                     "measured": pair.measured_bytes,
                     "definition": pair.definition,
+                    "grade": pair.grade,
                 }
                 for pair in self.others
             },
@@ -175,11 +191,22 @@ class Verification:
             steps=_read_steps(found.fields("steps")),
             others=tuple(
                 NamedPair(
-                    name, pair.count_or_none("predicted"), pair.count_or_none("measured"), pair.text("definition")
+                    name,
+                    pair.count_or_none("predicted"),
+                    pair.count_or_none("measured"),
+                    pair.text("definition"),
+                    _text_if_there(pair, "grade"),
                 )
                 for name, pair in found.named("others")
             ),
+            runtime_model=_text_if_there(found, "runtime_model"),
+            grade=_text_if_there(found, "grade"),
         )
+
+
+def _text_if_there(found: Fields, name: str) -> str:
+    """Return a text that documents of older versions do not have, empty if it is not there."""
+    return found.text(name) if name in found else ""
 
 
 def _read_steps(found: Fields) -> tuple[StepPair, ...]:

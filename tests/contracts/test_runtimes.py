@@ -75,6 +75,10 @@ class TestOnnxruntime(RuntimeContract):
 @pytest.mark.default_session
 class TestOnnxruntimeDefault(RuntimeContract):
     row = RUNTIMES["onnxruntime-default"]
+    is_measurable_here = installed("onnxruntime")
+
+    def source(self, folder: Path) -> tuple[Any, dict[str, Any]]:
+        return onnx_source(folder), {}
 
 
 class TestOnnxruntimeOptimized(RuntimeContract):

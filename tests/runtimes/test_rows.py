@@ -14,7 +14,7 @@ from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.nas.space.budget import BUDGET_RUNTIMES
 from memprof.planning.rules import RULES, find_rules
 from memprof.results.building import build_report
-from memprof.runs import RUNNABLE
+from memprof.runs import runnable
 from memprof.runtimes import RUNTIMES, Figure, Order, RuntimeModel, choose_runtimes
 from memprof.runtimes.late import find
 
@@ -44,9 +44,11 @@ def test_a_row_has_a_definition_in_the_docs(name: str) -> None:
     assert f"\n| {name} |" in table
 
 
+@pytest.mark.default_session
 def test_what_commands_take_is_what_the_rows_say() -> None:
     assert set(RULES) == {"reference", "contracted", "ideal", "onnxruntime"}
-    assert set(RUNNABLE) == {"pytorch", "onnxruntime", "onnxruntime-optimized", "tflm", "litert"}
+    of_onnx = {"onnxruntime-default", "onnxruntime", "onnxruntime-optimized"}
+    assert set(runnable()) == of_onnx | {"pytorch", "tflm", "litert"}
     assert set(BUDGET_RUNTIMES) == {"reference", "ideal", "paper", "contracted", "onnxruntime"}
 
 

@@ -19,6 +19,7 @@ from memprof.render.wording import (
     model_facts,
     peak_amount,
     split_headline,
+    verified_peak,
 )
 from memprof.results.columns import graph_json, lifetimes_json, repeated
 from memprof.results.comparison import Change, Comparison
@@ -165,6 +166,7 @@ def verification_page(found: Verification) -> Page:
     view = view_json(lifetimes, graphs, row) | {"measured": [pair.measured_bytes for pair in found.steps]}
     first = found.first_difference
     where = "" if first is None else f"; the first step that differs is {first.step:,}, "
+    peak = verified_peak(found.runtime_model or found.runtime)
     verdict = "exact" if found.is_exact else f"predicted {amount}"
     others = [(figure.replace("_", " "), p, m) for figure, p, m in _others(found)]
     return Page(
@@ -189,7 +191,7 @@ def verification_page(found: Verification) -> Page:
         ],
         views=[view],
         graphs=graphs.to_json(),
-        changes=[("peak of the first run", found.predicted_bytes, found.measured_bytes), *others],
+        changes=[(peak, found.predicted_bytes, found.measured_bytes), *others],
         change_titles=("predicted", "measured"),
         differences=[
             (pair.step, safe_text(pair.node), pair.predicted_bytes, pair.measured_bytes)

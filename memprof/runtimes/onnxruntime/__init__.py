@@ -136,6 +136,7 @@ DEFAULT_MODEL = RuntimeModel(
     default_for=frozenset({"onnx"}),
     leads=frozenset({"onnx"}),
     judges_graphs=False,  # nobody has optimised such a graph
+    measuring=Measuring("memprof.measure.verify:verify_default", frozenset({"onnx"})),
     process=default_process,
 )
 

@@ -1,0 +1,133 @@
+"""``memprof verify model.onnx`` verifies what leads a report on the file: the second run of a default session."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from onnx import ModelProto
+
+import memprof
+from memprof.cli.verify import command
+from memprof.measure import verify as verifying
+from memprof.measure.onnxruntime import Allocations
+from memprof.results.verification import Verification
+from tests.onnx_models import model, node, tensor, weight
+from tests.schemas import check_document
+
+pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.default_session
+
+
+def convolutions() -> ModelProto:
+    """Return a residual block whose convolutions take scratch for each thread."""
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], pads=[1] * 4),
+        node("Relu", ["a"], ["b"]),
+        node("Conv", ["b", "w"], ["c"], pads=[1] * 4),
+        node("Add", ["c", "b"], ["y"]),
+    ]
+    return model(
+        nodes, inputs=[tensor("x", [1, 63, 20, 20])], outputs=["y"], initializers=[weight("w", 63, 63, 3, 3)]
+    )
+
+
+def attention() -> ModelProto:
+    nodes = [
+        node("MatMul", ["x", "q"], ["a"]),
+        node("MatMul", ["x", "k"], ["b"]),
+        node("Transpose", ["b"], ["c"], perm=[0, 2, 1]),
+        node("MatMul", ["a", "c"], ["d"]),
+        node("Softmax", ["d"], ["e"], axis=-1),
+        node("MatMul", ["e", "x"], ["y"]),
+    ]
+    weights = [weight("q", 32, 32), weight("k", 32, 32)]
+    return model(nodes, inputs=[tensor("x", [1, 10, 32])], outputs=["y"], initializers=weights)
+
+
+@pytest.fixture(params=[convolutions, attention], ids=lambda make: make.__name__)
+def file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a small model; answers of onnxruntime are kept in a folder of this test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "net.onnx"
+    path.write_bytes(request.param().SerializeToString())
+    return str(path)
+
+
+only_convolutions = pytest.mark.parametrize("file", [convolutions], indirect=True)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(command, list(words), standalone_mode=False)
+
+
+def test_without_flags_the_headline_is_verified(file: str) -> None:
+    result = run(file, "--json", "--require-exact")
+    document = json.loads(result.output)
+    check_document(document)
+    headline = memprof.analyze(file).headline
+    assert (document["runtime_model"], document["grade"]) == (headline.runtime.name, headline.grade)
+    assert (headline.runtime.name, headline.grade) == ("onnxruntime-default", "exact")
+    assert document["predicted_bytes"] == headline.peak_intermediate_bytes == document["measured_bytes"]
+    assert result.return_value == 0
+    assert "second run, one thread" in document["counts"]
+    assert Verification.from_json(document).to_json() == document
+
+
+def test_each_step_and_the_other_figures_stand_beside_it(file: str) -> None:
+    found = memprof.verify(file)
+    assert found.steps and found.first_difference is None
+    assert [pair.name for pair in found.others] == ["later_runs_block", "first_run_peak", "first_run_without_scratch"]
+    assert all(pair.is_equal for pair in found.others)
+    optimized = memprof.verify(file, optimized=True)
+    later = {pair.name: pair.measured_bytes for pair in optimized.others}
+    assert found.measured_bytes == later["later_runs_peak"]
+    first = next(pair for pair in found.others if pair.name == "first_run_peak")
+    assert first.measured_bytes == optimized.measured_bytes
+
+
+@only_convolutions
+def test_other_rows_are_verified_by_name(file: str) -> None:
+    for words, row, level in (
+        (["--runtime", "onnxruntime"], "onnxruntime", "off"),
+        (["--runtime", "onnxruntime-optimized"], "onnxruntime-optimized", "all"),
+        (["--optimized"], "onnxruntime-optimized", "all"),
+        (["--runtime", "onnxruntime-default"], "onnxruntime-default", "all"),
+    ):
+        document = json.loads(run(file, *words, "--json").output)
+        assert (document["runtime_model"], document["optimization"]) == (row, level)
+        assert ("first run" in document["counts"]) == (row != "onnxruntime-default")
+
+
+@only_convolutions
+def test_threads_are_those_of_the_row(file: str) -> None:
+    one, four = (memprof.verify(file, threads=threads) for threads in (1, 4))
+    assert one.is_exact and four.is_exact
+    assert four.measured_bytes > one.measured_bytes
+    assert "4 threads" in four.counts
+    result = run(file, "--threads", "4")
+    assert result.output.splitlines()[-1].endswith("--threads 4")
+
+
+@only_convolutions
+@pytest.mark.parametrize("what", ["peak", "later_runs_block", "first_run_peak"])
+def test_a_broken_promise_of_exactness_is_exit_code_1(file: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = verifying.measure_allocations
+
+    def off(*arguments: object, **settings: object) -> Allocations:
+        found = measure(*arguments, **settings)  # type: ignore[arg-type]
+        if what == "later_runs_block":
+            return replace(found, block_bytes=found.block_bytes + 64)
+        name = "later" if what == "peak" else "measurement"
+        run_of_it = getattr(found, name)
+        return replace(found, **{name: replace(run_of_it, peak_bytes=run_of_it.peak_bytes + 64)})
+
+    monkeypatch.setattr(verifying, "measure_allocations", off)
+    assert memprof.verify(file).broken_promises == (what,)
+    assert run(file).return_value == 1
+    estimate = memprof.verify(file, from_file=True)
+    assert (estimate.grade, estimate.broken_promises) == ("estimate", ())
+    assert run(file, "--from-file").return_value == 0
