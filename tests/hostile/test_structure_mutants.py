@@ -1,6 +1,7 @@
 """Mutants that know the format, of small models and of real ones: a report or a refusal, no number lost in silence.
 
-A hundred and fifty in a normal run; ``MEMPROF_MUTANTS=20000`` for the long one, ``MEMPROF_MUTANT_SEED`` for other mutants.
+A hundred and fifty in a normal run; ``MEMPROF_MUTANTS=20000`` for the long one, ``MEMPROF_MUTANT_SEED`` for other
+mutants.
 """
 
 from __future__ import annotations
