@@ -111,7 +111,7 @@ def test_analyze_takes_modules_names_and_programs() -> None:
     with torch.device("meta"):
         module, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.zeros(1, 3, 8, 8)
     report = memprof.analyze(module, x)
-    assert list(report.runtimes) == ["reference", "ideal", "paper", "pytorch", "pytorch-process"]
+    assert list(report.runtimes) == ["pytorch", "reference", "ideal", "paper", "pytorch-process"]
     assert report.runtimes["pytorch"].peak_intermediate_bytes == 2 * 4 * 36 * 4
     program = torch.export.export(module, (x,))
     assert memprof.analyze(program).runtimes["pytorch"].grade == "estimate"
