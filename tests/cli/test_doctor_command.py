@@ -21,7 +21,7 @@ def test_it_knows_every_base_dependency_and_every_extra(run: Run) -> None:
     assert found["base"]["click"] == metadata.version("click")
     extras = {name for name, brings in PROJECT["optional-dependencies"].items() if brings}
     assert set(found["extras"]) == extras - {"all", "dev"}
-    assert {"torch", "torchvision", "onnxruntime", "scikit-learn"} <= set(found["extras"]["nas"]["distributions"])
+    assert {"torch", "torchvision", "scikit-learn"} <= set(found["extras"]["nas"]["distributions"])
 
 
 def test_what_is_missing_comes_with_the_command_that_brings_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
