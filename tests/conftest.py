@@ -8,8 +8,12 @@ from hypothesis import settings
 
 import memprof.runtimes
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, and all it starts, ignores Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (
+    signal.SIGINT,
+    getattr(signal, "SIGHUP", signal.SIGINT),
+):  # a shell's background job, and all it starts, may ignore them
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 # No deadline: the two cores may be busy. Derandomised: a run that failed fails again.
 settings.register_profile("memprof", deadline=None, derandomize=True)

@@ -193,6 +193,7 @@ def test_paper_has_no_level_for_what_computes_constants() -> None:
     assert timeline(builder.build([y]), "paper") == (1, 1000)
 
 
+@pytest.mark.default_session
 def test_an_unknown_runtime_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no runtime model 'fast'") as caught:
         analyze(GraphBuilder().build([]), runtimes=["fast"])
