@@ -8,10 +8,8 @@ from hypothesis import settings
 
 import memprof.runtimes
 
-for number in (
-    signal.SIGINT,
-    getattr(signal, "SIGHUP", signal.SIGINT),
-):  # a shell's background job, and all it starts, may ignore them
+# A shell's background job, and all it starts, may be born deaf to these.
+for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
