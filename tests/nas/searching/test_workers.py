@@ -29,7 +29,7 @@ from memprof.nas.space.architecture import CIFAR10
 from memprof.nas.train import evaluation
 from memprof.nas.train.evaluation import evaluate
 from memprof.nas.train.trainer import Checkpoint, Training
-from tests.nas.searching.test_rounds import SETTINGS, start
+from tests.nas.searching.searches import SETTINGS, start
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 STATUSES = ("ok", "diverged", "out of memory", "out of memory", "timed out", "crashed", "crashed")
