@@ -61,6 +61,9 @@ _SETTINGS = (
     click.option("--top-k", type=_COUNT, help="Candidates trained in each later round (8; paper: 100)."),
     click.option("--epochs", type=_COUNT, help="Epochs of candidates that go all the way (6 or 7; paper: 60)."),
     click.option(
+        "--batch", type=_COUNT, help="Images a step (32 or 128, 512 on a GPU); the learning rate goes along."
+    ),
+    click.option(
         "--ranker",
         type=click.Choice(["scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random"]),
         help="Who predicts accuracies from the third round on (blend; paper: scc).",

@@ -38,11 +38,11 @@ def search(output: Path, as_json: bool, **flags: Any) -> int:
     limits = make_limits(flags)
     from memprof.nas import search as start
 
-    settings = make_settings(output, flags)
+    settings = make_settings(output, flags, limits.device)
     return drive(output, lambda watch: start(output, settings, limits, watch), as_json=as_json)
 
 
-def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
+def make_settings(folder: Path, flags: dict[str, Any], device: str) -> Settings:
     """Return the settings that the flags ask for; the data set is loaded to see its images.
 
     Raises:
@@ -50,7 +50,7 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
         InputError: The data cannot be read.
     """
     from memprof.nas.rank.metric import Metric
-    from memprof.nas.searching.presets import PRESETS, facts_of
+    from memprof.nas.searching.presets import PRESETS, facts_of, fed
     from memprof.nas.space.budget import Budget
 
     facts = facts_of(flags["dataset"], root=folder / "data", limit=flags["images"], side=flags["image_size"])
@@ -66,7 +66,8 @@ def make_settings(folder: Path, flags: dict[str, Any]) -> Settings:
         runtime=flags["runtime"],
         dtype=flags["dtype"],
     )
-    return _changed(PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"]), flags)
+    settings = PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"])
+    return _changed(fed(settings, device) if flags["preset"] == "quick" else settings, flags)
 
 
 def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
@@ -76,6 +77,8 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
     named = {name: flags[name] for name in _CHANGED if flags[name] is not None}
     if flags["accuracy_weight"] is not None:
         named["goal"] = "metric"
+    if flags["batch"] is not None:
+        settings = replace(settings, recipe=settings.recipe.with_batch(flags["batch"]))
     if flags["epochs"] is not None:
         recipe = replace(settings.recipe, epochs=flags["epochs"])
         if len(settings.rungs) > 1:  # the better half goes on after a third of the epochs, when a cycle ends

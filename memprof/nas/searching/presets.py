@@ -26,6 +26,9 @@ Preset = Literal["quick", "paper"]
 EPOCHS_OF_FINAL = 3
 """A final training is as many times as long as that of a candidate: what its weights inherit, it must learn."""
 
+GPU_BATCH = 512
+"""Images of a step that a GPU is fed: at 128 it waits between kernels for most of the time."""
+
 _SMALL_PIXELS = 16 * 16
 _LARGE_PIXELS = 96 * 96
 _FEW_IMAGES = 5000
@@ -107,7 +110,9 @@ def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
     if facts.images < _FEW_IMAGES:
         recipe = Recipe(epochs=6, batch=32, learning_rate=0.05, first_cycle=2)
     else:
-        recipe = Recipe(epochs=7, learning_rate=0.05, first_cycle=1)
+        recipe = Recipe(
+            epochs=7, learning_rate=0.05, first_cycle=1, label_smoothing=0.1, weight_decay=5e-4, nesterov=True
+        )
     return Settings(
         dataset=facts.name,
         image_limit=facts.limit,
@@ -121,6 +126,18 @@ def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
         final_epochs=EPOCHS_OF_FINAL * recipe.epochs,
         ranker="blend",
     )
+
+
+def fed(settings: Settings, device: str) -> Settings:
+    """Return a quick search's settings with the batch that keeps a device busy; the learning rate goes with it.
+
+    Args:
+        settings: What ``quick`` returned.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+    if device == "cpu" or settings.recipe.batch >= GPU_BATCH or settings.recipe.batch < Recipe().batch:
+        return settings  # a small batch is for few images, whatever the device
+    return replace(settings, recipe=settings.recipe.with_batch(GPU_BATCH))
 
 
 def paper(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: int | None = None) -> Settings:

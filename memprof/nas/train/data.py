@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from memprof.errors import InputError, LimitError, MissingExtraError, UsageError
+from memprof.nas.train.decoded import decode_once
 from memprof.text import first_line, safe_text
 
 MOST_PIXELS, MOST_IMAGE_BYTES = 50_000_000, 128 * 1024**2
@@ -286,8 +288,8 @@ def _folder(request: _Request) -> _Labelled:
         raise InputError(f"The class folder {place / class_names[idle[0]]} has no images.", "Fill it, or remove it.")
     chosen = _choose(torch.tensor([label for _, label in samples]), class_names, request.limit)
     # Chosen by their labels first: of a large folder only these are decoded.
-    shape = _decode(samples[0][0], request.side).shape
-    images = _read_images([samples[i] for i in chosen.tolist()], shape, request.side)
+    shape = _shape_of(samples[0][0], request.side)
+    images = _read_images([samples[i] for i in chosen.tolist()], shape, request)
     side = min(images.pixels.shape[2:])
     change = Augmentation(padding=max(1, side // 8), flips=True, cutout=side // 2)
     return _Labelled(images=images, class_names=class_names, augmentation=change)
@@ -301,8 +303,8 @@ def _folder_test(request: _Request) -> Images:
     samples = _samples(place, class_names)
     if not samples:
         raise InputError(f"There are no images in {place}.", "Put them into a folder for each class.")
-    shape = _decode(_samples(training, class_names)[0][0], request.side).shape
-    return _read_images(samples, shape, request.side)
+    shape = _shape_of(_samples(training, class_names)[0][0], request.side)
+    return _read_images(samples, shape, request)
 
 
 def _part(name: str, choices: tuple[str, ...]) -> Path:
@@ -354,17 +356,22 @@ def _images_in(folder: Path) -> Iterator[Path]:
         waiting += [path for path in reversed(entries) if path.is_dir()]
 
 
-def _read_images(samples: Sequence[tuple[Path, int]], shape: torch.Size, side: int | None) -> Images:
-    """Decode images that all have ``shape``: channels, height and width; scaled and cropped to ``side`` if given."""
-    pixels = torch.empty((len(samples), *shape), dtype=torch.uint8)
-    for i, (path, _) in enumerate(samples):
-        decoded = _decode(path, side)
+def _read_images(samples: Sequence[tuple[Path, int]], shape: torch.Size, request: _Request) -> Images:
+    """Decode images that all have ``shape``: channels, height and width; scaled and cropped if that is asked for."""
+    paths = [path for path, _ in samples]
+
+    def decode(place: int) -> Tensor:
+        decoded = _decode(paths[place], request.side)
         if decoded.shape != shape:
             raise InputError(
-                f"The image {path} has {_size(decoded.shape)} pixels, the first training image {_size(shape)}.",
+                f"The image {paths[place]} has {_size(decoded.shape)} pixels, the first training image "
+                f"{_size(shape)}.",
                 "Scale and crop all of them: --image-size 224.",
             )
-        pixels[i] = decoded
+        return decoded
+
+    with _without_warnings():
+        pixels = decode_once(paths, shape, request.side, request.root, decode)
     return Images(pixels, torch.tensor([label for _, label in samples]))
 
 
@@ -388,6 +395,21 @@ def _decode(path: Path, side: int | None) -> Tensor:
     return decoded if side is None else _cropped(decoded, side)
 
 
+def _shape_of(path: Path, side: int | None) -> torch.Size:
+    with _without_warnings():
+        return _decode(path, side).shape
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Hear no warning of giant images, which are refused; once, as threads share what is heard."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
 def _refuse_giant_image(path: Path) -> None:
     """Raise if an image is larger than any photograph: its head tells, before its pixels take all memory."""
     from PIL import Image
@@ -395,13 +417,11 @@ def _refuse_giant_image(path: Path) -> None:
     size = path.stat().st_size
     if size > MOST_IMAGE_BYTES:
         raise LimitError(f"The image {safe_text(str(path))} has {size:,} bytes.", f"At most {MOST_IMAGE_BYTES:,}.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            with Image.open(path) as image:
-                width, height = image.size
-        except Image.DecompressionBombError:
-            width, height = MOST_PIXELS, 2
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except Image.DecompressionBombError:
+        width, height = MOST_PIXELS, 2
     if width * height > MOST_PIXELS:
         raise LimitError(
             f"The image {safe_text(str(path))} has more than {MOST_PIXELS:,} pixels.", "Scale it down, or remove it."

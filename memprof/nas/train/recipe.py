@@ -6,7 +6,7 @@ epochs, the last cycle ends with them: a network that is scored in the middle of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import cos, inf, pi
 
@@ -21,9 +21,12 @@ class Recipe:
         learning_rate: At the start of each cycle.
         momentum: Of SGD.
         first_cycle: Epochs of the first cosine cycle; each next one is twice as long, the last ends with the epochs.
+        label_smoothing: Share of a label that all classes get.
+        weight_decay: Share of each weight that its gradient pulls back.
+        nesterov: Whether a step looks ahead along the momentum.
 
     Raises:
-        ValueError: There is no epoch, image or rate.
+        ValueError: There is no epoch, image or rate, or a share is none.
     """
 
     epochs: int = 60
@@ -31,10 +34,23 @@ class Recipe:
     learning_rate: float = 0.01
     momentum: float = 0.9
     first_cycle: int = 4
+    label_smoothing: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch, self.first_cycle) < 1 or not self.learning_rate > 0:
             raise ValueError("a recipe has at least an epoch, an image a step, a cycle, and a learning rate above 0")
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.weight_decay < 1 or not 0 <= self.momentum < 1:
+            raise ValueError("label smoothing, weight decay and momentum are 0 or more and less than 1")
+
+    def with_batch(self, batch: int) -> Recipe:
+        """Return the recipe with another batch and a learning rate in proportion (Goyal et al., arXiv 1706.02677).
+
+        >>> Recipe().with_batch(512).learning_rate
+        0.04
+        """
+        return replace(self, batch=batch, learning_rate=self.learning_rate * batch / self.batch)
 
     @cached_property
     def cycle_ends(self) -> tuple[int, ...]:

@@ -6,14 +6,14 @@
 The paper does not give the restart periods: here 4, 8, 16 and 32 epochs, which make up the 60. Data lie on the device
 as uint8 and are augmented there, a batch at a time. Every epoch draws from (seed, epoch), and the learning rate is a
 function of the step: training that stops at an epoch and goes on from its checkpoint gives what one run gives.
+A GPU replays each step as one CUDA graph (``memprof.nas.train.steps``).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -22,8 +22,10 @@ from torch import Tensor, nn
 
 from memprof.errors import InputError
 from memprof.nas.jobs import Status
-from memprof.nas.train.data import Augmentation, Images, TrainingData
+from memprof.nas.train.augmentation import Pictures
+from memprof.nas.train.data import Images, TrainingData
 from memprof.nas.train.recipe import Recipe
+from memprof.nas.train.steps import Steps, autocast, on_own_stream
 from memprof.text import first_line
 
 
@@ -68,24 +70,18 @@ class Trainer:
         data: Training and validation images.
         recipe: How to train.
         device: Where.
+        captures: Whether a GPU's steps are captured as CUDA graphs.
     """
 
-    def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device, *, captures: bool = True) -> None:
         self.recipe = recipe
         self._device = device
+        self._captures = captures
         # On a CPU channels_last is faster too, but there the backward pass of narrow 1x7 convolutions (four channels)
         # ends in a corrupted heap: torch 2.14.1, x86-64.
         self._layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-        self._augmentation = data.augmentation
-        self._training = data.training.to(device)
+        self._pictures = Pictures(data.training, data.augmentation, device, self._layout)
         self._validation = data.validation.to(device)
-        pixels = self._training.pixels.float() if len(self._training) < 2000 else self._training.pixels[:2000].float()
-        self._mean = pixels.mean((0, 2, 3)).view(1, -1, 1, 1)
-        self._deviation = pixels.std((0, 2, 3)).view(1, -1, 1, 1).clamp_min(1.0)
-        pad = self._augmentation.padding
-        padded = nn.functional.pad(self._training.pixels, (pad,) * 4)
-        _, _, height, width = self._training.pixels.shape
-        self._crops = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (n, c, 2 pad + 1, 2 pad + 1, h, w)
 
     def train(
         self,
@@ -102,7 +98,8 @@ class Trainer:
         Args:
             module: Images (n, c, h, w) to logits (n, classes).
             seed: Of the order of images and their augmentation.
-            until: Epochs in all; the recipe's if left out.
+            until: Epochs in all; the recipe's if left out. If more than those, the cycles of the learning
+                rate end with these.
             start: Where to go on from.
             deadline: ``time.monotonic()`` at which training gives up.
             on_epoch: Called after each epoch with its number and mean loss.
@@ -110,22 +107,34 @@ class Trainer:
         Returns:
             What came of it, and the checkpoint to go on from. Never raises for NaN, a lack of memory or time.
         """
-        device, recipe = self._device, self.recipe
-        module.to(device)
+        with on_own_stream(self._device):
+            return self._train(module, seed, until or self.recipe.epochs, start, deadline, on_epoch)
+
+    def _train(
+        self,
+        module: nn.Module,
+        seed: int,
+        until: int,
+        start: Checkpoint | None,
+        deadline: float,
+        on_epoch: Callable[[int, float], None],
+    ) -> tuple[Training, Checkpoint]:
+        module.to(self._device)
         module.to(memory_format=self._layout)
-        optimizer = torch.optim.SGD(module.parameters(), recipe.learning_rate, recipe.momentum)
+        recipe = self.recipe if until <= self.recipe.epochs else replace(self.recipe, epochs=until)
+        steps = Steps(module, self._pictures, recipe, self._captures)
         epoch = 0
         if start is not None:
             epoch = start.epoch
             restore(module, start.weights)
             if start.momentum:
-                _restore_momentum(optimizer, start.momentum)
+                steps.descent.restore(start.momentum)
         loss = float("nan")
         status: Status = "ok"
         message = ""
         try:
-            while epoch < (until or recipe.epochs):
-                loss = self._epoch(module, optimizer, seed, epoch, deadline)
+            while epoch < until:
+                loss = _train_epoch(steps, seed, epoch, deadline)
                 epoch += 1
                 on_epoch(epoch, loss)
             accuracy = self.accuracy(module, self._validation)
@@ -136,68 +145,41 @@ class Trainer:
                 raise
             status, message, accuracy = "out of memory", first_line(error), 0.0
         training = Training(status=status, accuracy=accuracy, epochs=epoch, loss=loss, message=message)
-        return training, Checkpoint(epoch, module.state_dict(), optimizer.state_dict())
+        return training, Checkpoint(epoch, module.state_dict(), steps.descent.state())
 
     def accuracy(self, module: nn.Module, images: Images) -> float:
-        """Return the share of ``images`` that ``module`` classifies correctly."""
+        """Return the share of ``images`` that ``module`` classifies correctly; one wait for the device."""
         module.eval()
         right = torch.zeros((), dtype=torch.int64, device=self._device)
         images = images.to(self._device)
-        with torch.inference_mode(), self._autocast():
-            for i in range(0, len(images), 512):
-                logits = module(self._normalized(images.pixels[i : i + 512]))
-                right += (logits.argmax(1) == images.labels[i : i + 512]).sum()
+        batch = _SCORED_AT_ONCE[self._device.type]
+        with torch.inference_mode(), autocast(self._device):
+            for i in range(0, len(images), batch):
+                logits = module(self._pictures.normalized(images.pixels[i : i + batch]))
+                right += (logits.argmax(1) == images.labels[i : i + batch]).sum()
         return int(right) / len(images)
 
-    def _epoch(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, seed: int, epoch: int, deadline: float
-    ) -> float:
-        module.train()
-        generator = torch.Generator(self._device).manual_seed((seed * 100_003 + epoch) % 2**63)
-        count, batch = len(self._training), self.recipe.batch
-        order = torch.randperm(count, generator=generator, device=self._device)
-        total = torch.zeros((), device=self._device)
-        for i in range(0, count, batch):
-            if time.monotonic() > deadline:
-                raise _StopTrainingError("timed out", f"no time left in epoch {epoch + 1}")
-            indices = order[i : i + batch]
-            if len(indices) < 2:  # batch norm needs two
-                continue
-            for group in optimizer.param_groups:
-                group["lr"] = self.recipe.rate_at(epoch + i / count)
-            with self._autocast():
-                logits = module(self._augmented(indices, generator))
-                loss = nn.functional.cross_entropy(logits.float(), self._training.labels[indices])
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            total += loss.detach() * len(indices)
-        mean = float(total) / count
-        if not isfinite(mean):
-            raise _StopTrainingError("diverged", f"the loss is {mean} in epoch {epoch + 1}")
-        return mean
 
-    def _autocast(self) -> Any:
-        if self._device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
-        return nullcontext()
+_SCORED_AT_ONCE = {"cpu": 512, "cuda": 2048}
+"""Images of a validation step; a GPU would wait for launches at fewer."""
 
-    def _normalized(self, pixels: Tensor) -> Tensor:
-        images = (pixels.float() - self._mean) / self._deviation
-        return images.to(memory_format=self._layout)
 
-    def _augmented(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return normalised training images, cropped, flipped and cut out at random."""
-        change: Augmentation = self._augmentation
-        count, device = len(indices), self._device
-        top, left = torch.randint(0, 2 * change.padding + 1, (2, count), generator=generator, device=device)
-        images = self._normalized(self._crops[indices, :, top, left])
-        if change.flips:
-            is_flipped = torch.rand(count, generator=generator, device=device) < 0.5
-            images = torch.where(is_flipped.view(-1, 1, 1, 1), images.flip(3), images)
-        if change.cutout:
-            images = images * _cutout_mask(images, change.cutout, generator)
-        return images
+def _train_epoch(steps: Steps, seed: int, epoch: int, deadline: float) -> float:
+    """Return the mean loss of an epoch.
+
+    Raises:
+        _StopTrainingError: The time is up, or the loss is no number.
+    """
+    steps.begin(seed, epoch)
+    for number, size in enumerate(steps.sizes):
+        if time.monotonic() > deadline:
+            raise _StopTrainingError("timed out", f"no time left in epoch {epoch + 1}")
+        steps.take(size)
+        steps.wait(number)
+    mean = steps.mean_loss()
+    if not isfinite(mean):
+        raise _StopTrainingError("diverged", f"the loss is {mean} in epoch {epoch + 1}")
+    return mean
 
 
 def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -212,23 +194,6 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
         raise InputError("The saved weights are not of this network.", "Search again in a new folder.") from error
 
 
-def _restore_momentum(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
-    """Take the momentum of each parameter, and nothing else, from an optimiser's saved state.
-
-    Raises:
-        InputError: It is another network's.
-    """
-    parameters = optimizer.param_groups[0]["params"]
-    try:
-        found = [saved["state"][i]["momentum_buffer"] for i in range(len(parameters))]
-        if [buffer.shape for buffer in found] != [parameter.shape for parameter in parameters]:
-            raise TypeError("other shapes")
-        for parameter, buffer in zip(parameters, found, strict=True):
-            optimizer.state[parameter]["momentum_buffer"] = buffer.to(parameter)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise InputError("The saved momentum is not of this network.", "Search again in a new folder.") from error
-
-
 class _StopTrainingError(Exception):
     """Training ends early, with a status that says why."""
 
@@ -236,18 +201,6 @@ class _StopTrainingError(Exception):
         super().__init__(message)
         self.status: Status = status
         self.message = message
-
-
-def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Return 0 inside one square per image, centred anywhere (so that it may leave the image), else 1."""
-    count, _, height, width = images.shape
-    device = images.device
-    middle_row = torch.randint(0, height, (count, 1), generator=generator, device=device)
-    middle_column = torch.randint(0, width, (count, 1), generator=generator, device=device)
-    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
-    in_rows = (rows >= middle_row - side // 2) & (rows < middle_row + (side + 1) // 2)
-    in_columns = (columns >= middle_column - side // 2) & (columns < middle_column + (side + 1) // 2)
-    return (~(in_rows[:, None, :, None] & in_columns[:, None, None, :])).to(images.dtype)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -12,12 +12,12 @@ from memprof.errors import UsageError
 from memprof.nas.rank.controller import RANKERS
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.settings import RANKER_NAMES, Limits, Settings
-from memprof.nas.searching.presets import DataFacts, paper, place_of, quick, template_for
+from memprof.nas.searching.presets import DataFacts, fed, paper, place_of, quick, template_for
 from memprof.nas.space.architecture import CIFAR10, IMAGENET
 from memprof.nas.space.budget import Budget
 
 METRIC, BUDGET = Metric(accuracy_weight=0.5), Budget()
-NO_FLAGS = dict.fromkeys((*_CHANGED, "epochs", "accuracy_weight")) | dict.fromkeys(
+NO_FLAGS = dict.fromkeys((*_CHANGED, "epochs", "batch", "accuracy_weight")) | dict.fromkeys(
     ("no_halving", "no_inherit", "mirror_images"), False
 )
 
@@ -31,9 +31,23 @@ def test_the_papers_preset_is_section_4_1() -> None:
     recipe = found.recipe
     assert (recipe.epochs, recipe.batch, recipe.learning_rate, recipe.momentum) == (60, 128, 0.01, 0.9)
     assert recipe.cycle_ends == (4, 12, 28, 60)
+    assert (recipe.label_smoothing, recipe.weight_decay, recipe.nesterov) == (0, 0, False)
     assert (found.first_rounds, found.sample, found.top_k, found.ranker) == (2, None, 100, "scc")
     assert (found.rungs, found.inherits, found.mirror_images) == ((60,), False, True)
     assert found.template == CIFAR10
+
+
+def test_a_gpu_gets_a_batch_and_a_rate_four_times_as_large_but_not_of_few_images() -> None:
+    found = fed(quick(facts(), METRIC, BUDGET, seed=0), "cuda:1").recipe
+    assert (found.batch, found.learning_rate) == (512, pytest.approx(0.2))
+    few = quick(facts(images=1000), METRIC, BUDGET, seed=0)
+    assert fed(few, "cuda") == few
+    assert fed(quick(facts(), METRIC, BUDGET, seed=0), "cpu").recipe.batch == 128
+
+
+def test_a_batch_that_is_asked_for_takes_the_learning_rate_along() -> None:
+    found = changed(batch=64).recipe
+    assert (found.batch, found.learning_rate) == (64, pytest.approx(0.1))
 
 
 def test_large_images_get_sixteen_blocks_and_small_ones_narrow_ones() -> None:

@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 
 from memprof.errors import InputError, UsageError
 from memprof.nas.train import data as data_module
+from memprof.nas.train import decoded as decoded_module
 from memprof.nas.train.data import Images, load_test, load_training
 
 # torchvision 0.29 names a successor on every picture that it decodes.
@@ -190,6 +191,25 @@ def test_of_a_large_folder_only_the_chosen_images_are_decoded(animals: Path, mon
     monkeypatch.setattr(data_module, "_decode", counted)
     load_training(str(animals), root=NOWHERE, limit=6)
     assert len(decoded) == 1 + 6  # one for the shape
+
+
+def test_many_images_are_decoded_once_and_mapped_after_that(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoded_module, "FEWEST_KEPT", 1)
+    root = animals / "kept" / "data"
+    first = load_training(str(animals), root=root)
+    (kept,) = root.iterdir()
+    decode = data_module._decode
+    monkeypatch.setattr(data_module, "_decode", lambda path, side: decode(path, side) // 2)
+    second = load_training(str(animals), root=root)
+    assert pictures(first.training) == pictures(second.training)
+    assert pictures(first.validation) == pictures(second.validation)
+
+    kept.write_bytes(b"spoilt")  # what is no good, or was made of other files, is not believed
+    spoilt = load_training(str(animals), root=root)
+    assert max(map(max, shades(spoilt.training).values())) <= 12
+    (animals / "train" / "bee" / "3.png").touch()
+    load_training(str(animals), root=root)
+    assert len(list(root.iterdir())) == 2
 
 
 def write_nothing(path: Path) -> None:

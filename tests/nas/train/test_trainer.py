@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from memprof.errors import UsageError
 from memprof.nas.train.data import Augmentation, Images, TrainingData
+from memprof.nas.train.descent import Descent
 from memprof.nas.train.devices import pick_device
 from memprof.nas.train.evaluation import load_checkpoint, save_checkpoint
 from memprof.nas.train.recipe import Recipe
@@ -82,6 +84,39 @@ def test_every_epoch_draws_anew() -> None:
     assert len(set(losses)) == 5
 
 
+@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, nesterov=True, weight_decay=0.01, label_smoothing=0.2)])
+def test_training_is_that_of_a_plain_loop_with_the_optimiser_of_torch(recipe: Recipe) -> None:
+    trainer, module = make_trainer(PLAIN, recipe=recipe), make_module()
+    _, end = trainer.train(module, seed=3)
+    plain, pictures = make_module().train(), trainer._pictures
+    optimizer = torch.optim.SGD(
+        plain.parameters(), momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay
+    )
+    for epoch in range(recipe.epochs):
+        order = pictures.draw(torch.Generator().manual_seed(3 * 100_003 + epoch))[0]
+        for i in range(0, 50, 16):
+            indices = order[i : i + 16]
+            optimizer.param_groups[0]["lr"] = recipe.rate_at(epoch + i / 50)
+            loss = nn.functional.cross_entropy(
+                plain(pictures.normalized(pictures.images.pixels[indices])),
+                pictures.images.labels[indices],
+                label_smoothing=recipe.label_smoothing,
+            )
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(end.weights[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_what_trains_longer_than_its_recipe_ends_at_the_end_of_a_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr(Descent, "step", lambda self, rate: rates.append(float(rate)))
+    make_trainer().train(make_module(), seed=0, until=12)
+    assert rates[-1] == pytest.approx(0.1 * 0.5 * (1 + math.cos(math.pi * (1 - 2 / 50 / 6))), rel=1e-3)
+    assert max(rates) == pytest.approx(0.1)
+
+
 def test_the_learning_rate_restarts_at_epochs_4_12_and_28_and_ends_at_60() -> None:
     recipe = Recipe()
     restarts = (0, 4, 12, 28, 60)
@@ -94,11 +129,11 @@ def test_the_learning_rate_restarts_at_epochs_4_12_and_28_and_ends_at_60() -> No
 
 def augmented(change: Augmentation, count: int = 50) -> tuple[Tensor, Tensor, float]:
     """Return pictures as they are and as they are trained on, both normalised, and what black becomes."""
-    trainer = make_trainer(change, count)
-    indices = torch.arange(count)
-    changed = trainer._augmented(indices, torch.Generator().manual_seed(0))
-    black = trainer._normalized(torch.zeros((1, 2, 1, 1), dtype=torch.uint8))
-    return trainer._normalized(trainer._training.pixels), changed, black
+    pictures = make_trainer(change, count)._pictures
+    plan = pictures.draw(torch.Generator().manual_seed(0))
+    changed = pictures.changed(plan)[plan[0].argsort()]
+    black = pictures.normalized(torch.zeros((1, 2, 1, 1), dtype=torch.uint8))
+    return pictures.normalized(pictures.images.pixels), changed, black
 
 
 def test_without_augmentation_pictures_are_only_normalised() -> None:

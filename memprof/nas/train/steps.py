@@ -1,0 +1,158 @@
+"""The steps of one training: each the same function, captured on a GPU as one CUDA graph and replayed.
+
+    plan of an epoch -> columns of this step -> changed images -> network -> loss -> gradients -> new weights
+
+A step reads where it is (column, number, learning rate) from tensors on the device and moves them on, so that nothing
+comes from Python between two steps. On a GPU the first two of a size run as they are, which also warms up what the
+libraries set up lazily; the next is captured, and from then on one launch does a whole step. What cannot be captured,
+as a module that looks at values, goes on step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from threading import Lock
+
+import torch
+from torch import nn
+
+from memprof.nas.train.augmentation import PLAN_ROWS, Pictures
+from memprof.nas.train.descent import Descent
+from memprof.nas.train.recipe import Recipe
+
+WARM_UP_STEPS = 2
+MOST_QUEUED = 64
+"""Steps that a GPU may be behind: who trains looks at the clock between steps, not at what is only queued."""
+
+_CAPTURING = Lock()
+"""One capture at a time: threads share what the allocator keeps for it."""
+
+
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Return the precision of a device: bfloat16 where tensor cores are, else float32."""
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+class Steps:
+    """Trains a module in place, a step at a time.
+
+    Args:
+        module: Images (n, c, h, w) to logits (n, classes), on the pictures' device.
+        pictures: What it learns from.
+        recipe: How.
+        captures: Whether steps may be captured; only a GPU's are.
+    """
+
+    def __init__(self, module: nn.Module, pictures: Pictures, recipe: Recipe, captures: bool = True) -> None:
+        self.descent = Descent(module.parameters(), recipe)
+        self._module = module
+        self._pictures = pictures
+        self._recipe = recipe
+        self._device = pictures.images.labels.device
+        self._captures = captures and self._device.type == "cuda"
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._done: dict[int, int] = {}
+        count, device = len(pictures), self._device
+        self.sizes = [min(recipe.batch, count - start) for start in range(0, count, recipe.batch)]
+        if self.sizes[-1] < 2:  # batch norm needs two
+            self.sizes.pop()
+        self._lanes = torch.arange(recipe.batch, device=device)
+        self._plan = torch.empty((PLAN_ROWS, count), dtype=torch.int64, device=device)
+        self._rates = torch.empty(len(self.sizes), device=device)
+        self._start = torch.zeros((), dtype=torch.int64, device=device)
+        self._number = torch.zeros((1,), dtype=torch.int64, device=device)
+        self._total = torch.zeros((), device=device)
+
+    def begin(self, seed: int, epoch: int) -> None:
+        """Draw an epoch and go to its first step.
+
+        Args:
+            seed: Of the training.
+            epoch: From 0; what is drawn is a function of both.
+        """
+        self._module.train()
+        generator = torch.Generator(self._device).manual_seed((seed * 100_003 + epoch) % 2**63)
+        self._plan.copy_(self._pictures.draw(generator))
+        count, batch = len(self._pictures), self._recipe.batch
+        rates = [self._recipe.rate_at(epoch + i * batch / count) for i in range(len(self.sizes))]
+        self._rates.copy_(torch.tensor(rates))
+        for counter in (self._start, self._number, self._total):
+            counter.zero_()
+
+    def take(self, size: int) -> None:
+        """Do the next step, with ``size`` images."""
+        graph = self._graphs.get(size)
+        if graph is None and self._captures and self._done.get(size, 0) >= WARM_UP_STEPS:
+            graph = self._capture(size)
+        if graph is None:
+            self._step(size)
+        else:
+            graph.replay()
+        self._done[size] = self._done.get(size, 0) + 1
+
+    def mean_loss(self) -> float:
+        """Return the mean over the images of the epoch; waits for the device."""
+        return float(self._total) / sum(self.sizes)
+
+    def wait(self, number: int) -> None:
+        """Let a GPU catch up now and then.
+
+        Args:
+            number: Of the step, from 0.
+        """
+        if self._device.type == "cuda" and number % MOST_QUEUED == MOST_QUEUED - 1:
+            torch.cuda.current_stream(self._device).synchronize()
+
+    def _step(self, size: int) -> None:
+        plan = self._plan.index_select(1, self._start + self._lanes[:size])
+        with autocast(self._device):
+            logits = self._module(self._pictures.changed(plan))
+            loss = nn.functional.cross_entropy(
+                logits.float(),
+                self._pictures.images.labels[plan[0]],
+                label_smoothing=self._recipe.label_smoothing,
+            )
+        torch.autograd.backward(loss)
+        self.descent.step(self._rates.index_select(0, self._number).squeeze(0))
+        self._total += loss.detach() * size
+        self._start += size
+        self._number += 1
+
+    def _capture(self, size: int) -> torch.cuda.CUDAGraph | None:
+        """Return the step of ``size`` images as a graph, ``None`` if it cannot be one."""
+        graph = torch.cuda.CUDAGraph()
+        with _CAPTURING:
+            torch.cuda.current_stream(self._device).synchronize()
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                self._step(size)
+                graph.capture_end()
+            except torch.OutOfMemoryError:
+                with suppress(RuntimeError):
+                    graph.capture_end()
+                raise
+            except RuntimeError:  # it looks at values: the device tells by refusing
+                with suppress(RuntimeError):
+                    graph.capture_end()
+                self._captures = False
+                return None
+        self._graphs[size] = graph
+        return graph
+
+
+@contextmanager
+def on_own_stream(device: torch.device) -> Iterator[None]:
+    """Do all work of one training on a GPU on a stream of its own: the default one can neither be captured nor run
+    beside another; at the end the device is waited for and what graphs held is given back."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.device(device), torch.cuda.stream(stream):
+        try:
+            yield
+        finally:
+            stream.synchronize()
+            torch.cuda.empty_cache()  # the allocator keeps a graph's memory from all but the next graph
