@@ -136,7 +136,7 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
     row |= {"format": model.format, "tensors": model.trace.tensors, "caveat": model.trace.caveat}
     if training is None:
         row["estimate_bytes"] = held_lifetimes(model.graph).timeline.peak_bytes
-        process = choose_runtimes(["pytorch-process"], model.format, model.trace)["pytorch-process"]
+        process = choose_runtimes(["pytorch-process"], model)["pytorch-process"]
         row["process_estimate"] = process.lifetimes(model.graph).timeline.peak_bytes
     return row | compare(name, shapes, training, predicted.step_bytes)
 

@@ -70,7 +70,8 @@ for touches_ahead in (False, True):
     began = time.perf_counter()
     model = read_onnx(request)
     if touches_ahead:
-        assert model.graph.ahead is not None
+        assert model.ahead is not None
+        model.ahead()
     analyze(model, runtimes=["reference"])
     print(time.perf_counter() - began)
     gc.enable()

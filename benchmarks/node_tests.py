@@ -34,7 +34,7 @@ from onnx import ModelProto
 from memprof.errors import MemprofError
 from memprof.importers.onnx import read_onnx
 from memprof.importers.request import Request
-from memprof.runtimes import RUNTIMES
+from memprof.runtimes import RUNTIMES, as_read
 
 ROOT = Path(__file__).parents[1]
 _CHUNK = 200
@@ -110,10 +110,10 @@ def strip(model: ModelProto) -> None:
 def predict(path: Path) -> dict[str, Any]:
     """Return what memprof says of a model: fields of an ``Outcome``."""
     try:
-        graph = read_onnx(Request(source=path)).graph
+        source = read_onnx(Request(source=path))
     except MemprofError as error:
         return {"reason": error.message}
-    model = RUNTIMES["onnxruntime"]
+    graph, model = source.graph, as_read(RUNTIMES["onnxruntime"], source)
     lifetimes = model.lifetimes(graph)
     if not lifetimes.is_complete:
         return {"reason": "; ".join(unknown.reason for unknown in graph.unknown) or "a kernel's scratch is open"}

@@ -30,6 +30,7 @@ from typing import Any
 from networks import transformer_training_step
 from offset_problems import gap_problem, networks, published_problems, random_buffers, training_tensors
 
+from memprof.ir.model import Model
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.offsets.engine import PLAIN, Engine, compiled_engine, has_compiler
 from memprof.planning.offsets.greedy import columns_of, place_all
@@ -116,7 +117,7 @@ def networks_in_two_orders(seconds: float) -> list[Row]:
         for rules, in_place in (("reference", False), ("contracted", True)):
             for keeps_order in (True, False):
                 options = PlanOptions(in_place=in_place, seconds=seconds, keep_order=keeps_order)
-                plan = plan_graph(graph, options)
+                plan = plan_graph(Model.of(graph), options)
                 arena = plan.arena
                 sets += 1
                 met += arena.arena_bytes == arena.load_bytes

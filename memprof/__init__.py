@@ -20,10 +20,10 @@ if TYPE_CHECKING:
         RuntimeFailure,
         UsageError,
     )
-    from memprof.importers.model import Model
     from memprof.importers.request import Request
     from memprof.importers.torch.training import Training
     from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+    from memprof.ir.model import Model
     from memprof.measure.child import Limits
     from memprof.planning.arenas import Arena
     from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
@@ -72,7 +72,7 @@ _HOMES = {
     "Limits": "memprof.measure.child",
     "MemprofError": "memprof.errors",
     "MissingExtraError": "memprof.errors",
-    "Model": "memprof.importers.model",
+    "Model": "memprof.ir.model",
     "NewValue": "memprof.ir",
     "Plan": "memprof.planning.record",
     "PlanOptions": "memprof.planning.plan",

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 from memprof.collector import paused_collector
 from memprof.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
 from memprof.importers.formats import recognise
-from memprof.importers.model import Model
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.importers.saved import read_saved_report
 from memprof.ir import Graph
+from memprof.ir.model import Model
 from memprof.results.building import build_report
 from memprof.results.comparison import Comparison, compare_snapshots
 from memprof.results.report import Report
@@ -54,7 +54,7 @@ def load(source: Source | Request, example_inputs: Any = None, **arguments: Unpa
     if isinstance(found, Model):
         return found
     if isinstance(found, Graph):
-        return Model(path=found.name, format="graph", structure_sha256="", graph=found)
+        return Model.of(found)
     if not request.is_file:
         return _load_module(request)
     with paused_collector():
@@ -106,7 +106,7 @@ def _report(request: Request, names: Sequence[str] | None) -> Report:
     """Return the report on what is asked for, under the named runtime models, or under those that apply."""
     model = load(request)
     with paused_collector():
-        return build_report(model, choose_runtimes(names, model.format, model.trace))
+        return build_report(model, choose_runtimes(names, model))
 
 
 def plan(
@@ -143,11 +143,11 @@ def plan(
     with paused_collector():
         if problem is not None:
             return plan_allocation(problem, options, progress)
-        graph = load(request).graph
-        sizes = [note for note in graph.assumed if note.kind == "dimension"]
+        model = load(request)
+        sizes = [note for note in model.graph.assumed if note.kind == "dimension"]
         if sizes:  # an arena is laid out for one size, and nobody named it
             raise IncompleteError(f"The model leaves sizes open: {sizes[0].name} would be assumed.", sizes[0].hint)
-        return plan_graph(graph, options, progress)
+        return plan_graph(model, options, progress)
 
 
 def snapshot(

@@ -7,8 +7,8 @@ from typing import Unpack
 
 from memprof.api import load
 from memprof.errors import UsageError
-from memprof.importers.model import Model
 from memprof.importers.request import Request, RequestArguments, Source, make_request
+from memprof.ir.model import Model
 from memprof.measure.child import Limits
 from memprof.results.bench import BenchedModel, BenchSettings
 from memprof.results.verification import Verification

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 import memprof
-from memprof.importers.model import Model
+from memprof.ir.model import Model
 
 FLOAT = TensorProto.FLOAT
 

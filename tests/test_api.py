@@ -9,8 +9,8 @@ import pytest
 import memprof
 from memprof import Graph, GraphBuilder, TensorType, analyze, load
 from memprof.errors import InputError
-from memprof.importers.model import Model
 from memprof.ir import NewValue
+from memprof.ir.model import Model
 
 
 def tiny() -> Graph:

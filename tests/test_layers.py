@@ -261,7 +261,7 @@ def test_a_circle_of_files_is_seen(late: str) -> None:
         ("ir/graph.py", "from memprof import results"),
         ("ir/graph.py", "from ..analysis import lifetimes"),
         ("analysis/lifetimes.py", "from memprof.runtimes.model import RuntimeModel"),
-        ("runtimes/ideal/__init__.py", "def f():\n    from memprof.importers.model import Model"),
+        ("runtimes/ideal/__init__.py", "def f():\n    from memprof.importers.request import Request"),
         ("results/report.py", "from memprof.api import analyze"),
         ("results/report.py", "def f():\n    from memprof.plots import plot_lifetimes"),
         ("api.py", "def f():\n    import memprof.render.text"),

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from memprof.boards.board import Board
 from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph
+from memprof.ir.model import Model
 from memprof.ir.program import Program
 from memprof.planning.ordering.find import find_order
 from memprof.planning.plan import PlanOptions, plan_graph
@@ -234,7 +235,7 @@ def _bounds(program: Program, plan: TflmPlan | None, kernels: tuple[str, ...], s
 
 
 def _planned_footprint(graph: Graph, kernels: tuple[str, ...], seconds: float) -> Footprint:
-    plan = plan_graph(graph, PlanOptions(seconds=seconds, alignment=16), None)
+    plan = plan_graph(Model.of(graph), PlanOptions(seconds=seconds, alignment=16), None)
     order = plan.order
     bound = plan.arena.load_bytes if order is None else order.lower_bound_bytes
     return Footprint(

@@ -14,8 +14,8 @@ from memprof.render.json import write_document
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
-    from memprof.importers.model import Model
     from memprof.importers.request import Request
+    from memprof.ir.model import Model
     from memprof.results.bench import BenchSettings
 
 

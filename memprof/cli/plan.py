@@ -179,7 +179,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
     flags += ["--alignment", str(alignment)] if alignment else []
     origin = Origin(shlex.join(["memprof", "plan", model, *flags]), is_redacted=redact_names)
-    planned = Planned(plan=plan, source=model, graph=graph, may_replace_source=replace, origin=origin)
+    planned = Planned(plan=plan, source=model, model=loaded, may_replace_source=replace, origin=origin)
     write_plan_targets(planned, targets)
     measured = _measure(request, Path(reordered), graph, limits) if measure and reordered and graph else ()
     with open_stdout() as stream:

@@ -16,7 +16,7 @@ from memprof.render.json import write_document
 from memprof.text import safe_text
 
 if TYPE_CHECKING:
-    from memprof.ir import Graph
+    from memprof.ir.model import Model
     from memprof.planning.record import Plan
 
 
@@ -27,14 +27,14 @@ class Planned:
     Attributes:
         plan: The plan.
         source: The file it was made from.
-        graph: The graph in it, ``None`` for a table of buffers.
+        model: It, as it was read, ``None`` for a table of buffers.
         may_replace_source: Whether a target may be the source.
         origin: How a page comes to be.
     """
 
     plan: Plan
     source: str
-    graph: Graph | None
+    model: Model | None
     may_replace_source: bool
     origin: Origin = UNSAID
 
@@ -76,14 +76,16 @@ def _is_onnx(path: str) -> bool:
 def _write_model(planned: Planned, target: str) -> None:
     from memprof.exporters.onnx_order import file_order, write_reordered_onnx
     from memprof.planning.rules import RULES
+    from memprof.runtimes import as_read
 
-    plan, graph, source = planned.plan, planned.graph, Path(planned.source)
+    plan, model, source = planned.plan, planned.model, Path(planned.source)
     assert plan.order is not None, "a model has an order"
-    assert graph is not None, "a model has a graph"
-    order, run_order = file_order(source, graph, plan.order.node_ids)
+    assert model is not None, "a table of buffers is not written so"
+    order, run_order = file_order(source, model.graph, plan.order.node_ids)
     write_reordered_onnx(source, order, Path(target), may_replace_source=planned.may_replace_source)
     if tuple(run_order) != plan.order.node_ids:  # a file can ask for more than the graph: see file_order
-        peak_bytes = RULES[plan.rules].lifetimes(graph, run_order).timeline.peak_bytes
+        lifetimes = as_read(RULES[plan.rules], model).lifetimes(model.graph, run_order)
+        peak_bytes = lifetimes.timeline.peak_bytes
         if peak_bytes > plan.order.peak_bytes:
             note(f"the file does not allow that order as it is: in the nearest one its peak is {peak_bytes:,} bytes")
 
@@ -134,7 +136,7 @@ def _write_header(planned: Planned, stream: TextIO) -> None:
 def _write_page(planned: Planned, stream: TextIO) -> None:
     from memprof.render.page.plans import plan_page
 
-    print_page(plan_page(planned.plan, planned.source, planned.graph), stream, planned.origin)
+    print_page(plan_page(planned.plan, planned.source, planned.model), stream, planned.origin)
 
 
 _MODEL = ".onnx"

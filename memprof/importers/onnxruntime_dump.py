@@ -17,12 +17,12 @@ from pathlib import Path
 
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
-from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.onnx.attributes import attribute
 from memprof.importers.onnx.contributed import BLOCK
 from memprof.importers.onnx.limits import bodies
 from memprof.importers.onnx.read import parse, to_model
 from memprof.importers.request import Request
+from memprof.ir.model import OPTIMIZED_FORMAT, Model
 
 _BLOCKED = "com.microsoft.nchwc"
 _WIDE_BLOCK, _NARROW_BLOCK = 16, 8

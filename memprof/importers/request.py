@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from memprof.errors import UsageError
-from memprof.importers.model import Model
 from memprof.importers.torch.training import Training
 from memprof.ir import Graph
+from memprof.ir.model import Model
 
 Source = Any
 """What can be asked about: a file (.onnx, .tflite, .pt2), the name of a PyTorch module ("torchvision:resnet18",

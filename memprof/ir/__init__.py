@@ -1,7 +1,7 @@
 """The intermediate representation: tensors, operations and the graph they form."""
 
 from memprof.ir.builder import GraphBuilder, NewValue
-from memprof.ir.graph import Activation, Assumption, Attribute, Graph, Node, Role, Session, Unknown, Value
+from memprof.ir.graph import Activation, Assumption, Attribute, Graph, Node, Role, Unknown, Value
 from memprof.ir.types import DTYPE_BITS, Dim, TensorType
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "NewValue",
     "Node",
     "Role",
-    "Session",
     "TensorType",
     "Unknown",
     "Value",

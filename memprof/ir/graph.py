@@ -8,7 +8,7 @@ that depends on a whole graph (who reads what) is derived once and cached. Impor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -141,23 +141,6 @@ class Assumption:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """How a default session of onnxruntime runs a graph, asked of the installed one, which ran nothing.
-
-    Attributes:
-        graph: The graph as it was optimised there, ``None`` if it was not asked.
-        is_listed: Whether its nodes are listed in the order in which they run.
-        threads: Threads of the session; 1 unless somebody says otherwise.
-        reason: Why it was not asked, empty if it was.
-    """
-
-    graph: Graph | None = None
-    is_listed: bool = False
-    threads: int = 1
-    reason: str = ""
-
-
 class Activation(NamedTuple):
     """Storage of a graph input or an intermediate, views included. A named tuple: quick to make and to unpack.
 
@@ -185,10 +168,7 @@ class Graph:
         unknown: What the importer could not learn.
         assumed: What the importer took otherwise than the source says.
         opset: Version of ONNX's operations that the nodes follow, ``None`` for a graph that is not ONNX's.
-        make_ahead: Makes ``ahead``; ``None`` if nothing differs. Asked at most once, by runtime models that plan
-            before a run: others pay nothing for it.
         program: The tensors and operators by number that it was made from, for a format that numbers them.
-        make_session: Finds ``session``; ``None`` if nobody can. Asked at most once, by runtime models that need it.
     """
 
     name: str
@@ -199,25 +179,10 @@ class Graph:
     unknown: tuple[Unknown, ...] = ()
     assumed: tuple[Assumption, ...] = ()
     opset: int | None = None
-    make_ahead: Callable[[], Graph] | None = field(default=None, repr=False, compare=False)
     program: Program | None = None
-    make_session: Callable[[], Session] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"<Graph {safe_text(self.name, limit=80)}: {len(self.nodes):,} nodes, {len(self.values):,} values>"
-
-    @cached_property
-    def ahead(self) -> Graph | None:
-        """The same graph, value by value, as its source alone tells it before a run, without what the caller settled.
-
-        ``None`` if that is this graph.
-        """
-        return None if self.make_ahead is None else self.make_ahead()
-
-    @cached_property
-    def session(self) -> Session:
-        """How a default session of onnxruntime runs the graph."""
-        return Session(reason="nobody asked onnxruntime") if self.make_session is None else self.make_session()
 
     @cached_property
     def value_bytes(self) -> tuple[int | None, ...]:

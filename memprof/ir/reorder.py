@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from memprof.ir.graph import Graph
 
@@ -25,10 +24,4 @@ def reorder(graph: Graph, order: Sequence[int]) -> Graph:
         graph,
         nodes=tuple(graph.nodes[node_id] for node_id in order),
         values=values,
-        make_ahead=None if graph.make_ahead is None else partial(_reorder_ahead, graph, tuple(order)),
     )
-
-
-def _reorder_ahead(graph: Graph, order: Sequence[int]) -> Graph:
-    assert graph.ahead is not None, "asked only where there is one"
-    return reorder(graph.ahead, order)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from memprof.importers.model import Model
+from memprof.ir.model import Model
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
 from memprof.measure.latency import read_latency

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memprof.folders import scratch_folder
-from memprof.importers.model import Model
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
+from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Model
 from memprof.measure.child import Limits
 from memprof.measure.onnxruntime import require_onnxruntime, write_optimized
-from memprof.runtimes.onnxruntime import OPTIMIZED_FORMAT, UNCHANGED_FORMAT
 
 
 def load_optimized(request: Request, limits: Limits) -> Model:

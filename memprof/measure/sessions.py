@@ -22,11 +22,10 @@ from pathlib import Path
 
 from memprof.errors import MemprofError
 from memprof.folders import scratch_folder
-from memprof.importers.model import OPTIMIZED_FORMAT, Model
 from memprof.importers.onnx.read import parse
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
-from memprof.ir import Session
+from memprof.ir.model import Late, Model, Session
 from memprof.measure.child import Limits
 from memprof.measure.onnxruntime import write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
@@ -41,9 +40,9 @@ _MAX_KEPT = 256
 
 
 def with_session(model: Model, request: Request) -> Model:
-    """Return ``model``, whose graph finds out about its default session when somebody needs it."""
+    """Return ``model``, which finds out about its default session when somebody needs it."""
     find = partial(find_session, request, model.structure_sha256, model.graph.parameter_bytes)
-    return replace(model, graph=replace(model.graph, make_session=find))
+    return replace(model, session=Late(find))
 
 
 def find_session(request: Request, digest: str, weight_bytes: int) -> Session:
@@ -64,7 +63,7 @@ def find_session(request: Request, digest: str, weight_bytes: int) -> Session:
         return Session(threads=request.threads, reason=str(error))
     except MemprofError as error:
         return Session(threads=request.threads, reason=f"onnxruntime did not optimise it: {error.message}")
-    return Session(graph=found.graph, is_listed=found.format == OPTIMIZED_FORMAT, threads=request.threads)
+    return Session(model=found, threads=request.threads)
 
 
 def _reason_not_to_ask(request: Request, weight_bytes: int) -> str:

@@ -38,7 +38,7 @@ from memprof.measure.onnxruntime import (
 )
 from memprof.measure.sessions import with_session
 from memprof.results.verification import NamedPair, Verification, pair_steps
-from memprof.runtimes import RuntimeModel, choose_runtimes
+from memprof.runtimes import RuntimeModel, as_read, choose_runtimes
 from memprof.runtimes.onnxruntime import DEFAULT_MODEL, MODEL, OPTIMIZED_MODEL
 from memprof.runtimes.onnxruntime.default import session_frame
 from memprof.runtimes.onnxruntime.frame import Frame
@@ -55,13 +55,14 @@ def verify_default(request: Request, limits: Limits) -> Verification:
     Arguments and errors as ``verify_onnxruntime``. The session that the prediction is from is not the one that runs.
     """
     require_onnxruntime("Verifying a prediction")
-    graph = with_session(read_onnx(request), request).graph
+    model = with_session(read_onnx(request), request)
+    graph, row = model.graph, as_read(DEFAULT_MODEL, model)
     specs = input_specs(graph, request.values)
     found = measure_allocations(request.name, specs, limits, level=FULLY_OPTIMIZED, threads=request.threads)
     counters = _counters(request.name, specs, limits, FULLY_OPTIMIZED)
-    lifetimes = DEFAULT_MODEL.lifetimes(graph)
-    grade = DEFAULT_MODEL.promise(lifetimes).grade or ""
-    first, bare, block = _beside(session_frame(graph))
+    lifetimes = row.lifetimes(graph)
+    grade = row.promise(lifetimes).grade or ""
+    first, bare, block = _beside(session_frame(model))
     later = found.later
     return Verification(
         path=request.name,
@@ -102,11 +103,12 @@ def verify_onnxruntime(request: Request, limits: Limits) -> Verification:
         UsageError: An input's shape is open.
     """
     require_onnxruntime("Verifying a prediction")
-    graph = read_onnx(request).graph
+    model = read_onnx(request)
+    graph = model.graph
     specs = input_specs(graph, request.values)
     found = measure_allocations(request.name, specs, limits)
     counters = _counters(request.name, specs, limits, NOT_OPTIMIZED)
-    return _verification(request.name, MODEL, graph, found, counters, "off")
+    return _verification(request.name, as_read(MODEL, model), graph, found, counters, "off")
 
 
 def verify_optimized(request: Request, limits: Limits) -> Verification:
@@ -122,7 +124,7 @@ def verify_optimized(request: Request, limits: Limits) -> Verification:
         found = measure_allocations(request.name, specs, limits, level=FULLY_OPTIMIZED, target=target)
         model = read_optimized(target, request)
     counters = _counters(request.name, specs, limits, FULLY_OPTIMIZED)
-    (row,) = choose_runtimes(["onnxruntime"], model.format).values()  # a graph that was left alone is not optimised
+    (row,) = choose_runtimes(["onnxruntime"], model).values()  # a graph that was left alone is not optimised
     row = replace(row, name=OPTIMIZED_MODEL.name)
     return _verification(request.name, row, model.graph, found, counters, "all")
 
@@ -146,7 +148,7 @@ def verify_pytorch(request: Request, limits: Limits) -> Verification:
     from memprof.measure.pytorch import measure_tensors
 
     model = read_name(request)
-    (row,) = choose_runtimes(["pytorch"], model.format, model.trace).values()
+    (row,) = choose_runtimes(["pytorch"], model).values()
     lifetimes = row.lifetimes(model.graph)
     found = measure_tensors(request, limits)
     return Verification(

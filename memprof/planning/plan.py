@@ -19,6 +19,7 @@ from typing import Any
 
 from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph
+from memprof.ir.model import Model
 from memprof.planning.arenas import Arena, plan_arenas
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.meter import Meter
@@ -30,7 +31,7 @@ from memprof.planning.ordering.result import OrderResult
 from memprof.planning.ordering.scored import find_scored_order
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
 from memprof.planning.rules import RULES, find_rules
-from memprof.runtimes import Ordering, RuntimeModel
+from memprof.runtimes import Ordering, RuntimeModel, as_read
 from memprof.runtimes.late import find
 
 _OFFSET_SHARE = 0.3  # of the time, kept for the offsets
@@ -106,13 +107,13 @@ class PlanOptions:
         return ArenaContent(alignment, self.with_inputs, self.with_outputs)
 
 
-def plan_graph(graph: Graph, options: PlanOptions, report: Report | None = None) -> Plan:
-    """Return a plan of ``graph``.
+def plan_graph(model: Model, options: PlanOptions, report: Report | None = None) -> Plan:
+    """Return a plan of ``model``'s graph.
 
     Raises:
         IncompleteError: The size of a tensor is not known.
     """
-    rules = RULES[options.rules]
+    graph, rules = model.graph, as_read(RULES[options.rules], model)
     lifetimes = rules.lifetimes(graph)
     if not lifetimes.is_complete:
         names = ", ".join(f"{unknown.kind} {unknown.name[:80]}" for unknown in graph.unknown[:5])

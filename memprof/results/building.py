@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from memprof.analysis.categories import bytes_by_category, phase_at
 from memprof.analysis.macs import count_macs
-from memprof.importers.model import Model
 from memprof.ir import Graph
+from memprof.ir.model import Model
 from memprof.ir.trace import Trace
 from memprof.results.peak import find_peak
 from memprof.results.records import ModelSummary, RuntimeFacts, RuntimeReport

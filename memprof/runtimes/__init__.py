@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from memprof.errors import UsageError
-from memprof.ir.trace import Trace
+from memprof.ir.model import Model
 from memprof.runtimes import contracted, ideal, litert, onnxruntime, paper, pytorch, pytorch_process, reference, tflm
 from memprof.runtimes.model import (
     Figure,
@@ -52,35 +52,37 @@ def find_runtime(name: str) -> RuntimeModel:
     return RUNTIMES[name]
 
 
-def choose_runtimes(
-    names: Iterable[str] | None, source_format: str, trace: Trace | None = None
-) -> Mapping[str, RuntimeModel]:
-    """Return the rows for a report on one source by name, the headline first, each as it reads that source.
+def choose_runtimes(names: Iterable[str] | None, model: Model) -> Mapping[str, RuntimeModel]:
+    """Return the rows for a report on ``model`` by name, the headline first, each as it reads that source.
 
     Args:
         names: What was asked for; the rows that are shown unasked if ``None``.
-        source_format: ``Model.format``.
-        trace: The recorded run, if the source has one.
+        model: The source.
 
     Raises:
         UsageError: A name does not exist, or that row does not apply to the source.
     """
     if names is None:
-        rows = [row for row in RUNTIMES.values() if row.is_default_for(source_format)]
-        rows = [row for row in rows if not row.refusal(source_format, trace)]
-        rows.sort(key=lambda row: source_format not in row.leads)
+        rows = [row for row in RUNTIMES.values() if row.is_default_for(model.format)]
+        rows = [row for row in rows if not row.refusal(model)]
+        rows.sort(key=lambda row: model.format not in row.leads)
     else:
         rows = [find_runtime(name) for name in dict.fromkeys(names)]
-    found = [_as_read(row, source_format, trace) for row in rows]
+    found = [as_read(row, model) for row in rows]
     if not found:
         raise UsageError("No runtime model was named.", f"Choose from: {', '.join(RUNTIMES)}.")
     return {row.name: row for row in found}
 
 
-def _as_read(row: RuntimeModel, source_format: str, trace: Trace | None) -> RuntimeModel:
-    if reason := row.refusal(source_format, trace):
+def as_read(row: RuntimeModel, model: Model) -> RuntimeModel:
+    """Return a row as it reads one source.
+
+    Raises:
+        UsageError: It does not apply to the source.
+    """
+    if reason := row.refusal(model):
         raise UsageError(f"The runtime model {row.name} does not apply here: {reason}.", "Leave it out.")
-    return row if row.of_source is None else row.of_source(source_format, trace)
+    return row if row.of_source is None else row.of_source(model)
 
 
 __all__ = [
@@ -94,6 +96,7 @@ __all__ = [
     "Process",
     "Promise",
     "RuntimeModel",
+    "as_read",
     "choose_runtimes",
     "find_runtime",
     "list_runtimes",

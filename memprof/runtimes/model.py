@@ -21,7 +21,7 @@ from typing import Literal, Protocol
 
 from memprof.analysis import Lifetimes
 from memprof.ir import Graph
-from memprof.ir.trace import Trace
+from memprof.ir.model import Model
 
 Grade = Literal["exact", "upper bound", "estimate", "measured"]
 
@@ -141,7 +141,7 @@ def nothing_lowers(lifetimes: Lifetimes) -> tuple[str, ...]:
     return ()
 
 
-def never_refuses(source_format: str, trace: Trace | None) -> str:
+def never_refuses(model: Model) -> str:
     """Return no reason: the model applies to every source."""
     return ""
 
@@ -161,9 +161,9 @@ class RuntimeModel:
         order: What decides the order in which it runs a graph.
         default_for: Formats of sources (``Model.format``) whose reports show it unasked; ``EVERY`` for all.
         leads: Of these, the formats whose headline it is; the first of ``RUNTIMES`` leads where none is.
-        refusal: Why it does not apply to a source of a format, run or not; empty if it does.
-        of_source: The row as it reads a source of a format, run or not: one whose answer is the recorded run, say;
-            ``None`` if it is the same for all.
+        refusal: Why it does not apply to a source; empty if it does.
+        of_source: The row as it reads one source, with what that knows beside its graph: one whose answer is the
+            recorded run, say; ``None`` if it is the same for all.
         in_place_of: Name of the row that it is, with more operations in place; empty if it is no such variant.
         needs: The field of a request that must be set for a source to be what the row reads, empty if none.
         judges_graphs: Whether a graph without a source (of a search's candidate) has all it needs.
@@ -184,8 +184,8 @@ class RuntimeModel:
     order: Order = Order.LISTED
     default_for: frozenset[str] = frozenset()
     leads: frozenset[str] = frozenset()
-    refusal: Callable[[str, Trace | None], str] = never_refuses
-    of_source: Callable[[str, Trace | None], RuntimeModel] | None = None
+    refusal: Callable[[Model], str] = never_refuses
+    of_source: Callable[[Model], RuntimeModel] | None = None
     in_place_of: str = ""
     needs: str = ""
     judges_graphs: bool = True

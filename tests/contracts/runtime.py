@@ -27,8 +27,8 @@ from memprof import Graph, Report, verify
 from memprof.analysis import Lifetimes
 from memprof.analysis.dependencies import find_predecessors
 from memprof.errors import IncompleteError, UsageError
-from memprof.importers.model import Model
 from memprof.ir import Role, Value
+from memprof.ir.model import Model
 from memprof.ir.reorder import reorder
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.ordering.problem import OrderProblem
@@ -173,7 +173,7 @@ class RuntimeContract:
             if len(graph.nodes) > 6:
                 continue
             try:
-                order = plan_graph(graph, PlanOptions(runtime=self.row.name, seconds=1, alignment=1)).order
+                order = plan_graph(Model.of(graph), PlanOptions(runtime=self.row.name, seconds=1, alignment=1)).order
             except IncompleteError:
                 assert not self.row.lifetimes(graph).is_complete
                 continue

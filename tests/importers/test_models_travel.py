@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memprof import load
-from memprof.importers.model import Model
+from memprof.ir.model import Model
 from tests.cli.conftest import write_chain
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir.model import Model
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.plan import (
     PlanOptions,
@@ -75,7 +76,7 @@ def names_of(plan: Plan) -> tuple[str, ...]:
 
 
 def test_a_better_order_is_found_and_proven_and_its_arena_is_its_peak() -> None:
-    plan = plan_graph(forked(), PlanOptions(alignment=1))
+    plan = plan_graph(Model.of(forked()), PlanOptions(alignment=1))
     assert plan.order is not None
     assert (plan.order.before_bytes, plan.order.peak_bytes, plan.order.is_optimal) == (210, 120, True)
     assert plan.order.is_changed
@@ -83,7 +84,7 @@ def test_a_better_order_is_found_and_proven_and_its_arena_is_its_peak() -> None:
 
 
 def test_a_kept_order_is_kept_and_not_called_optimal_without_a_proof() -> None:
-    plan = plan_graph(forked(), PlanOptions(alignment=1, keep_order=True))
+    plan = plan_graph(Model.of(forked()), PlanOptions(alignment=1, keep_order=True))
     assert plan.order is not None
     assert not plan.order.is_changed
     assert (plan.order.peak_bytes, plan.order.is_optimal, plan.arena.arena_bytes) == (210, False, 210)
@@ -99,7 +100,7 @@ def test_peaks_are_those_of_the_runtime_model_and_bounds_hold_for_every_order(ru
         if not lifetimes(graph).is_complete:  # onnxruntime's model knows no bodies of operations made up here
             continue
         planned += 1
-        plan = plan_graph(graph, PlanOptions(runtime=rules, alignment=1))
+        plan = plan_graph(Model.of(graph), PlanOptions(runtime=rules, alignment=1))
         order = plan.order
         assert order is not None
         assert order.before_bytes == lifetimes(graph).timeline.peak_bytes
@@ -129,7 +130,7 @@ def test_a_budget_is_refused_only_where_no_order_at_all_fits(rules: str, content
             seconds=0 if seed % 2 else 0.5,
         )
         for budget in (min(loads), max(loads) - 1):
-            plan = plan_graph(graph, replace(options, budget_bytes=max(1, budget)))
+            plan = plan_graph(Model.of(graph), replace(options, budget_bytes=max(1, budget)))
             assert plan.budget is not None
             assert plan.budget.answer is not False or min(loads) > plan.budget.budget_bytes
             assert plan.budget.lower_bound_bytes <= min(loads)
@@ -142,7 +143,7 @@ def test_the_relaxed_bound_of_ideal_is_below_its_peak_under_any_order() -> None:
     for seed in range(60):
         rng = Random(seed)
         graph = random_graph(rng, max_nodes=6)
-        order = plan_graph(graph, PlanOptions(runtime="ideal", alignment=1)).order
+        order = plan_graph(Model.of(graph), PlanOptions(runtime="ideal", alignment=1)).order
         assert order is not None
         best = min(RULES["ideal"].lifetimes(graph, other).timeline.peak_bytes for other in all_orders(graph))
         assert order.lower_bound_bytes <= best <= order.peak_bytes
@@ -164,7 +165,7 @@ def all_orders(graph: Graph) -> list[list[int]]:
 
 @pytest.mark.parametrize(("budget", "answer"), [(119, False), (120, True), (150, True), (500, True)])
 def test_a_budget_gets_a_plan_or_a_proof(budget: int, answer: bool) -> None:
-    plan = plan_graph(forked(), PlanOptions(alignment=1, budget_bytes=budget))
+    plan = plan_graph(Model.of(forked()), PlanOptions(alignment=1, budget_bytes=budget))
     assert plan.budget is not None
     assert plan.budget.answer is answer
     assert (plan.arena.arena_bytes <= budget) is answer
@@ -174,7 +175,7 @@ def test_a_budget_gets_a_plan_or_a_proof(budget: int, answer: bool) -> None:
 @pytest.mark.parametrize(("budget", "answer"), [(120, False), (255, False), (256, True), (319, True)])
 def test_a_budget_is_decided_for_the_arena_with_its_rounded_sizes(budget: int, answer: bool) -> None:
     # 64 each for x and a slim tensor, 128 for a wide one. The peak of the same order is 120 bytes, not rounded.
-    plan = plan_graph(forked(), PlanOptions(alignment=64, budget_bytes=budget))
+    plan = plan_graph(Model.of(forked()), PlanOptions(alignment=64, budget_bytes=budget))
     assert plan.budget is not None
     assert (plan.budget.answer, plan.arena.arena_bytes <= budget) == (answer, answer)
 
@@ -204,7 +205,7 @@ def test_a_plan_of_bare_buffers_has_an_arena_alone() -> None:
 
 
 def test_the_json_of_a_graph_names_every_node_once_in_running_order() -> None:
-    plan = plan_graph(forked(), PlanOptions())
+    plan = plan_graph(Model.of(forked()), PlanOptions())
     document: dict[str, Any] = plan.to_json()
     assert json.loads(json.dumps(document)) == document
     assert (document["schema"], document["runtime"]) == ("memprof/plan/2", "reference")
@@ -225,17 +226,17 @@ def test_a_size_that_is_open_stops_the_plan() -> None:
     builder = GraphBuilder("open")
     x = builder.add_input("x", TensorType("float32", ("batch", 4)))
     with pytest.raises(IncompleteError, match="needs every size"):
-        plan_graph(builder.build([x]), PlanOptions())
+        plan_graph(Model.of(builder.build([x])), PlanOptions())
 
 
 def test_rules_that_do_not_exist_are_refused() -> None:
     with pytest.raises(UsageError, match="no plan for the runtime 'paper'"):
-        plan_graph(forked(), PlanOptions(runtime="paper"))
+        plan_graph(Model.of(forked()), PlanOptions(runtime="paper"))
 
 
 def test_progress_names_its_stage() -> None:
     seen: list[PlanProgress] = []
-    plan_graph(forked(), PlanOptions(alignment=1), seen.append)
+    plan_graph(Model.of(forked()), PlanOptions(alignment=1), seen.append)
     assert {progress.stage for progress in seen} <= {"order", "offsets"}
     assert seen[-1].stage == "offsets"
     assert seen[-1].size_bytes == 120
@@ -247,8 +248,8 @@ def test_shared_graphs_meet_their_proven_peak_and_the_arena_is_that_peak_in_both
     with (folder / "optima.csv").open() as stream:
         optima = {row["graph"]: int(row["optimal_peak_bytes"]) for row in csv.DictReader(stream)}
     graph = read_graph(folder / f"{name}.json")
-    plan = plan_graph(graph, PlanOptions())
-    kept = plan_graph(graph, PlanOptions(keep_order=True))
+    plan = plan_graph(Model.of(graph), PlanOptions())
+    kept = plan_graph(Model.of(graph), PlanOptions(keep_order=True))
     assert plan.order is not None
     assert (plan.order.peak_bytes, plan.order.is_optimal) == (optima[name], True)
     for arena in (plan.arena, kept.arena):
@@ -260,7 +261,7 @@ def test_a_plan_of_so_many_steps_is_the_same_whatever_the_time() -> None:
     rng = Random(4)
     graph = wired_graph(rng, 60)
     options = PlanOptions(effort=20_000, seconds=inf)
-    first, second = (plan_graph(graph, options) for _ in range(2))
+    first, second = (plan_graph(Model.of(graph), options) for _ in range(2))
     assert first.order is not None
     assert second.order is not None
     assert first.order.node_ids == second.order.node_ids

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from memprof import analyze, compare, plan
+from memprof.ir.model import Model
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.plan import PlanOptions, plan_allocation
 from memprof.render.page import Page, comparison_page, redact_page, report_page, verification_page, write_page
@@ -41,7 +42,7 @@ def saved(page: Page, folder: Path) -> Path:
 
 def planned() -> Page:
     graph = figure_1b()
-    return plan_page(plan(graph, options=PlanOptions(alignment=1)), "fig1b", graph)
+    return plan_page(plan(graph, options=PlanOptions(alignment=1)), "fig1b", Model.of(graph))
 
 
 def verified(measured: int | None = 3) -> Page:

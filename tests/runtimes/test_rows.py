@@ -9,8 +9,8 @@ import pytest
 
 from memprof.analysis import Lifetimes
 from memprof.errors import UsageError
-from memprof.importers.model import Model
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir.model import Model
 from memprof.nas.space.budget import BUDGET_RUNTIMES
 from memprof.planning.rules import RULES, find_rules
 from memprof.results.building import build_report
@@ -94,7 +94,7 @@ PICKY = replace(RUNTIMES["reference"], name="picky", best_grade="exact", lowered
 def test_a_grade_is_worked_out_for_the_graph_and_stands_beside_no_null(
     graph: Graph, grade: str | None, lowered_by: tuple[str, ...]
 ) -> None:
-    model = Model(path="", format="graph", structure_sha256="", graph=graph)
+    model = Model.of(graph)
     found = build_report(model, {"picky": PICKY}).headline
     assert (found.grade, found.lowered_by) == (grade, lowered_by)
     assert (found.peak_intermediate_bytes is None) == (grade is None)
@@ -104,9 +104,12 @@ def test_a_grade_is_worked_out_for_the_graph_and_stands_beside_no_null(
 
 
 def test_rows_of_a_source_are_those_that_apply_and_the_one_that_leads_is_first() -> None:
-    assert list(choose_runtimes(None, "graph")) == ["reference", "ideal", "paper"]
-    assert next(iter(choose_runtimes(None, "tflite"))) == "tflm"
+    def source(kind: str) -> Model:
+        return replace(Model.of(Graph(name="", values=(), nodes=(), inputs=(), outputs=())), format=kind)
+
+    assert list(choose_runtimes(None, source("graph"))) == ["reference", "ideal", "paper"]
+    assert next(iter(choose_runtimes(None, source("tflite")))) == "tflm"
     with pytest.raises(UsageError, match="onnxruntime-optimized does not apply here"):
-        choose_runtimes(["onnxruntime-optimized"], "onnx")
+        choose_runtimes(["onnxruntime-optimized"], source("onnx"))
     with pytest.raises(UsageError, match="no runtime model 'fast'"):
-        choose_runtimes(["fast"], "onnx")
+        choose_runtimes(["fast"], source("onnx"))

@@ -17,7 +17,6 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import GraphProto, ModelProto
 
 from memprof.errors import InputError, LimitError
-from memprof.importers.model import Model
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
 from memprof.importers.onnx.assumed import assume_sizes
 from memprof.importers.onnx.build import build_graph
@@ -33,6 +32,7 @@ from memprof.importers.onnx.unknowns import Causes
 from memprof.importers.onnx.wire import read_structure
 from memprof.importers.request import Request
 from memprof.ir import Graph, TensorType
+from memprof.ir.model import Late, Model
 
 _REPLACEABLE_IR_VERSION = 4
 
@@ -89,13 +89,14 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         context.assumed.update({(note.kind, note.name): note for note in assumed.notes})
         graph = build_graph(proto.graph, context, Causes(context.types.symbols))
         replaceable = _replaceable(proto)
-        if request.fixes_sizes or replaceable or context.goes_beyond or context.inference.goes_beyond:
-            graph = replace(graph, make_ahead=partial(_build_ahead, proto, replaceable))
+        goes_beyond = context.goes_beyond or context.inference.goes_beyond
+        is_other = bool(request.fixes_sizes or replaceable or goes_beyond)
     except DecodeError as error:
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
-    return Model(path=request.name, format="onnx", structure_sha256=digest, graph=graph)
+    ahead = Late(partial(_build_ahead, proto, replaceable)) if is_other else None
+    return Model(path=request.name, format="onnx", structure_sha256=digest, graph=graph, ahead=ahead)
 
 
 def _build_ahead(proto: ModelProto, replaceable: frozenset[str]) -> Graph:

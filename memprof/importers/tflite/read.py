@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from memprof.errors import InputError, LimitError
-from memprof.importers.model import Model
 from memprof.importers.tflite.binding import bind
 from memprof.importers.tflite.build import build_graph
 from memprof.importers.tflite.schema import read_contents
 from memprof.importers.tflite.wire import open_flatbuffer
+from memprof.ir.model import Model
 
 
 def read_tflite(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]]) -> Model:

@@ -18,7 +18,6 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from memprof.errors import InputError, MemprofError, UsageError
-from memprof.importers.model import Model
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.export import record_program
@@ -29,6 +28,7 @@ from memprof.importers.torch.resolve import resolve, shaped_inputs
 from memprof.importers.torch.running import run_without_data
 from memprof.importers.torch.traces import build_trace
 from memprof.ir import Graph
+from memprof.ir.model import Model
 from memprof.text import first_line
 
 

@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 from memprof.errors import InputError, LimitError
 from memprof.importers.documents import parse_json
-from memprof.importers.model import Model
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.graphs import build_graph
@@ -33,6 +32,7 @@ from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, 
 from memprof.importers.torch.sharing import Layout, shares_input
 from memprof.importers.torch.symbols import describe
 from memprof.ir import Attribute, Dim, Role, TensorType
+from memprof.ir.model import Late, Model
 
 MAX_JSON_BYTES = 2**29
 MAX_NODES = 2_000_000
@@ -80,9 +80,8 @@ def read_pt2(request: Request) -> Model:
     """
     recording, digest = read_archive(request.path)
     graph = build_graph(bind_recording(recording, request))
-    if request.fixes_sizes:
-        graph = replace(graph, make_ahead=partial(build_graph, recording))
-    return Model(path=request.name, format="torch.export", structure_sha256=digest, graph=graph)
+    ahead = Late(partial(build_graph, recording)) if request.fixes_sizes else None
+    return Model(path=request.name, format="torch.export", structure_sha256=digest, graph=graph, ahead=ahead)
 
 
 def read_archive(path: Path) -> tuple[Recording, str]:

@@ -7,33 +7,35 @@ from typing import Any
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role, TensorType, Value
+from memprof.ir.model import Model
 from memprof.planning.offsets.problem import MemoryPlan
 from memprof.planning.record import Plan
 from memprof.planning.rules import RULES
 from memprof.render.page.sides import Graphs, Page, Row, view_json
 from memprof.render.wording import exact_amount
+from memprof.runtimes import as_read
 from memprof.text import safe_text
 from memprof.units import format_bytes
 
 _MOST_STEPS = 100_000  # a table of buffers may count time in nanoseconds; the page has room for so many steps
 
 
-def plan_page(plan: Plan, path: str, graph: Graph | None = None) -> Page:
+def plan_page(plan: Plan, path: str, model: Model | None = None) -> Page:
     """Return the page of a plan.
 
     Args:
         plan: The plan.
         path: What was planned.
-        graph: Its graph; left out for a table of buffers.
+        model: It, as it was read; left out for a table of buffers.
     """
-    graphs = Graphs()
+    graphs, graph = Graphs(), None if model is None else model.graph
     order, arena = plan.order, plan.arena
-    if order is None or graph is None:
+    if order is None or graph is None or model is None:
         views = [_arena_view(_buffers_alone(arena), arena, graphs, "arena", "the buffers of the table")]
         size, bound = arena.arena_bytes, arena.lower_bound_bytes
         what, changes = f"Arena {format_bytes(size)}", []
     else:
-        rules = RULES[plan.rules]
+        rules = as_read(RULES[plan.rules], model)
         after = rules.lifetimes(graph, order.node_ids)
         views = [
             _arena_view(after, arena, graphs, plan.runtime, rules.definition),

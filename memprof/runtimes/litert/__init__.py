@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
+from memprof.ir.model import Model
 from memprof.ir.program import Program
-from memprof.ir.trace import Trace
 from memprof.runtimes.litert.arena import ALIGNMENT, FOR_EVER, Block, LitertArena, lay_out
 from memprof.runtimes.model import Figure, Grade, Measuring, Placement, RuntimeModel
 
@@ -113,8 +113,8 @@ def _lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
     return lay_out(_program(lifetimes.graph)).unproven
 
 
-def _refusal(source_format: str, trace: Trace | None) -> str:
-    return "" if source_format == FORMAT else "it runs .tflite files"
+def _refusal(model: Model) -> str:
+    return "" if model.format == FORMAT else "it runs .tflite files"
 
 
 def _program(graph: Graph) -> Program:

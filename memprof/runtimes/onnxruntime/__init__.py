@@ -19,39 +19,51 @@ from operator import sub
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
+from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Late, Model
 from memprof.ir.reorder import reorder
-from memprof.ir.trace import Trace
 from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel, fixed
-from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by
+from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by, session_frame
 from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
 from memprof.runtimes.onnxruntime.process import default_process
 from memprof.runtimes.onnxruntime.proven import lowered_by
 
 
-def onnxruntime_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
+def onnxruntime_lifetimes(
+    graph: Graph, order: Sequence[int] | None = None, *, ahead: Late[Graph] | None = None
+) -> Lifetimes:
     """Return the lifetimes of a graph from a file as onnxruntime's planner makes them.
 
     Args:
         graph: Any graph.
         order: Node ids in the order in which a file lists them; the graph's own if left out. onnxruntime works out
             from it the order in which it runs them.
+        ahead: The graph as onnxruntime knows it before a run, see ``Model.ahead``.
 
     Complexity: O(values + reads), edges of one node sorted.
     """
-    listed = graph if order is None else reorder(graph, order)
-    return _lifetimes(run_frame(listed, listed.ahead, as_planned))
+    return _lifetimes(run_frame(*_listed(graph, order, ahead), as_planned))
 
 
-def optimized_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
+def optimized_lifetimes(
+    graph: Graph, order: Sequence[int] | None = None, *, ahead: Late[Graph] | None = None
+) -> Lifetimes:
     """Return the lifetimes of a graph that onnxruntime has optimised, written, and lists in the order it runs it.
 
     Args:
         graph: A graph of the format ``OPTIMIZED_FORMAT``.
         order: Node ids in running order; the graph's own if left out.
+        ahead: As above.
     """
-    listed = graph if order is None else reorder(graph, order)
-    return _lifetimes(run_frame(listed, listed.ahead, as_listed))
+    return _lifetimes(run_frame(*_listed(graph, order, ahead), as_listed))
+
+
+def _listed(graph: Graph, order: Sequence[int] | None, ahead: Late[Graph] | None) -> tuple[Graph, Graph | None]:
+    """Return a graph, and the same as it is known before a run, both in ``order``."""
+    known = None if ahead is None else ahead()
+    if order is None:
+        return graph, known
+    return reorder(graph, order), None if known is None else reorder(known, order)
 
 
 def _lifetimes(frame: Frame) -> Lifetimes:
@@ -79,26 +91,46 @@ _COUNTED = (
     "graph inputs are the caller's"
 )
 
-OPTIMIZED_FORMAT = "onnx.optimized"
-"""The format of a source that onnxruntime optimised and wrote, as its importer names it."""
 
-UNCHANGED_FORMAT = "onnx.unchanged"
-"""The same where optimisation changed nothing: the nodes are listed as in the file, not as they run."""
+def _of_source(model: Model) -> RuntimeModel:
+    return _as_optimized(model) if model.format == OPTIMIZED_FORMAT else _knowing(MODEL, model)
 
 
-def _of_source(source_format: str, _: Trace | None) -> RuntimeModel:
-    return OPTIMIZED_MODEL if source_format == OPTIMIZED_FORMAT else MODEL
+def _knowing(row: RuntimeModel, model: Model) -> RuntimeModel:
+    """Return a row that runs what the file lists with what is known of ``model`` before a run."""
+    return replace(
+        row,
+        lifetimes=partial(onnxruntime_lifetimes, ahead=model.ahead),
+        figures=partial(runtime_figures, arrange=as_planned, ahead=model.ahead),
+    )
 
 
-def _refuse_unoptimized(source_format: str, _: Trace | None) -> str:
-    is_optimized = source_format in (OPTIMIZED_FORMAT, UNCHANGED_FORMAT)
+def _refuse_unoptimized(model: Model) -> str:
+    is_optimized = model.format in (OPTIMIZED_FORMAT, UNCHANGED_FORMAT)
     return "" if is_optimized else "it reads ONNX files that onnxruntime optimises, see --optimized"
 
 
-def _as_optimized(source_format: str, _: Trace | None) -> RuntimeModel:
-    if source_format != UNCHANGED_FORMAT:
-        return OPTIMIZED_MODEL
-    return replace(OPTIMIZED_MODEL, lifetimes=onnxruntime_lifetimes, figures=MODEL.figures)
+def _as_optimized(model: Model) -> RuntimeModel:
+    if model.format == UNCHANGED_FORMAT:
+        return _knowing(OPTIMIZED_MODEL, model)
+    return replace(
+        OPTIMIZED_MODEL,
+        lifetimes=partial(optimized_lifetimes, ahead=model.ahead),
+        figures=partial(runtime_figures, arrange=as_listed, ahead=model.ahead),
+    )
+
+
+def _default_of(model: Model) -> RuntimeModel:
+    ran = Late(partial(session_frame, model))
+    return replace(
+        DEFAULT_MODEL,
+        lifetimes=fixed(lambda _: default_lifetimes(model, ran()), DEFAULT_MODEL.name),
+        process=lambda _: default_process(ran()),
+    )
+
+
+def _default_unasked(graph: Graph) -> Lifetimes:
+    return default_lifetimes(unasked := Model.of(graph), session_frame(unasked))
 
 
 MODEL = RuntimeModel(
@@ -131,13 +163,13 @@ DEFAULT_MODEL = RuntimeModel(
     best_grade="exact",
     lowered_by=default_lowered_by,
     counts_inputs=False,
-    lifetimes=fixed(default_lifetimes, "onnxruntime-default"),
+    lifetimes=fixed(_default_unasked, "onnxruntime-default"),
     order=Order.GIVEN,
     default_for=frozenset({"onnx"}),
     leads=frozenset({"onnx"}),
     judges_graphs=False,  # nobody has optimised such a graph
     measuring=Measuring("memprof.measure.verify:verify_default", frozenset({"onnx"})),
-    process=default_process,
+    of_source=_default_of,
 )
 
 OPTIMIZED_MODEL = RuntimeModel(

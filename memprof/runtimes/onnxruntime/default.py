@@ -1,6 +1,6 @@
 """A default session of onnxruntime from its second run on: all optimisations, memory pattern and arena, many threads.
 
-    what runs     the graph as the installed onnxruntime optimised it (``Graph.session``), which ran nothing; where
+    what runs     the graph as the installed onnxruntime optimised it (``Model.session``), which ran nothing; where
                   nobody asked it, the graph of the file, as an estimate
     what counts   the block that holds all inner tensors, taken at once; graph outputs; scratch of what runs
 
@@ -14,24 +14,35 @@ from collections import defaultdict
 from dataclasses import replace
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
-from memprof.ir import Graph
+from memprof.ir.model import OPTIMIZED_FORMAT, Model, Session
 from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
 from memprof.runtimes.onnxruntime.proven import lowered_by
 
 _MAX_BUFFERS = 20_000  # the block is laid out in O(buffers x buffers alive)
 
 
-def session_frame(graph: Graph) -> Frame:
-    """Return what a default session runs of ``graph``, and how."""
-    session = graph.session
-    found = graph if session.graph is None else session.graph
-    arrange = as_listed if session.is_listed else as_planned
-    return run_frame(found, found.ahead, arrange, threads=session.threads)
+_UNASKED = Session(reason="nobody asked onnxruntime")
 
 
-def default_lifetimes(graph: Graph) -> Lifetimes:
-    """Return the lifetimes of the second run, and of all after it, in a default session."""
-    frame = session_frame(graph)
+def session_frame(model: Model) -> Frame:
+    """Return what a default session runs of ``model``, and how."""
+    session = _session(model)
+    found = session.model or model
+    arrange = as_listed if found.format == OPTIMIZED_FORMAT else as_planned
+    return run_frame(found.graph, None if found.ahead is None else found.ahead(), arrange, threads=session.threads)
+
+
+def _session(model: Model) -> Session:
+    return _UNASKED if model.session is None else model.session()
+
+
+def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
+    """Return the lifetimes of the second run, and of all after it, in a default session.
+
+    Args:
+        model: The model.
+        frame: What the session runs of it, see ``session_frame``.
+    """
     plan, sizes = frame.plan, frame.graph.value_bytes
     members: defaultdict[int, list[int]] = defaultdict(list)
     for node_id in plan.order:
@@ -39,9 +50,13 @@ def default_lifetimes(graph: Graph) -> Lifetimes:
             members[plan.home[value_id]].append(value_id)
     buffers = tuple([Buffer(tuple(members[i]), sizes[i], plan.start[i], plan.stop[i]) for i in plan.owned])
     schedule = Schedule.sequential(plan.order)
-    without = (graph.session.reason,) if graph.session.reason else ()
+    reason = _session(model).reason
     bare = Lifetimes(
-        graph=frame.graph, schedule=schedule, buffers=buffers, is_complete=frame.is_complete, without=without
+        graph=frame.graph,
+        schedule=schedule,
+        buffers=buffers,
+        is_complete=frame.is_complete,
+        without=(reason,) if reason else (),
     )
     if not frame.is_complete or len(plan.owned) > _MAX_BUFFERS:
         return bare

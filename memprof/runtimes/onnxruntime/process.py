@@ -15,9 +15,9 @@ the median error was 6.6 %, the largest 33 %: how much of the weights a session 
 
 from __future__ import annotations
 
-from memprof.ir import Graph, Role
+from memprof.ir import Role
 from memprof.runtimes.model import Process
-from memprof.runtimes.onnxruntime.default import session_frame
+from memprof.runtimes.onnxruntime.frame import Frame
 
 _RUNTIME_BYTES = 12_726_000
 _NODE_BYTES = 7_550
@@ -25,9 +25,8 @@ _WEIGHT_PERCENT = 206
 _ERROR = "median 7 %, largest 33 %, on 18 models it was not fitted to, one left out in turn"
 
 
-def default_process(graph: Graph) -> Process:
-    """Return what a process takes for a default session of ``graph``."""
-    frame = session_frame(graph)
+def default_process(frame: Frame) -> Process:
+    """Return what a process takes for a default session that runs ``frame``."""
     ran, sizes = frame.graph, frame.graph.value_bytes
     constants = {i for node in ran.nodes if node.op == "Constant" for i in node.writes}
     weights = sum(

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
+from memprof.ir.model import Model
 from memprof.ir.trace import Trace
 from memprof.runtimes.model import Measuring, Order, RuntimeModel, fixed
 
@@ -168,8 +169,8 @@ def traced(trace: Trace) -> RuntimeModel:
     )
 
 
-def _of_source(_: str, trace: Trace | None) -> RuntimeModel:
-    return MODEL if trace is None else traced(trace)
+def _of_source(model: Model) -> RuntimeModel:
+    return MODEL if model.trace is None else traced(model.trace)
 
 
 MODEL = RuntimeModel(

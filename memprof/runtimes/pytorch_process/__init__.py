@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from memprof.analysis import Lifetimes
 from memprof.ir import Attribute, Graph, Node
-from memprof.ir.trace import Trace
+from memprof.ir.model import Model
 from memprof.runtimes.model import Order, RuntimeModel, fixed
 from memprof.runtimes.pytorch import held_lifetimes, trace_lifetimes
 
@@ -138,13 +138,15 @@ def with_kernels(lifetimes: Lifetimes) -> Lifetimes:
     )
 
 
-def _refusal(_: str, trace: Trace | None) -> str:
+def _refusal(model: Model) -> str:
+    trace = model.trace
     if trace is None or not (trace.is_training or trace.device != "cpu"):
         return ""
     return "it knows kernels of inference on the CPU alone; pytorch counts tensors, and 'memprof verify' measures"
 
 
-def _of_source(_: str, trace: Trace | None) -> RuntimeModel:
+def _of_source(model: Model) -> RuntimeModel:
+    trace = model.trace
     if trace is None:
         return MODEL
     return replace(MODEL, lifetimes=fixed(lambda _: with_kernels(trace_lifetimes(trace)), MODEL.name))

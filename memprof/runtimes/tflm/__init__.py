@@ -20,8 +20,8 @@ from itertools import groupby
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
+from memprof.ir.model import Model
 from memprof.ir.program import Program
-from memprof.ir.trace import Trace
 from memprof.runtimes.model import Figure, Grade, Measuring, Placement, RuntimeModel
 from memprof.runtimes.tflm.lifetimes import ALIGNMENT, Need, Needs, find_needs
 from memprof.runtimes.tflm.planner import MAX_BUFFERS, height, load_bound, place
@@ -176,8 +176,8 @@ def _lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
     return _unproven(find_needs(_program(lifetimes.graph), REFERENCE))
 
 
-def _refusal(source_format: str, trace: Trace | None) -> str:
-    return "" if source_format == FORMAT else "it runs .tflite files"
+def _refusal(model: Model) -> str:
+    return "" if model.format == FORMAT else "it runs .tflite files"
 
 
 def _program(graph: Graph) -> Program:

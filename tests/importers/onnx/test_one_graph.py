@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from memprof import analyze, load
 from memprof.importers.onnx import read as reading
+from memprof.ir.model import Late
 from memprof.ir.reorder import reorder
 from memprof.runtimes.onnxruntime import onnxruntime_lifetimes
 
@@ -67,18 +68,21 @@ def test_the_second_is_built_once_however_often_onnxruntime_asks(model: Path, bu
 
 
 def test_a_graph_that_has_a_second_one_pickles_and_copies(model: Path) -> None:
-    graph = load(model, dims=SIZES).graph
-    wanted = onnxruntime_lifetimes(load(model, dims=SIZES).graph).timeline
-    for twin in (pickle.loads(pickle.dumps(graph)), copy.deepcopy(graph)):
-        assert twin == graph
-        assert twin.ahead == graph.ahead != graph
-        assert onnxruntime_lifetimes(twin).timeline == wanted
+    found = load(model, dims=SIZES)
+    assert found.ahead is not None
+    wanted = onnxruntime_lifetimes(found.graph, ahead=found.ahead).timeline
+    for twin in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert twin == found
+        assert twin.ahead() == found.ahead() != found.graph
+        assert onnxruntime_lifetimes(twin.graph, ahead=twin.ahead).timeline == wanted
 
 
 def test_under_another_order_both_graphs_are_in_it(model: Path) -> None:
-    graph = load(model, dims=SIZES).graph
+    found = load(model, dims=SIZES)
     order = [1, 0, 3, 2, 5, 4]
-    turned = reorder(graph, order)
-    assert turned.ahead is not None
-    assert [node.name for node in turned.ahead.nodes] == [node.name for node in turned.nodes] == list("badcfe")
-    assert onnxruntime_lifetimes(graph, order).timeline == onnxruntime_lifetimes(turned).timeline
+    assert found.ahead is not None
+    ahead = reorder(found.ahead(), order)
+    turned = reorder(found.graph, order)
+    assert [node.name for node in ahead.nodes] == [node.name for node in turned.nodes] == list("badcfe")
+    both = onnxruntime_lifetimes(turned, ahead=Late(lambda: ahead))
+    assert onnxruntime_lifetimes(found.graph, order, ahead=found.ahead).timeline == both.timeline

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir.model import Model
 from memprof.planning.ordering.kinds import (
     contracted_problem,
     ideal_floor_problem,
@@ -172,6 +173,6 @@ def test_the_floor_of_onnxruntime_is_that_of_the_parts_of_an_operation_that_runs
         <= peak_bytes
         < runtime_floor_problem(graph).peak_bytes(range(3))
     )
-    plan = plan_graph(graph, PlanOptions(runtime="onnxruntime", alignment=1, seconds=1, budget_bytes=1500))
+    plan = plan_graph(Model.of(graph), PlanOptions(runtime="onnxruntime", alignment=1, seconds=1, budget_bytes=1500))
     assert plan.budget is not None
     assert plan.budget.answer is True

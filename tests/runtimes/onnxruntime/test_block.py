@@ -7,7 +7,7 @@ import pytest
 from memprof.analysis import Lifetimes
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.results.peak import find_peak
-from memprof.runtimes.onnxruntime.default import default_lifetimes
+from memprof.runtimes import RUNTIMES
 
 
 def hill(*sizes: int) -> Graph:
@@ -24,7 +24,7 @@ def hill(*sizes: int) -> Graph:
 @pytest.fixture
 def found() -> Lifetimes:
     # all different: a dead buffer of the same shape would be taken again
-    return default_lifetimes(hill(64, 640, 1280, 128, 32, 1))
+    return RUNTIMES["onnxruntime-default"].lifetimes(hill(64, 640, 1280, 128, 32, 1))
 
 
 def test_the_peak_is_the_step_that_fills_the_block_most(found: Lifetimes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir.model import Late
 from memprof.runtimes import Promise
 from memprof.runtimes.onnxruntime import MODEL, onnxruntime_lifetimes
 from memprof.runtimes.onnxruntime.figures import runtime_figures
@@ -134,14 +135,10 @@ def test_shapes_that_are_equal_only_by_binding_do_not_share_a_buffer() -> None:
         assert i is not None
         return builder.build([i])
 
-    from dataclasses import replace
-
     bound = chain(TensorType("float32", (4,)))
     assert len(onnxruntime_lifetimes(bound).buffers) == 3
-    assert (
-        len(onnxruntime_lifetimes(replace(bound, make_ahead=lambda: chain(TensorType("float32", ("n",))))).buffers)
-        == 4
-    )
+    ahead = Late(lambda: chain(TensorType("float32", ("n",))))
+    assert len(onnxruntime_lifetimes(bound, ahead=ahead).buffers) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""What every importer returns: the graph, where it came from, and what can still be found out about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from memprof.ir.graph import Graph
+from memprof.ir.trace import Trace
+
+_T = TypeVar("_T")
+
+OPTIMIZED_FORMAT = "onnx.optimized"
+"""The format of a graph that onnxruntime optimised and wrote: its nodes are listed in the order in which it runs."""
+
+UNCHANGED_FORMAT = "onnx.unchanged"
+"""The same where optimisation changed nothing: the nodes are listed as in the file, not as they run."""
+
+
+class Late(Generic[_T]):
+    """Something that is made when it is first asked for, and once."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._made: list[_T] = []
+
+    def __call__(self) -> _T:
+        """Return it."""
+        if not self._made:
+            self._made.append(self._make())
+        return self._made[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """How a default session of onnxruntime runs a model, asked of the installed one, which ran nothing.
+
+    Attributes:
+        model: The model as it was optimised there, ``None`` if it was not asked.
+        threads: Threads of the session; 1 unless somebody says otherwise.
+        reason: Why it was not asked, empty if it was.
+    """
+
+    model: Model | None = None
+    threads: int = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A network as it was read.
+
+    Attributes:
+        path: The file or name it came from, as the caller wrote it.
+        format: ``onnx``, ``onnx.optimized``, ``onnx.unchanged`` (optimised, and the same as before), ``tflite``,
+            ``torch.export``, ``torch.run`` (what ran, where export fails), ``torch.training`` or ``graph``.
+        structure_sha256: Digest of what was read (weights are not), in hexadecimal; empty for a graph in memory.
+        graph: The network.
+        trace: What PyTorch did when it ran the network, ``None`` if it did not.
+        ahead: The same graph, value by value, as its source alone tells it before a run, without what the caller
+            settled; ``None`` if that is the graph. For runtime models that plan before a run.
+        session: How a default session of onnxruntime runs it, ``None`` if nobody can say.
+    """
+
+    path: str
+    format: str
+    structure_sha256: str
+    graph: Graph
+    trace: Trace | None = None
+    ahead: Late[Graph] | None = field(default=None, repr=False, compare=False)
+    session: Late[Session] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, graph: Graph) -> Model:
+        """Return the model of a graph that came from no file."""
+        return cls(path=graph.name, format="graph", structure_sha256="", graph=graph)
