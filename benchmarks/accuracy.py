@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from memprof.errors import MemprofError
+from memprof.base.errors import MemprofError
 from memprof.importers.request import Request
 from memprof.measure.child import Limits
 from memprof.measure.verify import verify_onnxruntime, verify_optimized

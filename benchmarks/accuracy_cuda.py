@@ -36,8 +36,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from memprof.importers.torch.resolve import resolve
-from memprof.importers.torch.running import Step, run_tracked, run_without_data
 from memprof.importers.torch.traces import build_trace
+from memprof.importers.torch.tracked import Step, run_tracked, run_without_data
 from memprof.importers.torch.training import Training
 from memprof.ir.trace import Category, Trace
 

@@ -27,7 +27,7 @@ from typing import Any
 from nas_record import write_record
 
 import memprof
-from memprof.errors import MemprofError
+from memprof.base.errors import MemprofError
 
 WIDTHS = (10, 10, 11, 10, 7, 7)
 

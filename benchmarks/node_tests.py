@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from memprof.errors import MemprofError
+from memprof.base.errors import MemprofError
 from memprof.importers.onnx import read_onnx
 from memprof.importers.request import Request
 from memprof.runtimes import RUNTIMES, as_read

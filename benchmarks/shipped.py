@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import memprof
-from memprof.errors import MemprofError
+from memprof.base.errors import MemprofError
 from memprof.ir import Graph
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memprof.api import analyze, check, compare, from_networkx, load, plan, snapshot
-    from memprof.errors import (
+    from memprof.api.running import bench, verify
+    from memprof.base.errors import (
         BudgetError,
         IncompleteError,
         InputError,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from memprof.results.report import Report
     from memprof.results.snapshot import Snapshot
     from memprof.results.verification import Verification
-    from memprof.runs import bench, verify
     from memprof.runtimes import list_runtimes
     from memprof.runtimes.model import RuntimeModel
     from memprof.runtimes.tflm.candidates import tflm_arena
@@ -44,7 +44,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "analyze": "memprof.api",
-    "bench": "memprof.runs",
+    "bench": "memprof.api.running",
     "check": "memprof.api",
     "compare": "memprof.api",
     "from_networkx": "memprof.api",
@@ -52,7 +52,7 @@ _HOMES = {
     "plan": "memprof.api",
     "snapshot": "memprof.api",
     "tflm_arena": "memprof.runtimes.tflm.candidates",
-    "verify": "memprof.runs",
+    "verify": "memprof.api.running",
     "list_runtimes": "memprof.runtimes",
     "RuntimeModel": "memprof.runtimes.model",
     "AllocationBuffer": "memprof.planning.offsets.problem",
@@ -60,29 +60,29 @@ _HOMES = {
     "Arena": "memprof.planning.arenas",
     "BenchSettings": "memprof.results.bench",
     "BenchedModel": "memprof.results.bench",
-    "BudgetError": "memprof.errors",
+    "BudgetError": "memprof.base.errors",
     "Budgets": "memprof.results.budgets",
     "Check": "memprof.results.budgets",
     "Comparison": "memprof.results.comparison",
     "Graph": "memprof.ir",
     "GraphBuilder": "memprof.ir",
-    "IncompleteError": "memprof.errors",
-    "InputError": "memprof.errors",
-    "LimitError": "memprof.errors",
+    "IncompleteError": "memprof.base.errors",
+    "InputError": "memprof.base.errors",
+    "LimitError": "memprof.base.errors",
     "Limits": "memprof.measure.child",
-    "MemprofError": "memprof.errors",
-    "MissingExtraError": "memprof.errors",
+    "MemprofError": "memprof.base.errors",
+    "MissingExtraError": "memprof.base.errors",
     "Model": "memprof.ir.model",
     "NewValue": "memprof.ir",
     "Plan": "memprof.planning.record",
     "PlanOptions": "memprof.planning.plan",
     "Report": "memprof.results.report",
     "Request": "memprof.importers.request",
-    "RuntimeFailure": "memprof.errors",
+    "RuntimeFailure": "memprof.base.errors",
     "Snapshot": "memprof.results.snapshot",
     "TensorType": "memprof.ir",
     "Training": "memprof.importers.torch.training",
-    "UsageError": "memprof.errors",
+    "UsageError": "memprof.base.errors",
     "Verification": "memprof.results.verification",
 }
 

@@ -67,7 +67,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 
 def _judge(marker: pytest.Mark, source: Any, example_inputs: Any, fields: dict[str, Any]) -> GateRow:
-    from memprof.errors import MemprofError
+    from memprof.base.errors import MemprofError
     from memprof.gate.config import Watched
     from memprof.gate.judge import judge
     from memprof.importers.request import make_request
@@ -91,6 +91,6 @@ def _judge(marker: pytest.Mark, source: Any, example_inputs: Any, fields: dict[s
 
 
 def _bytes(limit: int | str) -> int:
-    from memprof.units import parse_bytes
+    from memprof.base.units import parse_bytes
 
     return parse_bytes(limit) if isinstance(limit, str) else limit

@@ -8,7 +8,7 @@ import pytest
 
 import memprof
 from memprof import Graph, GraphBuilder, TensorType, analyze, load
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.ir import NewValue
 from memprof.ir.model import Model
 

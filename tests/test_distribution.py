@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from memprof import distribution
-from memprof.distribution import NAME, install_command
+from memprof.base import distribution
+from memprof.base.distribution import NAME, install_command
 
 ROOT = Path(__file__).parents[1]
 STRANGER = re.compile(r"(?:pipx?|uvx?|poetry)\s[^\n]*?[\s'\"]memprof(?![\w.-])(?:\[|[='\"`@\s)]|$)")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from memprof import errors
-from memprof.distribution import install_command
-from memprof.errors import (
+from memprof.base import errors
+from memprof.base.distribution import install_command
+from memprof.base.errors import (
     BudgetError,
     IncompleteError,
     InputError,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memprof.errors import UsageError
-from memprof.files import check_writable, remove_drafts, write_text_whole, write_whole
+from memprof.base.errors import UsageError
+from memprof.base.files import check_writable, remove_drafts, write_text_whole, write_whole
 
 
 def fails_halfway(draft: Path) -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from memprof import processes
-from memprof.folders import scratch_folder
-from memprof.processes import Bounds, start_python
+from memprof.base import processes
+from memprof.base.folders import scratch_folder
+from memprof.base.processes import Bounds, start_python
 
 ROOT = Path(__file__).parents[1]
 HERE = "tests.test_processes"
 STARTERS: Mapping[str, str] = {
-    "processes.py": "the one place",
+    "base/processes.py": "the one place",
     "measure/litert_runs.py": "forks inside a child, whose whole group ends with it",
     "measure/tflm_runs.py": "an unnamed temporary file inside a child",
 }
@@ -57,7 +57,7 @@ def offences(source: str) -> list[str]:
 
 
 def test_nothing_but_the_one_place_starts_processes_or_makes_temporary_folders() -> None:
-    allowed = {*STARTERS, "folders.py"}
+    allowed = {*STARTERS, "base/folders.py"}
     files = sorted((ROOT / "memprof").rglob("*.py"))
     found = {path.relative_to(ROOT / "memprof").as_posix(): offences(path.read_text()) for path in files}
     assert {name: what for name, what in found.items() if what and name not in allowed} == {}

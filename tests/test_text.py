@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memprof.text import safe_text
+from memprof.base.text import safe_text
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memprof.errors import UsageError
-from memprof.units import format_bytes, parse_bytes
+from memprof.base.errors import UsageError
+from memprof.base.units import format_bytes, parse_bytes
 
 
 @pytest.mark.parametrize(

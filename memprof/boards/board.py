@@ -15,8 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from memprof.errors import InputError, UsageError
-from memprof.units import parse_bytes
+from memprof.base.errors import InputError, UsageError
+from memprof.base.units import parse_bytes
 
 KERNELS = ("portable", "cmsis-nn", "cmsis-nn-mve")
 """Sets of kernels that a core runs: see ``memprof.runtimes.tflm.scratch``."""

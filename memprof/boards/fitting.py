@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from memprof.base.errors import IncompleteError, UsageError
 from memprof.boards.board import Board
-from memprof.errors import IncompleteError, UsageError
 from memprof.ir import Graph
 from memprof.ir.model import Model
 from memprof.ir.program import Program

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memprof.text import safe_text
+from memprof.base.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.results.report import Report

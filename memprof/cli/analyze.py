@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprof.base.errors import IncompleteError, UsageError
+from memprof.base.text import safe_text
 from memprof.cli.advice import advise, settling_flags
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, fit_one, show_fit
 from memprof.cli.options import (
@@ -22,8 +24,6 @@ from memprof.cli.options import (
 from memprof.cli.output import open_stdout, telling
 from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.targets import PICTURES, RENDERERS, SLIDE, check_targets, write_targets
-from memprof.errors import IncompleteError, UsageError
-from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.results.report import Report

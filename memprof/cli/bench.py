@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprof.base.errors import UsageError
+from memprof.base.text import safe_text
 from memprof.cli.options import json_option, read_limits, read_request, run_options, source_options, top_option
 from memprof.cli.output import note, open_stdout
-from memprof.errors import UsageError
 from memprof.render.json import write_document
-from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.importers.request import Request
@@ -54,8 +54,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         return
     if not models:
         raise UsageError("No model was named.", "memprof bench model.onnx")
+    from memprof.api.running import bench, load_runnable
     from memprof.results.bench import Bench, BenchSettings
-    from memprof.runs import bench, load_runnable
 
     settings = BenchSettings(threads=threads, warmup=warmup, runs=runs)
     limits = read_limits()

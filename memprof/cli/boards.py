@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 from click.shell_completion import CompletionItem
 
+from memprof.base.errors import UsageError
+from memprof.base.text import safe_text
+from memprof.base.units import parse_bytes
 from memprof.cli.options import json_option, read_request, request_flags, source_options
 from memprof.cli.output import open_stdout
-from memprof.errors import UsageError
 from memprof.render.json import write_document
-from memprof.text import safe_text
-from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
     from memprof.boards import Board, BoardFit, Footprint

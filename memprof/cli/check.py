@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from memprof.base.errors import IncompleteError, UsageError
+from memprof.base.files import check_writable, write_text_whole
+from memprof.base.text import safe_text
+from memprof.base.units import parse_bytes
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, check_board
 from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, runtime_option, source_options
 from memprof.cli.output import note, open_stdout, telling
-from memprof.errors import IncompleteError, UsageError
-from memprof.files import check_writable, write_text_whole
 from memprof.render.json import write_document
-from memprof.text import safe_text
-from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
     from memprof.results.budgets import Check

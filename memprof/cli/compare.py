@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from memprof.base.text import safe_text
 from memprof.cli.options import (
     json_option,
     pick_one,
@@ -31,7 +32,6 @@ from memprof.cli.pages import (
     write_results,
 )
 from memprof.render.json import write_document
-from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.results.comparison import Comparison

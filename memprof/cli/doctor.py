@@ -15,9 +15,9 @@ from typing import Any
 import click
 
 import memprof
+from memprof.base.distribution import NAME, install_command, requirements
 from memprof.cli.options import json_option
 from memprof.cli.output import open_stdout
-from memprof.distribution import NAME, install_command, requirements
 from memprof.render.json import write_document
 
 DOCTOR_SCHEMA = "memprof/doctor/1"

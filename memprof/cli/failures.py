@@ -22,11 +22,11 @@ from dataclasses import dataclass
 
 import click
 
+from memprof.base.errors import MemprofError
+from memprof.base.text import safe_text
 from memprof.cli.output import print_quietly
 from memprof.cli.signals import Terminated
-from memprof.errors import MemprofError
 from memprof.render.json import format_document
-from memprof.text import safe_text
 
 ERROR_SCHEMA = "memprof/error/1"
 DEBUG_VARIABLE = "MEMPROF_DEBUG"

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
+from memprof.base.units import parse_bytes, parse_shape
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
-from memprof.units import parse_bytes, parse_shape
 
 if TYPE_CHECKING:
     from memprof.importers.request import Request
@@ -39,7 +39,7 @@ def _kept(flag: str, **settings: Any) -> Callable[[_Function], _Function]:
 
 def _complete_dims(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the dimensions that the file on the command line leaves open, for a shell; none if it cannot be read."""
-    from memprof.errors import MemprofError
+    from memprof.base.errors import MemprofError
 
     found: dict[str, None] = {}
     for path in ctx.args:  # a flag without its value ends the parsing: what was typed before is left here

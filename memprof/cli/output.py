@@ -1,4 +1,4 @@
-"""Where results go: stdout, and stderr for progress; files are ``memprof.files``'s business."""
+"""Where results go: stdout, and stderr for progress; files are ``memprof.base.files``'s business."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TextIO
 
 import click
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 
 PATIENCE_SECONDS = 1.0
 """How long a person waits without a word."""

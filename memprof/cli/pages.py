@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from memprof.base.errors import UsageError
+from memprof.base.files import check_writable, write_whole
+from memprof.base.text import safe_text
 from memprof.cli.output import note
-from memprof.errors import UsageError
-from memprof.files import check_writable, write_whole
-from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.render.page import Page

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from memprof.base.errors import UsageError
+from memprof.base.text import safe_text
+from memprof.base.units import parse_bytes
 from memprof.cli.boards import board_option, budget_on
 from memprof.cli.options import (
     json_option,
@@ -29,10 +32,7 @@ from memprof.cli.output import open_stdout, telling
 from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
 from memprof.cli.plan_tflite import TfliteRequest, check_flags, is_tflite, plan_file
-from memprof.errors import UsageError
 from memprof.render.json import write_document
-from memprof.text import safe_text
-from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
     from memprof.importers.request import Request

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from memprof.base.errors import UsageError
+from memprof.base.files import check_writable, write_whole
+from memprof.base.text import safe_text
 from memprof.cli.output import note
 from memprof.cli.pages import UNSAID, Origin, print_page
-from memprof.errors import UsageError
-from memprof.files import check_writable, write_whole
 from memprof.render.json import write_document
-from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.ir.model import Model

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memprof.base.errors import UsageError
+from memprof.base.files import check_writable, write_whole
+from memprof.base.text import safe_text
+from memprof.base.units import parse_bytes
 from memprof.cli.output import note, open_stdout
-from memprof.errors import UsageError
-from memprof.files import check_writable, write_whole
 from memprof.render.json import write_document
-from memprof.text import safe_text
-from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
     from memprof.importers.request import Request

@@ -14,11 +14,11 @@ from typing import Any
 import click
 
 import memprof
+from memprof.base.errors import UsageError
+from memprof.base.text import safe_text
 from memprof.cli.failures import describe_failure, is_full, print_failure
 from memprof.cli.output import silence
 from memprof.cli.signals import ended_by_signals
-from memprof.errors import UsageError
-from memprof.text import safe_text
 
 _COMPLETION = "_MEMPROF_COMPLETE"
 _SAFE_PATH = "PYTHONSAFEPATH"

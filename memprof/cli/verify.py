@@ -7,6 +7,8 @@ from typing import TextIO
 
 import click
 
+from memprof.base.errors import BudgetError
+from memprof.base.text import safe_text
 from memprof.cli.options import (
     json_option,
     read_limits,
@@ -27,9 +29,7 @@ from memprof.cli.pages import (
     redact_option,
     write_results,
 )
-from memprof.errors import BudgetError
 from memprof.render.json import write_document
-from memprof.text import safe_text
 
 
 @click.command()
@@ -64,7 +64,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     check_result_targets(targets)
     check_redaction(targets, is_redacted=redact_names)
     request, limits = read_request(model), read_limits()
-    from memprof.runs import verify
+    from memprof.api.running import verify
 
     found = verify(request, runtime=runtime, limits=limits)
 

@@ -25,9 +25,9 @@ from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
+from memprof.base.files import write_whole
 from memprof.exporters.onnx_wire import FileLayout, read_layout
-from memprof.files import write_whole
 from memprof.importers.onnx.fields import FieldReader
 from memprof.importers.onnx.wire import read_structure
 from memprof.ir import Graph

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.importers.onnx.fields import Field, FieldReader
 
 GRAPH, FUNCTIONS = 7, 25

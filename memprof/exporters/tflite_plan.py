@@ -19,8 +19,8 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from memprof.errors import InputError, LimitError, UsageError
-from memprof.files import write_whole
+from memprof.base.errors import InputError, LimitError, UsageError
+from memprof.base.files import write_whole
 from memprof.importers.tflite.schema import IDENTIFIER, OFFLINE_PLAN, read_contents
 from memprof.importers.tflite.wire import Flatbuffer, Table
 from memprof.ir.program import Program

@@ -10,12 +10,12 @@ import shlex
 from collections.abc import Sequence
 
 from memprof.api import plan
-from memprof.errors import MemprofError
+from memprof.base.errors import MemprofError
+from memprof.base.units import format_bytes
 from memprof.importers.request import Request
 from memprof.planning.plan import PlanOptions
 from memprof.results.budgets import Verdict
 from memprof.runtimes import RUNTIMES
-from memprof.units import format_bytes
 
 SECONDS = 1.0
 """Time for a plan: a gate that is red may take a moment longer."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memprof.errors import InputError
-from memprof.fields import Fields, check_schema
+from memprof.base.errors import InputError
+from memprof.base.fields import Fields, check_schema
 from memprof.importers.saved import read_saved_report
 from memprof.results.snapshot import Snapshot, read_snapshot
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
+from memprof.base.units import parse_bytes, parse_shape
 from memprof.importers.request import DEVICES, Request, names_module
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
 from memprof.results.budgets import Budgets
-from memprof.units import parse_bytes, parse_shape
 
 CONFIG_NAMES = ("memprof.toml", "pyproject.toml")
 DEFAULT_BASELINE = "memprof-baseline.json"

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memprof.api import analyze, load
-from memprof.errors import MemprofError
+from memprof.base.errors import MemprofError
+from memprof.base.units import format_bytes
 from memprof.gate.advice import advise
 from memprof.gate.config import Growth, Watched
 from memprof.results.assumed import assumed_sizes
@@ -20,7 +21,6 @@ from memprof.results.budgets import Budgets, Verdict, check_budgets, tighten
 from memprof.results.gate import GateRow, Status
 from memprof.results.report import Report
 from memprof.results.snapshot import Snapshot, snapshot_report
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.boards import BoardFit

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from memprof.api import snapshot
-from memprof.errors import UsageError
-from memprof.files import write_text_whole
+from memprof.base.errors import UsageError
+from memprof.base.files import write_text_whole
 from memprof.gate.baseline import format_baseline, read_baseline
 from memprof.gate.config import Config, Growth, Watched
 from memprof.gate.judge import judge

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 
 _HEAD_BYTES = 4096
 _TAIL_BYTES = 2**18

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.importers.torch.training import Training
 from memprof.ir import Graph
 from memprof.ir.model import Model

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
+from memprof.base.text import safe_text
 from memprof.importers.documents import parse_json
-from memprof.text import safe_text
 
 MAX_BYTES = 2**28
 

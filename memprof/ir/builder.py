@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.ir.graph import Assumption, Attribute, Graph, Node, Role, Unknown, Value
 from memprof.ir.types import TensorType
 

@@ -14,9 +14,9 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memprof.base.text import safe_text
 from memprof.ir.program import Program
 from memprof.ir.types import TensorType
-from memprof.text import safe_text
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -29,7 +29,7 @@ from typing import Any
 
 import networkx as nx
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.ir.builder import GraphBuilder, NewValue
 from memprof.ir.graph import Graph
 from memprof.ir.types import TensorType

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
-from memprof.errors import LimitError
+from memprof.base.errors import LimitError
 
 Dim = int | str | None
 """A known size, a named symbol such as ``batch``, or nothing known."""

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.measure.feeds import InputSpec, random_feeds
 
 DEVICE_FOLDER = "/data/local/tmp/memprof"

@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from memprof.errors import (
+from memprof.base.errors import (
     InputError,
     LimitError,
     MemprofError,
@@ -29,11 +29,11 @@ from memprof.errors import (
     RuntimeFailure,
     UsageError,
 )
-from memprof.files import write_text_whole
-from memprof.folders import scratch_folder
-from memprof.processes import Bounds, ChildProcess, start_python
-from memprof.text import first_line
-from memprof.units import format_bytes
+from memprof.base.files import write_text_whole
+from memprof.base.folders import scratch_folder
+from memprof.base.processes import Bounds, ChildProcess, start_python
+from memprof.base.text import first_line
+from memprof.base.units import format_bytes
 
 _MEMORY_WORDS = (
     "bad_alloc",

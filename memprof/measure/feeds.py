@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir import Graph
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))

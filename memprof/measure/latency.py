@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from memprof.folders import scratch_folder
+from memprof.base.folders import scratch_folder
 from memprof.measure.feeds import InputSpec, random_feeds
 from memprof.measure.onnxruntime_events import kernel_events
 from memprof.results.bench import Latency, OperatorTime

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from memprof.errors import MissingExtraError
+from memprof.base.errors import MissingExtraError
 from memprof.measure.child import Limits, run_in_child
 from memprof.measure.feeds import InputSpec
 from memprof.measure.measurement import MeasuredStep, Measurement

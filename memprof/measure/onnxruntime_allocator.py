@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from memprof.folders import scratch_folder
+from memprof.base.folders import scratch_folder
 from memprof.measure.feeds import InputSpec, random_feeds
 from memprof.measure.measurement import MeasuredStep
 from memprof.measure.onnxruntime_events import KernelEvent, kernel_events

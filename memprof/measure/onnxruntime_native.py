@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from memprof.errors import RuntimeFailure
+from memprof.base.errors import RuntimeFailure
 
 API_VERSION = 24
 """The oldest version whose table has all that is used here."""

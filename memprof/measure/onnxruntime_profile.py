@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from memprof.errors import RuntimeFailure
-from memprof.folders import scratch_folder
+from memprof.base.errors import RuntimeFailure
+from memprof.base.folders import scratch_folder
 from memprof.measure.feeds import InputSpec, random_feeds
 from memprof.measure.measurement import MeasuredStep
 from memprof.measure.onnxruntime_events import kernel_events

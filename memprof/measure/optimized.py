@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memprof.folders import scratch_folder
+from memprof.base.folders import scratch_folder
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request

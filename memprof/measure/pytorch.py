@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.importers.request import Request
 from memprof.importers.torch.training import Training
 from memprof.measure.child import Limits, run_in_child
@@ -78,8 +78,8 @@ def tensors_of_run(
     """Run and track: a task of the child process."""
     import torch
 
-    from memprof.importers.torch.running import run_tracked
     from memprof.importers.torch.traces import build_trace
+    from memprof.importers.torch.tracked import run_tracked
     from memprof.runtimes.pytorch import trace_lifetimes
 
     module, given = _real(name, inputs)
@@ -111,7 +111,7 @@ def steps_of_profile(module: Any, inputs: tuple[Any, ...], training: Training | 
     """Return name, kind, bytes after and most bytes of each outermost operation of a real run, in order."""
     from torch.profiler import ProfilerActivity, profile
 
-    from memprof.importers.torch.running import Step
+    from memprof.importers.torch.tracked import Step
 
     step = Step(module, inputs, training)
     step.run()  # the optimiser's state and libraries' buffers come to life

@@ -20,8 +20,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from memprof.errors import MemprofError
-from memprof.folders import scratch_folder
+from memprof.base.errors import MemprofError
+from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.read import parse
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from memprof.errors import MissingExtraError, RuntimeFailure
+from memprof.base.errors import MissingExtraError, RuntimeFailure
 from memprof.measure.child import Limits, run_in_child
 
 _STEP_BYTES = 16

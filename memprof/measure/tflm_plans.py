@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from memprof.errors import RuntimeFailure
+from memprof.base.errors import RuntimeFailure
 from memprof.measure.child import Limits
 from memprof.measure.tflm import ArenaRun, find_smallest, require_tflm, run_arena
 from memprof.planning.tflm import TflmPlan

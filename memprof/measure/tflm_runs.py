@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from memprof.errors import RuntimeFailure
+from memprof.base.errors import RuntimeFailure
 
 _SEED = 20_260
 _LAID_OUT = re.compile(r"Arena allocation (head|tail) (\d+) bytes")

@@ -19,8 +19,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from memprof.analysis import Lifetimes
-from memprof.errors import MissingExtraError, RuntimeFailure
-from memprof.folders import scratch_folder
+from memprof.base.errors import MissingExtraError, RuntimeFailure
+from memprof.base.folders import scratch_folder
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from memprof.errors import MissingExtraError, RuntimeFailure
+from memprof.base.errors import MissingExtraError, RuntimeFailure
 from memprof.importers.request import Request
 from memprof.importers.tflite import read_tflite
 from memprof.measure.child import Limits, run_in_child

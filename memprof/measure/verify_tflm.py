@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.importers.request import Request
 from memprof.importers.tflite import read_tflite
 from memprof.measure.child import Limits

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from memprof.errors import BudgetError, IncompleteError, UsageError
+from memprof.base.errors import BudgetError, IncompleteError, UsageError
 from memprof.planning.meter import Meter, meter_of
 from memprof.planning.offsets.greedy import Ints
 from memprof.planning.offsets.problem import AllocationProblem

@@ -21,9 +21,9 @@ from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
+from memprof.base.text import safe_text, text_cell
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
-from memprof.text import safe_text, text_cell
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_ROWS = 50_000

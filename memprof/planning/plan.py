@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from memprof.errors import IncompleteError, UsageError
+from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir import Graph
 from memprof.ir.model import Model
 from memprof.planning.arenas import Arena, plan_arenas

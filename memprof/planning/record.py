@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from memprof.errors import InputError, UsageError
-from memprof.fields import Fields, check_schema
+from memprof.base.errors import InputError, UsageError
+from memprof.base.fields import Fields, check_schema
+from memprof.base.units import format_bytes
 from memprof.planning.arenas import Arena, ArenasPlan, Place
 from memprof.planning.lifetimes import ArenaContent
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 from memprof.planning.rules import RULES
 from memprof.planning.validator import find_violation
 from memprof.runtimes.late import find
-from memprof.units import format_bytes
 
 PLAN_SCHEMA = "memprof/plan/2"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir import Graph
 from memprof.planning.ordering.problem import OrderProblem
 from memprof.runtimes import RUNTIMES, Order, RuntimeModel, find_runtime

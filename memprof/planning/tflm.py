@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from memprof.errors import IncompleteError, UsageError
+from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir.program import Program
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import plan_offsets

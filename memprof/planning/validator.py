@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from memprof.base.text import safe_text
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
-from memprof.text import safe_text
 
 RULES: Mapping[str, str] = MappingProxyType(
     {

@@ -28,9 +28,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from memprof.base.units import format_bytes
 from memprof.planning.offsets.problem import MemoryPlan
 from memprof.plots import style
-from memprof.units import format_bytes
 
 _WIDTH, _HEIGHT = 12.0, 9.6
 _MARGIN = 0.7

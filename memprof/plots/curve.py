@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from memprof.base.units import format_bytes
 from memprof.plots import style
 from memprof.plots.layout import CURVE, FOOTER, GAP, Layout
 from memprof.plots.rows import Outline, outline_of, thin_out
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.results.records import RuntimeReport

@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
+from memprof.base.units import format_bytes
 from memprof.plots import layout as at
 from memprof.plots import style
 from memprof.plots.bars import LEGEND, draw_bar, draw_outline, mark_of, occurs
 from memprof.plots.curve import draw_curve, draw_peak_label, known_peak
 from memprof.plots.layout import Layout, lay_out
 from memprof.plots.rows import Row, Rows, arrange_rows
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.results.records import RuntimeReport

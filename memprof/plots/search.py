@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from memprof.base.units import format_bytes
 from memprof.plots.style import (
     ACCENT,
     BAR,
@@ -38,7 +39,6 @@ from memprof.plots.style import (
     text_style,
     text_width,
 )
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import CandidateSummary, SearchSummary

@@ -26,10 +26,10 @@ from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from memprof.errors import UsageError
-from memprof.files import write_whole
-from memprof.palette import LIGHT
-from memprof.text import safe_text
+from memprof.base.errors import UsageError
+from memprof.base.files import write_whole
+from memprof.base.palette import LIGHT
+from memprof.base.text import safe_text
 
 INK = LIGHT.ink
 MUTED = LIGHT.muted

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 from rich.table import Table
 from rich.text import Text
 
+from memprof.base.units import format_bytes
 from memprof.render.terminal import Screen, open_screen
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.measure.bundle import DeviceResult

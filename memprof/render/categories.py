@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from memprof.base.units import format_bytes
 from memprof.render.terminal import Screen
 from memprof.render.wording import category_title
 from memprof.results.records import RuntimeReport
-from memprof.units import format_bytes
 
 
 def show_categories(screen: Screen, found: RuntimeReport) -> None:

@@ -8,6 +8,7 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
+from memprof.base.units import format_bytes
 from memprof.render.assumed import show_assumed_sizes
 from memprof.render.comparison_words import summarize_comparison
 from memprof.render.terminal import Glyphs, Screen, open_screen
@@ -15,7 +16,6 @@ from memprof.render.wording import count_amount, known_amount
 from memprof.results.assumed import assumed_sizes
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Change, Comparison
-from memprof.units import format_bytes
 
 _HEADING = "bold"
 _QUIET = "dim"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TextIO
 
+from memprof.base.units import format_bytes
 from memprof.render.comparison_words import summarize_comparison
 from memprof.render.markdown import code, prose
 from memprof.render.wording import count_amount, known_amount
 from memprof.results.assumed import assumed_sizes
 from memprof.results.comparison import Change, Comparison, NamedChange
-from memprof.units import format_bytes
 
 MARKER = "<!-- memprof compare -->"
 """First line of the comment: a bot finds its own by it, and writes over it."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.results.comparison import Change, Comparison, NamedChange
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 _MOST = 0.8
 """So much of a change are "most" of it."""

@@ -10,8 +10,8 @@ import csv
 from typing import TextIO
 
 from memprof.analysis import Holders
+from memprof.base.text import text_cell
 from memprof.results.records import RuntimeReport
-from memprof.text import text_cell
 
 COLUMNS = (
     "name",  # of the first tensor in the buffer

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.render.markdown import prose
 from memprof.render.wording import known_amount
 from memprof.results.gate import Gate, GateRow
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 MARKER = "<!-- memprof check -->"
 """First line of the comment: a bot finds its own by it, and writes over it."""

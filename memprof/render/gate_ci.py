@@ -17,10 +17,10 @@ from typing import Any, TextIO
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
+from memprof.base.text import safe_text
 from memprof.render.gate import explain, summarize
 from memprof.render.json import write_document
 from memprof.results.gate import STATUSES, Gate, GateRow, Status
-from memprof.text import safe_text
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
 
-from memprof import palette
+from memprof.base import palette
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.render.skyline import Skyline, pool_timeline
 from memprof.render.wording import (
     category_title,
@@ -25,8 +27,6 @@ from memprof.render.wording import (
 from memprof.results.peak import LiveTensor
 from memprof.results.report import Report
 from memprof.results.sections import MODULE_DEPTH, drawn_by
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 _COLUMNS = 240
 _TOP_IN_NOTEBOOK = 8

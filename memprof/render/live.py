@@ -8,11 +8,11 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from memprof.palette import TERMINAL_CURVE
+from memprof.base.palette import TERMINAL_CURVE
+from memprof.base.units import format_bytes
 from memprof.render.terminal import Glyphs, Screen
 from memprof.results.peak import LiveTensor
 from memprof.results.records import RuntimeReport
-from memprof.units import format_bytes
 
 _BAR = 6
 _INDENT = 2

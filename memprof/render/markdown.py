@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.render.skyline import pool_timeline
 from memprof.render.terminal import UNICODE
 from memprof.render.wording import (
@@ -25,8 +27,6 @@ from memprof.render.wording import (
 )
 from memprof.results.report import Report
 from memprof.results.sections import MODULE_DEPTH, drawn_by
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 _COLUMNS, _HEIGHT = 72, 6
 _PLAIN = re.compile(r"[A-Za-z0-9_./:+\-,;=@#%()' ]*")

@@ -6,10 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.analysis.modules import ModuleRow
-from memprof.palette import TERMINAL_CURVE
+from memprof.base.palette import TERMINAL_CURVE
+from memprof.base.units import format_bytes
 from memprof.render.terminal import Screen
 from memprof.results.report import Report
-from memprof.units import format_bytes
 
 _BAR = 6
 _FIXED = 52  # all columns but the first

@@ -5,10 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from memprof.base.units import format_bytes
 from memprof.render.html import frame, html_code, html_table
 from memprof.render.wording import known_amount
 from memprof.results.comparison import Change, Comparison
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.planning.record import Plan

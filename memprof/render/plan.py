@@ -10,11 +10,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memprof.base.units import format_bytes
 from memprof.planning.arenas import ArenasPlan
 from memprof.planning.offsets.problem import MemoryPlan
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
 from memprof.render.terminal import Screen, open_screen
-from memprof.units import format_bytes
 
 _QUIET = "dim"
 _GOOD = "bold green"

@@ -7,9 +7,9 @@ from typing import Protocol, TextIO
 from rich.table import Table
 from rich.text import Text
 
+from memprof.base.units import format_bytes, format_in, parse_bytes, unit_of
 from memprof.planning.tflm import TflmPlan
 from memprof.render.terminal import open_screen
-from memprof.units import format_bytes, format_in, parse_bytes, unit_of
 
 _QUIET = "dim"
 _GOOD = "bold green"

@@ -10,9 +10,9 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.render.terminal import Screen, open_screen
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.nas.rank.bench import ControllerBench

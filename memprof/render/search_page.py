@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from memprof.base.units import format_bytes
 from memprof.render.markdown import prose
 from memprof.render.search import describe_accuracy, describe_time, format_duration
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import CandidateSummary, RoundSummary, SearchSummary

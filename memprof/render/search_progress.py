@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from memprof.text import safe_text
+from memprof.base.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.nas.jobs import Outcome

@@ -9,7 +9,7 @@ from typing import TextIO
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from memprof.text import safe_text
+from memprof.base.text import safe_text
 
 MAX_WIDTH = 110  # wider lines are harder to read, not easier
 MIN_WIDTH = 40

@@ -23,8 +23,9 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
+from memprof.base.palette import TERMINAL_ACCENT, TERMINAL_CURVE
+from memprof.base.units import format_bytes
 from memprof.ir import Assumption, Unknown
-from memprof.palette import TERMINAL_ACCENT, TERMINAL_CURVE
 from memprof.render.assumed import show_assumed_sizes
 from memprof.render.categories import show_categories
 from memprof.render.live import live_table
@@ -46,7 +47,6 @@ from memprof.render.wording import (
 )
 from memprof.results.report import Report
 from memprof.results.sections import drawn_by
-from memprof.units import format_bytes
 
 _HEIGHT = 6  # even: the label in the middle is half the peak
 _LABEL = 9

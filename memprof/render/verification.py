@@ -7,10 +7,10 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
+from memprof.base.units import format_bytes
 from memprof.render.terminal import Screen, open_screen
 from memprof.render.wording import known_amount, verified_peak
 from memprof.results.verification import StepPair, Verification
-from memprof.units import format_bytes
 
 _HEADING = "bold"
 _QUIET = "dim"

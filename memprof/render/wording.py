@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.ir import Unknown
 from memprof.results.records import RuntimeReport
 from memprof.results.report import Report
 from memprof.runtimes import Figure, Grade
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 _MACS = "macs"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memprof.errors import IncompleteError
-from memprof.fields import Fields
+from memprof.base.errors import IncompleteError
+from memprof.base.fields import Fields
 from memprof.ir import Assumption
 
 _SHOWN = 5

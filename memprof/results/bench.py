@@ -8,7 +8,7 @@ from math import ceil
 from statistics import median
 from typing import Any
 
-from memprof.fields import Fields, check_schema
+from memprof.base.fields import Fields, check_schema
 
 BENCH_SCHEMA = "memprof/bench/2"
 

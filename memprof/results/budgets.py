@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from memprof.errors import UsageError
-from memprof.fields import Fields, check_schema
+from memprof.base.errors import UsageError
+from memprof.base.fields import Fields, check_schema
 from memprof.ir import Assumption
 from memprof.results.assumed import assumed_json, read_assumed
 from memprof.results.snapshot import Snapshot

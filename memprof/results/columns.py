@@ -11,8 +11,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
-from memprof.errors import LimitError
-from memprof.fields import Fields
+from memprof.base.errors import LimitError
+from memprof.base.fields import Fields
 from memprof.ir import Graph, Node, Role, TensorType, Value
 from memprof.ir.types import MAX_TENSOR_BYTES
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from memprof.errors import UsageError
-from memprof.fields import Fields, check_schema
+from memprof.base.errors import UsageError
+from memprof.base.fields import Fields, check_schema
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.results.snapshot import Snapshot, read_snapshot
 from memprof.runtimes.late import find
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 COMPARISON_SCHEMA = "memprof/comparison/2"
 

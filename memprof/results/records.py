@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from memprof.analysis import Lifetimes
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.ir import Graph
 from memprof.results.peak import Peak
 from memprof.runtimes import Figure, Grade
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

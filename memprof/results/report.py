@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memprof.analysis.modules import ModuleRow, module_rows
+from memprof.base.text import safe_text
 from memprof.ir import Assumption, Unknown
 from memprof.results.records import ModelSummary, RuntimeReport, amount_text
 from memprof.results.saving import read_report, report_json
 from memprof.results.sections import MODULE_DEPTH
 from memprof.runtimes import Process
 from memprof.runtimes.late import find
-from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from pathlib import Path

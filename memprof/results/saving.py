@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memprof.analysis.modules import ModuleRow
-from memprof.fields import Fields, check_schema
+from memprof.base.fields import Fields, check_schema
 from memprof.ir import Assumption, Graph, Unknown
 from memprof.results.assumed import assumed_json, read_assumed
 from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from memprof.fields import Fields, check_schema
+from memprof.base.fields import Fields, check_schema
 from memprof.ir import Assumption
 from memprof.results.assumed import assumed_json, read_assumed
 from memprof.results.report import Report

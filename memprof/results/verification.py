@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memprof.fields import Fields, check_schema
-from memprof.text import safe_text
-from memprof.units import format_bytes
+from memprof.base.fields import Fields, check_schema
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 
 VERIFICATION_SCHEMA = "memprof/verify/2"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir.model import Model
 from memprof.runtimes import contracted, ideal, litert, onnxruntime, paper, pytorch, pytorch_process, reference, tflm
 from memprof.runtimes.model import (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from memprof.base.errors import InputError, UsageError
 from memprof.boards import BOARDS, Board, Footprint, find_board, fit_board, model_footprint, read_boards, smallest_fit
 from memprof.cli import main
-from memprof.errors import InputError, UsageError
 from memprof.importers.tflite import read_tflite
 from tests.exporters.test_tflite_plan import two_arms
 from tests.render.graphs import chain

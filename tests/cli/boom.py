@@ -7,7 +7,7 @@ import time
 
 import click
 
-from memprof import errors
+from memprof.base import errors
 
 FAILURES = {
     "usage": lambda: errors.UsageError("No such name.", "Use another."),

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from memprof.base.errors import InputError
 from memprof.cli import main
-from memprof.errors import InputError
 from memprof.measure.bundle import parse_result
 from memprof.results.bench import Latency, percentile
 from tests.schemas import check_document

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from memprof.base.errors import UsageError
 from memprof.cli.check import parse_percent
-from memprof.errors import UsageError
 from tests.cli.conftest import Run, write_chain
 from tests.schemas import check_document
 

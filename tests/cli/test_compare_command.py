@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 import memprof
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.render.comparison_words import summarize_comparison
 from tests.cli.conftest import Run, write_chain, write_counting
 from tests.render.graphs import HOSTILE_NAMES, chain, wide

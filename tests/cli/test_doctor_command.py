@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from memprof import distribution
+from memprof.base import distribution
 from tests.cli.conftest import Run
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]

@@ -31,7 +31,7 @@ def verification(predicted: int | None, *curve: int) -> Verification:
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Verification:
     answer: Verification = request.param
-    monkeypatch.setattr("memprof.runs.verify", lambda *_, **__: answer)
+    monkeypatch.setattr("memprof.api.running.verify", lambda *_, **__: answer)
     return answer
 
 
@@ -85,7 +85,7 @@ def test_the_first_line_is_the_answer(found: Verification, line: str) -> None:
 
 
 def test_a_missing_file_is_exit_code_3(tmp_path: Path) -> None:
-    from memprof.errors import InputError
+    from memprof.base.errors import InputError
 
     result = CliRunner().invoke(command, [str(tmp_path / "none.onnx")], standalone_mode=False)
     assert isinstance(result.exception, InputError)

@@ -26,7 +26,7 @@ import pytest
 from memprof import Graph, Report, verify
 from memprof.analysis import Lifetimes
 from memprof.analysis.dependencies import find_predecessors
-from memprof.errors import IncompleteError, UsageError
+from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir import Role, Value
 from memprof.ir.model import Model
 from memprof.ir.reorder import reorder

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from memprof import load
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.exporters import onnx_order
 from memprof.exporters.onnx_order import file_order, write_reordered_onnx
 from memprof.exporters.onnx_wire import FileLayout, read_layout

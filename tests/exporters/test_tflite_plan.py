@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from memprof.base.errors import IncompleteError, UsageError
 from memprof.cli import main
-from memprof.errors import IncompleteError, UsageError
 from memprof.exporters.tflite_plan import planned_content, write_planned
 from memprof.importers.tflite import read_tflite
 from memprof.importers.tflite.schema import read_contents

@@ -69,7 +69,7 @@ def main() -> None:
     """Judge the mutants ``FIRST`` to ``FIRST + COUNT``."""
     from mutations import mutate, strip
 
-    from memprof.errors import MemprofError
+    from memprof.base.errors import MemprofError
 
     first, count = int(sys.argv[1]), int(sys.argv[2])
     originals = [(name, strip(onnx.load(name, load_external_data=False))) for name in sys.argv[3:]]

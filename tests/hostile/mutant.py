@@ -43,7 +43,7 @@ def mutate(original: bytes, rng: random.Random) -> bytes:
 def main() -> None:
     """Analyse the mutants."""
     import memprof
-    from memprof.errors import MemprofError
+    from memprof.base.errors import MemprofError
 
     names = [Path(name) for name in sys.argv[2:]]
     count, originals = int(sys.argv[1]), [name.read_bytes() for name in names]

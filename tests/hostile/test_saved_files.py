@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 import memprof
+from memprof.base.errors import InputError, LimitError, MemprofError
+from memprof.base.text import text_cell
 from memprof.cli import main
-from memprof.errors import InputError, LimitError, MemprofError
 from memprof.importers.documents import parse_json
 from memprof.planning.minimalloc import MAX_ROWS, parse_csv, write_csv
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.offsets.solver import plan_offsets
-from memprof.text import text_cell
 from tests.cli.conftest import write_chain
 
 ODD = (

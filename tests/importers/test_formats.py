@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import memprof
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 
 
 def _zip(*names: str) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 import memprof
 from memprof import Request, Training
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.importers.request import RequestArguments, make_request
 from tests.cli.conftest import write_chain
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.ir import GraphBuilder, NewValue, Role, TensorType, Unknown
 from tests.random_graphs import random_graph
 

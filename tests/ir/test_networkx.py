@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memprof import analyze, from_networkx
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.ir import Graph, GraphBuilder, NewValue, Role, TensorType
 from tests.random_graphs import random_graph
 

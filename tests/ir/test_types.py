@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memprof.errors import LimitError
+from memprof.base.errors import LimitError
 from memprof.ir import DTYPE_BITS, TensorType
 from memprof.ir.types import MAX_DIM, MAX_RANK, MAX_TENSOR_BYTES
 

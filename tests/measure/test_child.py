@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from memprof.errors import MissingExtraError, RuntimeFailure, UsageError
+from memprof.base.errors import MissingExtraError, RuntimeFailure, UsageError
 from memprof.measure.child import Limits, run_in_child
 
 HERE = "tests.measure.test_child"

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from memprof import analyze
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir import GraphBuilder
 from tests.onnx_models import model, node, tensor
 

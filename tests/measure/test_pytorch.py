@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import memprof
-from memprof.errors import RuntimeFailure, UsageError
+from memprof.base.errors import RuntimeFailure, UsageError
 from memprof.importers.request import Request
 from memprof.importers.torch.training import Training
 from memprof.measure.child import Limits

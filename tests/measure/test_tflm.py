@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import memprof
-from memprof.errors import RuntimeFailure, UsageError
+from memprof.base.errors import RuntimeFailure, UsageError
 from memprof.importers.tflite import read_tflite
 from memprof.runtimes.tflm import find_arena
 from tests import tflite_models as make

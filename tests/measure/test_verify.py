@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
 
-from memprof.errors import MissingExtraError, RuntimeFailure  # noqa: E402
+from memprof.base.errors import MissingExtraError, RuntimeFailure  # noqa: E402
 from memprof.importers.request import Request  # noqa: E402
 from memprof.measure.child import Limits  # noqa: E402
 from memprof.measure.verify import verify_onnxruntime, verify_optimized  # noqa: E402

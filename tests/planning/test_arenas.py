@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from memprof.errors import BudgetError, UsageError
+from memprof.base.errors import BudgetError, UsageError
 from memprof.planning.arenas import Arena, ArenasPlan, Place, check_arenas, plan_arenas
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from tests.planning.offsets.problems import fits

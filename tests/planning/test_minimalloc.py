@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.planning import minimalloc
 from memprof.planning.minimalloc import parse_csv, read_csv, write_csv
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memprof.errors import IncompleteError, UsageError
+from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import Model
 from memprof.planning.lifetimes import ArenaContent, pose_allocation

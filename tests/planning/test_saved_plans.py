@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memprof import compare, plan
-from memprof.errors import IncompleteError, InputError
+from memprof.base.errors import IncompleteError, InputError
 from memprof.planning.arenas import Arena
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.plan import PlanOptions, plan_allocation

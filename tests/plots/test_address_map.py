@@ -13,7 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import plan_offsets
 from memprof.plots import style

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from memprof import analyze
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.plots import plot_lifetimes, style
 from memprof.plots.rows import arrange_rows

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
 from memprof import Graph, GraphBuilder, analyze
+from memprof.base.errors import UsageError
 from memprof.cli import main
-from memprof.errors import UsageError
 from memprof.plots import plot_slide
 from tests.cli.conftest import write_chain
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.gate.baseline import BASELINE_SCHEMA
 from memprof.ir import Assumption
 from memprof.results.bench import Bench, BenchedModel, BenchSettings, Latency, OperatorTime

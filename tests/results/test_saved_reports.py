@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memprof import Report, analyze
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.plots import plot_lifetimes
 from memprof.render.csv import render_csv
 from memprof.render.html import render_html

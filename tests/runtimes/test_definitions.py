@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memprof import Graph, GraphBuilder, TensorType, analyze
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir import NewValue
 from memprof.runtimes import RUNTIMES
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import memprof
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.measure.pytorch import steps_of_profile
 from memprof.runtimes.pytorch_process import kernel_bytes

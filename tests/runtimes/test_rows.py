@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from memprof.analysis import Lifetimes
-from memprof.errors import UsageError
+from memprof.api.running import runnable
+from memprof.base.errors import UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import Model
 from memprof.nas.space.budget import BUDGET_RUNTIMES
 from memprof.planning.rules import RULES, find_rules
 from memprof.results.building import build_report
-from memprof.runs import runnable
 from memprof.runtimes import RUNTIMES, Figure, Order, RuntimeModel, choose_runtimes
 from memprof.runtimes.late import find
 

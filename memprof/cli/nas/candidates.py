@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memprof.base.errors import UsageError
 from memprof.cli.output import note
-from memprof.errors import UsageError
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import CandidateSummary

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprof.base.files import write_text_whole
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout
-from memprof.files import write_text_whole
 from memprof.render.json import format_document, write_document
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 if TYPE_CHECKING:
     from memprof.nas.space.architecture import Architecture

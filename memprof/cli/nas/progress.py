@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memprof.base.text import safe_text
 from memprof.cli.output import note, open_stdout
 from memprof.render.json import write_document
-from memprof.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.nas.jobs import Outcome

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from memprof.base.errors import UsageError
+from memprof.base.files import write_whole
+from memprof.base.text import safe_text
 from memprof.cli.output import note, open_stdout
-from memprof.errors import UsageError
-from memprof.files import write_whole
-from memprof.text import safe_text
 
 PAGE = "README.md"
 

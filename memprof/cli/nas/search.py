@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memprof.base.units import parse_bytes
 from memprof.cli.nas.options import limit_options, make_limits, settings_options
 from memprof.cli.nas.progress import drive
 from memprof.cli.options import json_option
-from memprof.units import parse_bytes
 
 if TYPE_CHECKING:
     from memprof.nas.record.settings import Settings

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from memprof.base.text import safe_text
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout
 from memprof.render.json import write_document
-from memprof.text import safe_text
 
 
 @click.command()

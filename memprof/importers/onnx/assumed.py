@@ -21,9 +21,9 @@ import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from memprof.base.text import safe_text
 from memprof.importers.onnx.symbols import evaluate
 from memprof.ir import Assumption, Dim, TensorType
-from memprof.text import safe_text
 
 _BATCH = re.compile(r"(^|[_.\W])(batch|bs|n|b)([_.\W]|$)|batch", re.IGNORECASE)
 _PAST = re.compile(r"past|cache", re.IGNORECASE)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, NodeProto, TypeProto
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
+from memprof.base.text import safe_text
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
 from memprof.importers.onnx.constants import Constant
@@ -31,7 +32,6 @@ from memprof.importers.onnx.order import explain_missing, sort_nodes
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
 from memprof.ir import Assumption, Graph, GraphBuilder, NewValue, TensorType
-from memprof.text import safe_text
 
 _NO_BODIES = Bodies()
 _SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.limits import MAX_NODES, bodies
 
 MAX_CALL_DEPTH = 64

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 
 MAX_NODES = 100_000
 MAX_FRAME = 16_384

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto
 
+from memprof.base.text import safe_text
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
 from memprof.importers.onnx.attributes import attribute, tensor
 from memprof.importers.onnx.constants import (
@@ -26,7 +27,6 @@ from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Assumption, Attribute, Graph, TensorType
-from memprof.text import safe_text
 
 _BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
 _RECORD_ANEW = "remove the recorded shapes (value_info) from the file and infer them again"

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 
 from onnx import GraphProto, NodeProto
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.importers.onnx.limits import bodies
 
 

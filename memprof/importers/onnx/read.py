@@ -16,7 +16,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from onnx import GraphProto, ModelProto
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
 from memprof.importers.onnx.assumed import assume_sizes
 from memprof.importers.onnx.build import build_graph

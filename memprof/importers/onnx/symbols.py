@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.importers.request import Request
 from memprof.ir import TensorType
 from memprof.ir.types import MAX_DIM

@@ -14,7 +14,7 @@ from typing import Any
 
 from onnx import TensorProto, TypeProto
 
-from memprof.errors import LimitError
+from memprof.base.errors import LimitError
 from memprof.importers.onnx.fields import varint
 from memprof.ir import Dim, TensorType
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from memprof.base.text import safe_text
 from memprof.importers.onnx.symbols import format_shape
 from memprof.ir import DTYPE_BITS, TensorType, Unknown
-from memprof.text import safe_text
 
 DATA_DEPENDENT = frozenset({"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"})
 """Operations whose output's shape depends on elements, not shapes, of their inputs."""

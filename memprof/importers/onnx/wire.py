@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.fields import BYTES, FIRST_BYTES, HEAD_BYTES, WINDOW_BYTES, invalid, read_field, varint
 
 SMALL_BYTES = 1024

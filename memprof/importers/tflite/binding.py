@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir.program import Program, ProgramTensor
 from memprof.ir.types import TensorType
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.importers.tflite.operators import ELEMENTWISE, UNFOLDABLE, VIEWS
 from memprof.ir import Graph, GraphBuilder, NewValue, Unknown
 from memprof.ir.program import Content, Program, ProgramOperator, ProgramTensor, Subgraph

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.importers.tflite.binding import bind
 from memprof.importers.tflite.build import build_graph
 from memprof.importers.tflite.schema import read_contents

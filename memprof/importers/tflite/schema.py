@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from struct import Struct
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.importers.tflite.operators import CALLS, CUSTOM, DTYPES, OPERATORS, OPTIONS
 from memprof.importers.tflite.wire import Flatbuffer, Table
 from memprof.ir.program import Content, Program, ProgramOperator, ProgramTensor, Subgraph

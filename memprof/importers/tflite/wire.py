@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 
 MAX_TABLES = 150_000
 MAX_ITEMS = 4_000_000

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch.export.graph_signature import InputKind
 
-from memprof.errors import LimitError
+from memprof.base.errors import LimitError
 from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, base_name
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.importers.torch.sharing import Layout, shares_input

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.importers.torch.workspaces import lstm_workspace_bytes
 
 

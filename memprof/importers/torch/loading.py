@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from memprof.errors import InputError, MemprofError, UsageError
+from memprof.base.errors import InputError, MemprofError, UsageError
+from memprof.base.text import first_line
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.export import record_program
@@ -25,11 +26,10 @@ from memprof.importers.torch.fakes import Placeholders
 from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.records import Recording, Run
 from memprof.importers.torch.resolve import resolve, shaped_inputs
-from memprof.importers.torch.running import run_without_data
 from memprof.importers.torch.traces import build_trace
+from memprof.importers.torch.tracked import run_without_data
 from memprof.ir import Graph
 from memprof.ir.model import Model
-from memprof.text import first_line
 
 
 def read_name(request: Request) -> Model:

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.importers.documents import parse_json
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map_only
 
-from memprof.errors import InputError, MissingExtraError, UsageError
+from memprof.base.errors import InputError, MissingExtraError, UsageError
 
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _TORCHVISION_INPUT = "1x3x224x224"

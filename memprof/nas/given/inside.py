@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from memprof.errors import InputError
-from memprof.text import safe_text
+from memprof.base.errors import InputError
+from memprof.base.text import safe_text
 
 _HINT = "A search keeps plain files and folders: remove it, or take another folder."
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)

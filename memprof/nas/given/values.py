@@ -18,7 +18,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from memprof.text import safe_text
+from memprof.base.text import safe_text
 
 MOST_CHARACTERS = 4096
 MOST_ITEMS = 100_000

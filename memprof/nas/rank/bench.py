@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.nas.jobs import derive_seed
 from memprof.nas.rank.controller import RANKERS
 from memprof.nas.rank.rankers import Candidate, RankedRound

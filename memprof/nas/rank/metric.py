@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

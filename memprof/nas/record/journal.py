@@ -26,10 +26,10 @@ from json import dumps
 from pathlib import Path
 from typing import IO, Any
 
-from memprof.errors import InputError, LimitError, RuntimeFailure, UsageError
+from memprof.base.errors import InputError, LimitError, RuntimeFailure, UsageError
+from memprof.base.text import safe_text
 from memprof.nas.given.inside import inside
 from memprof.nas.given.values import parse_json, read_value
-from memprof.text import safe_text
 
 DATABASE = "search.db"
 LOCK = "search.lock"

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from math import inf
 from typing import Any, Literal
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
+from memprof.base.text import safe_text
 from memprof.nas.given.values import MOST_CHARACTERS
 from memprof.nas.rank.metric import Metric
 from memprof.nas.space.architecture import MOST_CELLS, MOST_SIDE, Combine, Template
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.generator import BOTH
 from memprof.nas.train.recipe import Recipe
-from memprof.text import safe_text
 
 MOST_WORKERS = 1024
 MOST_FINALISTS = 100

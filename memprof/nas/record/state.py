@@ -21,14 +21,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
+from memprof.base.text import safe_text
 from memprof.nas.given.values import read_record, read_value
 from memprof.nas.jobs import Outcome
 from memprof.nas.rank.metric import Measures
 from memprof.nas.record.journal import Event
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.space.architecture import Architecture
-from memprof.text import safe_text
 
 MOST_CANDIDATES = 20_000
 """More than a search of years trains."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.nas.rank.metric import Measures
 from memprof.nas.record.journal import BEAT_SECONDS, Event, read_journal
 from memprof.nas.record.scores import front_of_search, leader, scores_of_round, worth

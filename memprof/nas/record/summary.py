@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from memprof.errors import InputError
-from memprof.fields import Fields, check_schema
+from memprof.base.errors import InputError
+from memprof.base.fields import Fields, check_schema
 from memprof.nas.given.values import read_record, read_value
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.tournament import Standing

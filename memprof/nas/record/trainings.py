@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
+from memprof.base.text import safe_text
 from memprof.nas.given.inside import inside, open_inside
 from memprof.nas.given.values import parse_json, read_record
 from memprof.nas.space.architecture import Architecture
-from memprof.text import safe_text
 
 RESULT_SCHEMA = "memprof/nas-train/1"
 _MOST_RESULT_BYTES = 4 * 1024**2

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from memprof.errors import MissingExtraError, RuntimeFailure, UsageError
-from memprof.files import write_whole
+from memprof.base.errors import MissingExtraError, RuntimeFailure, UsageError
+from memprof.base.files import write_whole
 from memprof.nas.given.inside import inside
 from memprof.nas.record.journal import read_journal
 from memprof.nas.record.state import fold

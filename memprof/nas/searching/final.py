@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from memprof.errors import RuntimeFailure, UsageError
+from memprof.base.errors import RuntimeFailure, UsageError
 from memprof.nas.given.inside import create_anew, inner_folder, inside
 from memprof.nas.jobs import derive_seed
 from memprof.nas.record.journal import take_lock

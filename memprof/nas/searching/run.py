@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memprof.errors import InputError, MemprofError, RuntimeFailure, UsageError
+from memprof.base.errors import InputError, MemprofError, RuntimeFailure, UsageError
 from memprof.nas.given.inside import inside
 from memprof.nas.jobs import Outcome
 from memprof.nas.record.journal import Journal, has_search, read_journal

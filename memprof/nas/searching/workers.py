@@ -9,8 +9,8 @@
       be loaded, a disk that is full, a death                                every other would fail alike
       before the first job
 
-Workers are fresh interpreters (``memprof.processes``): each loads the data once and holds it on its device. They know
-no working folder, lead sessions of their own, so that Ctrl-C is the search's to handle, and die with it.
+Workers are fresh interpreters (``memprof.base.processes``): each loads the data once and holds it on its device.
+They know no working folder, lead sessions of their own, so that Ctrl-C is the search's to handle, and die with it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memprof.errors import MemprofError, RuntimeFailure
-from memprof.folders import scratch_folder
+from memprof.base.errors import MemprofError, RuntimeFailure
+from memprof.base.folders import scratch_folder
+from memprof.base.processes import Bounds, ChildProcess, start_python
+from memprof.base.text import first_line, safe_text
 from memprof.nas.jobs import Job, Outcome, Status
 from memprof.nas.train.evaluation import evaluate
-from memprof.processes import Bounds, ChildProcess, start_python
-from memprof.text import first_line, safe_text
 
 if TYPE_CHECKING:
     from memprof.nas.train.trainer import Trainer

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from memprof import list_runtimes
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.nas.space.chains import DTYPES
 
 BUDGET_RUNTIMES = tuple(row.name for row in list_runtimes() if row.judges_graphs)

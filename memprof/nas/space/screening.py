@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from memprof import TensorType, analyze
-from memprof.errors import LimitError
+from memprof.base.errors import LimitError
 from memprof.nas.space.architecture import Architecture, Block, Cell, Layer
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.chains import DTYPES, Shape, Step, cell_shape, chain, stem

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memprof.errors import InputError, LimitError, MissingExtraError, UsageError
+from memprof.base.errors import InputError, LimitError, MissingExtraError, UsageError
+from memprof.base.text import first_line, safe_text
 from memprof.nas.train.decoded import decode_once
-from memprof.text import first_line, safe_text
 
 MOST_PIXELS, MOST_IMAGE_BYTES = 50_000_000, 128 * 1024**2
 _SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif"))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.nas.given.inside import create_anew, inside
 
 FEWEST_KEPT = 1000

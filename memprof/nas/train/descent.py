@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.nas.train.recipe import Recipe
 
 

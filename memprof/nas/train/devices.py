@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memprof.errors import MissingExtraError, UsageError
+from memprof.base.errors import MissingExtraError, UsageError
 
 
 def pick_device(wish: str) -> str:

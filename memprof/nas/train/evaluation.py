@@ -14,7 +14,8 @@ from zipfile import ZIP_STORED, ZipFile
 import torch
 from torch import Tensor
 
-from memprof.errors import InputError, MemprofError
+from memprof.base.errors import InputError, MemprofError
+from memprof.base.text import first_line, safe_text
 from memprof.nas.given.inside import create_anew, inside, open_inside
 from memprof.nas.given.values import read_record, read_value
 from memprof.nas.jobs import Job, Outcome
@@ -23,7 +24,6 @@ from memprof.nas.space.screening import refuse_giant
 from memprof.nas.train.inheritance import inherit
 from memprof.nas.train.modules import build_module
 from memprof.nas.train.trainer import Checkpoint, Trainer
-from memprof.text import first_line, safe_text
 
 MOST_CHECKPOINT_BYTES = 8 * 1024**3
 

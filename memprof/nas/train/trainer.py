@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
+from memprof.base.text import first_line
 from memprof.nas.jobs import Status
 from memprof.nas.train.augmentation import Pictures
 from memprof.nas.train.data import Images, TrainingData
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.steps import Steps, autocast, on_own_stream
-from memprof.text import first_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

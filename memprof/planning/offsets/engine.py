@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from memprof.errors import MissingExtraError
+from memprof.base.errors import MissingExtraError
 from memprof.planning.offsets import kernel
 from memprof.planning.offsets.greedy import Ints
 from memprof.planning.offsets.kernel import Kernel

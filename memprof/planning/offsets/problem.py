@@ -19,7 +19,7 @@ from functools import cached_property
 from itertools import accumulate
 from math import gcd
 
-from memprof.errors import InputError, LimitError, UsageError
+from memprof.base.errors import InputError, LimitError, UsageError
 from memprof.ir.types import MAX_TENSOR_BYTES
 
 MAX_STEP = 2**62

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from memprof.collector import paused_collector
+from memprof.base.collector import paused_collector
 from memprof.planning.meter import Meter, OutOfBudget, meter_of
 from memprof.planning.ordering.first_step import first_steps, pin_first
 from memprof.planning.ordering.problem import OrderProblem

@@ -10,9 +10,9 @@ from functools import cache
 from importlib.resources import files
 from typing import TextIO
 
-from memprof import palette
+from memprof.base import palette
+from memprof.base.text import safe_text
 from memprof.render.page.sides import Page
-from memprof.text import safe_text
 
 SCRIPTS = ("model.js", "draw.js", "app.js")
 

@@ -6,6 +6,8 @@ from bisect import bisect_left
 from typing import Any
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.ir import Graph, Role, TensorType, Value
 from memprof.ir.model import Model
 from memprof.planning.offsets.problem import MemoryPlan
@@ -14,8 +16,6 @@ from memprof.planning.rules import RULES
 from memprof.render.page.sides import Graphs, Page, Row, view_json
 from memprof.render.wording import exact_amount
 from memprof.runtimes import as_read
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 _MOST_STEPS = 100_000  # a table of buffers may count time in nanoseconds; the page has room for so many steps
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from memprof.analysis import Lifetimes, Schedule
 from memprof.analysis.categories import buffer_kinds
+from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.ir import Graph, Node
 from memprof.render.wording import (
     category_title,
@@ -26,8 +28,6 @@ from memprof.results.comparison import Change, Comparison
 from memprof.results.records import RuntimeReport
 from memprof.results.report import Report
 from memprof.results.verification import Verification
-from memprof.text import safe_text
-from memprof.units import format_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import accumulate
 from types import MappingProxyType
 
+from memprof.base.text import safe_text
 from memprof.ir import Graph, Role, TensorType, Unknown
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
 from memprof.runtimes.onnxruntime.lowering import lower
@@ -19,7 +20,6 @@ from memprof.runtimes.onnxruntime.pattern import pattern_bytes
 from memprof.runtimes.onnxruntime.plan import ReusePlan, plan_reuse
 from memprof.runtimes.onnxruntime.scratch import scratch_bytes
 from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED, UNTYPED
-from memprof.text import safe_text
 
 _MAX_UNKNOWN = 1000
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir import Graph, Node, Role, TensorType
 from memprof.ir.program import Content, Program, ProgramOperator, ProgramTensor, Subgraph
 from memprof.runtimes.tflm import Arena, find_arena

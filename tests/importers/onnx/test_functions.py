@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, helper
 
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from tests.onnx_models import body, load, model, node, shapes, tensor
 
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import ModelProto, TensorProto
 
 import memprof
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.ir import Role
 from tests.onnx_models import integers, load, model, node, tensor, weight
 

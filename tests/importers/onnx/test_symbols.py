@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from onnx import ModelProto
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.importers.onnx.symbols import evaluate
 from tests.onnx_models import load, model, node, shapes, tensor, weight
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
 import memprof
-from memprof.errors import InputError, LimitError
+from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.wire import SMALL_BYTES, read_structure, strip
 from tests.onnx_models import FLOAT, body, integers, load, model, node, tensor, weight
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import memprof
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.importers.tflite import read_tflite
 from memprof.ir import Graph as ReadGraph
 from memprof.ir import Role

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.importers.torch.fakes import Placeholders
 
 

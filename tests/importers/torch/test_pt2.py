@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from memprof.errors import InputError, LimitError, UsageError
+from memprof.base.errors import InputError, LimitError, UsageError
 from memprof.importers.request import Request
 from memprof.importers.torch import pt2
 from memprof.importers.torch.export import record_program

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import memprof
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.importers.torch.resolve import real_inputs, resolve, shaped_inputs
 
 HERE = "tests.importers.torch.networks"

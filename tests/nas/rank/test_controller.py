@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.nas.rank import controller
 from memprof.nas.rank.bench import bench_controllers, read_cells
 from memprof.nas.rank.blend import _least_squares

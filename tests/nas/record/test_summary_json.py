@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
+from memprof.base.text import safe_text
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.summary import CandidateSummary, RoundSummary, SearchSummary
 from memprof.nas.record.tournament import Standing
 from memprof.nas.searching.presets import DataFacts, paper, quick
 from memprof.nas.space.budget import Budget
-from memprof.text import safe_text
 from tests.nas.networks import random_network
 from tests.schemas import check_document
 

@@ -15,8 +15,9 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from memprof.base.errors import InputError, UsageError
+from memprof.base.units import format_bytes
 from memprof.cli import main
-from memprof.errors import InputError, UsageError
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.journal import Journal
@@ -31,7 +32,6 @@ from memprof.nas.space.budget import Budget
 from memprof.nas.train.data import load_test
 from memprof.nas.train.evaluation import load_checkpoint
 from memprof.nas.train.recipe import Recipe
-from memprof.units import format_bytes
 
 TINY = Template(strides=(1, 2), widths=(4, 4), input_shape=(1, 8, 8), classes=10, stem_width=4)
 RECIPE = Recipe(epochs=6, batch=32, learning_rate=0.05, first_cycle=2)

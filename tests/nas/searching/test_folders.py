@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.nas.record.journal import Event, Journal, read_journal
 from memprof.nas.record.settings import Limits
 from memprof.nas.record.state import SearchState

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from memprof.base.errors import UsageError
 from memprof.cli.nas.search import _CHANGED, _changed
-from memprof.errors import UsageError
 from memprof.nas.rank.controller import RANKERS
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.settings import RANKER_NAMES, Limits, Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memprof.errors import InputError
+from memprof.base.errors import InputError
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.record.forecast import forecast_seconds
 from memprof.nas.record.journal import Journal, read_journal

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from memprof.errors import RuntimeFailure, UsageError
+from memprof.base.errors import RuntimeFailure, UsageError
 from memprof.nas.jobs import Job, derive_seed
 from memprof.nas.record.journal import Journal, read_journal
 from memprof.nas.record.settings import Limits

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
 from memprof.nas.train import data as data_module
 from memprof.nas.train import decoded as decoded_module
 from memprof.nas.train.data import Images, load_test, load_training

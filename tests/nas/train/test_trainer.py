@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.nas.train.data import Augmentation, Images, TrainingData
 from memprof.nas.train.descent import Descent
 from memprof.nas.train.devices import pick_device

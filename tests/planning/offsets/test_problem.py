@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from memprof.errors import InputError, LimitError, UsageError
+from memprof.base.errors import InputError, LimitError, UsageError
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 from tests.planning.offsets.problems import loose_problem, problem_of
 

@@ -184,7 +184,7 @@ def test_a_model_without_operators_is_fine(tmp_path: Path) -> None:
 
 
 def test_it_refuses_what_is_no_tflite_file() -> None:
-    from memprof.errors import UsageError
+    from memprof.base.errors import UsageError
 
     with pytest.raises(UsageError, match="tflite"):
         memprof.analyze(chain([4, 4]), runtimes=["tflm"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import memprof
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.ir import GraphBuilder, NewValue, TensorType
 from memprof.runtimes.tflm.candidates import program_of
 

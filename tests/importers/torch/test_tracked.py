@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from memprof.errors import InputError, UsageError
-from memprof.importers.torch.running import run_tracked, run_without_data
+from memprof.base.errors import InputError, UsageError
 from memprof.importers.torch.traces import build_trace
+from memprof.importers.torch.tracked import run_tracked, run_without_data
 from memprof.importers.torch.training import Training
 from memprof.ir.trace import Category, Trace
 from memprof.runtimes.pytorch import trace_lifetimes

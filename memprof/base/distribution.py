@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 NAME = "memprof-nn"
 """The name of the distribution."""
 
-_SOURCE = Path(__file__).parents[1]
+_SOURCE = Path(__file__).parents[2]
 
 
 def install_command(extras: str = "") -> str:

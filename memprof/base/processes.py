@@ -32,7 +32,7 @@ from typing import IO, Any
 GRACE_SECONDS = 5
 """How much later than its parent would the child ends itself: the parent, which can say why, comes first."""
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _TAIL_BYTES = 1 << 14
 _SAFE_PATH = "PYTHONSAFEPATH"
 _PR_SET_PDEATHSIG = 1
@@ -43,7 +43,7 @@ import importlib.util, sys
 spec = importlib.util.spec_from_file_location("memprof", sys.argv[1], submodule_search_locations=[sys.argv[2]])
 sys.modules["memprof"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["memprof"])
-from memprof.processes import main
+from memprof.base.processes import main
 main()
 """
 

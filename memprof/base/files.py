@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 
 _DRAFT = ".memprof-"
 

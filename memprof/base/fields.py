@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from memprof.errors import InputError, MemprofError
-from memprof.text import safe_text
+from memprof.base.errors import InputError, MemprofError
+from memprof.base.text import safe_text
 
 MAX_COUNT = 2**62
 """No count of bytes or steps of a real result comes near it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 
 _FACTORS = {
     "": 1,

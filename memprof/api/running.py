@@ -6,7 +6,7 @@ from os import PathLike
 from typing import Unpack
 
 from memprof.api import load
-from memprof.errors import UsageError
+from memprof.base.errors import UsageError
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.ir.model import Model
 from memprof.measure.child import Limits

@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils._pytree import tree_leaves
 
-from memprof.errors import InputError, UsageError
+from memprof.base.errors import InputError, UsageError
+from memprof.base.text import first_line
 from memprof.importers.torch.fakes import Placeholders, complete
 from memprof.importers.torch.records import Run
 from memprof.importers.torch.tracker import StorageTracker
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
 from memprof.ir import Role
 from memprof.ir.trace import Category, Phase
-from memprof.text import first_line
 
 Parameters = list[torch.nn.Parameter]
 

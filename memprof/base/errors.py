@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from memprof.distribution import install_command
-from memprof.text import safe_text
+from memprof.base.distribution import install_command
+from memprof.base.text import safe_text
 
 
 class MemprofError(Exception):

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from memprof.collector import paused_collector
-from memprof.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
+from memprof.base.collector import paused_collector
+from memprof.base.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
 from memprof.importers.formats import recognise
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.importers.saved import read_saved_report

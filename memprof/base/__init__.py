@@ -1,0 +1,1 @@
+"""What knows nothing of networks: errors, sizes as people write them, names that may be shown, files, processes."""
