@@ -327,6 +327,12 @@ def _read_tflite(request: Request) -> Model:
     return read_tflite(request.path, dims=request.dims, inputs=request.inputs)
 
 
+def _read_pte(request: Request) -> Model:
+    from memprof.importers.executorch import read_pte
+
+    return read_pte(request)
+
+
 def _read_pt2(request: Request) -> Model:
     if request.trust:
         _require_torch()
@@ -339,7 +345,7 @@ def _read_pt2(request: Request) -> Model:
 
 
 _READERS: Mapping[str, Callable[[Request], Model]] = MappingProxyType(
-    {".onnx": _read_onnx, ".pt2": _read_pt2, ".tflite": _read_tflite}
+    {".onnx": _read_onnx, ".pt2": _read_pt2, ".pte": _read_pte, ".tflite": _read_tflite}
 )
 
 

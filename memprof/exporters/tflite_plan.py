@@ -21,8 +21,8 @@ from pathlib import Path
 
 from memprof.base.errors import InputError, LimitError, UsageError
 from memprof.base.files import write_whole
+from memprof.importers.flatbuffers import Flatbuffer, Table
 from memprof.importers.tflite.schema import IDENTIFIER, OFFLINE_PLAN, read_contents
-from memprof.importers.tflite.wire import Flatbuffer, Table
 from memprof.ir.program import Program
 
 _ALIGNMENT = 64

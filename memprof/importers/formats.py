@@ -90,9 +90,7 @@ FORMATS: tuple[Format, ...] = (
     Format("safetensors", _WEIGHTS_ALONE, _is_safetensors),
     Format("GGUF", _WEIGHTS_ALONE, _begins(b"GGUF", b"ggml", b"ggjt")),
     Format("a TensorFlow Lite model", "Give its file the ending .tflite.", _is_tflite, ".tflite"),
-    Format(
-        "an ExecuTorch program (.pte)", "Analyse the module it was made from.", lambda head, _: head[4:6] == b"ET"
-    ),
+    Format("an ExecuTorch program", "Give its file the ending .pte.", _is_executorch, ".pte"),
     Format("Core ML (.mlmodel)", "Convert the model it was made from to ONNX.", _is_core_ml),
     Format("a TensorFlow SavedModel (.pb)", _FROM_TENSORFLOW, _is_saved_model),
     Format("a frozen TensorFlow graph (.pb)", _FROM_TENSORFLOW, _is_frozen_graph),

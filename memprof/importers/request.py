@@ -19,14 +19,14 @@ from memprof.ir import Graph
 from memprof.ir.model import Model
 
 Source = Any
-"""What can be asked about: a file (.onnx, .tflite, .pt2), the name of a PyTorch module ("torchvision:resnet18",
+"""What can be asked about: a file (.onnx, .tflite, .pte, .pt2), the name of a PyTorch module ("torchvision:resnet18",
 "package.module:factory"), a ``torch.nn.Module``, an ``ExportedProgram``, a Graph or a Model."""
 
 DEVICES = ("cpu", "cuda")
 """What a PyTorch module may be asked to run on."""
 
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_FILE_SUFFIXES = frozenset({".onnx", ".pt2", ".tflite", ".json", ".csv"})
+_FILE_SUFFIXES = frozenset({".onnx", ".pt2", ".pte", ".tflite", ".json", ".csv"})
 
 
 class RequestArguments(TypedDict, total=False):

@@ -90,6 +90,8 @@ class Program:
         file_bytes: Length of the file: what it takes of a board's flash.
         offsets: Addresses that the file plans for the tensors of all subgraphs one after the other, -1 where it
             leaves one to the runtime; empty if it plans none.
+        homes: Number of the arena that each of these addresses counts in; empty if there is one arena alone.
+        arenas: For each subgraph the bytes of the arenas that the file plans for it; empty if it says none.
         signatures: Names under which a caller may run a subgraph, with its number.
         metadata: Names of what the file carries besides.
     """
@@ -97,5 +99,7 @@ class Program:
     subgraphs: tuple[Subgraph, ...]
     file_bytes: int
     offsets: tuple[int, ...] = ()
+    homes: tuple[int, ...] = ()
+    arenas: tuple[tuple[int, ...], ...] = ()
     signatures: Mapping[str, int] = field(default_factory=dict, hash=False)
     metadata: tuple[str, ...] = ()

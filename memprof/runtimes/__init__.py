@@ -5,7 +5,18 @@ from types import MappingProxyType
 
 from memprof.base.errors import UsageError
 from memprof.ir.model import Model
-from memprof.runtimes import contracted, ideal, litert, onnxruntime, paper, pytorch, pytorch_process, reference, tflm
+from memprof.runtimes import (
+    contracted,
+    executorch,
+    ideal,
+    litert,
+    onnxruntime,
+    paper,
+    pytorch,
+    pytorch_process,
+    reference,
+    tflm,
+)
 from memprof.runtimes.model import (
     Figure,
     Grade,
@@ -30,6 +41,7 @@ _ROWS = (
     onnxruntime.OPTIMIZED_MODEL,
     tflm.MODEL,
     litert.MODEL,
+    executorch.MODEL,
 )
 
 RUNTIMES: Mapping[str, RuntimeModel] = MappingProxyType({row.name: row for row in _ROWS})

@@ -214,7 +214,7 @@ class RuntimeContract:
             problem = AllocationProblem(buffers=tuple(buffers), alignment=placed.alignment)
             assert find_violation(problem, placed.offsets) is None
             ends = [at + b.size_bytes for at, b in zip(placed.offsets, buffers, strict=True)]
-            assert max(ends) + placed.persistent_bytes <= placed.arena_bytes
+            assert max(ends, default=0) + placed.persistent_bytes <= placed.arena_bytes
 
     def test_it_is_measured_as_it_says(self, tmp_path: Path) -> None:
         if self.row.measuring is None:

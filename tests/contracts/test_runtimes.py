@@ -117,6 +117,13 @@ class TestLitert(RuntimeContract):
         return tflite_source(folder), {}
 
 
+class TestExecutorch(RuntimeContract):
+    row = RUNTIMES["executorch"]
+
+    def graphs(self) -> Iterator[Graph]:
+        yield from super().graphs()  # as modules that were lowered
+
+
 def tflite_graphs() -> Iterator[Graph]:
     """Yield graphs of .tflite files, whose tensors an arena holds."""
     for sizes in ((64, 32, 16), (1, 1), (16, 16, 16, 16), (7, 300, 7, 300, 7)):

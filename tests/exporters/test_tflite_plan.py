@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.cli import main
 from memprof.exporters.tflite_plan import planned_content, write_planned
+from memprof.importers.flatbuffers import Flatbuffer
 from memprof.importers.tflite import read_tflite
 from memprof.importers.tflite.schema import read_contents
-from memprof.importers.tflite.wire import Flatbuffer
 from memprof.ir.program import Program
 from memprof.planning.tflm import plan_program
 from memprof.runtimes.tflm import find_arena

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import memprof
+from memprof.importers.flatbuffers import Flatbuffer
 from memprof.importers.tflite.schema import read_contents
-from memprof.importers.tflite.wire import Flatbuffer
 from memprof.runtimes.litert.arena import LitertArena, lay_out
 from tests import tflite_models as make
 from tests.importers.tflite.test_reading import small_network

@@ -149,6 +149,11 @@ _ATEN = {
     """,
 }
 
+_EXECUTORCH = """
+    dim_order_ops._clone_dim_order.out dim_order_ops._empty_dim_order.out dim_order_ops._to_dim_order_copy.out
+    executorch.free executorch.move executorch_prim.et_copy_index.tensor executorch_prim.et_view.default
+"""
+
 
 def _named(prefix: str, groups: Mapping[str, str]) -> Iterable[str]:
     return (prefix + name for names in groups.values() for name in names.split())
@@ -160,6 +165,7 @@ MAC_FREE: frozenset[str] = frozenset(
         *_named("ai.onnx.ml.", _ONNX_ML),
         *_named("com.microsoft.", _MICROSOFT),
         *_named("aten.", _ATEN),
+        *_EXECUTORCH.split(),
     ]
 )
 """Kinds of operation that cost nothing."""

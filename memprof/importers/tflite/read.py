@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from memprof.base.errors import InputError, LimitError
+from memprof.importers.flatbuffers import open_flatbuffer
 from memprof.importers.tflite.binding import bind
 from memprof.importers.tflite.build import build_graph
 from memprof.importers.tflite.schema import read_contents
-from memprof.importers.tflite.wire import open_flatbuffer
 from memprof.ir.model import Model
 
 

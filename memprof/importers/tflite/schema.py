@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from struct import Struct
 
 from memprof.base.errors import InputError, LimitError
+from memprof.importers.flatbuffers import Flatbuffer, Table
 from memprof.importers.tflite.operators import CALLS, CUSTOM, DTYPES, OPERATORS, OPTIONS
-from memprof.importers.tflite.wire import Flatbuffer, Table
 from memprof.ir.program import Content, Program, ProgramOperator, ProgramTensor, Subgraph
 from memprof.ir.types import MAX_RANK, TensorType
 

@@ -2,9 +2,9 @@
 
     root offset -> table -> (its vtable says where each field is) -> scalar | offset to a table, vector or string
 
-Offsets between objects only point forwards, and the schema of a .tflite file nests a fixed number of levels, so that
-no chain of offsets runs in a circle. What is left to a hostile file is pointing outside (every access is checked
-against the file's size) and pointing at the same thing over and over (everything visited is counted).
+Offsets between objects only point forwards, and the schemas of .tflite and .pte files nest a fixed number of levels,
+so that no chain of offsets runs in a circle. What is left to a hostile file is pointing outside (every access is
+checked against the file's size) and pointing at the same thing over and over (everything visited is counted).
 
 Rules: nothing here knows what a field means; a vector of bytes (a weight) is located, never read; the file is read in
 pages of 64 KiB, so that weights stay on the disk. Not a memory map: a file that is cut meanwhile would end the
@@ -33,13 +33,17 @@ _PAGE_BITS = 16
 _PAGE_BYTES = 1 << _PAGE_BITS
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block
 
-_UINT8, _INT8, _UINT16, _INT32, _UINT32, _UINT64 = (Struct(f"<{code}") for code in "BbHiIQ")
+_UINT8, _INT8, _UINT16, _INT32, _UINT32, _INT64, _UINT64 = (Struct(f"<{code}") for code in "BbHiIqQ")
 _HINT = "Convert or download the model again."
 
 
 @contextmanager
-def open_flatbuffer(path: Path) -> Iterator[Flatbuffer]:
+def open_flatbuffer(path: Path, what: str = "a TensorFlow Lite model") -> Iterator[Flatbuffer]:
     """Open a file for as long as it is read.
+
+    Args:
+        path: The file.
+        what: What it ought to be, for messages.
 
     Raises:
         InputError: The file is missing, unreadable, no regular file or too short.
@@ -52,11 +56,11 @@ def open_flatbuffer(path: Path) -> Iterator[Flatbuffer]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise InputError(f"Cannot read {path}: it is {what}.", "Name a .tflite file.")
+            found = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise InputError(f"Cannot read {path}: it is {found}.", f"Name {what}.")
         if status.st_size == 0:
             raise InputError(f"{path} is empty.", _HINT)
-        yield Flatbuffer(lambda start, length: _read(descriptor, start, length), status.st_size)
+        yield Flatbuffer(lambda start, length: _read(descriptor, start, length), status.st_size, what)
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
     finally:
@@ -74,11 +78,13 @@ class Flatbuffer:
     Args:
         read: Returns up to so many bytes from a position on.
         size: Bytes of the file.
+        what: What the file ought to be, for messages.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+    def __init__(self, read: Callable[[int, int], bytes], size: int, what: str = "a TensorFlow Lite model") -> None:
         self._read = read
         self.size = size
+        self._what = what
         self._pages: dict[int, bytes] = {}
         self._tables = 0
         self._items = 0
@@ -91,13 +97,13 @@ class Flatbuffer:
         """
         stop = position + length
         if position < 0 or stop > self.size:
-            raise outside(position)
+            raise self.outside(position)
         first, last = position >> _PAGE_BITS, max(position, stop - 1) >> _PAGE_BITS
         window = b"".join([self._page(i) for i in range(first, last + 1)])
         base = position - (first << _PAGE_BITS)
         found = window[base : base + length]
         if len(found) < length:  # the file was cut while it was read
-            raise outside(position)
+            raise self.outside(position)
         return found
 
     def unpack(self, code: Struct, position: int) -> int:
@@ -124,22 +130,22 @@ class Flatbuffer:
             raise LimitError(f"The model has more than {MAX_TABLES} tables (tensors, operators, buffers).")
         vtable = position - self.unpack(_INT32, position)
         if not 0 <= vtable <= self.size - 4:
-            raise outside(position)
+            raise self.outside(position)
         vtable_bytes, table_bytes = self.unpack(_UINT16, vtable), self.unpack(_UINT16, vtable + 2)
         if vtable_bytes < 4 or vtable_bytes % 2 or vtable + vtable_bytes > self.size:
-            raise outside(vtable)
+            raise self.outside(vtable)
         if table_bytes < 4 or position + table_bytes > self.size:
-            raise outside(position)
+            raise self.outside(position)
         return Table(self, position, vtable, vtable_bytes, table_bytes)
 
     def vector(self, position: int, item_bytes: int) -> tuple[int, int]:
         """Return where the items of the vector that ``position`` points to begin, and how many there are."""
         start = position + self.uint32(position)
         if start > self.size - 4:
-            raise outside(position)
+            raise self.outside(position)
         count = self.uint32(start)
         if start + 4 + count * item_bytes > self.size:
-            raise outside(start)
+            raise self.outside(start)
         return start + 4, count
 
     def count(self, items: int) -> None:
@@ -151,6 +157,10 @@ class Flatbuffer:
         self._items += items
         if self._items > MAX_ITEMS:
             raise LimitError(f"The model's vectors hold more than {MAX_ITEMS} items.")
+
+    def outside(self, position: int) -> InputError:
+        """Return the error of an offset that leads out of the file."""
+        return InputError(f"This is not {self._what}, or it is cut off: byte {position} points outside.", _HINT)
 
     def _page(self, number: int) -> bytes:
         page = self._pages.get(number)
@@ -193,7 +203,7 @@ class Table:
         if offset == 0:
             return None
         if offset < 4 or offset + width > self.table_bytes:
-            raise outside(self.position)
+            raise self.file.outside(self.position)
         return self.position + offset
 
     def number(self, field: int, code: Struct, default: int = 0) -> int:
@@ -216,6 +226,10 @@ class Table:
     def uint32(self, field: int) -> int:
         """Return an unsigned 32-bit number."""
         return self.number(field, _UINT32)
+
+    def int64(self, field: int) -> int:
+        """Return a signed 64-bit number."""
+        return self.number(field, _INT64)
 
     def uint64(self, field: int) -> int:
         """Return an unsigned 64-bit number."""
@@ -254,6 +268,12 @@ class Table:
         self.file.count(count)
         return Struct(f"<{count}i").unpack(self.file.at(start, 4 * count))
 
+    def int64s(self, field: int) -> tuple[int, ...]:
+        """Return a vector of signed 64-bit numbers, empty if it is left out."""
+        start, count = self.span(field, 8)
+        self.file.count(count)
+        return Struct(f"<{count}q").unpack(self.file.at(start, 8 * count)) if count else ()
+
     def text(self, field: int) -> str:
         """Return a string, empty if it is left out.
 
@@ -269,10 +289,3 @@ class Table:
             return self.file.at(start, length).decode() if length else ""
         except UnicodeDecodeError as error:
             raise InputError(f"The model holds a name that is not UTF-8, at byte {start}.", _HINT) from error
-
-
-def outside(position: int) -> InputError:
-    """Return the error of an offset that leads out of the file."""
-    return InputError(
-        f"This is not a TensorFlow Lite model, or it is cut off: byte {position} points outside.", _HINT
-    )
