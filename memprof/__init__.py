@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from memprof.results.comparison import Comparison
     from memprof.results.report import Report
     from memprof.results.snapshot import Snapshot
+    from memprof.results.sweep import Sweep
     from memprof.results.verification import Verification
     from memprof.runtimes import list_runtimes
     from memprof.runtimes.model import RuntimeModel
     from memprof.runtimes.tflm.candidates import tflm_arena
+    from memprof.sizing.sweep import sweep
 
 __version__ = "0.1.0"
 
@@ -51,6 +53,7 @@ _HOMES = {
     "load": "memprof.api",
     "plan": "memprof.api",
     "snapshot": "memprof.api",
+    "sweep": "memprof.sizing.sweep",
     "tflm_arena": "memprof.runtimes.tflm.candidates",
     "verify": "memprof.api.running",
     "list_runtimes": "memprof.runtimes",
@@ -80,6 +83,7 @@ _HOMES = {
     "Request": "memprof.importers.request",
     "RuntimeFailure": "memprof.base.errors",
     "Snapshot": "memprof.results.snapshot",
+    "Sweep": "memprof.results.sweep",
     "TensorType": "memprof.ir",
     "Training": "memprof.importers.torch.training",
     "UsageError": "memprof.base.errors",
@@ -113,6 +117,7 @@ __all__ = [
     "RuntimeFailure",
     "RuntimeModel",
     "Snapshot",
+    "Sweep",
     "TensorType",
     "Training",
     "UsageError",
@@ -126,6 +131,7 @@ __all__ = [
     "load",
     "plan",
     "snapshot",
+    "sweep",
     "tflm_arena",
     "verify",
 ]

@@ -43,6 +43,18 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
     return _shell(["memprof", "plan", model, *flags] if can_plan else [*base, "-o", "report.html"])
 
 
+def advise_sweep(report: Report, model: str, flags: Sequence[str], targets: Sequence[str]) -> str:
+    """Return the command to try after a sweep: what settles it, its picture, then the largest size that fits."""
+    if missing := [flag for flag in settling_flags(report) if flag not in flags]:
+        return _shell(["memprof", "analyze", model, *flags, *missing])
+    if not targets:
+        return _shell(["memprof", "analyze", model, *flags, "-o", "sweep.png"])
+    assert report.sweep is not None, "a sweep was asked for"
+    others = flags[: flags.index("--sweep")]  # sweeps are the last of the flags
+    name = next(iter(report.sweep.dims))
+    return _shell(["memprof", "fit", model, *others, "--ram", "8GB", "--dim", name])
+
+
 def settling_flags(report: Report) -> list[str]:
     """Return the flags that would settle the report's unknowns, as arguments, each once.
 

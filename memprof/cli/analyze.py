@@ -9,7 +9,7 @@ import click
 
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.base.text import safe_text
-from memprof.cli.advice import advise, settling_flags
+from memprof.cli.advice import advise, advise_sweep, settling_flags
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, fit_one, show_fit
 from memprof.cli.options import (
     json_option,
@@ -23,6 +23,7 @@ from memprof.cli.options import (
 )
 from memprof.cli.output import open_stdout, telling
 from memprof.cli.pages import Origin, check_redaction, redact_option
+from memprof.cli.sweep import read_sweep, swept
 from memprof.cli.targets import PICTURES, RENDERERS, SLIDE, check_targets, write_targets
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 @click.argument("model")
 @source_options
 @runtimes_option
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=SIZES",
+    help="The peak as a function of a size: batch=1..64, batch=1,2,4, width=64..1024:64. Twice: of two.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 4 if anything stays unknown.")
 @click.option("--modules", type=click.IntRange(min=0), metavar="DEPTH", help="Add a table by module path, folded.")
 @json_option
@@ -63,6 +71,7 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     model: str,
     runtimes: tuple[str, ...],
+    sweeps: tuple[str, ...],
     strict: bool,
     modules: int | None,
     as_json: bool,
@@ -82,12 +91,14 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof analyze model.onnx --dim batch=1 --why
     memprof analyze model.onnx --json -o model.png
     memprof analyze torchvision:resnet18 --input 1x3x224x224 --optimizer adam
+    memprof analyze model.onnx --sweep batch=1..64 -o sweep.png
     memprof analyze report.json -o report.html
     """
     view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
     if board is not None and view:
         raise UsageError(f"{view} and --board exclude each other.", f"memprof check MODEL --board {board} --json")
     request = read_request(model)
+    axes = read_sweep(sweeps, model, view, board)
     check_targets(targets)
     check_redaction(targets, is_redacted=redact_names)
     from memprof.api import analyze
@@ -95,7 +106,9 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     fit = None if board is None else fit_one(request, board, DEFAULT_MARGIN)
     with telling(f"reading {safe_text(model)}"):
         report = analyze(request, runtimes=runtimes or None)
-    flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
+        if axes:
+            report = swept(report, request, axes)
+    flags = [*request_flags(), *repeat_flags({"--runtime": runtimes, "--sweep": sweeps})]
     origin = Origin(shlex.join(["memprof", "analyze", model, *flags]), is_redacted=redact_names)
     write_targets(report, targets, origin, picture)
     incomplete = _find_incomplete(report) if strict else None
@@ -104,6 +117,10 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     with open_stdout() as stream:
         if view:
             RENDERERS[_VIEWS[view]](report, stream)
+        elif axes:
+            from memprof.render.sweep import render_sweep
+
+            render_sweep(report, stream, top=top, next_command=advise_sweep(report, model, flags, targets))
         else:
             from memprof.render.text import TextView, render_text
 

@@ -70,7 +70,10 @@ def _find_writer(target: str) -> Callable[[Report, Path], None]:
 def _write_plot(report: Report, path: Path, picture: str = SLIDE) -> None:
     from memprof import plots
 
-    getattr(plots, PICTURES[picture])(report, path)
+    if report.sweep is not None:
+        plots.plot_sweep(report, path)
+    else:
+        getattr(plots, PICTURES[picture])(report, path)
 
 
 def _write_text(render: Callable[[Report, TextIO], None], report: Report, path: Path) -> None:

@@ -3,6 +3,7 @@
 slide.py       the memory curve over who makes the peak, for a slide
 lifetimes.py   the lifetime plot, a poster: a bar per tensor, the memory curve under it, the peak
 rows.py        what gets a row of that plot and what is folded into groups; no drawing
+sweep.py       the peak over sizes of a dimension
 style.py       what all plots share: colours, type, the byte axis, saving
 """
 
@@ -14,10 +15,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memprof.plots.lifetimes import plot_lifetimes
     from memprof.plots.slide import plot_slide
+    from memprof.plots.sweep import plot_sweep
 
-__all__ = ["plot_lifetimes", "plot_slide"]
+__all__ = ["plot_lifetimes", "plot_slide", "plot_sweep"]
 
-_HOMES = {"plot_lifetimes": "memprof.plots.lifetimes", "plot_slide": "memprof.plots.slide"}
+_HOMES = {
+    "plot_lifetimes": "memprof.plots.lifetimes",
+    "plot_slide": "memprof.plots.slide",
+    "plot_sweep": "memprof.plots.sweep",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from memprof.base import palette
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.render.skyline import Skyline, pool_timeline
+from memprof.render.sweep import formula_lines, sweep_rows
 from memprof.render.wording import (
     category_title,
     exact_amount,
@@ -281,6 +282,15 @@ def _figures(report: Report, top: int) -> str:
     return f"<h2>Besides the peak</h2>{html_table(titles, rows)}" if rows else ""
 
 
+def _sweep(report: Report, top: int) -> str:
+    if report.sweep is None:
+        return ""
+    titles = (("sizes", ""), ("peak", "n"), ("process", "n"))
+    rows = (map(escape, row) for row in sweep_rows(report.sweep))
+    formula = "".join(f"<p>{html_code(text, 400)} {escape(where)}</p>" for text, where in formula_lines(report.sweep))
+    return f"<h2>Over other sizes</h2>{formula}{html_table(titles, rows)}"
+
+
 def _share(share: float) -> str:
     return f'<span class="bar"><i style="width:{share:.1%}"></i></span> {share:.0%}'
 
@@ -306,6 +316,7 @@ _SECTIONS: Mapping[str, Callable[[Report, int], str]] = {
     "assumed": _assumed,
     "footprint": _footprint,
     "runtimes": _runtimes,
+    "sweep": _sweep,
     "curve": _skyline,
     "live": _live,
     "categories": _categories,

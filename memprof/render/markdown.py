@@ -13,6 +13,7 @@ from typing import TextIO
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.render.skyline import pool_timeline
+from memprof.render.sweep import formula_lines, formula_remark, shown_points
 from memprof.render.terminal import UNICODE
 from memprof.render.wording import (
     category_title,
@@ -108,6 +109,23 @@ def _runtimes(report: Report, top: int) -> str:
         for name, found in report.runtimes.items()
     ]
     return _table(("runtime model", "peak", "without I/O", "grade", "what is alive when"), rows, "lrrll")
+
+
+def _sweep(report: Report, top: int) -> str:
+    sweep = report.sweep
+    if sweep is None:
+        return ""
+    rows = [
+        (
+            ", ".join(f"{point.dims[name]:,}" for name in sweep.dims),
+            known_amount(point.peak_intermediate_bytes),
+            known_amount(point.process_bytes),
+        )
+        for point in shown_points(sweep.points)
+    ]
+    formula = "\n".join(f"* {code(text)} for {code(where)}" for text, where in formula_lines(sweep))
+    table = _table((", ".join(map(code, sweep.dims)), "peak", "process"), rows, "rrr")
+    return "\n\n".join(part for part in ("Over other sizes:", formula, formula_remark(sweep), table) if part)
 
 
 def _live(report: Report, top: int) -> str:
@@ -228,6 +246,7 @@ _SECTIONS: Mapping[str, Callable[[Report, int], str]] = {
     "assumed": _assumed,
     "footprint": _footprint,
     "runtimes": _runtimes,
+    "sweep": _sweep,
     "curve": _curve,
     "live": _live,
     "categories": _categories,

@@ -31,6 +31,7 @@ from memprof.render.categories import show_categories
 from memprof.render.live import live_table
 from memprof.render.modules import show_modules
 from memprof.render.skyline import pool_timeline
+from memprof.render.sweep import show_sweep, sweep_title
 from memprof.render.terminal import Screen, open_screen
 from memprof.render.wording import (
     exact_amount,
@@ -148,6 +149,12 @@ def _runtimes(screen: Screen, report: Report, view: TextView) -> None:
             screen.show(Text.assemble((name, _HEADING), f": {found.runtime.definition}."))
         screen.show(Text.assemble(("no I/O", _HEADING), ": the peak without graph inputs and outputs."))
     screen.show()
+
+
+def _sweep(screen: Screen, report: Report, view: TextView) -> None:
+    if report.sweep is not None:
+        screen.show(Text.assemble(("Over other sizes", _HEADING), (f"  {sweep_title(report.sweep)}", _QUIET)))
+        show_sweep(screen, report.sweep)
 
 
 def _skyline(screen: Screen, report: Report, view: TextView) -> None:
@@ -283,6 +290,7 @@ _SECTIONS: Mapping[str, Callable[[Screen, Report, TextView], None]] = {
     "assumed": _assumed,
     "footprint": _footprint,
     "runtimes": _runtimes,
+    "sweep": _sweep,
     "curve": _skyline,
     "live": _live,
     "categories": _categories,

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memprof.analysis.modules import ModuleRow, module_rows
+from memprof.base.fields import Fields
 from memprof.base.text import safe_text
 from memprof.ir import Assumption, Unknown
 from memprof.results.records import ModelSummary, RuntimeReport, amount_text
 from memprof.results.saving import read_report, report_json
 from memprof.results.sections import MODULE_DEPTH
+from memprof.results.sweep import Sweep
 from memprof.runtimes import Process
 from memprof.runtimes.late import find
 
@@ -32,6 +34,7 @@ class Report:
         unknown: What could not be learnt, with the flag that settles it.
         assumed: What was taken otherwise than the source says, or for what it leaves open, with what changes it.
         process: What the process of the headline takes, ``None`` if that is not modelled.
+        sweep: The headline's peak over other sizes, ``None`` if nobody asked.
     """
 
     model: ModelSummary
@@ -39,6 +42,7 @@ class Report:
     unknown: tuple[Unknown, ...]
     assumed: tuple[Assumption, ...] = ()
     process: Process | None = None
+    sweep: Sweep | None = None
 
     def __repr__(self) -> str:
         path = safe_text(self.model.path or "in memory", limit=80)
@@ -66,7 +70,8 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values, schema ``memprof/analysis/2``: all that is needed to show it."""
         modules = self.module_rows(MODULE_DEPTH)
-        return report_json(self.model, self.runtimes, modules, (self.unknown, self.assumed, self.process))
+        document = report_json(self.model, self.runtimes, modules, (self.unknown, self.assumed, self.process))
+        return document if self.sweep is None else document | self.sweep.to_json()
 
     @classmethod
     def from_json(cls, document: object, source: str = "the document") -> Report:
@@ -80,7 +85,9 @@ class Report:
             InputError: It is no report that can be read, or a field is missing or wrong.
         """
         model, runtimes, (unknown, assumed, process) = read_report(document, source)
-        return cls(model=model, runtimes=runtimes, unknown=unknown, assumed=assumed, process=process)
+        found = Fields(document, source)
+        sweep = Sweep.from_json(found, model.path) if "sweep" in found else None
+        return cls(model=model, runtimes=runtimes, unknown=unknown, assumed=assumed, process=process, sweep=sweep)
 
     def plot(self, path: str | Path | None = None, runtime: str | None = None) -> Any:
         """Draw the lifetime plot of one runtime model, the headline's by default.

@@ -38,6 +38,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(name="assumed", title="Assumed", json_path=("assumed",)),
     Section(name="footprint", title="", json_path=("runtimes", "*", "total_bytes")),
     Section(name="runtimes", title="Runtime models", json_path=("runtimes", "*", "peak_intermediate_bytes")),
+    Section(name="sweep", title="Over other sizes", json_path=("sweep",)),
     Section(name="curve", title="Bytes alive at each step", json_path=("runtimes", "*", "timeline")),
     Section(name="live", title="Alive at the peak", json_path=("runtimes", "*", "peak", "live")),
     Section(name="categories", title="What for", json_path=("runtimes", "*", "by_category")),

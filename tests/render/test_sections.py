@@ -12,6 +12,7 @@ from memprof.render.html import render_html
 from memprof.render.markdown import render_markdown
 from memprof.render.text import TextView, render_text
 from memprof.results.sections import SECTIONS, drawn_by
+from memprof.results.sweep import Sweep, SweepPoint
 from memprof.runtimes import Figure
 from tests.render.graphs import HOSTILE_NAMES, wide
 
@@ -26,7 +27,13 @@ def full_report() -> Report:
         find_figures=None,
         saved_figures=(Figure("later_runs_peak", 2_000, "exact", "the second run"),),
     )
-    return replace(report, runtimes={**report.runtimes, "reference": found})
+    point = SweepPoint(
+        dims={"<b>activations": 3}, peak_intermediate_bytes=2_000, process_bytes=None, is_evaluated=True
+    )
+    sweep = Sweep(
+        path="", runtime="reference", dims={"<b>activations": (3,)}, points=(point,), pieces=None, grade=None
+    )
+    return replace(report, runtimes={**report.runtimes, "reference": found}, sweep=sweep)
 
 
 def text(report: Report) -> str:
@@ -48,6 +55,7 @@ def test_every_section_is_drawn_and_its_names_are_no_markup(render) -> None:  # 
         "What for",
         "By module",
         "Besides the peak",
+        "Over other sizes",
         "optimizer's step",
         "later runs peak",
         "the second run",

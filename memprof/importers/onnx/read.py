@@ -8,7 +8,7 @@ Each arrow is a module of this package; this one holds their order alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,15 @@ def parse(path: Path) -> tuple[ModelProto, str]:
     except MemoryError as error:
         raise LimitError(f"{path} needs more memory than there is.") from error
     return model, digest
+
+
+def stated_inputs(path: Path) -> Mapping[str, TensorType]:
+    """Return the types of an ONNX file's graph inputs as it states them, initialisers left out.
+
+    Raises:
+        InputError: The file is missing, unreadable or invalid.
+    """
+    return _input_types(parse(path)[0].graph, TypeTable())
 
 
 def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
@@ -146,12 +155,7 @@ def _invalid(path: Path | str) -> InputError:
 def _bind(graph: GraphProto, types: TypeTable, request: Request | None) -> Bindings:
     if request is None or not request.fixes_sizes:
         return Bindings()
-    initialized = {tensor.name for tensor in graph.initializer}
-    initialized |= {sparse.values.name for sparse in graph.sparse_initializer}
-    graph_inputs: dict[str, TensorType] = {}
-    for info in graph.input:
-        if info.name not in initialized:
-            graph_inputs[info.name] = types.read(info.type)
+    graph_inputs = _input_types(graph, types)
     for scope in _graphs(graph):
         for infos in (scope.input, scope.value_info, scope.output):
             for info in infos:
@@ -170,14 +174,16 @@ def _inputs_as_bound(graph: GraphProto, request: Request) -> dict[str, TensorTyp
     """Return the types of the graph's inputs with what the caller settled in place."""
     types = TypeTable()
     bindings = _bind(graph, types, request)
+    return {
+        name: types.of(of.dtype, bindings.shapes[name]) if name in bindings.shapes else of
+        for name, of in _input_types(graph, types).items()
+    }
+
+
+def _input_types(graph: GraphProto, types: TypeTable) -> dict[str, TensorType]:
     initialized = {tensor.name for tensor in graph.initializer}
-    found: dict[str, TensorType] = {}
-    for info in graph.input:
-        if info.name not in initialized:
-            of = types.read(info.type)
-            shape = bindings.shapes.get(info.name)
-            found[info.name] = of if shape is None else types.of(of.dtype, shape)
-    return found
+    initialized |= {sparse.values.name for sparse in graph.sparse_initializer}
+    return {info.name: types.read(info.type) for info in graph.input if info.name not in initialized}
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

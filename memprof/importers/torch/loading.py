@@ -56,6 +56,24 @@ def read_object(request: Request) -> Model:
     return read_module(source, shaped_inputs(source, given, request.inputs), request)
 
 
+def read_run(request: Request) -> Model:
+    """Return the Model of one run of a module, without the network that an export would give.
+
+    Raises:
+        InputError: The module cannot run without data.
+        UsageError: As ``read_name`` and ``read_object``.
+    """
+    source, given = request.source, request.example_inputs
+    if isinstance(source, str):
+        found = resolve(source)
+        source, given = found.module, found.inputs
+    elif given is not None and not isinstance(given, tuple):
+        given = (given,)
+    inputs = shaped_inputs(source, given, request.inputs)
+    run = run_without_data(source, inputs, training=request.training, device=request.device, name=request.name)
+    return _model(request.name, "torch.run" if request.training is None else "torch.training", run.recording, run)
+
+
 def read_module(module: torch.nn.Module, inputs: tuple[Any, ...], request: Request) -> Model:
     """Return the Model of ``module`` run on ``inputs`` as ``request`` says.
 

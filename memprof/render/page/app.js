@@ -67,6 +67,8 @@ function writeHead() {
   if (!isOfBytes) document.querySelector("main").append($("unknown"));
   list("figures", "Besides the peak", [...sides, "what", "bytes", "grade", "what it is"],
     DATA.sides.flatMap((side) => side.figures.map((row) => labelled(side, row))), [sides.length + 1]);
+  list("sweep", "Over other sizes", [...sides, "sizes", "peak", "process"],
+    DATA.sides.flatMap((side) => side.sweep.map((row) => labelled(side, row))), [sides.length + 1, sides.length + 2]);
   list("categories", "What for, at the peak", [...sides, "", "bytes", "share"],
     DATA.sides.flatMap((side) => side.categories.map((row) => labelled(side, row))), [sides.length + 1, sides.length + 2]);
   fill($("footer"), ...DATA.footer.map(([name, text]) => fill(make("span"), `${name} `, make("code", text))));

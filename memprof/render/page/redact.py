@@ -33,6 +33,7 @@ def _redact_side(side: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **side,
         "path": "model",
+        "sweep": [],
         "unknown": [[kind if kind in _KINDS else "other", "left out", "", ""] for kind, *_ in side["unknown"]],
     }
 

@@ -11,6 +11,7 @@ from memprof.analysis.categories import buffer_kinds
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.ir import Graph, Node
+from memprof.render.sweep import formula_lines, sweep_rows
 from memprof.render.wording import (
     category_title,
     exact_amount,
@@ -27,6 +28,7 @@ from memprof.results.columns import graph_json, lifetimes_json, repeated
 from memprof.results.comparison import Change, Comparison
 from memprof.results.records import RuntimeReport
 from memprof.results.report import Report
+from memprof.results.sweep import Sweep
 from memprof.results.verification import Verification
 
 
@@ -186,6 +188,7 @@ def verification_page(found: Verification) -> Page:
                 "weight_bytes": 0,
                 "unknown": [],
                 "figures": [],
+                "sweep": [],
                 "categories": [],
             }
         ],
@@ -233,6 +236,7 @@ def report_side(report: Report, label: str) -> dict[str, Any]:
             ]
             for name, figure in figure_rows(report)
         ],
+        "sweep": [] if report.sweep is None else [*_sweep(report.sweep)],
         "categories": [row for runtime in report.runtimes.values() for row in _categories(runtime)],
     }
 
@@ -278,6 +282,11 @@ def _report_view(found: RuntimeReport, graphs: Graphs, side: int, label: str) ->
         definition=found.runtime.definition,
     )
     return view_json(found.lifetimes, graphs, row, found.buffer_kinds)
+
+
+def _sweep(sweep: Sweep) -> Iterable[list[str]]:
+    yield from map(list, sweep_rows(sweep))
+    yield from ([where, text, ""] for text, where in formula_lines(sweep))
 
 
 def _categories(found: RuntimeReport) -> Iterable[list[str]]:

@@ -1,0 +1,41 @@
+"""``--sweep`` of ``memprof analyze``: read from the command line, and added to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from memprof.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from memprof.importers.request import Request
+    from memprof.results.report import Report
+
+
+def read_sweep(
+    texts: Sequence[str], model: str, view: str | None, board: str | None
+) -> Mapping[str, tuple[int, ...]]:
+    """Return the sizes of each dimension to sweep over; none if no sweep was asked for.
+
+    Raises:
+        UsageError: A text is no sweep, or another flag does not go with it.
+    """
+    if not texts:
+        return {}
+    from memprof.sizing import parse_axes
+
+    if board is not None:
+        raise UsageError("--sweep and --board exclude each other.", "memprof fit MODEL --board NAME")
+    if view == "--csv":
+        raise UsageError("--csv lists the tensors of one size.", "--sweep goes with --json, --markdown and -o FILE.")
+    if model.lower().endswith(".json"):
+        raise UsageError(f"{model} is a saved report: its sizes are settled.", "Name the model itself.")
+    return parse_axes(texts)
+
+
+def swept(report: Report, request: Request, axes: Mapping[str, tuple[int, ...]]) -> Report:
+    """Return ``report`` with the sweep of its headline."""
+    from memprof.sizing import sweep
+
+    return replace(report, sweep=sweep(request, axes, runtime=report.headline.runtime.name))

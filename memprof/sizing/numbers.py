@@ -1,0 +1,99 @@
+"""A model evaluated at some sizes: its peak under one runtime model, its process, its weights, and no causes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from memprof.api import load
+from memprof.base.errors import InputError, MemprofError
+from memprof.importers.request import Request
+from memprof.ir import Assumption, Unknown
+from memprof.ir.model import Model
+from memprof.runtimes import Grade, Process, choose_runtimes, find_runtime
+
+_OF_A_RUN = frozenset({"pytorch", "pytorch-process"})
+"""Runtime models that tell of a module's run and need no export of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What a model takes at some sizes.
+
+    Attributes:
+        peak_bytes: Peak of intermediates, ``None`` if a size is not known.
+        weight_bytes: Parameters and foldable constants, ``None`` if not known.
+        process: Of the runtime model, ``None`` if it is not modelled.
+        grade: What the peak promises, ``None`` where it is not known.
+        unknown: What could not be learnt.
+        assumed: What was taken otherwise than the source says, or for what it leaves open.
+    """
+
+    peak_bytes: int | None
+    weight_bytes: int | None
+    process: Process | None
+    grade: Grade | None
+    unknown: tuple[Unknown, ...]
+    assumed: tuple[Assumption, ...]
+
+    @property
+    def process_bytes(self) -> int | None:
+        """Bytes of the process, ``None`` if they are not known."""
+        return None if self.process is None else self.process.size_bytes
+
+
+def evaluate(request: Request, runtime: str) -> Numbers:
+    """Return what the model of ``request`` takes.
+
+    Args:
+        request: The model and its sizes.
+        runtime: Name of a runtime model that applies to it.
+
+    Raises:
+        MemprofError: As ``memprof.analyze``.
+    """
+    model = _load(request, runtime)
+    row = choose_runtimes((runtime,), model)[runtime]
+    lifetimes, graph = row.lifetimes(model.graph), model.graph
+    return Numbers(
+        peak_bytes=lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
+        weight_bytes=graph.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None,
+        process=None if row.process is None else row.process(graph),
+        grade=row.promise(lifetimes).grade,
+        unknown=graph.unknown + lifetimes.unknown,
+        assumed=graph.assumed,
+    )
+
+
+def leading_runtime(model: Model) -> str:
+    """Return the name of the runtime model that leads a report on ``model``."""
+    return next(iter(choose_runtimes(None, model)))
+
+
+def _load(request: Request, runtime: str) -> Model:
+    need = find_runtime(runtime).needs
+    if need and request.is_file:
+        settled: dict[str, Any] = {need: True}
+        request = replace(request, **settled)
+    if runtime in _OF_A_RUN and not request.is_file and not hasattr(request.source, "graph_signature"):
+        from memprof.importers.torch.loading import read_run
+
+        with suppress(InputError):  # one that cannot run without data is exported instead
+            return read_run(request)
+    return load(request)
+
+
+def at_size(where: str, ask: Callable[[], Numbers]) -> Numbers:
+    """Return what ``ask`` gives; an error of the model says at which size it came.
+
+    Raises:
+        MemprofError: As ``ask``.
+    """
+    try:
+        return ask()
+    except MemprofError as error:
+        error.message = f"At {where}: {error.message}"
+        error.args = (error.message,)
+        raise

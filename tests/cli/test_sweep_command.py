@@ -1,0 +1,68 @@
+"""``memprof analyze --sweep``: the range first, the formula, the table, files, and the next command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+def test_a_sweep_says_range_formula_and_evaluations(run: Run, dynamic_model: Path) -> None:
+    done = run("analyze", dynamic_model, "--sweep", "batch=1..64")
+    lines = done.stdout.splitlines()
+    assert done.code == 0
+    assert lines[0] == "Peak 2.00 kB to 128 kB over batch 1 to 64 (reference, upper bound)"
+    assert "Peak = 2,000 batch bytes   batch 1 to 64" in lines
+    assert "held against 4 more sizes; the model was evaluated at 7 of 64" in lines
+    assert lines[-1].endswith(f"analyze {dynamic_model} --sweep batch=1..64 -o sweep.png")
+    assert "Assumed" not in done.stdout
+
+
+def test_the_document_is_that_of_a_report_with_every_point(run: Run, dynamic_model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "sweep.json"
+    done = run("analyze", dynamic_model, "--sweep", "batch=1,2,4,8", "--json", "-o", target)
+    points = done.json["sweep"]
+    assert [(p["dims"], p["peak_intermediate_bytes"]) for p in points] == [
+        ({"batch": n}, 2000 * n) for n in (1, 2, 4, 8)
+    ]
+    assert json.loads(target.read_text()) == done.json
+    shown = run("analyze", target, "-o", tmp_path / "a.html", "-o", tmp_path / "a.png", "-o", tmp_path / "a.md")
+    assert shown.code == 0
+    assert "Over other sizes" in shown.stdout
+    assert all((tmp_path / f"a.{suffix}").stat().st_size for suffix in ("html", "png", "md"))
+
+
+def test_two_dimensions_are_a_matrix(run: Run, tmp_path: Path) -> None:
+    from tests.cli.conftest import write_chain
+
+    path = write_chain(tmp_path / "two.onnx", ["Relu"], ["batch", "width"])
+    done = run("analyze", path, "--sweep", "batch=1..3", "--sweep", "width=10..30:10", "-o", tmp_path / "two.svg")
+    assert done.code == 0
+    rows = [line.split() for line in done.stdout.splitlines() if line.strip().startswith(("1 ", "2 ", "3 "))]
+    assert rows == [
+        ["1", "80", "B", "160", "B", "240", "B"],
+        ["2", "160", "B", "320", "B", "480", "B"],
+        ["3", "240", "B", "480", "B", "720", "B"],
+    ]
+    assert done.stdout.splitlines()[-1].endswith("--ram 8GB --dim batch")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--sweep", "batch"], "is not NAME=SIZES"),
+        (["--sweep", "depth=1..4"], "no dimension 'depth'"),
+        (["--sweep", "batch=1..4", "--csv"], "--csv lists"),
+        (["--sweep", "batch=1..4", "--board", "nucleo-h743zi"], "exclude each other"),
+        (["--sweep", "batch=1", "--sweep", "n=1", "--sweep", "m=1"], "one dimension or two"),
+    ],
+)
+def test_what_does_not_go_with_a_sweep_is_refused(
+    run: Run, dynamic_model: Path, flags: list[str], words: str
+) -> None:
+    done = run("analyze", dynamic_model, *flags)
+    assert done.code == 2
+    assert words in done.stderr
