@@ -1,0 +1,372 @@
+"""What a GPU makes of the search: images per second against bounds, and a search on CIFAR-10 with its final training.
+
+    python benchmarks/gpu.py rates [--seconds 1.5] [--compiled]
+    python benchmarks/gpu.py search --data FOLDER --minutes 8 --final-epochs 30 [--workers 3]
+
+``rates``    one-cell and six-cell networks: the trainer as it was at batch 128, captured, compiled, at larger
+             batches, the bare loop, a speed recipe after airbench's idea (Jordan, arXiv 2404.00498) as bound; several
+             trainings at once as threads, as processes and under MPS; what a candidate costs around them
+``search``   a quick search within 5.2 MB of parameters and peak together, random search if asked for, and a
+             final training of its best, with one look at the test images
+
+FOLDER has train/CLASS/ and test/CLASS/ images. Wanted on an H100: 8 times stepwise 128 for one cell, 4 times for six.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import gpu_rates
+from gpu_bound import speed_recipe
+from gpu_rates import NETWORKS, captured_steps, made_up, module_of
+from nas_record import write_record
+
+from memprof.nas.jobs import Job
+from memprof.nas.rank.metric import Metric
+from memprof.nas.record.settings import Limits, Settings
+from memprof.nas.record.state import SearchState
+from memprof.nas.record.tournament import best_standing, standings
+from memprof.nas.searching.final import FinalPlan, train_final, training_name
+from memprof.nas.searching.presets import facts_of, fed, quick
+from memprof.nas.searching.run import DATA, search
+from memprof.nas.space.budget import Budget
+from memprof.nas.train.augmentation import Pictures
+from memprof.nas.train.evaluation import evaluate
+from memprof.nas.train.recipe import Recipe
+from memprof.nas.train.trainer import Trainer
+
+WITHIN_BYTES = 5_200_000
+IMAGES = 20_480
+
+
+def main() -> None:
+    """Run what was asked for and print a line for each result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--device", default="cuda")
+    parts = parser.add_subparsers(required=True)
+    rates = parts.add_parser("rates")
+    rates.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
+    rates.add_argument("--images", type=int, default=IMAGES)
+    rates.add_argument("--width", type=int, help="filters of every layer; 64 if left out")
+    rates.add_argument("--data", type=Path, help="folder of CIFAR-10 for the accuracy of the speed recipe")
+    rates.add_argument("--compiled", action="store_true", help="compile the networks too: a minute")
+    rates.add_argument("--together", type=int, nargs="*", default=[2, 4], help="trainings at once")
+    rates.set_defaults(run=run_rates)
+    found = parts.add_parser("search")
+    found.add_argument("--data", type=Path, required=True)
+    found.add_argument("--minutes", type=float, default=8.0)
+    found.add_argument("--random-minutes", type=float, default=0.0)
+    found.add_argument("--final-epochs", type=int, default=30)
+    found.add_argument("--workers", type=int, default=3)
+    found.add_argument("--seed", type=int, default=0)
+    found.add_argument("--width", type=int)
+    found.add_argument("--images", type=int, help="to use; all if left out")
+    found.add_argument("--output", type=Path, help="keep the search here")
+    found.set_defaults(run=run_search)
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # of the CPU, which only feeds the GPU
+    device = torch.device(options.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    print(f"{name}, torch {torch.__version__}", flush=True)
+    results: dict[str, Any] = {"device": name, "torch": torch.__version__}
+    try:
+        options.run(options, device, results)
+    finally:
+        write_record(options.json, results)
+
+
+def say(line: str) -> None:
+    """Print a line at once: a run that is cut off has said what it measured."""
+    print(line, flush=True)
+
+
+@contextmanager
+def part(results: dict[str, Any], name: str) -> Iterator[None]:
+    """Go on with the next measurement where one fails, and say so."""
+    began = time.perf_counter()
+    try:
+        yield
+    except Exception as error:  # the others are worth having
+        traceback.print_exc()
+        results[name] = f"failed: {type(error).__name__}: {error}"
+    say(f"-- {name}: {time.perf_counter() - began:.1f} s")
+
+
+def run_rates(options: argparse.Namespace, device: torch.device, results: dict[str, Any]) -> None:
+    """Measure images per second."""
+    if options.width:
+        NETWORKS.update({name: gpu_rates.narrow(found, options.width) for name, found in NETWORKS.items()})
+    with part(results, "parity"):
+        results["parity"] = gpu_rates.parity(device)
+        say(f"relative distance of weights after 12 steps: {results['parity']}")
+    with part(results, "rates"):
+        results["rates"] = gpu_rates.measure_rates(device, options.seconds, options.images, say)
+    with part(results, "candidate"):
+        results["candidate"] = candidate_cost(device, options.images)
+        say(f"one candidate of one epoch: {results['candidate']}")
+    if device.type == "cuda":
+        with part(results, "kernels"):
+            for name in NETWORKS:
+                results[f"kernels, {name}"] = gpu_rates.kernels(device, name)
+                for kernel, microseconds, calls in results[f"kernels, {name}"]:
+                    say(f"  {name:<10}{microseconds:>9,.0f} us {calls:>4} x {kernel[:100]}")
+    for count in options.together:
+        for kind, run in TOGETHER.items():
+            with part(results, f"{count} {kind}"):
+                results[f"{count} {kind}"] = rate = run(count, device, 2 * options.seconds, options.images)
+                say(f"one cell, captured 512, {count} {kind}: {rate:,.0f} images/s together")
+    with part(results, "speed recipe"):
+        results["speed recipe"] = speed_recipe(device, options.data, 2 * options.images, say)
+    if options.compiled:
+        for name in NETWORKS:
+            with part(results, f"compiled {name}"):
+                results[f"compiled {name}"] = gpu_rates.measure_compiled(
+                    device, name, 512, options.seconds, options.images, say
+                )
+
+
+def candidate_cost(device: torch.device, images: int) -> dict[str, float]:
+    """Return the seconds of one candidate of one epoch that finds all warm, and of its steps alone."""
+    trainer = Trainer(made_up(images), Recipe(batch=512, epochs=1, first_cycle=1), device)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(2):
+            began = time.perf_counter()
+            evaluate(job(number, Path(folder)), trainer)
+            whole = time.perf_counter() - began
+    with_more = Trainer(made_up(images), Recipe(batch=512, epochs=4, first_cycle=4), device)
+    began = time.perf_counter()
+    with_more.train(module_of(NETWORKS["one cell"], device), seed=0)
+    step_seconds = (time.perf_counter() - began - whole) / 3
+    return {"whole": whole, "epoch": step_seconds, "around": whole - step_seconds}
+
+
+def job(number: int, folder: Path) -> Job:
+    """Return a job that trains the one-cell network."""
+    return Job(
+        candidate=number,
+        rung=0,
+        architecture=NETWORKS["one cell"].to_json(),
+        seed=number,
+        until=1,
+        parent=None,
+        resume_from="",
+        checkpoint=str(folder / f"{number}-0.pt"),
+        seconds=600.0,
+    )
+
+
+def _train_for(device: torch.device, seconds: float, images: int, ready: Callable[[], object]) -> float:
+    """Return images per second of one training, begun when all are ready."""
+    pictures = Pictures(made_up(images).training, gpu_rates.CHANGE, device, torch.channels_last)
+    steps = captured_steps(module_of(NETWORKS["one cell"], device), pictures, Recipe(batch=512), device)
+    sum(next(steps) for _ in range(6))
+    gpu_rates.wait(device)
+    ready()
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        done += sum(next(steps) for _ in range(8))
+        torch.cuda.current_stream(device).synchronize() if device.type == "cuda" else None
+    rate = done / (time.perf_counter() - began)
+    steps.close()  # type: ignore[attr-defined]
+    return rate
+
+
+def as_threads(count: int, device: torch.device, seconds: float, images: int) -> float:
+    """Return images per second of trainings that share one process."""
+    barrier, rates = threading.Barrier(count), [0.0] * count
+
+    def run(number: int) -> None:
+        try:
+            rates[number] = _train_for(device, seconds, images, barrier.wait)
+        except BaseException:
+            barrier.abort()
+            raise
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(rates)
+
+
+def _child(device: str, seconds: float, images: int, barrier: Any, queue: Any) -> None:
+    try:
+        queue.put(_train_for(torch.device(device), seconds, images, barrier.wait))
+    except BaseException:
+        barrier.abort()
+        queue.put(0.0)
+        raise
+
+
+def as_processes(count: int, device: torch.device, seconds: float, images: int) -> float:
+    """Return images per second of trainings in processes of their own."""
+    context: Any = torch.multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(count, timeout=90), context.Queue()
+    arguments = (str(device), seconds, images, barrier, queue)
+    children = [context.Process(target=_child, args=arguments) for _ in range(count)]
+    for child in children:
+        child.start()
+    rates = [queue.get(timeout=120) for _ in children]
+    for child in children:
+        child.join()
+    return sum(rates)
+
+
+def under_mps(count: int, device: torch.device, seconds: float, images: int) -> float:
+    """Return the same with the processes' kernels side by side: NVIDIA's multi-process service."""
+    control = shutil.which("nvidia-cuda-mps-control")
+    if control is None or device.type != "cuda":
+        raise FileNotFoundError("there is no nvidia-cuda-mps-control here")
+    with tempfile.TemporaryDirectory() as place:
+        names = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")
+        os.environ.update(dict.fromkeys(names, place))
+        try:
+            subprocess.run([control, "-d"], check=True, timeout=20)
+            return as_processes(count, device, seconds, images)
+        finally:
+            subprocess.run([control], input=b"quit\n", check=False, timeout=20)
+            for name in names:
+                os.environ.pop(name)
+
+
+TOGETHER = {"threads": as_threads, "processes": as_processes, "processes under MPS": under_mps}
+
+
+def run_search(options: argparse.Namespace, device: torch.device, results: dict[str, Any]) -> None:
+    """Search, search at random, and train the best to the end."""
+    place = options.output or Path(tempfile.mkdtemp())
+    began = time.perf_counter()
+    facts = facts_of(str(options.data), root=place / "memnas" / DATA, limit=options.images)
+    say(f"decoded {facts.images:,} training images in {time.perf_counter() - began:.1f} s")
+    budget = Budget(total_bytes=WITHIN_BYTES)
+    settings = quick(facts, Metric(accuracy_weight=0.9), budget, options.seed, options.width)
+    settings = replace(fed(settings, options.device), final_seeds=1, finalists=3, final_epochs=12)
+    limits = Limits(seconds=60 * options.minutes, workers=options.workers, device=options.device)
+    began = time.perf_counter()
+    state = search(place / "memnas", settings, limits, watch_outcomes(began))
+    results["search"] = describe(state, facts.images, time.perf_counter() - began, "search")
+    if options.random_minutes:
+        with part(results, "random"):
+            results["random"] = random_search(options, place, settings, limits, facts.images)
+    with part(results, "final"):
+        results["final"] = final_training(place / "memnas", state, settings, options)
+        say(f"final: {results['final']}")
+
+
+def watch_outcomes(began: float) -> Callable[[Any, Any], None]:
+    """Return what prints a line when a round opens."""
+    said: set[int] = set()
+
+    def watch(search_: Any, outcome: Any) -> None:
+        state = search_.state
+        if len(state.rounds) not in said:
+            said.add(len(state.rounds))
+            seconds = time.perf_counter() - began
+            say(f"{seconds:6.1f} s: round {len(state.rounds)} opens, {len(state.outcomes)} trained")
+        if outcome is not None and outcome.status != "ok":
+            say(f"candidate {outcome.candidate}: {outcome.status}, {outcome.message}")
+
+    return watch
+
+
+def random_search(
+    options: argparse.Namespace, place: Path, settings: Settings, limits: Limits, images: int
+) -> dict[str, Any]:
+    """Return what random search in the same space finds in its minutes."""
+    from nas_searches import run_random
+
+    folder = place / "random"
+    (folder / DATA).mkdir(parents=True)
+    for kept in (place / "memnas" / DATA).glob("decoded-*"):
+        shutil.copy(kept, folder / DATA)
+    began = time.perf_counter()
+    state = run_random(folder, settings, replace(limits, seconds=60 * options.random_minutes))
+    return describe(state, images, time.perf_counter() - began, "random")
+
+
+def describe(state: SearchState, images: int, seconds: float, name: str) -> dict[str, Any]:
+    """Return and print what a search did."""
+    epochs = sum(max((o.epochs for o in visits), default=0) for visits in state.outcomes.values())
+    found = {
+        "seconds": seconds,
+        "rounds": len(state.rounds),
+        "trained": len(state.outcomes),
+        "epochs": epochs,
+        "images_per_second": epochs * images / seconds,
+        "reason": state.finished,
+        "tournament": [
+            {
+                "candidate": s.candidate,
+                "accuracy": s.accuracy,
+                "parameter_bytes": s.parameter_bytes,
+                "peak_intermediate_bytes": s.peak_intermediate_bytes,
+                "cells": state.chosen[s.candidate].architecture.to_json()["blocks"][0]["cells"],
+            }
+            for s in standings(state)
+        ],
+    }
+    say(
+        f"{name}: {found['rounds']} rounds, {found['trained']} trained, {epochs} epochs, "
+        f"{found['images_per_second']:,.0f} images/s, ended as {state.finished}"
+    )
+    for each in found["tournament"]:
+        total = each["parameter_bytes"] + each["peak_intermediate_bytes"]
+        say(f"  candidate {each['candidate']}: {each['accuracy']:.2%} with {total:,} B")
+    return found
+
+
+def final_training(
+    folder: Path, state: SearchState, settings: Settings, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the test accuracy of the search's best after a training from fresh weights."""
+    best = best_standing(state)
+    if best is None:
+        raise ValueError("the search judged no tournament")
+    architecture = state.chosen[best.candidate].architecture
+    epochs = options.final_epochs
+    began = time.perf_counter()
+    result = train_final(
+        FinalPlan(
+            folder=folder,
+            candidate=best.candidate,
+            architecture=architecture,
+            name=training_name(best.candidate, architecture),
+            recipe=replace(settings.recipe, epochs=epochs, first_cycle=epochs),
+            device=options.device,
+        )
+    )
+    return {
+        "candidate": best.candidate,
+        "epochs": epochs,
+        "seconds": time.perf_counter() - began,
+        "test_accuracy": result.test_accuracy,
+        "validation_accuracy": result.validation_accuracy,
+        "parameter_bytes": result.parameter_bytes,
+        "peak_intermediate_bytes": result.peak_intermediate_bytes,
+        "total_bytes": result.parameter_bytes + result.peak_intermediate_bytes,
+        "is_within": result.parameter_bytes + result.peak_intermediate_bytes <= WITHIN_BYTES,
+    }
+
+
+if __name__ == "__main__":
+    main()
