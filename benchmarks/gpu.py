@@ -229,7 +229,7 @@ def as_processes(count: int, device: torch.device, seconds: float, images: int) 
     rates = [queue.get(timeout=120) for _ in children]
     for child in children:
         child.join()
-    return sum(rates)
+    return float(sum(rates))
 
 
 def under_mps(count: int, device: torch.device, seconds: float, images: int) -> float:
@@ -307,7 +307,7 @@ def random_search(
 def describe(state: SearchState, images: int, seconds: float, name: str) -> dict[str, Any]:
     """Return and print what a search did."""
     epochs = sum(max((o.epochs for o in visits), default=0) for visits in state.outcomes.values())
-    found = {
+    found: dict[str, Any] = {
         "seconds": seconds,
         "rounds": len(state.rounds),
         "trained": len(state.outcomes),
