@@ -80,6 +80,11 @@ _CODES = {True: 0, False: 1, None: 4}
     metavar="NAME=BYTES:COST",
     help="Spread buffers over memories by their cost per byte: sram=512KiB:1. Repeatable.",
 )
+@click.option(
+    "--recompute",
+    metavar="MACS|PERCENT",
+    help="Let operations run twice: extra MACs at most, 0 for activations and the like, or 5%.",
+)
 @json_option
 @click.option(
     "-o",
@@ -105,6 +110,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     budget: str | None,
     board: str | None,
     arenas: tuple[str, ...],
+    recompute: str | None,
     as_json: bool,
     targets: tuple[str, ...],
     replace: bool,
@@ -116,13 +122,20 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     \b
     memprof plan model.onnx
     memprof plan model.onnx --budget 512KiB -o plan.h -o map.png
+    memprof plan model.onnx --recompute 5% -o smaller.onnx
     memprof plan model.onnx --arena sram=256KiB:1 --arena dram=8MiB:10
     memprof plan problem.csv --capacity 1048576
     memprof plan model.tflite -o better.tflite --measure
     """
     budget = budget if board is None else budget_on(board, budget)
     if is_tflite(model) and _is_left_out("runtime"):
-        unused = {"--in-place": in_place, "--alignment": alignment, "--no-inputs": no_inputs, "--effort": effort}
+        unused: dict[str, object] = {
+            "--recompute": recompute is not None,
+            "--in-place": in_place,
+            "--alignment": alignment,
+            "--no-inputs": no_inputs,
+            "--effort": effort,
+        }
         check_flags(
             unused
             | {"--no-outputs": no_outputs, "--arena": arenas, "--replace": replace, "--redact-names": redact_names}
@@ -161,6 +174,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         with_outputs=not no_outputs,
         budget_bytes=None if budget is None else parse_bytes(budget),
         arenas=parse_arenas(arenas),
+        recompute=recompute,
     )
     line = ProgressLine(sys.stderr)
 
@@ -178,6 +192,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
     flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
     flags += ["--alignment", str(alignment)] if alignment else []
+    flags += ["--recompute", recompute] if recompute else []
     origin = Origin(shlex.join(["memprof", "plan", model, *flags]), is_redacted=redact_names)
     planned = Planned(plan=plan, source=model, model=loaded, may_replace_source=replace, origin=origin)
     write_plan_targets(planned, targets)

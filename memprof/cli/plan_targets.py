@@ -81,6 +81,12 @@ def _write_model(planned: Planned, target: str) -> None:
     plan, model, source = planned.plan, planned.model, Path(planned.source)
     assert plan.order is not None, "a model has an order"
     assert model is not None, "a table of buffers is not written so"
+    if plan.recomputation is not None and plan.recomputation.operations:
+        from memprof.exporters.onnx_runs import write_repeated_onnx
+
+        runs, may_replace = plan.order.node_ids, planned.may_replace_source
+        write_repeated_onnx(source, model.graph, runs, Path(target), may_replace_source=may_replace)
+        return
     order, run_order = file_order(source, model.graph, plan.order.node_ids)
     write_reordered_onnx(source, order, Path(target), may_replace_source=planned.may_replace_source)
     if tuple(run_order) != plan.order.node_ids:  # a file can ask for more than the graph: see file_order

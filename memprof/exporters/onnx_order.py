@@ -50,11 +50,10 @@ def write_reordered_onnx(
         InputError: The source is unreadable or no ONNX model.
         UsageError: The order is none of this model, the target is the source, or its weights would not be found.
     """
-    if not may_replace_source and _is_same_file(source, target):
-        raise UsageError(f"{target} is the model itself.", "Name another file for the reordered model.")
-    with _opened(source) as (file, layout):
+    check_not_the_source(source, target, may_replace_source=may_replace_source)
+    with opened_layout(source) as (file, layout):
         _check_order(layout, order, source)
-        _check_external_data(layout, source, target)
+        check_external_data(layout, source, target)
 
         def write(draft: Path) -> None:
             with draft.open("xb") as copy:
@@ -81,7 +80,7 @@ def file_order(source: Path, graph: Graph, order: Sequence[int]) -> tuple[list[i
     Raises:
         InputError: The source is unreadable, no ONNX model, or not the one the graph was read from.
     """
-    with _opened(source) as (_, layout):
+    with opened_layout(source) as (_, layout):
         pass
     is_expanded = len(layout.nodes) != len(graph.nodes)
     groups = _node_groups(source, graph) if is_expanded else [[node] for node in range(len(graph.nodes))]
@@ -187,12 +186,27 @@ def _check_order(layout: FileLayout, order: Sequence[int], source: Path) -> None
                 )
 
 
-def _check_external_data(layout: FileLayout, source: Path, target: Path) -> None:
+def check_external_data(layout: FileLayout, source: Path, target: Path) -> None:
+    """Refuse a folder in which a model would not find weights that lie in other files.
+
+    Raises:
+        UsageError: The target lies elsewhere than its weights.
+    """
     if layout.external_data and not _is_same_file(source.parent, target.parent):
         raise UsageError(
             f"{source.name} keeps weights in {layout.external_data[0]!r} beside it; {target} would not find them.",
             f"Write to {source.parent / target.name}, then move both files.",
         )
+
+
+def check_not_the_source(source: Path, target: Path, *, may_replace_source: bool) -> None:
+    """Refuse to write over the model that is read, unless that is asked for.
+
+    Raises:
+        UsageError: The target is the source.
+    """
+    if not may_replace_source and _is_same_file(source, target):
+        raise UsageError(f"{target} is the model itself.", "Name another file for the reordered model.")
 
 
 def _is_same_file(a: Path, b: Path) -> bool:
@@ -203,7 +217,7 @@ def _is_same_file(a: Path, b: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, FileLayout]]:
+def opened_layout(path: Path) -> Iterator[tuple[BinaryIO, FileLayout]]:
     """Open ``path``; give it and its layout."""
     try:
         with path.open("rb") as file:
@@ -222,13 +236,14 @@ def copy_reordered(source: BinaryIO, layout: FileLayout, order: Sequence[int], t
     """Copy ``source`` to ``target`` with its nodes in ``order``, a few megabytes at a time."""
     position = 0
     for slot, index in zip(layout.nodes, order, strict=True):
-        _copy(source, position, slot.start, target)
-        _copy(source, layout.nodes[index].start, layout.nodes[index].stop, target)
+        copy_bytes(source, position, slot.start, target)
+        copy_bytes(source, layout.nodes[index].start, layout.nodes[index].stop, target)
         position = slot.stop
-    _copy(source, position, source.seek(0, os.SEEK_END), target)
+    copy_bytes(source, position, source.seek(0, os.SEEK_END), target)
 
 
-def _copy(source: BinaryIO, start: int, stop: int, target: BinaryIO) -> None:
+def copy_bytes(source: BinaryIO, start: int, stop: int, target: BinaryIO) -> None:
+    """Copy ``[start, stop)`` of ``source``, a few megabytes at a time."""
     source.seek(start)
     for begin in range(start, stop, _CHUNK_BYTES):
         target.write(source.read(min(stop - begin, _CHUNK_BYTES)))

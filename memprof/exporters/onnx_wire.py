@@ -50,10 +50,12 @@ class FileLayout:
 
     Attributes:
         nodes: The nodes of the main graph, in file order.
+        graph: Where the main graph lies.
         external_data: Where tensors say their bytes lie, sorted, each once; empty if all are in the file.
     """
 
     nodes: tuple[NodeRecord, ...]
+    graph: Field
     external_data: tuple[str, ...]
 
 
@@ -73,6 +75,7 @@ def read_layout(reader: FieldReader, size_bytes: int) -> FileLayout:
     functions = [field for field in top if field.number == FUNCTIONS]
     return FileLayout(
         nodes=tuple(nodes),
+        graph=graphs[0],
         external_data=tuple(sorted(_external_locations(reader, [graphs[0], *functions]))),
     )
 

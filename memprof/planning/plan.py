@@ -29,6 +29,8 @@ from memprof.planning.ordering.find import decide_order, find_order
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.result import OrderResult
 from memprof.planning.ordering.scored import find_scored_order
+from memprof.planning.recomputation.planned import Allowed, repeat_operations, run_lifetimes
+from memprof.planning.recomputation.repeatable import parse_allowance
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
 from memprof.planning.rules import RULES, find_rules
 from memprof.runtimes import Ordering, RuntimeModel, as_read
@@ -74,9 +76,13 @@ class PlanOptions:
         with_outputs: Whether graph outputs are.
         budget_bytes: Size of an arena to decide about; without it, the arena is made as small as possible.
         arenas: Memories to spread the buffers over, besides the plan of a single one; none if empty.
+        recompute: Operations may run twice: the multiply-accumulates (MACs) that this may take, as a number or as a
+            share of the model's (``"5%"``); ``None`` if none may. 0 allows what takes none: activations, casts,
+            resizing.
 
     Raises:
-        UsageError: There is no plan for the runtime, or ``in_place`` is asked of one that has its own rules for it.
+        UsageError: There is no plan for the runtime, ``in_place`` is asked of one that has its own rules for it, or
+            ``recompute`` is no amount or comes with ``keep_order``.
     """
 
     runtime: str = "reference"
@@ -89,8 +95,13 @@ class PlanOptions:
     with_outputs: bool = True
     budget_bytes: int | None = None
     arenas: tuple[Arena, ...] = ()
+    recompute: int | str | None = None
 
     def __post_init__(self) -> None:
+        if self.recompute is not None:
+            parse_allowance(self.recompute, 0)
+            if self.keep_order:
+                raise UsageError("An order that is kept has no room for second runs.", "Leave one of the two out.")
         if self.seconds < 0 or (self.effort is not None and self.effort < 0):
             raise UsageError("Neither seconds nor effort can be negative.", "Give 0 to keep to what costs nothing.")
         find_rules(self.runtime, in_place=self.in_place)
@@ -125,7 +136,16 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
     floor_bytes = 0
     if options.budget_bytes is not None and not options.keep_order:
         order, floor_bytes = search.aim_at_budget(order, options.budget_bytes)
-    problem = pose_allocation(rules.lifetimes(graph, order.node_ids), options.content)
+    recomputation = None
+    if options.recompute is None or order.was_interrupted:
+        lifetimes = rules.lifetimes(graph, order.node_ids)
+    else:
+        allowed = Allowed(options.recompute, options.budget_bytes, options.content)
+        order, recomputation, floor_bytes = repeat_operations(
+            model, rules, order, allowed, meter.part(1 - _OFFSET_SHARE)
+        )
+        lifetimes = run_lifetimes(model, rules, order.node_ids)
+    problem = pose_allocation(lifetimes, options.content)
     share = 0.0 if order.was_interrupted else _arena_share(options)
     arena = _plan_arena(problem, options.budget_bytes, meter.part(share), report)
     budget = None
@@ -139,6 +159,7 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
         content=options.content,
         budget=budget,
         arenas=plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None,
+        recomputation=recomputation,
     )
 
 

@@ -5,6 +5,7 @@ Nothing of a saved plan is trusted: it is read field by field, and its places ar
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -27,7 +28,7 @@ class PlannedOrder:
     """In which order the operations run.
 
     Attributes:
-        node_ids: Ids of the graph's nodes, in running order.
+        node_ids: Ids of the graph's nodes, in running order; one that runs twice is there twice.
         nodes: Their names.
         before_bytes: Peak of the given order.
         peak_bytes: Peak of this one; never more.
@@ -58,6 +59,41 @@ class PlannedOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recomputation:
+    """Operations that run twice, so that what they write need not be held in between.
+
+    Attributes:
+        allowed_macs: MACs that second runs might take.
+        extra_macs: MACs that they take.
+        model_macs: MACs of one run of every operation that they are known of.
+        extra_bytes: Bytes that second runs write.
+        operations: Names of what runs twice, in the order of the second runs.
+        single_bytes: Peak of the best order found in which everything runs once.
+        is_least_work: Whether it is proven that nothing of this peak, or within the budget, takes less work.
+    """
+
+    allowed_macs: int
+    extra_macs: int
+    model_macs: int
+    extra_bytes: int
+    operations: tuple[str, ...]
+    single_bytes: int
+    is_least_work: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return {
+            "allowed_macs": self.allowed_macs,
+            "extra_macs": self.extra_macs,
+            "model_macs": self.model_macs,
+            "extra_bytes": self.extra_bytes,
+            "operations": list(self.operations),
+            "peak_once_bytes": self.single_bytes,
+            "least_work": self.is_least_work,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetAnswer:
     """Whether an arena of a given size is enough.
 
@@ -83,6 +119,7 @@ class Plan:
         content: What the arena holds.
         budget: The answer to a budget, ``None`` if none was given.
         arenas: Places in several arenas, ``None`` if none were given.
+        recomputation: What runs twice, ``None`` if nothing might.
     """
 
     rules: str
@@ -91,6 +128,7 @@ class Plan:
     content: ArenaContent
     budget: BudgetAnswer | None = None
     arenas: ArenasPlan | None = None
+    recomputation: Recomputation | None = None
 
     @property
     def runtime(self) -> str:
@@ -123,6 +161,8 @@ class Plan:
             }
             document["holds_inputs"] = self.content.has_inputs
             document["holds_outputs"] = self.content.has_outputs
+        if self.recomputation is not None:
+            document["recomputation"] = self.recomputation.to_json()
         document["arena"] = arena_json(self.arena)
         if self.budget is not None:
             document["budget"] = {
@@ -197,18 +237,20 @@ def _read_plan(document: object, source: str) -> Plan:
     holds = (found.flag("holds_inputs"), found.flag("holds_outputs")) if rules else (True, True)
     return Plan(
         rules=rules,
-        order=_read_order(found.fields("order")) if rules else None,
+        order=_read_order(found.fields("order"), 1 + ("recomputation" in found)) if rules else None,
         arena=arena,
         content=ArenaContent(arena.problem.alignment, *holds),
         budget=_read_budget(found.fields("budget")) if "budget" in found else None,
         arenas=_read_arenas(found.fields("arenas"), arena.problem.alignment) if "arenas" in found else None,
+        recomputation=_read_recomputation(found.fields("recomputation")) if "recomputation" in found else None,
     )
 
 
-def _read_order(found: Fields) -> PlannedOrder:
+def _read_order(found: Fields, most_runs: int) -> PlannedOrder:
     names = found.texts("nodes")
     node_ids = found.counts("node_ids", len(names))
-    if sorted(node_ids) != list(range(len(names))):
+    runs = Counter(node_ids)
+    if sorted(runs) != list(range(len(runs))) or max(runs.values(), default=0) > most_runs:
         raise found.error("node_ids", "is no order of the nodes")
     return PlannedOrder(
         node_ids=node_ids,
@@ -258,6 +300,18 @@ def _read_problem(found: Fields, alignment: int) -> AllocationProblem:
         )
     except UsageError as error:  # a number of the file, not of the call
         raise InputError(error.message, error.hint) from error
+
+
+def _read_recomputation(found: Fields) -> Recomputation:
+    return Recomputation(
+        allowed_macs=found.count("allowed_macs"),
+        extra_macs=found.count("extra_macs"),
+        model_macs=found.count("model_macs"),
+        extra_bytes=found.count("extra_bytes"),
+        operations=found.texts("operations"),
+        single_bytes=found.count("peak_once_bytes"),
+        is_least_work=found.flag("least_work"),
+    )
 
 
 def _read_budget(found: Fields) -> BudgetAnswer:

@@ -13,7 +13,7 @@ from rich.text import Text
 from memprof.base.units import format_bytes
 from memprof.planning.arenas import ArenasPlan
 from memprof.planning.offsets.problem import MemoryPlan
-from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
+from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder, Recomputation
 from memprof.render.terminal import Screen, open_screen
 
 _QUIET = "dim"
@@ -108,6 +108,8 @@ def headline(plan: Plan) -> Text:
 def rows(plan: Plan) -> list[tuple[str, str]]:
     """Return the facts, title and sentence."""
     found = [] if plan.order is None else [("order", _order(plan.order))]
+    if plan.recomputation is not None:
+        found.append(("again", _again(plan.recomputation)))
     arena = plan.arena
     proof = f"proven optimal ({arena.proof})" if arena.is_optimal else f"at most {_gap(arena)} above the smallest"
     found.append(("arena", f"{arena.arena_bytes:,} bytes, {proof}, by {arena.strategy}, {arena.seconds:.2f} s"))
@@ -124,6 +126,18 @@ def _order(order: PlannedOrder) -> str:
     change = f"{saved:,} bytes less ({saved / order.before_bytes:.1%})" if saved else "no lower than the given order"
     bound = f"proven optimal ({order.proof})" if order.is_optimal else f"lower bound {order.lower_bound_bytes:,}"
     return f"peak {order.peak_bytes:,} bytes, {change}, {bound}, {order.seconds:.2f} s"
+
+
+def _again(found: Recomputation) -> str:
+    n = len(found.operations)
+    once = f"{found.single_bytes:,} bytes if each operation runs once"
+    if not n:
+        return f"nothing runs twice; {once}"
+    share = f" ({found.extra_macs / found.model_macs:.2%})" if found.model_macs else ""
+    macs = f"{found.extra_macs:,} MACs more{share}" if found.extra_macs else "no MACs more"
+    least = ", proven least" if found.is_least_work else ""
+    runs = f"{n:,} {'operation runs' if n == 1 else 'operations run'} twice"
+    return f"{runs}: {macs}{least}, {found.extra_bytes:,} bytes written again; {once}"
 
 
 def _content(plan: Plan) -> str:

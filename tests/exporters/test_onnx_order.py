@@ -257,7 +257,7 @@ def test_a_file_over_two_gib_is_copied_without_being_loaded(tmp_path: Path) -> N
             return len(chunk)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with onnx_order._opened(path) as (file, layout):
+    with onnx_order.opened_layout(path) as (file, layout):
         onnx_order.copy_reordered(file, layout, [2, 3, 0, 1, 4], Counter())
     assert sum(written) == path.stat().st_size > 2**31
     assert max(written) <= 2**24

@@ -55,6 +55,11 @@ def count_macs(graph: Graph) -> tuple[int | None, tuple[Unknown, ...]]:
     return total, tuple(unknown.values())
 
 
+def node_macs(graph: Graph) -> list[int | None]:
+    """Return the MACs of each node, bodies with the nodes that own them; ``None`` where they cannot be counted."""
+    return _node_macs(graph, {})
+
+
 def operation_kind(op: str) -> str:
     """Return the name under which the tables know ``op``.
 

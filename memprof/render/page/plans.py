@@ -11,6 +11,7 @@ from memprof.base.units import format_bytes
 from memprof.ir import Graph, Role, TensorType, Value
 from memprof.ir.model import Model
 from memprof.planning.offsets.problem import MemoryPlan
+from memprof.planning.recomputation.planned import run_lifetimes
 from memprof.planning.record import Plan
 from memprof.planning.rules import RULES
 from memprof.render.page.sides import Graphs, Page, Row, view_json
@@ -36,7 +37,8 @@ def plan_page(plan: Plan, path: str, model: Model | None = None) -> Page:
         what, changes = f"Arena {format_bytes(size)}", []
     else:
         rules = as_read(RULES[plan.rules], model)
-        after = rules.lifetimes(graph, order.node_ids)
+        is_once = plan.recomputation is None
+        after = rules.lifetimes(graph, order.node_ids) if is_once else run_lifetimes(model, rules, order.node_ids)
         views = [
             _arena_view(after, arena, graphs, plan.runtime, rules.definition),
             view_json(
