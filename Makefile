@@ -2,6 +2,8 @@
 # make test   everything: lint, types, all tests (installs torch and friends: minutes and gigabytes, the first time)
 # make lint   lint and types alone, as before each commit
 # make quick  the tests that are not marked slow
+# make docs   the documentation as a site, in site/
+# make pictures   draw those of the documentation anew (minutes)
 # make clean  remove what the two made, the virtual environment too
 #
 # Both are repeatable, and fast the second time: the stamps in .venv depend on pyproject.toml alone.
@@ -16,7 +18,7 @@ PLOT := demo/mobilenet_v2.png
 unexport PYTHONPATH PYTHONHOME
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # two installs into one environment would race
-.PHONY: help demo test lint quick clean
+.PHONY: help demo test lint quick docs pictures clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -36,8 +38,19 @@ lint: $(VENV)/.all
 quick: $(VENV)/.all
 	$(BIN)/python -m pytest
 
+docs: $(VENV)/.all
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "The site is in site/index.html"
+
+pictures: $(MODEL) $(VENV)/.all
+	@$(BIN)/memprof analyze $(MODEL) -o docs/images/mobilenet_v2.png
+	@rm -rf demo/search && $(BIN)/memprof nas search --dataset digits --minutes 5 --seed 0 -o demo/search
+	@$(BIN)/memprof nas report demo/search
+	@cp demo/search/report/rounds.png docs/images/nas_rounds.png
+	@cp demo/search/report/front.png docs/images/nas_front.png
+
 clean:
-	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf site $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(MODEL): examples/mobilenet_v2.py $(VENV)/.base
 	@$(BIN)/python examples/mobilenet_v2.py $@

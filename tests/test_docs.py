@@ -50,6 +50,7 @@ def test_every_block_of_a_page_runs(page: Path, model: Path, tmp_path: Path) -> 
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "mobilenet_v2.onnx").write_bytes(model.read_bytes())
     (tmp_path / "model.onnx").write_bytes(model.read_bytes())
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for language, text in blocks(page):
         for command in commands(text) if language == "sh" else [text]:

@@ -37,13 +37,14 @@ class NewValue:
 class GraphBuilder:
     """Collects a graph in execution order and returns it frozen.
 
-    >>> f4 = TensorType("float32", (1,))
-    >>> builder = GraphBuilder("tiny")
-    >>> x = builder.add_input("x", f4)
-    >>> (y,) = builder.add_node("Relu", [x], [NewValue("y", f4)], is_elementwise=True)
-    >>> graph = builder.build(outputs=[y])
-    >>> [value.role.value for value in graph.values]
-    ['input', 'intermediate']
+    Examples:
+        >>> f4 = TensorType("float32", (1,))
+        >>> builder = GraphBuilder("tiny")
+        >>> x = builder.add_input("x", f4)
+        >>> (y,) = builder.add_node("Relu", [x], [NewValue("y", f4)], is_elementwise=True)
+        >>> graph = builder.build(outputs=[y])
+        >>> [value.role.value for value in graph.values]
+        ['input', 'intermediate']
     """
 
     def __init__(self, name: str = "", opset: int | None = None) -> None:
