@@ -35,6 +35,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from memprof.importers.torch.calls import Call
 from memprof.importers.torch.resolve import resolve
 from memprof.importers.torch.traces import build_trace
 from memprof.importers.torch.tracked import Step, run_tracked, run_without_data
@@ -126,8 +127,8 @@ def measure_all(device: str, *, quick: bool, allocator: str) -> list[dict[str, A
 
 def predict(name: str, shape: tuple[int, ...], training: Training | None, device: str) -> dict[str, Any]:
     module = resolve(f"torchvision:{name}").module  # without memory where its code allows that
-    inputs = (torch.empty(shape, device="meta"),)
-    trace = build_trace(run_without_data(module, inputs, training=training, device=device, name=name))
+    call = Call((torch.empty(shape, device="meta"),))
+    trace = build_trace(run_without_data(module, call, training=training, device=device, name=name))
     return {
         "predicted_bytes": peak_of(trace, 1),
         "predicted_block_bytes": peak_of(trace, BLOCK_BYTES),
@@ -140,14 +141,14 @@ def measure(name: str, shape: tuple[int, ...], training: Training | None, device
     torch.manual_seed(0)
     module = torchvision.models.get_model(name, weights=None).to(device)
     module.train(training is not None)
-    inputs = (torch.randn(shape, device=device),)
-    tracked = build_trace(run_tracked(module, inputs, training=training, name=name, device=device, tensors="real"))
+    call = Call((torch.randn(shape, device=device),))
+    tracked = build_trace(run_tracked(module, call, training=training, name=name, device=device, tensors="real"))
     row: dict[str, Any] = {"tensor_bytes": peak_of(tracked, 1), "tensor_block_bytes": peak_of(tracked, BLOCK_BYTES)}
     del tracked
     module.zero_grad(set_to_none=True)
     if device != "cuda":
         return row
-    step = Step(module, inputs, training)
+    step = Step(module, call, training)
     step.run()  # warm up: library workspaces and the optimiser's state come to life
     module.zero_grad(set_to_none=True)
     gc.collect()

@@ -117,7 +117,8 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
     """Return one row: prediction and measurement of one model in one mode."""
     from memprof.importers.request import Request
     from memprof.importers.torch.loading import read_module
-    from memprof.importers.torch.resolve import resolve, shaped_inputs
+    from memprof.importers.torch.resolve import resolve
+    from memprof.measure.pytorch import child_arguments
     from memprof.runtimes import choose_runtimes
     from memprof.runtimes.pytorch import held_lifetimes, trace_lifetimes
 
@@ -126,9 +127,9 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
     shapes = {} if shape is None else {"": (BATCH[mode], *shape)}
     training = MODES[mode]
     found = resolve(name)
-    inputs = shaped_inputs(found.module, found.inputs, shapes)
+    request = Request(source=name, inputs=shapes, training=training)
     began = time.perf_counter()
-    model = read_module(found.module, inputs, Request(source=name, training=training))
+    model = read_module(found.module, found.call, request)
     row["predict_s"] = round(time.perf_counter() - began, 3)
     if model.trace is None:
         return row | {"error": "no trace"}
@@ -138,21 +139,17 @@ def accuracy(name: str, mode: str) -> dict[str, Any]:
         row["estimate_bytes"] = held_lifetimes(model.graph).timeline.peak_bytes
         process = choose_runtimes(["pytorch-process"], model)["pytorch-process"]
         row["process_estimate"] = process.lifetimes(model.graph).timeline.peak_bytes
-    return row | compare(name, shapes, training, predicted.step_bytes)
+    return row | compare(child_arguments(request), predicted.step_bytes)
 
 
-def compare(
-    name: str, shapes: Mapping[str, tuple[int, ...]], training: Training | None, predicted: Sequence[int]
-) -> dict[str, Any]:
+def compare(asked: Mapping[str, Any], predicted: Sequence[int]) -> dict[str, Any]:
     from memprof.measure.pytorch import allocations_of_run, tensors_of_run
 
-    optimizer = training.optimizer if training else None
-    assert optimizer is None or isinstance(optimizer, str)
     began = time.perf_counter()
-    tensors = tensors_of_run(name, dict(shapes), training is not None, optimizer)
+    tensors = tensors_of_run(asked)
     run_s = time.perf_counter() - began
     measured = [live for _, _, live in tensors["steps"]]
-    process = allocations_of_run(name, dict(shapes), training is not None, optimizer)
+    process = allocations_of_run(asked)
     node, op, after, most = max(process["steps"], key=lambda step: step[3])
     return {
         "predicted_bytes": max(predicted),

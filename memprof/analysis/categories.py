@@ -9,6 +9,7 @@ KINDS = (
     "parameters",
     "optimizer state",
     "gradients",
+    "key-value cache",
     "saved activations",
     "activations",
     "inputs",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from memprof.base.collector import paused_collector
 from memprof.base.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
 from memprof.importers.formats import recognise
-from memprof.importers.request import Request, RequestArguments, Source, make_request
+from memprof.importers.request import Request, RequestArguments, Source, make_request, names_module
 from memprof.importers.saved import read_saved_report
 from memprof.ir import Graph
 from memprof.ir.model import Model
@@ -88,6 +88,10 @@ def analyze(
         if request.fixes_sizes:
             raise UsageError(f"{request.name} is a saved report: its sizes are settled.", "Analyse the model again.")
         return _open_report(request.path, runtimes)
+    if request.run and isinstance(request.source, str):
+        from memprof.measure.pytorch import measure_report
+
+        return measure_report(request, None if runtimes is None else tuple(runtimes))
     if runtimes is None:
         return _report(request, None)
     rows = [find_runtime(name) for name in dict.fromkeys(runtimes)]
@@ -244,7 +248,8 @@ def from_networkx(source: Any) -> Graph:
 
 
 def _names_report(source: Any) -> bool:
-    return isinstance(source, str | PathLike) and Path(source).suffix.lower() == ".json"
+    is_named = isinstance(source, str | PathLike) and Path(source).suffix.lower() == ".json"
+    return is_named and not names_module(source)
 
 
 def _open_report(path: Path, runtimes: Iterable[str] | None) -> Report:

@@ -13,6 +13,7 @@ from memprof.cli.advice import advise, advise_sweep, settling_flags
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, fit_one, show_fit
 from memprof.cli.options import (
     json_option,
+    measured_option,
     pick_one,
     read_request,
     repeat_flags,
@@ -35,6 +36,7 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
 @click.command()
 @click.argument("model")
 @source_options
+@measured_option
 @runtimes_option
 @click.option(
     "--sweep",
@@ -92,6 +94,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof analyze model.onnx --json -o model.png
     memprof analyze torchvision:resnet18 --input 1x3x224x224 --optimizer adam
     memprof analyze model.onnx --sweep batch=1..64 -o sweep.png
+    memprof analyze model.py:make --input ids=int64:1x128
+    memprof analyze model.py:make --run
     memprof analyze report.json -o report.html
     """
     view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})

@@ -16,7 +16,15 @@ from memprof.base.files import check_writable, write_text_whole
 from memprof.base.text import safe_text
 from memprof.base.units import parse_bytes
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, check_board
-from memprof.cli.options import json_option, read_request, repeat_flags, request_flags, runtime_option, source_options
+from memprof.cli.options import (
+    json_option,
+    measured_option,
+    read_request,
+    repeat_flags,
+    request_flags,
+    runtime_option,
+    source_options,
+)
 from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import write_document
 
@@ -30,6 +38,7 @@ _CODES = {True: 0, False: 1, None: 4}
 @click.command()
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
 @source_options
+@measured_option
 @click.option("--max-peak", metavar="BYTES", help="Most intermediates at the peak: 512KiB.")
 @click.option("--max-params", metavar="BYTES", help="Most parameters: 1MB.")
 @click.option("--max-total", metavar="BYTES", help="Most of weights and peak together.")

@@ -12,6 +12,7 @@ import click
 from memprof.base.text import safe_text
 from memprof.cli.options import (
     json_option,
+    measured_option,
     pick_one,
     read_request,
     repeat_flags,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.argument("before")
 @click.argument("after")
 @source_options
+@measured_option
 @runtimes_option
 @top_option
 @json_option

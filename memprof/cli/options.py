@@ -66,9 +66,10 @@ _SOURCE_OPTIONS = (
     ),
     _kept(
         "--input",
-        metavar="[NAME=]1x3x224x224",
+        metavar="[NAME=][TYPE:]1x3x224x224",
         multiple=True,
-        help="Shape of a graph input; the name may be left out if there is one. Repeatable.",
+        help="Shape of an input; the name may be left out if there is one. A PyTorch module's may have"
+        " a type: ids=int64:1x512. Repeatable.",
     ),
     _kept("--training", is_flag=True, help="A PyTorch module's forward and backward pass, not inference."),
     _kept("--optimizer", type=click.Choice(OPTIMIZER_NAMES), help="Its step too; implies --training."),
@@ -96,6 +97,7 @@ _REQUEST_FLAGS = (
     "--training",
     "--optimizer",
     "--device",
+    "--run",
     "--trust",
     "--optimized",
     "--from-file",
@@ -147,6 +149,9 @@ def runtime_option(
     return click.option("--runtime", *names, cls=RuntimeOption, takes=takes, metavar="NAME", **settings)
 
 
+measured_option = _kept(
+    "--run", is_flag=True, help="Run a PyTorch module for real, with random weights, and show what was measured."
+)
 runtimes_option = runtime_option("runtimes", multiple=True, help="Runtime model; the first leads. Repeatable.")
 
 
@@ -169,13 +174,16 @@ def read_request(source: str) -> Request:
     from memprof.importers.request import Request  # here, since the help of a command needs none of it
 
     optimizer = _given("--optimizer")
+    inputs = parse_inputs(_given("--input") or ())
     return Request(
         source=source,
         dims=parse_dims(_given("--dim") or ()),
-        inputs=parse_input_shapes(_given("--input") or ()),
+        inputs={name: shape for name, (shape, _) in inputs.items()},
+        dtypes={name: dtype for name, (_, dtype) in inputs.items() if dtype},
         values=parse_values(_given("--value") or ()),
         training=Training(optimizer) if optimizer or _given("--training") else None,
         device=_given("--device") or "cpu",
+        run=bool(_given("--run")),
         trust=bool(_given("--trust")),
         optimized=bool(_given("--optimized")),
         from_file=bool(_given("--from-file")),
@@ -237,22 +245,26 @@ def parse_dims(texts: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of graph inputs; the key of one without a name is ``""``.
+def parse_inputs(texts: Iterable[str]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return shape and element type of inputs; the key of one without a name is ``""``, a type left out is empty.
 
     Raises:
-        UsageError: A text is not [NAME=]DIMxDIM..., or one input has two shapes.
+        UsageError: A text is not [NAME=][TYPE:]DIMxDIM..., or one input has two shapes or types.
 
-    >>> parse_input_shapes(["1x3x224x224", "mask=1x128"])
-    {'': (1, 3, 224, 224), 'mask': (1, 128)}
+    >>> parse_inputs(["1x3x224x224", "mask=bool:1x128"])
+    {'': ((1, 3, 224, 224), ''), 'mask': ((1, 128), 'bool')}
     """
-    found: dict[str, tuple[int, ...]] = {}
+    found: dict[str, tuple[tuple[int, ...], str]] = {}
     for text in texts:
-        name, _, dims = text.rpartition("=")
+        name, _, said = text.rpartition("=")
+        dtype, _, dims = said.rpartition(":")
         shape = parse_shape(dims)
         if shape is None:
-            raise UsageError(f"--input {text} is not a shape.", "Write --input 1x3x224x224 or --input NAME=1x128.")
-        if found.setdefault(name, shape) != shape:
+            raise UsageError(
+                f"--input {text} is not a shape.",
+                "Write --input 1x3x224x224, --input NAME=1x128 or --input NAME=int64:1x128.",
+            )
+        if found.setdefault(name, (shape, dtype)) != (shape, dtype):
             raise UsageError(f"--input gives {name or 'the input'!r} two shapes.", "Give each input once.")
     return found
 

@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from memprof.base.errors import UsageError
-from memprof.importers.torch.training import Training
+from memprof.importers.torch.training import TORCH_DTYPES, Training
 from memprof.ir import Graph
 from memprof.ir.model import Model
 
 Source = Any
 """What can be asked about: a file (.onnx, .tflite, .pte, .pt2), the name of a PyTorch module ("torchvision:resnet18",
-"package.module:factory"), a ``torch.nn.Module``, an ``ExportedProgram``, a Graph or a Model."""
+"timm:resnet50", "transformers:FOLDER", "package.module:factory", "file.py:factory"), a ``torch.nn.Module``, an
+``ExportedProgram``, a Graph or a Model."""
 
 DEVICES = ("cpu", "cuda")
 """What a PyTorch module may be asked to run on."""
 
-_MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_MODULE_NAME = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*", re.DOTALL)
+_FAMILIES = ("timm:", "transformers:")
 _FILE_SUFFIXES = frozenset({".onnx", ".pt2", ".pte", ".tflite", ".json", ".csv"})
 
 
@@ -34,9 +36,11 @@ class RequestArguments(TypedDict, total=False):
 
     dims: Mapping[str, int]
     inputs: Mapping[str, tuple[int, ...]]
+    dtypes: Mapping[str, str]
     values: Mapping[str, float]
     training: Training | None
     device: str
+    run: bool
     trust: bool
     optimized: bool
     from_file: bool
@@ -49,12 +53,15 @@ class Request:
 
     Attributes:
         source: See ``Source``. The name of a PyTorch module runs the Python code that it names.
-        example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
+        example_inputs: The inputs to run a module on: a tensor, a tuple of arguments or a mapping of keyword
+            arguments; only their shapes and types are used.
         dims: Sizes of named dimensions: ``{"batch": 1}``.
         inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``; the name ``""`` means the only input.
+        dtypes: Element types of inputs of a PyTorch module: ``{"ids": "int64"}``, for those whose shape is given.
         values: What to fill single inputs with in a run, instead of random numbers: ``{"sr": 16000}``.
         training: The step to ask about instead of inference; for PyTorch modules.
         device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
+        run: Run a PyTorch module for real, with random weights and data, and report what was measured.
         trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
         optimized: Let the installed onnxruntime optimise an ONNX file first, in a child process that runs nothing.
         from_file: Never start onnxruntime: what a default session would make of an ONNX file is estimated.
@@ -68,16 +75,18 @@ class Request:
     example_inputs: Any = None
     dims: Mapping[str, int] = field(default_factory=dict)
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    dtypes: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     training: Training | None = None
     device: str = "cpu"
+    run: bool = False
     trust: bool = False
     optimized: bool = False
     from_file: bool = False
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("dims", "inputs", "values"):
+        for name in ("dims", "inputs", "dtypes", "values"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
         if self.threads < 1:
             raise UsageError(f"A runtime cannot have {self.threads} threads.", "Give 1 or more.")
@@ -103,6 +112,11 @@ class Request:
         return str(self.source) if isinstance(self.source, str | PathLike) else type(self.source).__name__
 
     @property
+    def names_dims(self) -> bool:
+        """Whether the source is of a family of modules whose dimensions have names."""
+        return isinstance(self.source, str) and self.source.startswith(_FAMILIES)
+
+    @property
     def fixes_sizes(self) -> bool:
         """Whether the caller settles open sizes."""
         return bool(self.dims or self.inputs)
@@ -110,9 +124,29 @@ class Request:
 
 _MISFITS: tuple[tuple[Callable[[Request], bool], str, str], ...] = (
     (
-        lambda asked: bool(asked.dims) and _is_module(asked),
+        lambda asked: bool(asked.dims) and _is_module(asked) and not asked.names_dims,
         "Dimensions of a PyTorch module have no names.",
         "Give the shape: --input 1x3x224x224.",
+    ),
+    (
+        lambda asked: bool(asked.dtypes) and not _is_module(asked),
+        "{name} says itself of which types its inputs are.",
+        "Leave the type out: --input NAME=1x512.",
+    ),
+    (
+        lambda asked: not asked.dtypes.keys() <= asked.inputs.keys(),
+        "An input has a type and no shape.",
+        "Give both: --input NAME=int64:1x512.",
+    ),
+    (
+        lambda asked: not TORCH_DTYPES.issuperset(asked.dtypes.values()),
+        "An input has a type that PyTorch does not know.",
+        f"Choose from: {', '.join(sorted(TORCH_DTYPES))}.",
+    ),
+    (
+        lambda asked: asked.run and not _is_module(asked),
+        "{name} is no PyTorch module, and only those are measured so.",
+        "'memprof verify' runs files.",
     ),
     (
         lambda asked: asked.training is not None and asked.is_file,
@@ -130,6 +164,8 @@ _MISFITS: tuple[tuple[Callable[[Request], bool], str, str], ...] = (
 
 def names_module(source: str | PathLike[str]) -> bool:
     """Tell whether ``source`` is the name of a PyTorch module rather than a file."""
+    if isinstance(source, str) and source.startswith(_FAMILIES):
+        return True
     if not isinstance(source, str) or Path(source).suffix.lower() in _FILE_SUFFIXES or Path(source).exists():
         return False
     return _MODULE_NAME.fullmatch(source) is not None

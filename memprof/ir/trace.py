@@ -20,6 +20,7 @@ class Category(Enum):
     PARAMETER = "parameters"  # parameters and buffers of the module, and constants it keeps
     GRADIENT = "gradients"  # becomes the ``.grad`` of a parameter
     OPTIMIZER_STATE = "optimizer state"  # momentum and moments
+    CACHE = "key-value cache"  # keys and values that a module keeps from call to call, given or returned
     ACTIVATION = "saved activations"  # written in the forward pass and still there when the backward pass begins
     OTHER = "other"  # everything else: temporaries
 
@@ -81,6 +82,11 @@ class Trace:
     def is_training(self) -> bool:
         """Whether a backward pass was part of the run."""
         return any(phase.name == "backward" for phase in self.phases)
+
+    @property
+    def has_cache(self) -> bool:
+        """Whether the module was given a key-value cache, or returned one."""
+        return any(life.category is Category.CACHE for life in self.storages)
 
     def counted(self) -> Iterator[StorageLife]:
         """Yield the storages on the run's device that it needs besides parameters and what the caller gave."""

@@ -1,5 +1,6 @@
 """What PyTorch really allocates on the CPU: the module is run with real weights and data, in a child process.
 
+    measure_report     the run itself, as a report on it: what cannot be predicted is measured
     measure_tensors    the tracker of the prediction, on real tensors: every storage from birth to its last reference
     measure_process    PyTorch's own profiler: every allocation, what kernels take and give back inside an operation
                        included (oneDNN's copies in its blocked layout, matrices of im2col, packed weights)
@@ -18,6 +19,9 @@ from memprof.importers.request import Request
 from memprof.importers.torch.training import Training
 from memprof.measure.child import Limits, run_in_child
 from memprof.measure.measurement import MeasuredStep, Measurement
+from memprof.results.building import build_report
+from memprof.results.report import Report
+from memprof.runtimes import choose_runtimes
 
 ProfiledStep = tuple[str, str, int, int]
 
@@ -44,19 +48,34 @@ def measure_process(request: Request, limits: Limits | None = None) -> Measureme
     return _measure("allocations_of_run", request, limits, ("PyTorch profiler", _PROCESS))
 
 
+def measure_report(request: Request, runtimes: Sequence[str] | None, limits: Limits | None = None) -> Report:
+    """Run a named module once under the tracker, and return the report on what ran.
+
+    Args:
+        request: The module by name, as for ``measure_tensors``.
+        runtimes: Names of runtime models, the headline first; those that apply if ``None``.
+        limits: What the child process may use.
+
+    Raises:
+        RuntimeFailure: The run crashed, hung or ran out of memory.
+        InputError: The module failed.
+        UsageError: There is no such name, or it needs inputs.
+    """
+    arguments = {"asked": child_arguments(request), "runtimes": None if runtimes is None else list(runtimes)}
+    found = run_in_child(
+        "memprof.measure.pytorch:report_of_run",
+        arguments,
+        limits or Limits(),
+        runtime="pytorch",
+        model=request.name,
+    )
+    return Report.from_json(found, "the child's report")
+
+
 def _measure(task: str, request: Request, limits: Limits | None, about: tuple[str, str]) -> Measurement:
-    training = request.training
-    optimizer = training.optimizer if training else None
-    if training and (training.loss or not (optimizer is None or isinstance(optimizer, str))):
-        raise UsageError("A child process takes an optimiser by name and no loss.", "Use Training('adam').")
     found = run_in_child(
         f"memprof.measure.pytorch:{task}",
-        {
-            "name": request.name,
-            "inputs": {key: list(shape) for key, shape in request.inputs.items()},
-            "is_training": training is not None,
-            "optimizer": optimizer,
-        },
+        {"asked": child_arguments(request)},
         limits or Limits(),
         runtime="pytorch",
         model=request.name,
@@ -72,19 +91,48 @@ def _measure(task: str, request: Request, limits: Limits | None, about: tuple[st
     )
 
 
-def tensors_of_run(
-    name: str, inputs: Mapping[str, Sequence[int]], is_training: bool, optimizer: str | None
-) -> dict[str, Any]:
+def child_arguments(request: Request) -> dict[str, Any]:
+    """Return what a child needs to ask for the same run, JSON-ready."""
+    training = request.training
+    optimizer = training.optimizer if training else None
+    if training and (training.loss or not (optimizer is None or isinstance(optimizer, str))):
+        raise UsageError("A child process takes an optimiser by name and no loss.", "Use Training('adam').")
+    return {
+        "source": request.name,
+        "dims": dict(request.dims),
+        "inputs": {key: list(shape) for key, shape in request.inputs.items()},
+        "dtypes": dict(request.dtypes),
+        "values": dict(request.values),
+        "is_training": training is not None,
+        "optimizer": optimizer,
+    }
+
+
+def _asked(arguments: Mapping[str, Any]) -> Request:
+    """Return the request of ``arguments``, for a real run: the child's side."""
+    given = dict(arguments)
+    is_training, optimizer = given.pop("is_training"), given.pop("optimizer")
+    given["inputs"] = {key: tuple(shape) for key, shape in given["inputs"].items()}
+    return Request(**given, training=Training(optimizer) if is_training else None, run=True)
+
+
+def report_of_run(asked: Mapping[str, Any], runtimes: Sequence[str] | None) -> dict[str, Any]:
+    """Run, track and report: a task of the child process."""
+    from memprof.importers.torch.loading import read_name
+
+    model = read_name(_asked(asked))
+    return build_report(model, choose_runtimes(runtimes, model)).to_json()
+
+
+def tensors_of_run(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Run and track: a task of the child process."""
     import torch
 
-    from memprof.importers.torch.traces import build_trace
-    from memprof.importers.torch.tracked import run_tracked
+    from memprof.importers.torch.loading import read_name
     from memprof.runtimes.pytorch import trace_lifetimes
 
-    module, given = _real(name, inputs)
-    training = Training(optimizer) if is_training else None
-    trace = build_trace(run_tracked(module, given, training=training, name=name, device="cpu", tensors="real"))
+    trace = read_name(_asked(asked)).trace
+    assert trace is not None, "a real run leaves a trace"
     timeline = trace_lifetimes(trace).timeline
     return {
         "version": torch.__version__,
@@ -95,25 +143,26 @@ def tensors_of_run(
     }
 
 
-def allocations_of_run(
-    name: str, inputs: Mapping[str, Sequence[int]], is_training: bool, optimizer: str | None
-) -> dict[str, Any]:
+def allocations_of_run(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Run and profile: a task of the child process. The run before the measured one makes the optimiser's state."""
     import torch
 
+    from memprof.importers.torch.loading import real_module
+
     torch.set_num_threads(1)  # several threads take their scratch at the same time
-    module, given = _real(name, inputs)
-    steps = steps_of_profile(module, given, Training(optimizer) if is_training else None)
+    request = _asked(asked)
+    module, call = real_module(request)
+    steps = steps_of_profile(module, call, request.training)
     return {"version": torch.__version__, "peak_bytes": max((most for *_, most in steps), default=0), "steps": steps}
 
 
-def steps_of_profile(module: Any, inputs: tuple[Any, ...], training: Training | None = None) -> list[ProfiledStep]:
+def steps_of_profile(module: Any, call: Any, training: Training | None = None) -> list[ProfiledStep]:
     """Return name, kind, bytes after and most bytes of each outermost operation of a real run, in order."""
     from torch.profiler import ProfilerActivity, profile
 
     from memprof.importers.torch.tracked import Step
 
-    step = Step(module, inputs, training)
+    step = Step(module, call, training)
     step.run()  # the optimiser's state and libraries' buffers come to life
     module.zero_grad(set_to_none=True)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -121,14 +170,6 @@ def steps_of_profile(module: Any, inputs: tuple[Any, ...], training: Training | 
     tree = profiler.profiler.kineto_results.experimental_event_tree()
     del held
     return list(_steps(tree, step.state_bytes))
-
-
-def _real(name: str, inputs: Mapping[str, Sequence[int]]) -> tuple[Any, tuple[Any, ...]]:
-    from memprof.importers.torch.resolve import real_inputs, resolve, shaped_inputs
-
-    found = resolve(name, device="cpu")
-    shapes = {key: tuple(shape) for key, shape in inputs.items()}
-    return found.module, real_inputs(shaped_inputs(found.module, found.inputs, shapes))
 
 
 def _steps(tree: Sequence[Any], live: int) -> Iterator[ProfiledStep]:

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from memprof.analysis import Lifetimes
-from memprof.base.errors import MissingExtraError, RuntimeFailure
+from memprof.base.errors import InputError, MissingExtraError, RuntimeFailure
 from memprof.base.folders import scratch_folder
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnxruntime_dump import read_optimized
@@ -147,10 +147,25 @@ def verify_pytorch(request: Request, limits: Limits) -> Verification:
     from memprof.importers.torch.loading import read_name
     from memprof.measure.pytorch import measure_tensors
 
-    model = read_name(request)
+    try:
+        model = read_name(request)
+    except InputError:  # a run has the values that a prediction lacks; if it fails too, its own error counts
+        model = None
+    found = measure_tensors(request, limits)
+    if model is None:
+        return Verification(
+            path=request.name,
+            runtime=found.runtime,
+            version=found.version,
+            optimization="none",
+            predicted_bytes=None,
+            measured_bytes=found.peak_bytes,
+            counts=found.counts,
+            method=found.method,
+            steps=(),
+        )
     (row,) = choose_runtimes(["pytorch"], model).values()
     lifetimes = row.lifetimes(model.graph)
-    found = measure_tensors(request, limits)
     return Verification(
         path=request.name,
         runtime=found.runtime,

@@ -220,7 +220,7 @@ def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
 
 def _assumed(screen: Screen, report: Report, view: TextView) -> None:
     show_assumed_sizes(screen, report.assumed, view.top, style=_CURVE)
-    others = [note for note in report.assumed if note.kind != "dimension"]
+    others = [note for note in report.assumed if note.kind not in ("dimension", "input")]
     if others:
         screen.show(Text("Taken otherwise than the file says", style="bold yellow"))
         _list_unknowns(screen, tuple(others), view.top)

@@ -51,7 +51,7 @@ def render_verification(found: Verification, stream: TextIO, *, top: int = 8, ne
 
 def _answer(found: Verification) -> tuple[str, str]:
     if found.predicted_bytes is None:
-        return "Not predicted: some size is unknown", _UNSURE
+        return f"Not predicted, {format_bytes(found.measured_bytes)} measured", _UNSURE
     if found.is_exact:
         return f"Exact, {format_bytes(found.measured_bytes)} ({found.measured_bytes:,} bytes)", _BETTER
     error = found.relative_error

@@ -12,8 +12,8 @@ _SHOWN = 5
 
 
 def assumed_sizes(assumed: Iterable[Assumption]) -> tuple[Assumption, ...]:
-    """Return those that are sizes which the source leaves open: ``batch=1``."""
-    return tuple(note for note in assumed if note.kind == "dimension")
+    """Return those that a flag of the caller's settles: ``batch=1``, ``ids=int64:1x128``."""
+    return tuple(note for note in assumed if note.kind in ("dimension", "input"))
 
 
 def assumed_json(assumed: Iterable[Assumption]) -> list[dict[str, str]]:

@@ -46,7 +46,7 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
 
 def _with_categories(found: RuntimeReport, trace: Trace | None) -> RuntimeReport:
     """Add what a run shows of its bytes, to the answer that tells of that run."""
-    if trace is None or found.lifetimes.graph is not trace.graph or not trace.is_training:
+    if trace is None or found.lifetimes.graph is not trace.graph or not (trace.is_training or trace.has_cache):
         return found
     categories = {category.value: size for category, size in bytes_by_category(trace, found.peak.step).items()}
     kinds = tuple(life.category.value for life in trace.counted())

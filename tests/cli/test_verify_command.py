@@ -74,7 +74,7 @@ def test_require_exact_fails_unless_exact(found: Verification) -> None:
     [
         (EXACT, "Exact, 48 B (48 bytes): model.onnx"),
         (OFF, "Off by -33.33%: model.onnx"),
-        (UNKNOWN, "Not predicted: some size is unknown: model.onnx"),
+        (UNKNOWN, "Not predicted, 48 B measured: model.onnx"),
     ],
     indirect=["found"],
 )

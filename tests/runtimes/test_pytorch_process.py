@@ -6,6 +6,7 @@ from torch import nn
 
 import memprof
 from memprof.base.errors import UsageError
+from memprof.importers.torch.calls import Call
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.measure.pytorch import steps_of_profile
 from memprof.runtimes.pytorch_process import kernel_bytes
@@ -79,7 +80,7 @@ def test_the_rules_agree_with_pytorchs_profiler(name: str) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        steps = steps_of_profile(module.eval(), (torch.randn(shape),))
+        steps = steps_of_profile(module.eval(), Call((torch.randn(shape),)))
     finally:
         torch.set_num_threads(threads)
     report = memprof.analyze(module, torch.zeros(shape), runtimes=["pytorch-process"])

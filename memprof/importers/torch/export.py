@@ -24,11 +24,11 @@ import torch
 from torch.export.graph_signature import InputKind
 
 from memprof.base.errors import LimitError
-from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, base_name
+from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, autocast_note, base_name
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.importers.torch.sharing import Layout, shares_input
 from memprof.importers.torch.tracker import dtype_name, plain_attributes
-from memprof.ir import Dim, Role
+from memprof.ir import Assumption, Dim, Role
 
 
 def record_program(program: torch.export.ExportedProgram, name: str = "") -> Recording:
@@ -68,6 +68,7 @@ def _record_body(module: torch.fx.GraphModule, depth: int) -> Recording:
 @dataclass(slots=True)
 class _Reader:
     _depth: int = 0
+    assumed: list[Assumption] = field(default_factory=list)
     ops: list[OpRecord] = field(default_factory=list)
     storages: list[StorageRecord] = field(default_factory=list)
     _index_of_address: dict[int, int] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class _Reader:
             ops=tuple(self.ops),
             storages=tuple(self.storages),
             outputs=tuple(self.window(value) for value in _fake_tensors(found)),
+            assumed=tuple(dict.fromkeys(self.assumed)),
         )
 
     def add_known(self, node: Any, role: Role, name: str, held: Any = None) -> None:
@@ -131,6 +133,8 @@ class _Reader:
             held = [getattr(module, arg.target) for arg in node.args if getattr(arg, "op", "") == "get_attr"]
             bodies = [body for body in held if isinstance(body, torch.fx.GraphModule)]
             if str(node.target) in INLINED and len(bodies) == 1:
+                if (note := autocast_note(str(node.target), node.args)) is not None:
+                    self.assumed.append(note)
                 self._inline(node, bodies[0])
                 return
             self._record(node, tuple(_record_body(body, self._depth + 1) for body in bodies))

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map_only
 
 from memprof.base.errors import InputError
+from memprof.base.text import first_line
+from memprof.importers.torch.calls import Call, find_tensors
 from memprof.importers.torch.workspaces import lstm_workspace_bytes
 
 
@@ -38,7 +39,8 @@ class Placeholders:
     def tensor(self, original: torch.Tensor) -> torch.Tensor:
         """Return a tensor like ``original``: same layout, element type and shared storage, no memory."""
         if original.layout is not torch.strided:
-            raise InputError(f"A tensor has layout {original.layout}; only dense tensors can be analysed.")
+            layout = str(original.layout).removeprefix("torch.").replace("_", " ")
+            raise InputError(f"A tensor is {layout}; only dense tensors can be analysed.", "Convert it: to_dense().")
         storage = original.untyped_storage()
         if storage._cdata not in self._storages:
             empty = torch.empty(storage.nbytes(), dtype=torch.uint8, device="meta")
@@ -54,9 +56,29 @@ class Placeholders:
             return torch.nn.Parameter(made, requires_grad=original.requires_grad)
         return made.requires_grad_(original.requires_grad) if original.is_leaf and original.requires_grad else made
 
-    def inputs(self, tree: Any) -> Any:
-        """Return ``tree`` with every tensor in it replaced."""
-        return tree_map_only(torch.Tensor, self.tensor, tree)
+    def forget(self) -> None:
+        """Let go of what was made, so that it dies with its last user; nothing shown later shares with it."""
+        self._storages.clear()
+        self._keep.clear()
+
+    def call(self, call: Call) -> Call:
+        """Return a copy of ``call`` with every tensor in it replaced, wherever it lies.
+
+        Raises:
+            InputError: An argument cannot be copied.
+        """
+        memo: dict[int, Any] = {}
+        for found in find_tensors([call.args, call.kwargs]):
+            memo[id(found.tensor)] = self.tensor(found.tensor)
+        try:
+            with _CopyTensors(self.tensor):
+                return Call(copy.deepcopy(call.args, memo), copy.deepcopy(dict(call.kwargs), memo))
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"The inputs cannot be copied: {first_line(error)}.", "copy.deepcopy must work."
+            ) from error
 
     def module(self, module: torch.nn.Module) -> torch.nn.Module:
         """Return a copy of ``module`` that holds no memory.
@@ -65,8 +87,11 @@ class Placeholders:
             InputError: The module cannot be copied.
         """
         memo: dict[int, Any] = {}
-        for tensor in _registered(module):
-            memo[id(tensor)] = self.tensor(tensor)
+        for name, tensor in _registered(module):
+            try:
+                memo[id(tensor)] = self.tensor(tensor)
+            except InputError as error:
+                raise InputError(error.message.replace("A tensor is", f"{name} is", 1), error.hint) from error
         try:
             with _CopyTensors(self.tensor):
                 return copy.deepcopy(module, memo)
@@ -97,9 +122,9 @@ class _CopyTensors(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _registered(module: torch.nn.Module) -> Iterator[torch.Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
+def _registered(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
 
 
 def complete(op: str, named: Mapping[str, Any], result: Any) -> Any:

@@ -30,7 +30,7 @@ _TOKEN = TensorType("uint8", (0,))
 def build_graph(recording: Recording) -> Graph:
     """Return what was recorded as a Graph, in the order it ran."""
     changes = _Changes(recording)
-    state = _State(GraphBuilder(recording.name), Names())
+    state = _State(GraphBuilder(recording.name), Names(), is_run=recording.is_run)
     for index, storage in enumerate(recording.storages):
         if storage.window is not None:
             state.roots[index] = add_known(state.builder, state.names.unique(storage.name), storage)
@@ -38,6 +38,8 @@ def build_graph(recording: Recording) -> Graph:
         _add_op(state, changes, position, op)
     for unknown in recording.unknown:
         state.builder.add_unknown(unknown)
+    for assumption in recording.assumed:
+        state.builder.add_assumption(assumption)
     found = [state.find(tensor) for tensor in recording.outputs]
     return state.builder.build(value_id for value_id in found if value_id is not None)
 
@@ -58,6 +60,7 @@ class _State:
     """What the records seen so far have become.
 
     Attributes:
+        is_run: Whether a run was recorded, which computes everything anew: nothing can be folded ahead of it.
         roots: Storage -> the value that owns it now.
         windows: Storage -> window -> the value that shows it.
         last_change: Storage -> the value to read by all that must run after the last change.
@@ -66,6 +69,7 @@ class _State:
 
     builder: GraphBuilder
     names: Names
+    is_run: bool
     roots: dict[int, int] = field(default_factory=dict)
     windows: defaultdict[int, dict[TensorRecord, int]] = field(default_factory=lambda: defaultdict(dict))
     last_change: dict[int, int] = field(default_factory=dict)
@@ -103,7 +107,11 @@ def _add_op(state: _State, changes: _Changes, position: int, op: OpRecord) -> No
         outputs,
         name=name,
         is_elementwise=may_overwrite(op) and not shared,
-        is_foldable=not op.is_random and not any(changes.is_changed_after(position, t.storage) for t in op.writes),
+        is_foldable=not (
+            state.is_run
+            or op.is_random
+            or any(changes.is_changed_after(position, tensor.storage) for tensor in op.writes)
+        ),
         attributes=op.attributes,
         module=op.module,
         captures=[i for i in reads if i is not None] if op.bodies else (),

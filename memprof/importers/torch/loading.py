@@ -5,14 +5,18 @@
 
 A module that torch.export cannot read gives the operations of the run as its graph (format ``torch.run``). One that
 cannot run without data has no trace: the runtime model ``pytorch`` then goes by the graph. One that can do neither is
-an error. A training step always is a run: forward, backward and the optimiser's step as one graph.
+an error. A training step always is a run: forward, backward and the optimiser's step as one graph. Where a request
+says so, the run is a real one, with random weights and data, and nothing is exported.
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
-import warnings
-from typing import Any
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -21,21 +25,25 @@ from memprof.base.errors import InputError, MemprofError, UsageError
 from memprof.base.text import first_line
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
+from memprof.importers.torch.calls import Call, call_of, real_call, shaped_call
+from memprof.importers.torch.causes import explain, quiet
 from memprof.importers.torch.export import record_program
 from memprof.importers.torch.fakes import Placeholders
 from memprof.importers.torch.graphs import build_graph
-from memprof.importers.torch.records import Recording, Run
-from memprof.importers.torch.resolve import resolve, shaped_inputs
+from memprof.importers.torch.guesses import open_types, with_indices
+from memprof.importers.torch.packed import packed_weights
+from memprof.importers.torch.records import Recording, Run, StorageRecord
+from memprof.importers.torch.resolve import resolve
 from memprof.importers.torch.traces import build_trace
-from memprof.importers.torch.tracked import run_without_data
-from memprof.ir import Graph
+from memprof.importers.torch.tracked import run_tracked, run_without_data
+from memprof.ir import Assumption, Graph
 from memprof.ir.model import Model
 
 
 def read_name(request: Request) -> Model:
     """Return the Model of "torchvision:resnet18" or "package.module:factory"; see ``resolve`` for errors."""
-    found = resolve(request.name)
-    return read_module(found.module, shaped_inputs(found.module, found.inputs, request.inputs), request)
+    module, given, assumed = _named(request)
+    return _noted(read_module(module, given, request), assumed)
 
 
 def read_object(request: Request) -> Model:
@@ -44,16 +52,9 @@ def read_object(request: Request) -> Model:
     Raises:
         UsageError: It is neither a module nor an exported program, or inputs are missing.
     """
-    source, inputs = request.source, request.example_inputs
-    if isinstance(source, torch.export.ExportedProgram):
-        return read_program(source, request)
-    if not isinstance(source, torch.nn.Module):
-        raise UsageError(
-            f"A {type(source).__name__} cannot be analysed.",
-            "Pass a path, a torch.nn.Module with its inputs, an ExportedProgram or a Graph.",
-        )
-    given = None if inputs is None else inputs if isinstance(inputs, tuple) else (inputs,)
-    return read_module(source, shaped_inputs(source, given, request.inputs), request)
+    if isinstance(request.source, torch.export.ExportedProgram):
+        return read_program(request.source, request)
+    return read_module(*_in_memory(request), request)
 
 
 def read_run(request: Request) -> Model:
@@ -63,48 +64,130 @@ def read_run(request: Request) -> Model:
         InputError: The module cannot run without data.
         UsageError: As ``read_name`` and ``read_object``.
     """
-    source, given = request.source, request.example_inputs
-    if isinstance(source, str):
-        found = resolve(source)
-        source, given = found.module, found.inputs
-    elif given is not None and not isinstance(given, tuple):
-        given = (given,)
-    inputs = shaped_inputs(source, given, request.inputs)
-    run = run_without_data(source, inputs, training=request.training, device=request.device, name=request.name)
-    return _model(request.name, "torch.run" if request.training is None else "torch.training", run.recording, run)
+    assumed: tuple[Assumption, ...] = ()
+    if isinstance(request.source, str):
+        module, given, assumed = _named(request)
+    else:
+        module, given = _in_memory(request)
+    with contextlib.redirect_stdout(sys.stderr):
+        call = shaped_call(module, given, request.inputs, request.dtypes)
+        run, _, guessed = with_indices(module, call, open_types(module, given, request), _run_of(module, request))
+        return _noted(_of_run(request, Made(run, packed_weights(module), guessed)), assumed)
 
 
-def read_module(module: torch.nn.Module, inputs: tuple[Any, ...], request: Request) -> Model:
-    """Return the Model of ``module`` run on ``inputs`` as ``request`` says.
+def _named(request: Request) -> tuple[torch.nn.Module, Call | None, tuple[Assumption, ...]]:
+    """Return the module that is named, its arguments, and what was assumed of them: a shape settles all sizes."""
+    found = resolve(request.name, "cpu" if request.run else "meta", request.dims)
+    return found.module, found.call, () if request.inputs else found.assumed
+
+
+def _in_memory(request: Request) -> tuple[torch.nn.Module, Call | None]:
+    source, inputs = request.source, request.example_inputs
+    if not isinstance(source, torch.nn.Module):
+        raise UsageError(
+            f"A {type(source).__name__} cannot be analysed.",
+            "Pass a path, a torch.nn.Module with its inputs, an ExportedProgram or a Graph.",
+        )
+    given = None if inputs is None else call_of(source, inputs)
+    if request.run:  # the caller's own weights, statistics and caches stay as they are
+        source, given = copy.deepcopy((source, given))
+    return source, given
+
+
+def _noted(model: Model, assumed: tuple[Assumption, ...]) -> Model:
+    return replace(model, graph=replace(model.graph, assumed=(*assumed, *model.graph.assumed)))
+
+
+def _of_run(request: Request, made: Made) -> Model:
+    assert made.run is not None, "there is a run"
+    name = "torch.run" if request.training is None else "torch.training"
+    return _model(request.name, name, made.run.recording, made)
+
+
+def read_module(module: torch.nn.Module, given: Call | None, request: Request) -> Model:
+    """Return the Model of ``module`` called as ``given`` and ``request`` say: run for real if it asks for that.
 
     Raises:
-        InputError: It can neither be exported nor run without data.
+        InputError: It can neither be exported nor run without data, or the real run failed.
+        UsageError: An input is missing, or a name does not exist.
     """
-    name, training, device = request.name, request.training, request.device
-    if training is not None:
-        run = run_without_data(module, inputs, training=training, device=device, name=name)
-        return _model(name, "torch.training", run.recording, run)
-    run_error: MemprofError | None = None
-    found: Run | None = None
+    with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no result
+        return _read_module(module, given, request)
+
+
+def _read_module(module: torch.nn.Module, given: Call | None, request: Request) -> Model:
+    packed = packed_weights(module)
+    call = shaped_call(module, given, request.inputs, request.dtypes)
+    untyped = open_types(module, given, request)
+    if request.run:
+        run, call, guessed = with_indices(
+            module, real_call(call, request.values), untyped, _real_run(module, request)
+        )
+        return _of_run(request, Made(run, packed, guessed))
     try:
-        found = run_without_data(module, inputs, device=device, name=name)
+        run, call, guessed = with_indices(module, call, untyped, _run_of(module, request))
     except InputError as error:
-        run_error = error
+        if request.training is not None:
+            raise
+        try:
+            return _model(request.name, "torch.export", _export(module, call, request.name), Made(None, packed))
+        except Exception:  # why it cannot run says what is wrong; the export fails for it too
+            raise error from None
+    made = Made(run, packed, guessed)
+    if request.training is not None:
+        return _of_run(request, made)
+    is_long = request.name.startswith("transformers:")  # an export of one takes many times as long as its run
+    recording = None if is_long else _exported(module, call, request.name)
+    if recording is None:
+        return _of_run(request, made)
+    return _model(request.name, "torch.export", recording, made)
+
+
+def real_module(request: Request) -> tuple[torch.nn.Module, Call]:
+    """Return the named module with weights, and a call of it with data, types of inputs settled."""
+    found = resolve(request.name, "cpu", request.dims)
+    module = found.module
+    call = shaped_call(module, found.call, request.inputs, request.dtypes)
+    untyped = open_types(module, found.call, request)
+    if untyped:  # a run without data tells which inputs are indices
+        with contextlib.suppress(MemprofError):
+            call = with_indices(module, call, untyped, _run_of(module, request)).call
+    return module, real_call(call, request.values)
+
+
+def _run_of(module: torch.nn.Module, request: Request) -> Callable[[Call], Run]:
+    return lambda call: run_without_data(
+        module, call, training=request.training, device=request.device, name=request.name
+    )
+
+
+def _real_run(module: torch.nn.Module, request: Request) -> Callable[[Call], Run]:
+    def run(call: Call) -> Run:
+        try:
+            return run_tracked(
+                module, call, training=request.training, name=request.name, device="cpu", tensors="real"
+            )
+        except MemprofError:
+            raise
+        except Exception as error:
+            raise explain(error, request.name, module) from error
+
+    return run
+
+
+def _exported(module: torch.nn.Module, call: Call, name: str) -> Recording | None:
+    """Return what export shows of ``module``; ``None`` where it fails, or hides casts that a run shows."""
     try:
-        return _model(name, "torch.export", _export(module, inputs, name), found)
-    except Exception as error:
-        if found is None:
-            raise InputError(
-                f"{name} can neither be run without data ({run_error}) nor exported ({first_line(error)}).",
-                "Its forward pass may depend on the values of tensors.",
-            ) from error
-    return _model(name, "torch.run", found.recording, found)
+        recording = _export(module, call, name)
+    except Exception:
+        return None
+    return None if recording.assumed else recording
 
 
 def read_program(program: torch.export.ExportedProgram, request: Request) -> Model:
     """Return the Model of an exported program."""
     name = request.name
-    return _model(name, "torch.export", bind_recording(record_program(program, name), request), None)
+    return _model(name, "torch.export", bind_recording(record_program(program, name), request), Made())
 
 
 def load_trusted(request: Request) -> Model:
@@ -120,24 +203,51 @@ def load_trusted(request: Request) -> Model:
     return read_program(program, request)
 
 
-def _export(module: torch.nn.Module, inputs: tuple[Any, ...], name: str) -> Recording:
+def _export(module: torch.nn.Module, call: Call, name: str) -> Recording:
     placeholders = Placeholders("cpu")
-    copied, given = placeholders.module(module).eval(), placeholders.inputs(inputs)
+    copied, given = placeholders.module(module).eval(), placeholders.call(call)
     assert isinstance(placeholders.mode, FakeTensorMode)
-    with warnings.catch_warnings(), placeholders.mode:
-        warnings.simplefilter("ignore")
-        return record_program(torch.export.export(copied, given, strict=False), name)
+    with quiet(), placeholders.mode:
+        program = torch.export.export(copied, given.args, dict(given.kwargs), strict=False)
+        return record_program(program, name)
 
 
-def _model(path: str, format_: str, recording: Recording, run: Run | None) -> Model:
-    graph = build_graph(recording)
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a model is made of besides its recording.
+
+    Attributes:
+        run: The run of it, ``None`` if it could not be run.
+        packed: Weights that lie in packed objects, by name.
+        guessed: Inputs whose type was guessed.
+    """
+
+    run: Run | None = None
+    packed: tuple[StorageRecord, ...] = ()
+    guessed: tuple[Assumption, ...] = ()
+
+
+def _model(path: str, format_: str, recording: Recording, made: Made) -> Model:
+    graph = build_graph(with_more(recording, made))
+    run = made.run
     return Model(
         path=path,
         format=format_,
         structure_sha256=_digest(graph),
         graph=graph,
-        trace=None if run is None else build_trace(run),
+        trace=None if run is None else build_trace(replace(run, recording=with_more(run.recording, made))),
     )
+
+
+def with_more(recording: Recording, made: Made) -> Recording:
+    """Return ``recording`` with what it cannot show itself."""
+    first = len(recording.storages)
+    packed = [
+        replace(storage, window=storage.window._replace(storage=first + i))
+        for i, storage in enumerate(made.packed)
+        if storage.window is not None
+    ]
+    return replace(recording, storages=(*recording.storages, *packed), assumed=(*recording.assumed, *made.guessed))
 
 
 def _digest(graph: Graph) -> str:

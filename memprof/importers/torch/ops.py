@@ -12,8 +12,10 @@ reductions are not elementwise here: PyTorch's kernels for them read a row again
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+
+from memprof.ir import Assumption
 
 _ELEMENTWISE_NAMES = {
     "activations": """
@@ -64,6 +66,25 @@ RANDOM = _aten(_RANDOM_NAMES)
 
 INLINED = frozenset({"wrap_with_set_grad_enabled", "wrap_with_autocast", "hints_wrapper"})
 """Higher-order operators that run one body once: its operations stand in their place."""
+
+
+def autocast_note(target: str, arguments: Sequence[object]) -> Assumption | None:
+    """Return what is to be said of a wrapped block that casts inside, ``None`` of one that does not.
+
+    Args:
+        target: Name of the higher-order operator.
+        arguments: Its arguments: device, element type, whether casting is on, ...
+    """
+    if target != "wrap_with_autocast" or (len(arguments) > 2 and not arguments[2]):
+        return None
+    dtype = str(arguments[1]).removeprefix("torch.") if len(arguments) > 1 else "a shorter type"
+    return Assumption(
+        kind="dtype",
+        name="autocast",
+        reason=f"a region of torch.autocast runs operations in {dtype}; an exported program does not show its casts",
+        hint="Analyse the module itself, whose run shows them.",
+    )
+
 
 MAX_BODY_DEPTH = 16
 """Bodies of control flow nest two or three deep; the limit keeps recursion short."""

@@ -27,11 +27,11 @@ from memprof.importers.documents import parse_json
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.graphs import build_graph
-from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, base_name, is_in_place
+from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, autocast_note, base_name, is_in_place
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.importers.torch.sharing import Layout, shares_input
 from memprof.importers.torch.symbols import describe
-from memprof.ir import Attribute, Dim, Role, TensorType
+from memprof.ir import Assumption, Attribute, Dim, Role, TensorType
 from memprof.ir.model import Late, Model
 
 MAX_JSON_BYTES = 2**29
@@ -169,6 +169,7 @@ class _Reader:
         self._tensors: dict[str, _Tensor] = {}
         self._storages: list[StorageRecord] = []
         self._ops: list[OpRecord] = []
+        self._assumed: dict[Assumption, None] = {}
 
     def main(self, name: str, signature: Any) -> Recording:
         """Return the records of the whole program."""
@@ -202,16 +203,29 @@ class _Reader:
 
     def _recording(self, name: str) -> Recording:
         outputs = [self._tensors[output].window for output in _names(self._graph["outputs"])]
-        return Recording(name=name, ops=tuple(self._ops), storages=tuple(self._storages), outputs=tuple(outputs))
+        return Recording(
+            name=name,
+            ops=tuple(self._ops),
+            storages=tuple(self._storages),
+            outputs=tuple(outputs),
+            assumed=tuple(self._assumed),
+        )
 
     def _walk(self, nodes: Any) -> None:
         for node in nodes:
             target = str(node["target"]).removeprefix("torch.ops.")
             graphs = [value["graph"] for value in _arguments(node, "as_graph")]
             if graphs and target.removeprefix("higher_order.") in INLINED and len(graphs) == 1:
+                self._note_casts(node, target.removeprefix("higher_order."))
                 self._inline(node, graphs[0])
             else:
                 self._record(node, target, graphs)
+
+    def _note_casts(self, node: Any, target: str) -> None:
+        flags = [argument["arg"]["as_bool"] for argument in node["inputs"] if "as_bool" in argument["arg"]]
+        note = autocast_note(target, ("", "a shorter type", *flags[:1]))
+        if note is not None:
+            self._assumed[note] = None
 
     def _inline(self, node: Any, graph: Any) -> None:
         self._depth += 1

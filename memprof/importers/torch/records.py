@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from memprof.ir import Attribute, Dim, Role, Unknown
+from memprof.ir import Assumption, Attribute, Dim, Role, Unknown
 from memprof.ir.trace import Category, Phase
 
 
@@ -95,6 +95,8 @@ class Recording:
         storages: All storages by index.
         outputs: The tensors the caller got, in order.
         unknown: What could not be learnt.
+        assumed: What was taken otherwise than the source says.
+        is_run: Whether it is what ran, rather than a program.
     """
 
     name: str
@@ -102,6 +104,8 @@ class Recording:
     storages: tuple[StorageRecord, ...]
     outputs: tuple[TensorRecord, ...]
     unknown: tuple[Unknown, ...] = ()
+    assumed: tuple[Assumption, ...] = ()
+    is_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

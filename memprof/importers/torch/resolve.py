@@ -1,19 +1,24 @@
 """Names of modules: "torchvision:resnet18", "package.module:factory". Looking one up runs the code it names.
 
     torchvision:NAME          a model of torchvision, weights left out
-    PACKAGE.MODULE:NAME       imported from the current folder or the installed packages; NAME is
-                                 a function or class      called without arguments; returns a module, or a pair of a
-                                                          module and its inputs (a tensor or a tuple of them)
+    timm:NAME                 a model of timm, weights left out; see ``families``
+    transformers:PATH         a model of transformers, made from a config.json or a folder with one; see ``families``
+    PACKAGE.MODULE:NAME       imported from the current folder or the installed packages
+    FOLDER/FILE.py:NAME       a file, its folder first among those that are searched. Either NAME is
+                                 a function or class      called without arguments; returns a module, (module, inputs)
+                                                          or (module, arguments, keyword arguments); see ``calls``
                                  a module                 taken as it is
 
 Code runs on device ``meta`` first, so that weights take no memory; code that cannot (it needs values) runs once more
-as it is written.
+as it is written. What it prints goes to stderr: stdout is for results.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -21,101 +26,72 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map_only
 
 from memprof.base.errors import InputError, MissingExtraError, UsageError
+from memprof.importers.torch.calls import Call, call_of
+from memprof.ir import Assumption
 
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_TORCHVISION_INPUT = "1x3x224x224"
+_FILE_NAME = re.compile(r"(.+\.py):([A-Za-z_][\w.]*)", re.DOTALL)
+_NO_SIZES: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A module and, if its factory gave them, the inputs to run it on."""
+    """A module and, if its factory gave them, the arguments to call it with; what was assumed of these."""
 
     module: torch.nn.Module
-    inputs: tuple[Any, ...] | None
+    call: Call | None
+    assumed: tuple[Assumption, ...] = ()
 
 
-def resolve(name: str, device: str = "meta") -> Resolved:
+def resolve(name: str, device: str = "meta", sizes: Mapping[str, int] = _NO_SIZES) -> Resolved:
     """Return the module that ``name`` stands for.
 
     Args:
-        name: "torchvision:resnet18" or "package.module:factory".
+        name: "torchvision:resnet18", "package.module:factory" or another of the kinds above.
         device: Where to make it: ``meta`` for one without memory, ``cpu`` for a real one with random weights.
+        sizes: Sizes of the dimensions that a family names: ``{"batch": 8, "sequence": 512}``.
 
     Raises:
-        UsageError: There is no such package, module or attribute.
+        UsageError: There is no such package, module, attribute or dimension.
         InputError: The code failed, or returned something else.
-        MissingExtraError: torchvision is not installed.
+        MissingExtraError: The library is not installed.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} names no module.", "Write torchvision:resnet18 or package.module:factory.")
     package, _, attribute = name.partition(":")
-    if package == "torchvision":
+    if package in ("timm", "transformers"):
+        from memprof.importers.torch.families import family_module
+
+        return Resolved(*family_module(package, attribute, device, sizes))
+    if sizes:
+        raise UsageError("Dimensions of a PyTorch module have no names.", "Give the shape: --input 1x3x224x224.")
+    if package == "torchvision" and _NAME.fullmatch(name):
         return Resolved(_torchvision(attribute, device), None)
-    factory = _look_up(package, attribute)
+    with contextlib.redirect_stdout(sys.stderr):
+        return _unpack(name, _found(name, device))
+
+
+def _found(name: str, device: str) -> Any:
+    """Return the module that is named, or what its factory returned."""
+    file_name = _FILE_NAME.fullmatch(name)
+    if file_name is not None:
+        factory = _attribute(_import_file(file_name[1]), file_name[1], file_name[2])
+    elif _NAME.fullmatch(name):
+        package, _, attribute = name.partition(":")
+        factory = _attribute(_import(package), package, attribute)
+    else:
+        raise UsageError(
+            f"{name!r} names no module.", "Write torchvision:resnet18, package.module:factory or file.py:factory."
+        )
     if isinstance(factory, torch.nn.Module):
-        return Resolved(factory, None)
+        return factory
     if not callable(factory):
         raise InputError(f"{name} is a {type(factory).__name__}, no module and no function that makes one.")
-    return _unpack(name, _call(name, factory, device))
-
-
-def shaped_inputs(
-    module: torch.nn.Module, given: tuple[Any, ...] | None, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[Any, ...]:
-    """Return the inputs to run ``module`` on, shapes of the caller first.
-
-    Args:
-        module: The module; the names of its ``forward``'s parameters name the inputs.
-        given: Inputs that came with it, whose element types stay; float32 without them.
-        shapes: Shape by name; ``""`` means the first input.
-
-    Raises:
-        UsageError: There are no inputs, or a name is not a parameter of ``forward``.
-    """
-    inputs = list(given or ())
-    if not shapes:
-        if given is None:
-            raise UsageError(
-                f"{type(module).__name__} needs an input to run on.",
-                f"Add --input {_TORCHVISION_INPUT}, or let the factory return (module, inputs).",
-            )
-        return tuple(inputs)
-    names = [
-        parameter.name
-        for parameter in inspect.signature(module.forward).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    for name, shape in shapes.items():
-        if name and name not in names:
-            raise UsageError(
-                f"The forward of {type(module).__name__} has no input {name!r}.", f"It has: {', '.join(names)}."
-            )
-        position = names.index(name) if name else 0
-        if position > len(inputs):
-            raise UsageError(f"The input before {name!r} has no shape.", f"Add --input {names[len(inputs)]}=...")
-        dtype = torch.get_default_dtype()
-        if position < len(inputs) and isinstance(inputs[position], torch.Tensor):
-            dtype = inputs[position].dtype
-        inputs[position : position + 1] = [torch.empty(shape, dtype=dtype, device="meta")]
-    return tuple(inputs)
-
-
-def real_inputs(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return ``inputs`` with data in place of meta tensors: random numbers, zeros where they are whole."""
-    return tree_map_only(torch.Tensor, _with_data, inputs)  # type: ignore[no-any-return] # it keeps the tuple
-
-
-def _with_data(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.device.type != "meta":
-        return tensor
-    make = torch.randn if tensor.is_floating_point() else torch.zeros
-    return make(tensor.shape, dtype=tensor.dtype, device="cpu")
+    return _call(name, factory, device)
 
 
 def _torchvision(name: str, device: str) -> torch.nn.Module:
@@ -135,7 +111,7 @@ def _torchvision(name: str, device: str) -> torch.nn.Module:
     return _instance(name, _call(name, lambda: builder(**bare), device))
 
 
-def _look_up(package: str, attribute: str) -> Any:
+def _import(package: str) -> ModuleType:
     here = str(Path.cwd())
     top = package.partition(".")[0]
     # as "python -m" does, but only for code that lies there: an installed package is found without this folder, in
@@ -144,13 +120,35 @@ def _look_up(package: str, attribute: str) -> Any:
     if is_here and here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found: Any = importlib.import_module(package)
+        return importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name and (package == error.name or package.startswith(f"{error.name}.")):
             raise UsageError(f"There is no Python module {package!r} here.", f"Looked in {here} first.") from None
         raise InputError(f"Importing {package} failed: {error}.", "Install what it needs.") from error
     except Exception as error:
         raise InputError(f"Importing {package} failed: {type(error).__name__}: {error}.") from error
+
+
+def _import_file(text: str) -> ModuleType:
+    path = Path(text)
+    if not path.is_file():
+        raise UsageError(f"There is no file {text}.", "Write FOLDER/FILE.py:FACTORY.")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:  # as "python FILE" does: what lies beside it is imported by its name
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)  # dataclasses and pickles look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"Running {text} failed: {type(error).__name__}: {error}.", "Run it in Python.") from error
+    return module
+
+
+def _attribute(module: ModuleType, package: str, attribute: str) -> Any:
+    found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
             close = difflib.get_close_matches(part, dir(found), n=3)
@@ -176,15 +174,19 @@ def _call(name: str, factory: Callable[[], Any], device: str) -> Any:
 
 
 def _unpack(name: str, made: Any) -> Resolved:
+    if isinstance(made, tuple) and len(made) == 3 and isinstance(made[2], Mapping):
+        module = _instance(name, made[0])
+        return Resolved(module, call_of(module, made[1], made[2]))
     if isinstance(made, tuple) and len(made) == 2:
-        module, inputs = made
-        return Resolved(_instance(name, module), inputs if isinstance(inputs, tuple) else (inputs,))
+        module = _instance(name, made[0])
+        return Resolved(module, call_of(module, made[1]))
     return Resolved(_instance(name, made), None)
 
 
 def _instance(name: str, made: Any) -> torch.nn.Module:
     if not isinstance(made, torch.nn.Module):
         raise InputError(
-            f"{name} returned a {type(made).__name__}.", "It must return a torch.nn.Module, or (module, inputs)."
+            f"{name} returned a {type(made).__name__}.",
+            "It must return a module, (module, inputs) or (module, args, kwargs).",
         )
     return made

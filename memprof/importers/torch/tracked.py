@@ -1,8 +1,8 @@
 """One inference or one training step under the tracker, on tensors without memory or on real ones.
 
-    inference   module.eval(); torch.inference_mode(); output = module(*inputs); output is held to the end
+    inference   module.eval(); torch.inference_mode(); output = module(*args, **kwargs); output is held to the end
     training    module.train(); the state of the optimiser exists already (the steady state), gradients do not
-                forward    output = module(*inputs); loss = loss_of(output)
+                forward    output = module(*args, **kwargs); loss = loss_of(output)
                 backward   loss.backward()
                 optimizer  optimizer.step()
                 output and loss are held to the end, as the local variables of a training loop hold them
@@ -18,10 +18,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils._pytree import tree_leaves
 
-from memprof.base.errors import InputError, UsageError
+from memprof.base.errors import InputError, MemprofError, UsageError
 from memprof.base.text import first_line
+from memprof.importers.torch.calls import Call, find_tensors
+from memprof.importers.torch.causes import explain, quiet
 from memprof.importers.torch.fakes import Placeholders, complete
 from memprof.importers.torch.records import Run
 from memprof.importers.torch.tracker import StorageTracker
@@ -45,9 +46,9 @@ assert tuple(_OPTIMIZERS) == OPTIMIZER_NAMES, "the names that people can choose 
 def mean_square(output: Any) -> torch.Tensor:
     """Return the loss that training uses if none is given: the mean square of each floating output, summed."""
     losses = [
-        leaf.square().mean()
-        for leaf in tree_leaves(output)
-        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and leaf.requires_grad
+        found.tensor.square().mean()
+        for found in find_tensors(output)
+        if found.tensor.is_floating_point() and found.tensor.requires_grad
     ]
     if not losses:
         raise InputError("No output of the module depends on its parameters, so it cannot be trained.")
@@ -81,7 +82,7 @@ def make_optimizer(
 
 def run_without_data(
     module: torch.nn.Module,
-    inputs: tuple[Any, ...],
+    call: Call,
     *,
     training: Training | None = None,
     device: str = "cpu",
@@ -91,7 +92,7 @@ def run_without_data(
 
     Args:
         module: Any module; it is copied, the original is not touched and its weights are not copied.
-        inputs: Its positional arguments; tensors are used for their shapes alone.
+        call: Its arguments; tensors are used for their shapes alone.
         training: How to train; ``None`` for inference.
         device: Device to ask about: ``cpu`` or ``cuda``.
         name: Name of the model.
@@ -101,19 +102,16 @@ def run_without_data(
     """
     wish = _Wish(training, device, name, "")
     try:
-        return _run_on(Placeholders(device), module, inputs, wish)
-    except UsageError:
+        return _run_on(Placeholders(device), module, call, wish)
+    except MemprofError:
         raise
     except Exception as fake_error:
         reason = first_line(fake_error)
         caveat = f"run on meta tensors, which may pick other kernels, since fake tensors failed: {reason}"
         try:
-            return _run_on(Placeholders("meta"), module, inputs, wish._replace(caveat=caveat))
-        except Exception as meta_error:
-            raise InputError(
-                f"The module cannot be run without data: {reason}; on meta tensors: {first_line(meta_error)}.",
-                "Its forward pass may depend on the values of tensors; 'memprof verify' measures a real run.",
-            ) from fake_error
+            return _run_on(Placeholders("meta"), module, call, wish._replace(caveat=caveat))
+        except Exception:  # the second choice has its own trouble; the first tells the cause
+            raise explain(fake_error, name or type(module).__name__, module) from fake_error
 
 
 class _Wish(NamedTuple):
@@ -123,10 +121,11 @@ class _Wish(NamedTuple):
     caveat: str
 
 
-def _run_on(placeholders: Placeholders, module: torch.nn.Module, inputs: tuple[Any, ...], wish: _Wish) -> Run:
-    copied, given = placeholders.module(module), placeholders.inputs(inputs)
+def _run_on(placeholders: Placeholders, module: torch.nn.Module, call: Call, wish: _Wish) -> Run:
+    copied, given = placeholders.module(module), placeholders.call(call)
+    placeholders.forget()
     mode: AbstractContextManager[Any] = placeholders.mode or torch.device("meta")
-    with mode:
+    with quiet(), mode:
         run = run_tracked(
             copied,
             given,
@@ -140,7 +139,7 @@ def _run_on(placeholders: Placeholders, module: torch.nn.Module, inputs: tuple[A
 
 def run_tracked(
     module: torch.nn.Module,
-    inputs: tuple[Any, ...],
+    call: Call,
     *,
     training: Training | None,
     name: str,
@@ -149,12 +148,12 @@ def run_tracked(
 ) -> Run:
     """Run ``module`` once on the tensors it has, as this file's docstring says, and return what happened."""
     # PyTorch does not recognise fake parameters when it decides, so the prediction decides as it does for real ones
-    step = Step(module, inputs, training, None if tensors == "real" else device == "cuda")
+    step = Step(module, call, training, None if tensors == "real" else device == "cuda")
     if step.optimizer is not None:
         _make_state(step.optimizer)
     paths = {id(child): path for path, child in module.named_modules()}
     tracker = StorageTracker(paths) if tensors == "real" else StorageTracker(paths, complete)
-    categories = _introduce(tracker, module, inputs, step.optimizer)
+    categories = _introduce(tracker, module, call, step.optimizer)
     ends = [0]
     phases: list[Phase] = []
 
@@ -168,9 +167,13 @@ def run_tracked(
     for gradient in gradients:
         if (index := tracker.storage_index(gradient)) is not None:
             categories[index] = Category.GRADIENT
-    held = [*tree_leaves(output), loss, *gradients, *state_tensors(step.optimizer)]
+    returned = list(find_tensors(output))
+    for found in (*returned, *find_tensors([call.args, call.kwargs])):  # what the run put into a given cache too
+        if found.is_cache and (index := tracker.storage_index(found.tensor)) is not None:
+            categories[index] = Category.CACHE
+    held = [*(found.tensor for found in returned), *([] if loss is None else [loss]), *gradients]
     return Run(
-        recording=tracker.recording(name, (leaf for leaf in held if isinstance(leaf, torch.Tensor))),
+        recording=tracker.recording(name, [*held, *state_tensors(step.optimizer)]),
         phases=tuple(phases),
         categories=categories,
         device=device,
@@ -179,14 +182,16 @@ def run_tracked(
 
 
 def _introduce(
-    tracker: StorageTracker, module: torch.nn.Module, inputs: Any, optimizer: torch.optim.Optimizer | None
+    tracker: StorageTracker, module: torch.nn.Module, call: Call, optimizer: torch.optim.Optimizer | None
 ) -> dict[int, Category]:
-    """Tell the tracker of what exists before the run; return the categories of what the optimiser keeps."""
+    """Tell the tracker of what exists before the run; return the categories of caches and the optimiser's state."""
     for path, parameter in [*module.named_parameters(), *module.named_buffers()]:
         tracker.add_known(parameter, Role.PARAMETER, path, path.rpartition(".")[0])
-    for i, tensor in enumerate(leaf for leaf in tree_leaves(inputs) if isinstance(leaf, torch.Tensor)):
-        tracker.add_known(tensor, Role.INPUT, f"input_{i}" if i else "input")
     categories: dict[int, Category] = {}
+    for i, found in enumerate([*find_tensors(call.args), *find_tensors(call.kwargs)]):
+        tracker.add_known(found.tensor, Role.INPUT, input_name(i, found.path))
+        if found.is_cache and (index := tracker.storage_index(found.tensor)) is not None:
+            categories[index] = Category.CACHE
     owners = {id(parameter): path for path, parameter in module.named_parameters()}
     for parameter, state in optimizer.state.items() if optimizer is not None else ():
         owner = owners.get(id(parameter), "")
@@ -198,12 +203,19 @@ def _introduce(
     return categories
 
 
+def input_name(i: int, path: str) -> str:
+    """Return the name of the tensor with number ``i`` among the inputs: by its keyword, if it has one."""
+    if path and not path[0].isdigit():
+        return path
+    return f"input_{i}" if i else "input"
+
+
 class Step:
     """One inference or one training step, unwatched, as often as wanted; parts as in this file's docstring.
 
     Args:
         module: The module; its mode is set.
-        inputs: Its positional arguments.
+        call: Its arguments.
         training: How to train; ``None`` for inference.
         foreach: See ``make_optimizer``.
     """
@@ -211,12 +223,12 @@ class Step:
     def __init__(
         self,
         module: torch.nn.Module,
-        inputs: tuple[Any, ...],
+        call: Call,
         training: Training | None,
         foreach: bool | None = None,
     ) -> None:
         self._module = module.train(training is not None)
-        self._inputs = inputs
+        self._call = call
         self._training = training
         self.optimizer = make_optimizer(training, module, foreach) if training else None
 
@@ -232,10 +244,10 @@ class Step:
         """Run it; return the output and the loss, for the caller to hold. ``note`` is told the end of each phase."""
         if self._training is None:
             with torch.inference_mode():
-                output = self._module(*self._inputs)
+                output = self._call.run(self._module)
             note("forward")
             return output, None
-        output = self._module(*self._inputs)
+        output = self._call.run(self._module)
         loss = (self._training.loss or mean_square)(output)
         note("forward")
         loss.backward()

@@ -92,6 +92,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             ops=tuple(self._ops),
             storages=tuple(self._storages),
             outputs=tuple(window for window in windows if window is not None),
+            is_run=True,
         )
 
     @contextmanager

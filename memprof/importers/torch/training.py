@@ -1,4 +1,4 @@
-"""How a training step is made: a record that needs no torch."""
+"""What a caller may say of a run, as records and names that need no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any
 
 OPTIMIZER_NAMES = ("sgd", "momentum", "adam", "adamw")
 """Optimisers by name, with PyTorch's defaults; ``momentum`` is SGD with momentum 0.9."""
+
+TORCH_DTYPES = frozenset(
+    {"bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"}
+    | {"complex64", "complex128"}
+)
+"""Element types that an input of a module can be said to have."""
 
 
 @dataclass(frozen=True, slots=True)

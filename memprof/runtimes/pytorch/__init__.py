@@ -152,7 +152,7 @@ def _largest(graph: Graph, values: Iterable[int]) -> int | None:
     return max(known) if known and len(known) == len(sizes) else None
 
 
-_COUNTS = "parameters and what the caller gave excluded, outputs included; no scratch of kernels"
+_COUNTS = "parameters and what the caller gave excluded, caches and outputs included; no scratch of kernels"
 
 
 def traced(trace: Trace) -> RuntimeModel:
@@ -163,9 +163,9 @@ def traced(trace: Trace) -> RuntimeModel:
         MODEL,
         definition=f"eager PyTorch, {what} on {trace.device} as Python runs it: every storage to its last reference; "
         f"{_COUNTS}{caveat}",
-        best_grade="estimate" if trace.caveat else "exact",
+        best_grade="measured" if trace.tensors == "real" else "estimate" if trace.caveat else "exact",
         lifetimes=fixed(lambda _: trace_lifetimes(trace), "pytorch"),
-        summary=f"as Python runs it ({trace.tensors} tensors)",
+        summary=f"as Python {'ran' if trace.tensors == 'real' else 'runs'} it ({trace.tensors} tensors)",
     )
 
 

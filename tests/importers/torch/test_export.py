@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from memprof.importers.request import Request
+from memprof.importers.torch.calls import Call
 from memprof.importers.torch.export import record_program
 from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.loading import read_module, read_program
@@ -126,7 +127,7 @@ def test_a_model_has_a_graph_a_trace_and_no_memory(make: type[nn.Module]) -> Non
     with torch.device("meta"):
         module = make()
         inputs = (torch.zeros(2, 3 if make is Convolutional else 4, 16, 16),)
-    model = read_module(module, inputs, Request(source="net"))
+    model = read_module(module, Call(inputs), Request(source="net"))
     assert (model.format, model.path) == ("torch.export", "net")
     assert model.trace is not None
     assert len(model.structure_sha256) == 64
@@ -143,12 +144,12 @@ def test_what_export_cannot_read_is_taken_from_the_run() -> None:
                 raise RuntimeError("not for export")
             return functional.relu(x * 2)
 
-    model = read_module(Stateful(), (torch.zeros(4),), Request(source="net"))
+    model = read_module(Stateful(), Call((torch.zeros(4),)), Request(source="net"))
     assert model.format == "torch.run"
     assert [node.op for node in model.graph.nodes] == ["aten.mul", "aten.relu"]
 
 
 def test_the_digest_tells_structures_apart_and_not_weights() -> None:
-    first, second = (read_module(Convolutional(), IMAGE, Request(source="net")) for _ in range(2))
-    larger = read_module(Convolutional(), (torch.zeros(3, 3, 16, 16),), Request(source="net"))
+    first, second = (read_module(Convolutional(), Call(IMAGE), Request(source="net")) for _ in range(2))
+    larger = read_module(Convolutional(), Call((torch.zeros(3, 3, 16, 16),)), Request(source="net"))
     assert first.structure_sha256 == second.structure_sha256 != larger.structure_sha256

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from torch import nn
 
 import memprof
 from memprof.base.errors import InputError, UsageError
-from memprof.importers.torch.resolve import real_inputs, resolve, shaped_inputs
+from memprof.importers.torch.calls import Call, call_of, real_call, shaped_call
+from memprof.importers.torch.resolve import resolve
 
 HERE = "tests.importers.torch.networks"
 
@@ -17,13 +19,13 @@ HERE = "tests.importers.torch.networks"
 def test_a_factory_is_called_without_making_weights() -> None:
     found = resolve(f"{HERE}:convolutional")
     assert {parameter.device.type for parameter in found.module.parameters()} == {"meta"}
-    assert found.inputs is None
+    assert found.call is None
 
 
 def test_a_factory_may_bring_its_inputs() -> None:
     found = resolve(f"{HERE}:attention")
-    assert found.inputs is not None
-    assert [tensor.shape for tensor in found.inputs] == [(2, 7)]
+    assert found.call is not None
+    assert [tensor.shape for tensor in found.call.args] == [(2, 7)]
 
 
 def test_a_class_and_a_module_are_names_too() -> None:
@@ -82,29 +84,70 @@ class TwoInputs(nn.Module):
 
 
 def test_shapes_go_by_name_or_to_the_first_input() -> None:
-    given = (torch.zeros(1, 3), torch.zeros(1, 3, dtype=torch.int64))
-    x, mask = shaped_inputs(TwoInputs(), given, {"": (2, 5), "mask": (2, 5)})
+    given = Call((torch.zeros(1, 3), torch.zeros(1, 3, dtype=torch.int64)))
+    x, mask = shaped_call(TwoInputs(), given, {"": (2, 5), "mask": (2, 5)}, {}).args
     assert (x.shape, mask.shape, mask.dtype) == ((2, 5), (2, 5), torch.int64)
-    x, mask = shaped_inputs(TwoInputs(), None, {"x": (4, 1), "mask": (4, 1)})
+    x, mask = shaped_call(TwoInputs(), None, {"x": (4, 1), "mask": (4, 1)}, {}).args
     assert (x.shape, x.dtype, mask.shape) == ((4, 1), torch.float32, (4, 1))
+
+
+def test_an_input_has_the_type_that_is_said() -> None:
+    call = shaped_call(TwoInputs(), None, {"mask": (4, 1), "x": (4, 1)}, {"mask": "bool", "x": "float16"})
+    found = {"x": torch.float16, "mask": torch.bool}
+    assert {name: tensor.dtype for name, tensor in [*call.kwargs.items(), ("x", call.args[0])]} == found
 
 
 def test_inputs_that_do_not_fit_are_the_callers_error() -> None:
     with pytest.raises(UsageError, match="needs an input"):
-        shaped_inputs(TwoInputs(), None, {})
+        shaped_call(TwoInputs(), None, {}, {})
     with pytest.raises(UsageError, match="no input 'image'"):
-        shaped_inputs(TwoInputs(), None, {"image": (1, 3)})
-    with pytest.raises(UsageError, match="input before 'mask'"):
-        shaped_inputs(TwoInputs(), None, {"mask": (1, 3)})
+        shaped_call(TwoInputs(), None, {"image": (1, 3)}, {})
+    with pytest.raises(UsageError, match="missing a required argument: 'x'"):
+        shaped_call(TwoInputs(), None, {"mask": (1, 3)}, {})
+
+
+@dataclass
+class Batch:
+    x: torch.Tensor
+    mask: torch.Tensor
+
+
+class TakesBatch(nn.Module):
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return batch.x * batch.mask
+
+
+ONE = torch.zeros(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "args", "names"),
+    [
+        (TwoInputs(), ONE, 1, []),
+        (TwoInputs(), (ONE, ONE), 2, []),
+        (TwoInputs(), {"x": ONE, "mask": ONE}, 0, ["x", "mask"]),
+        (TwoInputs(), Batch(ONE, ONE), 0, ["x", "mask"]),
+        (TakesBatch(), Batch(ONE, ONE), 1, []),
+        (TakesBatch(), {"image": ONE}, 1, []),
+    ],
+)
+def test_what_a_factory_gives_is_a_call(module: nn.Module, given: object, args: int, names: list[str]) -> None:
+    call = call_of(module, given)
+    assert (len(call.args), list(call.kwargs)) == (args, names)
+
+
+def test_a_call_in_whole() -> None:
+    call = call_of(TwoInputs(), (ONE,), {"mask": ONE})
+    assert (len(call.args), list(call.kwargs)) == (1, ["mask"])
 
 
 def test_real_inputs_have_data_and_keep_what_they_had() -> None:
     tokens = torch.tensor([3, 4])
-    random, whole, kept = real_inputs(
-        (torch.empty(4, device="meta"), torch.empty(2, dtype=int, device="meta"), tokens)
-    )
-    assert (random.device.type, whole.tolist()) == ("cpu", [0, 0])
-    assert kept is tokens
+    whole, mask = (torch.empty(2, dtype=torch.int64, device="meta") for _ in range(2))
+    call = real_call(Call((torch.empty(4, device="meta"), whole, tokens), {"mask": mask, "sr": whole}), {"sr": 16})
+    assert (call.args[0].device.type, call.args[1].tolist()) == ("cpu", [0, 0])
+    assert call.args[2] is tokens
+    assert (call.kwargs["mask"].tolist(), call.kwargs["sr"].tolist()) == ([1, 1], [16, 16])
 
 
 def test_analyze_takes_modules_names_and_programs() -> None:
