@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 import memprof
 from memprof.cli import main
+from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
 from memprof.measure.sessions import find_session
 from tests.onnx_models import model, node, tensor, weight
@@ -17,10 +18,16 @@ from tests.onnx_models import model, node, tensor, weight
 pytestmark = pytest.mark.default_session
 
 
-@pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a small convolutional model; answers of onnxruntime are kept in a folder of this test."""
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of this test in which answers of onnxruntime are kept."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a small convolutional model."""
     nodes = [
         node("Conv", ["x", "w"], ["a"], pads=[1] * 4),
         node("Relu", ["a"], ["b"]),
@@ -91,9 +98,54 @@ def test_weights_are_of_our_making_and_external_data_stay_unopened(tmp_path: Pat
     )
     path = tmp_path / "external.onnx"
     path.write_bytes(found.SerializeToString())
-    session = find_session(Request(source=path), "digest of external.onnx", 64 * 64 * 4)
+    session = find_session(Request(source=path), parse(path)[1], 64 * 64 * 4)
     assert session.reason == ""
-    assert session.graph is not None
+    assert session.model is not None
+
+
+def _kept(cache: Path) -> Path:
+    (answer,) = (cache / "memprof" / "onnxruntime").iterdir()
+    return answer
+
+
+def test_half_an_answer_in_the_cache_is_asked_for_again(file: Path, cache: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    first = memprof.analyze(file).headline
+    whole = _kept(cache).read_bytes()
+    _kept(cache).write_bytes(whole[: len(whole) // 2])
+
+    second = memprof.analyze(file).headline
+
+    assert (second.peak_intermediate_bytes, second.grade) == (first.peak_intermediate_bytes, first.grade)
+    assert _kept(cache).read_bytes() == whole
+
+
+def test_a_file_that_changes_while_it_is_read_puts_nothing_into_the_cache(file: Path, cache: Path) -> None:
+    pytest.importorskip("onnxruntime")
+
+    session = find_session(Request(source=file), "the digest that it had before", 0)
+
+    assert session.reason.endswith("net.onnx changed while it was read.")
+    assert not (cache / "memprof").exists()
+
+
+def test_a_few_bytes_that_stand_for_gigabytes_of_constants_are_not_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memprof.measure.sessions.write_optimized", lambda *_: pytest.fail("asked"))
+    repeats = TensorProto(name="n", data_type=TensorProto.INT64, dims=[1], int64_data=[2**28])
+    found = model(
+        [node("Tile", ["w", "n"], ["t"]), node("ReduceSum", ["t"], ["r"]), node("Add", ["x", "r"], ["y"])],
+        inputs=[tensor("x", [1])],
+        outputs=["y"],
+        initializers=[weight("w", 1), repeats],
+    )
+    path = tmp_path / "grows.onnx"
+    path.write_bytes(found.SerializeToString())
+
+    (reason,) = memprof.analyze(path).headline.lowered_by
+
+    assert reason.startswith("over 512 MiB of weights and constants")
 
 
 def test_threads_add_to_the_scratch_of_convolutions(tmp_path: Path) -> None:

@@ -55,10 +55,12 @@ class Bounds:
     Attributes:
         seconds: Wall-clock time until it is killed, ``None`` for no limit.
         memory_bytes: Memory that it may allocate, ``None`` for no limit.
+        processor_seconds: Time of the processor, however long it waits for one; ``None`` for no limit.
     """
 
     seconds: float | None = None
     memory_bytes: int | None = None
+    processor_seconds: int | None = None
 
 
 class ChildProcess:
@@ -141,6 +143,7 @@ def start_python(
         "is_main_thread": threading.current_thread() is threading.main_thread(),
         "seconds": None if bounds.seconds is None else bounds.seconds + GRACE_SECONDS,
         "memory_bytes": bounds.memory_bytes,
+        "processor_seconds": bounds.processor_seconds,
         "entry": entry,
         "arguments": list(arguments),
     }
@@ -188,7 +191,7 @@ def main() -> None:
     """Bind this process to its parent and its bounds, and call the entry; the child's side."""
     frame: dict[str, Any] = json.loads(sys.argv[3])
     _die_with_parent(frame["parent"], frame["is_main_thread"])
-    _limit(frame["seconds"], frame["memory_bytes"])
+    _limit(Bounds(**{name: frame[name] for name in ("seconds", "memory_bytes", "processor_seconds")}))
     module, _, function = frame["entry"].partition(":")
     getattr(import_module(module), function)(*frame["arguments"])
 
@@ -217,17 +220,23 @@ def _end_with(lifeline: int) -> None:
     os._exit(1)
 
 
-def _limit(seconds: float | None, memory_bytes: int | None) -> None:
+def _limit(bounds: Bounds) -> None:
     try:
         import resource
     except ModuleNotFoundError:  # Windows
         return
-    if seconds is not None:
+    if bounds.seconds is not None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it ends the process, native code or not
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-    if memory_bytes is not None:
+        signal.setitimer(signal.ITIMER_REAL, bounds.seconds)
+    if bounds.processor_seconds is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (_at_most(bounds.processor_seconds, hard), hard))
+    if bounds.memory_bytes is not None:
         kind = resource.RLIMIT_DATA if sys.platform.startswith("linux") else resource.RLIMIT_AS
         _, hard = resource.getrlimit(kind)
-        limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
-        resource.setrlimit(kind, (limit, hard))
+        resource.setrlimit(kind, (_at_most(bounds.memory_bytes, hard), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _at_most(wanted: int, hard: int) -> int:
+    return wanted if hard < 0 else min(wanted, hard)  # below zero: no limit

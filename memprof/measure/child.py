@@ -54,10 +54,12 @@ class Limits:
     Attributes:
         seconds: Wall-clock time.
         memory_bytes: Memory that it may allocate; ``None`` for nine tenths of the machine's.
+        processor_seconds: Time of the processor; ``None`` for no limit but that of the clock.
     """
 
     seconds: float = 600.0
     memory_bytes: int | None = None
+    processor_seconds: int | None = None
 
     def __post_init__(self) -> None:
         if self.seconds <= 0 or (self.memory_bytes is not None and self.memory_bytes <= 0):
@@ -101,7 +103,9 @@ def run_in_child(task: str, arguments: Mapping[str, Any], limits: Limits, *, run
 
 def _run(request: Path, result: Path, limits: Limits, what: str) -> ChildProcess:
     """Return the child, which has ended."""
-    bounds = Bounds(seconds=limits.seconds, memory_bytes=limits.allowed_bytes)
+    bounds = Bounds(
+        seconds=limits.seconds, memory_bytes=limits.allowed_bytes, processor_seconds=limits.processor_seconds
+    )
     arguments = (str(request), str(result))
     with start_python("memprof.measure.child:main", arguments, folder=request.parent, bounds=bounds) as child:
         code = child.wait(limits.seconds)
@@ -109,6 +113,8 @@ def _run(request: Path, result: Path, limits: Limits, what: str) -> ChildProcess
         raise RuntimeFailure(
             f"{what} did not finish within {limits.seconds:g} s.", "Allow it more: --timeout SECONDS."
         )
+    if code == -getattr(signal, "SIGXCPU", 24):
+        raise RuntimeFailure(f"{what} did not finish within {limits.processor_seconds} s of processor time.")
     return child
 
 

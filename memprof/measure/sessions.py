@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from memprof.base.errors import MemprofError
+from memprof.base.errors import InputError, MemprofError
 from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.read import parse
 from memprof.importers.onnxruntime_dump import read_optimized
@@ -31,34 +31,40 @@ from memprof.measure.onnxruntime import write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
 
 MAX_WEIGHTS = 512 * 2**20
-"""Bytes of weights up to which onnxruntime is asked unasked."""
+"""Bytes of weights and constants up to which onnxruntime is asked unasked."""
 
 MAX_SECONDS = 60.0
-"""How long it may take to answer."""
+"""How long it may take to answer, waiting for a processor included."""
+
+MAX_PROCESSOR_SECONDS = 9
+"""How much of a processor it may take: a few weights can stand for minutes of products that it would fold."""
+
+_SPARE_BYTES, _COPIES = 2**30, 3
 
 _MAX_KEPT = 256
 
 
 def with_session(model: Model, request: Request) -> Model:
     """Return ``model``, which finds out about its default session when somebody needs it."""
-    find = partial(find_session, request, model.structure_sha256, model.graph.parameter_bytes)
+    constants = model.graph.parameter_bytes + model.graph.foldable_constant_bytes
+    find = partial(find_session, request, model.structure_sha256, constants)
     return replace(model, session=Late(find))
 
 
-def find_session(request: Request, digest: str, weight_bytes: int) -> Session:
+def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
     """Return how a default session runs the file that is asked for, or why nobody knows.
 
     Args:
         request: The file.
         digest: Digest of its structure.
-        weight_bytes: Bytes of its weights.
+        constant_bytes: Bytes of its weights, and of all that follows from constants alone, which the optimiser makes.
     """
-    reason = _reason_not_to_ask(request, weight_bytes)
+    reason = _reason_not_to_ask(request, constant_bytes)
     if reason:
         return Session(threads=request.threads, reason=reason)
     kept = _kept_path(digest)
     try:
-        found = read_optimized(kept, request) if kept is not None and kept.is_file() else _ask(request, kept)
+        found = _read_kept(kept, request) or _ask(request, digest, kept, constant_bytes)
     except NoStandInError as error:
         return Session(threads=request.threads, reason=str(error))
     except MemprofError as error:
@@ -66,21 +72,40 @@ def find_session(request: Request, digest: str, weight_bytes: int) -> Session:
     return Session(model=found, threads=request.threads)
 
 
-def _reason_not_to_ask(request: Request, weight_bytes: int) -> str:
+def _reason_not_to_ask(request: Request, constant_bytes: int) -> str:
     if request.from_file:
         return "worked out from the file alone"
     if find_spec("onnxruntime") is None:
         return "onnxruntime is not installed"
-    if weight_bytes > MAX_WEIGHTS:
-        return f"over {MAX_WEIGHTS // 2**20} MiB of weights: onnxruntime is asked with --optimized alone"
+    if constant_bytes > MAX_WEIGHTS:
+        return (
+            f"over {MAX_WEIGHTS // 2**20} MiB of weights and constants: onnxruntime is asked with --optimized alone"
+        )
     return ""
 
 
-def _ask(request: Request, kept: Path | None) -> Model:
+def _read_kept(kept: Path | None, request: Request) -> Model | None:
+    """Return the answer that was kept, ``None`` if there is none or a crash has left half of it."""
+    if kept is None or not kept.is_file():
+        return None
+    with contextlib.suppress(InputError):
+        return read_optimized(kept, request)
+    return None
+
+
+def _ask(request: Request, digest: str, kept: Path | None, constant_bytes: int) -> Model:
+    limits = Limits(
+        seconds=MAX_SECONDS,
+        memory_bytes=_SPARE_BYTES + _COPIES * constant_bytes,
+        processor_seconds=MAX_PROCESSOR_SECONDS,
+    )
     with scratch_folder() as folder:
         stand_in, target = folder / "model.onnx", folder / "optimized.onnx"
-        write_stand_in(parse(request.path)[0], stand_in)
-        write_optimized(str(stand_in), target, Limits(seconds=MAX_SECONDS))
+        structure, found = parse(request.path)
+        if found != digest:  # an answer under the wrong name would stay in the cache
+            raise InputError(f"{request.name} changed while it was read.", "Try again.")
+        write_stand_in(structure, stand_in)
+        write_optimized(str(stand_in), target, limits)
         if kept is not None:
             _keep(target, kept)
         return read_optimized(target, request)
@@ -90,7 +115,8 @@ def _kept_path(digest: str) -> Path | None:
     """Return where the answer for a structure is kept, ``None`` where there is no place for it."""
     try:
         runtime = version("onnxruntime")
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        base = base if base.is_absolute() else Path.home() / ".cache"  # a relative one is to be ignored
     except (PackageNotFoundError, RuntimeError):
         return None
     key = hashlib.sha256("\n".join((digest, runtime, _processor())).encode()).hexdigest()
@@ -110,7 +136,7 @@ def _keep(answer: Path, kept: Path) -> None:
     """Keep an answer, whole or not at all; a full or closed disk keeps none."""
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        others = sorted(kept.parent.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
+        others = sorted(kept.parent.iterdir(), key=lambda path: path.lstat().st_mtime)  # drafts of killed ones too
         for old in others[: max(0, len(others) - _MAX_KEPT + 1)]:
             old.unlink(missing_ok=True)
         draft = kept.with_name(f"{kept.name}.{os.getpid()}.part")

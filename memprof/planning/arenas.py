@@ -384,7 +384,7 @@ def _improve(table: _Table, places: list[Place], bound: Fraction, meter: Meter) 
                 if is_better:
                     break
     except KeyboardInterrupt:
-        pass
+        meter.end()
     return places
 
 

@@ -107,6 +107,12 @@ class Meter:
         """Move the deadline forward: so much is kept for work that has to follow."""
         self.deadline -= seconds
 
+    def end(self) -> None:
+        """Leave no time, here and in what this is a part of: somebody who waits has asked for the best so far."""
+        self.deadline = -inf
+        if self._parent is not None:
+            self._parent.end()
+
     def settle(self) -> None:
         """Tell the parent what was spent since the last look. The end of a part, whatever ended it."""
         if self._parent is not None:

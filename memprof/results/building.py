@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from memprof.analysis.categories import bytes_by_category, phase_at
 from memprof.analysis.macs import count_macs
-from memprof.ir import Graph
+from memprof.ir import Graph, Unknown
 from memprof.ir.model import Model
 from memprof.ir.trace import Trace
 from memprof.results.peak import find_peak
@@ -25,7 +25,6 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
         name: _with_categories(_runtime_report(graph, runtime, weights), model.trace)
         for name, runtime in runtimes.items()
     }
-    own = dict.fromkeys(unknown for row in rows.values() for unknown in row.lifetimes.unknown)
     return Report(
         model=ModelSummary(
             path=model.path,
@@ -38,10 +37,19 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
             bytes_by_dtype=graph.parameter_bytes_by_dtype,
         ),
         runtimes=rows,
-        unknown=graph.unknown + tuple(own) + macs_unknown,
+        unknown=graph.unknown + _own_unknown(rows) + macs_unknown,
         assumed=graph.assumed,
         process=None if (leads := next(iter(runtimes.values()))).process is None else leads.process(graph),
     )
+
+
+def _own_unknown(rows: Mapping[str, RuntimeReport]) -> tuple[Unknown, ...]:
+    """Return what single runtime models do not know: each says which, since others may show a number beside it."""
+    names: dict[Unknown, list[str]] = {}
+    for name, row in rows.items():
+        for unknown in dict.fromkeys(row.lifetimes.unknown):
+            names.setdefault(unknown, []).append(name)
+    return tuple(replace(unknown, reason=f"under {', '.join(of)}: {unknown.reason}") for unknown, of in names.items())
 
 
 def _with_categories(found: RuntimeReport, trace: Trace | None) -> RuntimeReport:

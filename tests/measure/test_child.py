@@ -26,6 +26,11 @@ def task_that_hangs() -> None:
     time.sleep(60)
 
 
+def task_that_computes_for_ever() -> None:
+    while True:
+        pass
+
+
 def task_that_raises() -> None:
     raise ValueError("the model is odd\nand more lines")
 
@@ -63,6 +68,12 @@ def test_a_crash_is_one_line() -> None:
 def test_a_hang_ends_at_the_limit() -> None:
     with pytest.raises(RuntimeFailure, match="did not finish within 1 s"):
         run("task_that_hangs", Limits(seconds=1))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processor time is limited on Unix only")
+def test_what_computes_for_ever_ends_at_its_time_of_the_processor() -> None:
+    with pytest.raises(RuntimeFailure, match="did not finish within 1 s of processor time"):
+        run("task_that_computes_for_ever", Limits(processor_seconds=1))
 
 
 def test_an_exception_is_its_first_line() -> None:

@@ -11,7 +11,9 @@ from random import Random
 import pytest
 
 from memprof.base.errors import BudgetError, UsageError
+from memprof.planning import arenas as arenas_module
 from memprof.planning.arenas import Arena, ArenasPlan, Place, check_arenas, plan_arenas
+from memprof.planning.meter import Meter
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from tests.planning.offsets.problems import fits
 
@@ -90,6 +92,20 @@ def test_loads_that_fit_an_arena_but_no_addresses_do_are_not_taken_for_a_plan() 
     problem = problem_of(*((start, stop, size, 2 * size) for start, stop, size in GAP))
     plan = plan_arenas(problem, (Arena("fast", 9, Fraction(1)), SLOW))
     assert plan.cost > sum(buffer.traffic_bytes for buffer in problem.buffers)
+
+
+def test_an_interrupt_keeps_the_plan_so_far_and_leaves_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(arenas_module, "_moves", interrupt)
+    meter = Meter(600)
+
+    problem = problem_of((0, 4, 10, 1), (0, 4, 10, 9), (0, 4, 10, 5))
+    plan = plan_arenas(problem, (Arena("fast", 15, Fraction(1)), Arena("slow", 40, Fraction(2))), meter.part(1))
+
+    assert [place.arena for place in plan.places] == [1, 0, 1]
+    assert meter.has_ended
 
 
 def test_no_room_is_said_with_the_numbers() -> None:

@@ -1,4 +1,4 @@
-"""Whether a node is one that its operation allows: counts of inputs and outputs, attributes and their types.
+"""Whether a node is one that its operation allows: counts of inputs and outputs, attributes, their types and values.
 
 A node that is not is *malformed*: no rule is asked about it, here or in a runtime model, since each takes these
 things for granted. It stays in the graph under its name, what the file records of its outputs stays true, and it is
@@ -21,6 +21,20 @@ _KINDS: Mapping[int, str] = MappingProxyType(
 )
 _SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
 _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+
+_ABOVE_ZERO: Mapping[str, frozenset[str]] = MappingProxyType(
+    dict.fromkeys(
+        ("Conv", "FusedConv", "ConvInteger", "QLinearConv", "ConvTranspose", "DeformConv"),
+        frozenset({"group", "offset_group", "strides", "dilations", "kernel_shape"}),
+    )
+    | dict.fromkeys(
+        ("AveragePool", "MaxPool", "LpPool", "MaxUnpool", "QLinearAveragePool"),
+        frozenset({"strides", "dilations", "kernel_shape"}),
+    )
+    | dict.fromkeys(("DepthToSpace", "SpaceToDepth"), frozenset({"blocksize"}))
+)
+"""Attributes that are above zero, by operation in any domain: its layouts and fusions keep them. No schema says so,
+and onnxruntime may find out as late as in a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +74,19 @@ class Frames:
             or _wrong_values("output", node.output, frame.outputs, frame.needed_outputs)
             or (_wrong_attributes(node, frame) if node.attribute or frame.needed else "")
         )
+
+
+def misfit_of_values(node: NodeProto) -> str:
+    """Return which attribute of ``node`` has a value that its operation never allows, empty if none has."""
+    wanted = _ABOVE_ZERO.get(node.op_type)
+    if wanted is None:
+        return ""
+    for attribute in node.attribute:
+        if attribute.name in wanted:
+            found = attribute.ints if attribute.type == AttributeProto.INTS else (attribute.i,)
+            if not attribute.ref_attr_name and any(value < 1 for value in found):
+                return f"its attribute {attribute.name!r} has a {min(found)}, and must be above zero"
+    return ""
 
 
 def _read(schema: onnx.defs.OpSchema) -> _Frame:

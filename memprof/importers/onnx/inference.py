@@ -21,7 +21,7 @@ from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.definitions import definition_of, may_need_definition
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
-from memprof.importers.onnx.frames import Frames
+from memprof.importers.onnx.frames import Frames, misfit_of_values
 from memprof.importers.onnx.overruled import overruled_types
 from memprof.importers.onnx.rules import simple_type
 from memprof.importers.onnx.types import TypeTable
@@ -95,9 +95,9 @@ class Inference:
         return tuple(key), found
 
     def misfit(self, node: NodeProto) -> str:
-        """Return why ``node`` is malformed in a few words, empty if it is not or has no schema."""
+        """Return why ``node`` is malformed in a few words, empty if it is not."""
         schema = self._schema(node)
-        return "" if schema is None else self._frames.misfit(node, schema)
+        return ("" if schema is None else self._frames.misfit(node, schema)) or misfit_of_values(node)
 
     def infer(
         self, node: NodeProto, inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute]

@@ -181,12 +181,16 @@ class _Run:
 
     def plan(self) -> MemoryPlan:
         """Search, and return what was found, validated."""
-        with suppress(OutOfBudget, KeyboardInterrupt):
+        try:
             self._run_greedies()
             if not self._is_settled() and self._columns.count > _MANY:
                 self._repair()
             if not self._is_settled():
                 self._search()
+        except OutOfBudget:
+            pass
+        except KeyboardInterrupt:
+            self._meter.end()
         return self._judged()
 
     def offsets_within(self, height_bytes: int) -> list[int] | None:

@@ -79,6 +79,7 @@ class _Run:
             self._harvest()
             ending = "settled" if self._is_settled() else "time" if self._meter.has_steps_left else "effort"
         except KeyboardInterrupt:
+            self._meter.end()
             self._harvest()
         self._meter.settle()
         return OrderResult(

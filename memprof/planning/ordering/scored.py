@@ -67,7 +67,7 @@ def find_scored_order(
     except OutOfBudget:
         ending = "time" if meter.has_steps_left else "effort"
     except KeyboardInterrupt:
-        pass
+        meter.end()
     meter.settle()
     assert lower_bytes <= peak_bytes, "an order scores below the bound: the floor is none"
     return OrderResult(

@@ -14,6 +14,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.ir import Graph, Unknown
 from memprof.ir.model import OPTIMIZED_FORMAT, Model, Session
 from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
 from memprof.runtimes.onnxruntime.proven import lowered_by
@@ -56,6 +57,7 @@ def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
         schedule=schedule,
         buffers=buffers,
         is_complete=frame.is_complete,
+        unknown=_unknown(model.graph, frame),
         without=(reason,) if reason else (),
     )
     if not frame.is_complete or len(plan.owned) > _MAX_BUFFERS:
@@ -68,6 +70,14 @@ def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
         return bare
     held = tuple(max(0, total - inside) for total, inside in zip(reserved, frame.reserved, strict=True))
     return replace(bare, reserved=reserved, scratch=tuple(scratch), held=held)
+
+
+def _unknown(graph: Graph, frame: Frame) -> tuple[Unknown, ...]:
+    """Return what is not known of the graph that runs, beyond what is listed of the file."""
+    if frame.is_complete:
+        return ()
+    listed = set(graph.unknown)
+    return tuple(unknown for unknown in (*frame.source.unknown, *frame.unknown) if unknown not in listed)
 
 
 def default_lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from memprof.planning.meter import Meter
 from memprof.planning.offsets import solver
 from memprof.planning.offsets.engine import PLAIN, compiled_engine, has_compiler
 from memprof.planning.offsets.problem import AllocationProblem
@@ -86,7 +87,9 @@ def test_an_interrupt_keeps_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(solver._Tree, "advance", interrupt)
-    plan = plan_offsets(problem_of(GAP))
+    meter = Meter(600)
+    plan = plan_offsets(problem_of(GAP), meter.part(0.5))
+    assert meter.has_ended  # what comes next has no time either
     assert plan.strategy in solver.STRATEGIES
     assert plan.arena_bytes > plan.lower_bound_bytes
 

@@ -139,6 +139,16 @@ def test_an_early_interrupt_is_reported(clock: list[int]) -> None:
     assert find_order(tangle(), seconds=60).ending == "interrupted"
 
 
+def test_an_interrupt_leaves_what_comes_next_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(find._Run, "_solve", interrupt)
+    meter = Meter(600)
+    assert find_order(tangle(), meter.part(0.5)).ending == "interrupted"
+    assert meter.has_ended
+
+
 def test_progress_only_gets_better_and_ends_at_the_result() -> None:
     seen: list[OrderProgress] = []
     problem = tangle()

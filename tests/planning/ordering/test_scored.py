@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.planning.meter import Meter
 from memprof.planning.ordering import scored
 from memprof.planning.ordering.kinds import contracted_problem, reference_problem
 from memprof.planning.ordering.result import OrderResult
@@ -61,9 +62,15 @@ def test_an_interrupt_keeps_the_best_so_far() -> None:
             raise KeyboardInterrupt
         return 1000 - calls if calls < 3 else 10**6
 
+    meter = Meter(600)
     result = find_scored_order(
-        graph, interrupted_score, floor=PROBLEMS["onnxruntime"](graph), related=[contracted_problem(graph)]
+        graph,
+        interrupted_score,
+        floor=PROBLEMS["onnxruntime"](graph),
+        related=[contracted_problem(graph)],
+        seconds=meter.part(0.5),
     )
+    assert meter.has_ended  # what comes next has no time either
     assert result.ending == "interrupted"
     assert result.peak_bytes == 998
     assert reference_problem(graph).is_order(result.order)
