@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from memprof.results.bench import BenchedModel, BenchSettings
     from memprof.results.budgets import Budgets, Check
     from memprof.results.comparison import Comparison
+    from memprof.results.fit import Fit
     from memprof.results.report import Report
     from memprof.results.snapshot import Snapshot
     from memprof.results.sweep import Sweep
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from memprof.runtimes import list_runtimes
     from memprof.runtimes.model import RuntimeModel
     from memprof.runtimes.tflm.candidates import tflm_arena
-    from memprof.sizing.sweep import sweep
+    from memprof.sizing.fitting import Memory, fit
+    from memprof.sizing.sweeping import sweep
 
 __version__ = "0.1.0"
 
@@ -49,11 +51,12 @@ _HOMES = {
     "bench": "memprof.api.running",
     "check": "memprof.api",
     "compare": "memprof.api",
+    "fit": "memprof.sizing.fitting",
     "from_networkx": "memprof.api",
     "load": "memprof.api",
     "plan": "memprof.api",
     "snapshot": "memprof.api",
-    "sweep": "memprof.sizing.sweep",
+    "sweep": "memprof.sizing.sweeping",
     "tflm_arena": "memprof.runtimes.tflm.candidates",
     "verify": "memprof.api.running",
     "list_runtimes": "memprof.runtimes",
@@ -67,6 +70,7 @@ _HOMES = {
     "Budgets": "memprof.results.budgets",
     "Check": "memprof.results.budgets",
     "Comparison": "memprof.results.comparison",
+    "Fit": "memprof.results.fit",
     "Graph": "memprof.ir",
     "GraphBuilder": "memprof.ir",
     "IncompleteError": "memprof.base.errors",
@@ -74,6 +78,7 @@ _HOMES = {
     "LimitError": "memprof.base.errors",
     "Limits": "memprof.measure.child",
     "MemprofError": "memprof.base.errors",
+    "Memory": "memprof.sizing.fitting",
     "MissingExtraError": "memprof.base.errors",
     "Model": "memprof.ir.model",
     "NewValue": "memprof.ir",
@@ -100,12 +105,14 @@ __all__ = [
     "Budgets",
     "Check",
     "Comparison",
+    "Fit",
     "Graph",
     "GraphBuilder",
     "IncompleteError",
     "InputError",
     "LimitError",
     "Limits",
+    "Memory",
     "MemprofError",
     "MissingExtraError",
     "Model",
@@ -126,6 +133,7 @@ __all__ = [
     "bench",
     "check",
     "compare",
+    "fit",
     "from_networkx",
     "list_runtimes",
     "load",

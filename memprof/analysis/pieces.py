@@ -43,9 +43,13 @@ class Piece:
 
     def at(self, size: int) -> int:
         """Return the value at a size, which must be whole."""
-        value = _at(self.coefficients, size)
+        value = self.exactly_at(size)
         assert value.denominator == 1, "a piece is asked at its own sizes alone"
         return int(value)
+
+    def exactly_at(self, size: int) -> Fraction:
+        """Return what the polynomial gives at any size."""
+        return _at(self.coefficients, size)
 
 
 def find_pieces(value: Callable[[int], int], sizes: Sequence[int]) -> tuple[Piece, ...] | None:
@@ -74,7 +78,7 @@ def _next_piece(value: Callable[[int], int], sizes: Sequence[int], first: int) -
     least = first + _DEFINING  # the first size that can say no
     if least >= len(sizes):
         return alone
-    found = _through([(size, value(size)) for size in sizes[first:least]])
+    found = polynomial([(size, value(size)) for size in sizes[first:least]])
 
     def holds(index: int) -> bool:
         expected = _at(found, sizes[index])
@@ -105,7 +109,7 @@ def _last_that_holds(holds: Callable[[int], bool], low: int, high: int) -> int:
     return low
 
 
-def _through(points: Sequence[tuple[int, int]]) -> tuple[Fraction, Fraction, Fraction]:
+def polynomial(points: Sequence[tuple[int, int]]) -> tuple[Fraction, Fraction, Fraction]:
     """Return the polynomial through three points, by Newton's divided differences."""
     (a, at_a), (b, at_b), (c, at_c) = points
     slope = Fraction(at_b - at_a, b - a)

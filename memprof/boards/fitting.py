@@ -157,6 +157,22 @@ def model_footprint(graph: Graph, kernels: Iterable[str], seconds: float = 2.0) 
     )
 
 
+def arena_on(graph: Graph, board: Board, seconds: float = 1.0) -> int | None:
+    """Return the arena that a model takes on a board without being changed, ``None`` if it is not known.
+
+    Args:
+        graph: The model; one that is no .tflite file takes what a plan finds.
+        board: The board.
+        seconds: Time for a plan at most.
+
+    Raises:
+        IncompleteError: The size of a tensor is not known.
+    """
+    if graph.program is not None:
+        return find_arena(graph.program, _RULES[board.kernels]).arena_bytes
+    return _planned_footprint(graph, (board.kernels,), seconds).arena_bytes[board.kernels]
+
+
 def fit_board(
     found: Footprint,
     board: Board,

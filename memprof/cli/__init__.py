@@ -17,6 +17,7 @@ from memprof.cli.program import CommandEntry, Program
 COMMANDS = {
     "analyze": CommandEntry("memprof.cli.analyze", "How much memory a model needs, where it goes and why."),
     "plan": CommandEntry("memprof.cli.plan", "The least memory a model needs: order, addresses, proof."),
+    "fit": CommandEntry("memprof.cli.fit", "The largest batch, resolution or length that fits a memory."),
     "compare": CommandEntry("memprof.cli.compare", "Two models or saved reports side by side."),
     "check": CommandEntry("memprof.cli.check", "Does a model fit its budgets? For a CI job."),
     "boards": CommandEntry("memprof.cli.boards", "Boards by name, and which of them a model fits."),

@@ -216,6 +216,14 @@ def request_flags() -> list[str]:
     return words
 
 
+def pop_bare_dims() -> list[str]:
+    """Return what ``--dim`` was given without a size, and have ``read_request`` see the others alone."""
+    given = click.get_current_context().meta.setdefault(_KEY, {})
+    texts = given.get("--dim") or ()
+    given["--dim"] = tuple(text for text in texts if "=" in text)
+    return [text for text in texts if "=" not in text]
+
+
 def _decorated(command: _Function, options: Iterable[Callable[[_Function], _Function]]) -> _Function:
     for decorate in reversed(tuple(options)):
         command = decorate(command)

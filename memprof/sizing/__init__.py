@@ -2,11 +2,13 @@
 
 axes.py      what "batch" or "height" means to one source, and how a request asks about another size
 numbers.py   the model evaluated at one size: peak, process, weights
-sweep.py     the table and the formula, from few evaluations
-fit.py       the largest size that fits, from the formula, proven by the model at that size and the next
+sweeping.py  the table and the formula, from few evaluations
+fitting.py   what counts in a memory, part by part, and the largest size that fits it
+search.py    that size, from the formula, proven by the model there and at the next one
 """
 
 from memprof.sizing.axes import parse_axes
-from memprof.sizing.sweep import sweep
+from memprof.sizing.fitting import Memory, fit
+from memprof.sizing.sweeping import sweep
 
-__all__ = ["parse_axes", "sweep"]
+__all__ = ["Memory", "fit", "parse_axes", "sweep"]

@@ -20,10 +20,10 @@ from types import MappingProxyType
 
 from memprof.base.errors import UsageError
 from memprof.importers.request import Request
-from memprof.ir import Dim, TensorType, Value
+from memprof.ir import Dim, TensorType
 from memprof.ir.model import Model
-from memprof.ir.trace import Category
 from memprof.ir.types import MAX_DIM
+from memprof.sizing.numbers import given_values
 
 MAX_POINTS = 4096
 """Most points of one sweep."""
@@ -132,7 +132,7 @@ def find_axes(request: Request, model: Model, names: Iterable[str]) -> Axes:
         raise UsageError(f"All sizes of {request.name} are settled.", "Name a file or a module.")
     shapes: dict[str, tuple[int, ...]] = {}
     types: dict[str, TensorType] = {}
-    for value in _given(model):
+    for value in given_values(model):
         types[value.name] = value.type
         shape = value.type.shape or ()
         shapes[value.name] = tuple(dim if isinstance(dim, int) else 1 for dim in shape)
@@ -153,15 +153,6 @@ def find_axes(request: Request, model: Model, names: Iterable[str]) -> Axes:
         places={name: _find_places(name, stated, types, is_module=is_module) for name in names},
         open_inputs=frozenset(name for name, of in stated.items() if is_module or _has_nameless(of)),
     )
-
-
-def _given(model: Model) -> list[Value]:
-    """Return what the caller gives: of a run, not the state that its optimiser keeps."""
-    trace = model.trace
-    graph = model.graph
-    if trace is None or not trace.is_training:
-        return [graph.values[i] for i in graph.inputs]
-    return [trace.graph.values[life.value] for life in trace.storages if life.category is Category.INPUT]
 
 
 def _has_nameless(of: TensorType) -> bool:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from memprof.api import load
 from memprof.base.errors import InputError, MemprofError
 from memprof.importers.request import Request
-from memprof.ir import Assumption, Unknown
+from memprof.ir import Assumption, Unknown, Value
 from memprof.ir.model import Model
+from memprof.ir.trace import Category
 from memprof.runtimes import Grade, Process, choose_runtimes, find_runtime
 
+_Answer = TypeVar("_Answer")
 _OF_A_RUN = frozenset({"pytorch", "pytorch-process"})
 """Runtime models that tell of a module's run and need no export of it."""
 
@@ -25,6 +27,7 @@ class Numbers:
     Attributes:
         peak_bytes: Peak of intermediates, ``None`` if a size is not known.
         weight_bytes: Parameters and foldable constants, ``None`` if not known.
+        input_bytes: What the caller gives, ``None`` if not known.
         process: Of the runtime model, ``None`` if it is not modelled.
         grade: What the peak promises, ``None`` where it is not known.
         unknown: What could not be learnt.
@@ -33,6 +36,7 @@ class Numbers:
 
     peak_bytes: int | None
     weight_bytes: int | None
+    input_bytes: int | None
     process: Process | None
     grade: Grade | None
     unknown: tuple[Unknown, ...]
@@ -60,11 +64,17 @@ def evaluate(request: Request, runtime: str) -> Numbers:
     return Numbers(
         peak_bytes=lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
         weight_bytes=graph.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None,
+        input_bytes=_input_bytes(model),
         process=None if row.process is None else row.process(graph),
         grade=row.promise(lifetimes).grade,
         unknown=graph.unknown + lifetimes.unknown,
         assumed=graph.assumed,
     )
+
+
+def _input_bytes(model: Model) -> int | None:
+    sizes = [value.type.size_bytes for value in given_values(model)]
+    return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def leading_runtime(model: Model) -> str:
@@ -85,7 +95,15 @@ def _load(request: Request, runtime: str) -> Model:
     return load(request)
 
 
-def at_size(where: str, ask: Callable[[], Numbers]) -> Numbers:
+def given_values(model: Model) -> list[Value]:
+    """Return what the caller gives: of a run, not the state that its optimiser keeps."""
+    trace, graph = model.trace, model.graph
+    if trace is None or not trace.is_training:
+        return [graph.values[i] for i in graph.inputs]
+    return [trace.graph.values[life.value] for life in trace.storages if life.category is Category.INPUT]
+
+
+def at_size(where: str, ask: Callable[[], _Answer]) -> _Answer:
     """Return what ``ask`` gives; an error of the model says at which size it came.
 
     Raises:

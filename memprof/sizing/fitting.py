@@ -1,0 +1,196 @@
+"""How much a model takes in a memory, part by part, and the largest size of a dimension that fits there.
+
+what is asked about                              the sum of these parts
+an .onnx file under its headline                 those of the process of a default session
+any other runtime model                          weights, graph inputs, the peak of intermediates
+device cuda                                      the context and cuBLAS's workspace too, as assumptions
+a board                                          the arena, and a margin for the rest of the program
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+from memprof.api import load
+from memprof.base.collector import paused_collector
+from memprof.base.errors import IncompleteError, LimitError, UsageError
+from memprof.boards import Board, arena_on, find_board
+from memprof.importers.request import Request, RequestArguments, Source, make_request
+from memprof.ir import Unknown
+from memprof.ir.model import Model
+from memprof.results.fit import Fit, Part, Taken
+from memprof.runtimes import find_runtime
+from memprof.sizing.axes import Axes, find_axes
+from memprof.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
+from memprof.sizing.search import MAX_SIZE, find_largest, formula_around
+
+CUDA_PARTS = (
+    Part(
+        "cuda_context",
+        400_000_000,
+        "assumed: PyTorch's maintainers report 300 to 400 MB before the first kernel (issues 107667, 109888)",
+    ),
+    Part(
+        "cublas_workspace",
+        32 * 2**20,
+        "assumed: PyTorch's default on a Hopper GPU; 8.1 MiB on older ones (CUBLAS_WORKSPACE_CONFIG)",
+    ),
+)
+"""What a process holds on a GPU besides tensors. Not counted: libraries' kernels, what the allocator cannot use."""
+
+BOARD_MARGIN_BYTES = 16 * 1024
+"""RAM that the rest of a board's program takes, unless somebody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The memory that a model is to fit.
+
+    Attributes:
+        size_bytes: How large it is.
+        margin_bytes: Of these, what is kept for others.
+        board: The board that it is part of, ``None`` if it is none.
+    """
+
+    size_bytes: int
+    margin_bytes: int = 0
+    board: Board | None = None
+
+    @classmethod
+    def on_board(cls, name: str, margin_bytes: int = BOARD_MARGIN_BYTES) -> Memory:
+        """Return the largest RAM on the chip of a board.
+
+        Raises:
+            UsageError: There is no such board.
+        """
+        board = find_board(name)
+        return cls(size_bytes=board.largest_ram[1], margin_bytes=margin_bytes, board=board)
+
+
+def fit(
+    source: Source | Request,
+    ram: int | Memory,
+    example_inputs: Any = None,
+    *,
+    dim: str | None = None,
+    step: int = 1,
+    runtime: str | None = None,
+    **arguments: Unpack[RequestArguments],
+) -> Fit:
+    """Return the largest size of a dimension for which a model fits a memory.
+
+    Args:
+        source: See ``Source``, or a request.
+        ram: The memory: an amount in bytes, or more of it.
+        example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
+        dim: The dimension: a name of the file, ``INPUT[AXIS]``, ``batch``, ``height``, ``width``, ``resolution`` or
+            ``length``; the batch, or the only open one, if left out.
+        step: The first size, and from one to the next.
+        runtime: Name of the runtime model; what leads a report if left out.
+        arguments: Fields of ``Request``.
+
+    Raises:
+        InputError: The source is missing, unreadable or invalid, or does not run at one of the sizes.
+        UsageError: A name does not exist, or the dimension is fixed.
+        MissingExtraError: The source needs PyTorch, which is not installed.
+    """
+    request = make_request(source, example_inputs, **arguments)
+    memory = Memory(size_bytes=ram) if isinstance(ram, int) else ram
+    if not 1 <= step <= MAX_SIZE:
+        raise UsageError(f"A step of {step} is not possible.", f"Give 1 to {MAX_SIZE}.")
+    with paused_collector():
+        model = load(request)
+        name = dim or _default_dim(request, model)
+        asked = _Asked(find_axes(request, model, [name]), name, memory, runtime or leading_runtime(model))
+        found = find_largest(asked.take, step, memory.size_bytes)
+    shown = found.largest or found.following
+    numbers = None if shown is None else asked.numbers.get(shown.size)
+    return Fit(
+        path=request.name,
+        dim=name,
+        limit_bytes=memory.size_bytes,
+        board="" if memory.board is None else memory.board.name,
+        runtime="" if memory.board else asked.runtime,
+        grade=None if numbers is None else numbers.grade,
+        step=step,
+        largest=found.largest,
+        following=found.following,
+        evaluated=tuple(sorted(found.taken)),
+        formula=formula_around(found),
+        error="" if numbers is None or numbers.process is None else numbers.process.error,
+        assumed=tuple(note for note in model.graph.assumed if note.name.partition("=")[0] != name),
+        hint=next((unknown.hint for unknown in asked.unknown), ""),
+    )
+
+
+def _default_dim(request: Request, model: Model) -> str:
+    """Return the batch if that can change, else the only dimension that is open."""
+    try:
+        find_axes(request, model, ["batch"])
+    except UsageError as error:
+        names = [note.name.partition("=")[0] for note in model.graph.assumed if note.hint.startswith("--dim ")]
+        if len(names) != 1:
+            shown = f"Name one: --dim {names[0]}" if names else error.hint
+            raise UsageError(f"Which dimension is to be found? {error.message}", shown) from error
+        return names[0]
+    return "batch"
+
+
+class _Asked:
+    """Asks the model what it takes at a size."""
+
+    def __init__(self, axes: Axes, name: str, memory: Memory, runtime: str) -> None:
+        self._axes = axes
+        self._name = name
+        self._memory = memory
+        self.runtime = runtime
+        self.numbers: dict[int, Numbers] = {}
+        self.unknown: list[Unknown] = []
+
+    def take(self, size: int) -> Taken:
+        """Return what the model takes at a size."""
+        request = self._axes.resized({self._name: size})
+        where = f"{self._name}={size}"
+        board = self._memory.board
+        if board is not None:
+            parts = at_size(where, lambda: self._on_board(request, board))
+        else:
+            try:
+                numbers = at_size(where, lambda: evaluate(request, self.runtime))
+            except LimitError:  # a tensor would be larger than any memory
+                return Taken(size=size, parts=(), fits=False, size_bytes=None)
+            self.numbers[size] = numbers
+            parts = _parts(numbers, request, counts_inputs=find_runtime(self.runtime).counts_inputs)
+            if not parts:
+                self.unknown += numbers.unknown
+        if not parts:
+            return Taken(size=size, parts=(), fits=None, size_bytes=None)
+        if self._memory.margin_bytes:
+            parts = (*parts, Part("margin", self._memory.margin_bytes, "kept for others, as asked"))
+        total = sum(part.size_bytes for part in parts)
+        return Taken(size=size, parts=parts, fits=total <= self._memory.size_bytes, size_bytes=total)
+
+    def _on_board(self, request: Request, board: Board) -> tuple[Part, ...]:
+        graph = load(request).graph
+        try:
+            arena = arena_on(graph, board)
+        except IncompleteError:
+            arena = None
+        if arena is None:
+            self.unknown += graph.unknown
+            return ()
+        return (Part("arena", arena),)
+
+
+def _parts(numbers: Numbers, request: Request, *, counts_inputs: bool) -> tuple[Part, ...]:
+    """Return what is counted, nothing if a size is not known."""
+    device = CUDA_PARTS if request.device == "cuda" else ()
+    if numbers.process is not None:
+        if numbers.process.size_bytes is None:
+            return ()
+        return (*(Part(name, size) for name, size in numbers.process.parts.items()), *device)
+    if numbers.peak_bytes is None or numbers.weight_bytes is None or numbers.input_bytes is None:
+        return ()
+    inputs = () if counts_inputs else (Part("inputs", numbers.input_bytes),)
+    return (Part("weights", numbers.weight_bytes), *inputs, Part("peak", numbers.peak_bytes), *device)

@@ -1,0 +1,111 @@
+"""``memprof fit``: the largest size, proven at that size and the next; parts, margins, exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import memprof
+from memprof.boards import find_board
+from tests.cli.conftest import Run, write_chain
+from tests.tflite_models import Graph, Operator, Tensor
+from tests.tflite_models import model as tflite
+
+
+def test_the_largest_batch_fits_and_the_next_does_not(run: Run, dynamic_model: Path) -> None:
+    done = run("fit", dynamic_model, "--ram", "1MB", "--json")
+    found = done.json
+    assert done.code == 0
+    assert (found["dim"], found["largest"], found["bytes"]) == ("batch", 500, 1_000_000)
+    assert (found["next"], found["next_bytes"]) == (501, 1_002_000)
+    assert found["formula"] == ["0", "2000", "0"]
+    for size, expected in ((500, found["bytes"]), (501, found["next_bytes"])):
+        report = memprof.analyze(dynamic_model, dims={"batch": size})
+        assert report.headline.total_bytes == expected
+
+
+def test_the_text_says_both_and_the_next_command_runs(run: Run, dynamic_model: Path) -> None:
+    done = run("fit", dynamic_model, "--ram", "1MB", "--dim", "batch", "--margin", "100kB")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "batch 450 fits 1.00 MB: 1,000,000 bytes; 451 does not: 1,002,000 bytes"
+    assert "Bytes = 2,000 batch + 100,000   true of both sizes" in lines
+    next_words = lines[-1].removeprefix("Next: memprof ").split()
+    assert run(*next_words).code == 0
+
+
+def test_nothing_fits_is_one_and_unknown_is_four(run: Run, dynamic_model: Path, tmp_path: Path) -> None:
+    none = run("fit", dynamic_model, "--ram", "1999")
+    assert none.code == 1
+    assert none.stdout.startswith("No batch fits 2.00 kB: 1 takes 2,000 bytes")
+    document = run("fit", dynamic_model, "--ram", "1999", "--json").json
+    assert (document["fits"], document["largest"], document["next_bytes"]) == (False, None, 2000)
+    strange = write_chain(tmp_path / "strange.onnx", ["Relu", "Strange", "Relu"], ["batch", 4])
+    unknown = run("fit", strange, "--ram", "1MB", "--json")
+    assert unknown.code == 4
+    assert (unknown.json["fits"], unknown.json["next_bytes"]) == (None, None)
+
+
+def test_another_dimension_in_steps(run: Run, tmp_path: Path) -> None:
+    path = write_chain(tmp_path / "two.onnx", ["Relu"], ["batch", "width"])
+    done = run("fit", path, "--ram", "10kB", "--dim", "width", "--step", "32", "--dim", "batch=2", "--json")
+    assert (done.json["largest"], done.json["next"]) == (608, 640)
+    assert done.json["bytes"] == 2 * 2 * 608 * 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ([], "One memory is needed"),
+        (["--ram", "1MB", "--board", "nucleo-h743zi"], "One memory is needed"),
+        (["--ram", "1MB", "--dim", "a", "--dim", "b"], "One dimension is found at a time"),
+        (["--ram", "1MB", "--dim", "depth"], "no dimension 'depth'"),
+        (["--ram", "much"], "is not an amount of bytes"),
+    ],
+)
+def test_what_does_not_fit_the_command_is_said(run: Run, dynamic_model: Path, flags: list[str], words: str) -> None:
+    done = run("fit", dynamic_model, *flags)
+    assert done.code == 2
+    assert words in done.stderr
+
+
+def test_a_file_that_fixes_everything_says_so(run: Run, model: Path) -> None:
+    done = run("fit", model, "--ram", "1MB")
+    assert done.code == 2
+    assert "fixes the dimension 'batch'" in done.stderr
+
+
+def test_a_training_step_on_a_gpu_has_the_context_and_the_workspace_as_stated_parts() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Linear(64, 64)
+    asked = {"training": memprof.Training("adam"), "device": "cuda"}
+    found = memprof.fit(module, 500_000_000, torch.zeros(2, 64), **asked)
+    parts = {part.name: part for part in found.largest.parts} if found.largest else {}
+    assert found.dim == "batch"
+    assert found.largest is not None
+    assert found.following is not None
+    assert parts["cuda_context"].source.startswith("assumed")
+    assert parts["cublas_workspace"].size_bytes == 32 * 2**20
+    assert 0 <= parts["weights"].size_bytes - 64 * 65 * 4 < 16  # and a scalar of the optimiser
+    assert parts["inputs"].size_bytes == found.largest.size * 64 * 4
+    step = memprof.analyze(module, torch.zeros(found.largest.size, 64), **asked)
+    assert parts["peak"].size_bytes == step.peak_intermediate_bytes
+    assert (found.largest.size_bytes or 0) <= 500_000_000 < (found.following.size_bytes or 0)
+
+
+def test_the_batch_of_a_tflite_file_fits_the_arena_of_a_board(run: Run, tmp_path: Path) -> None:
+    names = [Tensor(name, (1, 1000), signature=(-1, 1000)) for name in "xyz"]
+    operators = [Operator("RELU", ["x"], ["y"]), Operator("RELU", ["y"], ["z"])]
+    path = tmp_path / "net.tflite"
+    path.write_bytes(tflite(Graph(names, operators, inputs=["x"], outputs=["z"])))
+    board = find_board("nucleo-h743zi")
+    done = run("fit", path, "--board", board.name, "--json")
+    found = done.json
+    assert done.code == 0
+    assert found["limit_bytes"] == board.largest_ram[1]
+    assert found["bytes"] <= found["limit_bytes"] < found["next_bytes"]
+    graph = memprof.load(path, dims={"batch": found["largest"]}).graph
+    assert graph.program is not None
+    parts = {part["name"]: part["bytes"] for part in found["parts"]}
+    assert parts["margin"] == 16 * 1024
+    assert found["largest"] * 2000 < parts["arena"] < found["largest"] * 2000 + 10_000
