@@ -115,7 +115,18 @@ def _write_nothing(planned: Planned, path: Path) -> None:
 def _write_map(planned: Planned, path: Path) -> None:
     from memprof.plots.address_map import plot_addresses
 
-    plot_addresses(planned.plan.arena, path, title=planned.title)
+    plot_addresses(planned.plan.arena, path, title=planned.title, before=_given_curve(planned))
+
+
+def _given_curve(planned: Planned) -> tuple[int, ...]:
+    """Return the bytes alive at each step of the order that was given; nothing where it was kept."""
+    from memprof.planning.rules import RULES
+    from memprof.runtimes import as_read
+
+    plan, model = planned.plan, planned.model
+    if model is None or plan.order is None or not plan.order.is_changed:
+        return ()
+    return as_read(RULES[plan.rules], model).lifetimes(model.graph).timeline.step_bytes
 
 
 def _write_text(write: Callable[[Planned, TextIO], None], planned: Planned, path: Path) -> None:

@@ -6,7 +6,7 @@
      address  ┌───────┐┌────┐ - - - - - -  top of the arena; below it the load bound, where they differ
               │ name  ││    └──┐           accent: alive at the busiest step
               └───────┘└───────┘
-     bytes    ___--^^^^---#--___           bytes alive at each step
+     bytes    ___--^^^^---#--___           bytes alive at each step; dashed: in the order that was given
             0 ------------------ step
 
 A name is written where its rectangle has room for it; the largest of the others at the busiest step have theirs
@@ -68,13 +68,16 @@ class _Frame:
         return (_WIDTH - _RIGHT - _LEFT) / max(1, self.stop - self.start)
 
 
-def plot_addresses(arena: MemoryPlan, path: str | PathLike[str] | None = None, *, title: str = "") -> Figure:
+def plot_addresses(
+    arena: MemoryPlan, path: str | PathLike[str] | None = None, *, title: str = "", before: Sequence[int] = ()
+) -> Figure:
     """Draw the address map of ``arena``.
 
     Args:
         arena: A plan.
         path: A .png, .svg or .pdf file to write; nothing is written if left out.
         title: What was planned.
+        before: Bytes alive at each step of the order that was given, where another was planned.
 
     Returns:
         The figure.
@@ -88,10 +91,10 @@ def plot_addresses(arena: MemoryPlan, path: str | PathLike[str] | None = None, *
         _draw_header(page, arena, title)
         _draw_band(page, frame)
         _draw_map(page, arena, frame)
-        _draw_curve(page, arena, frame)
+        _draw_curve(page, arena, frame, before)
         _draw_footer(page, arena, frame)
         if path is not None:
-            style.save_figure(page.figure, path)
+            style.save_figure(page.figure, path, title=f"{title or 'arena'}: {format_bytes(arena.arena_bytes)}")
     return page.figure
 
 
@@ -243,23 +246,34 @@ def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:
     return found
 
 
-def _draw_curve(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
+def _draw_curve(page: style.Page, arena: MemoryPlan, frame: _Frame, before: Sequence[int]) -> None:
     axes = _axes(page, frame, _CURVE_BOTTOM, _CURVE_HEIGHT)
-    axes.set_ylim(0, max(1, arena.arena_bytes))
+    most = max(arena.arena_bytes, *before, 1)
+    axes.set_ylim(0, most)
     steps, loads = arena.problem.load_profile
     if steps:
         edges = np.array(steps, dtype=np.float64)
         axes.stairs(loads[:-1], edges, fill=True, color=style.CURVE, linewidth=0)
         axes.stairs(loads[:-1], edges, color=style.BAR_EDGE, linewidth=0.8)
+    if before:
+        _draw_before(page, axes, before)
     axes.axhline(0, color=style.BAR_EDGE, linewidth=0.8)
     axes.axhline(arena.arena_bytes, color=style.INK, linewidth=0.9, clip_on=False)
-    style.byte_axis(axes, arena.arena_bytes, count=2)
+    style.byte_axis(axes, most, count=2)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     style.set_tick_type(axes)
     page.text(_MARGIN, _CURVE_BOTTOM + _CURVE_HEIGHT + 0.1, "alive", size=style.SMALL, colour=style.MUTED)
     page.text(_MARGIN, _MAP_BOTTOM + _MAP_HEIGHT + 0.1, "address", size=style.SMALL, colour=style.MUTED)
     page.text(_LEFT, _CURVE_BOTTOM - 0.42, "step", size=style.SMALL, colour=style.MUTED)
+
+
+def _draw_before(page: style.Page, axes: Axes, before: Sequence[int]) -> None:
+    """Draw what was alive in the order that was given, and say its peak beside the curve."""
+    axes.stairs(before, baseline=None, color=style.ACCENT, linewidth=0.9, linestyle=(0, (2, 1.5)), zorder=3)
+    left, peak = _WIDTH - _RIGHT + 0.3, max(before)
+    top = _CURVE_BOTTOM + _CURVE_HEIGHT * peak / axes.get_ylim()[1]
+    page.text(left, top, f"given order  {format_bytes(peak)}", size=style.SMALL, colour=style.ACCENT, va="top")
 
 
 def _draw_footer(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:

@@ -136,7 +136,7 @@ def plot_architecture(
             axes.set_yticks([])
             _draw_row(axes, row, inner)
         if path is not None:
-            save_figure(page.figure, path)
+            save_figure(page.figure, path, title=title)
         return page.figure
 
 

@@ -69,7 +69,7 @@ def plot_lifetimes(report: Report, path: str | PathLike[str] | None = None, runt
         draw_peak_label(page, layout, found)
         _draw_footer(page, found)
         if path is not None:
-            style.save_figure(page.figure, path)
+            style.save_figure(page.figure, path, title=f"{PurePath(report.model.path).name}: {known_peak(found)}")
     return page.figure
 
 

@@ -109,6 +109,17 @@ def test_the_same_plan_gives_the_same_bytes_and_leaves_no_figure_open(tmp_path: 
     assert plt.get_fignums() == []
 
 
+def test_the_order_that_was_given_stands_beside_the_one_that_was_planned(tmp_path: Path) -> None:
+    plan = plan_offsets(problem_of(GAP))
+    assert not any("given order" in text for text in texts(plot_addresses(plan)))
+    figure = plot_addresses(plan, tmp_path / "map.svg", title="gap", before=(1_000, 3_000, 2_000))
+    assert "given order  3.00 kB" in texts(figure)
+    assert max(axes.get_ylim()[1] for axes in figure.axes) >= 3_000
+    picture = (tmp_path / "map.svg").read_text(encoding="utf-8")
+    assert "<title>gap: " in picture
+    assert len(picture) < 200_000
+
+
 def test_a_plot_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     plan: MemoryPlan = plan_offsets(problem_of(GAP))
     with pytest.raises(UsageError, match="cannot be written"):
