@@ -93,6 +93,27 @@ class Outcome:
         return asdict(self)
 
 
+def failure(job: Job, status: Status, message: str, seconds: float) -> Outcome:
+    """Return the outcome of a job that came to nothing.
+
+    Args:
+        job: What was to be trained.
+        status: What went wrong, in a word.
+        message: In a line.
+        seconds: Time it took.
+    """
+    return Outcome(
+        candidate=job.candidate,
+        rung=job.rung,
+        status=status,
+        accuracy=0.0,
+        epochs=0,
+        loss=None,
+        seconds=seconds,
+        message=message,
+    )
+
+
 def derive_seed(*parts: int | str) -> int:
     """Return a seed below 2^62 that depends on all ``parts`` and on nothing else.
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _COUNT = click.IntRange(min=1)
 _TIME = click.FloatRange(min=0, min_open=True)
+_ON_A_GPU = 3
+"""Candidates at once: small networks leave an H100 time for more than one (``benchmarks/gpu.py``)."""
+
 _WEIGHT = click.FloatRange(min=0)
 
 _SETTINGS = (
@@ -80,9 +83,11 @@ _LIMITS = (
     click.option("--minutes", type=_TIME, help="Time in all, resumes included; none is no limit."),
     click.option("--rounds", type=_COUNT, help="Rounds in all; none is no limit."),
     click.option("--candidate-minutes", type=_TIME, help="Time after which a candidate counts as hung (60)."),
-    click.option("--workers", type=_COUNT, help="Training processes (one per core, or one on a GPU)."),
+    click.option(
+        "--workers", type=_COUNT, help="Candidates that train at once (one per core, or three on each GPU)."
+    ),
     click.option("--threads", type=_COUNT, help="CPU threads of each (1)."),
-    click.option("--device", help="cpu, cuda or cuda:N (a GPU if there is one)."),
+    click.option("--device", help="cpu, cuda, cuda:N, cuda:0,cuda:1 or all GPUs (a GPU if there is one)."),
 )
 
 
@@ -108,7 +113,8 @@ def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits
 
     device = pick_device(flags["device"] or (saved.device if saved else "auto"))
     threads = flags["threads"] or (saved.threads if saved else 1)
-    workers = max(1, len(os.sched_getaffinity(0)) // threads) if device == "cpu" else 1
+    cores = max(1, len(os.sched_getaffinity(0)) // threads)
+    workers = cores if device == "cpu" else _ON_A_GPU * len(device.split(","))
     asked = {
         "rounds": flags["rounds"],
         "seconds": _seconds(flags["minutes"]),
@@ -117,8 +123,8 @@ def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits
         "threads": flags["threads"],
     }
     first = saved or Limits(workers=workers, threads=threads)
-    if first.device.partition(":")[0] != device.partition(":")[0]:
-        first = replace(first, workers=workers)  # as many as suit the other kind of device
+    if first.device != device:
+        first = replace(first, workers=workers)  # as many as suit the other device
     return replace(first, device=device, **{name: value for name, value in asked.items() if value is not None})
 
 

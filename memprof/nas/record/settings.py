@@ -138,9 +138,9 @@ class Limits:
         rounds: Rounds in all; ``None`` for no limit.
         seconds: Time in all, summed over resumes; ``None`` for no limit.
         job_seconds: Time for one visit to one candidate.
-        workers: Processes that train.
-        threads: CPU threads of each.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: Candidates that train at once: on a CPU each in a process, on a GPU all in one for each device.
+        threads: CPU threads of each process.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or several GPUs with commas between them.
     """
 
     rounds: int | None = None
@@ -158,6 +158,16 @@ class Limits:
             raise UsageError("Rounds, workers and threads are at least 1.")
         if max(self.workers, self.threads) > MOST_WORKERS:
             raise UsageError(f"A machine runs at most {MOST_WORKERS} workers of as many threads.")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Each device."""
+        return tuple(self.device.split(","))
+
+    @property
+    def lanes(self) -> int:
+        """Candidates that one process trains at once."""
+        return 1 if self.device == "cpu" else -(-self.workers // len(self.devices))
 
     def to_json(self) -> dict[str, Any]:
         """Return the limits as JSON-ready values; ``read_record(Limits, values)`` reads them back."""

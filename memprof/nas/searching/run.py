@@ -130,9 +130,10 @@ def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome) -> SearchState
     if not decisions.ask():  # over already: no worker need start
         return decisions.state
     limits = decisions.limits
-    factory = TrainerRecipe(decisions.settings, str(inside(folder, DATA)), limits.device)
+    root, lanes = str(inside(folder, DATA)), limits.lanes
+    factories = [TrainerRecipe(decisions.settings, root, device) for device in limits.devices]
     try:
-        with WorkerPool(limits.workers, factory, limits.threads) as pool:
+        with WorkerPool(-(-limits.workers // lanes), factories, limits.threads, lanes=lanes) as pool:
             while jobs := decisions.ask():
                 on_outcome(decisions, None)
                 for outcome in pool.run(jobs, time.monotonic() + decisions.round_seconds_left):

@@ -1,4 +1,4 @@
-"""Local processes that train candidates: one job each at a time, watched from outside.
+"""Local processes that train candidates, watched from outside: one job each at a time, or one in each of its lanes.
 
     what happens to a worker                      outcome of its job       what the pool does
     training ends, well or not                    as told                  next job
@@ -8,6 +8,10 @@
     the machine is in the way: data that cannot   none                     raises: it is no candidate's fault, and
       be loaded, a disk that is full, a death                                every other would fail alike
       before the first job
+
+A process with several lanes takes their jobs along when it goes. Where one job was known to be at fault, or was
+alone, that is its outcome, and the others begin anew. Where nobody knows whose fault it was, each begins anew once,
+alone; so does one that lacked memory beside others.
 
 Workers are fresh interpreters (``memprof.base.processes``): each loads the data once and holds it on its device.
 They know no working folder, lead sessions of their own, so that Ctrl-C is the search's to handle, and die with it.
@@ -20,22 +24,18 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from memprof.base.errors import MemprofError, RuntimeFailure
+from memprof.base.errors import RuntimeFailure
 from memprof.base.folders import scratch_folder
 from memprof.base.processes import Bounds, ChildProcess, start_python
-from memprof.base.text import first_line, safe_text
-from memprof.nas.jobs import Job, Outcome, Status
-from memprof.nas.train.evaluation import evaluate
-
-if TYPE_CHECKING:
-    from memprof.nas.train.trainer import Trainer
+from memprof.base.text import safe_text
+from memprof.nas.jobs import Job, Outcome, Status, failure
+from memprof.nas.searching.worker import LOOK_AT_DATA, TrainerFactory, Trouble
 
 GRACE_SECONDS = 10.0
 """How much longer than its job's own limit a silent worker lives: training checks its clock between batches."""
@@ -46,24 +46,12 @@ START_SECONDS = 1800.0
 LOOK_SECONDS = 1.0
 """How often the pool looks at the clock, which may have stood still or leapt while nobody spoke."""
 
-_LOOK_AT_DATA = (
-    "Look at the data and the device; what makes the trainer is imported from a module, not from a script."
-)
 
-TrainerFactory = Callable[[], "Trainer"]
-"""Picklable, from a module that can be imported; called once in each worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    """What a worker says when the machine, not the candidate, is at fault."""
-
-    message: str
-    hint: str
-
-
-@dataclass
+@dataclass(eq=False)
 class _Worker:
+    """One lane of a process."""
+
+    place: int
     process: ChildProcess
     pipe: Connection
     job: Job | None = None
@@ -77,26 +65,32 @@ class WorkerPool:
 
     Args:
         count: Number of processes.
-        factory: Makes the trainer of a worker.
+        factory: Makes the trainer of a worker; of several, one for each device, the processes take turns.
         threads: CPU threads of each worker.
         clock: Seconds that only grow.
+        lanes: Jobs that each process trains at once.
     """
 
     def __init__(
         self,
         count: int,
-        factory: TrainerFactory,
+        factory: TrainerFactory | Sequence[TrainerFactory],
         threads: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        lanes: int = 1,
     ) -> None:
-        self._factory = factory
+        self._factories = [factory] if callable(factory) else list(factory)
         self._threads = threads
         self._clock = clock
+        self._lanes = lanes
         self._workers: list[_Worker] = []
+        self._waiting: deque[Job] = deque()
+        self._alone: set[tuple[int, int]] = set()
         self._closing = ExitStack()
         self._folder = self._closing.enter_context(scratch_folder())
         try:
-            self._workers += [self._start() for _ in range(count)]
+            for place in range(count):
+                self._workers += self._start(place)
         except BaseException:
             self._close()
             raise
@@ -123,11 +117,11 @@ class WorkerPool:
         Raises:
             RuntimeFailure: A worker cannot load its data or write to the disk.
         """
-        waiting = deque(jobs)
+        waiting = self._waiting = deque(jobs)
         while True:
             for worker in list(self._workers):
                 left = deadline - self._clock()
-                if worker.is_ready and worker.job is None and waiting and left > 0:
+                if waiting and left > 0 and self._may_begin(worker, waiting[0]):
                     self._assign(worker, replace(waiting[0], seconds=min(waiting[0].seconds, left)))
                     if worker.job is not None:
                         waiting.popleft()
@@ -136,24 +130,35 @@ class WorkerPool:
                 return
             yield from self._collect(deadline)
 
-    def _start(self) -> _Worker:
-        ours, theirs = socket.socketpair()
-        with theirs:
+    def _may_begin(self, worker: _Worker, job: Job) -> bool:
+        """Return whether a lane is free for a job: one that must be alone waits until its whole process is."""
+        beside = self._jobs_beside(worker)
+        is_apart = bool(beside) and any(_name(each) in self._alone for each in (job, *beside))
+        return worker.is_ready and worker.job is None and not is_apart
+
+    def _beside(self, worker: _Worker) -> list[_Worker]:
+        return [lane for lane in self._workers if lane.process is worker.process and lane is not worker]
+
+    def _jobs_beside(self, worker: _Worker) -> list[Job]:
+        return [lane.job for lane in self._beside(worker) if lane.job is not None]
+
+    def _start(self, place: int) -> list[_Worker]:
+        pairs = [socket.socketpair() for _ in range(self._lanes)]
+        with ExitStack() as closing:
+            handles = [closing.enter_context(theirs).fileno() for _, theirs in pairs]
             process = start_python(
-                "memprof.nas.searching.workers:work",
-                (str(theirs.fileno()),),
+                "memprof.nas.searching.worker:work",
+                tuple(map(str, handles)),
                 folder=self._folder,
                 bounds=Bounds(),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=tuple(handles),
             )
-        pipe = Connection(ours.detach())
-        worker = _Worker(process, pipe, deadline=self._clock() + START_SECONDS)
-        try:
-            pipe.send(tuple(path for path in sys.path if Path(path).is_absolute()))
-            pipe.send((self._factory, self._threads))
-        except OSError:  # it died at once: whoever waits for it is told
-            pass
-        return worker
+        until = self._clock() + START_SECONDS
+        lanes = [_Worker(place, process, Connection(ours.detach()), deadline=until) for ours, _ in pairs]
+        with suppress(OSError):  # it died at once: whoever waits for it is told
+            lanes[0].pipe.send(tuple(path for path in sys.path if Path(path).is_absolute()))
+            lanes[0].pipe.send((self._factories[place % len(self._factories)], self._threads))
+        return lanes
 
     def _assign(self, worker: _Worker, job: Job) -> None:
         """Give a job to a worker; one that died while it was idle is replaced, and the job has not begun."""
@@ -177,13 +182,15 @@ class WorkerPool:
         patience = min(LOOK_SECONDS, max(0.0, soonest - self._clock()))
         heard = wait([worker.pipe for worker in watched], timeout=patience)
         for worker in watched:
+            if worker not in self._workers:  # its process went with another lane's job
+                continue
             if worker.pipe in heard:
                 outcome = self._receive(worker)
                 if outcome is not None:
                     yield outcome
             elif self._clock() > worker.deadline:
                 if worker.job is None:
-                    raise RuntimeFailure(f"A worker was not ready after {START_SECONDS:g} s.", _LOOK_AT_DATA)
+                    raise RuntimeFailure(f"A worker was not ready after {START_SECONDS:g} s.", LOOK_AT_DATA)
                 outcome = self._failed(worker, "timed out", "nothing was heard until the time was up")
                 self._replace(worker)
                 yield outcome
@@ -191,38 +198,60 @@ class WorkerPool:
     def _receive(self, worker: _Worker) -> Outcome | None:
         """Return what a worker says of its job; ``None`` if it says that it is ready."""
         try:
-            found: Outcome | _Trouble | None = worker.pipe.recv()
+            found: Outcome | Trouble | None = worker.pipe.recv()
         except (EOFError, OSError):
             return self._bury(worker)
-        if isinstance(found, _Trouble):
+        if isinstance(found, Trouble):
             raise RuntimeFailure(found.message, found.hint)
         if found is not None and found.status == "crashed":
-            self._replace(worker)  # what it left behind, a broken device perhaps, must not meet the next job
-        worker.job = None
-        worker.is_ready = True
+            return self._crashed(worker, found)  # what it left behind, a broken device perhaps, meets no other job
+        job, worker.job, worker.is_ready = worker.job, None, True
+        if job is not None and found is not None and found.status == "out of memory" and self._jobs_beside(worker):
+            self._waiting.appendleft(job)
+            self._alone.add(_name(job))
+            return None
         return found
 
-    def _bury(self, worker: _Worker) -> Outcome:
+    def _bury(self, worker: _Worker) -> Outcome | None:
         """Return what came of the job of a worker that died, and start another."""
         code = worker.process.wait(GRACE_SECONDS)
+        if worker.job is None and self._jobs_beside(worker):  # those lanes tell
+            return None
         if worker.job is None:
             said = safe_text(worker.process.last_line())
             raise RuntimeFailure(
                 f"A worker ended with code {code} before it was ready to train{': ' + said if said else '.'}",
-                _LOOK_AT_DATA,
+                LOOK_AT_DATA,
             )
-        self._replace(worker)
         if code == -signal.SIGKILL:
-            return self._failed(worker, "out of memory", "the process was killed, most likely for its memory")
-        return self._failed(worker, "crashed", f"the process ended with code {code}")
+            said = "the process was killed, most likely for its memory"
+            return self._crashed(worker, self._failed(worker, "out of memory", said))
+        return self._crashed(worker, self._failed(worker, "crashed", f"the process ended with code {code}"))
+
+    def _crashed(self, worker: _Worker, found: Outcome) -> Outcome | None:
+        """Replace a process; return the outcome of its job, ``None`` where another lane's may have been at fault."""
+        beside = self._jobs_beside(worker)
+        assert worker.job is not None, "only a worker with a job can fail one"
+        if beside:
+            self._waiting.appendleft(worker.job)
+            self._alone |= {_name(job) for job in (worker.job, *beside)}
+        self._replace(worker)
+        return None if beside else found
 
     def _replace(self, worker: _Worker) -> None:
-        _end(worker)
-        self._workers[self._workers.index(worker)] = self._start()
+        """End a worker's process and start another; jobs of its other lanes begin anew."""
+        beside = self._beside(worker)
+        self._waiting.extendleft(self._jobs_beside(worker))
+        for lane in (worker, *beside):
+            lane.pipe.close()
+        worker.process.stop()
+        at = min(self._workers.index(lane) for lane in (worker, *beside))
+        self._workers[at : at + self._lanes] = self._start(worker.place)
 
     def _failed(self, worker: _Worker, status: Status, message: str) -> Outcome:
+        """Return a failure of a worker's job."""
         assert worker.job is not None, "only a worker with a job can fail one"
-        return _failure(worker.job, status, message, self._clock() - worker.began)
+        return failure(worker.job, status, message, self._clock() - worker.began)
 
 
 def _end(worker: _Worker) -> None:
@@ -230,63 +259,5 @@ def _end(worker: _Worker) -> None:
     worker.process.stop()
 
 
-def _failure(job: Job, status: Status, message: str, seconds: float) -> Outcome:
-    return Outcome(
-        candidate=job.candidate,
-        rung=job.rung,
-        status=status,
-        accuracy=0.0,
-        epochs=0,
-        loss=None,
-        seconds=seconds,
-        message=message,
-    )
-
-
-def work(handle: str) -> None:
-    """Run in a worker: load once, then one job after the other until the pipe closes.
-
-    Args:
-        handle: Number of the worker's end of the pipe.
-    """
-    pipe = Connection(int(handle))
-    sys.path += [path for path in pipe.recv() if path not in sys.path]  # where the factory's module may lie
-    try:
-        factory, threads = pipe.recv()
-    except Exception as error:  # a factory that cannot be found here is nowhere else either
-        pipe.send(_Trouble(f"A worker cannot load its trainer: {_describe(error)}.", _LOOK_AT_DATA))
-        return
-    import torch
-
-    torch.set_num_threads(threads)
-    try:
-        trainer = factory()
-    except MemprofError as error:
-        pipe.send(_Trouble(error.message, error.hint))
-        return
-    except Exception as error:  # whatever keeps a worker from loading keeps every other one too
-        pipe.send(_Trouble(f"A worker cannot load its data: {_describe(error)}.", _LOOK_AT_DATA))
-        return
-    pipe.send(None)  # ready
-    while True:
-        try:
-            job = pipe.recv()
-        except (EOFError, OSError):
-            return
-        pipe.send(_train(job, trainer))
-
-
-def _train(job: Job, trainer: Trainer) -> Outcome | _Trouble:
-    began = time.monotonic()
-    try:
-        return evaluate(job, trainer)
-    except MemprofError as error:
-        return _Trouble(error.message, error.hint)
-    except OSError as error:
-        return _Trouble(f"A worker cannot go on: {error}.", "Make room or access, then resume the search.")
-    except Exception as error:  # a candidate that fails in a new way is a result, and the search goes on
-        return _failure(job, "crashed", _describe(error), time.monotonic() - began)
-
-
-def _describe(error: Exception) -> str:
-    return safe_text(f"{type(error).__name__}: {first_line(error)}")
+def _name(job: Job) -> tuple[int, int]:
+    return job.candidate, job.rung

@@ -10,6 +10,7 @@ seed. Test images have a loader of their own, which only the final scoring calls
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -351,9 +352,18 @@ def _images_in(folder: Path) -> Iterator[Path]:
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        entries = sorted(place.iterdir())
-        yield from (path for path in entries if path.suffix.lower() in _SUFFIXES and path.is_file())
-        waiting += [path for path in reversed(entries) if path.is_dir()]
+        with os.scandir(place) as found:  # says what is a file without a look at each
+            entries = sorted(found, key=lambda entry: entry.name)
+        plain = [entry for entry in entries if not entry.is_symlink()]
+        links = {entry.path: Path(entry.path) for entry in entries if entry.is_symlink()}  # Path forgives loops
+        files = {entry.path for entry in plain if entry.is_file()} | {
+            p for p, link in links.items() if link.is_file()
+        }
+        folders = {entry.path for entry in plain if entry.is_dir()} | {
+            p for p, link in links.items() if link.is_dir()
+        }
+        yield from (Path(e.path) for e in entries if e.path in files and Path(e.name).suffix.lower() in _SUFFIXES)
+        waiting += [Path(entry.path) for entry in reversed(entries) if entry.path in folders]
 
 
 def _read_images(samples: Sequence[tuple[Path, int]], shape: torch.Size, request: _Request) -> Images:

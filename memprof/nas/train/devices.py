@@ -6,7 +6,10 @@ from memprof.base.errors import MissingExtraError, UsageError
 
 
 def pick_device(wish: str) -> str:
-    """Return the device that ``wish`` means here: ``auto`` is the GPU if there is one.
+    """Return the devices that ``wish`` means here, with commas between them.
+
+    Args:
+        wish: ``auto`` is the GPU if there is one, ``all`` every GPU; else the names of devices.
 
     Raises:
         MissingExtraError: torch, torchvision or scikit-learn is not installed.
@@ -21,7 +24,14 @@ def pick_device(wish: str) -> str:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wish == "auto":
         return "cuda" if gpus else "cpu"
-    here = ["cpu", *(["cuda", *(f"cuda:{i}" for i in range(gpus))] if gpus else [])]
-    if wish not in here:
-        raise UsageError(f"There is no device {wish!r} here.", f"Use --device {' or '.join(here)}.")
+    each = [f"cuda:{i}" for i in range(gpus)]
+    if wish == "all":
+        return ",".join(each) or "cpu"
+    here = ["cpu", *(["cuda"] if gpus else []), *each]
+    names = wish.split(",")
+    for name in names:
+        if name not in here:
+            raise UsageError(f"There is no device {name!r} here.", f"Use --device {' or '.join(here)}.")
+    if len(set(names)) < len(names) or (len(names) > 1 and not set(names) <= set(each)):
+        raise UsageError(f"Several devices are different GPUs, not {wish!r}.", "Use --device cuda:0,cuda:1, or all.")
     return wish

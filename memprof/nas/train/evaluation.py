@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
@@ -24,6 +25,9 @@ from memprof.nas.space.screening import refuse_giant
 from memprof.nas.train.inheritance import inherit
 from memprof.nas.train.modules import build_module
 from memprof.nas.train.trainer import Checkpoint, Trainer
+
+_DRAWING = Lock()
+"""Fresh weights come from torch's one generator: threads that train side by side draw in turn."""
 
 MOST_CHECKPOINT_BYTES = 8 * 1024**3
 
@@ -45,10 +49,11 @@ def evaluate(job: Job, trainer: Trainer) -> Outcome:
     began = time.monotonic()
     if (done := _outcome_in(Path(job.checkpoint), job)) is not None:
         return done
-    torch.manual_seed(job.seed % 2**63)
     architecture = Architecture.from_json(job.architecture)
     refuse_giant(architecture)
-    module = build_module(architecture)
+    with _DRAWING:
+        torch.manual_seed(job.seed % 2**63)
+        module = build_module(architecture)
     start = None
     if job.resume_from:
         start = load_checkpoint(Path(job.resume_from))

@@ -301,3 +301,43 @@ def test_ctrl_c_ends_a_search_in_order_and_says_how_to_go_on(tmp_path: Path) -> 
     found = summarize(events, beat, beat + 1000)
     assert found is not None
     assert found.status == "stopped"
+
+
+LANES = 3
+
+
+def test_a_lane_that_takes_its_process_along_costs_no_other_job(tmp_path: Path) -> None:
+    """Two of these kill the process that all share, whoever begins first; the others are trained all the same."""
+    seeds = [0, 5, 7, 14, 3, 21]
+    with workers.WorkerPool(1, Misbehaving, lanes=LANES) as pool:
+        found = {o.candidate: o.status for o in pool.run([job(seed, tmp_path) for seed in seeds])}
+    assert found == {seed: STATUSES[seed % len(STATUSES)] for seed in seeds}
+
+
+def test_a_lane_that_hangs_is_the_only_one_that_is_timed_out(tmp_path: Path, clock: Callable[[], float]) -> None:
+    hangs, good = STATUSES.index("timed out"), [0, 7, 14]
+    with workers.WorkerPool(1, Misbehaving, clock=clock, lanes=2) as pool:
+        found = {o.candidate: o.status for o in pool.run([job(seed, tmp_path) for seed in (hangs, *good)])}
+    assert found == {hangs: "timed out"} | dict.fromkeys(good, "ok")
+
+
+class Placed(Misbehaving):
+    """Says by its accuracy where it was made."""
+
+    def __init__(self, accuracy: float) -> None:
+        self._accuracy = accuracy
+
+    def __call__(self) -> Placed:
+        return self
+
+    def train(self, module: Any, *, seed: int, until: int, **_: Any) -> tuple[Training, Checkpoint]:
+        training = Training(status="ok", accuracy=self._accuracy, epochs=until, loss=1.0)
+        return training, Checkpoint(until, module.state_dict(), {})
+
+
+def test_processes_take_turns_on_the_devices(tmp_path: Path) -> None:
+    with workers.WorkerPool(2, [Placed(0.25), Placed(0.75)]) as pool:
+        for worker in pool._workers:
+            while not worker.is_ready:
+                list(pool._collect(float("inf")))
+        assert sorted(o.accuracy for o in pool.run([job(0, tmp_path), job(1, tmp_path)])) == [0.25, 0.75]

@@ -227,6 +227,11 @@ def test_only_devices_that_are_here_are_picked(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     assert pick_device("auto") == auto
+    assert pick_device("all") == ("cuda:0,cuda:1" if gpus else "cpu")
+    assert not gpus or pick_device("cuda:1,cuda:0") == "cuda:1,cuda:0"
+    for several in ("cuda:0,cuda:0", "cuda,cuda:1", "cpu,cuda:0", "cuda:0,"):
+        with pytest.raises(UsageError, match=r"There is no device|Several devices are different GPUs"):
+            pick_device(several)
     for wish in ("cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:99", "cuda:abc", "cuda:", "cuda:-1", "tpu", ""):
         if wish in here:
             assert pick_device(wish) == wish
