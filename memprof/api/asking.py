@@ -282,6 +282,7 @@ def _find_buffers(request: Request, options: PlanOptions) -> AllocationProblem |
         "--no-outputs": not options.with_outputs,
         "--keep-order": options.keep_order,
         "--recompute": options.recompute is not None,
+        "--split": options.split is not None,
     }
     for flag, value in used.items():
         if value:

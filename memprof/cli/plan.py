@@ -28,7 +28,7 @@ from memprof.cli.options import (
     runtime_option,
     source_options,
 )
-from memprof.cli.output import open_stdout, telling
+from memprof.cli.output import note, open_stdout, telling
 from memprof.cli.pages import Origin, check_redaction, redact_option
 from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
 from memprof.cli.plan_tflite import TfliteRequest, check_flags, is_tflite, plan_file
@@ -85,6 +85,11 @@ _CODES = {True: 0, False: 1, None: 4}
     metavar="MACS|PERCENT",
     help="Let operations run twice: extra MACs at most, 0 for activations and the like, or 5%.",
 )
+@click.option(
+    "--split",
+    metavar="MACS|PERCENT",
+    help="Estimate the first layers patch by patch: extra MACs for the overlap at most.",
+)
 @json_option
 @click.option(
     "-o",
@@ -111,6 +116,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     board: str | None,
     arenas: tuple[str, ...],
     recompute: str | None,
+    split: str | None,
     as_json: bool,
     targets: tuple[str, ...],
     replace: bool,
@@ -128,14 +134,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof plan model.tflite -o better.tflite --measure
     """
     budget = budget if board is None else budget_on(board, budget)
-    if is_tflite(model) and _is_left_out("runtime"):
-        unused: dict[str, object] = {
-            "--recompute": recompute is not None,
-            "--in-place": in_place,
-            "--alignment": alignment,
-            "--no-inputs": no_inputs,
-            "--effort": effort,
-        }
+    if is_tflite(model) and _is_left_out("runtime") and recompute is None and split is None:
+        unused = {"--in-place": in_place, "--alignment": alignment, "--no-inputs": no_inputs, "--effort": effort}
         check_flags(
             unused
             | {"--no-outputs": no_outputs, "--arena": arenas, "--replace": replace, "--redact-names": redact_names}
@@ -175,6 +175,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         budget_bytes=None if budget is None else parse_bytes(budget),
         arenas=parse_arenas(arenas),
         recompute=recompute,
+        split=split,
     )
     line = ProgressLine(sys.stderr)
 
@@ -193,7 +194,10 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
     flags += ["--alignment", str(alignment)] if alignment else []
     flags += ["--recompute", recompute] if recompute else []
+    flags += ["--split", split] if split else []
     origin = Origin(shlex.join(["memprof", "plan", model, *flags]), is_redacted=redact_names)
+    if split is not None and plan.split is None:
+        note("no patches of the first layers, within that work, lower the peak")
     planned = Planned(plan=plan, source=model, model=loaded, may_replace_source=replace, origin=origin)
     write_plan_targets(planned, targets)
     measured = _measure(request, Path(reordered), graph, limits) if measure and reordered and graph else ()

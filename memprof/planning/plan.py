@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memprof.analysis import Lifetimes
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir import Graph
 from memprof.ir.model import Model
@@ -30,10 +31,12 @@ from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.result import OrderResult
 from memprof.planning.ordering.scored import find_scored_order
 from memprof.planning.recomputation.planned import Allowed, repeat_operations, run_lifetimes
-from memprof.planning.recomputation.repeatable import parse_allowance
+from memprof.planning.recomputation.repeatable import known_macs, parse_allowance
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
 from memprof.planning.rules import RULES, find_rules
+from memprof.planning.splitting.estimate import Split, find_split
 from memprof.runtimes import Ordering, RuntimeModel, as_read
+from memprof.runtimes.contracted import contracted_storage
 from memprof.runtimes.late import find
 
 _OFFSET_SHARE = 0.3  # of the time, kept for the offsets
@@ -79,10 +82,12 @@ class PlanOptions:
         recompute: Operations may run twice: the multiply-accumulates (MACs) that this may take, as a number or as a
             share of the model's (``"5%"``); ``None`` if none may. 0 allows what takes none: activations, casts,
             resizing.
+        split: Work out what the first layers would take patch by patch: the MACs that the overlap may take, as for
+            ``recompute``; for ``reference``, in place or not. ``None`` if nobody asks.
 
     Raises:
         UsageError: There is no plan for the runtime, ``in_place`` is asked of one that has its own rules for it, or
-            ``recompute`` is no amount or comes with ``keep_order``.
+            ``recompute`` or ``split`` is no amount or does not go with the rest.
     """
 
     runtime: str = "reference"
@@ -96,6 +101,7 @@ class PlanOptions:
     budget_bytes: int | None = None
     arenas: tuple[Arena, ...] = ()
     recompute: int | str | None = None
+    split: int | str | None = None
 
     def __post_init__(self) -> None:
         if self.recompute is not None:
@@ -104,6 +110,13 @@ class PlanOptions:
                 raise UsageError("An order that is kept has no room for second runs.", "Leave one of the two out.")
         if self.seconds < 0 or (self.effort is not None and self.effort < 0):
             raise UsageError("Neither seconds nor effort can be negative.", "Give 0 to keep to what costs nothing.")
+        if self.split is not None:
+            parse_allowance(self.split, 0)
+            if self.recompute is not None or self.runtime != "reference":
+                raise UsageError(
+                    "Patches are worked out for reference, with everything else run once.",
+                    "Leave the other runtime, or recompute, out.",
+                )
         find_rules(self.runtime, in_place=self.in_place)
 
     @property
@@ -160,7 +173,14 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
         budget=budget,
         arenas=plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None,
         recomputation=recomputation,
+        split=None if options.split is None else _split(lifetimes, options, options.split),
     )
+
+
+def _split(lifetimes: Lifetimes, options: PlanOptions, allowance: int | str) -> Split | None:
+    graph = lifetimes.graph
+    roots = contracted_storage(graph) if options.in_place else graph.storage
+    return find_split(lifetimes, roots, parse_allowance(allowance, known_macs(graph)))
 
 
 def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Report | None = None) -> Plan:

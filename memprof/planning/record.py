@@ -17,6 +17,7 @@ from memprof.planning.arenas import Arena, ArenasPlan, Place
 from memprof.planning.lifetimes import ArenaContent
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 from memprof.planning.rules import RULES
+from memprof.planning.splitting.estimate import Split
 from memprof.planning.validator import find_violation
 from memprof.runtimes.late import find
 
@@ -120,6 +121,8 @@ class Plan:
         budget: The answer to a budget, ``None`` if none was given.
         arenas: Places in several arenas, ``None`` if none were given.
         recomputation: What runs twice, ``None`` if nothing might.
+        split: What the first layers would take patch by patch, an estimate beside the plan; ``None`` if nobody asked,
+            or if it would be no less.
     """
 
     rules: str
@@ -129,6 +132,7 @@ class Plan:
     budget: BudgetAnswer | None = None
     arenas: ArenasPlan | None = None
     recomputation: Recomputation | None = None
+    split: Split | None = None
 
     @property
     def runtime(self) -> str:
@@ -163,6 +167,8 @@ class Plan:
             document["holds_outputs"] = self.content.has_outputs
         if self.recomputation is not None:
             document["recomputation"] = self.recomputation.to_json()
+        if self.split is not None:
+            document["split"] = _split_json(self.split)
         document["arena"] = arena_json(self.arena)
         if self.budget is not None:
             document["budget"] = {
@@ -243,6 +249,7 @@ def _read_plan(document: object, source: str) -> Plan:
         budget=_read_budget(found.fields("budget")) if "budget" in found else None,
         arenas=_read_arenas(found.fields("arenas"), arena.problem.alignment) if "arenas" in found else None,
         recomputation=_read_recomputation(found.fields("recomputation")) if "recomputation" in found else None,
+        split=_read_split(found.fields("split")) if "split" in found else None,
     )
 
 
@@ -311,6 +318,35 @@ def _read_recomputation(found: Fields) -> Recomputation:
         operations=found.texts("operations"),
         single_bytes=found.count("peak_once_bytes"),
         is_least_work=found.flag("least_work"),
+    )
+
+
+def _split_json(split: Split) -> dict[str, Any]:
+    return {
+        "grade": "estimate",
+        "operations": list(split.operations),
+        "rows": split.rows,
+        "columns": split.columns,
+        "peak_bytes": split.peak_bytes,
+        "stage_bytes": split.stage_bytes,
+        "rest_bytes": split.rest_bytes,
+        "extra_macs": split.extra_macs,
+        "model_macs": split.model_macs,
+        "extra_bytes": split.extra_bytes,
+    }
+
+
+def _read_split(found: Fields) -> Split:
+    return Split(
+        operations=found.texts("operations"),
+        rows=found.count("rows"),
+        columns=found.count("columns"),
+        peak_bytes=found.count("peak_bytes"),
+        stage_bytes=found.count("stage_bytes"),
+        rest_bytes=found.count("rest_bytes"),
+        extra_macs=found.count("extra_macs"),
+        model_macs=found.count("model_macs"),
+        extra_bytes=found.count("extra_bytes"),
     )
 
 

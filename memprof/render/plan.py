@@ -14,6 +14,7 @@ from memprof.base.units import format_bytes
 from memprof.planning.arenas import ArenasPlan
 from memprof.planning.offsets.problem import MemoryPlan
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder, Recomputation
+from memprof.planning.splitting.estimate import Split
 from memprof.render.terminal import Screen, open_screen
 
 _QUIET = "dim"
@@ -110,6 +111,8 @@ def rows(plan: Plan) -> list[tuple[str, str]]:
     found = [] if plan.order is None else [("order", _order(plan.order))]
     if plan.recomputation is not None:
         found.append(("again", _again(plan.recomputation)))
+    if plan.split is not None:
+        found.append(("patches", _patches(plan.split)))
     arena = plan.arena
     proof = f"proven optimal ({arena.proof})" if arena.is_optimal else f"at most {_gap(arena)} above the smallest"
     found.append(("arena", f"{arena.arena_bytes:,} bytes, {proof}, by {arena.strategy}, {arena.seconds:.2f} s"))
@@ -138,6 +141,14 @@ def _again(found: Recomputation) -> str:
     least = ", proven least" if found.is_least_work else ""
     runs = f"{n:,} {'operation runs' if n == 1 else 'operations run'} twice"
     return f"{runs}: {macs}{least}, {found.extra_bytes:,} bytes written again; {once}"
+
+
+def _patches(split: Split) -> str:
+    share = f" ({split.extra_macs / split.model_macs:.2%})" if split.model_macs else ""
+    return (
+        f"an estimate: the first {len(split.operations)} operations in {split.rows} x {split.columns} patches, "
+        f"peak {split.peak_bytes:,} bytes, {split.extra_macs:,} MACs more{share} for their overlap"
+    )
 
 
 def _content(plan: Plan) -> str:

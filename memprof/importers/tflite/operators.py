@@ -106,6 +106,13 @@ OPTIONS: Mapping[str, tuple[tuple[str, int, int, int], ...]] = MappingProxyType(
             ("filter_w", 3, 4, 0),
             ("filter_h", 4, 4, 0),
         ),
+        "MAX_POOL_2D": (
+            ("padding", 0, 1, 0),
+            ("stride_w", 1, 4, 0),
+            ("stride_h", 2, 4, 0),
+            ("filter_w", 3, 4, 0),
+            ("filter_h", 4, 4, 0),
+        ),
         "FULLY_CONNECTED": (("weights_format", 1, 1, 0),),
         "BATCH_MATMUL": (("adj_x", 0, 1, 0), ("adj_y", 1, 1, 0)),
         "UNIDIRECTIONAL_SEQUENCE_LSTM": (("time_major", 3, 1, 0),),
