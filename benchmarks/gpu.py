@@ -265,12 +265,12 @@ def run_search(options: argparse.Namespace, device: torch.device, results: dict[
     began = time.perf_counter()
     state = search(place / "memnas", settings, limits, watch_outcomes(began))
     results["search"] = describe(state, facts.images, time.perf_counter() - began, "search")
-    if options.random_minutes:
-        with part(results, "random"):
-            results["random"] = random_search(options, place, settings, limits, facts.images)
     with part(results, "final"):
         results["final"] = final_training(place / "memnas", state, settings, options)
         say(f"final: {results['final']}")
+    if options.random_minutes:
+        with part(results, "random"):
+            results["random"] = random_search(options, place, settings, limits, facts.images)
 
 
 def watch_outcomes(began: float) -> Callable[[Any, Any], None]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from threading import Lock
+from threading import Lock, local
 
 import torch
 from torch import nn
@@ -26,7 +26,10 @@ MOST_QUEUED = 64
 """Steps that a GPU may be behind: who trains looks at the clock between steps, not at what is only queued."""
 
 _CAPTURING = Lock()
-"""One capture at a time: threads share what the allocator keeps for it."""
+"""One capture at a time, and no memory is given back meanwhile: threads share what the allocator keeps for it."""
+
+_OF_THREAD = local()
+"""A stream for each device: torch hands streams out in turns, and two trainings must never share one."""
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -148,11 +151,15 @@ def on_own_stream(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    streams = _OF_THREAD.__dict__.setdefault("streams", {})
+    if device not in streams:
+        streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = streams[device]
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.device(device), torch.cuda.stream(stream):
         try:
             yield
         finally:
             stream.synchronize()
-            torch.cuda.empty_cache()  # the allocator keeps a graph's memory from all but the next graph
+            with _CAPTURING:
+                torch.cuda.empty_cache()  # the allocator keeps a graph's memory from all but the next graph
