@@ -70,6 +70,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "numba": ("planning/",),
     "tflite_micro": ("measure/",),
     "ai_edge_litert": ("measure/",),
+    "executorch": ("measure/",),
     "numpy": (
         "importers/",
         "exporters/",

@@ -97,13 +97,25 @@ def analyze(
     rows = [find_runtime(name) for name in dict.fromkeys(runtimes)]
     reports = []
     for need in dict.fromkeys(row.needs for row in rows) or {"": None}:
-        settled: dict[str, Any] = {need: True} if need and request.is_file else {}
+        settled: dict[str, Any] = {need: True} if need and _SETTLES[need](request) else {}
         reports.append(_report(replace(request, **settled), [row.name for row in rows if row.needs == need]))
     if len(reports) == 1:
         return reports[0]
     found = {name: answer for report in reports for name, answer in report.runtimes.items()}
     unknown = dict.fromkeys(remark for report in reports for remark in report.unknown)
     return replace(reports[0], runtimes={row.name: found[row.name] for row in rows}, unknown=tuple(unknown))
+
+
+def _can_be_lowered(request: Request) -> bool:
+    if request.is_file:
+        return request.path.suffix.lower() == ".pt2"
+    return not isinstance(request.source, Graph | Model)
+
+
+_SETTLES: Mapping[str, Callable[[Request], bool]] = MappingProxyType(
+    {"optimized": lambda request: request.is_file, "lowered": _can_be_lowered}
+)
+"""What a row may need, and which requests it can be set for; another is read as it is, and the row says why not."""
 
 
 def _report(request: Request, names: Sequence[str] | None) -> Report:
@@ -341,6 +353,11 @@ def _read_pte(request: Request) -> Model:
 
 
 def _read_pt2(request: Request) -> Model:
+    if request.lowered and not request.trust:
+        raise UsageError(
+            f"Lowering {request.name} takes PyTorch's own loader, which runs code that the file brings.",
+            "Add --trust if you know where it comes from.",
+        )
     if request.trust:
         _require_torch()
         from memprof.importers.torch.loading import load_trusted

@@ -43,6 +43,7 @@ class RequestArguments(TypedDict, total=False):
     run: bool
     trust: bool
     optimized: bool
+    lowered: bool
     from_file: bool
     threads: int
 
@@ -64,6 +65,7 @@ class Request:
         run: Run a PyTorch module for real, with random weights and data, and report what was measured.
         trust: Read a .pt2 file with PyTorch's own loader, which runs code that the file brings.
         optimized: Let the installed onnxruntime optimise an ONNX file first, in a child process that runs nothing.
+        lowered: Read a PyTorch module as ExecuTorch's exporter lowers it, without that exporter.
         from_file: Never start onnxruntime: what a default session would make of an ONNX file is estimated.
         threads: Threads of the runtime; each adds to the scratch of some kernels.
 
@@ -82,6 +84,7 @@ class Request:
     run: bool = False
     trust: bool = False
     optimized: bool = False
+    lowered: bool = False
     from_file: bool = False
     threads: int = 1
 
@@ -157,6 +160,11 @@ _MISFITS: tuple[tuple[Callable[[Request], bool], str, str], ...] = (
         lambda asked: asked.optimized and not asked.is_file,
         "Only onnxruntime optimises graphs, and {name} is no ONNX file.",
         "Leave --optimized out, or name an .onnx file.",
+    ),
+    (
+        lambda asked: asked.lowered and asked.training is not None,
+        "ExecuTorch's exporter lowers no training step.",
+        "Leave the training out.",
     ),
 )
 """What does not fit: a test, the sentence, what to do."""

@@ -54,7 +54,8 @@ class Model:
     Attributes:
         path: The file or name it came from, as the caller wrote it.
         format: ``onnx``, ``onnx.optimized``, ``onnx.unchanged`` (optimised, and the same as before), ``tflite``,
-            ``torch.export``, ``torch.run`` (what ran, where export fails), ``torch.training`` or ``graph``.
+            ``executorch``, ``torch.export``, ``torch.lowered`` (as ExecuTorch's exporter lowers it), ``torch.run``
+            (what ran, where export fails), ``torch.training`` or ``graph``.
         structure_sha256: Digest of what was read (weights are not), in hexadecimal; empty for a graph in memory.
         graph: The network.
         trace: What PyTorch did when it ran the network, ``None`` if it did not.

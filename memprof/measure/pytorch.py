@@ -108,7 +108,7 @@ def child_arguments(request: Request) -> dict[str, Any]:
     }
 
 
-def _asked(arguments: Mapping[str, Any]) -> Request:
+def asked_request(arguments: Mapping[str, Any]) -> Request:
     """Return the request of ``arguments``, for a real run: the child's side."""
     given = dict(arguments)
     is_training, optimizer = given.pop("is_training"), given.pop("optimizer")
@@ -120,7 +120,7 @@ def report_of_run(asked: Mapping[str, Any], runtimes: Sequence[str] | None) -> d
     """Run, track and report: a task of the child process."""
     from memprof.importers.torch.loading import read_name
 
-    model = read_name(_asked(asked))
+    model = read_name(asked_request(asked))
     return build_report(model, choose_runtimes(runtimes, model)).to_json()
 
 
@@ -131,7 +131,7 @@ def tensors_of_run(asked: Mapping[str, Any]) -> dict[str, Any]:
     from memprof.importers.torch.loading import read_name
     from memprof.runtimes.pytorch import trace_lifetimes
 
-    trace = read_name(_asked(asked)).trace
+    trace = read_name(asked_request(asked)).trace
     assert trace is not None, "a real run leaves a trace"
     timeline = trace_lifetimes(trace).timeline
     return {
@@ -150,7 +150,7 @@ def allocations_of_run(asked: Mapping[str, Any]) -> dict[str, Any]:
     from memprof.importers.torch.loading import real_module
 
     torch.set_num_threads(1)  # several threads take their scratch at the same time
-    request = _asked(asked)
+    request = asked_request(asked)
     module, call = real_module(request)
     steps = steps_of_profile(module, call, request.training)
     return {"version": torch.__version__, "peak_bytes": max((most for *_, most in steps), default=0), "steps": steps}

@@ -31,6 +31,8 @@ from memprof.importers.torch.export import record_program
 from memprof.importers.torch.fakes import Placeholders
 from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.guesses import open_types, with_indices
+from memprof.importers.torch.lowering import FORMAT as LOWERED_FORMAT
+from memprof.importers.torch.lowering import lower_module, lower_program
 from memprof.importers.torch.packed import packed_weights
 from memprof.importers.torch.records import Recording, Run, StorageRecord
 from memprof.importers.torch.resolve import resolve
@@ -118,6 +120,8 @@ def read_module(module: torch.nn.Module, given: Call | None, request: Request) -
 def _read_module(module: torch.nn.Module, given: Call | None, request: Request) -> Model:
     packed = packed_weights(module)
     call = shaped_call(module, given, request.inputs, request.dtypes)
+    if request.lowered:
+        return _lowered(request.name, lower_module(module, call, request.name))
     untyped = open_types(module, given, request)
     if request.run:
         run, call, guessed = with_indices(
@@ -187,6 +191,10 @@ def _exported(module: torch.nn.Module, call: Call, name: str) -> Recording | Non
 def read_program(program: torch.export.ExportedProgram, request: Request) -> Model:
     """Return the Model of an exported program."""
     name = request.name
+    if request.lowered:
+        if request.fixes_sizes:
+            raise UsageError(f"{name} is lowered with the sizes it has.", "Export it with the sizes that are wanted.")
+        return _lowered(name, lower_program(program, name))
     return _model(name, "torch.export", bind_recording(record_program(program, name), request), Made())
 
 
@@ -237,6 +245,10 @@ def _model(path: str, format_: str, recording: Recording, made: Made) -> Model:
         graph=graph,
         trace=None if run is None else build_trace(replace(run, recording=with_more(run.recording, made))),
     )
+
+
+def _lowered(name: str, graph: Graph) -> Model:
+    return Model(path=name, format=LOWERED_FORMAT, structure_sha256=_digest(graph), graph=graph)
 
 
 def with_more(recording: Recording, made: Made) -> Recording:

@@ -15,7 +15,7 @@ from memprof.ir import Graph
 from memprof.ir.model import Model
 from memprof.runtimes.executorch.plan import find_plan
 from memprof.runtimes.executorch.planner import ALIGNMENT
-from memprof.runtimes.model import Figure, Order, Placement, RuntimeModel
+from memprof.runtimes.model import Figure, Measuring, Order, Placement, RuntimeModel
 
 FORMAT = "executorch"
 LOWERED_FORMAT = "torch.lowered"
@@ -96,7 +96,9 @@ MODEL = RuntimeModel(
     default_for=frozenset({FORMAT}),
     leads=frozenset({FORMAT}),
     refusal=_refusal,
+    needs="lowered",
     judges_graphs=False,
     placement=place_planned,
+    measuring=Measuring("memprof.measure.verify_executorch:verify_executorch", frozenset({"torch.run"})),
     figures=executorch_figures,
 )

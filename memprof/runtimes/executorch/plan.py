@@ -10,7 +10,7 @@ what delegates allocate is not in the plan               no delegates
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import accumulate
@@ -178,6 +178,10 @@ def _is_write_back(graph: Graph, value_id: int) -> bool:
     return producer is not None and graph.nodes[producer].op == WRITE_BACK
 
 
+def _size(graph: Graph, values: Iterable[int | None]) -> int:
+    return sum(graph.values[i].type.size_bytes or 0 for i in values if i is not None)
+
+
 def _predict(graph: Graph, spans: _Spans) -> MethodPlan:
     members = graph.storage_members
     end = spans.step_count + 2  # one step before the first operation holds what is given, one behind the last outputs
@@ -197,7 +201,9 @@ def _predict(graph: Graph, spans: _Spans) -> MethodPlan:
         stop = end if is_output or is_state else max(spans.stops[root] + 1, start + 1)
         roots.append(root)
         blocks.append(Block(round_up(value.type.size_bytes or 0), start, stop))
-    offsets, arena = place(blocks)
+    # a copy back returns what it wrote on, which the planner takes for one more output
+    returned = [_size(graph, node.outputs) for node in graph.nodes if node.op == WRITE_BACK]
+    offsets, arena = place([*blocks, *[Block(round_up(size), end - 1, end) for size in returned]])
     placed = [
         Placed(
             values=members[root],
@@ -208,8 +214,14 @@ def _predict(graph: Graph, spans: _Spans) -> MethodPlan:
             offset=offset,
             is_state=graph.values[root].role in _GIVEN,
         )
-        for root, block, offset in zip(roots, blocks, offsets, strict=True)
+        for root, block, offset in zip(roots, blocks, offsets, strict=False)
     ]
     known = all(each.size_bytes is not None for each in placed)
-    bodies = tuple(dict.fromkeys(node.op for node in graph.nodes if node.bodies))
-    return MethodPlan(placed=tuple(placed), arenas=(0, arena), is_complete=known and not bodies, unproven=bodies)
+    bodies = [node.op for node in graph.nodes if node.bodies]
+    bodies += [unknown.name for unknown in graph.unknown if unknown.kind == "operator"]
+    return MethodPlan(
+        placed=tuple(placed),
+        arenas=(0, arena),
+        is_complete=known and not bodies,
+        unproven=tuple(dict.fromkeys(bodies)),
+    )
