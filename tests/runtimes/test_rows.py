@@ -48,7 +48,7 @@ def test_a_row_has_a_definition_in_the_docs(name: str) -> None:
 def test_what_commands_take_is_what_the_rows_say() -> None:
     assert set(RULES) == {"reference", "contracted", "ideal", "onnxruntime"}
     of_onnx = {"onnxruntime-default", "onnxruntime", "onnxruntime-optimized"}
-    assert set(runnable()) == of_onnx | {"pytorch", "tflm", "litert"}
+    assert set(runnable()) == of_onnx | {"pytorch", "tflm", "litert", "executorch"}
     assert set(BUDGET_RUNTIMES) == {"reference", "ideal", "paper", "contracted", "onnxruntime"}
 
 
