@@ -14,7 +14,7 @@ from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.base.units import parse_bytes
 from memprof.cli.options import json_option, read_request, request_flags, source_options
-from memprof.cli.output import open_stdout
+from memprof.cli.output import open_stdout, telling
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def command(model: str | None, file: Path | None, margin: str, seconds: float, a
     if model is None:
         _show_boards(boards, as_json=as_json)
         return 0
-    found = footprint(read_request(model), {board.kernels for board in boards.values()}, seconds)
+    with telling(f"planning {safe_text(model)}"):
+        found = footprint(read_request(model), {board.kernels for board in boards.values()}, seconds)
     fits = [fit_board(found, board, margin_bytes) for board in boards.values()]
     smallest = smallest_fit(fits)
     with open_stdout() as stream:
@@ -114,7 +115,8 @@ def fit_one(request: Request, name: str, margin: str, seconds: float = 2.0) -> t
     from memprof.boards import find_board, fit_board
 
     board = find_board(name)
-    found = footprint(request, {board.kernels}, seconds)
+    with telling(f"planning {safe_text(request.name)}"):
+        found = footprint(request, {board.kernels}, seconds)
     return fit_board(found, board, parse_bytes(margin)), found
 
 

@@ -123,10 +123,13 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     older = None if baseline is None else read_request(baseline)
     if len(models) > 1 or view not in ("text", "json") or targets:
         requests = [read_request(model) for model in models]
-        return _show(check_named(requests, budgets, runtime, older, growth), view, targets, is_strict=strict)
+        with telling("reading the models"):
+            gate = check_named(requests, budgets, runtime, older, growth)
+        return _show(gate, view, targets, is_strict=strict)
     from memprof.api import check
 
-    one = check(read_request(models[0]), budgets, runtime=runtime, baseline=older, tolerance=growth)
+    with telling(f"reading {safe_text(models[0])}"):
+        one = check(read_request(models[0]), budgets, runtime=runtime, baseline=older, tolerance=growth)
     from memprof.results.assumed import refuse_assumed
 
     refused = refuse_assumed(one.assumed) if strict else None

@@ -13,7 +13,7 @@ from memprof.base.errors import UsageError
 from memprof.base.files import check_writable, write_whole
 from memprof.base.text import safe_text
 from memprof.base.units import parse_bytes
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def plan_file(asked: TfliteRequest) -> int:
     has_header = any(Path(target).suffix.lower() == ".h" for target in asked.targets)
     if has_header and not asked.keep_order:
         note("the operators keep their order: a header goes with the file as it is")
-    plan = plan_program(program, asked.seconds, keep_order=asked.keep_order or has_header)
+    with telling(f"planning {safe_text(asked.request.name)}"):
+        plan = plan_program(program, asked.seconds, keep_order=asked.keep_order or has_header)
     for target in asked.targets:
         write = _WRITERS[Path(target).suffix.lower()]
         write(plan, request.path, Path(target))

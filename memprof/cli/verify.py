@@ -19,7 +19,7 @@ from memprof.cli.options import (
     source_options,
     top_option,
 )
-from memprof.cli.output import open_stdout
+from memprof.cli.output import open_stdout, telling
 from memprof.cli.pages import (
     Origin,
     check_redaction,
@@ -66,7 +66,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     request, limits = read_request(model), read_limits()
     from memprof.api.running import verify
 
-    found = verify(request, runtime=runtime, limits=limits)
+    with telling(f"predicting and running {safe_text(model)}"):
+        found = verify(request, runtime=runtime, limits=limits)
 
     def write_html(stream: TextIO) -> None:
         from memprof.render.page import verification_page

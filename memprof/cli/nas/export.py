@@ -14,7 +14,7 @@ from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.options import json_option
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import format_document, write_document
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
     target = output_folder(output, (folder,), "export", FILES)
     if (target / "model.onnx").is_file():
         note(f"replacing the export that was in {safe_text(str(target))}")
-    exported = export_onnx(architecture, weights, target / "model.onnx")
-    report = memprof.analyze(str(exported.path))
-    report.plot(target / "lifetimes.png")
+    with telling(f"exporting candidate {found.candidate}"):
+        exported = export_onnx(architecture, weights, target / "model.onnx")
+        report = memprof.analyze(str(exported.path))
+        report.plot(target / "lifetimes.png")
     _describe(architecture, origin, f"Candidate {found.candidate} of {folder.name}", target)
     for name in FILES:
         note(f"wrote {safe_text(str(target / name))}")
