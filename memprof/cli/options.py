@@ -78,18 +78,18 @@ _SOURCE_OPTIONS = (
     _kept("--optimized", is_flag=True, help="Let the installed onnxruntime optimise an ONNX file first."),
     _kept("--from-file", is_flag=True, help="Never start onnxruntime: estimate from the ONNX file alone."),
     _kept("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the runtime; 1."),
+    _kept(
+        "--value",
+        metavar="NAME=X",
+        multiple=True,
+        help="Elements of an input, where they decide shapes or a run: sr=16000, sizes=1,3,640,640. Repeatable.",
+    ),
 )
 _RUN_OPTIONS = (
     _kept(
         "--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help="How long a run may take."
     ),
     _kept("--memory-limit", metavar="BYTES", help="What a run may allocate: 4GB. [default: 90 % of RAM]"),
-    _kept(
-        "--value",
-        metavar="NAME=X",
-        multiple=True,
-        help="Fill an input with one number instead of random ones: sr=16000. Repeatable.",
-    ),
 )
 _REQUEST_FLAGS = (
     "--dim",
@@ -277,24 +277,27 @@ def parse_inputs(texts: Iterable[str]) -> dict[str, tuple[tuple[int, ...], str]]
     return found
 
 
-def parse_values(texts: Iterable[str]) -> dict[str, float]:
-    """Return what single inputs are filled with.
+def parse_values(texts: Iterable[str]) -> dict[str, float | tuple[float, ...]]:
+    """Return the elements of single inputs: one number fills an input, several are all of them.
 
     Raises:
-        UsageError: A text is not NAME=NUMBER.
+        UsageError: A text is not NAME=NUMBERS, or one input has two values.
 
-    >>> parse_values(["sr=16000"])
-    {'sr': 16000.0}
+    >>> parse_values(["sr=16000", "axes=0,2"])
+    {'sr': 16000.0, 'axes': (0.0, 2.0)}
     """
-    found: dict[str, float] = {}
+    found: dict[str, float | tuple[float, ...]] = {}
     for text in texts:
-        name, _, number = text.rpartition("=")
+        name, _, shown = text.rpartition("=")
         try:
-            found[name] = float(number)
+            numbers = tuple(map(float, shown.split(",")))
         except ValueError:
             name = ""
         if not name:
-            raise UsageError(f"--value {text} is not NAME=NUMBER.", "Write --value sr=16000.")
+            raise UsageError(f"--value {text} is not NAME=NUMBERS.", "Write --value sr=16000 or sizes=1,3,640,640.")
+        value = numbers[0] if len(numbers) == 1 else numbers
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"--value gives {name!r} two values.", "Give each input once.")
     return found
 
 

@@ -23,6 +23,9 @@ Source = Any
 "timm:resnet50", "transformers:FOLDER", "package.module:factory", "file.py:factory"), a ``torch.nn.Module``, an
 ``ExportedProgram``, a Graph or a Model."""
 
+Elements = float | tuple[float, ...]
+"""The elements of an input: one number that fills it, or all of them in order."""
+
 DEVICES = ("cpu", "cuda")
 """What a PyTorch module may be asked to run on."""
 
@@ -37,7 +40,7 @@ class RequestArguments(TypedDict, total=False):
     dims: Mapping[str, int]
     inputs: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, str]
-    values: Mapping[str, float]
+    values: Mapping[str, Elements]
     training: Training | None
     device: str
     run: bool
@@ -59,7 +62,8 @@ class Request:
         dims: Sizes of named dimensions: ``{"batch": 1}``.
         inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``; the name ``""`` means the only input.
         dtypes: Element types of inputs of a PyTorch module: ``{"ids": "int64"}``, for those whose shape is given.
-        values: What to fill single inputs with in a run, instead of random numbers: ``{"sr": 16000}``.
+        values: Elements of single inputs, where they decide shapes or a run: ``{"sr": 16000, "axes": (0, 2)}``. One
+            number fills an input.
         training: The step to ask about instead of inference; for PyTorch modules.
         device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
         run: Run a PyTorch module for real, with random weights and data, and report what was measured.
@@ -78,7 +82,7 @@ class Request:
     dims: Mapping[str, int] = field(default_factory=dict)
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     dtypes: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, Elements] = field(default_factory=dict)
     training: Training | None = None
     device: str = "cpu"
     run: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from memprof.importers.request import Elements
 from memprof.ir.model import Model
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
@@ -12,7 +13,9 @@ from memprof.measure.onnxruntime import FULLY_OPTIMIZED, measure_allocations, ti
 from memprof.results.bench import BenchedModel, BenchSettings
 
 
-def bench_model(model: Model, values: Mapping[str, float], settings: BenchSettings, limits: Limits) -> BenchedModel:
+def bench_model(
+    model: Model, values: Mapping[str, Elements], settings: BenchSettings, limits: Limits
+) -> BenchedModel:
     """Time one model and measure what it allocates, each in a child process of its own.
 
     Raises:

@@ -7,11 +7,13 @@ count with integers or branch on them. So floats are uniform in [0, 1), integers
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any, TypedDict
 
 import numpy as np
 
 from memprof.base.errors import UsageError
+from memprof.importers.request import Elements
 from memprof.ir import Graph
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
@@ -25,15 +27,15 @@ class InputSpec(TypedDict):
     name: str
     dtype: str
     shape: Sequence[int]
-    value: float | None
+    value: float | list[float] | None
 
 
-def input_specs(graph: Graph, values: Mapping[str, float] | None = None) -> list[InputSpec]:
+def input_specs(graph: Graph, values: Mapping[str, Elements] | None = None) -> list[InputSpec]:
     """Return what ``random_feeds`` needs to know of the inputs of ``graph``.
 
     Args:
         graph: A graph whose inputs are all bound.
-        values: What to fill single inputs with instead: ``{"sampling_rate": 16000}``.
+        values: Elements of single inputs instead: ``{"sampling_rate": 16000, "axes": (0, 2)}``.
 
     Raises:
         UsageError: An input's shape is open, its type is no plain number, or a name is no input.
@@ -46,7 +48,7 @@ def input_specs(graph: Graph, values: Mapping[str, float] | None = None) -> list
     return [_spec(graph, i, values) for i in graph.inputs]
 
 
-def _spec(graph: Graph, value_id: int, values: Mapping[str, float]) -> InputSpec:
+def _spec(graph: Graph, value_id: int, values: Mapping[str, Elements]) -> InputSpec:
     value = graph.values[value_id]
     shape = value.type.shape
     if value.type.dtype not in _NUMPY_NAMES:
@@ -58,7 +60,14 @@ def _spec(graph: Graph, value_id: int, values: Mapping[str, float]) -> InputSpec
             f"Give it: --input {value.name}=1x3x224x224, or --dim NAME=SIZE.",
         )
     dims = [dim for dim in shape if isinstance(dim, int)]
-    return InputSpec(name=value.name, dtype=value.type.dtype, shape=dims, value=values.get(value.name))
+    given = values.get(value.name)
+    if isinstance(given, tuple) and len(given) != prod(dims):
+        raise UsageError(
+            f"The input {value.name!r} has {prod(dims):,} elements, and {len(given):,} are given.",
+            "Give all of them, or one number that fills it.",
+        )
+    elements = list(given) if isinstance(given, tuple) else given
+    return InputSpec(name=value.name, dtype=value.type.dtype, shape=dims, value=elements)
 
 
 def random_feeds(specs: Iterable[InputSpec]) -> dict[str, np.ndarray[Any, Any]]:
@@ -70,6 +79,8 @@ def random_feeds(specs: Iterable[InputSpec]) -> dict[str, np.ndarray[Any, Any]]:
 def _array(spec: InputSpec, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     shape, dtype = tuple(spec["shape"]), np.dtype(spec["dtype"])
     if spec["value"] is not None:
+        if isinstance(spec["value"], list):
+            return np.array(spec["value"]).astype(dtype).reshape(shape)
         return np.full(shape, spec["value"], dtype=dtype)
     if dtype.kind in "fc":
         return np.asarray(rng.random(shape)).astype(dtype)

@@ -10,13 +10,14 @@ built again with what is left; each pass opens at least one more, and after a fe
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 from onnx import GraphProto, NodeProto
 
+from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.control_flow import (
     agree,
     fits_bodies,
@@ -153,19 +154,23 @@ def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | 
     if owner is None or (op == "Scan" and scope.opset < _BATCHLESS_SCAN):
         owner = _plain
     ran = owner(scope, node, found, inputs)
-    facts = [scope.facts.of(of) for of in ran.types[: len(node.output)]]
+    facts = list(ran.facts[: len(node.output)]) or [scope.facts.of(of) for of in ran.types[: len(node.output)]]
     facts += [UNKNOWN_FACT] * (len(node.output) - len(facts))
     return Bodies(tuple(ran.bodies), tuple(facts), ran.trip_count, ran.is_to_blame)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    """What one of the owners below found: bodies, types of the node's outputs, and as in ``Bodies``."""
+    """What one of the owners below found: bodies, types of the node's outputs, and as in ``Bodies``.
+
+    Of the one branch that runs, all that is known of its outputs.
+    """
 
     bodies: list[Body]
     types: list[TensorType]
     trip_count: int | None = None
     is_to_blame: bool = False
+    facts: Sequence[Fact] = ()
 
 
 def _plain(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:
@@ -182,7 +187,17 @@ def _if(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence
     first, *others = [body.types for body in built] or [[]]
     for other in others:
         first = [agree(a, b, scope.types) for a, b in zip(first, other, strict=False)]
-    return _Ran(built, first)
+    return _Ran(
+        built, first, facts=[_outside(fact) for fact in built[0].scope.output_facts] if len(built) == 1 else ()
+    )
+
+
+def _outside(fact: Fact) -> Fact:
+    """Return what is known of an output of the branch that runs, to those around it: more than onnxruntime knows."""
+    constant = fact.constant
+    if constant is None or constant.array is None:
+        return replace(fact, constant=None)
+    return replace(fact, constant=Constant(constant.array, is_computed=True, is_beyond=True))
 
 
 def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:

@@ -21,9 +21,10 @@ from memprof.base.errors import InputError, LimitError
 from memprof.base.text import safe_text
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
-from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.given import given_fact
 from memprof.importers.onnx.limits import check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
@@ -31,7 +32,7 @@ from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS
 from memprof.importers.onnx.order import explain_missing, sort_nodes
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
-from memprof.ir import Assumption, Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir import DTYPE_BITS, Assumption, Graph, GraphBuilder, NewValue, TensorType
 
 _NO_BODIES = Bodies()
 _SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"
@@ -69,6 +70,7 @@ class Scope:
         self._tainted: set[int] = set()
         self._stated: dict[str, Fact] = {}
         self._outputs: list[int] = []
+        self._origins: dict[int, int] = {}  # small value to the graph input that its unknown elements come from
         self.captured: dict[str, int] = {}  # name to its id in the scope around
 
     def build(
@@ -216,10 +218,15 @@ class Scope:
                 of = context.types.of(of.dtype, context.bindings.shapes[name])
             of = bind_axes(name, of, context)
             fact = self.facts.described(of, stated.proto)
+            if is_main and name in context.values:
+                fact = given_fact(name, fact, context)
+                of = fact.type
             if fact.is_open and is_main:
                 self.causes.graph_input(name, of)
             value_id = self._builder.add_input(name, of)
             self._define(name, value_id, fact, is_tainted=fact.is_open or i in tainted)
+            if is_main and fact.is_small and fact.constant is None and of.dtype not in FLOATS:
+                self._origins[value_id] = value_id
 
     def _output(self, name: str) -> int:
         found = self.lookup(name) if name else None
@@ -269,7 +276,7 @@ class Scope:
             version=self._context.inference.version(node),
             definition=None if owned.built else self._definition(node, inputs),
         )
-        self._define_outputs(node, op, ids, facts, is_late=self._is_late(inputs, owned))
+        self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
         for body in owned.built:
             self.causes.adopt(body.scope.causes)
 
@@ -331,22 +338,42 @@ class Scope:
         return bool(self._tainted) and not self._tainted.isdisjoint(inputs)
 
     def _define_outputs(
-        self, node: NodeProto, op: str, ids: Sequence[int | None], facts: Sequence[Fact], *, is_late: bool
+        self,
+        node: NodeProto,
+        read: tuple[str, Sequence[int | None]],
+        ids: Sequence[int | None],
+        facts: Sequence[Fact],
+        *,
+        is_late: bool,
     ) -> None:
+        op, inputs = read
+        origin = next((self._origins[i] for i in inputs if i in self._origins), None)
         for name, value_id, fact in zip(node.output, ids, facts, strict=True):
             if value_id is None:
                 continue
             if fact.is_open:
-                self._blame(node, op, name, fact, is_late=is_late)
+                self._blame(node, op, (name, origin), fact, is_late=is_late)
             suffers = fact.is_open or (is_late and fact.is_small and fact.constant is None)
             self._define(name, value_id, fact, is_tainted=suffers)
+            if origin is not None and fact.is_small and fact.constant is None:
+                self._origins[value_id] = origin
 
-    def _blame(self, node: NodeProto, op: str, name: str, fact: Fact, *, is_late: bool) -> None:
+    def _blame(self, node: NodeProto, op: str, output: tuple[str, int | None], fact: Fact, *, is_late: bool) -> None:
         """Give to the causes what this node leaves open, unless something before it is to blame."""
+        name, origin = output
         if not self._context.inference.has_schema(node):
             self.causes.operator(op, name)
         elif not is_late or op in DATA_DEPENDENT:
-            self.causes.output(name, op, fact.type)
+            if origin is not None and fact.type.dtype in DTYPE_BITS:
+                given = self._graph_input(origin)
+                self.causes.elements(name, op, *given)
+            else:
+                self.causes.output(name, op, fact.type)
+
+    def _graph_input(self, value_id: int) -> tuple[str, int]:
+        """Return name and number of elements of a small graph input."""
+        name = next(name for name, found in self._ids.items() if found == value_id)
+        return name, self._facts[value_id].type.element_count or 1
 
     def _blame_the_first(self) -> None:
         """See that an open size has a cause: where each value blames one before it, the first is named."""

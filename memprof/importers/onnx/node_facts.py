@@ -26,6 +26,7 @@ from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.types import TypeTable
+from memprof.importers.request import Elements
 from memprof.ir import Assumption, Attribute, Graph, TensorType
 
 _BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
@@ -52,6 +53,7 @@ class Context:
         bindings: What the caller fixed.
         nodes_left: How many nodes may still be built, repeated passes over bodies included.
         evaluates: Which operations on constants are worked out.
+        values: Elements of graph inputs that the caller gave.
         replaceable: Names of initialisers whose elements do not count as known.
         goes_beyond: Whether a body, or the type of what was evaluated, was decided by what onnxruntime does not know
             before it runs.
@@ -65,6 +67,7 @@ class Context:
     bindings: Bindings
     nodes_left: int
     evaluates: Evaluates = reader_evaluates
+    values: Mapping[str, Elements] = field(default_factory=dict)
     replaceable: frozenset[str] = frozenset()
     goes_beyond: bool = False
     definitions: dict[object, Graph] = field(default_factory=dict)

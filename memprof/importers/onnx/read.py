@@ -22,6 +22,7 @@ from memprof.importers.onnx.assumed import assume_sizes
 from memprof.importers.onnx.build import build_graph
 from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
+from memprof.importers.onnx.given import check_given
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.limits import MAX_NODES, bodies, check_model, check_structure
 from memprof.importers.onnx.modules import tidy
@@ -92,7 +93,9 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
     try:
         check_model(proto)
         expand_functions(proto)
-        assumed = assume_sizes(_inputs_as_bound(proto.graph, request), request.inputs)
+        graph_inputs = _inputs_as_bound(proto.graph, request)
+        check_given(request.values, graph_inputs)
+        assumed = assume_sizes(graph_inputs, {*request.inputs, *request.values})
         request = replace(request, dims={**assumed.dims, **request.dims}, inputs={**assumed.inputs, **request.inputs})
         context = _context(proto, _Known(request))
         context.assumed.update({(note.kind, note.name): note for note in assumed.notes})
@@ -142,6 +145,7 @@ def _context(proto: ModelProto, known: _Known) -> Context:
         bindings=bindings,
         nodes_left=2 * MAX_NODES,
         evaluates=known.evaluates,
+        values={} if known.request is None else known.request.values,
         replaceable=known.replaceable,
     )
 

@@ -2,6 +2,7 @@
 
     cause                                                      told apart by
     a graph input leaves a dimension or its rank open          the input's type
+    the elements of a small graph input decide                 what is computed from it has unknown elements
     an operation that ONNX does not define, unrecorded         no schema, and its outputs' sizes are unknown
     the data decide (NonZero and its kin)                      the table below
     anything else that inference could not see through         all that the node reads is known
@@ -24,6 +25,7 @@ DATA_DEPENDENT = frozenset({"Compress", "NonMaxSuppression", "NonZero", "StringS
 """Operations whose output's shape depends on elements, not shapes, of their inputs."""
 
 _MAX_ENTRIES = 1000
+_SHOWN_ELEMENTS = 8
 
 
 class Causes:
@@ -93,6 +95,14 @@ class Causes:
             f"it does not fit the operation {op}: {reason}",
             "repair the node, or export the model again",
         )
+
+    def elements(self, name: str, op: str, given: str, count: int) -> None:
+        """Record an output whose size the elements of a small graph input decide."""
+        example = ",".join(["N"] * min(count, _SHOWN_ELEMENTS)) + (",..." if count > _SHOWN_ELEMENTS else "")
+        self._report(
+            "shape", name, f"the elements of the graph input {given} decide what {op} writes",
+            f"--value {_quoted(f'{given}={example}')}",
+        )  # fmt: skip
 
     def output(self, name: str, op: str, of: TensorType) -> None:
         """Record an output of an ONNX operation whose size inference could not find."""

@@ -24,6 +24,7 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from memprof.base.errors import UsageError
+from memprof.importers.request import Elements
 
 _EXAMPLE = "1x3x224x224"
 _CACHE_NAMES = ("past_key_value", "cache")
@@ -104,19 +105,20 @@ def first_name(module: torch.nn.Module, call: Call) -> str:
     return names[0] if names and (call.args or not call.kwargs) else next(iter(call.kwargs), "input")
 
 
-def real_call(call: Call, values: Mapping[str, float]) -> Call:
+def real_call(call: Call, values: Mapping[str, Elements]) -> Call:
     """Return ``call`` with data in place of meta tensors: random numbers, zeros where they are whole, masks of ones.
 
     Args:
         call: The arguments.
-        values: What to fill single keyword arguments with.
+        values: Elements of single keyword arguments; one number fills an argument.
     """
     args = tree_map_only(torch.Tensor, _with_data, call.args)
     kwargs = {}
     for name, value in call.kwargs.items():
         number = values.get(name, 1.0 if "mask" in name.lower() else None)
         if number is not None and isinstance(value, torch.Tensor) and (_has_no_data(value) or name in values):
-            kwargs[name] = torch.full(value.shape, number, dtype=value.dtype, device="cpu")
+            elements = torch.tensor(number, dtype=value.dtype, device="cpu")
+            kwargs[name] = elements.reshape(value.shape) if elements.dim() else elements.expand(value.shape).clone()
         else:
             kwargs[name] = tree_map_only(torch.Tensor, _with_data, value)
     return Call(args, kwargs)
