@@ -146,4 +146,4 @@ class Causes:
 
 
 def _quoted(text: str) -> str:
-    return text if all(c.isalnum() or c in "_-./:=" for c in text) else "'" + text.replace("'", "'\\''") + "'"
+    return text if all(c.isalnum() or c in "_-./:=," for c in text) else "'" + text.replace("'", "'\\''") + "'"
