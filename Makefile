@@ -28,7 +28,7 @@ demo: $(MODEL)
 	@echo "The plot is in $(PLOT)"
 
 test: lint
-	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow"
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check .
