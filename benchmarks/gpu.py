@@ -1,11 +1,13 @@
 """What a GPU makes of the search: images per second against bounds, and a search on CIFAR-10 with its final training.
 
     python benchmarks/gpu.py rates [--seconds 1.5] [--compiled]
+    python benchmarks/gpu.py lanes
     python benchmarks/gpu.py search --data FOLDER --minutes 8 --final-epochs 30 [--workers 3]
 
 ``rates``    one-cell and six-cell networks: the trainer as it was at batch 128, captured, compiled, at larger
              batches, the bare loop, a speed recipe after airbench's idea (Jordan, arXiv 2404.00498) as bound; several
              trainings at once as threads, as processes and under MPS; what a candidate costs around them
+``lanes``    whole candidates side by side as a search trains them, against the loop that the trainer had before
 ``search``   a quick search within 5.2 MB of parameters and peak together, random search if asked for, and a
              final training of its best, with one look at the test images
 
@@ -24,6 +26,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +74,11 @@ def main() -> None:
     rates.add_argument("--compiled", action="store_true", help="compile the networks too: a minute")
     rates.add_argument("--together", type=int, nargs="*", default=[2, 4], help="trainings at once")
     rates.set_defaults(run=run_rates)
+    lanes = parts.add_parser("lanes")
+    lanes.add_argument("--seconds", type=float, default=1.5, help="of the loop to compare with")
+    lanes.add_argument("--images", type=int, default=2 * IMAGES)
+    lanes.add_argument("--together", type=int, nargs="*", default=[1, 3, 4], help="candidates at once")
+    lanes.set_defaults(run=run_lanes)
     found = parts.add_parser("search")
     found.add_argument("--data", type=Path, required=True)
     found.add_argument("--minutes", type=float, default=8.0)
@@ -157,6 +165,29 @@ def candidate_cost(device: torch.device, images: int) -> dict[str, float]:
     with_more.train(module_of(NETWORKS["one cell"], device), seed=0)
     step_seconds = (time.perf_counter() - began - whole) / 3
     return {"whole": whole, "epoch": step_seconds, "around": whole - step_seconds}
+
+
+def run_lanes(options: argparse.Namespace, device: torch.device, results: dict[str, Any]) -> None:
+    """Train whole candidates of one epoch side by side, all that is around their steps included."""
+    pictures = Pictures(made_up(options.images).training, gpu_rates.CHANGE, device, torch.channels_last)
+    loop = gpu_rates.stepwise_steps(module_of(NETWORKS["one cell"], device), pictures, Recipe(), device)
+    today = gpu_rates.rate_of(loop, device, options.seconds)["images_per_second"]
+    say(f"one cell, stepwise 128: {today:,.0f} images/s")
+    trainer = Trainer(made_up(options.images), Recipe(batch=512, epochs=1, first_cycle=1), device)
+    failed = 0
+    for count in options.together:
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(count) as threads:
+            list(threads.map(lambda n: evaluate(job(n, Path(folder)), trainer), range(count)))  # noqa: B023
+            began, numbers = time.perf_counter(), range(count, 5 * count)
+            found = list(threads.map(lambda n: evaluate(job(n, Path(folder)), trainer), numbers))  # noqa: B023
+            seconds = time.perf_counter() - began
+        failed += sum(outcome.status != "ok" for outcome in found)
+        rate = len(found) * options.images / seconds
+        results[f"{count} lanes"] = {"images_per_second": rate, "ratio": rate / today}
+        say(f"one cell, whole candidates in {count} lanes: {rate:,.0f} images/s, {rate / today:.2f} x stepwise 128")
+    results["stepwise 128"] = today
+    if failed:
+        raise SystemExit(f"{failed} candidates failed")
 
 
 def job(number: int, folder: Path) -> Job:
