@@ -177,9 +177,9 @@ def run_lanes(options: argparse.Namespace, device: torch.device, results: dict[s
     failed = 0
     for count in options.together:
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(count) as threads:
-            list(threads.map(lambda n: evaluate(job(n, Path(folder)), trainer), range(count)))  # noqa: B023
+            list(threads.map(lambda n: evaluate(job(n, Path(folder)), trainer), range(count)))
             began, numbers = time.perf_counter(), range(count, 5 * count)
-            found = list(threads.map(lambda n: evaluate(job(n, Path(folder)), trainer), numbers))  # noqa: B023
+            found = list(threads.map(lambda n: evaluate(job(n, Path(folder)), trainer), numbers))
             seconds = time.perf_counter() - began
         failed += sum(outcome.status != "ok" for outcome in found)
         rate = len(found) * options.images / seconds
