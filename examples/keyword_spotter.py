@@ -11,13 +11,9 @@ Architecture: the small DS-CNN of Zhang et al., "Hello Edge: Keyword Spotting on
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import onnx
-from mobilenet_v2 import IR_VERSION, OPSET, Network
-from onnx import TensorProto, helper
+from mobilenet_v2 import Network, write_model
 
 FRAMES, COEFFICIENTS = 49, 10
 CHANNELS, BLOCKS, WORDS = 64, 4, 12
@@ -39,27 +35,8 @@ def build_keyword_spotter() -> onnx.ModelProto:
     x = net.add_node("Reshape", [x, shape], "flatten", (1, CHANNELS))
     weight = net.add_weight("classifier", (WORDS, CHANNELS))
     x = net.add_node("Gemm", [x, weight], "classifier", (1, WORDS), transB=1)
-    infos = {
-        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in net.shapes.items()
-    }
-    sound, words = infos.pop("sound"), infos.pop(x)
-    graph = helper.make_graph(
-        net.nodes, "keyword_spotter", [sound], [words], net.initializers, value_info=list(infos.values())
-    )
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="memprof-examples"
-    )
-
-
-def main() -> None:
-    """Write the file named on the command line."""
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: python {sys.argv[0]} FILE.onnx")
-    path = Path(sys.argv[1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(build_keyword_spotter(), path)
-    print(f"wrote {path}: DS-CNN for 1x1x49x10, {path.stat().st_size:,} bytes")
+    return net.to_model("keyword_spotter", "sound", x)
 
 
 if __name__ == "__main__":
-    main()
+    write_model(build_keyword_spotter(), "DS-CNN for 1x1x49x10")

@@ -82,6 +82,23 @@ class Network:
         """Add ReLU6: a clip to 0..6."""
         return self.add_node("Clip", [x, "relu6.min", "relu6.max"], module, self.shapes[x])
 
+    def to_model(self, name: str, source: str, result: str) -> onnx.ModelProto:
+        """Return what was collected as a model from ``source`` to ``result``."""
+        infos = {
+            tensor: helper.make_tensor_value_info(tensor, TensorProto.FLOAT, shape)
+            for tensor, shape in self.shapes.items()
+        }
+        ends = infos.pop(source), infos.pop(result)
+        graph = helper.make_graph(
+            self.nodes, name, [ends[0]], [ends[1]], self.initializers, value_info=list(infos.values())
+        )
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="memprof-examples",
+        )
+
 
 def add_block(net: Network, x: str, module: str, expansion: int, channels: int, stride: int) -> str:
     """Add an inverted residual: expand (1x1), depthwise (3x3), project (1x1), and the input where shapes allow."""
@@ -118,27 +135,18 @@ def build_mobilenet_v2(classes: int = 1000) -> onnx.ModelProto:
     x = net.add_node("Reshape", [x, flat], "flatten", (1, 1280), allowzero=1)
     weight = net.add_weight("classifier.1", (classes, 1280))
     x = net.add_node("Gemm", [x, weight], "classifier.1", (1, classes), alpha=1.0, beta=1.0, transA=0, transB=1)
-    infos = {
-        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in net.shapes.items()
-    }
-    image, logits = infos.pop("image"), infos.pop(x)
-    graph = helper.make_graph(
-        net.nodes, "mobilenet_v2", [image], [logits], net.initializers, value_info=list(infos.values())
-    )
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="memprof-examples"
-    )
+    return net.to_model("mobilenet_v2", "image", x)
 
 
-def main() -> None:
-    """Write the file named on the command line."""
+def write_model(model: onnx.ModelProto, what: str) -> None:
+    """Write a model to the file named on the command line, and say what it is."""
     if len(sys.argv) != 2:
         sys.exit(f"usage: python {sys.argv[0]} FILE.onnx")
     path = Path(sys.argv[1])
     path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(build_mobilenet_v2(), path)
-    print(f"wrote {path}: MobileNetV2 1.0 for 1x3x224x224, {path.stat().st_size:,} bytes")
+    onnx.save(model, path)
+    print(f"wrote {path}: {what}, {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    main()
+    write_model(build_mobilenet_v2(), "MobileNetV2 1.0 for 1x3x224x224")
