@@ -318,6 +318,8 @@ def _load_module(request: Request) -> Model:
 def _read_file(request: Request) -> Model:
     """Read a file by its name's ending; what is not read is told by its first bytes."""
     reader = _READERS.get(request.path.suffix.lower())
+    if reader is None and _holds_weights(request.path):
+        reader = _read_weights
     if reader is None and (foreign := recognise(request.path)):
         raise foreign
     try:
@@ -325,7 +327,20 @@ def _read_file(request: Request) -> Model:
     except LimitError:
         raise
     except InputError as error:
+        if reader is _read_weights:  # its first bytes say what it is, and its own error what is wrong with it
+            raise
         raise recognise(request.path) or error from error
+
+
+def _holds_weights(path: Path) -> bool:
+    """Tell whether a folder is one of a model's weights: by its names alone."""
+    if not path.is_dir():
+        return False
+    try:
+        names = [file.name.lower() for file in path.iterdir()]
+    except OSError:
+        return False
+    return "config.json" in names or any(name.endswith((".safetensors", ".gguf")) for name in names)
 
 
 def _read_onnx(request: Request) -> Model:
@@ -368,8 +383,21 @@ def _read_pt2(request: Request) -> Model:
     return read_pt2(request)
 
 
+def _read_weights(request: Request) -> Model:
+    from memprof.importers.weights import read_weights
+
+    return read_weights(request)
+
+
 _READERS: Mapping[str, Callable[[Request], Model]] = MappingProxyType(
-    {".onnx": _read_onnx, ".pt2": _read_pt2, ".pte": _read_pte, ".tflite": _read_tflite}
+    {
+        ".onnx": _read_onnx,
+        ".pt2": _read_pt2,
+        ".pte": _read_pte,
+        ".tflite": _read_tflite,
+        ".safetensors": _read_weights,
+        ".gguf": _read_weights,
+    }
 )
 
 

@@ -60,7 +60,14 @@ def _format(request: Request) -> str:
     return _FORMATS.get(request.path.suffix.lower(), "onnx")
 
 
-_FORMATS = {".pt2": "torch.export", ".tflite": "tflite", ".csv": "csv", ".json": "json"}
+_FORMATS = {
+    ".safetensors": "weights",
+    ".gguf": "weights",
+    ".pt2": "torch.export",
+    ".tflite": "tflite",
+    ".csv": "csv",
+    ".json": "json",
+}
 
 
 def _measuring(name: str | None, request: Request) -> Measuring:

@@ -87,8 +87,9 @@ FORMATS: tuple[Format, ...] = (
     Format("an exported PyTorch program", "Give its file the ending .pt2.", _holds(b"archive_format"), ".pt2"),
     Format("a NumPy archive (.npz)", _WEIGHTS_ALONE, _holds(b".npy")),
     Format("a pickle, as old PyTorch checkpoints (.pt) are", _FROM_TORCH, _begins(*_PICKLES)),
-    Format("safetensors", _WEIGHTS_ALONE, _is_safetensors),
-    Format("GGUF", _WEIGHTS_ALONE, _begins(b"GGUF", b"ggml", b"ggjt")),
+    Format("safetensors", "Give its file the ending .safetensors.", _is_safetensors, ".safetensors"),
+    Format("GGUF", "Give its file the ending .gguf.", _begins(b"GGUF"), ".gguf"),
+    Format("GGML, before GGUF", "Convert it with llama.cpp's scripts.", _begins(b"ggml", b"ggjt")),
     Format("a TensorFlow Lite model", "Give its file the ending .tflite.", _is_tflite, ".tflite"),
     Format("an ExecuTorch program", "Give its file the ending .pte.", _is_executorch, ".pte"),
     Format("Core ML (.mlmodel)", "Convert the model it was made from to ONNX.", _is_core_ml),
@@ -105,7 +106,6 @@ FORMATS: tuple[Format, ...] = (
 _FOLDERS = (
     ("saved_model.pb", "a TensorFlow SavedModel", _FROM_TENSORFLOW),
     ("Manifest.json", "a Core ML package (.mlpackage)", "Convert the model it was made from to ONNX."),
-    ("config.json", "a folder of a Hugging Face model", "Export it: optimum-cli export onnx --model FOLDER OUTPUT"),
 )
 
 

@@ -19,7 +19,8 @@ from memprof.ir import Graph
 from memprof.ir.model import Model
 
 Source = Any
-"""What can be asked about: a file (.onnx, .tflite, .pte, .pt2), the name of a PyTorch module ("torchvision:resnet18",
+"""What can be asked about: a file (.onnx, .tflite, .pte, .pt2, .safetensors, .gguf), a folder
+of a model's weights, the name of a PyTorch module ("torchvision:resnet18",
 "timm:resnet50", "transformers:FOLDER", "package.module:factory", "file.py:factory"), a ``torch.nn.Module``, an
 ``ExportedProgram``, a Graph or a Model."""
 
@@ -31,7 +32,7 @@ DEVICES = ("cpu", "cuda")
 
 _MODULE_NAME = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*", re.DOTALL)
 _FAMILIES = ("timm:", "transformers:")
-_FILE_SUFFIXES = frozenset({".onnx", ".pt2", ".pte", ".tflite", ".json", ".csv"})
+_FILE_SUFFIXES = frozenset({".onnx", ".pt2", ".pte", ".tflite", ".json", ".csv", ".gguf", ".safetensors"})
 
 
 class RequestArguments(TypedDict, total=False):

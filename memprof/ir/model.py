@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -55,13 +55,16 @@ class Model:
         path: The file or name it came from, as the caller wrote it.
         format: ``onnx``, ``onnx.optimized``, ``onnx.unchanged`` (optimised, and the same as before), ``tflite``,
             ``executorch``, ``torch.export``, ``torch.lowered`` (as ExecuTorch's exporter lowers it), ``torch.run``
-            (what ran, where export fails), ``torch.training`` or ``graph``.
+            (what ran, where export fails), ``torch.training``, ``weights`` (a file of them, and the run of what its
+            configuration says) or ``graph``.
         structure_sha256: Digest of what was read (weights are not), in hexadecimal; empty for a graph in memory.
         graph: The network.
         trace: What PyTorch did when it ran the network, ``None`` if it did not.
         ahead: The same graph, value by value, as its source alone tells it before a run, without what the caller
             settled; ``None`` if that is the graph. For runtime models that plan before a run.
         session: How a default session of onnxruntime runs it, ``None`` if nobody can say.
+        stored: Bytes of the weights by element type as a file stores them, where the graph was made of a
+            configuration that knows no file; ``None`` if the graph's own count.
     """
 
     path: str
@@ -71,6 +74,12 @@ class Model:
     trace: Trace | None = None
     ahead: Late[Graph] | None = field(default=None, repr=False, compare=False)
     session: Late[Session] | None = field(default=None, repr=False, compare=False)
+    stored: Mapping[str, int] | None = None
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the weights, as the file stores them if it does."""
+        return self.graph.parameter_bytes if self.stored is None else sum(self.stored.values())
 
     @classmethod
     def of(cls, graph: Graph) -> Model:

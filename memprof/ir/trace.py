@@ -88,6 +88,12 @@ class Trace:
         """Whether the module was given a key-value cache, or returned one."""
         return any(life.category is Category.CACHE for life in self.storages)
 
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of the key-value cache when the run has ended."""
+        end = len(self.graph.nodes)
+        return sum(life.size_bytes for life in self.storages if life.category is Category.CACHE and life.stop >= end)
+
     def counted(self) -> Iterator[StorageLife]:
         """Yield the storages on the run's device that it needs besides parameters and what the caller gave."""
         own = {self.device, self.tensors}  # a meta tensor's device is "meta"

@@ -43,6 +43,7 @@ from memprof.render.wording import (
     memory_unknowns,
     model_facts,
     peak_amount,
+    process_note,
     short_definition,
     split_headline,
 )
@@ -118,7 +119,7 @@ def _footprint(screen: Screen, report: Report, view: TextView) -> None:
         table.add_row(Text(name, style=_HEADING), Text(amount), Text(about, style=_QUIET))
     process = report.process
     if process is not None and process.size_bytes is not None:
-        how = f"estimate, {process.error.partition(',')[0]} off; --json has the parts"
+        how = process_note(process)
         amount = format_bytes(process.size_bytes)
         table.add_row(Text("Process", style=_HEADING), Text(amount), Text(how, style=_QUIET))
     table.columns[1].justify = "right"

@@ -7,7 +7,7 @@ from memprof.base.units import format_bytes
 from memprof.ir import Unknown
 from memprof.results.records import RuntimeReport
 from memprof.results.report import Report
-from memprof.runtimes import Figure, Grade
+from memprof.runtimes import Figure, Grade, Process
 
 _MACS = "macs"
 
@@ -124,6 +124,14 @@ def figure_rows(report: Report) -> list[tuple[str, Figure]]:
 def figure_title(figure: Figure) -> str:
     """Return a figure's name in words."""
     return safe_text(figure.name, limit=60).replace("_", " ")
+
+
+def process_note(process: Process) -> str:
+    """Return what is said beside the bytes of a process: how far off they were, or what they are made of if few."""
+    if process.error.startswith("median"):
+        return f"estimate, {process.error.partition(',')[0]} off; --json has the parts"
+    parts = ", ".join(f"{name.replace('_', ' ')} {format_bytes(size)}" for name, size in process.parts.items())
+    return f"estimate: {parts}"
 
 
 def category_title(found: RuntimeReport) -> str:

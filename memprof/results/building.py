@@ -9,7 +9,7 @@ from memprof.analysis.categories import bytes_by_category, phase_at
 from memprof.analysis.macs import count_macs
 from memprof.ir import Graph, Unknown
 from memprof.ir.model import Model
-from memprof.ir.trace import Trace
+from memprof.ir.trace import Category
 from memprof.results.peak import find_peak
 from memprof.results.records import ModelSummary, RuntimeFacts, RuntimeReport
 from memprof.results.report import Report
@@ -20,10 +20,9 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
     """Return the report of ``model`` under each of ``runtimes``."""
     graph = model.graph
     macs, macs_unknown = count_macs(graph)
-    weights = graph.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None
+    weights = model.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None
     rows = {
-        name: _with_categories(_runtime_report(graph, runtime, weights), model.trace)
-        for name, runtime in runtimes.items()
+        name: _with_categories(_runtime_report(graph, runtime, weights), model) for name, runtime in runtimes.items()
     }
     return Report(
         model=ModelSummary(
@@ -31,10 +30,10 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
             format=model.format,
             structure_sha256=model.structure_sha256,
             nodes=len(graph.nodes),
-            parameter_bytes=graph.parameter_bytes,
+            parameter_bytes=model.parameter_bytes,
             foldable_constant_bytes=graph.foldable_constant_bytes,
             macs=macs,
-            bytes_by_dtype=graph.parameter_bytes_by_dtype,
+            bytes_by_dtype=graph.parameter_bytes_by_dtype if model.stored is None else dict(model.stored),
         ),
         runtimes=rows,
         unknown=graph.unknown + _own_unknown(rows) + macs_unknown,
@@ -52,11 +51,14 @@ def _own_unknown(rows: Mapping[str, RuntimeReport]) -> tuple[Unknown, ...]:
     return tuple(replace(unknown, reason=f"under {', '.join(of)}: {unknown.reason}") for unknown, of in names.items())
 
 
-def _with_categories(found: RuntimeReport, trace: Trace | None) -> RuntimeReport:
+def _with_categories(found: RuntimeReport, model: Model) -> RuntimeReport:
     """Add what a run shows of its bytes, to the answer that tells of that run."""
+    trace = model.trace
     if trace is None or found.lifetimes.graph is not trace.graph or not (trace.is_training or trace.has_cache):
         return found
     categories = {category.value: size for category, size in bytes_by_category(trace, found.peak.step).items()}
+    if model.stored is not None:
+        categories[Category.PARAMETER.value] = model.parameter_bytes
     kinds = tuple(life.category.value for life in trace.counted())
     if len(kinds) != len(found.lifetimes.buffers):  # a model that counts other storages than the trace's own
         kinds = ()

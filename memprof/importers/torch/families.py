@@ -86,8 +86,16 @@ def config_module(config: Config, device: str, sizes: Mapping[str, int]) -> Made
             return found._from_config(made)  # type: ignore[attr-defined, no-any-return] # transformers is not typed
         return library.AutoModel.from_config(made, trust_remote_code=False)  # type: ignore[no-any-return]
 
-    module = _make(config.name, make, device)
-    return _called(module, sizes)
+    found = _called(_make(config.name, make, device), sizes)
+    if "quantization_config" not in config.left_out:
+        return found
+    note = Assumption(
+        kind="dtype",
+        name="quantization_config",
+        reason="the module was made in its configuration's dtype; quantised layers compute otherwise",
+        hint="",
+    )
+    return found._replace(assumed=(*found.assumed, note))
 
 
 def _timm(name: str, device: str, sizes: Mapping[str, int]) -> Made:

@@ -21,14 +21,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from memprof.base.collector import paused_collector
 from memprof.base.errors import InputError, MemprofError, UsageError
 from memprof.base.text import first_line
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.calls import Call, call_of, real_call, shaped_call
 from memprof.importers.torch.causes import explain, quiet
+from memprof.importers.torch.configs import Config
 from memprof.importers.torch.export import record_program
 from memprof.importers.torch.fakes import Placeholders
+from memprof.importers.torch.families import config_module
 from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.guesses import open_types, with_indices
 from memprof.importers.torch.lowering import FORMAT as LOWERED_FORMAT
@@ -75,6 +78,20 @@ def read_run(request: Request) -> Model:
         call = shaped_call(module, given, request.inputs, request.dtypes)
         run, _, guessed = with_indices(module, call, open_types(module, given, request), _run_of(module, request))
         return _noted(_of_run(request, Made(run, packed_weights(module), guessed)), assumed)
+
+
+def read_configuration(config: Config, request: Request) -> Model:
+    """Return the Model of one run of the module that transformers makes of ``config``.
+
+    Raises:
+        InputError: No module can be made of it, or it cannot run without data.
+        UsageError: A dimension or an input does not exist.
+    """
+    with paused_collector():  # what transformers imports makes a million objects that stay
+        made = config_module(config, "meta", request.dims)
+        call = shaped_call(made.module, made.call, request.inputs, request.dtypes)
+        run = _run_of(made.module, request)(call)
+        return _noted(_of_run(request, Made(run)), () if request.inputs else made.assumed)
 
 
 def _named(request: Request) -> tuple[torch.nn.Module, Call | None, tuple[Assumption, ...]]:

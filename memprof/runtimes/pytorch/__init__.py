@@ -29,7 +29,7 @@ from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
 from memprof.ir.model import Model
 from memprof.ir.trace import Trace
-from memprof.runtimes.model import Measuring, Order, RuntimeModel, fixed
+from memprof.runtimes.model import Measuring, Order, Process, RuntimeModel, fixed
 
 _COMPUTED = frozenset({Role.INTERMEDIATE, Role.CONSTANT})
 
@@ -170,7 +170,18 @@ def traced(trace: Trace) -> RuntimeModel:
 
 
 def _of_source(model: Model) -> RuntimeModel:
-    return MODEL if model.trace is None else traced(model.trace)
+    trace = model.trace
+    if trace is None:
+        return MODEL
+    row = traced(trace)
+    return replace(row, process=lambda _: _weights_and_run(model, trace)) if model.format == "weights" else row
+
+
+def _weights_and_run(model: Model, trace: Trace) -> Process:
+    """Return what weights, cache and run take together: the cache as it is in the end, and what the peak has more."""
+    peak, cache = trace_lifetimes(trace).timeline.peak_bytes, trace.cache_bytes
+    parts = {"weights": model.parameter_bytes, "key_value_cache": cache, "activations": peak - cache}
+    return Process(sum(parts.values()), parts, "libraries and kernels' scratch not counted")
 
 
 MODEL = RuntimeModel(
@@ -181,8 +192,8 @@ MODEL = RuntimeModel(
     counts_inputs=False,
     lifetimes=fixed(held_lifetimes, "pytorch"),
     order=Order.GIVEN,
-    default_for=frozenset({"torch.export", "torch.run", "torch.training"}),
-    leads=frozenset({"torch.export", "torch.run", "torch.training"}),
+    default_for=frozenset({"torch.export", "torch.run", "torch.training", "weights"}),
+    leads=frozenset({"torch.export", "torch.run", "torch.training", "weights"}),
     of_source=_of_source,
     judges_graphs=False,  # calls of modules decide, and such a graph has none
     measuring=Measuring("memprof.measure.verify:verify_pytorch", frozenset({"torch.run"})),
