@@ -6,8 +6,9 @@ A moment is a function call: a dry run counts how many a command makes, and a tr
 them, drawn at random. So a trial waits for no clock, and the same seed meets the same moment. Each trial is a fork of
 a process that has everything imported. After it, these must hold:
 
-    output        the file that the command writes is whole (the old one or the new one), and no draft is beside it
-                  (SIGKILL cannot be caught: it may leave a draft, never half a target)
+    output        the files that the command writes are whole (the old ones or the new ones), and no draft is beside
+                  them (SIGKILL cannot be caught: it may leave a draft, never half a target)
+    search        every event that the journal of a search held is still in it, in order, and the journal can be read
     exit          INT: 130, TERM: 143, or the command's own code where it was done or keeps what it has
     message       no traceback, no "bug"
     processes     none that the trial started is alive
@@ -19,16 +20,24 @@ Prints one JSON object: trials by command and signal, and what was wrong.
 from __future__ import annotations
 
 import argparse
+import atexit
 import collections
+import io
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,22 +45,84 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from memprof.nas.record.journal import DATABASE, Event, read_journal
+from tests.tflite_models import chain
+
 MARK = "MEMPROF_TRIAL"
 OLD = '{"old": true}'
 GONE_SECONDS = 30.0
+_OF_PYTORCH = "torchinductor_"
+"""A cache that PyTorch's exporter makes, disturbed or not, and finds again."""
 
-COMMANDS: Mapping[str, Sequence[str]] = {
-    "analyze": ("analyze", "net.onnx", "-o", "out.json"),
-    "analyze html": ("analyze", "net.onnx", "-o", "out.html"),
-    "plan": ("plan", "net.onnx", "-o", "out.onnx", "--seconds", "1"),
-    "compare": ("compare", "net.onnx", "other.onnx", "--json"),
-    "check": ("check", "net.onnx", "--max-peak", "1GB"),
-    "verify": ("verify", "net.onnx"),
-    "bench": ("bench", "net.onnx", "--runs", "1"),
-    "optimized": ("analyze", "net.onnx", "--optimized"),
-    "doctor": ("doctor",),
+SEARCH = (
+    "--dataset",
+    "digits",
+    "--images",
+    "100",
+    "--sample",
+    "2",
+    "--epochs",
+    "1",
+    "--width",
+    "4",
+    "--workers",
+    "1",
+)
+FOLDER = "run"
+"""The folder of a search that is there before the command starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A command that is disturbed.
+
+    Attributes:
+        line: What is typed after ``memprof``; files named ``out`` are what it writes.
+        weight: Its share of the trials: what starts processes or trains takes long.
+    """
+
+    line: str
+    weight: int = 4
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments."""
+        return self.line.split()
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files that it writes."""
+        return [argument for argument in self.arguments if argument.startswith("out.")]
+
+    @property
+    def needs_search(self) -> bool:
+        """Whether it works on a search that is there."""
+        return FOLDER in self.arguments
+
+
+COMMANDS: Mapping[str, Trial] = {
+    "analyze": Trial("analyze net.onnx -o out.json -o out.csv -o out.md -o out.trace.json"),
+    "analyze page": Trial("analyze net.onnx --from-file -o out.html -o out.netron.json", 8),
+    "analyze picture": Trial("analyze net.onnx --from-file -o out.png -o out.svg", 2),
+    "plan": Trial("plan net.onnx --seconds 1 -o out.onnx -o out.h -o out.csv -o out.json", 8),
+    "plan arenas": Trial("plan net.onnx --seconds 1 --arena a=300:1 --arena b=1MB:9 -o out.html", 8),
+    "plan tflite": Trial("plan net.tflite --seconds 1 -o out.tflite", 8),
+    "plan measured": Trial("plan net.onnx --seconds 1 -o out.onnx --measure", 2),
+    "compare": Trial("compare net.onnx other.onnx --from-file -o out.html", 8),
+    "check": Trial("check net.onnx --from-file --max-peak 1GB --json", 8),
+    "verify": Trial("verify net.onnx -o out.html", 2),
+    "bench": Trial("bench net.onnx --runs 1", 2),
+    "optimized": Trial("analyze net.onnx --optimized"),
+    "doctor": Trial("doctor"),
+    "nas status": Trial(f"nas status {FOLDER}", 8),
+    "nas report": Trial(f"nas report {FOLDER}", 2),
+    "nas export": Trial(f"nas export {FOLDER}", 2),
+    "nas train": Trial(f"nas train {FOLDER} --epochs 1 --device cpu", 2),
+    "nas search": Trial(f"nas search {' '.join(SEARCH)} --rounds 1 -o new", 1),
+    "nas resume": Trial(f"nas resume {FOLDER} --rounds 2 --workers 1", 1),
 }
-"""Name -> arguments; a file named ``out`` is what the command writes."""
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
 
@@ -64,12 +135,14 @@ def write_models(folder: Path) -> None:
         graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:])
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         onnx.save(made, str(folder / name))
+    (folder / "net.tflite").write_bytes(chain(4, 4))
 
 
 def run_command(arguments: Sequence[str], at: int, number: int) -> int:
     """Run a command and send this process ``number`` at its ``at``-th call; return the exit code.
 
-    Writes the calls counted to the file ``calls``, for the dry run, which has ``at`` 0.
+    Writes the calls counted to the file ``calls``, and what is imported to ``modules``, for the dry run, which has
+    ``at`` 0.
     """
     from memprof.cli import main
 
@@ -89,6 +162,7 @@ def run_command(arguments: Sequence[str], at: int, number: int) -> int:
         sys.setprofile(None)
         if not at:
             Path("calls").write_text(str(calls), encoding="utf-8")
+            Path("modules").write_text(" ".join(sys.modules), encoding="utf-8")
 
 
 def fork(folder: Path, arguments: Sequence[str], at: int, number: int) -> int:
@@ -130,18 +204,18 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-def judge(folder: Path, output: str, code: int, number: int, own: int) -> list[str]:
+def judge(folder: Path, trial: Trial, code: int, number: int) -> list[str]:
     """Return what is wrong after a trial."""
     wrong = []
-    if code not in (CODES[signal.Signals(number)], -number, own):  # before the program is there, the system ends it
+    if code not in (CODES[signal.Signals(number)], -number, 0):  # before the program is there, the system ends it
         wrong.append(f"exit code {code}")
     said = (folder / "stderr").read_text(encoding="utf-8") if (folder / "stderr").exists() else ""
     if "Traceback" in said or "failed where it should not" in said:
         wrong.append(f"said: {said[-500:]}")
-    if output:
+    for output in trial.outputs:
         wrong += _wrong_output(folder / output)
     is_kill = number == signal.SIGKILL
-    if not is_kill and (drafts := [path.name for path in folder.iterdir() if path.name.startswith(".memprof")]):
+    if not is_kill and (drafts := [path.name for path in folder.rglob(".memprof*")]):
         wrong.append(f"left {drafts}")
     deadline = time.monotonic() + GONE_SECONDS
     while left := processes_of(folder):
@@ -149,7 +223,9 @@ def judge(folder: Path, output: str, code: int, number: int, own: int) -> list[s
             wrong.append(f"still running: {left}")
             break
         time.sleep(0.01)
-    if not is_kill and (folders := [path.name for path in (folder / "temporary").iterdir()]):
+    wrong += _wrong_searches(folder, trial)
+    folders = [path.name for path in (folder / "temporary").iterdir() if not path.name.startswith(_OF_PYTORCH)]
+    if not is_kill and folders:
         wrong.append(f"left the folder {folders}")
     return wrong
 
@@ -165,47 +241,121 @@ def _wrong_output(path: Path) -> list[str]:
     return []
 
 
-def _check_page(content: bytes) -> None:
-    if not content.rstrip().endswith(b"</html>"):
-        raise ValueError("it does not end")
+def _ends_with(end: bytes) -> Callable[[bytes], None]:
+    def check(content: bytes) -> None:
+        if not content.endswith(end):
+            raise ValueError("it does not end")
+
+    return check
 
 
 _READERS: Mapping[str, Callable[[bytes], object]] = {
     ".json": json.loads,
     ".onnx": onnx.load_from_string,
-    ".html": _check_page,
+    ".tflite": lambda content: content[4:8].index(b"TFL3"),
+    ".html": _ends_with(b"</html>\n"),
+    ".svg": _ends_with(b"</svg>\n"),
+    ".png": _ends_with(b"IEND\xaeB`\x82"),
+    ".csv": _ends_with(b"\n"),
+    ".md": _ends_with(b"\n"),
+    ".h": _ends_with(b"\n"),
+    ".pt": lambda content: zipfile.ZipFile(io.BytesIO(content)).testzip(),
 }
+
+
+def _wrong_searches(folder: Path, trial: Trial) -> list[str]:
+    """Return what is wrong with the searches after a trial: with what they held, and with what was written."""
+    wrong = []
+    for search in (folder / FOLDER, folder / "new"):
+        if not (search / DATABASE).exists():
+            continue
+        try:
+            events = read_journal(search)[0]
+        except Exception as error:  # whatever it says of half a journal
+            wrong.append(f"the journal of {search.name} cannot be read: {error}")
+            continue
+        held = _events_before() if trial.needs_search else ()
+        if events[: len(held)] != held:
+            wrong.append(f"{search.name} lost events: {len(held)} before, {len(events)} now")
+        for path in search.rglob("*.*"):
+            if path.suffix in _READERS and not path.name.startswith("."):
+                wrong += _wrong_output(path)
+    return wrong
+
+
+@cache
+def _events_before() -> tuple[Event, ...]:
+    return read_journal(_search_of_this_run())[0]
+
+
+@cache
+def _search_of_this_run() -> Path:
+    """Return a finished search that every trial gets a copy of."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "temporary").mkdir()
+    code = fork(folder, ["nas", "search", *SEARCH, "--rounds", "1", "-o", FOLDER], 0, 0)
+    assert code == 0, (folder / "stderr").read_text(encoding="utf-8")
+    return folder / FOLDER
+
+
+@cache
+def count_calls(name: str) -> tuple[int, str]:
+    """Return how many function calls a command makes where nobody disturbs it, and what went wrong in that.
+
+    A first run tells what it imports, which is then imported here, once for all trials: else most moments would be
+    moments of an import.
+    """
+    with tempfile.TemporaryDirectory() as base:
+        for run in ("first", "second"):
+            folder = Path(base, run)
+            _prepare(folder, COMMANDS[name])
+            code = fork(folder, COMMANDS[name].arguments, 0, 0)
+            if code:
+                said = (folder / "stderr").read_text(encoding="utf-8")
+                return 0, f"{name}: a run that nobody disturbs ends with {code}: {said[-300:]}"
+            for module in (folder / "modules").read_text(encoding="utf-8").split():
+                with suppress(Exception):  # one that only looks like a module
+                    import_module(module)
+        return int((folder / "calls").read_text(encoding="utf-8")), ""
 
 
 def try_command(name: str, number: int, count: int, rng: random.Random) -> tuple[int, list[str]]:
     """Return how many trials of a command were made, and what was wrong in them."""
-    arguments = COMMANDS[name]
-    output = next((argument for argument in arguments if argument.startswith("out.")), "")
+    trial = COMMANDS[name]
     wrong: list[str] = []
+    calls, failure = count_calls(name)
+    if failure:
+        return 0, [failure]
+    trials = [rng.randint(1, calls) for _ in range(count)]
     with tempfile.TemporaryDirectory() as base:
-        folder = Path(base, "dry")
-        _prepare(folder, output)
-        own = fork(folder, arguments, 0, 0)
-        if own != 0:
-            return 0, [
-                f"{name}: a run that nobody disturbs ends with {own}: {(folder / 'stderr').read_text()[-300:]}"
-            ]
-        calls = int((folder / "calls").read_text(encoding="utf-8"))
-        trials = [rng.randint(1, calls) for _ in range(count)]
         for i, at in enumerate(trials):
             folder = Path(base, str(i))
-            _prepare(folder, output)
-            code = fork(folder, arguments, at, number)
-            found = judge(folder, output, code, number, own)
+            _prepare(folder, trial)
+            code = fork(folder, trial.arguments, at, number)
+            found = judge(folder, trial, code, number)
+            shutil.rmtree(folder, ignore_errors=True)
             wrong += [f"{name}, {signal.Signals(number).name} at call {at}: {what}" for what in found]
     return len(trials), wrong
 
 
-def _prepare(folder: Path, output: str) -> None:
+def _prepare(folder: Path, trial: Trial) -> None:
     (folder / "temporary").mkdir(parents=True)
     write_models(folder)
-    if output:
+    if trial.needs_search:
+        shutil.copytree(_search_of_this_run(), folder / FOLDER)
+    for output in trial.outputs:
         (folder / output).write_text(OLD, encoding="utf-8")
+
+
+def shares(count: int, pairs: Sequence[tuple[str, signal.Signals]]) -> Iterator[int]:
+    """Yield how many trials each command and signal gets, by weight; together they are ``count``."""
+    total = sum(COMMANDS[name].weight for name, _ in pairs)
+    before = 0
+    for name, _ in pairs:
+        after = before + COMMANDS[name].weight
+        yield count * after // total - count * before // total
+        before = after
 
 
 def main() -> None:
@@ -221,10 +371,12 @@ def main() -> None:
     pairs = [(name, number) for name in options.command or COMMANDS for number in numbers]
     made: collections.Counter[str] = collections.Counter()
     wrong: list[str] = []
-    for i, (name, number) in enumerate(pairs):
-        share = options.count * (i + 1) // len(pairs) - options.count * i // len(pairs)
+    for (name, number), share in zip(pairs, shares(options.count, pairs), strict=True):
+        if not share:
+            continue
         count, found = try_command(name, number, share, rng)
         made[f"{name} {number.name}"] += count
+        print(f"{name} {number.name}: {count} trials, {len(found)} wrong", file=sys.stderr, flush=True)
         wrong += found
     print(json.dumps({"trials": sum(made.values()), "by_command": made, "wrong": wrong}, indent=1))
     sys.exit(1 if wrong else 0)
