@@ -66,9 +66,9 @@ def captured_steps(
         steps, epoch = Steps(module, pictures, recipe, captures), 0
         while True:
             steps.begin(0, epoch)
-            for size in steps.sizes:
-                steps.take(size)
-                yield size
+            for _ in range(steps.count):
+                steps.take()
+                yield steps.size
             epoch += 1
 
 

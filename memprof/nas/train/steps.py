@@ -3,9 +3,12 @@
     plan of an epoch -> columns of this step -> changed images -> network -> loss -> gradients -> new weights
 
 A step reads where it is (column, number, learning rate) from tensors on the device and moves them on, so that nothing
-comes from Python between two steps. On a GPU the first two of a size run as they are, which also warms up what the
-libraries set up lazily; the next is captured, and from then on one launch does a whole step. What cannot be captured,
-as a module that looks at values, goes on step by step.
+comes from Python between two steps. On a GPU the first two run as they are, which also warms up what the libraries
+set up lazily; the next is captured, and from then on one launch does a whole step. What cannot be captured, as a
+module that looks at values, goes on step by step.
+
+All steps have one size, and the images that are left over at the end of an epoch wait for the next: cuDNN plans every
+convolution anew for each shape, which takes an H100 about as long as a whole epoch of a small network.
 """
 
 from __future__ import annotations
@@ -54,15 +57,16 @@ class Steps:
         self._recipe = recipe
         self._device = pictures.images.labels.device
         self._captures = captures and self._device.type == "cuda"
-        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self._done: dict[int, int] = {}
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._done = 0
         count, device = len(pictures), self._device
-        self.sizes = [min(recipe.batch, count - start) for start in range(0, count, recipe.batch)]
-        if self.sizes[-1] < 2:  # batch norm needs two
-            self.sizes.pop()
-        self._lanes = torch.arange(recipe.batch, device=device)
+        self.size = min(recipe.batch, count)
+        """Images of each step."""
+        self.count = count // self.size
+        """Steps of an epoch."""
+        self._lanes = torch.arange(self.size, device=device)
         self._plan = torch.empty((PLAN_ROWS, count), dtype=torch.int64, device=device)
-        self._rates = torch.empty(len(self.sizes), device=device)
+        self._rates = torch.empty(self.count, device=device)
         self._start = torch.zeros((), dtype=torch.int64, device=device)
         self._number = torch.zeros((1,), dtype=torch.int64, device=device)
         self._total = torch.zeros((), device=device)
@@ -77,26 +81,24 @@ class Steps:
         self._module.train()
         generator = torch.Generator(self._device).manual_seed((seed * 100_003 + epoch) % 2**63)
         self._plan.copy_(self._pictures.draw(generator))
-        count, batch = len(self._pictures), self._recipe.batch
-        rates = [self._recipe.rate_at(epoch + i * batch / count) for i in range(len(self.sizes))]
+        rates = [self._recipe.rate_at(epoch + i / self.count) for i in range(self.count)]
         self._rates.copy_(torch.tensor(rates))
         for counter in (self._start, self._number, self._total):
             counter.zero_()
 
-    def take(self, size: int) -> None:
-        """Do the next step, with ``size`` images."""
-        graph = self._graphs.get(size)
-        if graph is None and self._captures and self._done.get(size, 0) >= WARM_UP_STEPS:
-            graph = self._capture(size)
-        if graph is None:
-            self._step(size)
+    def take(self) -> None:
+        """Do the next step."""
+        if self._graph is None and self._captures and self._done >= WARM_UP_STEPS:
+            self._graph = self._capture()
+        if self._graph is None:
+            self._step()
         else:
-            graph.replay()
-        self._done[size] = self._done.get(size, 0) + 1
+            self._graph.replay()
+        self._done += 1
 
     def mean_loss(self) -> float:
-        """Return the mean over the images of the epoch; waits for the device."""
-        return float(self._total) / sum(self.sizes)
+        """Return the mean over the steps of the epoch; waits for the device."""
+        return float(self._total) / self.count
 
     def wait(self, number: int) -> None:
         """Let a GPU catch up now and then.
@@ -107,8 +109,8 @@ class Steps:
         if self._device.type == "cuda" and number % MOST_QUEUED == MOST_QUEUED - 1:
             torch.cuda.current_stream(self._device).synchronize()
 
-    def _step(self, size: int) -> None:
-        plan = self._plan.index_select(1, self._start + self._lanes[:size])
+    def _step(self) -> None:
+        plan = self._plan.index_select(1, self._start + self._lanes)
         with autocast(self._device):
             logits = self._module(self._pictures.changed(plan))
             loss = nn.functional.cross_entropy(
@@ -118,18 +120,18 @@ class Steps:
             )
         torch.autograd.backward(loss)
         self.descent.step(self._rates.index_select(0, self._number).squeeze(0))
-        self._total += loss.detach() * size
-        self._start += size
+        self._total += loss.detach()
+        self._start += self.size
         self._number += 1
 
-    def _capture(self, size: int) -> torch.cuda.CUDAGraph | None:
-        """Return the step of ``size`` images as a graph, ``None`` if it cannot be one."""
+    def _capture(self) -> torch.cuda.CUDAGraph | None:
+        """Return a step as a graph, ``None`` if it cannot be one."""
         graph = torch.cuda.CUDAGraph()
         with _CAPTURING:
             torch.cuda.current_stream(self._device).synchronize()
             graph.capture_begin(capture_error_mode="thread_local")
             try:
-                self._step(size)
+                self._step()
                 graph.capture_end()
             except torch.OutOfMemoryError:
                 with suppress(RuntimeError):
@@ -140,7 +142,6 @@ class Steps:
                     graph.capture_end()
                 self._captures = False
                 return None
-        self._graphs[size] = graph
         return graph
 
 

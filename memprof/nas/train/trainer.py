@@ -152,16 +152,17 @@ class Trainer:
         module.eval()
         right = torch.zeros((), dtype=torch.int64, device=self._device)
         images = images.to(self._device)
-        batch = _SCORED_AT_ONCE[self._device.type]
+        count = len(images)
+        batch = min(count, 512 if self._device.type == "cpu" else self.recipe.batch)  # a shape that cuDNN knows
         with torch.inference_mode(), autocast(self._device):
-            for i in range(0, len(images), batch):
-                logits = module(self._pictures.normalized(images.pixels[i : i + batch]))
-                right += (logits.argmax(1) == images.labels[i : i + batch]).sum()
-        return int(right) / len(images)
-
-
-_SCORED_AT_ONCE = {"cpu": 512, "cuda": 2048}
-"""Images of a validation step; a GPU would wait for launches at fewer."""
+            for begin in range(0, count, batch):
+                start = min(
+                    begin, count - batch
+                )  # the last part is as large: what it saw before does not count again
+                logits = module(self._pictures.normalized(images.pixels[start : start + batch]))
+                is_right = logits.argmax(1) == images.labels[start : start + batch]
+                right += is_right[begin - start :].sum()
+        return int(right) / count
 
 
 def _train_epoch(steps: Steps, seed: int, epoch: int, deadline: float) -> float:
@@ -171,10 +172,10 @@ def _train_epoch(steps: Steps, seed: int, epoch: int, deadline: float) -> float:
         _StopTrainingError: The time is up, or the loss is no number.
     """
     steps.begin(seed, epoch)
-    for number, size in enumerate(steps.sizes):
+    for number in range(steps.count):
         if time.monotonic() > deadline:
             raise _StopTrainingError("timed out", f"no time left in epoch {epoch + 1}")
-        steps.take(size)
+        steps.take()
         steps.wait(number)
     mean = steps.mean_loss()
     if not isfinite(mean):
