@@ -19,13 +19,13 @@ node = helper.make_node
 
 def write_models(folder: Path) -> None:
     """Write the models that the folder does not have yet."""
-    for name, proto in _models().items():
+    for name, proto in models().items():
         path = folder / f"cf_{name}.onnx"
         if not path.exists():
             onnx.save(proto, path)
 
 
-def _models() -> dict[str, ModelProto]:
+def models() -> dict[str, ModelProto]:
     return {
         "loop_gru_1": gated_loop(1),
         "loop_gru_2": gated_loop(2),

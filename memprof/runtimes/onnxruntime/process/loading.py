@@ -1,0 +1,165 @@
+"""What creating a session takes of the heap and leaves there: a file's weights on their way to the kernels.
+
+    read      a block of up to 4 MiB; each weight as text of the file, which doubles from 50 MB on
+    convert   each weight as a tensor, its text given back
+    fold      a weight that a fusion or a folded operation computes: a copy to compute with, its text, a tensor
+    reorder   a filter in a blocked layout: the same, and the block in between; shared filters once
+    drop      the weights that nothing reads any more
+    pack      what kernels keep in a layout of their own; the weight goes with its last reader
+
+The order is that of the file and of the nodes. Found by tracing malloc while onnxruntime 1.32 loads files that hold
+their weights; a file whose weights lie in others is read in another way, which is not modelled.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from memprof.ir import Graph, Node, Role
+from memprof.runtimes.onnxruntime.process.heap import Heap
+from memprof.runtimes.onnxruntime.process.packing import packed_bytes
+from memprof.runtimes.onnxruntime.tables import PREPACKED
+
+_BLOCK = 4 * 2**20
+_DOUBLES = 50_000_000
+_SMALL = 2048  # smaller weights are counted with the graph's objects
+_REORDERED = "com.microsoft.nchwc.Conv"
+_MAX_DIGITS = 10
+
+Weights = dict[str, int]
+
+
+def load(heap: Heap, source: Graph, ran: Graph) -> int:
+    """Load a file into ``heap`` as a session does.
+
+    Args:
+        heap: The heap.
+        source: The graph of the file.
+        ran: What the session runs of it.
+
+    Returns:
+        Bytes of the weights that stay, in whatever layout.
+    """
+    given, wanted = _weights(source), _weights(ran)
+    held = _read(heap, given)
+    for name in _folded(source, given):
+        held[name] = _fold(heap, given[name])
+    kept = _reorder(heap, ran, wanted, source)
+    for name, size in wanted.items():
+        if name not in kept:
+            kept[name] = held.pop(name) if name in held else _fold(heap, size)
+    for address in held.values():
+        heap.give(address)
+    packed = _pack(heap, source, ran, wanted, kept)
+    return packed + sum(wanted[name] for name in kept)
+
+
+def _weights(graph: Graph) -> Weights:
+    """Return the larger weights by name, in order."""
+    constants = {i for node in graph.nodes if node.op == "Constant" for i in node.writes}
+    return {
+        value.name: size
+        for i, (value, size) in enumerate(zip(graph.values, graph.value_bytes, strict=True))
+        if (value.role is Role.PARAMETER or i in constants) and (size or 0) >= _SMALL
+    }
+
+
+def _read(heap: Heap, weights: Weights) -> Weights:
+    block = heap.take(min(_BLOCK, sum(weights.values()) + _SMALL))
+    texts = {name: _text(heap, size) for name, size in weights.items()}
+    heap.give(block)
+    held = {}
+    for name, text in texts.items():
+        held[name] = heap.take_aligned(weights[name])
+        heap.give(text)
+    return held
+
+
+def _text(heap: Heap, size: int) -> int:
+    room = size if size <= _DOUBLES else _DOUBLES
+    text = heap.take(room + 1)
+    while room < size:
+        room *= 2
+        larger = heap.take(room + 1, written=min(size, room))
+        heap.give(text)
+        text = larger
+    return text
+
+
+def _folded(source: Graph, weights: Weights) -> Iterator[str]:
+    """Yield the filters of convolutions that swallow a batch normalisation, which are then other weights."""
+    readers = Counter(i for node in source.nodes for i in node.reads)
+    norms = {node.inputs[0] for node in source.nodes if node.op == "BatchNormalization" and node.inputs}
+    for node in source.nodes:
+        if node.op == "Conv" and node.writes and node.writes[0] in norms and readers[node.writes[0]] == 1:
+            name = _filter(source, node)
+            if name in weights:
+                yield name
+
+
+def _fold(heap: Heap, size: int) -> int:
+    work = heap.take_aligned(size)
+    text = heap.take(size + 1)
+    found = heap.take_aligned(size)
+    heap.give(text)
+    heap.give(work)
+    return found
+
+
+def _reorder(heap: Heap, ran: Graph, wanted: Weights, source: Graph) -> Weights:
+    """Return where the filters in a blocked layout lie, by name; those names are numbered as they are made."""
+    filters = [name for node in source.nodes if node.op == "Conv" and (name := _filter(source, node))]
+    sizes = {value.name: size or 0 for value, size in zip(source.values, source.value_bytes, strict=True)}
+    before = [sizes[name] for name in filters]
+    nodes = [node for node in ran.nodes if "Conv" in node.op and "Transpose" not in node.op]
+    blocked: Weights = {}  # its bytes before
+    for i, node in enumerate(nodes):
+        name = _filter(ran, node)
+        if node.op == _REORDERED and name in wanted:
+            is_known = wanted[name] in before or len(before) != len(nodes)
+            blocked[name] = wanted[name] if is_known else before[i]
+    found: Weights = {}
+    for name in sorted(blocked, key=_number):
+        work = heap.take_aligned(blocked[name])
+        block = heap.take(wanted[name])
+        text = heap.take(wanted[name] + 1)
+        found[name] = heap.take_aligned(wanted[name])
+        for address in (text, block, work):
+            heap.give(address)
+    return found
+
+
+def _number(name: str) -> int:
+    digits = name.rpartition("_")[2]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < _MAX_DIGITS else 0
+
+
+def _filter(graph: Graph, node: Node) -> str:
+    value_id = node.inputs[1] if len(node.inputs) > 1 else None
+    return "" if value_id is None else graph.values[value_id].name
+
+
+def _pack(heap: Heap, source: Graph, ran: Graph, wanted: Weights, kept: Weights) -> int:
+    """Let kernels keep copies in ``heap``; drop from ``kept`` what is not read any more. Return the copies' bytes."""
+    readers = Counter(ran.values[i].name for node in ran.nodes for i in node.inputs if i is not None)
+    total = 0
+    for node in _by_age(source, ran):
+        for position in PREPACKED.get(node.op, ()):
+            value_id = node.inputs[position] if position < len(node.inputs) else None
+            if value_id is None or (name := ran.values[value_id].name) not in kept:
+                continue
+            copies = packed_bytes(ran, node, position)
+            for size in copies:
+                heap.take_aligned(size)
+            total += sum(copies)
+            readers[name] -= 1
+            if copies and readers[name] == 0:
+                heap.give(kept.pop(name))
+    return total
+
+
+def _by_age(source: Graph, ran: Graph) -> list[Node]:
+    """Return what runs in the order in which onnxruntime numbers nodes: those of the file, then what it made."""
+    place = {(node.name, node.op): i for i, node in enumerate(source.nodes)}
+    return sorted(ran.nodes, key=lambda node: place.get((node.name, node.op), len(source.nodes)))
