@@ -1,11 +1,11 @@
-"""Predicted against measured for many models: writes docs/accuracy.md.
+"""The accuracy page: what a default onnxruntime session takes, predicted and measured, on a catalogue of models.
 
-    python benchmarks/accuracy.py --cache DIR --json benchmarks/results/accuracy.json --markdown docs/accuracy.md
+    python benchmarks/accuracy.py --jobs 1 [--only WORD] [--models FOLDER] [--zoo FOLDER]
+    python benchmarks/accuracy.py --page       write docs/accuracy.md from what was measured
 
-Models: every .onnx file in the cache (benchmarks/accuracy_models.py makes them), the light_* models of the onnx
-package, and the files of a data folder beside the repository. Each is verified with optimisation off and as the
-installed onnxruntime optimises it. The JSON is written after each model and read back: a run can be continued.
-A model that onnxruntime refuses is listed with the reason and is in no percentage.
+A model is written into a scratch folder (``accuracy_models.catalogue``; or found in ``--models``), measured in a
+process of its own and removed. Results are kept one by one in benchmarks/results/accuracy.json: what is there is not
+run again. What cannot be written or run is listed with the reason and is in no percentage.
 """
 
 from __future__ import annotations
@@ -14,100 +14,171 @@ import argparse
 import json
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from accuracy_models import catalogue
+from accuracy_page import page
+
 from memprof.base.errors import MemprofError
+from memprof.importers.onnx import read_onnx
+from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
 from memprof.measure.child import Limits
-from memprof.measure.verify import verify_onnxruntime, verify_optimized
-from memprof.results.verification import Verification
+from memprof.measure.feeds import input_specs
+from memprof.measure.onnxruntime import measure_process
+from memprof.measure.sessions import with_session
+from memprof.measure.threads import session_threads
+from memprof.measure.verify import process_pairs, verify_default
+from memprof.runtimes import as_read
+from memprof.runtimes.onnxruntime import DEFAULT_MODEL
+from memprof.runtimes.onnxruntime.default import session_frame
 
 ROOT = Path(__file__).parents[1]
-SHAPES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
-    "yunet_n_dynamic": {"input": (1, 3, 320, 320)},
-    "silero_vad_16k_op15": {"input": (1, 512), "state": (2, 1, 128), "sr": ()},
-}
-VALUES: Mapping[str, Mapping[str, float]] = {"silero_vad_16k_op15": {"sr": 16000}}
-MISSING_RULES: Mapping[str, str] = {
-    "cf_while_loop": "how often a loop runs that its data ends: taken as twice or more, here it ran once",
-}
-FAMILIES: Sequence[tuple[str, tuple[str, ...]]] = (
-    ("control flow", ("cf_", "silero")),
-    ("convolutional", ("yunet",)),
-    ("quantised", ("qdq", "qoperator", "_dynamic.")),
-    ("recurrent", ("lstm", "gru", "rnn")),
-    ("onnx package", ("light_",)),
-    ("transformer", ("vit", "swin", "maxvit", "cct", "gpt", "transformer")),
-)
+RESULTS = ROOT / "benchmarks/results/accuracy.json"
+PAGE = ROOT / "docs/accuracy.md"
+VALUES: Mapping[str, Mapping[str, float]] = {"silero": {"sr": 16000}}
+_SECONDS = 240
+_PROCESSES = 3
 
 
 def main() -> None:
-    """Run what has no result yet, then write the page."""
+    """Measure what has no result yet, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, help="folder of .onnx files; without it nothing is run")
-    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/accuracy.json")
-    parser.add_argument("--markdown", type=Path, default=ROOT / "docs/accuracy.md")
-    parser.add_argument("--limit", type=int, default=10**6, help="how many models to run at most")
-    arguments = parser.parse_args()
-    rows: dict[str, Any] = {}
-    if arguments.json.exists():
-        rows = json.loads(arguments.json.read_text(encoding="utf-8"))["models"]
-    if arguments.cache is not None:
-        todo = [path for path in models(arguments.cache) if path.stem not in rows]
-        for path in todo[: arguments.limit]:
-            rows[path.stem] = row = measure(path)
-            print(
-                path.stem, {level: found.get("exact", found.get("error")) for level, found in row.items()}, flush=True
-            )
-            document = {"environment": environment(), "models": rows}
-            arguments.json.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    document = json.loads(arguments.json.read_text(encoding="utf-8"))
-    arguments.markdown.write_text(page(document), encoding="utf-8")
+    parser.add_argument("--jobs", type=int, default=0, help="models at a time; 0 runs nothing")
+    parser.add_argument("--only", default="", help="a word in the name")
+    parser.add_argument("--models", type=Path, help="a folder of .onnx files that need not be written again")
+    parser.add_argument("--zoo", type=Path, help="a folder of folders of .onnx files from public packages")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--again", action="store_true", help="try again what failed")
+    parser.add_argument("--page", action="store_true", help="write docs/accuracy.md")
+    parser.add_argument("--keep", type=Path, help="keep the structure of each model, without weights, in a folder")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measure_named(asked.one, asked.models, asked.zoo, asked.keep)))
+        return
+    if asked.jobs:
+        _run(asked)
+    if asked.page:
+        PAGE.write_text(page(json.loads(asked.results.read_text(encoding="utf-8"))), encoding="utf-8")
 
 
-def models(cache: Path) -> Iterator[Path]:
-    """Yield the .onnx files of the cache, of the onnx package and of the data folder."""
-    import onnx
+def _run(asked: argparse.Namespace) -> None:
+    document: dict[str, Any] = {"machines": {}, "models": {}}
+    if asked.results.exists():
+        document = json.loads(asked.results.read_text(encoding="utf-8"))
+    rows, about = document["models"], environment()
+    machine = f"{about['processor']}, {about['threads']} threads"
+    document["machines"][machine] = about
+    names = [name for name in catalogue(asked.zoo) if asked.only in name]
+    todo = [name for name in names if name not in rows or (asked.again and "error" in rows[name])]
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        futures = {pool.submit(_in_process, name, asked): name for name in todo}
+        for future in as_completed(futures):
+            name = futures[future]
+            rows[name] = row = {**future.result(), "machine": machine}
+            print(name, _line(row), flush=True)
+            draft = asked.results.with_suffix(".part")
+            draft.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            draft.replace(asked.results)
 
-    yield from sorted(cache.glob("*.onnx"))
-    yield from sorted(Path(onnx.__file__).parent.glob("backend/test/data/light/light_*.onnx"))
-    yield from sorted((ROOT.parent / "shared/data/models").glob("*.onnx"))
+
+def _line(row: Mapping[str, Any]) -> str:
+    if "error" in row:
+        return str(row["error"])[:200]
+    process = row["process"]["process"]
+    measured = sorted(process["measured"])[len(process["measured"]) // 2]
+    return (
+        f"headline {row['headline']['predicted']}/{row['headline']['measured']} "
+        f"file {row['file_alone']} process {process['predicted']}/{measured}"
+    )
+
+
+def _in_process(name: str, asked: argparse.Namespace) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", name]
+    command += ["--models", str(asked.models)] if asked.models else []
+    command += ["--zoo", str(asked.zoo)] if asked.zoo else []
+    command += ["--keep", str(asked.keep)] if asked.keep else []
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return {"error": f"not done within {_SECONDS} s"}
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        return {"error": lines[-1][:300] if lines else f"exit code {done.returncode}"}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure_named(name: str, models: Path | None, zoo: Path | None, keep: Path | None) -> dict[str, Any]:
+    """Write a model, measure it and remove it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.onnx"
+        if models is not None and (models / path.name).exists():
+            path = models / path.name
+        else:
+            catalogue(zoo)[name](path)
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            (keep / path.name).write_bytes(parse(path)[0].SerializeToString())
+        return measure(path)
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Return both verifications of one model as JSON-ready values."""
-    name = path.stem
-    request = Request(source=path, inputs=SHAPES.get(name, {}), values=VALUES.get(name, {}))
-    row: dict[str, Any] = {}
-    off: Verification | None = None
-    for level, run in (("off", verify_onnxruntime), ("all", verify_optimized)):
-        try:
-            found = run(request, Limits(seconds=300))
-        except MemprofError as error:
-            row[level] = {"error": error.message.replace(str(path), path.name)}
-            continue
-        first = found.first_difference
-        row[level] = {
-            "predicted": found.predicted_bytes,
-            "measured": found.measured_bytes,
-            "exact": found.is_exact,
-            "steps": len(found.steps),
-            "equal_steps": found.equal_steps,
-            "first_difference": None if first is None else first.node,
-            "others_equal": {pair.name: pair.is_equal for pair in found.others},
-            "version": found.version,
-        }
-        if level == "off":
-            off = found
-        elif off is not None:
-            row[level]["predicted_from_file_alone"] = off.predicted_bytes
-    return row
+    """Return what is predicted of one model and what was measured, as JSON-ready values."""
+    values = next((found for word, found in VALUES.items() if word in path.name), {})
+    request, limits = Request(source=path), Limits(seconds=_SECONDS)
+    names = {value.name for value in read_onnx(request).graph.values}
+    request = Request(source=path, values={name: value for name, value in values.items() if name in names})
+    try:
+        return _measured(request, limits)
+    except MemprofError as error:
+        return {"error": error.message.replace(str(path), path.name)}
 
 
-def environment() -> dict[str, str]:
+def _measured(request: Request, limits: Limits) -> dict[str, Any]:
+    found = verify_default(request, limits)
+    model = with_session(read_onnx(request), request)
+    row = as_read(DEFAULT_MODEL, model)
+    lifetimes = row.lifetimes(model.graph)
+    promise = row.promise(lifetimes)
+    others = {pair.name: pair for pair in found.others}
+    process = {name: pair for name, pair in others.items() if name.startswith(("process", "arena"))}
+    measured = {name: [pair.measured_bytes] for name, pair in process.items()}
+    frame, specs = session_frame(model), input_specs(model.graph, request.values)
+    for _ in range(_PROCESSES - 1):
+        again = measure_process(request.name, specs, limits, threads=session_threads(request))
+        for pair in process_pairs(model.graph, frame, again):
+            measured[pair.name].append(pair.measured_bytes)
+    alone = Request(source=request.source, values=request.values, from_file=True)
+    bare = with_session(read_onnx(alone), alone)
+    estimate = as_read(DEFAULT_MODEL, bare).lifetimes(bare.graph)
+    first = found.first_difference
+    return {
+        "operations": len(model.graph.nodes),
+        "weights": model.graph.parameter_bytes,
+        "grade": promise.grade,
+        "lowered_by": list(promise.lowered_by),
+        "headline": {"predicted": found.predicted_bytes, "measured": found.measured_bytes},
+        "first_run": _pair(others["first_run_peak"]),
+        "block": _pair(others["later_runs_block"]),
+        "first_difference": None if first is None else first.op,
+        "file_alone": estimate.timeline.peak_bytes if estimate.is_complete else None,
+        "process": {n: {"predicted": pair.predicted_bytes, "measured": measured[n]} for n, pair in process.items()},
+    }
+
+
+def _pair(pair: Any) -> dict[str, int | None]:
+    return {"predicted": pair.predicted_bytes, "measured": pair.measured_bytes}
+
+
+def environment() -> dict[str, Any]:
     """Return versions, processor and commit."""
     import onnx
     import onnxruntime
@@ -124,137 +195,10 @@ def environment() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""),
         "vectors": "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "",
+        "threads": session_threads(Request(source="any.onnx")),
         "commit": commit.stdout.strip(),
         "date": datetime.now(UTC).date().isoformat(),
     }
-
-
-def family(name: str) -> str:
-    """Return the family of a model by its name."""
-    return next((title for title, marks in FAMILIES if any(mark in f"{name}." for mark in marks)), "convolutional")
-
-
-def page(document: Mapping[str, Any]) -> str:
-    """Return docs/accuracy.md."""
-    about, rows = document["environment"], document["models"]
-    lines = [
-        "# Accuracy: predicted against measured",
-        "",
-        "Written by `benchmarks/accuracy.py`; do not edit. Each row is `memprof verify` on one model, of its first",
-        "run (with onnxruntime `--runtime onnxruntime` or `--optimized`): the peak that",
-        "is predicted, and the peak that the runtime really allocated, counted byte by byte by a traced allocator",
-        "(tensors and kernel scratch, first run, default settings, one thread, outputs in, inputs out).",
-        "",
-        f"onnxruntime {about['onnxruntime']}, onnx {about['onnx']}, Python {about['python']}, {about['system']}, "
-        f"{about['processor']} ({about['vectors']}), {about['date']}, commit {about['commit']}.",
-        "",
-        "## onnxruntime",
-        "",
-        *_summary(rows),
-        "",
-        "* *off*: predicted from the file alone, run with optimisation off.",
-        "* *all*: predicted from the graph that onnxruntime optimised and wrote before it ran; nothing of the run is",
-        "  used. onnxruntime orders some layout changes by memory address, so two sessions of a model can differ;",
-        "  the graph is that of the measured session.",
-        "* *file, all*: the prediction from the file alone (optimisation off) against the optimised run, estimated:",
-        "  fusion and blocked layouts are not foreseen.",
-        "",
-        "| model | family | off: predicted | measured | error | steps equal | all: predicted | measured | error | "
-        "steps equal | file, all |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    lines += [_row(name, row) for name, row in sorted(rows.items(), key=lambda item: (family(item[0]), item[0]))]
-    lines += ["", "### Where a prediction is off", ""]
-    lines += _off(rows) or ["Nowhere."]
-    lines += ["", *_cuda(ROOT / "benchmarks/results/accuracy_cuda_h100.json")]
-    return "\n".join(lines) + "\n"
-
-
-def _summary(rows: Mapping[str, Any]) -> list[str]:
-    lines = ["| | models | byte-exact | share |", "|---|--:|--:|--:|"]
-    for level, title in (("off", "optimisation off, from the file alone"), ("all", "optimised by onnxruntime")):
-        found = [row[level] for row in rows.values() if "error" not in row[level]]
-        exact = sum(one["exact"] for one in found)
-        lines.append(f"| {title} | {len(found)} | {exact} | {exact / max(1, len(found)):.1%} |")
-        real = [row[level] for name, row in rows.items() if "error" not in row[level] and not name.startswith("cf_")]
-        exact = sum(one["exact"] for one in real)
-        lines.append(
-            f"| ... without the small control-flow graphs | {len(real)} | {exact} | {exact / len(real):.1%} |"
-        )
-    errors = sorted(abs(error) for row in rows.values() if (error := _file_error(row["all"])) is not None)
-    if errors:
-        near = sum(error <= 0.01 for error in errors)
-        lines.append(
-            f"| optimised, from the file alone (estimate) | {len(errors)} | within 1 %: {near} | median error "
-            f"{errors[len(errors) // 2]:.1%}, largest {errors[-1]:.1%} |"
-        )
-    return lines
-
-
-def _row(name: str, row: Mapping[str, Any]) -> str:
-    cells = [name, family(name)]
-    for level in ("off", "all"):
-        found = row[level]
-        if "error" in found:
-            cells += ["not run", "", "", ""]
-        else:
-            steps = f"{found['equal_steps']}/{found['steps']}"
-            cells += [_bytes(found["predicted"]), _bytes(found["measured"]), _error(found), steps]
-    error = _file_error(row["all"])
-    return f"| {' | '.join([*cells, '' if error is None else f'{error:+.1%}'])} |"
-
-
-def _off(rows: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for name, row in sorted(rows.items()):
-        for level in ("off", "all"):
-            found = row[level]
-            if "error" in found:
-                lines.append(f"* {name}, {level}: not run: {found['error']}")
-            elif not found["exact"]:
-                reason = MISSING_RULES.get(name, "the missing rule is not known yet")
-                lines.append(f"* {name}, {level}: {_error(found)}, first at `{found['first_difference']}`: {reason}.")
-    return lines
-
-
-def _cuda(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    document = json.loads(path.read_text(encoding="utf-8"))
-    about = document["environment"]
-    lines = [
-        "## PyTorch on CUDA",
-        "",
-        f"{', '.join(f'{key} {value}' for key, value in sorted(about.items()) if isinstance(value, str | int))}; "
-        f"batch {document['batch']}. Predicted on fake tensors; *tensors*: the same tracker, real ones; *allocated*",
-        "is `torch.cuda.max_memory_allocated()` above what was there before, kernels' own workspaces included.",
-        "",
-        "| model | mode | allocator | predicted | tensors | allocated | predicted / allocated |",
-        "|---|---|---|--:|--:|--:|--:|",
-    ]
-    for row in document["rows"]:
-        predicted, tensors, allocated = (row.get(f"{key}_bytes") for key in ("predicted", "tensor", "allocated"))
-        ratio = f"{predicted / allocated:.3f}" if predicted and allocated else ""
-        cells = [_bytes(predicted), _bytes(tensors), _bytes(allocated), ratio]
-        lines.append(f"| {row['model']} | {row['mode']} | {row.get('allocator', '')} | {' | '.join(cells)} |")
-    return lines
-
-
-def _file_error(found: Mapping[str, Any]) -> float | None:
-    predicted = found.get("predicted_from_file_alone")
-    return None if predicted is None or not found.get("measured") else predicted / found["measured"] - 1
-
-
-def _error(found: Mapping[str, Any]) -> str:
-    if found["exact"]:
-        return "exact"
-    if found["predicted"] is None or not found["measured"]:
-        return "not known"
-    return f"{found['predicted'] / found['measured'] - 1:+.2%}"
-
-
-def _bytes(size: int | None) -> str:
-    return "not known" if size is None else f"{size:,}"
 
 
 if __name__ == "__main__":

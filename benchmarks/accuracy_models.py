@@ -15,28 +15,38 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 Writer = Callable[[Path], None]
 
-TORCHVISION = """alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 mnasnet0_5
-mobilenet_v2 mobilenet_v3_small mobilenet_v3_large regnet_y_400mf regnet_x_400mf resnet18 resnet50 resnext50_32x4d
-shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_1 swin_t swin_v2_t vit_b_32 deeplabv3_mobilenet_v3_large
-lraspp_mobilenet_v3_large""".split()
-BY_GRAPH = "mobilenet_v2 resnet18 efficientnet_b0 vit_b_32".split()
-TIMM = """resnet10t resnet14t resnet18d seresnet18 skresnet18 resnest14d ecaresnet26t mobilenetv1_100 mobilenetv2_035
-mobilenetv3_small_050 mobilenetv4_conv_small_035 efficientnet_lite0 tf_efficientnet_lite0 efficientnet_es ghostnet_050
-ghostnetv2_100 lcnet_035 tinynet_e mnasnet_small fbnetc_100 semnasnet_075 hardcorenas_a regnetx_002 regnety_002
-regnetz_005 rexnet_100 repvgg_a0 mobileone_s0 fastvit_t8 efficientformer_l1 efficientformerv2_s0 edgenext_xx_small
-mobilevit_xxs mobilevitv2_050 convnext_atto convnextv2_atto convnext_zepto_rms vit_tiny_patch16_224
-vit_xsmall_patch16_clip_224 levit_128s pit_ti_224 xcit_nano_12_p16_224 coat_lite_tiny convit_tiny crossvit_tiny_240
-poolformer_s12 mixer_s32_224 resmlp_12_224 gmlp_ti16_224 cait_xxs24_224 visformer_tiny eva02_tiny_patch14_224
-coatnet_pico_rw_224 dla46_c selecsls42b ese_vovnet19b_dw hrnet_w18_small densenet121 gernet_s botnet26t_256
-halonet26t lambda_resnet26t repghostnet_050 starnet_s1 tiny_vit_5m_224 repvit_m0_9 swiftformer_xs inception_next_atto
-hgnetv2_b0 mambaout_femto shvit_s1 res2net50_14w_8s nest_tiny twins_svt_small focalnet_tiny_srf efficientvit_b0
-efficientvit_m0 mvitv2_tiny pvt_v2_b0 gcvit_xxtiny hiera_tiny_224 fasternet_t0 test_vit test_resnet test_convnext
-test_efficientnet""".split()
+_TORCHVISION_NAMES = """
+alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 mnasnet0_5
+mobilenet_v2 mobilenet_v3_small mobilenet_v3_large regnet_y_400mf regnet_x_400mf resnet18 resnet50
+resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_1 swin_t swin_v2_t
+deeplabv3_mobilenet_v3_large lraspp_mobilenet_v3_large
+"""
+TORCHVISION = _TORCHVISION_NAMES.split()
+_BY_GRAPH_NAMES = """
+mobilenet_v2 resnet18 efficientnet_b0 vit_b_32
+"""
+BY_GRAPH = _BY_GRAPH_NAMES.split()
+_TIMM_NAMES = """
+resnet10t resnet14t resnet18d seresnet18 skresnet18 resnest14d ecaresnet26t mobilenetv1_100 mobilenetv2_035
+mobilenetv3_small_050 mobilenetv4_conv_small_035 efficientnet_lite0 tf_efficientnet_lite0 efficientnet_es
+ghostnet_050 ghostnetv2_100 lcnet_035 tinynet_e mnasnet_small fbnetc_100 semnasnet_075 hardcorenas_a regnetx_002
+regnety_002 regnetz_005 rexnet_100 repvgg_a0 mobileone_s0 fastvit_t8 efficientformer_l1 efficientformerv2_s0
+edgenext_xx_small mobilevit_xxs mobilevitv2_050 convnext_atto convnextv2_atto convnext_zepto_rms
+vit_tiny_patch16_224 vit_xsmall_patch16_clip_224 levit_128s pit_ti_224 xcit_nano_12_p16_224 coat_lite_tiny
+convit_tiny crossvit_tiny_240 poolformer_s12 mixer_s32_224 resmlp_12_224 gmlp_ti16_224 cait_xxs24_224
+visformer_tiny eva02_tiny_patch14_224 coatnet_pico_rw_224 dla46_c selecsls42b ese_vovnet19b_dw hrnet_w18_small
+densenet121 gernet_s botnet26t_256 halonet26t lambda_resnet26t repghostnet_050 starnet_s1 tiny_vit_5m_224
+repvit_m0_9 swiftformer_xs inception_next_atto hgnetv2_b0 mambaout_femto shvit_s1 res2net50_14w_8s nest_tiny
+twins_svt_small focalnet_tiny_srf efficientvit_b0 efficientvit_m0 mvitv2_tiny pvt_v2_b0 gcvit_xxtiny
+hiera_tiny_224 fasternet_t0 test_vit test_resnet test_convnext test_efficientnet
+"""
+TIMM = _TIMM_NAMES.split()
 SIZES: Mapping[str, int] = {"inception_v3": 299, "test_vit": 160, "alexnet": 224}
 """Side of the image where it is not 224 by the name or 128 by default."""
 
@@ -86,7 +96,10 @@ IMAGES: Mapping[str, Mapping[str, Any]] = {
     "Yolos": {**SMALL, "image_size": [96, 96], "num_detection_tokens": 10},
     "Cvt": {},
 }
-QUANTISED = "mobilenet_v2 squeezenet1_1 resnet18 shufflenet_v2_x0_5".split()
+_QUANTISED_NAMES = """
+mobilenet_v2 squeezenet1_1 resnet18 shufflenet_v2_x0_5
+"""
+QUANTISED = _QUANTISED_NAMES.split()
 
 
 def catalogue(zoo: Path | None = None) -> dict[str, Writer]:
@@ -146,8 +159,9 @@ def _torchvision(name: str, by_graph: bool, path: Path) -> None:
 
 
 def _timm(name: str, path: Path) -> None:
-    import timm
     import torch
+
+    timm = import_module("timm")
 
     timm.layers.set_exportable(True)
     module = timm.create_model(name, pretrained=False)
@@ -157,7 +171,8 @@ def _timm(name: str, path: Path) -> None:
 
 def _transformer(name: str, settings: Mapping[str, Any], **more: Any) -> Any:
     import torch
-    import transformers
+
+    transformers = import_module("transformers")
 
     class First(torch.nn.Module):
         """The first output alone: what a session returns of it."""
@@ -193,7 +208,7 @@ def _own(name: str, path: Path) -> None:
     from accuracy_networks import NETWORKS
 
     module, example = NETWORKS[name]()
-    _export(module, example, path)
+    _export(module, example, path, by_graph=name in ("encoder", "decoder"))  # the other exporter lacks attention
 
 
 def _control_flow_names() -> Iterator[str]:
@@ -258,10 +273,11 @@ _KINDS: Mapping[str, Callable[[Path, Path], None]] = {
     "float16": _half,
 }
 
-_OWN = (
-    "lstm gru rnn bi_lstm deep_lstm lstm_tagger unet unet_small autoencoder tcn wavenet seq2seq encoder decoder "
-    "mlp wide_mlp siamese keyword_spotter super_resolution yolo_head mixture fft_free_conv1d conv3d depthwise"
-).split()
+_OWN_NAMES = """
+lstm gru rnn bi_lstm deep_lstm lstm_tagger unet unet_small autoencoder tcn wavenet seq2seq encoder decoder mlp
+wide_mlp siamese keyword_spotter super_resolution yolo_head mixture fft_free_conv1d conv3d depthwise
+"""
+_OWN = _OWN_NAMES.split()
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ Each entry of ``NETWORKS`` returns a module with fresh weights and an example of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ class UNet(nn.Module):
         super().__init__()
         sizes = [channels << i for i in range(depth)]
         self.down = nn.ModuleList(_double(a, b) for a, b in zip([3, *sizes], sizes, strict=False))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in pairwise(sizes))
         self.join = nn.ModuleList(_double(2 * a, a) for a in sizes[:-1])
         self.out = nn.Conv2d(channels, 2, 1)
 
@@ -109,7 +109,8 @@ class Towers(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Return one distance per pair."""
-        return (self.tower(a) - self.tower(b)).pow(2).sum(1)
+        found: Tensor = (self.tower(a) - self.tower(b)).pow(2).sum(1)
+        return found
 
 
 class Head(nn.Module):
@@ -118,9 +119,7 @@ class Head(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1), nn.SiLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.SiLU())
-        self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(64 << i, 128 << i, 3, 2, 1), nn.SiLU()) for i in range(3)
-        )
+        self.down = nn.ModuleList(nn.Sequential(nn.Conv2d(64 << i, 128 << i, 3, 2, 1), nn.SiLU()) for i in range(3))
         self.out = nn.ModuleList(nn.Conv2d(128 << i, 3 * 85, 1) for i in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,7 +144,10 @@ class Mixture(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [batch, steps, 128]."""
         shares = self.gate(x).softmax(-1)
-        return sum((shares[..., i : i + 1] * expert(x) for i, expert in enumerate(self.experts)), torch.zeros_like(x))
+        total = torch.zeros_like(x)
+        for i, expert in enumerate(self.experts):
+            total = total + shares[..., i : i + 1] * expert(x)
+        return total
 
 
 class Translator(nn.Module):
@@ -204,6 +206,10 @@ def _mlp(width: int) -> nn.Module:
     return _sequential(nn.Linear(784, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
 
 
+def _volume() -> nn.Module:
+    return _sequential(nn.Conv3d(3, 16, 3, 1, 1), nn.ReLU(), nn.MaxPool3d(2))
+
+
 def _layer(kind: type[nn.Module]) -> nn.Module:
     return kind(d_model=128, nhead=4, dim_feedforward=256, batch_first=True)
 
@@ -233,6 +239,6 @@ NETWORKS: Mapping[str, Callable[[], Network]] = {
     "yolo_head": lambda: (Head(), _image(3, 160)),
     "mixture": lambda: (Mixture(), (torch.zeros(1, 32, 128),)),
     "fft_free_conv1d": lambda: (nn.Conv1d(4, 64, 400, 160), (torch.zeros(1, 4, 16000),)),
-    "conv3d": lambda: (_sequential(nn.Conv3d(3, 16, 3, 1, 1), nn.ReLU(), nn.MaxPool3d(2)), (torch.zeros(1, 3, 8, 32, 32),)),
+    "conv3d": lambda: (_volume(), (torch.zeros(1, 3, 8, 32, 32),)),
     "depthwise": lambda: (_depthwise(), _image(3, 128)),
 }  # fmt: skip

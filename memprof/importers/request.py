@@ -49,7 +49,7 @@ class RequestArguments(TypedDict, total=False):
     optimized: bool
     lowered: bool
     from_file: bool
-    threads: int
+    threads: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Request:
         optimized: Let the installed onnxruntime optimise an ONNX file first, in a child process that runs nothing.
         lowered: Read a PyTorch module as ExecuTorch's exporter lowers it, without that exporter.
         from_file: Never start onnxruntime: what a default session would make of an ONNX file is estimated.
-        threads: Threads of the runtime; each adds to the scratch of some kernels.
+        threads: Threads of the runtime, ``None`` for one on each core; each adds to the scratch of some kernels.
 
     Raises:
         UsageError: A field does not fit the source.
@@ -91,12 +91,12 @@ class Request:
     optimized: bool = False
     lowered: bool = False
     from_file: bool = False
-    threads: int = 1
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("dims", "inputs", "dtypes", "values"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
-        if self.threads < 1:
+        if self.threads is not None and self.threads < 1:
             raise UsageError(f"A runtime cannot have {self.threads} threads.", "Give 1 or more.")
         if self.device not in DEVICES:
             raise UsageError(f"There is no device {self.device!r}.", f"Choose from: {', '.join(DEVICES)}.")

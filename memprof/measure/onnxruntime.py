@@ -106,6 +106,16 @@ def measure_counters(
     return _measurement(found, "profile counters", _TENSORS)
 
 
+def measure_process(
+    model: str, inputs: Sequence[InputSpec], limits: Limits, *, threads: int
+) -> dict[str, int | None]:
+    """Return what a fresh process grows by: see ``measure.onnxruntime_process.grow``."""
+    found: dict[str, int | None] = _run(
+        "onnxruntime_process:grow", model, limits, inputs=list(inputs), threads=threads
+    )
+    return found
+
+
 def write_optimized(model: str, target: Path, limits: Limits) -> str:
     """Write the graph as onnxruntime optimises it, without its weights; return onnxruntime's version.
 

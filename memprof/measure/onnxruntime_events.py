@@ -26,6 +26,7 @@ class KernelEvent:
         duration_us: How long it took, in microseconds.
         in_use_bytes: Bytes that the arena had handed out when it ended, ``None`` if the profile does not say.
         change_bytes: By how much it changed them.
+        held_bytes: Bytes that the arena held of the system when it ended, ``None`` if the profile does not say.
     """
 
     node: str
@@ -35,6 +36,7 @@ class KernelEvent:
     duration_us: int
     in_use_bytes: int | None
     change_bytes: int
+    held_bytes: int | None = None
 
 
 def kernel_events(profile: Sequence[Mapping[str, Any]]) -> list[KernelEvent]:
@@ -54,7 +56,7 @@ def kernel_events(profile: Sequence[Mapping[str, Any]]) -> list[KernelEvent]:
 
 def _event(event: Mapping[str, Any], depth: int) -> KernelEvent:
     arguments = event["args"]
-    in_use = arguments.get("mem_bytes_requested_in_use")
+    in_use, held = arguments.get("mem_bytes_requested_in_use"), arguments.get("mem_arena_held")
     return KernelEvent(
         node=str(event["name"])[: -len(_SUFFIX)],
         op=str(arguments.get("op_name", "")),
@@ -63,4 +65,5 @@ def _event(event: Mapping[str, Any], depth: int) -> KernelEvent:
         duration_us=int(event["dur"]),
         in_use_bytes=None if in_use is None else int(in_use),
         change_bytes=int(arguments.get("mem_requested_in_use_delta", 0)),
+        held_bytes=None if held is None else int(held),
     )

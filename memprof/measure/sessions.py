@@ -29,6 +29,7 @@ from memprof.ir.model import Late, Model, Session
 from memprof.measure.child import Limits
 from memprof.measure.onnxruntime import write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
+from memprof.measure.threads import session_threads
 
 MAX_WEIGHTS = 512 * 2**20
 """Bytes of weights and constants up to which onnxruntime is asked unasked."""
@@ -61,15 +62,15 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
     """
     reason = _reason_not_to_ask(request, constant_bytes)
     if reason:
-        return Session(threads=request.threads, reason=reason)
+        return Session(threads=session_threads(request), reason=reason)
     kept = _kept_path(digest)
     try:
         found = _read_kept(kept, request) or _ask(request, digest, kept, constant_bytes)
     except NoStandInError as error:
-        return Session(threads=request.threads, reason=str(error))
+        return Session(threads=session_threads(request), reason=str(error))
     except MemprofError as error:
-        return Session(threads=request.threads, reason=f"onnxruntime did not optimise it: {error.message}")
-    return Session(model=found, threads=request.threads)
+        return Session(threads=session_threads(request), reason=f"onnxruntime did not optimise it: {error.message}")
+    return Session(model=found, threads=session_threads(request))
 
 
 def _reason_not_to_ask(request: Request, constant_bytes: int) -> str:

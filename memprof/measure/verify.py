@@ -14,6 +14,7 @@ process and returns a Verification.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -34,18 +35,23 @@ from memprof.measure.onnxruntime import (
     Allocations,
     measure_allocations,
     measure_counters,
+    measure_process,
     require_onnxruntime,
 )
 from memprof.measure.sessions import with_session
+from memprof.measure.threads import session_threads
 from memprof.results.verification import NamedPair, Verification, pair_steps
 from memprof.runtimes import RuntimeModel, as_read, choose_runtimes
 from memprof.runtimes.onnxruntime import DEFAULT_MODEL, MODEL, OPTIMIZED_MODEL
 from memprof.runtimes.onnxruntime.default import session_frame
 from memprof.runtimes.onnxruntime.frame import Frame
+from memprof.runtimes.onnxruntime.process import STAGES, process_growth
 
 _FIRST = "first run, by the traced allocator"
 _LATER = "second run with the same shapes, by the traced allocator"
 _BLOCK = "taken at once before the second run's first kernel, by the traced allocator"
+_ARENA = "what the session's arena holds of the system, by onnxruntime's own profile"
+_PAGES = "growth of a fresh process by resident pages, each stage beyond the one before; ten runs in all"
 _BARE = "without kernel scratch, by the counters of onnxruntime's own profile"
 
 
@@ -57,12 +63,13 @@ def verify_default(request: Request, limits: Limits) -> Verification:
     require_onnxruntime("Verifying a prediction")
     model = with_session(read_onnx(request), request)
     graph, row = model.graph, as_read(DEFAULT_MODEL, model)
-    specs = input_specs(graph, request.values)
-    found = measure_allocations(request.name, specs, limits, level=FULLY_OPTIMIZED, threads=request.threads)
+    specs, threads = input_specs(graph, request.values), session_threads(request)
+    found = measure_allocations(request.name, specs, limits, level=FULLY_OPTIMIZED, threads=threads)
     counters = _counters(request.name, specs, limits, FULLY_OPTIMIZED)
     lifetimes = row.lifetimes(graph)
     grade = row.promise(lifetimes).grade or ""
-    first, bare, block = _beside(session_frame(model))
+    frame = session_frame(model)
+    first, bare, block = _beside(frame)
     later = found.later
     return Verification(
         path=request.name,
@@ -78,10 +85,31 @@ def verify_default(request: Request, limits: Limits) -> Verification:
             NamedPair("later_runs_block", block, found.block_bytes, _BLOCK, grade),
             NamedPair("first_run_peak", first, found.measurement.peak_bytes, _FIRST, grade),
             NamedPair("first_run_without_scratch", bare, None if counters is None else counters.peak_bytes, _BARE),
+            *process_pairs(graph, frame, measure_process(request.name, specs, limits, threads=threads)),
         ),
         runtime_model=DEFAULT_MODEL.name,
         grade=grade,
     )
+
+
+def process_pairs(graph: Graph, frame: Frame, found: Mapping[str, int | None]) -> Iterator[NamedPair]:
+    """Yield what a process grows by, predicted and measured, stage by stage.
+
+    Args:
+        graph: The graph of the file.
+        frame: What the session runs of it.
+        found: What ``measure_process`` returned.
+    """
+    growth = process_growth(graph, frame)
+    stages: Mapping[str, int] = {} if growth is None else growth.stages
+    arena = (None, None) if growth is None else growth.arena_bytes
+    for name, predicted in zip(("arena_first_run", "arena_later_runs"), arena, strict=True):
+        yield NamedPair(name, predicted, found[name], _ARENA, "estimate")
+    measured = {name: found[name] for name in STAGES}
+    for name in STAGES:
+        yield NamedPair(f"process_{name}", stages.get(name), measured[name], _PAGES, "estimate")
+    total = sum(size or 0 for size in measured.values())
+    yield NamedPair("process", sum(stages.values()) if stages else None, total, _PAGES, "estimate")
 
 
 def _beside(frame: Frame) -> tuple[int | None, int | None, int | None]:

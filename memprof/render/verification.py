@@ -23,6 +23,13 @@ _TITLES = {
     "first_run_without_scratch": "first run, without scratch",
     "later_runs_peak": "later runs",
     "later_runs_block": "later runs, the block",
+    "arena_first_run": "arena after the first run",
+    "arena_later_runs": "arena after later runs",
+    "process_session": "process: the session",
+    "process_inputs": "process: inputs",
+    "process_first_run": "process: first run",
+    "process_later_runs": "process: later runs",
+    "process": "process, all told",
     "tail_bytes_64_bit": "tail of the arena",
 }
 

@@ -125,7 +125,7 @@ def _default_of(model: Model) -> RuntimeModel:
     return replace(
         DEFAULT_MODEL,
         lifetimes=fixed(lambda _: default_lifetimes(model, ran()), DEFAULT_MODEL.name),
-        process=lambda _: default_process(ran()),
+        process=lambda graph: default_process(graph, ran()),
     )
 
 

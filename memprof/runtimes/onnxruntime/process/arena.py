@@ -5,7 +5,8 @@
     a chunk     requests are rounded up to 256 bytes and take the smallest free chunk that holds them, the lowest of
                 several; it is split where it is twice as large, or larger by 128 MiB; freed neighbours join
 
-A region has a table beside it, 8 bytes for every 256. Regions never go back while the session lives. Complexity: O(requests log chunks).
+A region has a table beside it, 8 bytes for every 256. Regions never go back while the session lives. Complexity:
+O(requests log chunks).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the C library's malloc takes of the system for a sequence of requests: glibc's main arena, and maps of its own.
+"""What the C library's malloc takes of the system for a sequence of requests: glibc's main arena, and maps beside.
 
     a request       the smallest free chunk that holds it; else the end of the heap; else, from a threshold on, a map
                     of its own; else the heap grows, by what is missing and 128 KiB
@@ -65,11 +65,10 @@ class Heap:
         if address < _FIRST_MAP:
             lead = -(address + _HEADER) % _ALIGNMENT
             lead += _ALIGNMENT if 0 < lead < _SMALLEST else 0
+            self._cut(address, address + lead)
             address, got = address + lead, got - lead
-            rest = got - padded
-            if rest >= _SMALLEST:
-                if rest > _SMALL:
-                    self._release(address + padded, address + got)
+            if got - padded >= _SMALLEST:
+                self._cut(address + padded, address + got)
                 got = padded
         return self._hold(address, got, size if written is None else written)
 
@@ -88,6 +87,10 @@ class Heap:
                 self._threshold = found.size
         else:
             self._release(address, address + self._chunks.pop(address))
+
+    def _cut(self, start: int, end: int) -> None:
+        if end - start > _SMALL or end == self._top:
+            self._release(start, end)
 
     def _find(self, size: int) -> tuple[int, int]:
         place = bisect_left(self._free, (size, 0))

@@ -2,7 +2,8 @@
 
     read      a block of up to 4 MiB; each weight as text of the file, which doubles from 50 MB on
     convert   each weight as a tensor, its text given back
-    fold      a weight that a fusion or a folded operation computes: a copy to compute with, its text, a tensor
+    compute   a value that follows from weights alone
+    fold      a weight that a fusion computes: a copy to compute with, its text, a tensor
     reorder   a filter in a blocked layout: the same, and the block in between; shared filters once
     drop      the weights that nothing reads any more
     pack      what kernels keep in a layout of their own; the weight goes with its last reader
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from memprof.ir import Graph, Node, Role
+from memprof.ir import Graph, Node, Role, TensorType, Value
 from memprof.runtimes.onnxruntime.process.heap import Heap
 from memprof.runtimes.onnxruntime.process.packing import packed_bytes
 from memprof.runtimes.onnxruntime.tables import PREPACKED
@@ -30,21 +32,40 @@ _MAX_DIGITS = 10
 Weights = dict[str, int]
 
 
-def load(heap: Heap, source: Graph, ran: Graph) -> int:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The weights of a session.
+
+    Attributes:
+        kept_bytes: Those that stay as tensors.
+        packed_bytes: Copies in kernels' own layouts, which the arena counts as held.
+    """
+
+    kept_bytes: int
+    packed_bytes: int
+
+
+def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
     """Load a file into ``heap`` as a session does.
 
     Args:
         heap: The heap.
         source: The graph of the file.
         ran: What the session runs of it.
-
-    Returns:
-        Bytes of the weights that stay, in whatever layout.
     """
     given, wanted = _weights(source), _weights(ran)
     held = _read(heap, given)
-    for name in _folded(source, given):
-        held[name] = _fold(heap, given[name])
+    fills: set[TensorType] = set()
+    for value, size, is_fill in _computed(source):
+        given[value.name] = size
+        if not is_fill or value.type not in fills:  # fills of one shape and type are one
+            held[value.name] = heap.take_aligned(size)
+            fills.add(value.type)
+    folded = {name: _fold(heap, size) for name, size in _folded(source, given)}
+    for name in folded:
+        if name in held:
+            heap.give(held.pop(name))
+    held |= folded
     kept = _reorder(heap, ran, wanted, source)
     for name, size in wanted.items():
         if name not in kept:
@@ -52,7 +73,7 @@ def load(heap: Heap, source: Graph, ran: Graph) -> int:
     for address in held.values():
         heap.give(address)
     packed = _pack(heap, source, ran, wanted, kept)
-    return packed + sum(wanted[name] for name in kept)
+    return Loaded(sum(wanted[name] for name in kept), packed)
 
 
 def _weights(graph: Graph) -> Weights:
@@ -61,8 +82,17 @@ def _weights(graph: Graph) -> Weights:
     return {
         value.name: size
         for i, (value, size) in enumerate(zip(graph.values, graph.value_bytes, strict=True))
-        if (value.role is Role.PARAMETER or i in constants) and (size or 0) >= _SMALL
+        if (value.role is Role.PARAMETER or i in constants) and size is not None and size >= _SMALL
     }
+
+
+def _computed(source: Graph) -> Iterator[tuple[Value, int, bool]]:
+    """Yield the larger values that are computed from weights alone, in order, and whether one number fills them."""
+    for node in source.nodes:
+        for i in node.writes if node.op != "Constant" else ():
+            value, size = source.values[i], source.value_bytes[i]
+            if value.role is Role.CONSTANT and size is not None and size >= _SMALL:
+                yield value, size, node.op == "ConstantOfShape"
 
 
 def _read(heap: Heap, weights: Weights) -> Weights:
@@ -87,7 +117,7 @@ def _text(heap: Heap, size: int) -> int:
     return text
 
 
-def _folded(source: Graph, weights: Weights) -> Iterator[str]:
+def _folded(source: Graph, weights: Weights) -> Iterator[tuple[str, int]]:
     """Yield the filters of convolutions that swallow a batch normalisation, which are then other weights."""
     readers = Counter(i for node in source.nodes for i in node.reads)
     norms = {node.inputs[0] for node in source.nodes if node.op == "BatchNormalization" and node.inputs}
@@ -95,7 +125,7 @@ def _folded(source: Graph, weights: Weights) -> Iterator[str]:
         if node.op == "Conv" and node.writes and node.writes[0] in norms and readers[node.writes[0]] == 1:
             name = _filter(source, node)
             if name in weights:
-                yield name
+                yield name, weights[name]
 
 
 def _fold(heap: Heap, size: int) -> int:
@@ -143,18 +173,21 @@ def _filter(graph: Graph, node: Node) -> str:
 def _pack(heap: Heap, source: Graph, ran: Graph, wanted: Weights, kept: Weights) -> int:
     """Let kernels keep copies in ``heap``; drop from ``kept`` what is not read any more. Return the copies' bytes."""
     readers = Counter(ran.values[i].name for node in ran.nodes for i in node.inputs if i is not None)
+    constant = {i for i, value in enumerate(ran.values) if value.role is Role.PARAMETER}
+    constant.update(i for node in ran.nodes if node.op == "Constant" for i in node.writes)
     total = 0
     for node in _by_age(source, ran):
         for position in PREPACKED.get(node.op, ()):
             value_id = node.inputs[position] if position < len(node.inputs) else None
-            if value_id is None or (name := ran.values[value_id].name) not in kept:
+            if value_id is None or value_id not in constant:
                 continue
+            name = ran.values[value_id].name
             copies = packed_bytes(ran, node, position)
             for size in copies:
                 heap.take_aligned(size)
             total += sum(copies)
             readers[name] -= 1
-            if copies and readers[name] == 0:
+            if copies and readers[name] == 0 and name in kept:
                 heap.give(kept.pop(name))
     return total
 

@@ -1,0 +1,81 @@
+"""What a process grows by while it makes a default session and runs a model: resident pages, read from the system.
+
+    imported -> session -> inputs -> first run -> tenth run        VmRSS is read at each arrow
+
+A second session in the same process, whose pages count nowhere, says what its arena holds after the first and the
+second run. Runs in a child process, on Linux.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from memprof.base.folders import scratch_folder
+from memprof.measure.feeds import InputSpec, random_feeds
+from memprof.measure.onnxruntime_events import kernel_events
+
+_RUNS = 10
+
+
+def grow(model: str, inputs: Sequence[InputSpec], threads: int) -> dict[str, Any]:
+    """Run a model ten times and return what the process grew by: the task of the child.
+
+    Args:
+        model: Path of the .onnx file.
+        inputs: Its inputs.
+        threads: Threads inside an operation.
+
+    Returns:
+        ``session``, ``inputs``, ``first_run`` and ``later_runs``, each beyond what was there before, in bytes;
+        ``arena_first_run`` and ``arena_later_runs``, what the arena holds, ``None`` where it does not say.
+    """
+    import onnxruntime
+
+    kept = random_feeds(inputs)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    gc.collect()
+    resident = [_resident_bytes()]
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    resident.append(_resident_bytes())
+    feeds = {name: array.copy() for name, array in kept.items()}
+    resident.append(_resident_bytes())
+    session.run(None, feeds)
+    resident.append(_resident_bytes())
+    for _ in range(_RUNS - 1):
+        session.run(None, feeds)
+    resident.append(_resident_bytes())
+    growth = [after - before for before, after in pairwise(resident)]
+    first, later = _arena(model, options, feeds)
+    found = dict(zip(("session", "inputs", "first_run", "later_runs"), growth, strict=True))
+    return {**found, "arena_first_run": first, "arena_later_runs": later}
+
+
+def _arena(model: str, options: Any, feeds: Any) -> tuple[int | None, int | None]:
+    import onnxruntime
+
+    options.enable_profiling = True
+    with scratch_folder() as folder:
+        options.profile_file_prefix = str(folder / "profile")
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        for _ in range(2):
+            session.run(None, feeds)
+        document = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    events = kernel_events(document)
+    held = [event.held_bytes for event in events]
+    half = len(held) // 2
+    if not held or None in held:
+        return None, None
+    known = [size or 0 for size in held]
+    return max(known[:half], default=0), max(known)
+
+
+def _resident_bytes() -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))

@@ -1,0 +1,115 @@
+"""The process of a default session: the heap, the arena in it, and both against a session that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from memprof.importers.onnx import read_onnx
+from memprof.importers.request import Request
+from memprof.measure.child import Limits
+from memprof.measure.feeds import input_specs
+from memprof.measure.onnxruntime import measure_process
+from memprof.measure.sessions import with_session
+from memprof.measure.verify import process_pairs
+from memprof.runtimes.onnxruntime.default import session_frame
+from memprof.runtimes.onnxruntime.process.arena import Arena
+from memprof.runtimes.onnxruntime.process.heap import Heap
+
+PAGE = 4096
+MIB = 2**20
+
+
+def test_what_is_not_written_is_not_resident() -> None:
+    heap = Heap()
+    address = heap.take(8 * MIB, written=0)
+
+    assert heap.resident_bytes == PAGE
+    heap.write(address, 0, 3 * PAGE)
+    assert heap.resident_bytes == 3 * PAGE
+
+
+def test_a_map_goes_back_and_what_was_freed_below_others_stays() -> None:
+    heap = Heap()
+    large = heap.take(MIB)
+    low, _ = heap.take(100_000), heap.take(100_000)
+    before = heap.resident_bytes
+    heap.give(large)
+    assert before - heap.resident_bytes == MIB + PAGE  # its header needs a page more
+
+    heap.give(low)
+    assert before - heap.resident_bytes == MIB + PAGE
+
+
+def test_a_freed_map_makes_the_next_of_its_size_a_chunk_that_stays() -> None:
+    heap = Heap()
+    heap.give(heap.take(MIB))
+    kept = heap.resident_bytes
+    heap.give(heap.take(MIB))  # from the heap now; its end is not twice the threshold
+
+    assert heap.resident_bytes - kept >= MIB
+
+
+def test_aligned_chunks_side_by_side_never_join() -> None:
+    heap = Heap()
+    heap.give(heap.take(4 * MIB))  # from here on nothing below 4 MiB has a map of its own
+    first, second, _ = heap.take_aligned(MIB), heap.take_aligned(MIB), heap.take(64)
+    heap.give(first)
+    heap.give(second)
+    holes = heap.resident_bytes
+    heap.take(2 * MIB - PAGE)
+
+    assert heap.resident_bytes > holes + MIB
+
+
+def test_regions_double_and_a_chunk_is_split_only_where_it_is_twice_as_large() -> None:
+    arena = Arena(Heap())
+    arena.take(600 * 1024)  # takes the whole first region
+    assert arena.held_bytes == MIB
+    arena.take(600 * 1024)  # the second has 2 MiB: split
+    arena.take(600 * 1024)
+    assert arena.held_bytes == 3 * MIB
+    arena.take(5 * MIB)  # 4 MiB do not do: 8
+    assert arena.held_bytes == 11 * MIB
+
+
+@given(st.lists(st.integers(1, 3 * MIB), min_size=1, max_size=30))
+def test_what_was_given_back_serves_the_same_requests_again(sizes: list[int]) -> None:
+    heap = Heap()
+    arena = Arena(heap)
+    for _ in range(3):
+        taken = [arena.take(size) for size in sizes]
+        assert arena.held_bytes >= sum(sizes)
+        assert heap.resident_bytes >= sum(sizes)
+        for address in taken:
+            arena.give(address)
+        arena.take(1)
+        held = arena.held_bytes
+    assert arena.held_bytes == held
+
+
+def test_the_arena_of_a_session_is_predicted_to_the_byte(tmp_path: Path) -> None:
+    width = 400
+    rng = np.random.default_rng(0)
+    weights = [numpy_helper.from_array(rng.random((width, width), np.float32), f"w{i}") for i in range(3)]
+    nodes = [helper.make_node("MatMul", [f"x{i}", f"w{i}"], [f"x{i + 1}"]) for i in range(3)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1500, width]) for name in ("x0", "x3")]
+    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:], weights)
+    path = tmp_path / "chain.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    request = Request(source=path, threads=1)
+    model = with_session(read_onnx(request), request)
+
+    found = measure_process(str(path), input_specs(model.graph), Limits(seconds=60), threads=1)
+    pairs = {pair.name: pair for pair in process_pairs(model.graph, session_frame(model), found)}
+
+    for name in ("arena_first_run", "arena_later_runs"):
+        assert pairs[name].predicted_bytes == pairs[name].measured_bytes
+    total = pairs["process"]
+    assert total.predicted_bytes == pytest.approx(total.measured_bytes, rel=0.15)
