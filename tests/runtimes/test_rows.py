@@ -49,7 +49,7 @@ def test_what_commands_take_is_what_the_rows_say() -> None:
     assert set(RULES) == {"reference", "contracted", "ideal", "onnxruntime"}
     of_onnx = {"onnxruntime-default", "onnxruntime", "onnxruntime-optimized"}
     assert set(runnable()) == of_onnx | {"pytorch", "tflm", "litert", "executorch"}
-    assert set(BUDGET_RUNTIMES) == {"reference", "ideal", "paper", "contracted", "onnxruntime"}
+    assert set(BUDGET_RUNTIMES) == {"reference", "ideal", "paper", "contracted", "onnxruntime", "tflm"}
 
 
 def test_a_plan_for_what_has_no_order_to_choose_says_why() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from memprof.cli.boards import board_option
 from memprof.cli.options import runtime_option
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _SETTINGS = (
         show_default=True,
         help="Element type on the device, which budgets and the metric count; nas export writes float32.",
     ),
+    board_option,
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
     click.option(
         "--preset",

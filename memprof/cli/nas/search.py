@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memprof.base.errors import UsageError
 from memprof.base.units import parse_bytes
 from memprof.cli.nas.options import limit_options, make_limits, settings_options
 from memprof.cli.nas.progress import drive
@@ -15,6 +16,7 @@ from memprof.cli.options import json_option
 
 if TYPE_CHECKING:
     from memprof.nas.record.settings import Settings
+    from memprof.nas.space.budget import Budget
 
 
 LAMBDA = 0.9
@@ -34,6 +36,7 @@ def search(output: Path, as_json: bool, **flags: Any) -> int:
     \b
     memprof nas search --dataset digits --minutes 5 -o runs/first
     memprof nas search --dataset cifar10 --lambda 0.8 --max-peak 256KiB --dtype int8
+    memprof nas search --board nucleo-f446re --runtime tflm --dtype int8
     """
     limits = make_limits(flags)
     from memprof.nas import search as start
@@ -66,8 +69,35 @@ def make_settings(folder: Path, flags: dict[str, Any], device: str) -> Settings:
         runtime=flags["runtime"],
         dtype=flags["dtype"],
     )
+    if flags["board"] is not None:
+        budget = _on_board(budget, flags["board"])
     settings = PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"])
     return _changed(fed(settings, device) if flags["preset"] == "quick" else settings, flags)
+
+
+def _on_board(budget: Budget, name: str) -> Budget:
+    """Return a budget that also keeps a network on a board: its arena in one bank, its parameters in one flash.
+
+    Raises:
+        UsageError: There is no such board, or the budget counts no arena.
+    """
+    from memprof.boards import find_board
+    from memprof.boards.fitting import FLASH_MARGIN_BYTES, RAM_MARGIN_BYTES
+    from memprof.nas.space.budget import ARENA_RUNTIME
+
+    if budget.runtime != ARENA_RUNTIME:
+        raise UsageError(
+            f"--board is about an arena, and {budget.runtime} has none.", f"Add --runtime {ARENA_RUNTIME}."
+        )
+    board = find_board(name)
+    ram = max(0, board.largest_ram[1] - RAM_MARGIN_BYTES)
+    flash = max(0, board.largest_flash[1] - FLASH_MARGIN_BYTES)
+    return replace(
+        budget,
+        peak_bytes=ram if budget.peak_bytes is None else min(ram, budget.peak_bytes),
+        parameter_bytes=flash if budget.parameter_bytes is None else min(flash, budget.parameter_bytes),
+        kernels=board.kernels,
+    )
 
 
 def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:

@@ -51,6 +51,9 @@ class Shape(NamedTuple):
         return Shape(channels, -(-self.height // stride), -(-self.width // stride))
 
 
+_POOLS = frozenset({"AveragePool", "MaxPool"})
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One operation of a chain: a convolution (with its batch norm), a ReLU or a pool."""
@@ -64,7 +67,9 @@ class Step:
 
     @property
     def attributes(self) -> Mapping[str, int | tuple[int, ...]]:
-        """Attributes of an ONNX convolution: onnxruntime's scratch depends on them."""
+        """Attributes of an ONNX convolution or pool: scratch of kernels and a converter's padding depend on them."""
+        if self.op in _POOLS:
+            return {"kernel_shape": (3, 3), "strides": (self.stride, self.stride), "pads": (1, 1, 1, 1)}
         if self.weight is None:
             return {}
         row_pad, column_pad = (self.dilation * (side // 2) for side in self.weight[2:])
@@ -102,7 +107,7 @@ def chain(layer: Layer, shape: Shape, width: int, stride: int) -> tuple[Step, ..
         case Layer.AVG_POOL_3X3 | Layer.MAX_POOL_3X3:
             project = _convolution(shape, width, (1, 1))
             pool = "AveragePool" if layer is Layer.AVG_POOL_3X3 else "MaxPool"
-            return (project, Step(pool, project.output.strided(width, stride)))
+            return (project, Step(pool, project.output.strided(width, stride), stride=stride))
         case Layer.IDENTITY:
             is_plain = shape.channels == width and stride == 1
             return () if is_plain else (_convolution(shape, width, (1, 1), stride=stride),)

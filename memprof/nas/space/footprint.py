@@ -60,7 +60,7 @@ class _Emitter:
     def step(self, step: Step, source: int) -> int:
         output = self.feature_map(step.output)
         if step.weight is None:
-            return self.node(step.op, [source], output)
+            return self.node(step.op, [source], output, attributes=step.attributes)
         weight = self.parameter(self.tensor(*step.weight))
         channels = step.output.channels
         if self._folds:

@@ -12,10 +12,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from memprof import TensorType, analyze
+from memprof import TensorType, analyze, tflm_arena
 from memprof.base.errors import LimitError
 from memprof.nas.space.architecture import Architecture, Block, Cell, Layer
-from memprof.nas.space.budget import Budget
+from memprof.nas.space.budget import ARENA_RUNTIME, Budget
 from memprof.nas.space.chains import DTYPES, Shape, Step, cell_shape, chain, stem
 from memprof.nas.space.footprint import deployed
 
@@ -207,10 +207,14 @@ def count_macs(architecture: Architecture) -> int:
 
 
 def measure(architecture: Architecture, budget: Budget) -> Footprint:
-    """Return the deployed footprint of a network under the budget's runtime model."""
+    """Return the deployed footprint of a network under the budget's runtime model: under ``tflm`` the whole arena."""
     if budget.runtime == "reference":
         return screen(architecture, budget.dtype)
     graph = deployed(architecture, budget.dtype)
+    if budget.runtime == ARENA_RUNTIME:
+        arena_bytes = tflm_arena(graph, budget.dtype, budget.kernels).arena_bytes
+        assert arena_bytes is not None, "every size of a generated network is known"
+        return Footprint(parameter_bytes=graph.parameter_bytes, peak_intermediate_bytes=arena_bytes)
     report = analyze(graph, runtimes=[budget.runtime])
     peak_bytes = report.peak_intermediate_bytes
     assert peak_bytes is not None, "every size of a generated network is known"

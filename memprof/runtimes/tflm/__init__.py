@@ -14,92 +14,47 @@ use while an operator runs: live bytes, and the holes below them that the planne
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
 from memprof.ir.model import Model
 from memprof.ir.program import Program
+from memprof.ir.reorder import reorder
 from memprof.runtimes.model import Figure, Grade, Measuring, Placement, RuntimeModel
+from memprof.runtimes.tflm.arena import Arena, find_arena, head_of, offsets_of, unproven_of
+from memprof.runtimes.tflm.candidates import convert, dtype_of, is_sized
 from memprof.runtimes.tflm.lifetimes import ALIGNMENT, Need, Needs, find_needs
-from memprof.runtimes.tflm.planner import MAX_BUFFERS, height, load_bound, place
-from memprof.runtimes.tflm.scratch import CMSIS_NN, CMSIS_NN_MVE, REFERENCE, Rule
-from memprof.runtimes.tflm.tail import BUILD_32, BUILD_64, setup_bytes, tail_bytes
+from memprof.runtimes.tflm.planner import height, load_bound
+from memprof.runtimes.tflm.scratch import CMSIS_NN, CMSIS_NN_MVE, REFERENCE
+from memprof.runtimes.tflm.tail import BUILD_32, BUILD_64, tail_bytes
 
 FORMAT = "tflite"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arena:
-    """What TensorFlow Lite Micro takes for one program.
-
-    Attributes:
-        head_bytes: What its planner lays out: tensors and scratch; ``None`` if a size is unknown.
-        tail_bytes: An estimate of what stays at the end, in a build with pointers of 4 bytes.
-        setup_bytes: An estimate of what planning takes, where the head will be, before the first run.
-        bound_bytes: Most bytes alive at once: no plan has a smaller head.
-        unproven: What keeps the head from being exact.
-    """
-
-    head_bytes: int | None
-    tail_bytes: int
-    setup_bytes: int
-    bound_bytes: int
-    unproven: tuple[str, ...]
-
-    @property
-    def arena_bytes(self) -> int | None:
-        """The smallest arena that the model loads in, as far as that is known: the tail, and head or planning."""
-        return None if self.head_bytes is None else max(self.head_bytes, self.setup_bytes) + self.tail_bytes
-
-
-def find_arena(program: Program, rules: Mapping[str, Rule] = REFERENCE) -> Arena:
-    """Return what TensorFlow Lite Micro takes for ``program``.
-
-    Args:
-        program: What it loads.
-        rules: What its kernels ask for; the portable ones if left out.
-
-    Complexity: O(n²) for n tensors that are no constants.
-    """
-    needs = find_needs(program, rules)
-    head = None if needs.unsized else height(needs.buffers, _offsets(needs))
-    return Arena(
-        head_bytes=head,
-        tail_bytes=tail_bytes(program, needs, BUILD_32),
-        setup_bytes=setup_bytes(program, needs, BUILD_32),
-        bound_bytes=load_bound(needs.buffers, needs.scopes),
-        unproven=_unproven(needs),
-    )
 
 
 def tflm_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
     """Return what is in use of the head while each operator of the first subgraph runs.
 
     Args:
-        graph: A graph that was read from a .tflite file.
-        order: Node ids in a topological order; the file's own if left out.
+        graph: A graph that was read from a .tflite file, or one that a converter would make such a file of.
+        order: Node ids in a topological order; the graph's own if left out.
     """
-    program = _program(graph)
     order = range(len(graph.nodes)) if order is None else order
-    if list(order) != list(range(len(graph.nodes))):
-        main = program.subgraphs[0]
-        listed = replace(main, operators=tuple([main.operators[i] for i in order]))
-        program = replace(program, subgraphs=(listed, *program.subgraphs[1:]))
+    program, steps_of = _listed(graph, order)
     needs = find_needs(program, REFERENCE)
     schedule = Schedule.sequential(order)
     ids = {value.name: value_id for value_id, value in enumerate(graph.values)}
     tensors = program.subgraphs[0].tensors
-    steps = _Steps(needs)
+    steps = _Steps(needs, steps_of, schedule.step_count)
     buffers = [
         Buffer((ids[tensors[need.tensor].name],), need.size_bytes, *steps.span(need))
         for need in needs.buffers
         if _is_value(need) and tensors[need.tensor].name in ids
     ]
     named = [need for need in needs.buffers if _is_value(need) and tensors[need.tensor].name in ids]
-    heights = steps.heights(needs.buffers, _offsets(needs))
+    heights = steps.heights(needs.buffers, offsets_of(needs))
     alive = [0] * len(heights)
     for need in named:
         start, stop = steps.span(need)
@@ -111,15 +66,28 @@ def tflm_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetime
         schedule=schedule,
         buffers=tuple(buffers),
         reserved=reserved if any(reserved) else (),
-        is_complete=not needs.unsized,
+        is_complete=not needs.unsized and (graph.program is not None or is_sized(graph)),
     )
+
+
+def _listed(graph: Graph, order: Sequence[int]) -> tuple[Program, Sequence[int]]:
+    """Return the program that runs the nodes of ``graph`` in ``order``, and the step of each of its operators."""
+    is_own = list(order) == list(range(len(graph.nodes)))
+    if graph.program is None:
+        made = convert(graph if is_own else reorder(graph, order), dtype_of(graph))
+        return made.program, made.nodes
+    if is_own:
+        return graph.program, order
+    main = graph.program.subgraphs[0]
+    listed = replace(main, operators=tuple([main.operators[i] for i in order]))
+    return replace(graph.program, subgraphs=(listed, *graph.program.subgraphs[1:])), range(len(order))
 
 
 def place_head(lifetimes: Lifetimes) -> Placement:
     """Return the addresses of the first subgraph's tensors, and what the whole arena takes."""
     program = _program(lifetimes.graph)
     needs = find_needs(program, REFERENCE)
-    offsets = _offsets(needs)
+    offsets = offsets_of(needs)
     tensors = program.subgraphs[0].tensors
     by_name = {
         tensors[need.tensor].name: offset
@@ -140,9 +108,9 @@ def tflm_figures(graph: Graph) -> tuple[Figure, ...]:
     """Return head and tail of the arena, and heads with other kernels."""
     program = _program(graph)
     needs = find_needs(program, REFERENCE)
-    grade: Grade = "estimate" if _unproven(needs) else "exact"
+    grade: Grade = "estimate" if unproven_of(needs) else "exact"
     found = [
-        Figure("head_bytes", _head(needs), grade, "what the planner lays out, with the portable kernels"),
+        Figure("head_bytes", head_of(needs), grade, "what the planner lays out, with the portable kernels"),
         Figure(
             "tail_bytes",
             tail_bytes(program, needs, BUILD_32),
@@ -168,21 +136,22 @@ def tflm_figures(graph: Graph) -> tuple[Figure, ...]:
     ):
         other = find_needs(program, rules)
         what = f"head_bytes with CMSIS-NN's kernels on a core with {core}"
-        found.append(Figure(name, _head(other), "estimate", what))
+        found.append(Figure(name, head_of(other), "estimate", what))
     return tuple(found)
 
 
 def _lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
-    return _unproven(find_needs(_program(lifetimes.graph), REFERENCE))
+    graph = lifetimes.graph
+    unproven = unproven_of(find_needs(_program(graph), REFERENCE))
+    return unproven if graph.program is not None else (*unproven, "no converter was asked")
 
 
 def _refusal(model: Model) -> str:
-    return "" if model.format == FORMAT else "it runs .tflite files"
+    return "" if model.format in (FORMAT, "graph") else "it runs .tflite files"
 
 
 def _program(graph: Graph) -> Program:
-    assert graph.program is not None, "tflm applies to graphs of .tflite files"
-    return graph.program
+    return graph.program or convert(graph, dtype_of(graph)).program
 
 
 def _is_value(need: Need) -> bool:
@@ -190,33 +159,21 @@ def _is_value(need: Need) -> bool:
     return need.subgraph == 0 and need.tensor >= 0 and need.first >= 0
 
 
-def _offsets(needs: Needs) -> tuple[int, ...]:
-    """Return the planner's addresses; above its limit none, and the head is not known."""
-    return place(needs.buffers) if len(needs.buffers) <= MAX_BUFFERS else (0,) * len(needs.buffers)
-
-
-def _head(needs: Needs) -> int | None:
-    return None if needs.unsized or len(needs.buffers) > MAX_BUFFERS else height(needs.buffers, _offsets(needs))
-
-
-def _unproven(needs: Needs) -> tuple[str, ...]:
-    too_many = (f"more than {MAX_BUFFERS} buffers",) if len(needs.buffers) > MAX_BUFFERS else ()
-    return (*too_many, *needs.unproven)
-
-
 class _Steps:
-    """From scopes to the steps of the first subgraph: one per operator, the scopes it spans together.
+    """From scopes to steps: those of an operator of the first subgraph are the scopes that it spans together.
 
     Args:
         needs: What the runtime places.
+        steps: The step of each operator.
+        count: Number of steps.
     """
 
-    def __init__(self, needs: Needs) -> None:
+    def __init__(self, needs: Needs, steps: Sequence[int], count: int) -> None:
         self._step_of = [0] * max(1, needs.scopes)
-        for step, (first, last) in enumerate(needs.node_scopes):
+        for step, (first, last) in zip(steps, needs.node_scopes, strict=True):
             for scope in range(first, last + 1):
                 self._step_of[scope] = step
-        self._count = max(1, len(needs.node_scopes))
+        self._count = count
 
     def span(self, need: Need) -> tuple[int, int]:
         """Return the first step in which a buffer lives, and the first in which it no longer does."""
@@ -250,8 +207,9 @@ MODEL = RuntimeModel(
     default_for=frozenset({FORMAT}),
     leads=frozenset({FORMAT}),
     refusal=_refusal,
-    judges_graphs=False,
     placement=place_head,
     measuring=Measuring("memprof.measure.verify_tflm:verify_tflm", frozenset({FORMAT})),
     figures=tflm_figures,
 )
+
+__all__ = ["MODEL", "Arena", "find_arena", "tflm_figures"]

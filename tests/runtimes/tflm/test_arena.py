@@ -13,6 +13,7 @@ from memprof.runtimes.tflm import find_arena
 from memprof.runtimes.tflm.lifetimes import Need, find_needs
 from memprof.runtimes.tflm.planner import height, load_bound, place
 from memprof.runtimes.tflm.scratch import CMSIS_NN, CMSIS_NN_MVE, REFERENCE
+from tests import onnx_models
 from tests import tflite_models as make
 from tests.importers.tflite.test_reading import branches
 from tests.render.graphs import chain
@@ -183,8 +184,24 @@ def test_a_model_without_operators_is_fine(tmp_path: Path) -> None:
     assert memprof.analyze(path).peak_intermediate_bytes == 16
 
 
-def test_it_refuses_what_is_no_tflite_file() -> None:
+def test_it_refuses_a_file_that_is_no_tflite_file(tmp_path: Path) -> None:
+    import onnx
+
     from memprof.base.errors import UsageError
 
+    path = tmp_path / "m.onnx"
+    proto = onnx_models.model(
+        [onnx_models.node("Relu", ["x"], ["y"])], inputs=[onnx_models.tensor("x", (1,))], outputs=["y"]
+    )
+    onnx.save(proto, str(path))
+
     with pytest.raises(UsageError, match="tflite"):
-        memprof.analyze(chain([4, 4]), runtimes=["tflm"])
+        memprof.analyze(path, runtimes=["tflm"])
+
+
+def test_a_graph_is_what_a_converter_would_make_of_it() -> None:
+    report = memprof.analyze(chain([4, 4]), runtimes=["tflm"]).headline
+
+    assert report.runtime.grade == "estimate"
+    assert "no converter was asked" in report.runtime.lowered_by
+    assert report.peak_intermediate_bytes == 32  # two tensors of 4 bytes each, 16 bytes apart
