@@ -66,12 +66,19 @@ def layered_model(rng: Random) -> onnx.ModelProto:
 _AUTO = ("SAME_UPPER", "SAME_LOWER", "VALID")
 
 
-@pytest.mark.parametrize("seed", range(10))
+def padded_model(auto_pad: str) -> onnx.ModelProto:
+    """Return one convolution that wants one row and one column of padding: on one side only."""
+    weight = numpy_helper.from_array(np.full((1, 2, 4, 3), 0.1, np.float32), "w")
+    nodes = [node("Conv", ["x", "w"], ["y"], auto_pad=auto_pad, strides=[1, 2])]
+    return model(nodes, inputs=[tensor("x", [1, 2, ROWS, COLUMNS])], outputs=["y"], initializers=[weight])
+
+
+@pytest.mark.parametrize("seed", range(12))
 def test_a_patch_needs_what_changes_it(seed: int, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     rng = Random(f"patch {seed}")
     path = tmp_path / "model.onnx"
-    onnx.save(layered_model(rng), path)
+    onnx.save(padded_model(_AUTO[seed]) if seed < len(_AUTO) else layered_model(rng), path)
     session = onnxruntime.InferenceSession(str(path))
     graph = memprof.load(path, from_file=True).graph
     windows = {i: found for i, of in enumerate(graph.nodes) if (found := find_windows(graph, of)) is not None}
