@@ -14,7 +14,6 @@ from memprof.ir.graph import Assumption, Attribute, Graph, Node, Role, Unknown, 
 from memprof.ir.types import TensorType
 
 _NO_ATTRIBUTES: Mapping[str, Attribute] = {}
-_FIXED = frozenset({Role.PARAMETER, Role.CONSTANT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,7 @@ class GraphBuilder:
         self._name = name
         self._opset = opset
         self._values: list[Value] = []
+        self._is_fixed = bytearray()  # by value: a parameter, or computed from such alone
         self._value_names: set[str] = set()
         self._nodes: list[Node] = []
         self._node_names: set[str] = set()
@@ -114,7 +114,7 @@ class GraphBuilder:
         reads = [i for i in inputs if i is not None]
         reads += captures
         assert not reads or 0 <= min(reads) <= max(reads) < len(values), "a node reads what does not exist yet"
-        is_constant = is_foldable and all(values[i].role in _FIXED for i in reads)
+        is_constant = is_foldable and all(map(self._is_fixed.__getitem__, reads))
         role = Role.CONSTANT if is_constant else Role.INTERMEDIATE
         written = tuple(
             None
@@ -179,6 +179,7 @@ class GraphBuilder:
         assert value.view_of is None or 0 <= value.view_of < value_id, "a view must come after what it views"
         self._value_names.add(value.name)
         self._values.append(value)
+        self._is_fixed.append(value.role is Role.PARAMETER or value.role is Role.CONSTANT)
         return value_id
 
     def _unique_node_name(self, wish: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from memprof.results.report import Report
 
-_INLINE = (str, int, float, list, type(None))
+_INLINE = frozenset({str, int, float, bool, list, type(None)})
+_encode = json.JSONEncoder(allow_nan=False).encode  # one for all: a report of many tensors has as many small values
 
 
 def render_json(report: Report, stream: TextIO) -> None:
@@ -29,8 +30,8 @@ def format_document(document: dict[str, Any]) -> str:
 def _format(value: Any, newline: str) -> str:
     deeper = newline + "  "
     if isinstance(value, dict) and value:
-        rows = (f"{json.dumps(key)}: {_format(item, deeper)}" for key, item in value.items())
+        rows = [f"{_encode(key)}: {_format(item, deeper)}" for key, item in value.items()]
         return f"{{{deeper}{(',' + deeper).join(rows)}{newline}}}"
-    if isinstance(value, list) and not all(isinstance(item, _INLINE) for item in value):
-        return f"[{deeper}{(',' + deeper).join(_format(item, deeper) for item in value)}{newline}]"
-    return json.dumps(value, allow_nan=False)
+    if isinstance(value, list) and not _INLINE.issuperset(map(type, value)):
+        return f"[{deeper}{(',' + deeper).join([_format(item, deeper) for item in value])}{newline}]"
+    return _encode(value)

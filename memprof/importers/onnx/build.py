@@ -30,6 +30,7 @@ from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing, sort_nodes
+from memprof.importers.onnx.twins import Answer, ask, is_settled
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
 from memprof.ir import DTYPE_BITS, Assumption, Graph, GraphBuilder, NewValue, TensorType
@@ -243,14 +244,57 @@ class Scope:
         self._context.nodes_left -= 1
         if self._context.nodes_left < 0:
             raise LimitError("The bodies of the model's loops need too many passes.")
+        ids, names = self._ids, list(node.input)
+        inputs = [None if not name else ids[name] if name in ids else self._read(node, name) for name in names]
+        is_marked = not (self._tainted.isdisjoint(inputs) and self._origins.keys().isdisjoint(inputs))
+        question = None if is_marked else ask(node, inputs, self._facts)
+        answer = None if question is None else self._context.answers.get(question)
+        if answer is not None and self._repeat(node, inputs, answer):
+            return
+        answer = self._add_new_node(node, inputs)
+        if question is not None and answer is not None:
+            self._context.answers[question] = answer
+
+    def _repeat(self, node: NodeProto, inputs: Sequence[int | None], answer: Answer) -> bool:
+        """Add a node of which a twin was met before, unless the file or the caller says more of its outputs."""
+        names, view_of = list(node.output), inputs[0] if answer.is_view else None
+        stated, bound = self._stated, self._context.bindings.axes
+        new: list[NewValue | None] = []
+        if type(node.name) is not str:
+            check_names((node.name,))
+        for name, fact in zip(names, answer.facts, strict=True):
+            if type(name) is not str:
+                check_names((name,))
+            if name in bound or (name in stated and stated[name].type is not fact.type):
+                return False
+            new.append(NewValue(name, fact.type, view_of) if name else None)
+            view_of = None  # the first output alone
+        ids = self._builder.add_node(
+            answer.op,
+            inputs,
+            new,
+            name=node.name,
+            is_elementwise=answer.is_elementwise,
+            is_foldable=answer.is_foldable,
+            attributes=answer.attributes,
+            module=module_path(node),
+            version=answer.version,
+            definition=answer.definition,
+        )
+        for name, value_id, fact in zip(names, ids, answer.facts, strict=True):
+            if value_id is not None:
+                self._define(name, value_id, fact, is_tainted=False)
+        return True
+
+    def _add_new_node(self, node: NodeProto, inputs: Sequence[int | None]) -> Answer | None:
+        """Add a node, and return what holds of its twins, ``None`` if there can be none."""
         check_node(node)
         op = op_name(node)
-        inputs = [self._read(node, name) if name else None for name in node.input]
         attributes = kept_attributes(node)
         misfit = self._context.inference.misfit(node) or misfit_of_bodies(node, op, self.opset)
         if misfit:
             self._add_malformed(node, op, inputs, misfit)
-            return
+            return None
         owned = _NO_BODIES
         if op in CONTROL_FLOW or len(attributes) < len(node.attribute):  # what is not kept may be a body
             owned = build_bodies(self, node, op, inputs)
@@ -262,6 +306,16 @@ class Scope:
                 check_names((name,))
             new.append(NewValue(name, fact.type, view_of) if name else None)
             view_of = None  # the first output alone
+        answer = Answer(
+            op=op,
+            facts=tuple(facts),
+            attributes={**attributes, **owned.decided} if owned.built else dict(attributes),
+            is_view=op in VIEWS and bool(inputs),
+            is_elementwise=op in ELEMENTWISE and bool(facts) and self._is_aligned(inputs, facts[0].type),
+            is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
+            version=self._context.inference.version(node),
+            definition=None if owned.built else self._definition(node, inputs),
+        )
         ids = self._builder.add_node(
             op,
             inputs,
@@ -269,16 +323,24 @@ class Scope:
             name=node.name,
             captures=owned.captures,
             bodies=owned.graphs,
-            is_elementwise=op in ELEMENTWISE and bool(facts) and self._is_aligned(inputs, facts[0].type),
-            is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
-            attributes={**attributes, **owned.decided} if owned.built else attributes,
+            is_elementwise=answer.is_elementwise,
+            is_foldable=answer.is_foldable,
+            attributes=answer.attributes,
             module=module_path(node),
-            version=self._context.inference.version(node),
-            definition=None if owned.built else self._definition(node, inputs),
+            version=answer.version,
+            definition=answer.definition,
         )
         self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
         for body in owned.built:
             self.causes.adopt(body.scope.causes)
+        return answer if owned is _NO_BODIES and self._is_plain(node, facts) else None
+
+    def _is_plain(self, node: NodeProto, facts: Sequence[Fact]) -> bool:
+        """Tell whether what was found of the outputs follows from types alone, without what the file states."""
+        stated = [self._stated.get(name, UNKNOWN_FACT) for name in node.output]
+        return all(map(is_settled, facts)) and all(
+            of is UNKNOWN_FACT or of.type is fact.type for of, fact in zip(stated, facts, strict=True)
+        )
 
     def _add_malformed(self, node: NodeProto, op: str, inputs: Sequence[int | None], misfit: str) -> None:
         """Add a node of which nothing holds but its place in the graph and what the file records of its outputs."""

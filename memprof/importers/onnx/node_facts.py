@@ -25,6 +25,7 @@ from memprof.importers.onnx.contradictions import contradiction, describe
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.symbols import Bindings
+from memprof.importers.onnx.twins import Answer, Question
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.request import Elements
 from memprof.ir import Assumption, Attribute, Graph, TensorType
@@ -71,6 +72,7 @@ class Context:
     replaceable: frozenset[str] = frozenset()
     goes_beyond: bool = False
     definitions: dict[object, Graph] = field(default_factory=dict)
+    answers: dict[Question, Answer] = field(default_factory=dict)
     assumed: dict[tuple[str, str], Assumption] = field(default_factory=dict)
 
 

@@ -12,7 +12,7 @@ kernels take scratch from the same allocator while they run             scratch
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import sub
@@ -24,7 +24,7 @@ from memprof.ir.reorder import reorder
 from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel, fixed
 from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by, session_frame
 from memprof.runtimes.onnxruntime.figures import runtime_figures
-from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
+from memprof.runtimes.onnxruntime.frame import Arrangement, Frame, as_listed, as_planned, run_frame
 from memprof.runtimes.onnxruntime.process import default_process
 from memprof.runtimes.onnxruntime.proven import lowered_by
 
@@ -98,11 +98,29 @@ def _of_source(model: Model) -> RuntimeModel:
 
 def _knowing(row: RuntimeModel, model: Model) -> RuntimeModel:
     """Return a row that runs what the file lists with what is known of ``model`` before a run."""
+    ran = Late(partial(_frame_of, model, as_planned))
     return replace(
         row,
-        lifetimes=partial(onnxruntime_lifetimes, ahead=model.ahead),
-        figures=partial(runtime_figures, arrange=as_planned, ahead=model.ahead),
+        lifetimes=partial(_known_lifetimes, (model, ran), onnxruntime_lifetimes),
+        figures=partial(runtime_figures, arrange=as_planned, ran=ran),
     )
+
+
+def _frame_of(model: Model, arrange: Arrangement) -> Frame:
+    return run_frame(model.graph, None if model.ahead is None else model.ahead(), arrange)
+
+
+def _known_lifetimes(
+    known: tuple[Model, Late[Frame]],
+    rule: Callable[..., Lifetimes],
+    graph: Graph,
+    order: Sequence[int] | None = None,
+) -> Lifetimes:
+    """Return the lifetimes of a model's graph: in its own order from the frame that its figures are from too."""
+    model, ran = known
+    if order is None and graph is model.graph:
+        return _lifetimes(ran())
+    return rule(graph, order, ahead=model.ahead)
 
 
 def _refuse_unoptimized(model: Model) -> str:
@@ -113,10 +131,11 @@ def _refuse_unoptimized(model: Model) -> str:
 def _as_optimized(model: Model) -> RuntimeModel:
     if model.format == UNCHANGED_FORMAT:
         return _knowing(OPTIMIZED_MODEL, model)
+    ran = Late(partial(_frame_of, model, as_listed))
     return replace(
         OPTIMIZED_MODEL,
-        lifetimes=partial(optimized_lifetimes, ahead=model.ahead),
-        figures=partial(runtime_figures, arrange=as_listed, ahead=model.ahead),
+        lifetimes=partial(_known_lifetimes, (model, ran), optimized_lifetimes),
+        figures=partial(runtime_figures, arrange=as_listed, ran=ran),
     )
 
 

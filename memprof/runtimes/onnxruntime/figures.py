@@ -18,21 +18,21 @@ from math import prod
 from memprof.ir import DTYPE_BITS, Graph, Role
 from memprof.ir.model import Late
 from memprof.runtimes.model import Figure
-from memprof.runtimes.onnxruntime.frame import Arrangement, run_frame
+from memprof.runtimes.onnxruntime.frame import Arrangement, Frame, run_frame
 from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED
 
 _PACKED_COLUMNS = 16
 
 
-def runtime_figures(graph: Graph, arrange: Arrangement, ahead: Late[Graph] | None = None) -> tuple[Figure, ...]:
+def runtime_figures(graph: Graph, arrange: Arrangement, ran: Late[Frame] | None = None) -> tuple[Figure, ...]:
     """Return the figures of ``graph``.
 
     Args:
         graph: The graph.
         arrange: What runs of it, and in which order.
-        ahead: The graph as it is known before a run, see ``Model.ahead``.
+        ran: What runs of it, if that has been asked for before.
     """
-    frame = run_frame(graph, None if ahead is None else ahead(), arrange)
+    frame = run_frame(graph, None, arrange) if ran is None else ran()
     block = frame.pattern_bytes if frame.is_complete else None
     later = max(frame.later_pass(frame.graph.outputs), default=0) if frame.is_complete else None
     weights, dropped, packed = _weights(graph)
