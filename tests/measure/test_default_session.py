@@ -80,10 +80,14 @@ def test_without_flags_the_headline_is_verified(file: str) -> None:
 
 
 def test_each_step_and_the_other_figures_stand_beside_it(file: str) -> None:
-    found = memprof.verify(file)
+    found = memprof.verify(file, threads=1)
     assert found.steps and found.first_difference is None
-    assert [pair.name for pair in found.others] == ["later_runs_block", "first_run_peak", "first_run_without_scratch"]
-    assert all(pair.is_equal for pair in found.others)
+    exact, process = found.others[:3], found.others[3:]
+    assert [pair.name for pair in exact] == ["later_runs_block", "first_run_peak", "first_run_without_scratch"]
+    assert all(pair.is_equal for pair in exact)
+    names = ["session", "inputs", "first_run", "later_runs"]
+    assert [pair.name for pair in process[2:]] == [*(f"process_{name}" for name in names), "process"]
+    assert all(pair.grade == "estimate" and pair.measured_bytes is not None for pair in process)
     optimized = memprof.verify(file, optimized=True)
     later = {pair.name: pair.measured_bytes for pair in optimized.others}
     assert found.measured_bytes == later["later_runs_peak"]
