@@ -19,9 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nas_record import write_record
 
-from memprof.nas.rank.bench import bench_controllers, read_cells
+from memprof.nas.rank.bench import bench_controllers
 from memprof.nas.rank.controller import RANKERS
 from memprof.nas.rank.rankers import Candidate, RankedRound
+from memprof.nas.rank.tables import read_table
 from memprof.nas.space.architecture import CIFAR10, Architecture
 from memprof.nas.space.encoding import encode_block
 from memprof.nas.space.generator import generate
@@ -45,7 +46,7 @@ def main() -> None:
         print(f"{name:<12} trains on {TRAINED} in {fitting:6.2f} s, ranks {COUNT:,} in {ranking:6.2f} s")
     print(f"bound for the SCC: {BOUND_SECONDS:g} s to rank")
     began = time.perf_counter()
-    found = bench_controllers(read_cells(options.table), repeats=options.repeats, seed=0)
+    found = bench_controllers(read_table(options.table), repeats=options.repeats, seed=0)
     took = time.perf_counter() - began
     render_controllers(found, sys.stdout)
     results = {

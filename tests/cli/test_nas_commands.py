@@ -196,3 +196,38 @@ def test_cifar10_without_a_network_is_one_clear_error(
     assert found.code == 3
     assert "cannot be downloaded" in found.stderr.splitlines()[0]
     assert "--dataset digits" in found.stderr.splitlines()[1]
+
+
+def write_space(path: Path) -> Path:
+    """Write a whole space of six bits, in which what is larger is more accurate."""
+    rng = random.Random(0)
+    rows = ["code,accuracy,bytes"]
+    for bits in itertools.product("01", repeat=6):
+        ones = bits.count("1")
+        rows.append(f"{''.join(bits)},{0.5 + 0.05 * ones + 0.05 * rng.random()},{100 * (1 + ones)}")
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_a_simulation_compares_strategies_on_a_table_of_ones_own(run: Run, tmp_path: Path) -> None:
+    table = write_space(tmp_path / "table.csv")
+    asked = ("nas", "simulate", table, "--trained", "12", "--seeds", "2", "--ranker", "parameters")
+    found = run(*asked, "--json", "-o", tmp_path / "regret.png")
+    assert set(found.json["strategies"]) == {"memnas", "random", "local", "evolution", "nsga2"}
+    assert found.json["trained"][-1] == 12
+    assert (tmp_path / "regret.png").read_bytes().startswith(b"\x89PNG")
+    shown = run(*asked, "--lambda", "0.9").stdout
+    assert "lambda 0.9" in shown
+    assert "evolution" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(("--trained", "64"), "64 networks, and 64 are"), (("-o", "x.txt"), "cannot be written as '.txt'")],
+)
+def test_a_simulation_that_cannot_be_says_why(run: Run, tmp_path: Path, flags: tuple[str, ...], words: str) -> None:
+    found = run("nas", "simulate", write_space(tmp_path / "table.csv"), *flags)
+    assert found.code == 2
+    assert words in " ".join(found.stderr.split())
+    assert run("nas", "simulate", tmp_path / "none.csv").code == 3

@@ -9,6 +9,7 @@ from memprof.cli.nas.export import export
 from memprof.cli.nas.report import report
 from memprof.cli.nas.resume import resume
 from memprof.cli.nas.search import search
+from memprof.cli.nas.simulate import simulate
 from memprof.cli.nas.status import status
 from memprof.cli.nas.train import train
 
@@ -18,5 +19,5 @@ def command() -> None:
     """Search for a network that needs less (MemNAS, CVPR 2020)."""
 
 
-for subcommand in (search, resume, status, train, export, report, bench_controller):
+for subcommand in (search, resume, status, train, export, report, bench_controller, simulate):
     command.add_command(subcommand)

@@ -24,10 +24,11 @@ def bench_controller(table: Path, repeats: int, seed: int, pool: int, trained: i
     from memprof.nas.train.devices import pick_device
 
     pick_device("cpu")  # one clear line if torch is missing
-    from memprof.nas.rank.bench import bench_controllers, read_cells
+    from memprof.nas.rank.bench import bench_controllers
+    from memprof.nas.rank.tables import read_table
     from memprof.render.search import render_controllers
 
-    found = bench_controllers(read_cells(table), repeats=repeats, seed=seed, pool_size=pool, trained=trained)
+    found = bench_controllers(read_table(table), repeats=repeats, seed=seed, pool_size=pool, trained=trained)
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)

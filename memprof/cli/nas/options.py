@@ -70,7 +70,7 @@ _SETTINGS = (
     ),
     click.option(
         "--ranker",
-        type=click.Choice(["scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random"]),
+        type=click.Choice(["scc", "set-scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random"]),
         help="Who predicts accuracies from the third round on (blend; paper: scc).",
     ),
     click.option("--finalists", type=click.IntRange(min=0), help="Networks in the tournament (4); 0 for none."),

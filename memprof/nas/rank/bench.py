@@ -2,8 +2,7 @@
 
     pool of 392 cells -> 98 of them with their accuracy for training -> rank the other 294 -> AP@k, NDCG@k, tau
 
-The table is a CSV file with the columns ``cell`` (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``) and ``val_accuracy``, or
-with ``code`` (0 and 1, a space between blocks), ``accuracy`` and ``bytes``. 392 candidates is the authors' second
+The table is what ``memprof.nas.rank.tables`` reads. 392 candidates is the authors' second
 round (MemNAS, CVPR 2020, Table 3; they state no pool size). tau is Kendall's tau-a: a tied pair counts for neither
 side, so ties in a prediction keep it below 1. Every figure, a mean over pools, stands beside what single random
 rankings of the last pool's cells score, and with the interval that 95 % of the means of pools drawn anew from these
@@ -12,24 +11,20 @@ have; where scores tie, AP and NDCG take a random order (``memprof.nas.rank.rank
 
 from __future__ import annotations
 
-import csv
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from memprof.base.errors import InputError, UsageError
+from memprof.base.errors import UsageError
 from memprof.nas.jobs import derive_seed
 from memprof.nas.rank.controller import RANKERS
 from memprof.nas.rank.rankers import Candidate, RankedRound
 from memprof.nas.rank.ranking import MEASURES, Band, random_band
+from memprof.nas.rank.simulate import mean_interval
 
 POOL, TRAINED = 392, 98
-_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-_WEIGHTS = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
 COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("AP@50", "average_precision", 50),
     ("AP@100", "average_precision", 100),
@@ -78,20 +73,6 @@ class ControllerBench:
         }
 
 
-def read_cells(path: Path) -> list[tuple[Candidate, float]]:
-    """Return the cells of a NAS-Bench-201 table with their validation accuracy.
-
-    Raises:
-        InputError: The file is missing or is no such table; names the line.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [_cell(row, line, path) for line, row in enumerate(csv.DictReader(file), start=2)]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InputError(f"Cannot read {path}: {reason}.", "It is a CSV file: cell, val_accuracy.") from error
-
-
 def bench_controllers(
     cells: list[tuple[Candidate, float]],
     *,
@@ -127,7 +108,7 @@ def bench_controllers(
             name: {column: mean(values) for column, values in columns.items()} for name, columns in found.items()
         },
         intervals={
-            name: {column: _interval(values, seed) for column, values in columns.items()}
+            name: {column: mean_interval(values, seed) for column, values in columns.items()}
             for name, columns in found.items()
         },
         bands={column: random_band(true, k, measure=measure, seed=seed) for column, measure, k in COLUMNS},
@@ -135,36 +116,3 @@ def bench_controllers(
         pool=pool_size,
         trained=trained,
     )
-
-
-def _interval(values: list[float], seed: int) -> tuple[float, float]:
-    """Return where 95 % of the means lie that come of drawing as many of ``values`` anew (Efron's bootstrap)."""
-    rng = random.Random(seed)
-    means = sorted(mean(rng.choices(values, k=len(values))) for _ in range(1000))
-    return means[24], means[974]
-
-
-def _cell(row: dict[str, str], line: int, path: Path) -> tuple[Candidate, float]:
-    try:
-        if "code" in row:
-            return _plain(row)
-        names = [edge.split("~")[0] for part in row["cell"].split("+") for edge in part.strip("|").split("|")]
-        code = "".join("1" if name == operation else "0" for name in names for operation in _OPERATIONS)
-        if len(names) != 6 or code.count("1") != 6:
-            raise ValueError(row["cell"])
-        return Candidate((code,), 1 + sum(_WEIGHTS.get(name, 0) for name in names)), float(row["val_accuracy"])
-    except (KeyError, ValueError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"{path}, line {line}, is no network with its accuracy.",
-            "The columns are cell and val_accuracy (NAS-Bench-201), or code, accuracy and bytes.",
-        ) from error
-
-
-def _plain(row: dict[str, str]) -> tuple[Candidate, float]:
-    """Return a network of any table: a code of 0 and 1 for each block, with spaces between, accuracy and bytes."""
-    codes, accuracy = tuple(row["code"].split()), float(row["accuracy"])
-    if not codes or any(set(code) - set("01") or len(code) != len(codes[0]) for code in codes):
-        raise ValueError(row["code"])
-    if not isfinite(accuracy):
-        raise ValueError(row["accuracy"])
-    return Candidate(codes, int(row["bytes"])), accuracy

@@ -1,139 +1,108 @@
-"""A blend of three simple rankers, weighed by cross-validation on the history that it learns from.
+"""The ranker of the quick preset: a Gaussian process with a prior on bytes, and trees once there is enough to split.
 
-    ridge            on the codes, their sums over the blocks and the logarithm of the bytes
-    Gaussian process on the same, its length and noise by leave-one-out error in closed form
-    trees            200 extremely randomised ones (Geurts, Ernst and Wehenkel, 2006)
+    few networks    the process alone (``memprof.nas.rank.process``)
+    from 20 on      more and more of extremely randomised trees (Geurts, Ernst and Wehenkel, 2006), as far as both say
+                    of networks that they did not learn from: leave-one-out for the process, out-of-bag for the trees
 
-Each is trained on all but a fifth, five times; the weights are those of least squares, none negative, of what they
-say of the fifths left out. With fewer than ten networks to learn from all weigh the same. (Caruana et al., 2004,
-choose ensembles so; Rasmussen and Williams, Gaussian Processes for Machine Learning, 5.4.2, has the closed form.)
+Trees learn what the bytes' slope leaves over, so that they, too, start from the prior. The weight is that of least
+squares, 0.6 at most. (Caruana et al., 2004, choose ensembles so.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memprof.nas.rank.rankers import PENALTIES, Candidate, History, Predictor, code_bits, standardize
+from memprof.nas.rank.process import SLOPE, Process
+from memprof.nas.rank.rankers import Candidate, History, Predictor, code_bits, standardize
 
 Array = NDArray[np.float64]
-_Model = Callable[[Array], Array]
-_LEAST_FOR_WEIGHTS = 10
-_FOLDS = 5
-_LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
-_NOISES = (0.05, 0.15, 0.4, 1.0)
+_TREES, _TREES_JUDGED = 100, 40
+_FROM, _FULL = 20, 80
+"""Networks from which trees have a weight, and from which they have all that they earn."""
+_MOST = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What a ranker holds of networks that are not trained yet, in standard deviations of a round.
+
+    Attributes:
+        means: Of each network.
+        deviations: How unsure it is of each; all 0 from a ranker that cannot tell.
+    """
+
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
 
 
 def fit_blend(history: History, seed: int) -> Predictor:
-    """Return the blend; the same history and seed give the same scores."""
-    inputs = np.concatenate([_features(found.candidates) for found in history])
-    targets = np.concatenate([standardize(found.scores) for found in history])
-    mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
-    is_telling = deviation > 0
-    scale = np.where(is_telling, deviation, 1.0)
+    """Return the blend's means; the same history and seed give the same scores."""
+    believe = fit_belief(history, seed)
+    return lambda candidates: list(believe(candidates).means)
 
-    def scaled(values: Array) -> Array:
-        found: Array = ((values - mean) / scale)[:, is_telling]
+
+def fit_belief(history: History, seed: int) -> Callable[[Sequence[Candidate]], Belief]:
+    """Return a function from networks to means and deviations."""
+    known = [candidate for found in history for candidate in found.candidates]
+    targets = np.concatenate([standardize(found.scores) for found in history])
+    process = Process(known, targets, seed)
+    trees, weight = _trees(process, known, targets, seed)
+
+    def believe(candidates: Sequence[Candidate]) -> Belief:
+        if not candidates:
+            return Belief((), ())
+        means, deviations = process.believe(candidates)
+        if weight:
+            means = (1 - weight) * means + weight * trees(candidates)
+        return Belief(tuple(means.tolist()), tuple(deviations.tolist()))
+
+    return believe
+
+
+def _trees(
+    process: Process, known: Sequence[Candidate], targets: Array, seed: int
+) -> tuple[Callable[[Sequence[Candidate]], Array], float]:
+    """Return the trees and their weight in the blend."""
+    ramp = min(1.0, (len(targets) - _FROM) / (_FULL - _FROM))
+    if ramp <= 0:
+        return (lambda asked: np.zeros(len(asked))), 0.0
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    inputs, sizes = _features(known), process.scales.sizes(known)
+    rest = targets - SLOPE * sizes
+    judged = ExtraTreesRegressor(_TREES_JUDGED, max_features=0.5, bootstrap=True, random_state=seed, n_jobs=1)
+    judged.fit(inputs, rest)
+    unseen = np.ones((len(targets), _TREES_JUDGED), dtype=bool)
+    for i, drawn in enumerate(judged.estimators_samples_):
+        unseen[drawn, i] = False
+    said = np.stack([tree.predict(inputs) for tree in judged.estimators_], axis=1)
+    left_out = SLOPE * sizes + (said * unseen).sum(axis=1) / np.maximum(unseen.sum(axis=1), 1)
+    # Those that predict learn from all networks: they are better than those that judge, so the weight is low enough.
+    model = ExtraTreesRegressor(_TREES, max_features=0.5, random_state=seed, n_jobs=1).fit(inputs, rest)
+    told = slice(len(targets) - len(process.left_out()), None)
+    weight = ramp * _weight(process.left_out(), left_out[told], targets[told])
+
+    def predict(asked: Sequence[Candidate]) -> Array:
+        found: Array = model.predict(_features(asked)) + SLOPE * process.scales.sizes(asked)
         return found
 
-    known = scaled(inputs)
-    weights = _weights(known, targets, seed)
-    models = [fit(known, targets, seed) for fit in _FITS]
+    return predict, weight
 
-    def predict(candidates: Sequence[Candidate]) -> list[float]:
-        asked = scaled(_features(candidates))
-        total: Array = sum(
-            (weight * model(asked) for weight, model in zip(weights, models, strict=True)), np.zeros(len(asked))
-        )
-        return [float(score) for score in total]
 
-    return predict
+def _weight(one: Array, other: Array, targets: Array) -> float:
+    """Return the share of ``other`` with which both together come nearest to the targets: 0 to 0.6."""
+    apart = other - one
+    square = float(apart @ apart)
+    return min(_MOST, max(0.0, float(apart @ (targets - one)) / square)) if square > 0 else 0.0
 
 
 def _features(candidates: Sequence[Candidate]) -> Array:
     """Return codes, their sums over the blocks and the logarithm of the bytes, a row for each candidate."""
     bits = code_bits(candidates).astype(np.float64)
     size = np.log([max(1, candidate.parameter_bytes) for candidate in candidates])
-    return np.concatenate([bits.reshape(len(bits), -1), bits.sum(axis=1), size[:, None]], axis=1)
-
-
-def _weights(inputs: Array, targets: Array, seed: int) -> Array:
-    equal = np.full(len(_FITS), 1 / len(_FITS))
-    if len(targets) < _LEAST_FOR_WEIGHTS:
-        return equal
-    fold = np.random.default_rng(seed).permutation(len(targets)) % _FOLDS
-    said = np.zeros((len(targets), len(_FITS)))
-    for i in range(_FOLDS):
-        kept, left = fold != i, fold == i
-        for j, fit in enumerate(_FITS):
-            said[left, j] = fit(inputs[kept], targets[kept], seed)(inputs[left])
-    # A tenth of the weight is spread evenly: few networks tell the three apart by chance alone.
-    found = _least_squares(said, targets)
-    return 0.9 * found / found.sum() + 0.1 * equal if found.sum() > 0 else equal
-
-
-def _least_squares(inputs: Array, targets: Array) -> Array:
-    """Return the weights of least squares of which none is negative: the best of all subsets, of so few columns."""
-    count = inputs.shape[1]
-    best_error, best = float(np.mean(targets**2)), np.zeros(count)
-    for size in range(1, count + 1):
-        for columns in combinations(range(count), size):
-            part = inputs[:, columns]
-            weights = np.linalg.lstsq(part, targets, rcond=None)[0]
-            error = float(np.mean((part @ weights - targets) ** 2))
-            if weights.min() >= 0 and error < best_error:
-                best_error, best = error, np.zeros(count)
-                best[list(columns)] = weights
-    return best
-
-
-def _fit_ridge(inputs: Array, targets: Array, seed: int) -> _Model:
-    centre, mean = inputs.mean(axis=0), targets.mean()
-    left, singular, right = np.linalg.svd(inputs - centre, full_matrices=False)
-    along = left.T @ (targets - mean)
-    best_error, best = np.inf, np.zeros(inputs.shape[1])
-    for penalty in PENALTIES:
-        shrink = singular**2 / (singular**2 + penalty)
-        leverage = (left**2) @ shrink + 1 / len(targets)
-        residual = (targets - mean - left @ (shrink * along)) / np.maximum(1 - leverage, 1e-6)
-        if (error := float(np.mean(residual**2))) < best_error:
-            best_error, best = error, right.T @ (singular / (singular**2 + penalty) * along)
-    weights, offset = best, mean
-    return lambda asked: (asked - centre) @ weights + offset
-
-
-def _fit_process(inputs: Array, targets: Array, seed: int) -> _Model:
-    mean = targets.mean()
-    gaps = _distances(inputs, inputs)
-    best_error, best = np.inf, (_LENGTHS[0], np.zeros(len(targets)))
-    for length in _LENGTHS:
-        kernel = np.exp(-gaps / length)
-        for noise in _NOISES:
-            inverse = np.linalg.inv(kernel + noise * np.eye(len(targets)))
-            coefficients = inverse @ (targets - mean)
-            error = float(np.mean((coefficients / np.diag(inverse)) ** 2))
-            if error < best_error:
-                best_error, best = error, (length, coefficients)
-    length, coefficients = best
-    return lambda asked: np.exp(-_distances(asked, inputs) / length) @ coefficients + mean
-
-
-def _distances(one: Array, other: Array) -> Array:
-    """Return the distance of each pair, as a share of what features of unit variance are apart."""
-    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * one @ other.T
-    found: Array = np.sqrt(np.maximum(squares, 0.0) / max(1, one.shape[1]))
-    return found
-
-
-def _fit_trees(inputs: Array, targets: Array, seed: int) -> _Model:
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    model = ExtraTreesRegressor(n_estimators=200, max_features=0.5, random_state=seed, n_jobs=1)
-    model.fit(inputs, targets)
-    return lambda asked: np.asarray(model.predict(asked), dtype=np.float64)
-
-
-_FITS = (_fit_ridge, _fit_process, _fit_trees)
+    sums = bits.sum(axis=1) if bits.shape[1] > 1 else bits[:, 0, :0]
+    return np.concatenate([bits.reshape(len(bits), -1), sums, size[:, None]], axis=1)

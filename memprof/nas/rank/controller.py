@@ -22,7 +22,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from memprof.nas.rank.blend import fit_blend
+from memprof.nas.rank.blend import Belief, fit_belief, fit_blend
 from memprof.nas.rank.rankers import (
     Candidate,
     Fit,
@@ -35,6 +35,7 @@ from memprof.nas.rank.rankers import (
     guard,
     standardize,
 )
+from memprof.nas.rank.set_controller import fit_set_controller
 
 EMBEDDING = 100
 HIDDEN = 100
@@ -140,6 +141,7 @@ def _tensor(candidates: Sequence[Candidate]) -> Tensor:
 
 _FITS: dict[str, Fit] = {
     "scc": lambda history, seed: fit_controller(StructureCorrelationController, history, seed),
+    "set-scc": fit_set_controller,
     "single-rnn": lambda history, seed: fit_controller(lambda bits: RecurrentController(bits, 1), history, seed),
     "double-rnn": lambda history, seed: fit_controller(lambda bits: RecurrentController(bits, 2), history, seed),
     "blend": fit_blend,
@@ -149,3 +151,15 @@ _FITS: dict[str, Fit] = {
 }
 RANKERS: dict[str, Fit] = {name: guard(fit) for name, fit in _FITS.items()}
 """Every ranker by name; the paper's first."""
+
+
+def believe(ranker: str, history: History, seed: int) -> Callable[[Sequence[Candidate]], Belief]:
+    """Return what a ranker holds of candidates; only the blend knows how unsure it is.
+
+    Raises:
+        ValueError: The history is empty.
+    """
+    if ranker == "blend" and history:
+        return fit_belief(history, seed)
+    predictor = RANKERS[ranker](history, seed)
+    return lambda candidates: Belief(tuple(predictor(candidates)), (0.0,) * len(candidates))

@@ -23,7 +23,7 @@ from memprof.nas.train.recipe import Recipe
 MOST_WORKERS = 1024
 MOST_FINALISTS = 100
 Goal = Literal["front", "metric"]
-RANKER_NAMES = ("scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random")
+RANKER_NAMES = ("scc", "set-scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random")
 """Keys of ``memprof.nas.rank.controller.RANKERS``, which need torch."""
 
 

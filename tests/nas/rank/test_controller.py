@@ -13,17 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from memprof.base.errors import InputError, UsageError
-from memprof.nas.rank import controller
-from memprof.nas.rank.bench import bench_controllers, read_cells
-from memprof.nas.rank.blend import _least_squares
+from memprof.nas.rank import controller, set_controller
+from memprof.nas.rank.bench import bench_controllers
+from memprof.nas.rank.blend import _weight
 from memprof.nas.rank.controller import (
     RANKERS,
     RecurrentController,
     StructureCorrelationController,
+    believe,
     fit_controller,
 )
+from memprof.nas.rank.process import Process
 from memprof.nas.rank.rankers import PENALTIES, Candidate, RankedRound, code_bits, features, fit_parameters, fit_ridge
 from memprof.nas.rank.ranking import kendall_tau
+from memprof.nas.rank.set_controller import SetController
+from memprof.nas.rank.tables import read_table
 
 BITS = 12
 BUILDS = [
@@ -50,6 +54,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train for a few steps: enough to show how, not to learn."""
     monkeypatch.setattr(controller, "LEAST_STEPS", 6)
     monkeypatch.setattr(controller, "LEAST_VISITS", 3)
+    monkeypatch.setattr(set_controller, "STEPS", 3)
 
 
 @pytest.fixture
@@ -185,7 +190,7 @@ def test_training_shuffles_the_candidates_in_every_step() -> None:
     assert len(set(orders)) == len(orders) == 6
 
 
-@pytest.mark.parametrize("name", ["scc", "single-rnn", "double-rnn", "ridge"])
+@pytest.mark.parametrize("name", ["scc", "set-scc", "single-rnn", "double-rnn", "blend", "ridge"])
 def test_a_ranker_learns_what_can_be_learnt_and_repeats_itself(name: str) -> None:
     rng = random.Random(0)
     history, pool = [make_round(rng, 40)], make_round(rng, 60)
@@ -297,11 +302,65 @@ def test_codes_of_different_shapes_are_an_error() -> None:
             code_bits((Candidate(("011", "100"), 1), other))
 
 
-def test_the_blend_weighs_its_parts_by_what_they_say_of_networks_left_out() -> None:
+def test_the_share_of_the_trees_is_that_of_least_squares_within_bounds() -> None:
     rng = np.random.default_rng(0)
-    said = rng.standard_normal((50, 3))
-    assert _least_squares(said, 0.7 * said[:, 1] + 0.3 * said[:, 2]) == pytest.approx([0, 0.7, 0.3])
-    assert _least_squares(said, -said[:, 0]).min() >= 0
+    one, other = rng.standard_normal((2, 50))
+    assert _weight(one, other, 0.7 * one + 0.3 * other) == pytest.approx(0.3)
+    assert _weight(one, other, one - other) == 0
+    assert _weight(one, other, other) == pytest.approx(0.6)
+
+
+def by_bytes(rng: random.Random, count: int, sign: float) -> RankedRound:
+    """Return candidates whose score is the logarithm of their bytes, or its negative, and noise."""
+    sizes = [rng.randrange(1_000, 1_000_000) for _ in range(count)]
+    codes = ["".join(rng.choice("01") for _ in range(BITS)) for _ in sizes]
+    scores = tuple(sign * float(np.log(size)) + rng.gauss(0, 0.3) for size in sizes)
+    return RankedRound(tuple(Candidate((c,), s) for c, s in zip(codes, sizes, strict=True)), scores)
+
+
+@pytest.mark.parametrize(("count", "sign", "least"), [(4, 1.0, 0.5), (40, 1.0, 0.6), (40, -1.0, 0.6)])
+def test_the_blend_expects_more_of_larger_networks_until_data_say_otherwise(
+    count: int, sign: float, least: float
+) -> None:
+    rng = random.Random(0)
+    history, asked = [by_bytes(rng, count, sign)], by_bytes(rng, 60, sign)
+    assert kendall_tau(RANKERS["blend"](history, 0)(asked.candidates), asked.scores) > least
+
+
+def test_the_blend_is_surer_of_what_it_has_seen() -> None:
+    rng = random.Random(0)
+    history = [make_round(rng, 30)]
+    belief = believe("blend", history, 0)
+    known, others = belief(history[0].candidates), belief(make_round(rng, 30).candidates)
+    assert max(known.deviations) < min(others.deviations)
+    assert believe("ridge", history, 0)(history[0].candidates).deviations == (0.0,) * 30
+
+
+def test_leaving_one_out_is_what_a_process_that_never_saw_it_says() -> None:
+    found = noisy(make_round(random.Random(3), 12), np.random.default_rng(0))
+    targets = np.array(found.scores) / np.std(found.scores)
+    process = Process(found.candidates, targets, 0)
+    member, inverse = process._members[0], process._inverses[0]
+    gaps = process.scales.gaps(process._known, process._known)
+    covariance = gaps.covariance(member) + member.noise * np.eye(12)
+    assert inverse == pytest.approx(np.linalg.inv(covariance))
+    rest = process._rest
+    kept = list(range(1, 12))
+    said = covariance[0, kept] @ np.linalg.solve(covariance[np.ix_(kept, kept)], rest[kept])
+    assert rest[0] - (inverse @ rest)[0] / inverse[0, 0] == pytest.approx(said)
+
+
+@pytest.mark.usefixtures("weights")
+def test_in_the_set_controller_candidates_see_each_other_and_order_means_nothing() -> None:
+    found = SetController(BITS)
+    codes, sizes = torch.randint(0, 2, (6, 2, BITS)).float(), torch.randn(6, 1)
+    order = torch.tensor([3, 1, 5, 0, 4, 2])
+    changed = codes.clone()
+    changed[2] = 1 - changed[2]
+    with torch.inference_mode():
+        scores = found(codes, sizes)
+        assert found(codes[order], sizes[order]).tolist() == pytest.approx(scores[order].tolist(), abs=1e-5)
+        assert (found(changed, sizes) - scores)[[0, 1, 3, 4, 5]].abs().min() > 1e-6
 
 
 def test_a_table_of_codes_is_ranked_like_that_of_nas_bench(tmp_path: Path) -> None:
@@ -313,13 +372,13 @@ def test_a_table_of_codes_is_ranked_like_that_of_nas_bench(tmp_path: Path) -> No
     table = tmp_path / "table.csv"
     table.write_text("\n".join(lines))
     found = bench_controllers(
-        read_cells(table), repeats=3, seed=0, rankers=("blend", "ridge", "random"), pool_size=50, trained=30
+        read_table(table), repeats=3, seed=0, rankers=("blend", "ridge", "random"), pool_size=50, trained=30
     )
     assert found.scores["blend"]["tau"] > 0.5 > found.scores["random"]["tau"]
     low, high = found.intervals["blend"]["tau"]
     assert low <= found.scores["blend"]["tau"] <= high
     with pytest.raises(UsageError, match="nothing to learn or to rank"):
-        bench_controllers(read_cells(table), repeats=1, seed=0, pool_size=50, trained=50)
+        bench_controllers(read_table(table), repeats=1, seed=0, pool_size=50, trained=50)
 
 
 @pytest.mark.parametrize("row", ["012,0.5,1", "01 1,0.5,1", ",0.5,1", "01,nan,1", "01,0.5,x", "01"])
@@ -327,4 +386,4 @@ def test_a_row_that_is_no_network_is_named(tmp_path: Path, row: str) -> None:
     table = tmp_path / "table.csv"
     table.write_text(f"code,accuracy,bytes\n01,0.5,1\n{row}\n")
     with pytest.raises(InputError, match="line 3, is no network"):
-        read_cells(table)
+        read_table(table)
