@@ -123,6 +123,10 @@ class Unknown:
     hint: str = ""
 
 
+BOUND = "bound"
+"""Kind of an assumption: a tensor was taken at the largest size that its operation can write."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumption:
     """Something that the importer took otherwise than the source says it, or that the source leaves open.

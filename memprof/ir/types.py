@@ -60,7 +60,8 @@ class TensorType:
     Attributes:
         dtype: A key of ``DTYPE_BITS``, another name if its size is not fixed, ``None`` if not known.
         shape: One ``Dim`` per axis, ``()`` for a scalar, ``None`` if even the rank is not known.
-        size_bytes: Bytes of the tensor, or ``None`` while the element type or a dimension is open.
+        elements: Number of elements, where it is known although dimensions are open.
+        size_bytes: Bytes of the tensor, or ``None`` while the element type or the number of elements is open.
 
     Raises:
         LimitError: A dimension is negative or over ``MAX_DIM``, or there are more than ``MAX_RANK`` of them or
@@ -69,6 +70,7 @@ class TensorType:
 
     dtype: str | None
     shape: tuple[Dim, ...] | None
+    elements: int | None = None
     size_bytes: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,10 +94,10 @@ class TensorType:
 
     @property
     def element_count(self) -> int | None:
-        """Number of elements, or ``None`` while a dimension is open."""
+        """Number of elements, or ``None`` while it is open."""
         if self.shape is None:
-            return None
+            return self.elements
         dims = [dim for dim in self.shape if isinstance(dim, int)]
         if 0 in dims:
             return 0
-        return prod(dims) if len(dims) == len(self.shape) else None
+        return prod(dims) if len(dims) == len(self.shape) else self.elements

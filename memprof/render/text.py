@@ -25,7 +25,7 @@ from rich.text import Text
 
 from memprof.base.palette import TERMINAL_ACCENT, TERMINAL_CURVE
 from memprof.base.units import format_bytes
-from memprof.ir import Assumption, Unknown
+from memprof.ir import BOUND, Assumption, Unknown
 from memprof.render.assumed import show_assumed_sizes
 from memprof.render.categories import show_categories
 from memprof.render.live import live_table
@@ -221,7 +221,11 @@ def _unknowns(screen: Screen, report: Report, view: TextView) -> None:
 
 def _assumed(screen: Screen, report: Report, view: TextView) -> None:
     show_assumed_sizes(screen, report.assumed, view.top, style=_CURVE)
-    others = [note for note in report.assumed if note.kind not in ("dimension", "input")]
+    largest = [note for note in report.assumed if note.kind == BOUND]
+    if largest:
+        screen.show(Text("Taken at its largest, since the data decide", style="bold yellow"))
+        _list_unknowns(screen, tuple(largest), view.top)
+    others = [note for note in report.assumed if note.kind not in ("dimension", "input", BOUND)]
     if others:
         screen.show(Text("Taken otherwise than the file says", style="bold yellow"))
         _list_unknowns(screen, tuple(others), view.top)

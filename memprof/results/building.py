@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from memprof.analysis.bounds import is_bounded, taken_at_largest
 from memprof.analysis.categories import bytes_by_category, phase_at
 from memprof.analysis.macs import count_macs
 from memprof.ir import Graph, Unknown
@@ -65,17 +66,19 @@ def _with_categories(found: RuntimeReport, model: Model) -> RuntimeReport:
     return replace(found, categories=categories, phase=phase_at(trace, found.peak.step), buffer_kinds=kinds)
 
 
-def _lowered(promise: Promise, graph: Graph) -> Promise:
-    """Return what is left of a promise where the source contradicts itself."""
+def lowered(promise: Promise, graph: Graph) -> Promise:
+    """Return what is left of a promise where the source contradicts itself, or a size was taken at its largest."""
     contradicted = tuple(note.name for note in graph.assumed if note.kind in ("shape", "dtype"))
-    if not contradicted or promise.grade is None:
+    largest = taken_at_largest(graph)
+    if promise.grade is None or not (contradicted or largest):
         return promise
-    return Promise("estimate", (*promise.lowered_by, *contradicted))
+    is_estimate = promise.grade == "estimate" or contradicted or not is_bounded(graph)
+    return Promise("estimate" if is_estimate else "upper bound", (*promise.lowered_by, *contradicted, *largest))
 
 
 def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:
     lifetimes = runtime.lifetimes(graph)
-    promise = _lowered(runtime.promise(lifetimes), graph)
+    promise = lowered(runtime.promise(lifetimes), graph)
     known = lifetimes.timeline.peak_bytes
     tensors = lifetimes.timeline_without_scratch
     peak_bytes = known if lifetimes.is_complete else None

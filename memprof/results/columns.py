@@ -13,15 +13,15 @@ from typing import Any
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.base.errors import LimitError
 from memprof.base.fields import Fields
-from memprof.ir import Graph, Node, Role, TensorType, Value
+from memprof.ir import Dim, Graph, Node, Role, TensorType, Value
 from memprof.ir.types import MAX_TENSOR_BYTES
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:
     """Return the skeleton of ``graph``."""
     values, nodes = graph.values, graph.nodes
-    types = repeated((value.type.dtype, value.type.shape) for value in values)
-    types["table"] = [[dtype, None if shape is None else list(shape)] for dtype, shape in types["table"]]
+    types = repeated((value.type.dtype, value.type.shape, value.type.elements) for value in values)
+    types["table"] = [_type_json(*entry) for entry in types["table"]]
     return {
         "name": graph.name,
         "inputs": list(graph.inputs),
@@ -143,15 +143,23 @@ def read_lifetimes(found: Fields, graph: Graph) -> Lifetimes:
     )
 
 
+def _type_json(dtype: str | None, shape: Sequence[Dim] | None, elements: int | None) -> list[Any]:
+    """Return a type: element type, shape, and the number of elements where dimensions are open and it is known."""
+    found: list[Any] = [dtype, None if shape is None else list(shape)]
+    return found if elements is None else [*found, elements]
+
+
 def _read_type(entry: Any) -> TensorType:
-    dtype, shape = entry
+    dtype, shape, elements = entry if len(entry) == 3 else (*entry, None)
+    if elements is not None and (not isinstance(elements, int) or isinstance(elements, bool) or elements < 0):
+        raise ValueError(entry)
     is_shape = shape is None or all(
         dim is None or isinstance(dim, str) or (isinstance(dim, int) and not isinstance(dim, bool)) for dim in shape
     )
     if not is_shape or not (dtype is None or isinstance(dtype, str)):
         raise ValueError(entry)
     try:
-        return TensorType(dtype, None if shape is None else tuple(shape))
+        return TensorType(dtype, None if shape is None else tuple(shape), elements)
     except LimitError as error:
         raise ValueError(entry) from error
 

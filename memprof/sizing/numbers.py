@@ -13,6 +13,7 @@ from memprof.importers.request import Request
 from memprof.ir import Assumption, Unknown, Value
 from memprof.ir.model import Model
 from memprof.ir.trace import Category
+from memprof.results.building import lowered
 from memprof.runtimes import Grade, Process, choose_runtimes, find_runtime
 
 _Answer = TypeVar("_Answer")
@@ -66,7 +67,7 @@ def evaluate(request: Request, runtime: str) -> Numbers:
         weight_bytes=graph.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None,
         input_bytes=_input_bytes(model),
         process=None if row.process is None else row.process(graph),
-        grade=row.promise(lifetimes).grade,
+        grade=lowered(row.promise(lifetimes), graph).grade,
         unknown=graph.unknown + lifetimes.unknown,
         assumed=graph.assumed,
     )

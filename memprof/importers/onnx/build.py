@@ -417,7 +417,8 @@ class Scope:
                 self._blame(node, op, (name, origin), fact, is_late=is_late)
             suffers = fact.is_open or (is_late and fact.is_small and fact.constant is None)
             self._define(name, value_id, fact, is_tainted=suffers)
-            if origin is not None and fact.is_small and fact.constant is None:
+            hides = fact.type.elements is not None or (fact.is_small and fact.constant is None)
+            if origin is not None and hides:
                 self._origins[value_id] = origin
 
     def _blame(self, node: NodeProto, op: str, output: tuple[str, int | None], fact: Fact, *, is_late: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from onnx import NodeProto, TensorProto
 from memprof.base.text import safe_text
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
 from memprof.importers.onnx.attributes import attribute, tensor
+from memprof.importers.onnx.bounded import largest_shapes
 from memprof.importers.onnx.constants import (
     ANY_SIZE,
     EVALUATORS,
@@ -22,13 +24,14 @@ from memprof.importers.onnx.constants import (
     evaluate_shape,
 )
 from memprof.importers.onnx.contradictions import contradiction, describe
+from memprof.importers.onnx.counted import counted_type
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.twins import Answer, Question
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.request import Elements
-from memprof.ir import Assumption, Attribute, Graph, TensorType
+from memprof.ir import BOUND, DTYPE_BITS, Assumption, Attribute, Graph, TensorType
 
 _BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
 _RECORD_ANEW = "remove the recorded shapes (value_info) from the file and infer them again"
@@ -108,6 +111,8 @@ def output_facts(
         if value is not None and len(stated) == 1:
             return [_tensor_fact(value, context)]
     facts = complete(node, stated, context.inference.infer(node, inputs, call.attributes), context)
+    if any(fact.is_open for fact in facts) and context.evaluates is reader_evaluates:
+        facts = _bounded(call, inputs, facts, context)
     if op in EVALUATORS:
         return _evaluated(node, op, inputs, facts, context) if context.evaluates(op, inputs) else facts
     if op in _OF_TYPES and facts and inputs and inputs[0] is not None and context.evaluates(op, inputs):
@@ -116,6 +121,34 @@ def output_facts(
             return facts
         return [_known(Constant(array, is_computed=True), facts[0], context), *facts[1:]]
     return _with_elements(node, facts, context) if op == "Constant" else facts
+
+
+def _bounded(call: Call, inputs: Sequence[Fact | None], facts: Sequence[Fact], context: Context) -> list[Fact]:
+    """Return ``facts`` with the largest shapes of what the data decide, and numbers of elements that are kept."""
+    node, found = call.node, list(facts)
+    largest = largest_shapes(node, inputs) or ()
+    for i, (name, fact) in enumerate(zip(node.output, facts, strict=True)):
+        of = fact.type
+        if not fact.is_open or not name or of.dtype not in DTYPE_BITS:
+            continue
+        if i < len(largest) and (of.shape is None or len(of.shape) == len(largest[i])):
+            known = of.shape or (None,) * len(largest[i])
+            shape = tuple(dim if isinstance(dim, int) else most for dim, most in zip(known, largest[i], strict=True))
+            found[i] = context.facts.of(context.types.of(of.dtype, shape))
+            axis = next(axis for axis, dim in enumerate(known) if not isinstance(dim, int))
+            context.assumed.setdefault((BOUND, name), _bound_note(node, name, known[axis] or axis, shape))
+        elif i == 0:
+            found[i] = context.facts.of(counted_type(call.op, node, inputs, fact, context.types))
+        context.goes_beyond |= found[i].type is not of
+    return found
+
+
+def _bound_note(node: NodeProto, name: str, which: int | str, shape: tuple[int, ...]) -> Assumption:
+    shown = "x".join(map(str, shape))
+    reason = f"{node.op_type} writes at most {shown}, which is taken; the data decide how much"
+    dim = which if isinstance(which, str) else f"{name}[{which}]"
+    hint = f"--dim {shlex.quote(f'{dim}=N')}"
+    return Assumption(kind=BOUND, name=safe_text(name), reason=safe_text(reason, 500), hint=safe_text(hint, 500))
 
 
 def complete(node: NodeProto, stated: Sequence[Fact], found: Sequence[Fact], context: Context) -> list[Fact]:

@@ -72,7 +72,7 @@ class TypeTable:
         self.symbols: dict[str, None] = {}
         self._bindings: Mapping[str, int] = {}
         self._by_proto: dict[bytes, TensorType] = {}
-        self._interned: dict[tuple[str | None, tuple[Dim, ...] | None], TensorType] = {}
+        self._interned: dict[tuple[str | None, tuple[Dim, ...] | None, int | None], TensorType] = {}
         self._protos: dict[int, TypeProto] = {}  # by identity: types are interned
 
     def bind(self, bindings: Mapping[str, int]) -> None:
@@ -92,17 +92,17 @@ class TypeTable:
             found = self._by_proto[key] = self._read(proto)
         return found
 
-    def of(self, dtype: str | None, shape: tuple[Dim, ...] | None) -> TensorType:
-        """Return the one object for this element type and shape.
+    def of(self, dtype: str | None, shape: tuple[Dim, ...] | None, elements: int | None = None) -> TensorType:
+        """Return the one object for this element type and shape, and number of elements where dimensions are open.
 
         Raises:
             LimitError: As ``read``.
         """
-        found = self._interned.get((dtype, shape))
+        found = self._interned.get((dtype, shape, elements))
         if found is None:
             if shape is not None and len(shape) > MAX_RANK:
                 raise LimitError(f"A tensor has {len(shape)} dimensions; up to {MAX_RANK} are possible.")
-            found = self._interned[dtype, shape] = TensorType(dtype, shape)
+            found = self._interned[dtype, shape, elements] = TensorType(dtype, shape, elements)
         return found
 
     def of_tensor(self, tensor: TensorProto) -> TensorType:

@@ -50,7 +50,8 @@ def _redact_graph(graph: Mapping[str, Any]) -> dict[str, Any]:
 
     values, nodes = graph["values"], graph["nodes"]
     types = [
-        [dtype, None if shape is None else [dim(size) for size in shape]] for dtype, shape in values["type"]["table"]
+        [dtype, None if shape is None else [dim(size) for size in shape], *more]
+        for dtype, shape, *more in values["type"]["table"]
     ]
     return {
         **graph,

@@ -228,7 +228,13 @@ def test_a_scan_takes_its_axis_out_and_puts_it_back(tmp_path: Path) -> None:
 
 
 def test_a_cause_inside_a_body_is_reported_once_and_not_again_outside(tmp_path: Path) -> None:
-    found = load(tmp_path, _conditional(_if([node("NonZero", ["x"], ["a"])], [node("NonZero", ["x"], ["b"])])))
+    def by_data(name: str) -> list[NodeProto]:
+        return [
+            node("ArgMax", ["x"], [f"{name}_shape"], axis=0, keepdims=0),
+            node("ConstantOfShape", [f"{name}_shape"], [name]),
+        ]
+
+    found = load(tmp_path, _conditional(_if(by_data("a"), by_data("b"))))
 
     assert [unknown.name for unknown in found.graph.unknown] == ["b", "a"]
     assert sizes(found)["y"] is None

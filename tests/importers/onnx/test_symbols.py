@@ -73,11 +73,12 @@ def test_a_single_dimension_that_the_data_decide_can_be_fixed(tmp_path: Path) ->
     found = model(nodes, inputs=[tensor("x", [4, 4])], outputs=["y"])
 
     open_graph = load(tmp_path, found).graph
-    assert [unknown.hint for unknown in open_graph.unknown] == ["--dim 'where[1]=1'"]
+    assert [note.hint for note in open_graph.assumed] == ["--dim 'where[1]=N'"]
 
     fixed = load(tmp_path, found, dims={"where[1]": 5})
     assert shapes(fixed)["y"] == (5, 2)
     assert not fixed.graph.unknown
+    assert not fixed.graph.assumed
 
 
 @pytest.mark.parametrize(

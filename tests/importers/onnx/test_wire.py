@@ -181,9 +181,9 @@ def test_a_constant_in_external_data_is_not_read_even_where_it_is_small(
     (tmp_path / "weights").write_bytes(np.array([3, 2], np.int64).tobytes())
     outside = TensorProto(dims=[2], data_type=TensorProto.INT64, data_location=TensorProto.EXTERNAL)
     outside.external_data.add(key="location", value="weights")
-    nodes = [node("Constant", [], ["shape"], value=outside), node("Reshape", ["x", "shape"], ["y"])]
+    nodes = [node("Constant", [], ["shape"], value=outside), node("Expand", ["x", "shape"], ["y"])]
     monkeypatch.chdir(tmp_path)
 
-    graph = load(tmp_path, model(nodes, inputs=[tensor("x", [6])], outputs=["y"])).graph
+    graph = load(tmp_path, model(nodes, inputs=[tensor("x", [1])], outputs=["y"])).graph
 
     assert [(unknown.kind, unknown.name) for unknown in graph.unknown] == [("shape", "y")]
