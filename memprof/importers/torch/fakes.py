@@ -127,11 +127,21 @@ def _registered(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     yield from module.named_buffers()
 
 
+_REDUCED_IN_PLACE = frozenset(
+    {"aten.mse_loss", "aten.smooth_l1_loss", "aten.binary_cross_entropy", "aten.soft_margin_loss"}
+)
+
+
 def complete(op: str, named: Mapping[str, Any], result: Any) -> Any:
     """Return the result of an operation with what fake tensors leave out, see ``workspaces``.
 
-    They also return one tensor for both biases of an LSTM where the kernel makes two.
+    They also return one tensor for both biases of an LSTM where the kernel makes two, and a scalar with bytes of its
+    own for a loss that is reduced in place: the kernel shrinks the tensor of single losses to a scalar, whose storage
+    stays as it was.
     """
+    if op in _REDUCED_IN_PLACE and named.get("reduction", 1) != 0 and result.dim() == 0:
+        single, _ = torch.broadcast_tensors(named["self"], named["target"])  # type: ignore[no-untyped-call]
+        return result.new_empty(single.shape).resize_(())
     if op == "aten.mkldnn_rnn_layer" and named.get("train"):
         *tensors, workspace = result
         return (*tensors, workspace.new_empty(_lstm_workspace(named)))

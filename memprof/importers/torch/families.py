@@ -132,7 +132,7 @@ def _called(module: Any, sizes: Mapping[str, int]) -> Made:
     if getattr(config, "is_encoder_decoder", False) and "decoder_input_ids" in takes:
         names.append("decoder_input_ids")
     reads_text = any(name.endswith("input_ids") for name in names)
-    found, assumed = _settled(sizes, ("batch", "sequence") if reads_text else ("batch",))
+    found, assumed = _settled(sizes, ("batch", "sequence") if reads_text else ("batch",), _longest(config))
     made = {name: _input(name, config, found) for name in dict.fromkeys(names) if name in takes}
     return Made(module, Call((), {name: value for name, value in made.items() if value is not None}), assumed)
 
@@ -157,8 +157,18 @@ def _input(name: str, config: Any, sizes: Mapping[str, int]) -> torch.Tensor | N
     return torch.empty(shape, dtype=dtype if isinstance(dtype, torch.dtype) else None, device="meta")
 
 
-def _settled(sizes: Mapping[str, int], names: tuple[str, ...]) -> tuple[dict[str, int], tuple[Assumption, ...]]:
+def _longest(config: Any) -> int:
+    """Return how many tokens a model can take, as far as its configuration says; the usual number if it does not."""
+    inner = getattr(config, "text_config", None) or config
+    said = [getattr(inner, name, None) for name in ("max_position_embeddings", "max_target_positions", "n_positions")]
+    return min([_USUAL["sequence"], *(size for size in said if isinstance(size, int) and size > 0)])
+
+
+def _settled(
+    sizes: Mapping[str, int], names: tuple[str, ...], longest: int = _USUAL["sequence"]
+) -> tuple[dict[str, int], tuple[Assumption, ...]]:
     """Return the sizes of the named dimensions, and what was assumed of them."""
+    usual = {**_USUAL, "sequence": longest}
     for name, size in sizes.items():
         if name not in names:
             raise UsageError(f"The model has no dimension {name!r}.", f"It has: {', '.join(names)}.")
@@ -167,14 +177,14 @@ def _settled(sizes: Mapping[str, int], names: tuple[str, ...]) -> tuple[dict[str
     assumed = tuple(
         Assumption(
             kind="dimension",
-            name=f"{name}={_USUAL[name]}",
-            reason=f"the model leaves {name} open, and {_USUAL[name]} is usual",
+            name=f"{name}={usual[name]}",
+            reason=f"the model leaves {name} open, and {usual[name]} is usual",
             hint=f"--dim {name}={8 if name == 'batch' else 512}",
         )
         for name in names
         if name not in sizes
     )
-    return {name: sizes.get(name, _USUAL[name]) for name in names}, assumed
+    return {name: sizes.get(name, usual[name]) for name in names}, assumed
 
 
 def _library(name: str) -> Any:

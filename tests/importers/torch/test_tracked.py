@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from memprof.base.errors import InputError, UsageError
 from memprof.importers.torch.calls import Call
@@ -147,3 +151,36 @@ def test_a_loss_and_an_optimizer_of_ones_own() -> None:
     trace = build_trace(run_without_data(Convolutional(), Call((torch.zeros(1, 3, 8, 8),)), training=training))
     assert any(life.category is Category.OPTIMIZER_STATE for life in trace.storages)
     assert not any(node.op == "aten.pow" for node in trace.graph.nodes)
+
+
+class Loss(nn.Module):
+    def __init__(self, name: str, reduction: str) -> None:
+        super().__init__()
+        self.function = getattr(functional, name)
+        self.reduction = reduction
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.function(x, y, reduction=self.reduction) * 2  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    "name", ["mse_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "soft_margin_loss", "l1_loss"]
+)
+def test_a_loss_takes_what_its_kernel_leaves_to_its_scalar(name: str, reduction: str) -> None:
+    call = Call((torch.rand(4, 5), torch.rand(4, 5)))
+    module = Loss(name, reduction)
+    expected = build_trace(run_tracked(module, call, training=None, name="", device="cpu", tensors="real"))
+    actual = build_trace(run_without_data(module, call))
+    assert trace_lifetimes(actual).timeline == trace_lifetimes(expected).timeline
+
+
+@pytest.mark.slow
+def test_samples_of_pytorchs_operators_are_exact_where_they_are_graded_so() -> None:
+    pytest.importorskip("expecttest")  # PyTorch's samples need it
+    sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
+    from accuracy_torch_ops import outcome, samples  # type: ignore[import-not-found]
+
+    found = {name: outcome(module, call) for name, module, call in samples(stride=40, first=7)}
+    assert len(found) > 10
+    assert not [f"{name}: {words}" for name, words in found.items() if words.startswith("WRONG, graded exact")]
