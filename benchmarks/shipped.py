@@ -26,7 +26,7 @@ def main() -> None:
     for path in sorted(options.folder.rglob("*.onnx")):
         try:
             sizes = dict.fromkeys(_open_dimensions(memprof.load(path).graph), options.size)
-            order = memprof.plan(path, dims=sizes, seconds=options.seconds).order
+            order = memprof.plan(path, dims=sizes, options=memprof.PlanOptions(seconds=options.seconds)).order
         except MemprofError as error:
             print(f"| {path.name} | {type(error).__name__} |")
             continue

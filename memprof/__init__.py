@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
     from memprof.planning.plan import PlanOptions
     from memprof.planning.record import Plan
+    from memprof.planning.tflm import TflmPlan
     from memprof.results.bench import BenchedModel, BenchSettings
     from memprof.results.budgets import Budgets, Check
     from memprof.results.comparison import Comparison
@@ -83,6 +84,7 @@ _HOMES = {
     "Model": "memprof.ir.model",
     "NewValue": "memprof.ir",
     "Plan": "memprof.planning.record",
+    "TflmPlan": "memprof.planning.tflm",
     "PlanOptions": "memprof.planning.plan",
     "Report": "memprof.results.report",
     "Request": "memprof.importers.request",
@@ -126,6 +128,7 @@ __all__ = [
     "Snapshot",
     "Sweep",
     "TensorType",
+    "TflmPlan",
     "Training",
     "UsageError",
     "Verification",

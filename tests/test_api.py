@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from memprof import Graph, GraphBuilder, TensorType, analyze, load
 from memprof.base.errors import InputError
 from memprof.ir import NewValue
 from memprof.ir.model import Model
+from tests import tflite_models
 
 
 def tiny() -> Graph:
@@ -20,6 +22,18 @@ def tiny() -> Graph:
     (y,) = builder.add_node("Relu", [x], [NewValue("y", f4)])
     assert y is not None
     return builder.build([y])
+
+
+def test_a_tflite_file_is_planned_for_the_runtime_that_the_command_plans_for(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tflite_models.chain(64, 32, 16))
+
+    found = memprof.plan(path, seconds=1)
+    assert isinstance(found, memprof.TflmPlan)
+    assert found.head_bytes == memprof.analyze(path).peak_intermediate_bytes
+    assert isinstance(memprof.plan(path, runtime="reference", seconds=1), memprof.Plan)
+    with pytest.raises(memprof.UsageError, match="in_place means nothing"):
+        memprof.plan(path, in_place=True)
 
 
 def test_a_graph_and_a_model_are_taken_as_they_are() -> None:

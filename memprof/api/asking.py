@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from memprof.base.collector import paused_collector
 from memprof.base.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from memprof.planning.offsets.problem import AllocationProblem
     from memprof.planning.plan import PlanOptions, PlanProgress
     from memprof.planning.record import Plan
+    from memprof.planning.tflm import TflmPlan
     from memprof.results.budgets import Budgets, Check
 
 
@@ -125,6 +126,28 @@ def _report(request: Request, names: Sequence[str] | None) -> Report:
         return build_report(model, choose_runtimes(names, model))
 
 
+@overload
+def plan(
+    source: Source | Request | AllocationProblem,
+    example_inputs: Any = None,
+    *,
+    options: PlanOptions,
+    progress: Callable[[PlanProgress], None] | None = None,
+    **arguments: Any,
+) -> Plan: ...
+
+
+@overload
+def plan(
+    source: Source | Request | AllocationProblem,
+    example_inputs: Any = None,
+    *,
+    options: None = None,
+    progress: Callable[[PlanProgress], None] | None = None,
+    **arguments: Any,
+) -> Plan | TflmPlan: ...
+
+
 def plan(
     source: Source | Request | AllocationProblem,
     example_inputs: Any = None,
@@ -132,8 +155,10 @@ def plan(
     options: PlanOptions | None = None,
     progress: Callable[[PlanProgress], None] | None = None,
     **arguments: Any,
-) -> Plan:
+) -> Plan | TflmPlan:
     """Return the order and the addresses that need the fewest bytes, and what is proven of both.
+
+    A .tflite file is planned for TensorFlow Lite Micro, as ``memprof plan`` does, unless another runtime is named.
 
     Args:
         source: See ``Source``, or a request; also buffers without a graph: a .csv file of minimalloc's format or an
@@ -153,6 +178,10 @@ def plan(
     from memprof.planning.plan import PlanOptions, plan_allocation, plan_graph
 
     planned = {of.name: arguments.pop(of.name) for of in fields(PlanOptions) if of.name in arguments}
+    if options is None and planned.get("runtime", _MICRO) == _MICRO:
+        request = make_request(source, example_inputs, **arguments)
+        if request.is_file and request.path.suffix.lower() == ".tflite":
+            return _plan_tflite(request, planned)
     options = replace(options or PlanOptions(), **planned)
     request = make_request(source, example_inputs, **arguments)
     problem = _find_buffers(request, options)
@@ -164,6 +193,25 @@ def plan(
         if sizes:  # an arena is laid out for one size, and nobody named it
             raise IncompleteError(f"The model leaves sizes open: {sizes[0].name} would be assumed.", sizes[0].hint)
         return plan_graph(model, options, progress)
+
+
+_MICRO = "tflm"
+
+
+def _plan_tflite(request: Request, options: Mapping[str, Any]) -> TflmPlan:
+    from memprof.planning.tflm import plan_program
+
+    odd = sorted(options.keys() - {"runtime", "seconds", "keep_order"})
+    if odd:
+        raise UsageError(
+            f"{odd[0]} means nothing to TensorFlow Lite Micro.", "Leave it out, or name another runtime: 'reference'."
+        )
+    if request.fixes_sizes:
+        raise UsageError("The plan is for the file as it is.", "Convert the model with the shape that is wanted.")
+    program = load(request).graph.program
+    assert program is not None, "a .tflite file is a program"
+    with paused_collector():
+        return plan_program(program, options.get("seconds", 10.0), keep_order=bool(options.get("keep_order")))
 
 
 def snapshot(
