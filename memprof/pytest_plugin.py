@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from memprof.results.gate import GateRow
 
 _MARKER = "memory_budget"
-_LIMITS = ("peak", "params", "total")
+_LIMITS = ("peak", "params", "weights", "total")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -40,7 +40,8 @@ _CODES = {True: 0, False: 1, None: 4}
 @source_options
 @measured_option
 @click.option("--max-peak", metavar="BYTES", help="Most intermediates at the peak: 512KiB.")
-@click.option("--max-params", metavar="BYTES", help="Most parameters: 1MB.")
+@click.option("--max-params", metavar="BYTES", help="Most parameters, tensors in Constant operations too: 1MB.")
+@click.option("--max-weights", metavar="BYTES", help="Most parameters and constants that follow from them.")
 @click.option("--max-total", metavar="BYTES", help="Most of weights and peak together.")
 @runtime_option(help="Runtime model of the peak; the headline if left out.")
 @board_option
@@ -69,6 +70,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     models: tuple[str, ...],
     max_peak: str | None,
     max_params: str | None,
+    max_weights: str | None,
     max_total: str | None,
     runtime: str | None,
     board: str | None,
@@ -97,7 +99,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         _find_writer(target)
         check_writable(target)
     view = "json" if as_json else view
-    limits = {"peak": max_peak, "params": max_params, "total": max_total}
+    limits = {"peak": max_peak, "params": max_params, "weights": max_weights, "total": max_total}
     if board is not None:
         others = {"--runtime": runtime, "--baseline": baseline, "--config": config, "-o": targets or None}
         others |= {f"--max-{name}": text for name, text in limits.items()}

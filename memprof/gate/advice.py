@@ -30,7 +30,7 @@ def advise(request: Request, runtime: str, verdicts: Sequence[Verdict]) -> str:
         verdicts: How each number stands.
     """
     broken = {verdict.name: verdict for verdict in verdicts if verdict.is_met is False}
-    if "params" in broken:
+    if "params" in broken or "weights" in broken:
         return "fewer or narrower weights: int8 takes a quarter of float32"
     peak = broken.get("peak")
     if peak is None or runtime not in RUNTIMES or RUNTIMES[runtime].ordering is None:

@@ -152,11 +152,11 @@ def _watch(model: Mapping[str, Any], where: str, folder: Path) -> Iterator[Watch
     if "source" not in model:
         raise UsageError(f"{where} has no source.", 'Add source = "model.onnx".')
     values = {key: _KEYS[key](value, f"{where} {key}") for key, value in model.items()}
-    limits = Budgets(**{name: values.get(f"max-{name}") for name in ("peak", "params", "total")})
+    limits = Budgets(**{name: values.get(f"max-{name}") for name in ("peak", "params", "weights", "total")})
     growth = values.get("max-growth")
     informs = bool(values.get("informational"))
     if growth is None and not informs and limits == Budgets() and "board" not in values:
-        keys = "max-peak, max-params, max-total, max-growth, board or informational"
+        keys = "max-peak, max-params, max-weights, max-total, max-growth, board or informational"
         raise UsageError(f"{where} has no budget.", f"Add {keys}.")
     optimizer = values.get("optimizer")
     sources = _sources(values["source"], where, folder)
@@ -288,6 +288,7 @@ _KEYS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
         "optimized": _flag,
         "max-peak": _bytes,
         "max-params": _bytes,
+        "max-weights": _bytes,
         "max-total": _bytes,
         "max-growth": parse_growth,
         "board": _text,

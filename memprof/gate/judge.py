@@ -25,7 +25,7 @@ from memprof.results.snapshot import Snapshot, snapshot_report
 if TYPE_CHECKING:
     from memprof.boards import BoardFit
 
-NUMBERS: Mapping[str, str] = {"peak": "peak", "params": "parameters", "total": "total"}
+NUMBERS: Mapping[str, str] = {"peak": "peak", "params": "parameters", "weights": "weights", "total": "total"}
 """From a number to what people call it."""
 
 _DIM = re.compile(r"--dim (?P<name>[\w-]+)=(?P<size>\w+)")
@@ -117,7 +117,11 @@ def _sizes(snapshot: Snapshot | None, runtime: str) -> dict[str, int | None]:
     if snapshot is None or runtime not in snapshot.runtimes:
         return {}
     found = snapshot.runtimes[runtime]
-    return {"peak": found.peak_intermediate_bytes, "params": snapshot.parameter_bytes, "total": found.total_bytes}
+    return {
+        "peak": found.peak_intermediate_bytes,
+        "params": snapshot.stored_bytes,
+        "total": found.total_bytes,
+    }
 
 
 def _status(verdicts: tuple[Verdict, ...], missing: str) -> Status:

@@ -53,7 +53,9 @@ def check_named(
         InputError: The older report is missing or damaged.
     """
     if baseline is None and budgets == Budgets():
-        raise UsageError("There is no limit to check.", "Give --max-peak, --max-params, --max-total or --baseline.")
+        raise UsageError(
+            "There is no limit to check.", "Give --max-peak, --max-params, --max-weights, --max-total or --baseline."
+        )
     older = None if baseline is None else snapshot(baseline, runtimes=None if runtime is None else (runtime,))
     allowed = None if older is None else Growth(part=growth)
     watched = [

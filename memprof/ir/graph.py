@@ -263,6 +263,12 @@ class Graph:
         return own + sum(body.foldable_constant_bytes for body in self.bodies)
 
     @cached_property
+    def stored_constant_bytes(self) -> int:
+        """Bytes of the foldable constants that the source itself holds: tensors in Constant operations."""
+        own = sum(self.value_bytes[i] or 0 for node in self.nodes if node.op == "Constant" for i in node.writes)
+        return own + sum(body.stored_constant_bytes for body in self.bodies)
+
+    @cached_property
     def has_known_weights(self) -> bool:
         """Whether the bytes of all parameters and constants are known, those of bodies included."""
         is_known = all(size is not None for _, size in self._weights)

@@ -14,7 +14,7 @@ MARKER = "<!-- memprof check -->"
 """First line of the comment: a bot finds its own by it, and writes over it."""
 
 _WORDS = {"over": "OVER", "failed": "FAILED", "undecided": "OPEN", "fits": "ok"}
-_NUMBERS = {"peak": "peak", "params": "parameters", "total": "total"}
+_NUMBERS = {"peak": "peak", "params": "parameters", "weights": "weights", "total": "total"}
 
 
 def render_gate(found: Gate, stream: TextIO) -> None:

@@ -3,7 +3,8 @@
 limit     number it bounds                                     if the number is not known
 peak      intermediates at the peak under one runtime model    the known part may already break the limit,
 total     that and the weights, constants included             else nobody knows
-params    parameters
+params    parameters, and tensors in Constant operations
+weights   parameters and all foldable constants
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Budgets:
 
     peak: int | None = None
     params: int | None = None
+    weights: int | None = None
     total: int | None = None
 
 
@@ -36,7 +38,7 @@ class Verdict:
     """One number against its limit.
 
     Attributes:
-        name: ``peak``, ``params`` or ``total``.
+        name: ``peak``, ``params``, ``weights`` or ``total``.
         size_bytes: The number, ``None`` if not known.
         at_least_bytes: What is known of it.
         limit_bytes: The most it may be.
@@ -136,7 +138,9 @@ def check_budgets(snapshot: Snapshot, budgets: Budgets, runtime: str) -> Check:
         if (limit := getattr(budgets, name)) is not None
     )
     if not verdicts:
-        raise UsageError("There is no limit to check.", "Give --max-peak, --max-params, --max-total or --baseline.")
+        raise UsageError(
+            "There is no limit to check.", "Give --max-peak, --max-params, --max-weights, --max-total or --baseline."
+        )
     return Check(path=snapshot.path, runtime=runtime, verdicts=verdicts, assumed=snapshot.assumed)
 
 
@@ -150,7 +154,11 @@ def budgets_of(baseline: Snapshot, runtime: str, tolerance: Fraction) -> Budgets
     """
     numbers = _numbers(baseline, runtime)
     return Budgets(
-        **{name: None if size is None else int(size * (1 + tolerance)) for name, (size, _) in numbers.items()}
+        **{
+            name: None if size is None else int(size * (1 + tolerance))
+            for name, (size, _) in numbers.items()
+            if name != "weights"  # the total has them
+        }
     )
 
 
@@ -168,6 +176,7 @@ def _numbers(snapshot: Snapshot, runtime: str) -> Mapping[str, tuple[int | None,
     at_least = found.known_bytes_at_least
     return {
         "peak": (found.peak_intermediate_bytes, at_least),
-        "params": (snapshot.parameter_bytes, snapshot.parameter_bytes),
+        "params": (snapshot.stored_bytes, snapshot.stored_bytes),
+        "weights": (snapshot.weight_bytes, snapshot.weight_bytes),
         "total": (found.total_bytes, at_least + snapshot.weight_bytes),
     }

@@ -33,6 +33,7 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
             nodes=len(graph.nodes),
             parameter_bytes=model.parameter_bytes,
             foldable_constant_bytes=graph.foldable_constant_bytes,
+            stored_constant_bytes=graph.stored_constant_bytes,
             macs=macs,
             bytes_by_dtype=graph.parameter_bytes_by_dtype if model.stored is None else dict(model.stored),
         ),

@@ -25,6 +25,7 @@ class ModelSummary:
         nodes: Number of operations, bodies not counted.
         parameter_bytes: Initialisers, or a module's parameters and buffers, shared ones once.
         foldable_constant_bytes: Values computed from constants alone.
+        stored_constant_bytes: Of these, tensors that the source holds in Constant operations.
         macs: Multiply-accumulate operations of one run, ``None`` if an operation has no standard formula.
         bytes_by_dtype: Parameter bytes by element type.
     """
@@ -37,6 +38,7 @@ class ModelSummary:
     foldable_constant_bytes: int
     macs: int | None
     bytes_by_dtype: Mapping[str, int]
+    stored_constant_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

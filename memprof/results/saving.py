@@ -46,6 +46,7 @@ def report_json(
             "nodes": model.nodes,
             "parameter_bytes": model.parameter_bytes,
             "foldable_constant_bytes": model.foldable_constant_bytes,
+            "stored_constant_bytes": model.stored_constant_bytes,
             "macs": model.macs,
             "bytes_by_dtype": dict(model.bytes_by_dtype),
         },
@@ -120,6 +121,7 @@ def _read_model(found: Fields) -> ModelSummary:
         nodes=found.count("nodes"),
         parameter_bytes=found.count("parameter_bytes"),
         foldable_constant_bytes=found.count("foldable_constant_bytes"),
+        stored_constant_bytes=found.count("stored_constant_bytes") if "stored_constant_bytes" in found else 0,
         macs=found.count_or_none("macs"),
         bytes_by_dtype=found.named_counts("bytes_by_dtype"),
     )

@@ -52,6 +52,7 @@ class Snapshot:
         path: The model, as the report names it.
         parameter_bytes: Bytes of the parameters.
         foldable_constant_bytes: Bytes of values computed from constants alone.
+        stored_constant_bytes: Of these, tensors that the source holds in Constant operations.
         macs: Multiply-accumulate operations, ``None`` if unknown.
         runtimes: What each runtime model said, the headline first.
         modules: Bytes of parameters and bytes at the headline's peak by module path, folded; empty if not known.
@@ -65,6 +66,7 @@ class Snapshot:
     runtimes: Mapping[str, PeakSnapshot]
     modules: Mapping[str, ModuleBytes] = field(default_factory=dict)
     assumed: tuple[Assumption, ...] = ()
+    stored_constant_bytes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON-ready values, shaped as in a report."""
@@ -73,6 +75,7 @@ class Snapshot:
                 "path": self.path,
                 "parameter_bytes": self.parameter_bytes,
                 "foldable_constant_bytes": self.foldable_constant_bytes,
+                "stored_constant_bytes": self.stored_constant_bytes,
                 "macs": self.macs,
             },
             "runtimes": {
@@ -104,6 +107,11 @@ class Snapshot:
         return read_snapshot(Fields(document, source))
 
     @property
+    def stored_bytes(self) -> int:
+        """Parameters, those among them that the source writes as Constant operations too: what ``params`` limits."""
+        return self.parameter_bytes + self.stored_constant_bytes
+
+    @property
     def weight_bytes(self) -> int:
         """Parameters and foldable constants together."""
         return self.parameter_bytes + self.foldable_constant_bytes
@@ -115,6 +123,7 @@ def snapshot_report(report: Report) -> Snapshot:
         path=report.model.path,
         parameter_bytes=report.model.parameter_bytes,
         foldable_constant_bytes=report.model.foldable_constant_bytes,
+        stored_constant_bytes=report.model.stored_constant_bytes,
         macs=report.model.macs,
         runtimes={
             name: PeakSnapshot(
@@ -162,6 +171,7 @@ def read_snapshot(found: Fields) -> Snapshot:
         path=model.text("path"),
         parameter_bytes=model.count("parameter_bytes"),
         foldable_constant_bytes=model.count("foldable_constant_bytes"),
+        stored_constant_bytes=model.count("stored_constant_bytes") if "stored_constant_bytes" in model else 0,
         macs=model.count_or_none("macs"),
         runtimes=runtimes,
         modules={

@@ -64,7 +64,7 @@ def evaluate(request: Request, runtime: str) -> Numbers:
     lifetimes, graph = row.lifetimes(model.graph), model.graph
     return Numbers(
         peak_bytes=lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
-        weight_bytes=graph.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None,
+        weight_bytes=model.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None,
         input_bytes=_input_bytes(model),
         process=None if row.process is None else row.process(graph),
         grade=lowered(row.promise(lifetimes), graph).grade,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from memprof.base.errors import UsageError
 from memprof.cli.check import parse_percent
@@ -147,3 +150,22 @@ def test_a_tolerance_is_exact() -> None:
 def test_the_exit_code_reaches_the_shell(run_process: Run, model: Path) -> None:
     assert run_process("check", model, "--runtime", "reference", "--max-peak", "1kB").code == 1
     assert run_process("check", model, "--runtime", "reference", "--max-peak", "2kB").code == 0
+
+
+def test_a_tensor_in_a_constant_operation_is_a_parameter_to_its_limit(run: Run, tmp_path: Path) -> None:
+    value = numpy_helper.from_array(np.zeros((100, 10), np.float32))
+    nodes = [
+        helper.make_node("Constant", [], ["w"], value=value),
+        helper.make_node("Transpose", ["w"], ["t"]),
+        helper.make_node("MatMul", ["x", "t"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 10])
+    graph = helper.make_graph(nodes, "g", [x], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    path = tmp_path / "constant.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+    assert run("check", path, "--max-params", "3999").code == 1
+    assert run("check", path, "--max-params", "4000", "--max-weights", "8000").code == 0
+    found = run("check", path, "--max-weights", "7999", "--json")
+    assert found.code == 1
+    assert found.json["checks"][0]["bytes"] == 8000
