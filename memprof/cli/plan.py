@@ -182,6 +182,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     def report(progress: PlanProgress) -> None:
         line.show(progress.stage, progress.size_bytes, progress.lower_bound_bytes, progress.seconds)
 
+    if model.lower().endswith(".csv"):
+        _note_offsets(Path(model))
     with telling(f"reading {safe_text(model)}"):
         loaded = None if model.lower().endswith(".csv") else load(request)
     graph = None if loaded is None else loaded.graph
@@ -269,3 +271,15 @@ def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str]
         (True, ["--json"]),
     )
     return shlex.join(["memprof", "plan", model, *flags, *next(words for applies, words in following if applies)])
+
+
+def _note_offsets(path: Path) -> None:
+    """Say that offsets in a table are no wish: every buffer is placed anew."""
+    from memprof.planning.minimalloc import read_csv
+
+    table = read_csv(path)
+    if table.placed_count:
+        of = f"{table.placed_count:,} of {len(table.problem.buffers):,} buffers"
+        note(
+            f"the offsets in the file ({of}, {table.placed_bytes:,} bytes) are not used: every buffer is placed anew"
+        )

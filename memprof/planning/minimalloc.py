@@ -5,7 +5,7 @@
     lower    first step at which it lives
     upper    first step at which it no longer lives
     size     bytes
-    offset   first byte in the arena; only in a plan
+    offset   first byte in the arena; in a plan, or where somebody wants a buffer; may be empty
 
 Columns come in any order. A column that is not in the table is refused, not dropped: minimalloc's ``alignment`` and
 ``gaps`` change what a plan must keep to, and its older ``start`` and ``end`` are inclusive. A table says nothing of
@@ -40,11 +40,15 @@ class AllocationTable:
 
     Attributes:
         problem: The buffers.
-        offsets: One offset per buffer, ``None`` if the file is a question.
+        offsets: One offset per buffer, ``None`` if the file is a question or leaves some out.
+        placed_count: How many buffers have an offset.
+        placed_bytes: What an arena takes that holds those at their offsets.
     """
 
     problem: AllocationProblem
     offsets: tuple[int, ...] | None
+    placed_count: int = 0
+    placed_bytes: int = 0
 
 
 def read_csv(path: Path, alignment: int = 1) -> AllocationTable:
@@ -80,7 +84,7 @@ def parse_csv(text: str, name: str = "CSV", alignment: int = 1) -> AllocationTab
         raise LimitError(f"{name} has more than {MAX_ROWS} lines.", "Check that it is a list of buffers.")
     rows = csv.reader(StringIO(text, newline=""), strict=True)
     buffers: list[AllocationBuffer] = []
-    offsets: list[int] = []
+    placed: list[tuple[int, int]] = []
     lines: dict[str, int] = {}
     try:
         columns = _read_header(next(rows, []), name)
@@ -92,11 +96,17 @@ def parse_csv(text: str, name: str = "CSV", alignment: int = 1) -> AllocationTab
                 raise _bad(f"{name}, line {rows.line_num}", f"id {safe_text(buffer.name)!r} is also in line {first}")
             buffers.append(buffer)
             if offset is not None:
-                offsets.append(offset)
+                placed.append((offset, offset + buffer.size_bytes))
     except csv.Error as error:
         raise _bad(f"{name}, line {rows.line_num}", str(error)) from error
     problem = AllocationProblem(buffers=tuple(buffers), alignment=alignment)
-    return AllocationTable(problem, tuple(offsets) if "offset" in columns else None)
+    is_plan = "offset" in columns and len(placed) == len(buffers)
+    return AllocationTable(
+        problem=problem,
+        offsets=tuple(offset for offset, _ in placed) if is_plan else None,
+        placed_count=len(placed),
+        placed_bytes=max((stop for _, stop in placed), default=0),
+    )
 
 
 def write_csv(plan: MemoryPlan, stream: TextIO) -> None:
@@ -124,7 +134,11 @@ def _read_header(row: list[str], name: str) -> dict[str, int]:
 def _read_row(row: list[str], columns: Mapping[str, int], where: str) -> tuple[AllocationBuffer, int | None]:
     if len(row) != len(columns):
         raise _bad(where, f"{len(row)} cells under a header of {len(columns)}")
-    numbers = {title: _read_number(row[i], title, where) for title, i in columns.items() if title != "id"}
+    numbers = {
+        title: _read_number(row[i], title, where)
+        for title, i in columns.items()
+        if title != "id" and (title != "offset" or row[i].strip())
+    }
     if numbers["upper"] < numbers["lower"]:
         raise _bad(where, f"upper {numbers['upper']} is below lower {numbers['lower']}")
     try:

@@ -297,3 +297,22 @@ def test_memories_that_are_too_small_are_exit_code_1(run: Run, model: Path) -> N
     found = run("plan", model, "--arena", "a=1KiB:1", "--arena", "b=512:2")
     assert found.code == 1
     assert "2,048 bytes are alive at one step; the arenas have 1,536 together" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("offsets", "words"),
+    [(("4", "8", "12"), "3 of 3 buffers, 16 bytes"), (("4", "", "12"), "2 of 3 buffers, 16 bytes")],
+)
+def test_offsets_in_a_table_are_said_to_be_planned_anew(
+    run: Run, tmp_path: Path, offsets: tuple[str, ...], words: str
+) -> None:
+    path = tmp_path / "fixed.csv"
+    rows = zip(("a,0,3,4", "b,3,9,4", "c,0,9,4"), offsets, strict=True)
+    path.write_text("id,lower,upper,size,offset\n" + "".join(f"{row},{offset}\n" for row, offset in rows))
+    done = run("plan", path)
+    assert done.code == 0
+    assert done.stdout.startswith("Arena 8 B")
+    assert words in done.stderr
+    assert "not used" in done.stderr
+    path.write_text("id,lower,upper,size\na,0,3,4\n")
+    assert "not used" not in run("plan", path).stderr
