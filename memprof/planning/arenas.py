@@ -27,8 +27,9 @@ import numpy.typing as npt
 
 from memprof.base.errors import BudgetError, IncompleteError, UsageError
 from memprof.planning.meter import Meter, meter_of
-from memprof.planning.offsets.greedy import Ints
+from memprof.planning.offsets.greedy import Ints, columns_of
 from memprof.planning.offsets.problem import AllocationProblem
+from memprof.planning.offsets.shelves import Shelves
 from memprof.planning.offsets.solver import decide_capacity
 from memprof.planning.validator import find_violation
 
@@ -332,36 +333,23 @@ def _orders(table: _Table, prices: Floats) -> Iterator[list[int]]:
 
 def _place_in_turn(table: _Table, order: Sequence[int]) -> list[Place] | None:
     """Return a plan in which each buffer takes the lowest gap of the cheapest arena that has one."""
-    buffers, sizes = table.problem.buffers, table.problem.sizes
-    inside: list[list[int]] = [[] for _ in table.arenas]
+    columns = columns_of(table.problem)
+    position = {b: i for i, b in enumerate(columns.ids.tolist())}
+    shelves = [Shelves(columns, Meter()) for _ in table.arenas]
     places: dict[int, Place] = {}
     for b in order:
+        i = position.get(b)
+        size = 0 if i is None else shelves[0].size[i]
         for a in table.cheapest_first:
-            near = sorted(
-                (places[other].offset, places[other].offset + sizes[other])
-                for other in inside[a]
-                if buffers[other].overlaps(buffers[b])
-            )
-            end = table.arenas[a].size_bytes
-            offset = _lowest_gap(near, sizes[b])
-            if offset + sizes[b] <= end:
+            offset = 0 if i is None else shelves[a].lowest_gap(i)
+            if offset + size <= table.arenas[a].size_bytes:
                 places[b] = Place(a, offset)
-                if sizes[b]:
-                    inside[a].append(b)
+                if i is not None:
+                    shelves[a].put(i, offset)
                 break
         else:
             return None
-    return [places[b] for b in range(len(buffers))]
-
-
-def _lowest_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
-    """Return the lowest offset at which ``size`` bytes miss all of ``taken``, ascending."""
-    top = 0
-    for low, high in taken:
-        if low - top >= size:
-            return top
-        top = max(top, high)
-    return top
+    return [places[b] for b in range(len(table.problem.buffers))]
 
 
 def _improve(table: _Table, places: list[Place], bound: Fraction, meter: Meter) -> list[Place]:
@@ -421,9 +409,8 @@ def _admit(
     part = _part(problem, ids)
     if part.load_bytes > arena.size_bytes:
         return None
-    attempt = Meter(effort=_TRY_STEPS)
+    attempt = Meter(meter.seconds_left, min(_TRY_STEPS, meter.steps_left), parent=meter)  # Ctrl-C in it ends both
     found = decide_capacity(part, arena.size_bytes, attempt)
-    meter.charge(attempt.spent)
     if not found.answer:
         return None
     new = list(places)

@@ -15,7 +15,9 @@ from memprof.planning import arenas as arenas_module
 from memprof.planning.arenas import Arena, ArenasPlan, Place, check_arenas, plan_arenas
 from memprof.planning.meter import Meter
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
-from tests.planning.offsets.problems import fits
+from memprof.planning.offsets.shelves import Shelves
+from memprof.planning.offsets.solver import _Run
+from tests.planning.offsets.problems import GAP, fits
 
 FAST, SLOW = Arena("fast", 8, Fraction(1)), Arena("slow", 100, Fraction(10))
 
@@ -87,8 +89,6 @@ def test_buffers_that_never_meet_share_the_cheap_arena() -> None:
 
 def test_loads_that_fit_an_arena_but_no_addresses_do_are_not_taken_for_a_plan() -> None:
     # Nine bytes alive at every step, ten needed: one buffer must leave.
-    from tests.planning.offsets.problems import GAP
-
     problem = problem_of(*((start, stop, size, 2 * size) for start, stop, size in GAP))
     plan = plan_arenas(problem, (Arena("fast", 9, Fraction(1)), SLOW))
     assert plan.cost > sum(buffer.traffic_bytes for buffer in problem.buffers)
@@ -106,6 +106,42 @@ def test_an_interrupt_keeps_the_plan_so_far_and_leaves_no_time(monkeypatch: pyte
 
     assert [place.arena for place in plan.places] == [1, 0, 1]
     assert meter.has_ended
+
+
+def test_an_interrupt_inside_of_a_try_ends_all_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def interrupted(run: object) -> None:
+        begun.append(run)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Run, "_run_greedies", interrupted)
+    meter = Meter(600)
+    problem = problem_of(*((start, stop, size, 2 * size) for start, stop, size in GAP))
+
+    plan_arenas(problem, (Arena("fast", 9, Fraction(1)), SLOW), meter.part(1))
+
+    assert len(begun) == 1
+    assert meter.has_ended
+
+
+def test_first_places_look_at_what_is_near_in_time_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand buffers of which two are alive at once: each meets a few others, not all."""
+    looked_at = []
+    near = Shelves.near
+
+    def count(shelves: Shelves, b: int) -> list[int]:
+        found = near(shelves, b)
+        looked_at.append(sum(len(shelves._on[k]) for k in range(shelves._first[b], shelves._last[b] + 1)))
+        return found
+
+    monkeypatch.setattr(Shelves, "near", count)
+    n = 1500
+    problem = problem_of(*((i, i + 2, 10 + i % 7, i % 11) for i in range(n)))
+    plan = plan_arenas(problem, (Arena("fast", 20, Fraction(1)), Arena("slow", 60, Fraction(2))), 0.0)
+    assert len(plan.places) == n
+    assert max(looked_at) < 20
+    assert len(looked_at) >= n
 
 
 def test_no_room_is_said_with_the_numbers() -> None:
