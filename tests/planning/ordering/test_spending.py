@@ -6,18 +6,22 @@ A long scan that nobody is told of would run past the deadline; so here a scan i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any, NoReturn
 
 import pytest
 
+from memprof.ir import GraphBuilder, NewValue, TensorType
 from memprof.planning.meter import Meter, OutOfBudget
 from memprof.planning.ordering import series_parallel
 from memprof.planning.ordering import solver as solver_module
+from memprof.planning.ordering.kinds import reference_problem
 from memprof.planning.ordering.piece import Piece
+from memprof.planning.ordering.problem import OrderProblem
 from memprof.planning.ordering.reduction import reduce_problem
 from memprof.planning.ordering.series_parallel import contract
 from memprof.planning.ordering.solver import Solver
-from tests.planning.test_meter import fan, tangle
+from tests.planning.test_meter import tangle
 
 SCANS = ("relax", "windows", "must_pass_cuts", "trivial_bound", "operation_bound")
 EMPTY = Meter(effort=0)
@@ -122,6 +126,23 @@ def test_a_turn_of_the_solver_is_a_step(monkeypatch: pytest.MonkeyPatch) -> None
     assert turns == 20
 
 
+def chains(count: int, length: int) -> OrderProblem:
+    """Return chains of values of random sizes that start from one value and are joined."""
+    rng = Random(count)
+    builder = GraphBuilder("chains")
+    x = builder.add_input("x", TensorType.of_bytes(30))
+    ends = []
+    for i in range(count):
+        value: int | None = x
+        for k in range(length):
+            new = NewValue(f"t{i}.{k}", TensorType.of_bytes(rng.randint(1, 1000)))
+            (value,) = builder.add_node("Op", [value], [new], is_foldable=False)
+        ends.append(value)
+    (y,) = builder.add_node("Join", ends, [NewValue("y", TensorType.of_bytes(64))], is_foldable=False)
+    assert y is not None
+    return reference_problem(builder.build([y]))
+
+
 class _Told(Meter):
     """A meter that keeps what it is told, and never ends."""
 
@@ -143,12 +164,13 @@ def test_reading_a_piece_is_told_by_operation_and_by_cell() -> None:
 
 
 def test_joining_and_writing_out_are_told_by_node_and_by_operation() -> None:
-    piece = reduce_problem(fan(30, is_equal=False)).piece
+    piece = reduce_problem(chains(8, 12)).piece
     meter = _Told()
     network = series_parallel._Network(piece, None, meter)
     meter.told.clear()
     network.shrink()
-    assert len(meter.told) >= len(piece.ops)  # each node is looked at
+    assert meter.told.count(1) >= len(piece.ops)  # each node is looked at
+    assert sum(meter.told) > 3 * len(piece.ops)  # and what is merged costs its segments
     meter.told.clear()
     rewrite = network.as_rewrite()
     assert sum(meter.told) >= sum(len(part) for part in rewrite.parts if len(part) > 1) > 0
