@@ -65,6 +65,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "click": ("cli/",),
     "pytest": ("pytest_plugin",),
     "networkx": ("ir/", "planning/", "importers/", "exporters/"),
+    "submitit": ("nas/searching/submitting",),
+    "ray": ("nas/searching/raying",),
     "sklearn": ("nas/train/", "nas/rank/blend"),
     "PIL": ("nas/train/data",),  # a dependency of torchvision's
     "numba": ("planning/",),

@@ -14,6 +14,7 @@ from memprof.cli.options import runtime_option
 
 if TYPE_CHECKING:
     from memprof.nas.record.settings import Limits
+    from memprof.nas.searching.engines import Engine
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _COUNT = click.IntRange(min=1)
@@ -89,6 +90,12 @@ _LIMITS = (
         "--workers", type=_COUNT, help="Candidates that train at once (one per core, or three on each GPU)."
     ),
     click.option("--threads", type=_COUNT, help="CPU threads of each (1)."),
+    click.option(
+        "--engine",
+        default="local",
+        show_default=True,
+        help="Who trains: local, submitit[:PARTITION] (SLURM) or ray[:ADDRESS]; asked for anew on each resume.",
+    ),
     click.option("--device", help="cpu, cuda, cuda:N, cuda:0,cuda:1 or all GPUs (a GPU if there is one)."),
 )
 
@@ -111,9 +118,11 @@ def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits
         UsageError: There is no such device.
     """
     from memprof.nas.record.settings import Limits
-    from memprof.nas.train.devices import pick_device
+    from memprof.nas.train.devices import name_device, pick_device
 
-    device = pick_device(flags["device"] or (saved.device if saved else "auto"))
+    # What a cluster's machines have is theirs to say: this one may be without a GPU.
+    pick = pick_device if make_engine(flags).name == "local" else name_device
+    device = pick(flags["device"] or (saved.device if saved else "auto"))
     threads = flags["threads"] or (saved.threads if saved else 1)
     cores = max(1, len(os.sched_getaffinity(0)) // threads)
     workers = cores if device == "cpu" else _ON_A_GPU * len(device.split(","))
@@ -128,6 +137,17 @@ def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits
     if first.device != device:
         first = replace(first, workers=workers)  # as many as suit the other device
     return replace(first, device=device, **{name: value for name, value in asked.items() if value is not None})
+
+
+def make_engine(flags: Mapping[str, Any]) -> Engine:
+    """Return the engine that the flags ask for.
+
+    Raises:
+        UsageError: There is no such engine.
+    """
+    from memprof.nas.searching.engines import Engine
+
+    return Engine.parse(flags["engine"])
 
 
 def _seconds(minutes: float | None) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from memprof.cli.nas.options import limit_options, make_limits
+from memprof.cli.nas.options import limit_options, make_engine, make_limits
 from memprof.cli.nas.progress import drive
 from memprof.cli.options import json_option
 
@@ -48,4 +48,4 @@ def resume(
         dataset=saved.dataset if dataset is None else place_of(dataset),
         template=template,
     )
-    return drive(folder, lambda watch: go_on(folder, limits, wanted, watch), as_json=as_json)
+    return drive(folder, lambda watch: go_on(folder, limits, wanted, watch, make_engine(flags)), as_json=as_json)

@@ -10,7 +10,7 @@ import click
 
 from memprof.base.errors import UsageError
 from memprof.base.units import parse_bytes
-from memprof.cli.nas.options import limit_options, make_limits, settings_options
+from memprof.cli.nas.options import limit_options, make_engine, make_limits, settings_options
 from memprof.cli.nas.progress import drive
 from memprof.cli.options import json_option
 
@@ -38,11 +38,11 @@ def search(output: Path, as_json: bool, **flags: Any) -> int:
     memprof nas search --dataset cifar10 --lambda 0.8 --max-peak 256KiB --dtype int8
     memprof nas search --board nucleo-f446re --runtime tflm --dtype int8
     """
-    limits = make_limits(flags)
+    limits, engine = make_limits(flags), make_engine(flags)
     from memprof.nas import search as start
 
     settings = make_settings(output, flags, limits.device)
-    return drive(output, lambda watch: start(output, settings, limits, watch), as_json=as_json)
+    return drive(output, lambda watch: start(output, settings, limits, watch, engine), as_json=as_json)
 
 
 def make_settings(folder: Path, flags: dict[str, Any], device: str) -> Settings:

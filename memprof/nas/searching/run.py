@@ -1,4 +1,4 @@
-"""Start, resume and drive a search with local worker processes."""
+"""Start, resume and drive a search with an engine that trains."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from memprof.nas.jobs import Outcome
 from memprof.nas.record.journal import Journal, has_search, read_journal
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import SearchState, fold
+from memprof.nas.searching.engines import LOCAL, Engine, Work
 from memprof.nas.searching.rounds import Search
-from memprof.nas.searching.workers import WorkerPool
 
 if TYPE_CHECKING:
     from memprof.nas.train.trainer import Trainer
@@ -58,7 +58,11 @@ class TrainerRecipe:
 
 
 def search(
-    folder: Path | str, settings: Settings, limits: Limits, on_outcome: OnOutcome = lambda search, outcome: None
+    folder: Path | str,
+    settings: Settings,
+    limits: Limits,
+    on_outcome: OnOutcome = lambda search, outcome: None,
+    engine: Engine = LOCAL,
 ) -> SearchState:
     """Start a new search in ``folder`` and run it to its end.
 
@@ -67,6 +71,7 @@ def search(
         settings: What the search does.
         limits: How long and where it runs.
         on_outcome: Called after every decision and outcome.
+        engine: What trains.
 
     Raises:
         UsageError: The folder holds a search already, or another process runs it.
@@ -81,7 +86,7 @@ def search(
         )
     with Journal(folder) as journal:
         journal.append("started", {"settings": settings.to_json(), "limits": limits.to_json()})
-        return _drive(folder, journal, on_outcome)
+        return _drive(folder, journal, on_outcome, engine)
 
 
 def resume(
@@ -89,6 +94,7 @@ def resume(
     limits: Limits | None = None,
     settings: Settings | None = None,
     on_outcome: OnOutcome = lambda search, outcome: None,
+    engine: Engine = LOCAL,
 ) -> SearchState:
     """Go on with the search in ``folder``; finished candidates are not trained again.
 
@@ -97,6 +103,7 @@ def resume(
         limits: How long and where it runs from here on; ``None`` for those it had.
         settings: What the caller thinks the search does; ``None`` to take what it was started with.
         on_outcome: Called after every decision and outcome.
+        engine: What trains.
 
     Raises:
         InputError: There is no search in the folder.
@@ -110,7 +117,7 @@ def resume(
         saved_settings.refuse_other(settings)
     with Journal(folder) as journal:
         journal.append("resumed", {"limits": (limits or saved_limits).to_json()})
-        return _drive(folder, journal, on_outcome)
+        return _drive(folder, journal, on_outcome, engine)
 
 
 def saved_search(folder: Path) -> tuple[Settings, Limits]:
@@ -125,15 +132,22 @@ def saved_search(folder: Path) -> tuple[Settings, Limits]:
     return state.settings, state.limits
 
 
-def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome) -> SearchState:
+def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome, engine: Engine) -> SearchState:
     decisions = Search(folder, journal, time.monotonic)
     if not decisions.ask():  # over already: no worker need start
         return decisions.state
     limits = decisions.limits
-    root, lanes = str(inside(folder, DATA)), limits.lanes
-    factories = [TrainerRecipe(decisions.settings, root, device) for device in limits.devices]
+    root = str(inside(folder.resolve(), DATA))
+    work = Work(
+        folder=folder.resolve(),
+        factories=tuple(TrainerRecipe(decisions.settings, root, device) for device in limits.devices),
+        device=limits.device,
+        workers=limits.workers,
+        threads=limits.threads,
+        lanes=limits.lanes,
+    )
     try:
-        with WorkerPool(-(-limits.workers // lanes), factories, limits.threads, lanes=lanes) as pool:
+        with engine.start(work) as pool:
             while jobs := decisions.ask():
                 on_outcome(decisions, None)
                 for outcome in pool.run(jobs, time.monotonic() + decisions.round_seconds_left):

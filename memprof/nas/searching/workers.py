@@ -35,6 +35,7 @@ from memprof.base.folders import scratch_folder
 from memprof.base.processes import Bounds, ChildProcess, start_python
 from memprof.base.text import safe_text
 from memprof.nas.jobs import Job, Outcome, Status, failure
+from memprof.nas.searching.engines import Work
 from memprof.nas.searching.worker import LOOK_AT_DATA, TrainerFactory, Trouble
 
 GRACE_SECONDS = 10.0
@@ -252,6 +253,17 @@ class WorkerPool:
         """Return a failure of a worker's job."""
         assert worker.job is not None, "only a worker with a job can fail one"
         return failure(worker.job, status, message, self._clock() - worker.began)
+
+
+def local_pool(work: Work, place: str) -> WorkerPool:
+    """Return processes of this machine.
+
+    Args:
+        work: The search's.
+        place: Nothing: there is one such place.
+    """
+    assert not place, "this machine has no other name"
+    return WorkerPool(-(-work.workers // work.lanes), work.factories, work.threads, lanes=work.lanes)
 
 
 def _end(worker: _Worker) -> None:

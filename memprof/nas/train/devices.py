@@ -5,6 +5,17 @@ from __future__ import annotations
 from memprof.base.errors import MissingExtraError, UsageError
 
 
+def name_device(wish: str) -> str:
+    """Return the device that ``wish`` means on another machine, without a look at this one.
+
+    Raises:
+        UsageError: It is none that every machine of a cluster can have.
+    """
+    if wish not in {"auto", "cpu", "cuda"}:
+        raise UsageError(f"{wish!r} is no device of every machine.", "Use --device cpu or cuda.")
+    return "cpu" if wish == "auto" else wish
+
+
 def pick_device(wish: str) -> str:
     """Return the devices that ``wish`` means here, with commas between them.
 
