@@ -26,6 +26,9 @@ _CHANGED = ("max_cells", "sample", "top_k", "ranker", "finalists", "final_seeds"
 @click.command()
 @settings_options
 @click.option(
+    "--data-from", metavar="MODULE:FUNCTION", help="Images that a function of yours returns; they are kept in DIR."
+)
+@click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("nas"), show_default=True, metavar="DIR"
 )
 @limit_options
@@ -56,7 +59,15 @@ def make_settings(folder: Path, flags: dict[str, Any], device: str) -> Settings:
     from memprof.nas.searching.presets import PRESETS, facts_of, fed
     from memprof.nas.space.budget import Budget
 
-    facts = facts_of(flags["dataset"], root=folder / "data", limit=flags["images"], side=flags["image_size"])
+    dataset = flags["dataset"]
+    if flags["data_from"] is not None:
+        from memprof.nas.record.journal import has_search
+        from memprof.nas.train.own import NAME, images_from, keep_images
+
+        dataset = NAME
+        if not has_search(folder):  # one that is there keeps what it was started with
+            keep_images(folder / "data", *images_from(flags["data_from"]))
+    facts = facts_of(dataset, root=folder / "data", limit=flags["images"], side=flags["image_size"])
     metric = Metric(
         accuracy_weight=LAMBDA if flags["accuracy_weight"] is None else flags["accuracy_weight"],
         peak_weight=flags["peak_weight"],

@@ -2,6 +2,7 @@
 
     digits         scikit-learn's 1,797 handwritten digits, 1x8x8: real, small, offline
     cifar10        torchvision's CIFAR-10, 3x32x32: downloaded once where there is a network
+    own            arrays that ``memprof.nas.train.own`` keeps
     a folder       torchvision's ImageFolder layout, train/CLASS/*.png and test/CLASS/*.png (or val/)
 
 A search sees ``TrainingData`` alone: the training images, and a validation part split off them by class with a fixed
@@ -24,7 +25,9 @@ from torch import Tensor
 
 from memprof.base.errors import InputError, LimitError, MissingExtraError, UsageError
 from memprof.base.text import first_line, safe_text
+from memprof.nas.train import own
 from memprof.nas.train.decoded import decode_once
+from memprof.nas.train.own import kept_images
 
 MOST_PIXELS, MOST_IMAGE_BYTES = 50_000_000, 128 * 1024**2
 _SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif"))
@@ -449,9 +452,28 @@ def _size(shape: torch.Size) -> str:
     return f"{shape[1]}x{shape[2]}"
 
 
+def _own(request: _Request) -> _Labelled:
+    _refuse_side(request)
+    images = Images(*kept_images(request.root, "training"))
+    names = tuple(map(str, range(int(images.labels.max()) + 1)))
+    side, is_grey = min(images.pixels.shape[2:]), images.pixels.shape[1] == 1
+    # Grey ones may be characters, which a mirror or a hole makes into others.
+    change = Augmentation(padding=max(1, side // 8), flips=not is_grey, cutout=0 if is_grey else side // 2)
+    chosen = _choose(images.labels, names, request.limit)
+    return _Labelled(images=images.select(chosen), class_names=names, augmentation=change)
+
+
+def _own_test(request: _Request) -> Images:
+    training, test = kept_images(request.root, "training"), Images(*kept_images(request.root, "test"))
+    if test.pixels.shape[1:] != training[0].shape[1:] or test.labels.max() > training[1].max():
+        raise InputError("The own test images have another shape or class than those to train on.", "Mend the test.")
+    return test
+
+
 SOURCES = {
     "digits": _Source(training=_digits, test=_digits_test),
     "cifar10": _Source(training=_cifar10, test=_cifar10_test),
+    own.NAME: _Source(training=_own, test=_own_test),
 }
 _FOLDER = _Source(training=_folder, test=_folder_test)
 
