@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from memprof.nas.record.journal import Journal
     from memprof.nas.record.settings import Limits, Settings
     from memprof.nas.record.summarizing import status
+    from memprof.nas.searching.engines import Engine
     from memprof.nas.searching.export import export_onnx
     from memprof.nas.searching.presets import facts_of, paper, quick
     from memprof.nas.searching.rounds import Search
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from memprof.nas.space.screening import Footprint, screen
     from memprof.nas.train.evaluation import evaluate
     from memprof.nas.train.modules import build_module
+    from memprof.nas.train.own import keep_images
     from memprof.nas.train.recipe import Recipe
 
 _HOMES = {
