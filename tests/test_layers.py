@@ -71,7 +71,9 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "PIL": ("nas/train/data",),  # a dependency of torchvision's
     "numba": ("planning/",),
     "tflite_micro": ("measure/",),
-    "ai_edge_litert": ("measure/",),
+    "ai_edge_litert": ("measure/", "nas/searching/tflite"),
+    "ai_edge_quantizer": ("nas/searching/tflite",),
+    "litert_torch": ("nas/searching/tflite",),
     "executorch": ("measure/",),
     "numpy": (
         "importers/",
@@ -82,6 +84,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
         "nas/rank/",
         "nas/train/",
         "nas/searching/export",
+        "nas/searching/tflite",
     ),
 }
 """From a library to the paths below ``memprof`` that may import it; one that is not here may be imported nowhere."""

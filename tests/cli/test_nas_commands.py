@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import random
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,49 @@ def test_export_writes_a_checked_model_and_three_things_about_it(folder: Path, r
         "lifetimes.png",
     }
     assert json.loads((tmp_path / "architecture.json").read_text())["blocks"] == best["architecture"]["blocks"]
+
+
+@pytest.mark.skipif(find_spec("litert_torch") is not None, reason="the converter is installed")
+def test_a_tflite_file_needs_the_converter_and_nothing_is_written_without_it(
+    folder: Path, run: Run, tmp_path: Path
+) -> None:
+    found = run("nas", "export", folder, "--tflite", "-o", tmp_path / "out")
+
+    assert found.code == 5
+    assert "[converter]" in found.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("litert_torch") is None, reason="the extra converter is not installed")
+def test_a_tflite_file_is_converted_run_and_as_large_as_foreseen(folder: Path, run: Run, tmp_path: Path) -> None:
+    found = run("nas", "export", folder, "--tflite", "-o", tmp_path, "--json").json["tflite"]
+
+    assert found["dtype"] == "float32"
+    assert found["difference"] < 1e-4
+    assert found["agreement"] == 1
+    assert (tmp_path / "model.tflite").is_file()
+    assert abs(found["arena_bytes"] - found["foreseen_bytes"]) < found["arena_bytes"] / 10
+
+
+def test_a_search_for_a_board_needs_a_runtime_with_an_arena(run: Run, tmp_path: Path) -> None:
+    found = run("nas", "search", *TINY, "--board", "microbit-v2", "-o", tmp_path / "run")
+
+    assert found.code == 2
+    assert "--runtime tflm" in found.stderr
+
+
+def test_a_search_for_a_board_that_holds_nothing_trains_nothing(run: Run, tmp_path: Path) -> None:
+    board = tmp_path / "tiny.toml"
+    board.write_text(
+        '[[board]]\nname = "tiny"\ntitle = "Tiny"\ncore = "M0"\nkernels = "portable"\nsource = "none"\n'
+        'ram = { sram = "17K" }\nflash = { internal = "256K" }\n'
+    )
+    flags = ("--board", board, "--runtime", "tflm", "--dtype", "int8")
+    found = run("nas", "search", *TINY, *flags, "-o", tmp_path / "run")
+
+    assert found.code == 1
+    assert "over the budget" in found.stderr + found.stdout
 
 
 def test_a_network_is_trained_and_tested_once_and_its_weights_can_be_exported(folder: Path, run: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,9 +18,11 @@ from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import format_document, write_document
 
 if TYPE_CHECKING:
+    from memprof.nas.record.settings import Settings
     from memprof.nas.space.architecture import Architecture
 
 
+TFLITE = "model.tflite"
 FILES = ("model.onnx", "architecture.json", "architecture.png", "lifetimes.png")
 
 
@@ -28,16 +30,20 @@ FILES = ("model.onnx", "architecture.json", "architecture.png", "lifetimes.png")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--candidate", type=click.IntRange(min=0), help="Which network; that of --trained, or the best.")
 @click.option("--trained", metavar="NAME", help="Weights of this final training; the search's own if left out.")
+@click.option("--tflite", is_flag=True, help="A .tflite file too, int8 if the search counted int8.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder; DIR/export if left out."
 )
 @json_option
-def export(folder: Path, candidate: int | None, trained: str | None, output: Path | None, as_json: bool) -> None:
+def export(
+    folder: Path, candidate: int | None, trained: str | None, tflite: bool, output: Path | None, as_json: bool
+) -> None:
     """Write a network of the search in DIR: ONNX checked in onnxruntime, JSON, drawing and lifetime plot.
 
     \b
     memprof nas export runs/first
     memprof nas export runs/first --trained 12-16-blocks -o found
+    memprof nas export runs/board --tflite
     """
     from memprof.nas.train.devices import pick_device
 
@@ -50,9 +56,15 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
 
     found = pick_candidate(folder, candidate, trained)
     architecture, weights, origin = weights_of(folder, found.candidate, found.architecture, trained)
-    budget = saved_search(folder)[0].budget
+    settings = saved_search(folder)[0]
+    budget = settings.budget
+    if tflite:
+        from memprof.nas.searching.tflite import require_converter
+
+        require_converter()
     counted = measure(architecture, budget)
-    target = output_folder(output, (folder,), "export", FILES)
+    files = (*FILES, TFLITE) if tflite else FILES
+    target = output_folder(output, (folder,), "export", files)
     if (target / "model.onnx").is_file():
         note(f"replacing the export that was in {safe_text(str(target))}")
     with telling(f"exporting candidate {found.candidate}"):
@@ -60,7 +72,8 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
         report = memprof.analyze(str(exported.path))
         report.plot(target / "lifetimes.png")
     _describe(architecture, origin, f"Candidate {found.candidate} of {folder.name}", target)
-    for name in FILES:
+    converted = _convert(folder, settings, architecture, weights, target) if tflite else None
+    for name in files:
         note(f"wrote {safe_text(str(target / name))}")
     with open_stdout() as stream:
         if as_json:
@@ -74,6 +87,7 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
                 "peak_intermediate_bytes": report.peak_intermediate_bytes,
                 "budget": {"dtype": budget.dtype, "runtime": budget.runtime, **asdict(counted)},
             }
+            document |= {} if converted is None else {"tflite": converted}
             write_document(document, stream)
             return
         stream.write(
@@ -87,7 +101,38 @@ def export(folder: Path, candidate: int | None, trained: str | None, output: Pat
                 f"{format_bytes(counted.peak_intermediate_bytes)} ({budget.runtime})\n"
             )
         command = shlex.join(["memprof", "bench", str(exported.path)])
+        if converted is not None:
+            stream.write(
+                f"As .tflite, {converted['dtype']}: LiteRT gives PyTorch's class on {converted['agreement']:.0%} of "
+                f"{converted['images']} images; arena {format_bytes(converted['arena_bytes'])} "
+                f"({format_bytes(converted['foreseen_bytes'])} was foreseen)\n"
+            )
+            command = shlex.join(["memprof", "analyze", converted["model"]])
         stream.write(f"Next: {safe_text(command, limit=2000)}\n")
+
+
+def _convert(
+    folder: Path, settings: Settings, architecture: Architecture, weights: dict[str, Any], target: Path
+) -> dict[str, Any]:
+    """Write the .tflite file; return what it is, and its arena beside the one that the search would have counted."""
+    import memprof
+    from memprof.nas.searching.tflite import calibration_images, export_tflite
+    from memprof.nas.space.footprint import deployed
+
+    budget = settings.budget
+    images = calibration_images(folder, settings)
+    found = export_tflite(architecture, weights, images, target / TFLITE, budget.dtype)
+    graph = memprof.load(str(found.path)).graph
+    foreseen = memprof.tflm_arena(deployed(architecture, found.dtype), found.dtype, budget.kernels)
+    return {
+        "model": str(found.path),
+        "dtype": found.dtype,
+        "difference": found.difference,
+        "agreement": found.agreement,
+        "images": len(images),
+        "arena_bytes": memprof.tflm_arena(graph, found.dtype, budget.kernels).arena_bytes,
+        "foreseen_bytes": foreseen.arena_bytes,
+    }
 
 
 def _describe(architecture: Architecture, origin: str, title: str, target: Path) -> None:

@@ -50,7 +50,7 @@ _SETTINGS = (
         type=click.Choice(["float32", "float16", "int8"]),
         default="float32",
         show_default=True,
-        help="Element type on the device, which budgets and the metric count; nas export writes float32.",
+        help="Element type on the device, which budgets and the metric count; nas export --tflite writes it.",
     ),
     board_option,
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
