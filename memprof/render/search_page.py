@@ -81,7 +81,7 @@ def _facts(summary: SearchSummary) -> list[str]:
         f"- Goal: {_GOALS[settings.goal]}.",
         f"- Metric: lambda {settings.metric.accuracy_weight:g}, weight of the peak {settings.metric.peak_weight:g}, "
         f"of the parameters {settings.metric.parameter_weight:g}; budget {_budget(summary)}.",
-        f"- Choice: {sample} in the first {settings.first_rounds} rounds, "
+        f"- Choice: {sample} in the first {_count(settings.first_rounds)}, "
         f"then the {settings.top_k} that {settings.ranker} ranks highest.",
         f"- Training: {settings.recipe.epochs} epochs{_halving(settings.rungs)}, batch {settings.recipe.batch}, "
         f"learning rate {settings.recipe.learning_rate:g}; "
@@ -95,6 +95,10 @@ _GOALS = {"front": "the Pareto front, and the most accurate within the budget", 
 def _halving(rungs: Sequence[int]) -> str:
     """Return where the worse half is dropped, if anywhere."""
     return f" (only the better half goes on after {' and '.join(map(str, rungs[:-1]))})" if rungs[:-1] else ""
+
+
+def _count(rounds: int) -> str:
+    return "round" if rounds == 1 else f"{rounds} rounds"
 
 
 def _budget(summary: SearchSummary) -> str:

@@ -63,7 +63,7 @@ _SETTINGS = (
     ),
     click.option("--width", type=_COUNT, help="Filters of every layer (16 for images up to 16x16, else 64)."),
     click.option("--max-cells", type=_COUNT, help="Stop at this many cells (6; paper: 13)."),
-    click.option("--sample", type=_COUNT, help="Candidates trained in the first two rounds (16; paper: all)."),
+    click.option("--sample", type=_COUNT, help="Candidates trained in the first round (16; paper: all of two)."),
     click.option("--top-k", type=_COUNT, help="Candidates trained in each later round (8; paper: 100)."),
     click.option("--epochs", type=_COUNT, help="Epochs of candidates that go all the way (6 or 7; paper: 60)."),
     click.option(
@@ -72,7 +72,7 @@ _SETTINGS = (
     click.option(
         "--ranker",
         type=click.Choice(["scc", "set-scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random"]),
-        help="Who predicts accuracies from the third round on (blend; paper: scc).",
+        help="Who predicts accuracies from the second round on (blend; paper: scc).",
     ),
     click.option("--finalists", type=click.IntRange(min=0), help="Networks in the tournament (4); 0 for none."),
     click.option("--final-seeds", type=_COUNT, help="Trainings of each there (3)."),

@@ -20,6 +20,7 @@ import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from statistics import mean, median, pstdev
 
 import numpy as np
@@ -161,10 +162,11 @@ def evolve_by_fronts(world: World, known: Known, rng: random.Random, ranker: str
 
 
 def search_in_rounds(world: World, known: Known, rng: random.Random, ranker: str) -> Iterator[list[int]]:
-    """Yield memprof's own rounds: from the smallest network on, then from a base to what is next to it."""
-    smallest = min(range(len(world.candidates)), key=lambda i: (world.candidates[i].parameter_bytes, i))
-    first = _untrained(world.neighbours(smallest), ())
-    yield [smallest, *rng.sample(first, min(FIRST - 1, len(first)))]
+    """Yield memprof's own rounds: first some of every size, for a table has no empty network to grow from; then from
+    a base to what is next to it."""
+    ordered = sorted(range(len(world.candidates)), key=lambda i: (world.candidates[i].parameter_bytes, i))
+    ends = [len(ordered) * i // FIRST for i in range(FIRST + 1)]
+    yield [rng.choice(ordered[start:end]) for start, end in pairwise(ends) if end > start]
     used: list[int] = []
     seed = rng.randrange(2**31)
     while True:

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import log
-from statistics import median
+from statistics import mean, median
 
+from memprof.nas.rank.choosing import bases_on_front
 from memprof.nas.rank.fronts import by_layers, pareto_front
 from memprof.nas.rank.metric import Measures
 from memprof.nas.record.settings import Settings
@@ -177,19 +178,29 @@ def first_winner(state: SearchState) -> int | None:
     return next((found.winner for found in state.rounds if found.winner is not None), None)
 
 
-def next_base(state: SearchState) -> int | None:
-    """Return where the next round starts; ``None`` for the empty network, before anything was trained.
+def next_bases(state: SearchState) -> list[int]:
+    """Return where the next round may start, the first choice first; none before anything was trained.
 
-    By the metric: the winner of the round before, the base itself where nothing paid. For the front: of its members
-    the one that fewest rounds started from, among these the most accurate. So more than one is kept, and a growth
+    By the metric: the winner of the round before, the base itself where nothing paid. For the front: its members,
+    those first that fewest rounds started from, among these the most accurate. So more than one is kept, and a growth
     that did not pay is left behind.
     """
     if not state.rounds or _settings(state).goal == "metric":
-        return state.rounds[-1].winner if state.rounds else None
-    found = worth(state)
+        winner = state.rounds[-1].winner if state.rounds else None
+        return [] if winner is None else [winner]
     used = [state.origin(each.base) for each in state.rounds if each.base is not None]
-    front = pareto_front(found)
-    return min(front, key=lambda number: (used.count(number), -found[number].accuracy, number), default=None)
+    return bases_on_front(worth(state), used)
+
+
+def worth_above_first_rung(state: SearchState) -> float:
+    """Return how much more a network is worth than it has after a first rung, as the last round's finalists show.
+
+    A ranker predicts accuracies after a first rung; the front is of worths.
+    """
+    found, last = worth(state), state.rounds[-1]
+    early = measured_in_round(state, last, rung=0)
+    gaps = [found[number].accuracy - measures.accuracy for number, measures in early.items() if number in found]
+    return mean(gaps) if gaps else 0.0
 
 
 def entrants(state: SearchState, most: int) -> list[int]:

@@ -124,6 +124,7 @@ def quick(facts: DataFacts, metric: Metric, budget: Budget, seed: int, width: in
         recipe=recipe,
         rungs=recipe.cycle_ends,
         final_epochs=EPOCHS_OF_FINAL * recipe.epochs,
+        first_rounds=1,
         ranker="blend",
     )
 

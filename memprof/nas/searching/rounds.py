@@ -25,15 +25,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any
 
 from memprof.nas.given.inside import inner_folder
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
-from memprof.nas.rank.controller import RANKERS
-from memprof.nas.rank.fronts import by_layers
+from memprof.nas.rank.choosing import BASES, choose_for_front, choose_for_metric, hopeful
+from memprof.nas.rank.controller import believe
+from memprof.nas.rank.fronts import pareto_front
 from memprof.nas.rank.metric import Measures
 from memprof.nas.rank.rankers import Candidate, RankedRound
 from memprof.nas.record.forecast import forecast_seconds, plan_tournament, reserved_seconds
@@ -43,9 +45,11 @@ from memprof.nas.record.scores import (
     first_winner,
     measured_in_round,
     median_measures,
-    next_base,
+    next_bases,
     open_rung,
     scores_of_round,
+    worth,
+    worth_above_first_rung,
 )
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import Chosen, Round, fold
@@ -58,6 +62,35 @@ from memprof.nas.space.screening import Footprint, count_macs, is_within, measur
 
 WEIGHTS = "weights"
 """Folder of checkpoints inside a search's folder."""
+
+
+_Pick = tuple[Architecture, Footprint, float | None]
+"""A network to train, what it takes, and the accuracy that was predicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """What a round from one base would be.
+
+    Attributes:
+        base: Candidate that it starts from; ``None`` for the empty network.
+        parent: That network.
+        measured: Candidates that were not trained before, with what they take.
+        idle: Trims that save nothing.
+        fitting: How many are within the budget.
+        able: Of those, how many could win.
+        picked: What it would train.
+        gain: What that promises.
+    """
+
+    base: int | None
+    parent: Architecture
+    measured: list[tuple[Architecture, Footprint]]
+    idle: int
+    fitting: int
+    able: int
+    picked: list[_Pick]
+    gain: float
 
 
 class Search:
@@ -220,14 +253,11 @@ class Search:
         )
 
     def _open_round(self) -> None:
-        index, base = len(self.state.rounds), next_base(self.state)
-        parent = self.settings.template.build([]) if base is None else self.state.chosen[base].architecture
-        fresh, idle = self._fresh(parent)
-        budget = self.settings.budget
-        measured = [(candidate, measure(candidate, budget)) for candidate in fresh]
-        fitting = [(candidate, footprint) for candidate, footprint in measured if is_within(footprint, budget)]
-        able = [(candidate, footprint) for candidate, footprint in fitting if self._can_win(footprint, base)]
-        picked = self._choose(index, base, parent, able)
+        index, bases = len(self.state.rounds), next_bases(self.state)
+        weighed = bases[: BASES if index >= self.settings.first_rounds else 1]
+        offers = [self._offer(index, base) for base in weighed or [None]]
+        offer = max(offers, key=lambda found: (bool(found.picked), found.gain))  # the first of equals
+        base, parent, picked = offer.base, offer.parent, offer.picked
         if picked and base is not None and self.settings.inherits:  # it trains on beside them, as candidate 0
             before = self.state.chosen[base]
             own = Footprint(
@@ -240,12 +270,12 @@ class Search:
             {
                 "index": index,
                 "base": base,
-                "generated": len(fresh),
-                "rejected": len(fresh) - len(fitting),
-                "idle": idle,
-                "pruned": len(fitting) - len(able),
-                "least_peak_bytes": min((f.peak_intermediate_bytes for _, f in measured), default=None),
-                "least_parameter_bytes": min((f.parameter_bytes for _, f in measured), default=None),
+                "generated": len(offer.measured),
+                "rejected": len(offer.measured) - offer.fitting,
+                "idle": offer.idle,
+                "pruned": offer.fitting - offer.able,
+                "least_peak_bytes": min((f.peak_intermediate_bytes for _, f in offer.measured), default=None),
+                "least_parameter_bytes": min((f.parameter_bytes for _, f in offer.measured), default=None),
                 "chosen": [
                     Chosen(
                         candidate=start + i,
@@ -258,6 +288,26 @@ class Search:
                     for i, (candidate, footprint, predicted) in enumerate(picked)
                 ],
             },
+        )
+
+    def _offer(self, index: int, base: int | None) -> _Offer:
+        """Return what a round from ``base`` would train."""
+        parent = self.settings.template.build([]) if base is None else self.state.chosen[base].architecture
+        fresh, idle = self._fresh(parent)
+        budget = self.settings.budget
+        measured = [(candidate, measure(candidate, budget)) for candidate in fresh]
+        fitting = [(candidate, footprint) for candidate, footprint in measured if is_within(footprint, budget)]
+        able = [(candidate, footprint) for candidate, footprint in fitting if self._can_win(footprint, base)]
+        picked, gain = self._choose(index, base, parent, able)
+        return _Offer(
+            base=base,
+            parent=parent,
+            measured=measured,
+            idle=idle,
+            fitting=len(fitting),
+            able=len(able),
+            picked=picked,
+            gain=gain,
         )
 
     def _fresh(self, parent: Architecture) -> tuple[list[Architecture], int]:
@@ -288,8 +338,9 @@ class Search:
 
     def _choose(
         self, index: int, base: int | None, parent: Architecture, able: list[tuple[Architecture, Footprint]]
-    ) -> list[tuple[Architecture, Footprint, float | None]]:
-        """Return what the round trains: all or a sample of the first rounds, else what the controller likes best."""
+    ) -> tuple[list[_Pick], float]:
+        """Return what the round trains, and what that promises: all or a sample of the first rounds, else what the
+        controller likes best."""
         settings = self.settings
         if index < settings.first_rounds:
             if settings.sample is not None and len(able) > settings.sample:
@@ -297,33 +348,42 @@ class Search:
                 grown = [i for i, (found, _) in enumerate(able) if found.slots > parent.slots]
                 trimmed = [i for i, (found, _) in enumerate(able) if found.slots == parent.slots]
                 able = [able[i] for i in _stratified(rng, (grown, trimmed), settings.sample)]
-            return [(architecture, footprint, None) for architecture, footprint in able]
+            return [(architecture, footprint, None) for architecture, footprint in able], 0.0
         if not able:
-            return []
-        measures = self._predict(index, able)
+            return [], -inf
+        predicted = self._predict(index, able)
+        offered = {i: hopeful(found, deviation) for i, (found, deviation) in predicted.items()}
         if settings.goal == "front":
-            best = by_layers(measures, settings.top_k)
+            found = worth(self.state)
+            known = [found[number] for number in pareto_front(found)]
+            lift = worth_above_first_rung(self.state)
+            lifted = {i: replace(m, accuracy=max(1e-6, m.accuracy + lift)) for i, m in offered.items()}
+            batch = choose_for_front(known, lifted, settings.top_k)
         else:
             previous = self.state.measures(base) if base is not None else None
-            previous = previous or median_measures(measures.values())
-            scores = {i: settings.metric.score(found, previous) for i, found in measures.items()}
-            best = sorted(scores, key=lambda i: (-scores[i], i))[: settings.top_k]
-        return [(*able[i], measures[i].accuracy) for i in best]
+            yardstick = previous or median_measures(m for m, _ in predicted.values())
+            batch = choose_for_metric(lambda m: settings.metric.score(m, yardstick), offered, settings.top_k)
+        return [(*able[i], predicted[i][0].accuracy) for i in batch.chosen], batch.gain
 
-    def _predict(self, index: int, able: list[tuple[Architecture, Footprint]]) -> dict[int, Measures]:
-        """Return each candidate's exact bytes and its predicted accuracy, on the scale of the last round trained."""
+    def _predict(self, index: int, able: list[tuple[Architecture, Footprint]]) -> dict[int, tuple[Measures, float]]:
+        """Return each candidate's exact bytes, its predicted accuracy on the scale of the last round trained, and how
+        unsure that is."""
         settings, history = self.settings, self._history()
-        predictor = RANKERS[settings.ranker](history, derive_seed(settings.seed, "controller", index) % 2**31)
-        scores = predictor([self._candidate(architecture, found.parameter_bytes) for architecture, found in able])
+        seed = derive_seed(settings.seed, "controller", index) % 2**31
+        candidates = [self._candidate(architecture, found.parameter_bytes) for architecture, found in able]
+        belief = believe(settings.ranker, history, seed)(candidates)
         last = history[-1].scores
         deviation = max(pstdev(last), 1e-3)
         return {
-            i: Measures(
-                accuracy=min(1.0, max(1e-3, mean(last) + deviation * score)),
-                peak_intermediate_bytes=found.peak_intermediate_bytes,
-                parameter_bytes=found.parameter_bytes,
+            i: (
+                Measures(
+                    accuracy=min(1.0, max(1e-3, mean(last) + deviation * said)),
+                    peak_intermediate_bytes=found.peak_intermediate_bytes,
+                    parameter_bytes=found.parameter_bytes,
+                ),
+                deviation * unsure,
             )
-            for i, ((_, found), score) in enumerate(zip(able, scores, strict=True))
+            for i, ((_, found), said, unsure) in enumerate(zip(able, belief.means, belief.deviations, strict=True))
         }
 
     def _history(self) -> list[RankedRound]:

@@ -167,7 +167,7 @@ def test_a_resumed_search_keeps_its_limits_unless_others_are_asked_for(
     class Pool:
         """Trains nothing and takes note of what it was made for."""
 
-        def __init__(self, count: int, *_: object) -> None:
+        def __init__(self, count: int, *_: object, **__: object) -> None:
             seen.append(count)
 
         def __enter__(self) -> Pool:
