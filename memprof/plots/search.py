@@ -42,7 +42,7 @@ from memprof.plots.style import (
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import CandidateSummary, SearchSummary
-    from memprof.nas.record.tournament import Standing
+    from memprof.nas.record.sweep import LambdaSweep
 
 WIDTH = 8.0
 _LEFT, _RIGHT = 0.9, 0.4
@@ -145,22 +145,44 @@ def plot_lambda(summaries: Sequence[SearchSummary], path: str | Path | None = No
     Searches of one lambda differ in their seeds, say; a line joins the medians.
     """
     found = sorted(
-        ((s.settings.metric.accuracy_weight, s.best) for s in summaries if s.best is not None),
-        key=lambda pair: pair[0],
+        (
+            (s.settings.metric.accuracy_weight, s.best.accuracy, float(s.best.total_bytes))
+            for s in summaries
+            if s.best is not None
+        ),
+        key=lambda place: place[0],
     )
-    panels: tuple[tuple[str, Callable[[Standing], float], Callable[[Axes, float], None]], ...] = (
-        ("Validation accuracy, mean of a tournament", lambda s: s.accuracy, _accuracy_scale),
-        ("Parameters and peak together", lambda s: float(s.total_bytes), _byte_scale),
+    datasets = ", ".join(sorted({s.settings.dataset for s in summaries}))
+    facts = f"{fit(datasets, 1.6)}: {len(found)} searches; {_LAMBDA_MEANING}"
+    return _draw_lambda(found, facts, "Validation accuracy, mean of a tournament", _LAMBDA_KEY, path)
+
+
+def plot_sweep(found: LambdaSweep, path: str | Path | None = None) -> Figure:
+    """Draw accuracy and total bytes of what each lambda chooses of one search's networks (Figure 5)."""
+    places = [(point.accuracy_weight, point.accuracy, float(point.total_bytes)) for point in found.points]
+    facts = f"{fit(found.dataset, 1.6)}: each chooses among {found.pool} networks of one search; {_LAMBDA_MEANING}"
+    return _draw_lambda(places, facts, "Worth: accuracy gained over equal training", _SWEEP_KEY, path)
+
+
+def _draw_lambda(
+    found: Sequence[tuple[float, float, float]],
+    facts: str,
+    accuracy: str,
+    key: Sequence[_Sign],
+    path: str | Path | None,
+) -> Figure:
+    """Draw accuracy and bytes against lambda, of places that are sorted by lambda."""
+    panels: tuple[tuple[str, int, Callable[[Axes, float], None]], ...] = (
+        (accuracy, 1, _accuracy_scale),
+        ("Parameters and peak together", 2, _byte_scale),
     )
     with house_style():
         page = Page(WIDTH, 5.4)
-        dataset = ", ".join(sorted({s.settings.dataset for s in summaries}))
-        meaning = "lambda 1 weighs accuracy alone, 0 bytes alone"
-        _title(page, "Lambda", f"{fit(dataset, 1.6)}: {len(found)} searches; {meaning}")
-        _key(page, _LAMBDA_KEY[: 1 + (len({weight for weight, _ in found}) > 1)])
-        for place, (label, value, set_scale) in enumerate(panels):
-            axes = page.axes(_LEFT, 2.6 - 1.95 * place, _INNER, 1.5)
-            values = [(weight, value(best)) for weight, best in found]
+        _title(page, "Lambda", facts)
+        _key(page, key[: 1 + (len({place[0] for place in found}) > 1)])
+        for row, (label, column, set_scale) in enumerate(panels):
+            axes = page.axes(_LEFT, 2.6 - 1.95 * row, _INNER, 1.5)
+            values = [(place[0], place[column]) for place in found]
             axes.plot(*_medians(values), color=MUTED, linewidth=1.1, zorder=2)
             axes.scatter([x for x, _ in values], [y for _, y in values], s=40, zorder=3, **_LAMBDA_DISC)
             set_scale(axes, max((y for _, y in values), default=1.0))
@@ -237,6 +259,9 @@ _LAMBDA_KEY = (
     _Sign("the best network of a search", _LAMBDA_DISC),
     _Sign("medians", {"marker": "_", "s": 120, "color": MUTED}),
 )
+
+_SWEEP_KEY = (_Sign("the network that a lambda chooses", _LAMBDA_DISC), _LAMBDA_KEY[1])
+_LAMBDA_MEANING = "lambda 1 weighs accuracy alone, 0 bytes alone"
 
 _RING: dict[str, Any] = {"s": 330, "facecolors": "none", "edgecolors": INK, "linewidths": 1.1}
 

@@ -17,6 +17,7 @@ from memprof.render.terminal import Screen, open_screen
 if TYPE_CHECKING:
     from memprof.nas.rank.bench import ControllerBench
     from memprof.nas.record.summary import CandidateSummary, SearchSummary
+    from memprof.nas.record.sweep import LambdaSweep
     from memprof.nas.record.tournament import Standing
 
 
@@ -76,6 +77,27 @@ def render_controllers(found: ControllerBench, stream: TextIO) -> None:
             table.add_row(Text("  95 %", style="dim"), *(f"{low:.2f}-{high:.2f}" for low, high in spans))
     table.add_row("95 % of chance, from", *(f"{band.low:.3f}" for band in found.bands.values()))
     table.add_row("to", *(f"{band.high:.3f}" for band in found.bands.values()))
+    screen.show(table)
+
+
+def render_sweep(found: LambdaSweep, stream: TextIO) -> None:
+    """Write what each lambda chooses of a search's networks."""
+    screen = open_screen(stream)
+    screen.show(
+        f"{found.pool:,} networks trained to the end, each lambda's choice; the metric is against candidate "
+        f"{found.yardstick}, the first round's winner"
+    )
+    screen.show()
+    table = _table("lambda", "candidate", "worth", "parameters", "peak", "metric")
+    for point in found.points:
+        table.add_row(
+            f"{point.accuracy_weight:g}",
+            str(point.candidate),
+            f"{point.accuracy:.2%}",
+            format_bytes(point.parameter_bytes),
+            format_bytes(point.peak_intermediate_bytes),
+            f"{point.score:+.4f}",
+        )
     screen.show(table)
 
 

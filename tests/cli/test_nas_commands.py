@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from memprof import nas
 from memprof.cli import main
 from tests.cli.conftest import Run
 
@@ -275,3 +276,28 @@ def test_a_simulation_that_cannot_be_says_why(run: Run, tmp_path: Path, flags: t
     assert found.code == 2
     assert words in " ".join(found.stderr.split())
     assert run("nas", "simulate", tmp_path / "none.csv").code == 3
+
+
+def test_a_sweep_chooses_for_each_lambda_among_the_networks_of_one_search(
+    folder: Path, run: Run, tmp_path: Path
+) -> None:
+    found = run("nas", "sweep", folder, "--lambda", "1,0,.5", "--json", "-o", tmp_path / "figure5.png").json
+    points = found["points"]
+    assert [point["lambda"] for point in points] == [0, 0.5, 1]
+    summary = nas.status(folder)
+    pool = [c for c in summary.candidates if c.worth]
+    assert found["pool"] == len(pool)
+    assert points[-1]["accuracy"] == max(c.worth or 0 for c in pool)
+    sizes = [point["parameter_bytes"] + point["peak_intermediate_bytes"] for point in points]
+    assert sizes == sorted(sizes)
+    assert (tmp_path / "figure5.png").read_bytes().startswith(b"\x89PNG")
+    shown = run("nas", "sweep", folder).stdout.splitlines()
+    assert len(shown) > 5
+    assert max(map(len, shown)) <= 80
+
+
+@pytest.mark.parametrize("asked", ["0,2", "x", "", "nan"])
+def test_a_lambda_that_is_none_is_a_usage_error(folder: Path, run: Run, asked: str) -> None:
+    found = run("nas", "sweep", folder, "--lambda", asked)
+    assert found.code == 2
+    assert "lambda" in found.stderr.lower()

@@ -11,6 +11,7 @@ from memprof.cli.nas.resume import resume
 from memprof.cli.nas.search import search
 from memprof.cli.nas.simulate import simulate
 from memprof.cli.nas.status import status
+from memprof.cli.nas.sweep import sweep
 from memprof.cli.nas.train import train
 
 
@@ -19,5 +20,5 @@ def command() -> None:
     """Search for a network that needs less (MemNAS, CVPR 2020)."""
 
 
-for subcommand in (search, resume, status, train, export, report, bench_controller, simulate):
+for subcommand in (search, resume, status, train, export, report, sweep, bench_controller, simulate):
     command.add_command(subcommand)

@@ -254,7 +254,7 @@ class Search:
 
     def _open_round(self) -> None:
         index, bases = len(self.state.rounds), next_bases(self.state)
-        weighed = bases[: BASES if index >= self.settings.first_rounds else 1]
+        weighed: list[int | None] = [*bases[: BASES if index >= self.settings.first_rounds else 1]]
         offers = [self._offer(index, base) for base in weighed or [None]]
         offer = max(offers, key=lambda found: (bool(found.picked), found.gain))  # the first of equals
         base, parent, picked = offer.base, offer.parent, offer.picked
