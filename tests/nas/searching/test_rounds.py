@@ -179,7 +179,7 @@ def test_a_resumed_search_keeps_its_limits_unless_others_are_asked_for(
         def run(self, jobs: list[Job], deadline: float) -> Iterator[Outcome]:
             return (made_up(job) for job in jobs)
 
-    monkeypatch.setattr("memprof.nas.searching.run.WorkerPool", Pool)
+    monkeypatch.setattr("memprof.nas.searching.workers.WorkerPool", Pool)
     state = search(tmp_path, SETTINGS, Limits(rounds=1, workers=3))
     assert (len(state.rounds), state.finished) == (1, "1 round is done")
     assert len(resume(tmp_path).rounds) == 1
@@ -202,10 +202,10 @@ def test_an_outcome_that_is_told_twice_counts_once(tmp_path: Path) -> None:
 def test_a_search_that_is_over_starts_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finished = drive(tmp_path)
 
-    def no_pool(*_: object) -> None:
+    def no_pool(*_: object, **__: object) -> None:
         raise AssertionError("a worker was started")
 
-    monkeypatch.setattr("memprof.nas.searching.run.WorkerPool", no_pool)
+    monkeypatch.setattr("memprof.nas.searching.workers.WorkerPool", no_pool)
     assert resume(tmp_path).finished == finished.finished
 
 
