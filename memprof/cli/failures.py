@@ -28,6 +28,7 @@ from memprof.cli.output import print_quietly
 from memprof.cli.signals import Terminated
 from memprof.render.json import format_document
 
+BUG_CODE = 70
 ERROR_SCHEMA = "memprof/error/1"
 DEBUG_VARIABLE = "MEMPROF_DEBUG"
 _FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
@@ -143,7 +144,7 @@ def _describe_bug(error: BaseException) -> Failure:
     text = safe_text(str(error), limit=500)
     name = type(error).__name__
     return Failure(
-        code=70,
+        code=BUG_CODE,
         kind="bug",
         message=f"memprof failed where it should not: {name}{': ' + text if text else ''}. Please report this.",
         hint=f"{DEBUG_VARIABLE}=1 shows where it happened; that and the command are what we need.",

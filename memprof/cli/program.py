@@ -16,9 +16,9 @@ import click
 import memprof
 from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
-from memprof.cli.failures import describe_failure, is_full, print_failure
+from memprof.cli.failures import BUG_CODE, describe_failure, is_full, print_failure
 from memprof.cli.output import silence
-from memprof.cli.signals import ended_by_signals
+from memprof.cli.signals import Heard, ended_by_signals
 
 _COMPLETION = "_MEMPROF_COMPLETE"
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -101,8 +101,9 @@ class Program(click.Group):
         return code
 
     def _run(self, arguments: list[str], extra: dict[str, Any]) -> int:
+        heard = Heard()
         try:
-            with ended_by_signals(), _safe_path(), self.make_context("memprof", list(arguments), **extra) as ctx:
+            with ended_by_signals(heard), _safe_path(), self.make_context("memprof", list(arguments), **extra) as ctx:
                 code = self.invoke(ctx)
                 return code if isinstance(code, int) else 0
         except click.exceptions.Exit as done:
@@ -114,6 +115,8 @@ class Program(click.Group):
             if is_full(error):  # what is left to write would fail once more at exit
                 silence(sys.stdout)
             failure = describe_failure(error)
+            if failure.code == BUG_CODE and heard.error is not None:  # native code made another error of a signal's
+                failure = describe_failure(heard.error)
             print_failure(failure, as_json="--json" in arguments, error=error)
             return failure.code
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+_MOMENT_SECONDS = 0.01
+"""Until a signal that was lost is sent again: longer than it takes to leave what lost it."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -23,25 +32,70 @@ class Terminated(KeyboardInterrupt):
         super().__init__(signal.Signals(number).name)
 
 
+@dataclass(slots=True)
+class Heard:
+    """What came while a command ran.
+
+    Attributes:
+        error: What the last signal raised, ``None`` if none came.
+    """
+
+    error: KeyboardInterrupt | None = None
+
+
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Turn the first of those signals into ``Terminated``; a signal that is ignored (``nohup``) stays so."""
+def ended_by_signals(heard: Heard) -> Iterator[None]:
+    """Turn the first of those signals into ``Terminated``; a signal that is ignored (``nohup``) stays so.
+
+    What a signal raises may be lost: native code makes another error of it, and in a finaliser nobody can catch it.
+    The first is told by ``heard``; the second comes once more, a moment later.
+    """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
-    mine = [number for number, handler in before.items() if handler is signal.SIG_DFL]
-    for number in mine:
-        signal.signal(number, _raise_terminated)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        heard.error = KeyboardInterrupt()
+        raise heard.error
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        for each in ENDING_SIGNALS:  # once is enough: a second one must not cut the cleaning up short
+            if signal.getsignal(each) is terminate:
+                signal.signal(each, signal.SIG_IGN)
+        heard.error = Terminated(number)
+        raise heard.error
+
+    def say_again(lost: UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            report_lost(lost)
+            return
+        number = signal.SIGINT
+        if isinstance(lost.exc_value, Terminated):
+            number = signal.Signals(lost.exc_value.number)
+            signal.signal(number, terminate)
+        again = threading.Timer(_MOMENT_SECONDS, _send, [number])
+        again.daemon = True
+        again.start()
+
+    wanted: dict[int, tuple[Any, Callable[[int, FrameType | None], None]]]
+    wanted = dict.fromkeys(ENDING_SIGNALS, (signal.SIG_DFL, terminate))
+    wanted[signal.SIGINT] = (signal.default_int_handler, interrupt)
+    before = {number: signal.getsignal(number) for number in wanted}
+    mine = {number: handler for number, (usual, handler) in wanted.items() if before[number] is usual}
+    report_lost, sys.unraisablehook = sys.unraisablehook, say_again
+    for number, handler in mine.items():
+        signal.signal(number, handler)
     try:
         yield
     finally:
         for number in mine:
             signal.signal(number, before[number])
+        sys.unraisablehook = report_lost
 
 
-def _raise_terminated(number: int, frame: FrameType | None) -> None:
-    for each in ENDING_SIGNALS:  # once is enough: a second one must not cut the cleaning up short
-        if signal.getsignal(each) is _raise_terminated:
-            signal.signal(each, signal.SIG_IGN)
-    raise Terminated(number)
+def _send(number: int) -> None:
+    """Send a signal to the main thread, which may be waiting for something."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)

@@ -10,10 +10,14 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from memprof.cli import main
+from memprof.cli.program import Program
+from memprof.cli.signals import Heard, Terminated, ended_by_signals
 from tests.cli.conftest import write_chain
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -93,3 +97,29 @@ def test_a_child_that_runs_out_of_time_leaves_no_folder(tmp_path: Path) -> None:
     assert "did not finish within 2 s" in err
     assert running.next_byte() == b""
     assert list(running.temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_that_a_finaliser_loses_comes_once_more(number: int, error: type[BaseException]) -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    with pytest.raises(error), ended_by_signals(Heard()):
+        Finalised()
+        threading.Event().wait(60)
+
+
+def test_a_signal_of_which_native_code_makes_another_error_is_told_as_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("Invalid bounding box") from None
+
+    monkeypatch.setattr(Program, "invoke", lose)
+
+    assert main.main(["doctor"], standalone_mode=False) == 130
+    assert capsys.readouterr().err.strip() == "error: Interrupted."

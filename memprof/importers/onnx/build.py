@@ -25,7 +25,7 @@ from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.given import given_fact
-from memprof.importers.onnx.limits import check_depth, check_frame, check_names, check_node
+from memprof.importers.onnx.limits import MAX_EDGES, check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
@@ -244,6 +244,9 @@ class Scope:
         self._context.nodes_left -= 1
         if self._context.nodes_left < 0:
             raise LimitError("The bodies of the model's loops need too many passes.")
+        self._context.edges_left -= len(node.input) + len(node.output)
+        if self._context.edges_left < 0:
+            raise LimitError(f"The nodes of the model read and write values more than {MAX_EDGES} times in all.")
         ids, names = self._ids, list(node.input)
         inputs = [None if not name else ids[name] if name in ids else self._read(node, name) for name in names]
         is_marked = not (self._tainted.isdisjoint(inputs) and self._origins.keys().isdisjoint(inputs))

@@ -24,7 +24,7 @@ from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
 from memprof.importers.onnx.given import check_given
 from memprof.importers.onnx.inference import Inference
-from memprof.importers.onnx.limits import MAX_NODES, bodies, check_model, check_structure
+from memprof.importers.onnx.limits import MAX_EDGES, MAX_NODES, bodies, check_model, check_structure
 from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context
 from memprof.importers.onnx.symbols import Bindings, bind
@@ -144,6 +144,7 @@ def _context(proto: ModelProto, known: _Known) -> Context:
         inference=Inference(opsets, proto.ir_version, types, facts),
         bindings=bindings,
         nodes_left=2 * MAX_NODES,
+        edges_left=MAX_EDGES,
         evaluates=known.evaluates,
         values={} if known.request is None else known.request.values,
         replaceable=known.replaceable,

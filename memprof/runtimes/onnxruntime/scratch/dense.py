@@ -31,6 +31,8 @@ def variadic(kernel: Kernel) -> int:
     shapes = [kernel.shape(i) for i in range(len(kernel.node.inputs))]
     if len(shapes) < 3 or kernel.opset < _BROADCASTING_VERSION:
         return 0
+    if len(set(shapes)) == 1:  # nearly always, and there may be thousands
+        return volume(shapes[0]) * kernel.element_bytes()
     sizes = [volume(shape) for shape in accumulate(shapes, lambda so_far, shape: broadcast((so_far, shape)))][1:]
     most = max(a + b for a, b in pairwise(sizes))
     return max(0, most - sizes[-1]) * kernel.element_bytes()
