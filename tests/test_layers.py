@@ -27,7 +27,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "exporters": frozenset({"base", "ir", "analysis", "runtimes", "importers", "planning"}),
     "measure": frozenset({"base", "ir", "analysis", "runtimes", "importers", "planning", "results"}),
     "api": frozenset({"base", "ir", "runtimes", "importers", "planning", "results", "measure"}),
-    "sizing": frozenset({"base", "ir", "analysis", "runtimes", "importers", "results", "api", "boards"}),
+    "sizing": frozenset({"base", "ir", "analysis", "runtimes", "importers", "planning", "results", "measure"})
+    | {"api", "boards"},
     "render": frozenset({"base", "boards", "ir", "analysis", "runtimes", "planning", "results"}),
     "plots": frozenset({"base", "ir", "analysis", "runtimes", "planning", "results"}),
     "gate": frozenset({"base", "boards", "importers", "planning", "results", "runtimes", "api"}),

@@ -24,7 +24,7 @@ from memprof.cli.options import (
 )
 from memprof.cli.output import open_stdout, telling
 from memprof.cli.pages import Origin, check_redaction, redact_option
-from memprof.cli.sweep import read_sweep, swept
+from memprof.cli.sweep import helped, read_sweep, swept
 from memprof.cli.targets import PICTURES, RENDERERS, SLIDE, check_targets, write_targets
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         report = analyze(request, runtimes=runtimes or None)
         if axes:
             report = swept(report, request, axes)
+        elif view in (None, "--json", "--markdown") and not model.lower().endswith(".json"):
+            report = helped(report, request)
     flags = [*request_flags(), *repeat_flags({"--runtime": runtimes, "--sweep": sweeps})]
     origin = Origin(shlex.join(["memprof", "analyze", model, *flags]), is_redacted=redact_names)
     write_targets(report, targets, origin, picture)

@@ -1,4 +1,4 @@
-"""``--sweep`` of ``memprof analyze``: read from the command line, and added to a report."""
+"""What ``memprof analyze`` adds to a report: a sweep that was asked for, and what would help."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ def swept(report: Report, request: Request, axes: Mapping[str, tuple[int, ...]])
     from memprof.sizing import sweep
 
     return replace(report, sweep=sweep(request, axes, runtime=report.headline.runtime.name))
+
+
+def helped(report: Report, request: Request) -> Report:
+    """Return ``report`` with what would lower its peak."""
+    from memprof.sizing.helping import find_help
+
+    return replace(report, helped=find_help(request, report))

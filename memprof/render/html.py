@@ -268,6 +268,23 @@ def _modules(report: Report, top: int) -> str:
     return f"<h2>By module</h2>{html_table(titles, rows)}{more}"
 
 
+def _help(report: Report, top: int) -> str:
+    if report.helped is None or not report.helped.changes:
+        return ""
+    rows = (
+        (
+            escape(safe_text(change.what, limit=80)),
+            escape(safe_text(change.runtime, limit=40)),
+            format_bytes(change.saved_bytes),
+            format_bytes(change.peak_bytes),
+            html_code(change.command, 400),
+        )
+        for change in report.helped.changes[:top]
+    )
+    titles = (("change", ""), ("runtime model", ""), ("less", "n"), ("peak then", "n"), ("command", ""))
+    return f"<h2>What would help</h2>{html_table(titles, rows)}"
+
+
 def _figures(report: Report, top: int) -> str:
     rows = [
         (
@@ -320,6 +337,7 @@ _SECTIONS: Mapping[str, Callable[[Report, int], str]] = {
     "curve": _skyline,
     "live": _live,
     "categories": _categories,
+    "help": _help,
     "modules": _modules,
     "figures": _figures,
 }

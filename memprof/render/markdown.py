@@ -217,6 +217,22 @@ def _modules(report: Report, top: int) -> str:
     return f"<details><summary>By module: {len(found):,} rows</summary>\n\n{table}{more}\n\n</details>"
 
 
+def _help(report: Report, top: int) -> str:
+    if report.helped is None or not report.helped.changes:
+        return ""
+    rows = [
+        (
+            prose(c.what),
+            prose(c.runtime),
+            format_bytes(c.saved_bytes),
+            format_bytes(c.peak_bytes),
+            code(c.command, 400),
+        )
+        for c in report.helped.changes[:top]
+    ]
+    return _table(("What would help", "runtime model", "less", "peak then", "command"), rows, "llrrl")
+
+
 def _figures(report: Report, top: int) -> str:
     rows = [
         (
@@ -250,6 +266,7 @@ _SECTIONS: Mapping[str, Callable[[Report, int], str]] = {
     "curve": _curve,
     "live": _live,
     "categories": _categories,
+    "help": _help,
     "modules": _modules,
     "figures": _figures,
 }

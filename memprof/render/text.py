@@ -267,6 +267,23 @@ def _modules(screen: Screen, report: Report, view: TextView) -> None:
         show_modules(screen, report, view.modules)
 
 
+def _help(screen: Screen, report: Report, view: TextView) -> None:
+    helped = report.helped
+    if helped is None or not (helped.changes or helped.skipped):
+        return
+    screen.show(Text("What would help", style=_HEADING))
+    leads = report.headline.runtime.name
+    for change in helped.changes[: view.top]:
+        of = "" if change.runtime == leads else f" under {screen.clean(change.runtime, limit=40)}"
+        effect = f"{format_bytes(change.saved_bytes)} less{of}, {format_bytes(change.peak_bytes)}"
+        screen.show(Text.assemble(f"  {screen.clean(change.what, limit=80)}: ", (effect, _HEADING)))
+        screen.show(Text(f"    {screen.clean(change.command, limit=2000)}", style=_CURVE), keep_lines=True)
+    if helped.skipped:
+        names = "; ".join(screen.clean(name, limit=80) for name in helped.skipped)
+        screen.show(Text(f"  Not tried: {names}", style=_QUIET))
+    screen.show()
+
+
 def _figures(screen: Screen, report: Report, view: TextView) -> None:
     rows = figure_rows(report)
     if not rows:
@@ -299,6 +316,7 @@ _SECTIONS: Mapping[str, Callable[[Screen, Report, TextView], None]] = {
     "curve": _skyline,
     "live": _live,
     "categories": _categories,
+    "help": _help,
     "modules": _modules,
     "figures": _figures,
 }

@@ -13,6 +13,7 @@ from memprof.analysis.modules import ModuleRow, module_rows
 from memprof.base.fields import Fields
 from memprof.base.text import safe_text
 from memprof.ir import Assumption, Unknown
+from memprof.results.helped import Helped
 from memprof.results.records import ModelSummary, RuntimeReport, amount_text
 from memprof.results.saving import read_report, report_json
 from memprof.results.sections import MODULE_DEPTH
@@ -34,6 +35,7 @@ class Report:
         unknown: What could not be learnt, with the flag that settles it.
         assumed: What was taken otherwise than the source says, or for what it leaves open, with what changes it.
         process: What the process of the headline takes, ``None`` if that is not modelled.
+        helped: What would lower a peak, ``None`` if nobody asked.
         sweep: The headline's peak over other sizes, ``None`` if nobody asked.
     """
 
@@ -43,6 +45,7 @@ class Report:
     assumed: tuple[Assumption, ...] = ()
     process: Process | None = None
     sweep: Sweep | None = None
+    helped: Helped | None = None
 
     def __repr__(self) -> str:
         path = safe_text(self.model.path or "in memory", limit=80)
@@ -71,7 +74,8 @@ class Report:
         """Return the report as JSON-ready values, schema ``memprof/analysis/2``: all that is needed to show it."""
         modules = self.module_rows(MODULE_DEPTH)
         document = report_json(self.model, self.runtimes, modules, (self.unknown, self.assumed, self.process))
-        return document if self.sweep is None else document | self.sweep.to_json()
+        document |= {} if self.sweep is None else self.sweep.to_json()
+        return document if self.helped is None else document | self.helped.to_json()
 
     @classmethod
     def from_json(cls, document: object, source: str = "the document") -> Report:
@@ -87,7 +91,16 @@ class Report:
         model, runtimes, (unknown, assumed, process) = read_report(document, source)
         found = Fields(document, source)
         sweep = Sweep.from_json(found, model.path) if "sweep" in found else None
-        return cls(model=model, runtimes=runtimes, unknown=unknown, assumed=assumed, process=process, sweep=sweep)
+        helped = Helped.from_json(found) if "help" in found else None
+        return cls(
+            model=model,
+            runtimes=runtimes,
+            unknown=unknown,
+            assumed=assumed,
+            process=process,
+            sweep=sweep,
+            helped=helped,
+        )
 
     def plot(self, path: str | Path | None = None, runtime: str | None = None) -> Any:
         """Draw the lifetime plot of one runtime model, the headline's by default.

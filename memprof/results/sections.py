@@ -42,6 +42,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(name="curve", title="Bytes alive at each step", json_path=("runtimes", "*", "timeline")),
     Section(name="live", title="Alive at the peak", json_path=("runtimes", "*", "peak", "live")),
     Section(name="categories", title="What for", json_path=("runtimes", "*", "by_category")),
+    Section(name="help", title="What would help", json_path=("help",)),
     Section(name="modules", title="By module", json_path=("modules",)),
     Section(name="figures", title="Besides the peak", json_path=("runtimes", "*", "figures")),
 )

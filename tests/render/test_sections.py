@@ -11,6 +11,7 @@ from memprof import Report, analyze
 from memprof.render.html import render_html
 from memprof.render.markdown import render_markdown
 from memprof.render.text import TextView, render_text
+from memprof.results.helped import Change, Helped
 from memprof.results.sections import SECTIONS, drawn_by
 from memprof.results.sweep import Sweep, SweepPoint
 from memprof.runtimes import Figure
@@ -33,7 +34,10 @@ def full_report() -> Report:
     sweep = Sweep(
         path="", runtime="reference", dims={"<b>activations": (3,)}, points=(point,), pieces=None, grade=None
     )
-    return replace(report, runtimes={**report.runtimes, "reference": found}, sweep=sweep)
+    change = Change(what="<b>activations", runtime="reference", saved_bytes=5, peak_bytes=2_000, command="memprof")
+    return replace(
+        report, runtimes={**report.runtimes, "reference": found}, sweep=sweep, helped=Helped((change,), ("more",))
+    )
 
 
 def text(report: Report) -> str:
@@ -56,6 +60,7 @@ def test_every_section_is_drawn_and_its_names_are_no_markup(render) -> None:  # 
         "By module",
         "Besides the peak",
         "Over other sizes",
+        "What would help",
         "optimizer's step",
         "later runs peak",
         "the second run",

@@ -82,6 +82,22 @@ def stated_inputs(path: Path) -> Mapping[str, TensorType]:
     return _input_types(parse(path)[0].graph, TypeTable())
 
 
+def parse_without_replaceable(path: Path) -> ModelProto | None:
+    """Return the structure of an ONNX file as if no initialiser were a graph input; ``None`` if none is.
+
+    Raises:
+        InputError: The file is missing, unreadable or invalid.
+    """
+    proto, _ = parse(path)
+    replaceable = _replaceable(proto)
+    if not replaceable:
+        return None
+    kept = [info for info in proto.graph.input if info.name not in replaceable]
+    del proto.graph.input[:]
+    proto.graph.input.extend(kept)
+    return proto
+
+
 def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
     """Return a parsed structure as the Model that ``request`` asks for; ``proto`` is changed.
 

@@ -1,0 +1,94 @@
+"""What would help: each effect is that of the model evaluated so, the largest first; each command runs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from onnx import ModelProto
+
+import memprof
+from memprof import Report, Request
+from memprof.sizing import helping
+from memprof.sizing.helping import find_help
+from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
+from tests.onnx_models import model, node, tensor, weight
+
+
+def written(folder: Path, found: ModelProto) -> Path:
+    path = folder / "net.onnx"
+    path.write_bytes(found.SerializeToString())
+    return path
+
+
+def asked(path: Path, **arguments: object) -> tuple[Request, Report]:
+    request = Request(source=str(path), **arguments)  # type: ignore[arg-type]
+    return request, memprof.analyze(request, runtimes=["reference"])
+
+
+def images() -> ModelProto:
+    nodes = [node("Relu", ["x"], ["a"]), node("Sigmoid", ["a"], ["y"])]
+    return model(nodes, inputs=[tensor("x", ["batch", 3, "height", "width"])], outputs=["y"])
+
+
+def branches() -> ModelProto:
+    """Return two branches from one input whose listed order keeps both wide tensors."""
+    nodes = []
+    for name in "ab":
+        nodes += [node("MatMul", ["x", "wide"], [f"{name}1"])]
+    for name in "ab":
+        nodes += [node("MatMul", [f"{name}1", "narrow"], [f"{name}2"])]
+    nodes += [node("Add", ["a2", "b2"], ["y"])]
+    weights = [weight("wide", 10, 1000), weight("narrow", 1000, 10)]
+    return model(nodes, inputs=[tensor("x", [1, 10])], outputs=["y"], initializers=weights)
+
+
+def test_smaller_sizes_are_evaluated_and_the_largest_effect_comes_first(tmp_path: Path) -> None:
+    path = written(tmp_path, images())
+    request, report = asked(path, dims={"batch": 8, "height": 128, "width": 128})
+    changes = find_help(request, report).changes
+    assert [change.what for change in changes] == ["batch 1", "half the height and width"]
+    smaller = [
+        memprof.analyze(path, dims=dims, runtimes=["reference"]).peak_intermediate_bytes
+        for dims in ({"batch": 1, "height": 128, "width": 128}, {"batch": 8, "height": 64, "width": 64})
+    ]
+    assert [change.peak_bytes for change in changes] == smaller
+    assert [change.saved_bytes for change in changes] == [
+        (report.peak_intermediate_bytes or 0) - (peak or 0) for peak in smaller
+    ]
+
+
+def test_another_order_is_the_one_that_plan_finds(tmp_path: Path) -> None:
+    path = written(tmp_path, branches())
+    (change,) = find_help(*asked(path)).changes
+    order = memprof.plan(path).order
+    assert order is not None
+    assert (change.what, change.peak_bytes) == ("another order", order.peak_bytes)
+    assert change.saved_bytes == order.before_bytes - order.peak_bytes > 0
+
+
+def test_what_helps_nothing_is_not_said(tmp_path: Path) -> None:
+    path = written(tmp_path, model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [4])], outputs=["y"]))
+    assert find_help(*asked(path)) == helping.Helped()
+
+
+def test_a_large_file_is_skipped_and_said_so(tmp_path: Path, monkeypatch: object) -> None:
+    path = written(tmp_path, branches())
+    request, report = asked(path)
+    monkeypatch.setattr(helping, "_MOST_NODES", 1)  # type: ignore[attr-defined]
+    assert find_help(request, report).skipped == ("a large file: changes are not tried",)
+    assert find_help(Request(source=str(path), from_file=True), report) == helping.Helped()
+
+
+def test_the_command_shows_each_with_a_command_that_runs(run: Run, tmp_path: Path, monkeypatch: object) -> None:  # noqa: F811
+    path = written(tmp_path, images())
+    monkeypatch.chdir(tmp_path)  # type: ignore[attr-defined]
+    flags = ["--dim", "batch=2", "--dim", "height=64", "--dim", "width=64"]
+    shown = run("analyze", path, *flags).stdout
+    assert "What would help" in shown
+    document = run("analyze", path, *flags, "--json").json
+    assert [change["what"] for change in document["help"]] == ["half the height and width", "batch 1"]
+    for change in document["help"]:
+        done = run(*shlex.split(change["command"])[1:], "--json")
+        assert json.loads(done.stdout)["runtimes"]["reference"]["peak_intermediate_bytes"] == change["peak_bytes"]
