@@ -203,8 +203,10 @@ class _Walk:
                 is_eager = self._copied + begin - run < EAGER_BYTES
                 if position - value <= (action.whole_bytes if is_eager else min(SMALL_BYTES, action.whole_bytes)):
                     continue
+                copied = self._copied
                 body = self.strip(value, position, action, depth + 1)
                 if len(body) == position - value:
+                    self._copied = copied  # its bytes count with those around them
                     continue  # nothing was left out
                 replacement = varint(number << 3 | BYTES) + varint(len(body)) + body
             elif action is _PAYLOAD:

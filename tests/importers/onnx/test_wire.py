@@ -11,6 +11,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, Tenso
 
 import memprof
 from memprof.base.errors import InputError, LimitError
+from memprof.importers.onnx import wire
 from memprof.importers.onnx.wire import SMALL_BYTES, read_structure, strip
 from tests.onnx_models import FLOAT, body, integers, load, model, node, tensor, weight
 
@@ -166,6 +167,17 @@ def test_what_is_not_the_wire_format_is_refused(content: bytes) -> None:
 def test_a_name_of_absurd_length_is_refused() -> None:
     with pytest.raises(LimitError, match="a name or a shape of 100000 bytes"):
         strip(model([node("R" * 100_000, ["x"], ["y"])]).SerializeToString())
+
+
+def test_bytes_within_bytes_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = [node("Relu", [f"a{i}"], [f"a{i + 1}"], note="x" * 100) for i in range(300)]
+    branch = body(inner, inputs=["a0"], outputs=["a300"])
+    content = model([node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)]).SerializeToString()
+    monkeypatch.setattr(wire, "MAX_STRUCTURE_BYTES", len(content))
+    assert strip(content) == content
+    monkeypatch.setattr(wire, "MAX_STRUCTURE_BYTES", len(content) - 1)
+    with pytest.raises(LimitError, match="structure"):
+        strip(content)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
