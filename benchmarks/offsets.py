@@ -5,6 +5,8 @@
     published   minimalloc's tables: greedy by size (TensorFlow Lite), best fit, the published capacity, memprof
     training    the tensors of a training step (MindSpore, ResNet-50), a second given
     random      10,000 buffers from a seed
+    families    uniform, bursts and dense, of 300, 10,000 and 100,000 buffers, beside size-first with buckets of time
+                and, of 300, CP-SAT (if ortools is installed)
     networks    arena = peak live bytes, proven, in the given and in the planned order
     cold        what the compiled search costs where nothing is in numba's cache
     cost        whole runs of the program, and a training graph of 100,000 operations
@@ -27,6 +29,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from families import buffers, place_by_cp_sat, place_by_size
 from networks import transformer_training_step
 from offset_problems import gap_problem, networks, published_problems, random_buffers, training_tensors
 
@@ -42,6 +45,7 @@ from memprof.planning.plan import PlanOptions, plan_graph
 from memprof.runtimes.reference import reference_lifetimes
 
 Row = dict[str, Any]
+_CP_SAT_BUFFERS = 300
 PEERS = {"greedy by size (TFLite)": "size, best fit", "size, first fit": "size, first fit"}
 
 
@@ -105,6 +109,31 @@ def random(seconds: float) -> list[Row]:
         row["portfolio"] = round(greedy.arena_bytes / problem.load_bytes, 4)
         row["portfolio s"] = round(time.perf_counter() - started, 2)
         rows.append(row | _searched(problem, seconds, None))
+    return rows
+
+
+def families(seconds: float) -> list[Row]:
+    """Plan each family beside its rivals; every ratio is to the load bound."""
+    rows = []
+    for kind in ("uniform", "bursts", "dense"):
+        for count in (300, 10_000, 100_000):
+            problem = buffers(kind, count, 0)
+            load = problem.load_bytes
+            row: Row = {"family": kind, "seed": 0, "buffers": count}
+            started = time.process_time()
+            row["size, buckets"] = round(problem.arena_bytes(place_by_size(problem)) / load, 4)
+            row["size, buckets CPU s"] = round(time.process_time() - started, 1)
+            solved = place_by_cp_sat(problem, seconds) if count <= _CP_SAT_BUFFERS else None
+            row["CP-SAT"] = None if solved is None else round(solved / load, 4)
+            started = time.process_time()
+            plan = plan_offsets(problem, seconds)
+            row["memprof"] = round(plan.arena_bytes / load, 4)
+            row["memprof proven"] = plan.is_optimal
+            row["memprof CPU s"] = round(time.process_time() - started, 1)
+            rows.append(row)
+            print(
+                "  " + ", ".join(f"{key} {_show(value)}" for key, value in row.items()), file=sys.stderr, flush=True
+            )
     return rows
 
 
@@ -259,6 +288,7 @@ SECTIONS: dict[str, Callable[[float], list[Row]]] = {
     "published": published,
     "training": training,
     "random": random,
+    "families": families,
     "networks": networks_in_two_orders,
     "cold": cold,
     "cost": cost,

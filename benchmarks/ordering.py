@@ -7,11 +7,13 @@ the best of those that its bound and the related problems find alone, in the sam
 
 Sections: ``study`` (graphs with known optima, if DIR holds them), ``cells``, ``wired``, ``torchvision`` and
 ``training`` (need torch and torchvision; no weights are allocated), ``tangled`` (beyond proof: order, bound and gap),
-``size`` (1,000 operations that need no search; 100,000). Every line gives the peak as a multiple of the planner's:
+``size`` (1,000 operations that need no search; 100,000), ``forks`` (chains to merge, branches that are alike). Every
+line gives the peak as a multiple of the planner's:
 
     given      the order of the file
     ort        onnxruntime's default order        (memprof.planning.ordering.candidates.leaves_first)
     lpmf bfs dfs   PyTorch Inductor's three rules (least_peak, breadth_first, depth_first)
+    merge      hill-valley merge of chains (Liu 1987), where a graph is a fork of chains
     downsets   plain dynamic programming over downsets, given the must-pass operations for free: 1.00 where it ends
                within a number of states, "-" where it does not
 """
@@ -25,12 +27,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from families import branches, forked_chains, merge_chains
 from nas_record import ROOT, write_record
 from network_cells import GENOTYPES
 from networks import random_genotype, random_wired_network, searched_network, tangled_block, transformer_training_step
@@ -98,6 +101,10 @@ def main() -> None:
             for kind in KINDS:
                 known = optima.get(name) if kind == "reference" else None
                 line = measure(section, name, PROBLEMS[kind](graph), kind, arguments.seconds, known)
+                merged = merge_chains(graph) if section == "forks" else None
+                if merged is not None:
+                    ratio = PROBLEMS[kind](graph).peak_bytes(merged) / max(1, line.peak_bytes)
+                    line = replace(line, rivals={**line.rivals, "merge": ratio})
                 lines.append(line)
                 print(_shown(line), flush=True)
     print("\n".join(_summary(lines)))
@@ -313,6 +320,15 @@ def _size(_: Path) -> Cases:
         yield f"transformer_{layers}_training", partial(transformer_training_step, layers, tokens=2048)
 
 
+def _forks(_: Path) -> Cases:
+    for count, length in ((10, 10), (30, 20), (100, 10)):
+        for seed in range(2):
+            yield f"chains_{count}x{length}_{seed}", partial(forked_chains, count, length, seed)
+    for count in (500, 2000):
+        yield f"branches_{count}_equal", partial(branches, count, None)
+        yield f"branches_{count}_0", partial(branches, count, 0)
+
+
 SECTIONS: dict[str, Callable[[Path], Cases]] = {
     "study": _study,
     "cells": _cells,
@@ -321,13 +337,14 @@ SECTIONS: dict[str, Callable[[Path], Cases]] = {
     "training": _training,
     "tangled": _tangled,
     "size": _size,
+    "forks": _forks,
 }
-HEADINGS = ("given", *RIVALS, "downsets")
+HEADINGS = ("given", *RIVALS, "merge", "downsets")
 
 
 def _shown(line: Line) -> str:
     gap = "yes" if line.is_optimal else f"{line.peak_bytes / max(1, line.lower_bound_bytes):.3f}"
-    ratios = [line.given, *(line.rivals.get(name) for name in RIVALS), line.downsets]
+    ratios = [line.given, *(line.rivals.get(name) for name in (*RIVALS, "merge")), line.downsets]
     shown = " ".join(f"{'-':>6}" if ratio is None else f"{ratio:6.2f}" for ratio in ratios)
     megabytes = line.peak_bytes / 1e6
     return f"{line.network:34}{line.kind:11}{line.operations:7}{megabytes:10.3f} {gap:7}{line.seconds:7.3f} {shown}"
@@ -338,7 +355,7 @@ def _summary(lines: list[Line]) -> Iterator[str]:
         found = [line for line in lines if line.section == section]
         proven = sum(line.is_optimal for line in found)
         slowest = max(found, key=lambda line: line.seconds)
-        reached = {name: sum(line.rivals.get(name) == 1 for line in found) for name in RIVALS} | {
+        reached = {name: sum(line.rivals.get(name) == 1 for line in found) for name in (*RIVALS, "merge")} | {
             "given": sum(line.given == 1 for line in found),
             "downsets": sum(line.downsets == 1 for line in found),
         }

@@ -1,0 +1,133 @@
+"""Families of problems from a seed, and the rivals that are at their best on them.
+
+forked_chains      chains of random tensors that start from one value and are joined: hills and valleys to merge
+branches           many branches of two operations, equal or not
+buffers            uniform (starts anywhere), bursts (starts in a hundred moments), dense (hundreds alive at once)
+
+merge_chains       the hill-valley merge (Liu 1987): each chain is cut at its highest point and the lowest after it,
+                   again and again; all segments run by falling hill minus valley
+place_by_size      largest first, each in the lowest gap; who is near is found by buckets of time
+place_by_cp_sat    Google's CP-SAT (ortools), one worker, as non-overlapping rectangles; ``None`` without it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from random import Random
+
+from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
+
+_BUCKET = 256
+
+
+def forked_chains(count: int, length: int, seed: int) -> Graph:
+    """Return ``count`` chains of ``length`` operations between one value and a join."""
+    rng = Random(seed)
+    return _between(count, [[rng.randint(1, 1000) for _ in range(length)] for _ in range(count)])
+
+
+def branches(count: int, seed: int | None) -> Graph:
+    """Return branches of a large and a small tensor: all equal without a seed."""
+    rng = Random(seed)
+    sizes = [[1000, 10] if seed is None else [rng.randint(500, 1000), rng.randint(1, 10)] for _ in range(count)]
+    return _between(count, sizes)
+
+
+def _between(count: int, sizes: Sequence[Sequence[int]]) -> Graph:
+    builder = GraphBuilder("fork")
+    x = builder.add_input("x", TensorType.of_bytes(100))
+    ends: list[int | None] = []
+    for i in range(count):
+        value: int | None = x
+        for k, size in enumerate(sizes[i]):
+            new = NewValue(f"t{i}.{k}", TensorType.of_bytes(size))
+            (value,) = builder.add_node("Op", [value], [new], is_foldable=False)
+        ends.append(value)
+    (y,) = builder.add_node("Join", ends, [NewValue("y", TensorType.of_bytes(100))], is_foldable=False)
+    assert y is not None
+    return builder.build([y])
+
+
+def merge_chains(graph: Graph) -> list[int] | None:
+    """Return the order of the hill-valley merge, ``None`` for a graph that is no fork of chains."""
+    chains: dict[int, list[int]] = {}  # by the node that ends a chain so far
+    for node_id, node in enumerate(graph.nodes[:-1]):
+        producer = graph.values[node.reads[0]].producer if len(node.reads) == 1 else node_id
+        if producer is None:
+            chains[node_id] = [node_id]
+        elif producer in chains:
+            chains[node_id] = [*chains.pop(producer), node_id]
+        else:
+            return None
+    segments = []
+    for number, chain in enumerate(chains.values()):
+        sizes = [graph.value_bytes[graph.writes[node][0]] or 0 for node in chain]
+        hills = [size + before for before, size in zip([0, *sizes], sizes, strict=False)]
+        start = 0
+        while start < len(chain):
+            highest = max(range(start, len(chain)), key=hills.__getitem__)
+            lowest = min(range(highest, len(chain)), key=lambda k: (sizes[k], -k))
+            segments.append((sizes[lowest] - hills[highest], number, start, chain[start : lowest + 1]))
+            start = lowest + 1
+    order = [node for *_, part in sorted(segments, key=lambda s: (s[0], s[1], s[2])) for node in part]
+    return [*order, len(graph.nodes) - 1] if len(order) == len(graph.nodes) - 1 else None
+
+
+def buffers(kind: str, count: int, seed: int) -> AllocationProblem:
+    """Return a problem of one of the kinds: sizes are log-uniform multiples of 64 bytes, up to 1 MiB."""
+    rng = Random(f"{kind} {seed}")
+    steps = count
+    moments = [rng.randrange(steps) for _ in range(100)]
+    longest = {"uniform": 100, "bursts": 100, "dense": max(1, steps // 10)}[kind]
+    found = []
+    for i in range(count):
+        start = rng.choice(moments) + rng.randrange(10) if kind == "bursts" else rng.randrange(steps)
+        size = 64 * int(2 ** rng.uniform(0, 14))
+        found.append(
+            AllocationBuffer(name=str(i), start=start, stop=start + rng.randint(1, longest), size_bytes=size)
+        )
+    return AllocationProblem(buffers=tuple(found))
+
+
+def place_by_size(problem: AllocationProblem) -> list[int]:
+    """Return offsets: largest first, each in the lowest gap."""
+    shelves: dict[int, list[int]] = {}
+    offsets = [0] * len(problem.buffers)
+    for b in sorted(range(len(offsets)), key=lambda b: -problem.sizes[b]):
+        own = problem.buffers[b]
+        on = range(own.start // _BUCKET, (own.stop - 1) // _BUCKET + 1)
+        near = {other for shelf in on for other in shelves.get(shelf, ()) if own.overlaps(problem.buffers[other])}
+        bottom = 0
+        for other in sorted(near, key=offsets.__getitem__):
+            if offsets[other] - bottom >= problem.sizes[b]:
+                break
+            bottom = max(bottom, offsets[other] + problem.sizes[other])
+        offsets[b] = bottom
+        for shelf in on:
+            shelves.setdefault(shelf, []).append(b)
+    return offsets
+
+
+def place_by_cp_sat(problem: AllocationProblem, seconds: float) -> int | None:
+    """Return the arena that CP-SAT finds, ``None`` if it is not installed or finds none."""
+    if find_spec("ortools") is None:
+        return None
+    from ortools.sat.python import cp_model
+
+    model = cp_model.CpModel()
+    most = sum(problem.sizes)
+    top = model.new_int_var(problem.load_bytes, most, "top")
+    times, places = [], []
+    for i, (buffer, size) in enumerate(zip(problem.buffers, problem.sizes, strict=True)):
+        offset = model.new_int_var(0, most - size, f"o{i}")
+        times.append(model.new_fixed_size_interval_var(buffer.start, buffer.stop - buffer.start, f"t{i}"))
+        places.append(model.new_fixed_size_interval_var(offset, size, f"p{i}"))
+        model.add(top >= offset + size)
+    model.add_no_overlap_2d(times, places)
+    model.minimize(top)
+    solver = cp_model.CpSolver()
+    solver.parameters.max_time_in_seconds, solver.parameters.num_workers = seconds, 1
+    status = solver.solve(model)
+    return int(solver.objective_value) if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None
