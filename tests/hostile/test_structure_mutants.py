@@ -73,6 +73,20 @@ def test_no_node_of_a_valid_model_is_taken_for_a_malformed_one(originals: list[P
         assert [unknown for unknown in memprof.analyze(path).unknown if unknown.kind == "node"] == []
 
 
+def test_a_body_that_takes_what_has_no_fixed_bytes_says_so(tmp_path: Path) -> None:
+    proto = control_flow()
+    (loop,) = [node for node in proto.graph.node if node.op_type == "Loop"]
+    body = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
+    body.input[1].type.Clear()
+    body.input[1].type.optional_type.elem_type.tensor_type.elem_type = 1
+    onnx.save(proto, tmp_path / "net.onnx")
+
+    report = memprof.analyze(tmp_path / "net.onnx")
+
+    assert report.runtimes["reference"].peak_intermediate_bytes is None
+    assert [(found.kind, found.name) for found in report.unknown] == [("dtype", body.input[1].name)]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

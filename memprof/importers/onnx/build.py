@@ -224,6 +224,8 @@ class Scope:
                 of = fact.type
             if fact.is_open and is_main:
                 self.causes.graph_input(name, of)
+            elif of.dtype is not None and of.dtype not in DTYPE_BITS and i not in tainted:
+                self.causes.parameter(name, of)  # a body that takes what nobody outside gives
             value_id = self._builder.add_input(name, of)
             self._define(name, value_id, fact, is_tainted=fact.is_open or i in tainted)
             if is_main and fact.is_small and fact.constant is None and of.dtype not in FLOATS:
