@@ -111,9 +111,12 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if not models:
         flags = {f"--max-{name}": text for name, text in limits.items()}
         flags |= {"--runtime": runtime, "--baseline": baseline, "--tolerance": tolerance}
-        _refuse([*(flag for flag, value in flags.items() if value is not None), *request_flags()])
+        given = request_flags()
+        _refuse(
+            [*(flag for flag, value in flags.items() if value is not None), *(f for f in given if f != "--trust")]
+        )
         with telling("reading the models"):
-            found = _check_project(config, updates=update_baseline)
+            found = _check_project(config, updates=update_baseline, trusts="--trust" in given)
         return _show(found, view, targets, is_strict=strict)
     if config is not None or update_baseline:
         raise UsageError("A MODEL that is named is no part of a file's baseline.", "Leave MODEL out, or the flag.")
@@ -152,8 +155,8 @@ def _check_alone(models: Sequence[str], others: Collection[str], view: str) -> N
         raise UsageError(f"{odd} does not go with --board, which has limits of its own.", "Leave one of them out.")
 
 
-def _check_project(path: Path | None, *, updates: bool) -> Gate:
-    from memprof.gate.config import find_config, read_config
+def _check_project(path: Path | None, *, updates: bool, trusts: bool) -> Gate:
+    from memprof.gate.config import code_of, find_config, read_config
     from memprof.gate.project import check_project, update_baseline
 
     path = path or find_config(Path())
@@ -163,6 +166,8 @@ def _check_project(path: Path | None, *, updates: bool) -> Gate:
             "memprof check model.onnx --max-peak 512KiB",
         )
     config = read_config(path)
+    if not trusts and (code := code_of(config)):  # nobody has typed its name, and the folder may be a stranger's
+        raise UsageError(f"{path} names Python code, which would run: {safe_text(code)}.", "If you trust it: --trust")
     if not updates:
         return check_project(config)
     found = update_baseline(config)

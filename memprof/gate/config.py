@@ -14,6 +14,7 @@ Paths are relative to the file. Every key and every type is checked: a budget th
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ DEFAULT_BASELINE = "memprof-baseline.json"
 DEFAULT_MARGIN_BYTES = 16 * 2**10
 MAX_CONFIG_BYTES = 2**20
 _GLOB = frozenset("*?[")
+_FAMILIES = ("torchvision:", "timm:", "transformers:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,10 @@ def read_config(path: Path) -> Config:
     shared = {key: value for key, value in table.items() if key not in _FILE_KEYS}
     _check_keys(shared, where, (*_FILE_KEYS, *_SHARED))
     baseline = _text(table.get("baseline", DEFAULT_BASELINE), f"{where} baseline")
+    if not Path(os.path.realpath(path.parent / baseline)).is_relative_to(os.path.realpath(path.parent)):
+        raise UsageError(
+            f"{where}: the baseline {baseline!r} lies outside of {path.parent}.", "Keep it beside the file."
+        )
     found: dict[str, Watched] = {}
     for i, model in enumerate(models):
         here = f"{path}: model {i + 1} of [[check.models]]"
@@ -128,6 +134,15 @@ def read_config(path: Path) -> Config:
                 raise UsageError(f"{here}: {watched.name!r} is named twice.", 'Give each its own: name = "..."')
             found[watched.name] = watched
     return Config(path=path, baseline=path.parent / baseline, models=tuple(found.values()))
+
+
+def code_of(config: Config) -> str:
+    """Return the first source that is Python code of somebody's own, empty if there is none.
+
+    Modules of torchvision, timm and transformers are installed packages' code, and only their networks are made.
+    """
+    sources = [watched.request.source for watched in config.models]
+    return next((of for of in sources if names_module(of) and not of.startswith(_FAMILIES)), "")
 
 
 def parse_growth(text: object, where: str) -> Growth:

@@ -312,3 +312,30 @@ def test_sarif_is_what_the_standard_asks_for(run: Run, project: Path) -> None:
     uris = [r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for r in found["results"]]
     assert uris == ["large.onnx", "open.onnx", "broken.onnx", "a%20b%25.onnx"]
     assert [result["level"] for result in found["results"]] == ["error", "warning", "error", "error"]
+
+
+@pytest.mark.parametrize("source", ["mine:net", "mine.py:net"])
+def test_code_that_a_file_names_runs_only_if_asked(run: Run, project: Path, source: str) -> None:
+    (project / "mine.py").write_text("open('ran', 'w')\ndef net(): raise SystemExit\n")
+    (project / "memprof.toml").write_text(f'[[check.models]]\nsource = "{source}"\nmax-peak = "1MB"\n')
+
+    found = run("check")
+
+    assert (found.code, (project / "ran").exists()) == (2, False)
+    assert f"names Python code, which would run: {source}." in found.stderr
+
+
+@pytest.mark.parametrize("baseline", ["../outside.json", "link.json"])
+def test_a_baseline_lies_in_the_folder_of_its_file(run: Run, project: Path, baseline: str) -> None:
+    outside = project.parent / "outside.json"
+    outside.write_text("mine")
+    (project / "link.json").symlink_to(outside)
+    write_chain(project / "net.onnx", ["Relu"], [1, 4])
+    (project / "memprof.toml").write_text(
+        f'[check]\nbaseline = "{baseline}"\n[[check.models]]\nsource = "net.onnx"\nmax-peak = "1MB"\n'
+    )
+
+    found = run("check", "--update-baseline")
+
+    assert (found.code, outside.read_text()) == (2, "mine")
+    assert "lies outside of" in found.stderr
