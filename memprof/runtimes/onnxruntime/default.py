@@ -1,7 +1,7 @@
 """A default session of onnxruntime from its second run on: all optimisations, memory pattern and arena, many threads.
 
     what runs     the graph as the installed onnxruntime optimised it (``Model.session``), which ran nothing; where
-                  nobody asked it, the graph of the file, as an estimate
+                  nobody asked it, what rules make of the graph of the file (``optimizing``), as an estimate
     what counts   the block that holds all inner tensors, taken at once; graph outputs; scratch of what runs
 
 The block is laid out in the first run, is a little larger than what is alive in it at once, and stays taken to the
@@ -16,7 +16,7 @@ from dataclasses import replace
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Unknown
 from memprof.ir.model import OPTIMIZED_FORMAT, Model, Session
-from memprof.runtimes.onnxruntime.frame import Frame, as_listed, as_planned, run_frame
+from memprof.runtimes.onnxruntime.frame import Frame, as_estimated, as_listed, as_planned, run_frame
 from memprof.runtimes.onnxruntime.proven import lowered_by
 
 _MAX_BUFFERS = 20_000  # the block is laid out in O(buffers x buffers alive)
@@ -29,7 +29,8 @@ def session_frame(model: Model) -> Frame:
     """Return what a default session runs of ``model``, and how."""
     session = _session(model)
     found = session.model or model
-    arrange = as_listed if found.format == OPTIMIZED_FORMAT else as_planned
+    asked = as_listed if found.format == OPTIMIZED_FORMAT else as_planned
+    arrange = as_estimated if session.model is None else asked
     return run_frame(found.graph, None if found.ahead is None else found.ahead(), arrange, threads=session.threads)
 
 

@@ -15,6 +15,7 @@ from memprof.base.text import safe_text
 from memprof.ir import Graph, Role, TensorType, Unknown
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
 from memprof.runtimes.onnxruntime.lowering import lower
+from memprof.runtimes.onnxruntime.optimizing import optimized
 from memprof.runtimes.onnxruntime.order import execution_order
 from memprof.runtimes.onnxruntime.pattern import pattern_bytes
 from memprof.runtimes.onnxruntime.plan import ReusePlan, plan_reuse
@@ -193,6 +194,12 @@ def as_planned(graph: Graph) -> tuple[Graph, list[int]]:
     """Return what onnxruntime makes of a graph from a file, and the order it finds."""
     lowered = lower(graph)
     return lowered.graph, execution_order(lowered.graph, _never_run(lowered.graph), lowered.index)
+
+
+def as_estimated(graph: Graph) -> tuple[Graph, list[int]]:
+    """Return what onnxruntime would make of a graph with all optimisations, by rules, and the order it would find."""
+    found = optimized(lower(graph).graph)
+    return found, execution_order(found, _never_run(found), range(len(found.nodes)))
 
 
 def as_listed(graph: Graph) -> tuple[Graph, list[int]]:
