@@ -85,3 +85,21 @@ def test_the_rules_agree_with_pytorchs_profiler(name: str) -> None:
         torch.set_num_threads(threads)
     report = memprof.analyze(module, torch.zeros(shape), runtimes=["pytorch-process"])
     assert report.peak_intermediate_bytes == max(most for *_, most in steps)
+
+
+def test_a_process_is_the_sum_of_its_parts_on_either_device() -> None:
+    import memprof
+
+    module, x = nn.Conv2d(16, 16, 3, bias=False), torch.zeros(2, 16, 20, 20)
+    report = memprof.analyze(module, x)
+    process, rows = report.process, report.runtimes
+    assert process is not None and process.size_bytes == sum(process.parts.values())
+    assert (process.parts["weights"], process.parts["inputs"]) == (16 * 16 * 9 * 4, x.nbytes)
+    assert process.parts["tensors"] == rows["pytorch"].peak_intermediate_bytes
+    assert process.parts["tensors"] + process.parts["kernels"] == rows["pytorch-process"].peak_intermediate_bytes
+    on_device = memprof.analyze(module, x, device="cuda").process
+    assert on_device is not None
+    assert on_device.parts["tensors"] == 16 * 16 * 9 * 4 + x.nbytes + 2 * 16 * 18 * 18 * 4
+    assert on_device.parts["cublas_workspace"] == 0
+    held = on_device.size_bytes - on_device.parts["context"] if on_device.size_bytes else None
+    assert held == 2 * 2**20  # one small segment

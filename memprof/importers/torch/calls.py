@@ -105,23 +105,38 @@ def first_name(module: torch.nn.Module, call: Call) -> str:
     return names[0] if names and (call.args or not call.kwargs) else next(iter(call.kwargs), "input")
 
 
-def real_call(call: Call, values: Mapping[str, Elements]) -> Call:
+def real_call(module: torch.nn.Module, call: Call, values: Mapping[str, Elements]) -> Call:
     """Return ``call`` with data in place of meta tensors: random numbers, zeros where they are whole, masks of ones.
 
     Args:
+        module: What is called; the parameters of its ``forward`` name the arguments.
         call: The arguments.
-        values: Elements of single keyword arguments; one number fills an argument.
+        values: Elements of single arguments by name; one number fills an argument.
+
+    Raises:
+        UsageError: A name is that of no argument.
     """
-    args = tree_map_only(torch.Tensor, _with_data, call.args)
-    kwargs = {}
-    for name, value in call.kwargs.items():
-        number = values.get(name, 1.0 if "mask" in name.lower() else None)
-        if number is not None and isinstance(value, torch.Tensor) and (_has_no_data(value) or name in values):
-            elements = torch.tensor(number, dtype=value.dtype, device="cpu")
-            kwargs[name] = elements.reshape(value.shape) if elements.dim() else elements.expand(value.shape).clone()
-        else:
-            kwargs[name] = tree_map_only(torch.Tensor, _with_data, value)
-    return Call(args, kwargs)
+    named = list(named_arguments(module, call))
+    if foreign := values.keys() - dict(named).keys():
+        raise UsageError(
+            f"{type(module).__name__} is called with no {min(foreign)!r}.",
+            f"It is with: {', '.join(name for name, _ in named)}.",
+        )
+    made = [_with_elements(name, value, values) for name, value in named]
+    n = len(call.args)
+    return Call(tuple(made[:n]), dict(zip(call.kwargs, made[n:], strict=True)))
+
+
+def _with_elements(name: str, value: Any, values: Mapping[str, Elements]) -> Any:
+    elements = values.get(name, 1.0 if "mask" in name.lower() else None)
+    if elements is None or not isinstance(value, torch.Tensor) or not (_has_no_data(value) or name in values):
+        return tree_map_only(torch.Tensor, _with_data, value)
+    filled = torch.tensor(elements, dtype=value.dtype, device="cpu")
+    try:
+        return filled.reshape(value.shape) if filled.dim() else filled.expand(value.shape).clone()
+    except RuntimeError:
+        shape = "x".join(map(str, value.shape))
+        raise UsageError(f"--value {name} has not the elements of {shape}.", "Give one, or one for each.") from None
 
 
 def named_arguments(module: torch.nn.Module, call: Call) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ keys are left out that make a library fetch code, kernels or weights.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,9 @@ from memprof.base.errors import InputError, LimitError, UsageError
 CONFIG_NAME = "config.json"
 _MAX_BYTES = 8 * 2**20
 _MAX_NUMBER = 2**31
-_MAX_REPEATS = 2048
+_MAX_REPEATS = 256
 _MAX_DEPTH = 16
-_REPEATS = ("layer", "depth", "block")
+_REPEATS = re.compile(r"(?:^|_)(?:layers?|depths?|blocks)$")
 _LEFT_OUT = frozenset(
     {
         "auto_map",
@@ -85,7 +86,7 @@ def config_of(found: Any, name: str) -> Config:
     for key, number in _numbers(values, "", name, 0):
         if abs(number) > _MAX_NUMBER:
             raise LimitError(f"{name}: {key} is {number}, beyond all models.", "Check the file.")
-        if number > _MAX_REPEATS and any(word in key.rpartition(".")[2].lower() for word in _REPEATS):
+        if number > _MAX_REPEATS and _REPEATS.search(key.rpartition(".")[2].lower()):
             raise LimitError(f"{name}: {key} is {number}; the limit is {_MAX_REPEATS:,}.", "Check the file.")
     return Config(name, values, left_out)
 

@@ -142,7 +142,7 @@ def _read_module(module: torch.nn.Module, given: Call | None, request: Request) 
     untyped = open_types(module, given, request)
     if request.run:
         run, call, guessed = with_indices(
-            module, real_call(call, request.values), untyped, _real_run(module, request)
+            module, real_call(module, call, request.values), untyped, _real_run(module, request)
         )
         return _of_run(request, Made(run, packed, guessed))
     try:
@@ -173,7 +173,7 @@ def real_module(request: Request) -> tuple[torch.nn.Module, Call]:
     if untyped:  # a run without data tells which inputs are indices
         with contextlib.suppress(MemprofError):
             call = with_indices(module, call, untyped, _run_of(module, request)).call
-    return module, real_call(call, request.values)
+    return module, real_call(module, call, request.values)
 
 
 def _run_of(module: torch.nn.Module, request: Request) -> Callable[[Call], Run]:

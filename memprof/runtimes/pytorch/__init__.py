@@ -29,6 +29,7 @@ from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
 from memprof.ir.model import Model
 from memprof.ir.trace import Trace
+from memprof.runtimes.late import find
 from memprof.runtimes.model import Measuring, Order, Process, RuntimeModel, fixed
 
 _COMPUTED = frozenset({Role.INTERMEDIATE, Role.CONSTANT})
@@ -173,8 +174,17 @@ def _of_source(model: Model) -> RuntimeModel:
     trace = model.trace
     if trace is None:
         return MODEL
-    row = traced(trace)
-    return replace(row, process=lambda _: _weights_and_run(model, trace)) if model.format == "weights" else row
+    return replace(traced(trace), process=lambda _: _process(model, trace))
+
+
+_MODULE_PROCESS = "memprof.runtimes.pytorch_process.process:module_process"  # by late name: it reads this file
+
+
+def _process(model: Model, trace: Trace) -> Process:
+    if model.format == "weights":
+        return _weights_and_run(model, trace)
+    found: Process = find(_MODULE_PROCESS)(model, trace)
+    return found
 
 
 def _weights_and_run(model: Model, trace: Trace) -> Process:

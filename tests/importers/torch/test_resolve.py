@@ -144,10 +144,13 @@ def test_a_call_in_whole() -> None:
 def test_real_inputs_have_data_and_keep_what_they_had() -> None:
     tokens = torch.tensor([3, 4])
     whole, mask = (torch.empty(2, dtype=torch.int64, device="meta") for _ in range(2))
-    call = real_call(Call((torch.empty(4, device="meta"), whole, tokens), {"mask": mask, "sr": whole}), {"sr": 16})
-    assert (call.args[0].device.type, call.args[1].tolist()) == ("cpu", [0, 0])
-    assert call.args[2] is tokens
-    assert (call.kwargs["mask"].tolist(), call.kwargs["sr"].tolist()) == ([1, 1], [16, 16])
+    call = real_call(TwoInputs(), Call((tokens, mask), {"other": torch.empty(4, device="meta")}), {})
+    assert (call.args[0], call.args[1].tolist(), call.kwargs["other"].device.type) == (tokens, [1, 1], "cpu")
+    call = real_call(TwoInputs(), Call((whole, mask)), {"x": 16, "mask": (0, 1)})
+    assert [tensor.tolist() for tensor in call.args] == [[16, 16], [0, 1]]
+    for values, words in (({"y": 1.0}, "called with no 'y'"), ({"x": (1.0, 2.0, 3.0)}, "not the elements of 2")):
+        with pytest.raises(UsageError, match=words):
+            real_call(TwoInputs(), Call((whole, mask)), values)
 
 
 def test_analyze_takes_modules_names_and_programs() -> None:
