@@ -23,7 +23,9 @@ KERNELS = ("portable", "cmsis-nn", "cmsis-nn-mve")
 
 MAX_BYTES = 2**20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
-_FIELDS = frozenset({"name", "title", "core", "kernels", "ram", "external-ram", "flash", "external-flash", "source"})
+_FIELDS = frozenset(
+    {"name", "title", "core", "kernels", "ram", "external-ram", "flash", "external-flash", "source", "checked"}
+)
 _DATA = Path(__file__).with_name("boards.toml")
 
 
@@ -40,6 +42,7 @@ class Board:
         external_ram: Bytes of each bank beside the chip.
         flash: Bytes of each flash, on the chip or beside it; a model lies within one.
         source: The document that the figures are from.
+        checked: Which of them were compared with which published page; empty for none.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Board:
     external_ram: Mapping[str, int]
     flash: Mapping[str, int]
     source: str
+    checked: str = ""
 
     @property
     def largest_ram(self) -> tuple[str, int]:
@@ -134,7 +138,7 @@ def _board(row: Mapping[str, Any], path: Path) -> Board:
         raise InputError(f"A board of {path} has no name of small letters, digits and dashes.", _EXAMPLE)
     if odd := sorted(set(row) - _FIELDS):
         raise InputError(f"Board {name} of {path} has a field {odd[0]!r}.", f"Known: {', '.join(sorted(_FIELDS))}.")
-    texts = {field: row.get(field, "") for field in ("title", "core", "source", "kernels")}
+    texts = {field: row.get(field, "") for field in ("title", "core", "source", "checked", "kernels")}
     for field, text in texts.items():
         if not isinstance(text, str) or len(text) > 500:
             raise InputError(f"Board {name} of {path}: {field} is no text.", _EXAMPLE)
@@ -153,6 +157,7 @@ def _board(row: Mapping[str, Any], path: Path) -> Board:
         external_ram=MappingProxyType(_banks(row, "external-ram", name, path)),
         flash=MappingProxyType(flash),
         source=texts["source"],
+        checked=texts["checked"],
     )
 
 

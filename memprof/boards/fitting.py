@@ -121,6 +121,7 @@ class BoardFit:
             },
             "reason": self.reason,
             "source": self.board.source,
+            "checked": self.board.checked,
         }
 
 
@@ -202,7 +203,7 @@ def fit_board(
     elif found.flash_bytes + flash_margin_bytes > flash:
         reason = "its weights fit the flash, with less beside them than the margin"
     elif as_is is not None and as_is + ram_margin_bytes <= ram:
-        how, reason, used = "as it is", found.counts, as_is + ram_margin_bytes
+        how, reason, used = "as it is", "as the runtime lays it out by itself", as_is + ram_margin_bytes
     elif used is not None and used <= ram:
         how, reason = "planned", "once memprof plan -o wrote its addresses"
     elif used is not None and used <= outer_bytes:

@@ -176,4 +176,5 @@ def _board_json(board: Board) -> dict[str, Any]:
         "ram": {"banks": dict(board.ram), "external": dict(board.external_ram)},
         "flash": {"banks": dict(board.flash)},
         "source": board.source,
+        "checked": board.checked,
     }

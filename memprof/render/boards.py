@@ -83,7 +83,7 @@ def render_fit(fit: BoardFit, found: Footprint, stream: TextIO, *, next_command:
     table.add_row("RAM", used, _kib(fit.ram_limit_bytes), screen.clean(f"bank {fit.bank} of {_banks(fit.board.ram)}"))
     table.add_row("Flash", _kib(fit.flash_bytes), _kib(fit.flash_limit_bytes), screen.clean(fit.flash))
     screen.show(table, "", Text(screen.clean(fit.reason)), Text(_legend(found), style=_QUIET))
-    screen.show(Text(screen.clean(f"Figures of the board: {fit.board.source}."), style=_QUIET))
+    screen.show(Text(screen.clean(f"Figures of the board: {fit.board.source}{_checked(fit.board)}."), style=_QUIET))
     if next_command:
         screen.show("", Text.assemble(("Next: ", _QUIET), (next_command, "bold")), keep_lines=True)
 
@@ -109,3 +109,7 @@ def _kib(size: int) -> str:
     """Return a size as memories are sold; a size that is used rounds up."""
     whole = -(-size // 1024)
     return f"{whole // 1024} MiB" if whole >= 1024 and whole % 1024 == 0 else f"{whole:,} KiB"
+
+
+def _checked(board: Board) -> str:
+    return f"; compared, {board.checked}" if board.checked else "; compared with no other page"
