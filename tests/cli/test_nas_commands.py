@@ -301,3 +301,15 @@ def test_a_lambda_that_is_none_is_a_usage_error(folder: Path, run: Run, asked: s
     found = run("nas", "sweep", folder, "--lambda", asked)
     assert found.code == 2
     assert "lambda" in found.stderr.lower()
+
+
+def test_a_report_in_one_file_holds_its_data_and_lets_nothing_else_in(folder: Path, run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert run("nas", "report", folder, "-o", page).code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "default-src 'none'; script-src 'sha256-" in text
+    data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+    summary = nas.status(folder)
+    assert len(data["networks"]) == len(summary.candidates)
+    assert data["best"] == (summary.best.candidate if summary.best else None)
+    assert set(data["lifetimes"]) >= {str(found.candidate) for found in summary.front}

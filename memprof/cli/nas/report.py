@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,19 +13,27 @@ from memprof.base.files import write_whole
 from memprof.base.text import safe_text
 from memprof.cli.output import note, open_stdout
 
+if TYPE_CHECKING:
+    from memprof.nas.record.summary import SearchSummary
+
 PAGE = "README.md"
 
 
 @click.command()
 @click.argument("folders", type=click.Path(path_type=Path), metavar="DIR...", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder; DIR/report if left out."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE.html",
+    help="Folder, DIR/report if left out; or a file that ends in .html, an interactive page in itself.",
 )
 def report(folders: tuple[Path, ...], output: Path | None) -> None:
     """Write a Markdown page with pictures about the search in DIR; more DIRs add accuracy against lambda.
 
     \b
     memprof nas report runs/first
+    memprof nas report runs/first -o page.html
     memprof nas report runs/lambda-0 runs/lambda-5 runs/lambda-9 -o page
     """
     from memprof import nas
@@ -44,6 +53,9 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
             "Their accuracies do not compare: report on each data set alone.",
         )
     first = summaries[0]
+    if output is not None and output.suffix.lower() == ".html":
+        _write_html(summaries, output)
+        return
     pictures = Pictures(
         rounds="rounds.png",
         front="front.png",
@@ -67,3 +79,45 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     note(f"wrote {safe_text(str(target))}")
     with open_stdout() as stream:
         stream.write(f"{safe_text(str(target / PAGE), limit=2000)}\n")
+
+
+_LAMBDAS = (0.0, 0.2, 0.5, 0.8, 0.9, 1.0)
+"""The paper's, and the default of a search."""
+
+
+def _write_html(summaries: list[SearchSummary], target: Path) -> None:
+    """Write the interactive page: the front, every round, every network, and lifetimes of those on the front."""
+    import platform
+    import shlex
+    import sys
+
+    import memprof
+    from memprof import nas
+    from memprof.nas.record.changes import changes_of_rounds, describe_blocks
+    from memprof.nas.record.sweep import sweep_lambda
+    from memprof.render.page import PageNote
+    from memprof.render.page.searches import MOST_LIFETIMES, SearchPage, write_search_page
+
+    first = summaries[0]
+    close = {found.candidate: found.architecture for found in first.front[-MOST_LIFETIMES:]}
+    if first.found is not None:
+        close[first.found.candidate] = first.found.architecture
+    page = SearchPage(
+        summary=first,
+        changes=changes_of_rounds(first),
+        cells={found.candidate: describe_blocks(found.architecture) for found in first.candidates},
+        lifetimes={number: memprof.analyze(nas.deployed(network)).headline for number, network in close.items()},
+        sweep=sweep_lambda(first, _LAMBDAS) if first.leader is not None else None,
+        others=summaries[1:],
+    )
+    versions = (("memprof", memprof.__version__), ("Python", platform.python_version()))
+    note_ = PageNote(command=shlex.join(["memprof", *sys.argv[1:]]), versions=versions)
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8") as stream:
+            write_search_page(page, stream, note_)
+
+    write_whole(target, write)
+    note(f"wrote {safe_text(str(target))}")
+    with open_stdout() as stream:
+        stream.write(f"{safe_text(str(target), limit=2000)}\n")

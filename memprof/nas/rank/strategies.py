@@ -162,11 +162,13 @@ def evolve_by_fronts(world: World, known: Known, rng: random.Random, ranker: str
 
 
 def search_in_rounds(world: World, known: Known, rng: random.Random, ranker: str) -> Iterator[list[int]]:
-    """Yield memprof's own rounds: first some of every size, for a table has no empty network to grow from; then from
-    a base to what is next to it."""
+    """Yield memprof's own rounds, first the smallest, half of the rest beside it and half of every size, for a table
+    has no empty network to grow from; then from a base to what is next to it."""
     ordered = sorted(range(len(world.candidates)), key=lambda i: (world.candidates[i].parameter_bytes, i))
-    ends = [len(ordered) * i // FIRST for i in range(FIRST + 1)]
-    yield [rng.choice(ordered[start:end]) for start, end in pairwise(ends) if end > start]
+    beside = world.neighbours(ordered[0])
+    ends = [len(ordered) * i // (FIRST // 2) for i in range(FIRST // 2 + 1)]
+    spread = [rng.choice(ordered[start:end]) for start, end in pairwise(ends) if end > start]
+    yield list({ordered[0]: 0, **dict.fromkeys(rng.sample(beside, min(FIRST // 2 - 1, len(beside))) + spread)})
     used: list[int] = []
     seed = rng.randrange(2**31)
     while True:

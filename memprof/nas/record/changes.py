@@ -56,6 +56,25 @@ def describe_change(base: Architecture | None, found: Architecture) -> str:
     return next(changed, "")
 
 
+def describe_blocks(found: Architecture) -> list[str]:
+    """Return a line for each cell, once for all blocks that are alike.
+
+    >>> from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS
+    >>> describe_blocks(CIFAR10.build(MEMNAS_CELLS[:1]))
+    ['every block, cell 1: depthwise 3x3 & 1x7, 7x1 (sum)']
+    """
+    lines: dict[tuple[int, str], list[str]] = {}
+    for number, block in enumerate(found.blocks, start=1):
+        for slot, cell in block.existing:
+            lines.setdefault((slot, _describe_cell(cell)), []).append(str(number))
+    ordered = sorted(lines.items(), key=lambda item: (item[0][0], item[1]))
+    everywhere = len(found.blocks)
+    return [
+        f"{'every block' if len(blocks) == everywhere else 'block ' + ', '.join(blocks)}, cell {slot}: {text}"
+        for (slot, text), blocks in ordered
+    ]
+
+
 def _describe_cell(cell: Cell) -> str:
     """Return both layers and how they are joined; what is said to read nothing reads the block's input."""
     sides = [f"{_NAMES[layer]} on cell {read}" if read else _NAMES[layer] for read, layer in cell.layers]

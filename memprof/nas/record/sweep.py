@@ -24,7 +24,7 @@ class SweepPoint:
 
     Attributes:
         accuracy_weight: Lambda.
-        candidate: The network with the highest score; of equals the one of fewest bytes.
+        candidate: The network with the highest score; of equals the one of fewest bytes, then the most accurate.
         accuracy: Its worth.
         parameter_bytes: Its parameters, deployed.
         peak_intermediate_bytes: Its peak, deployed.
@@ -94,7 +94,9 @@ def sweep_lambda(summary: SearchSummary, weights: Sequence[float]) -> LambdaSwee
     for weight in sorted(set(weights)):
         metric = replace(summary.settings.metric, accuracy_weight=weight)
         scores = {found.candidate: metric.score(_measures(found), _measures(yardstick)) for found in pool}
-        best = min(pool, key=lambda found: (-scores[found.candidate], _total(found), found.candidate))
+        best = min(
+            pool, key=lambda found: (-scores[found.candidate], _total(found), -(found.worth or 0.0), found.candidate)
+        )
         points.append(
             SweepPoint(
                 accuracy_weight=weight,

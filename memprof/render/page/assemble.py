@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -14,7 +15,22 @@ from memprof.base import palette
 from memprof.base.text import safe_text
 from memprof.render.page.sides import Page
 
-SCRIPTS = ("model.js", "draw.js", "app.js")
+
+@dataclass(frozen=True, slots=True)
+class PageKind:
+    """What a page is made of.
+
+    Attributes:
+        frame: The file of its HTML.
+        scripts: The files of its script, in order.
+    """
+
+    frame: str
+    scripts: tuple[str, ...]
+
+
+REPORT_PAGE = PageKind("page.html", ("model.js", "draw.js", "app.js"))
+SEARCH_PAGE = PageKind("search.html", ("search.js",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +53,18 @@ def write_page(page: Page, stream: TextIO, note: PageNote = PageNote()) -> None:
         *page.digests,
         *([("made by", safe_text(note.command, limit=400))] if note.command else []),
     ]
-    document = page.to_json() | {"footer": footer, "palette": _colours()}
+    write_document_page(page.to_json() | {"footer": footer, "palette": _colours()}, REPORT_PAGE, stream)
+
+
+def write_document_page(document: Mapping[str, object], kind: PageKind, stream: TextIO) -> None:
+    """Write ``document`` as data of an HTML file whose script draws it."""
     data = json.dumps(document, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    script, style = _script(), _style()
+    script, style = _script(kind.scripts), _style()
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    before, _, rest = _read("page.html").partition("DATA")
+    before, _, rest = _read(kind.frame).partition("DATA")
     between, _, after = rest.partition("SCRIPT")
     stream.write(before.replace("POLICY", policy).replace("STYLE", style))
     stream.write(data)
@@ -61,9 +81,9 @@ def _colours() -> dict[str, object]:
 
 
 @cache
-def _script() -> str:
+def _script(names: tuple[str, ...]) -> str:
     """Return the script; each part says ``use strict``, and one scope keeps them from what else is in the window."""
-    return f"(() => {{\n{''.join(map(_read, SCRIPTS))}}})();\n"
+    return f"(() => {{\n{''.join(map(_read, names))}}})();\n"
 
 
 @cache
