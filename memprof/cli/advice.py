@@ -39,8 +39,27 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
         return _shell([*base, "--why"])
     from memprof.cli import COMMANDS  # here, since this module serves one of them
 
-    can_plan = not is_saved and "plan" in COMMANDS
-    return _shell(["memprof", "plan", model, *flags] if can_plan else [*base, "-o", "report.html"])
+    if is_saved or "plan" not in COMMANDS:
+        limit = (report.headline.known_bytes_at_least * 11 + 9) // 10
+        return _shell(["memprof", "check", model, "--max-peak", str(limit)])
+    return _shell(["memprof", "plan", model, *_for_plan(report, flags)])
+
+
+def _for_plan(report: Report, flags: Sequence[str]) -> list[str]:
+    """Return ``flags`` as ``plan`` takes them: one runtime model whose orders are planned, no size left open."""
+    from memprof.runtimes import RUNTIMES
+
+    words = list(flags)
+    while "--runtime" in words:
+        place = words.index("--runtime")
+        del words[place : place + 2]
+    named = [name for name in report.runtimes if "--runtime" in flags and name in flags]
+    planned = next((name for name in named if (row := RUNTIMES.get(name)) and row.ordering), None)
+    words += ["--runtime", planned] if planned else []
+    for note in report.assumed:
+        if note.kind == "dimension":
+            words += shlex.split(note.hint)
+    return words
 
 
 def advise_sweep(report: Report, model: str, flags: Sequence[str], targets: Sequence[str]) -> str:

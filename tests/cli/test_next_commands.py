@@ -1,0 +1,63 @@
+"""The last line of what a command prints is a command that runs, and another one than was just run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run, write_chain, write_counting
+from tests.tflite_models import chain
+
+SITUATIONS = (
+    "analyze net.onnx",
+    "analyze net.onnx -o a.png",
+    "analyze net.onnx --why -o a.png",
+    "analyze net.onnx --runtime paper --why -o a.png",
+    "analyze net.onnx --runtime paper --runtime ideal --why -o a.png",
+    "analyze dynamic.onnx --why -o a.png",
+    "analyze dynamic.onnx --dim batch=2 --why -o a.png",
+    "analyze open.onnx",
+    "analyze report.json",
+    "analyze report.json --why -o page.html",
+    "analyze net.tflite --why -o a.png",
+    "analyze dynamic.onnx --sweep batch=1..4",
+    "analyze dynamic.onnx --sweep batch=1..4 -o sweep.svg",
+    "fit dynamic.onnx --ram 1MB",
+    "fit dynamic.onnx --ram 1B",
+    "plan net.onnx",
+    "plan net.onnx --in-place",
+    "plan table.csv",
+    "compare report.json net.onnx",
+    "check net.onnx --max-peak 1",
+    "check open.onnx --max-peak 1MB",
+    "boards net.tflite",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("situations")
+    write_chain(found / "net.onnx", ["Relu", "Sigmoid"], [1, 250])
+    write_chain(found / "dynamic.onnx", ["Relu", "Sigmoid"], ["batch", 250])
+    write_counting(found / "open.onnx")
+    (found / "net.tflite").write_bytes(chain(4, 8, 4))
+    (found / "table.csv").write_text("id,lower,upper,size\na,0,3,4\nb,2,5,4\n")
+    return found
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_the_next_command_runs_and_is_another(
+    run: Run, folder: Path, situation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    if "report.json" in situation and not Path("report.json").exists():
+        run("analyze", "net.onnx", "-o", "report.json")
+    words = shlex.split(situation)
+    last = run(*words).stdout.splitlines()[-1]
+    assert last.startswith("Next: memprof ")
+    following = shlex.split(last)[2:]
+    assert following != words
+    done = run(*following)
+    assert done.code == 0, f"{shlex.join(following)}\n{done.stderr}"
