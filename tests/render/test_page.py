@@ -8,14 +8,15 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from memprof import Graph, GraphBuilder, Report, TensorType, analyze
-from memprof.ir import NewValue
-from memprof.render.page import PageNote, report_page, write_page
+from memprof.ir import Assumption, NewValue
+from memprof.render.page import PageNote, redact_page, report_page, write_page
 from tests.render.browser import Shown, open_page, start_browser
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
@@ -257,3 +258,11 @@ def test_many_tensors_are_all_there(show: Show, count: int) -> None:
         shown.page.select_option("#stack", "module")
         shown.page.click("#tensor-table th button:text('why')")
         assert len(rows(shown)) == 100
+
+
+def test_a_page_says_what_was_assumed_and_a_redacted_one_no_name() -> None:
+    note = Assumption(kind="dimension", name="secret=1", reason="the graph input secret leaves it open", hint="--dim")
+    report = replace(analyze(wide(HOSTILE_NAMES)), assumed=(note,))
+    page = report_page(report)
+    assert page.sides[0]["assumed"] == [["dimension", "secret=1", note.reason, note.hint]]
+    assert "secret" not in json.dumps(redact_page(page).to_json())

@@ -61,6 +61,8 @@ function writeHead() {
   const sides = DATA.sides.length > 1 ? [""] : [];
   list("unknown", "Unknown, and what settles it", [...sides, "what", "name", "why it is not known", "what settles it"],
     DATA.sides.flatMap((side) => side.unknown.map((row) => labelled(side, row))), []);
+  list("assumed", "Assumed", [...sides, "what", "name", "why", "what changes it"],
+    DATA.sides.flatMap((side) => side.assumed.map((row) => labelled(side, row))), []);
   list("differences", "Steps that differ", ["step", "operation", "predicted", "measured"],
     DATA.differences.map(([step, name, predicted, measured]) => [formatCount(step), name, formatBytes(predicted), formatBytes(measured)]), [2, 3]);
   const isOfBytes = DATA.sides.some((side) => side.unknown.some(([kind]) => kind !== "macs"));

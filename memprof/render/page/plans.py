@@ -85,6 +85,7 @@ def _side(plan: Plan, path: str, graph: Graph | None) -> dict[str, Any]:
         "weight_bytes": weights,
         "unknown": [],
         "figures": [],
+        "assumed": [],
         "sweep": [],
         "categories": [],
     }

@@ -33,6 +33,7 @@ def _redact_side(side: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **side,
         "path": "model",
+        "assumed": [[kind, "left out", "", ""] for kind, *_ in side["assumed"]],
         "sweep": [],
         "unknown": [[kind if kind in _KINDS else "other", "left out", "", ""] for kind, *_ in side["unknown"]],
     }

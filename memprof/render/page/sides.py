@@ -188,6 +188,7 @@ def verification_page(found: Verification) -> Page:
                 "weight_bytes": 0,
                 "unknown": [],
                 "figures": [],
+                "assumed": [],
                 "sweep": [],
                 "categories": [],
             }
@@ -235,6 +236,10 @@ def report_side(report: Report, label: str) -> dict[str, Any]:
                 safe_text(f"{name}: {figure.definition}"),
             ]
             for name, figure in figure_rows(report)
+        ],
+        "assumed": [
+            [safe_text(a.kind), safe_text(a.name), safe_text(a.reason, limit=400), safe_text(a.hint, limit=400)]
+            for a in report.assumed
         ],
         "sweep": [] if report.sweep is None else [*_sweep(report.sweep)],
         "categories": [row for runtime in report.runtimes.values() for row in _categories(runtime)],
