@@ -316,3 +316,46 @@ def test_offsets_in_a_table_are_said_to_be_planned_anew(
     assert "not used" in done.stderr
     path.write_text("id,lower,upper,size\na,0,3,4\n")
     assert "not used" not in run("plan", path).stderr
+
+
+@pytest.fixture
+def held_model(tmp_path: Path) -> Path:
+    """Return a model that holds a wide tensor, cheap to make again, while a wider one comes and goes."""
+    shapes = {"x": [1, 16], "wide": [64, 16], "slim": [1, 16], "wider": [128, 16], "scale": [1, 16], "y": [64, 16]}
+    fixed = [
+        helper.make_tensor("axes", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("by64", TensorProto.INT64, [2], [64, 1]),
+        helper.make_tensor("by128", TensorProto.INT64, [2], [128, 1]),
+    ]
+    nodes = [
+        helper.make_node("Tile", ["x", "by64"], ["wide"], name="widen"),
+        helper.make_node("ReduceSum", ["wide", "axes"], ["slim"], name="sum"),
+        helper.make_node("Tile", ["slim", "by128"], ["wider"], name="widen more"),
+        helper.make_node("ReduceSum", ["wider", "axes"], ["scale"], name="sum more"),
+        helper.make_node("Mul", ["wide", "scale"], ["y"], name="scale it"),
+    ]
+    values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
+    graph = helper.make_graph(nodes, "held", [values["x"]], [values["y"]], fixed)
+    path = tmp_path / "held.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_model_with_second_runs_is_written_and_needs_what_was_said(
+    run: Run, held_model: Path, tmp_path: Path
+) -> None:
+    smaller = tmp_path / "smaller.onnx"
+    found = run("plan", held_model, "--recompute", "0", "-o", smaller, "-o", tmp_path / "plan.html", "--json").json
+    assert found["recomputation"]["operations"] == ["widen"]
+    assert found["recomputation"]["peak_once_bytes"] == 4096 + 64 + 8192
+    assert found["order"]["optimal"] is True
+    kept = run("plan", smaller, "--keep-order", "--json").json
+    assert kept["order"]["peak_before_bytes"] == found["order"]["peak_bytes"] < 4096 + 64 + 8192
+    assert "1 operation runs twice: no MACs more" in run("plan", held_model, "--recompute", "0").stdout
+
+
+def test_patches_that_save_nothing_are_said_to(run: Run, held_model: Path) -> None:
+    found = run("plan", held_model, "--split", "5%")
+    assert found.code == 0
+    assert "an estimate" not in found.stdout
+    assert "no patches of the first layers" in found.stderr
