@@ -30,6 +30,11 @@ def write_whole(target: str | os.PathLike[str], write: Callable[[Path], object])
     Raises:
         UsageError: The target cannot be written.
     """
+    if Path(target).name.startswith(
+        _DRAFT
+    ):  # a draft already: whoever made it sees to the rest, and names the target
+        write(Path(target))
+        return
     check_writable(target)
     final = Path(os.path.realpath(target))
     draft = final.with_name(f"{_DRAFT}{secrets.token_hex(6)}{final.suffix}")
