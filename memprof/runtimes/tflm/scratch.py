@@ -27,7 +27,7 @@ Pieces = tuple[int, ...]
 _SAME_PADDING = 0
 _REVERSE_THRESHOLD = 16  # REVERSE_TCOL_EFFICIENT_THRESHOLD
 _DEPTHWISE_BLOCK = 124  # CH_IN_BLOCK_MVE
-_MANY_OUTPUTS = 8  # CONVERT_DW_CONV_WITH_ONE_INPUT_CH_AND_OUTPUT_CH_ABOVE_THRESHOLD
+_MANY_OUTPUTS = 1  # CONVERT_DW_CONV_WITH_ONE_INPUT_CH_AND_OUTPUT_CH_ABOVE_THRESHOLD: 8 with some compilers
 
 
 class UnknownScratchError(Exception):
@@ -204,7 +204,8 @@ def _convolution(call: Call, im2col: Callable[[int], int], row: Callable[[Shape,
     data, filters, output = (shape_of(t, 4) for t in (call.input(0), call.input(1), call.output()))
     pads = _padding(call, 1, "stride_h", "dilation_h"), _padding(call, 2, "stride_w", "dilation_w")
     is_grouped = data[3] != filters[3]
-    is_row = data[1] == filters[1] == call.option("dilation_w") == 1 and pads[0] == 0
+    is_aligned = call.option("stride_w") * data[3] % 4 == 0
+    is_row = data[1] == filters[1] == call.option("dilation_w") == 1 and is_aligned
     if filters[1:3] == (1, 1) and pads == (0, 0) and _is_plain(call) and not is_grouped:
         size = 0
     elif is_row and not is_grouped:
@@ -239,7 +240,7 @@ def _depthwise_dsp(call: Call) -> Pieces:
 def _depthwise_mve(call: Call) -> Pieces:
     data, output = shape_of(call.input(0), 4), shape_of(call.output(), 4)
     if call.input(0).dtype == "INT8" and data[3] == 1 and output[3] > _MANY_OUTPUTS:
-        raise UnknownScratchError("it runs as a convolution")
+        raise UnknownScratchError("it may run as a convolution, as the compiler decides")
     return _depthwise(call, lambda filters: 4 * _DEPTHWISE_BLOCK * prod(filters[1:3]), has_3x3=False)
 
 

@@ -205,3 +205,33 @@ def test_a_graph_is_what_a_converter_would_make_of_it() -> None:
     assert report.runtime.grade == "estimate"
     assert "no converter was asked" in report.runtime.lowered_by
     assert report.peak_intermediate_bytes == 32  # two tensors of 4 bytes each, 16 bytes apart
+
+
+@pytest.mark.parametrize(
+    ("channels", "stride", "size"),
+    [(3, 2, 64), (4, 2, 12), (2, 2, 6), (7, 1, 128), (8, 1, 24)],  # what CMSIS-NN's own functions return
+)
+def test_a_row_is_unfolded_with_helium_unless_its_steps_are_words(
+    tmp_path: Path, channels: int, stride: int, size: int
+) -> None:
+    width = (8 - 3) // stride + 1
+    tensors = [
+        Tensor("x", (1, 1, 8, channels)),
+        weight("w", 64, 1, 3, channels, scales=64),
+        Tensor("y", (1, 1, width, 64)),
+    ]
+    options = {0: Number("b", 1), 1: Number("i", stride), 2: Number("i", 1)}
+    graph = Graph(tensors, [Operator("CONV_2D", ["x", "w", ""], ["y"], options)], ["x"], ["y"])
+    needs = find_needs(program_of(make.model(graph), tmp_path), CMSIS_NN_MVE)
+
+    assert [each.size_bytes for each in needs.buffers if each.operator == 0] == [-(-size // 16) * 16]
+
+
+def test_one_channel_to_many_is_the_compilers_choice_with_helium(tmp_path: Path) -> None:
+    tensors = [Tensor("x", (1, 8, 8, 1)), weight("w", 1, 3, 3, 4, scales=4), Tensor("y", (1, 6, 6, 4))]
+    options = {0: Number("b", 1), 1: Number("i", 1), 2: Number("i", 1)}
+    graph = Graph(tensors, [Operator("DEPTHWISE_CONV_2D", ["x", "w", ""], ["y"], options)], ["x"], ["y"])
+    program = program_of(make.model(graph), tmp_path)
+
+    assert find_needs(program, CMSIS_NN_MVE).unproven
+    assert not find_needs(program, CMSIS_NN).unproven
