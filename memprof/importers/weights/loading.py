@@ -146,6 +146,8 @@ def _by_sizes(request: Request, config: Config, stored: Stored | None, why: str)
     if foreign := sizes.keys() - _USUAL.keys():
         raise UsageError(f"The model has no dimension {min(foreign)!r}.", "It has: batch, sequence.")
     builder = _builder(request, stored or Stored(()))
+    if stored is None:
+        builder.add_parameter("weights", TensorType(None, None))
     for name in _USUAL.keys() - request.dims.keys():
         builder.add_assumption(
             Assumption(
@@ -158,7 +160,7 @@ def _by_sizes(request: Request, config: Config, stored: Stored | None, why: str)
     builder.add_unknown(
         Unknown(
             kind="operator",
-            name="activations",
+            name="activations" if stored else "weights and activations",
             reason=f"the network cannot be run: {why.rstrip('.')}",
             hint="pip install transformers, where it knows the model, gives them.",
         )

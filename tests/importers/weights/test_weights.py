@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,16 @@ def test_a_configuration_that_nothing_can_run_still_has_a_cache(tmp_path: Path) 
     assert (report.peak_intermediate_bytes, report.headline.known_bytes_at_least) == (None, 2 * 2 * 2 * 8 * 2 * 30)
     with pytest.raises(UsageError, match="no dimension 'images'"):
         memprof.analyze(path, dims={"images": 1})
+
+
+def test_without_transformers_a_configuration_alone_has_a_cache_and_unknown_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    report = memprof.analyze(tmp_path, dims={"sequence": 10})
+    assert report.headline.known_bytes_at_least == 2 * 2 * 2 * 8 * 2 * 10
+    assert (report.headline.total_bytes, report.unknown[0].name) == (None, "weights and activations")
 
 
 def test_weights_cache_and_activations_are_parts(tmp_path: Path) -> None:
