@@ -83,7 +83,11 @@ _SETTINGS = (
 )
 
 _LIMITS = (
-    click.option("--minutes", type=_TIME, help="Time in all, resumes included; none is no limit."),
+    click.option(
+        "--minutes",
+        type=_TIME,
+        help="Time in all, resumes included, that a quick search is sized for.",
+    ),
     click.option("--rounds", type=_COUNT, help="Rounds in all; none is no limit."),
     click.option("--candidate-minutes", type=_TIME, help="Time after which a candidate counts as hung (60)."),
     click.option(

@@ -13,13 +13,20 @@ from memprof.base.units import parse_bytes
 from memprof.cli.nas.options import limit_options, make_engine, make_limits, settings_options
 from memprof.cli.nas.progress import drive
 from memprof.cli.options import json_option
+from memprof.cli.output import note
 
 if TYPE_CHECKING:
-    from memprof.nas.record.settings import Settings
+    from collections.abc import Callable
+
+    from memprof.nas.record.settings import Limits, Settings
     from memprof.nas.space.budget import Budget
+    from memprof.nas.train.data import VALIDATION_SHARE
 
 
 LAMBDA = 0.9
+_SIZES = ("images", "width", "sample", "top_k", "epochs", "batch", "no_halving")
+"""Flags by which the user has sized the search already."""
+
 _CHANGED = ("max_cells", "sample", "top_k", "ranker", "finalists", "final_seeds", "final_epochs")
 
 
@@ -44,11 +51,11 @@ def search(output: Path, as_json: bool, **flags: Any) -> int:
     limits, engine = make_limits(flags), make_engine(flags)
     from memprof.nas import search as start
 
-    settings = make_settings(output, flags, limits.device)
+    settings = make_settings(output, flags, limits)
     return drive(output, lambda watch: start(output, settings, limits, watch, engine), as_json=as_json)
 
 
-def make_settings(folder: Path, flags: dict[str, Any], device: str) -> Settings:
+def make_settings(folder: Path, flags: dict[str, Any], limits: Limits) -> Settings:
     """Return the settings that the flags ask for; the data set is loaded to see its images.
 
     Raises:
@@ -56,7 +63,7 @@ def make_settings(folder: Path, flags: dict[str, Any], device: str) -> Settings:
         InputError: The data cannot be read.
     """
     from memprof.nas.rank.metric import Metric
-    from memprof.nas.searching.presets import PRESETS, facts_of, fed
+    from memprof.nas.searching.presets import PRESETS, facts_of, fed, quick
     from memprof.nas.space.budget import Budget
 
     dataset = flags["dataset"]
@@ -82,8 +89,32 @@ def make_settings(folder: Path, flags: dict[str, Any], device: str) -> Settings:
     )
     if flags["board"] is not None:
         budget = _on_board(budget, flags["board"])
-    settings = PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"])
-    return _changed(fed(settings, device) if flags["preset"] == "quick" else settings, flags)
+    if flags["preset"] != "quick":
+        return _changed(PRESETS[flags["preset"]](facts, metric, budget, flags["seed"], flags["width"]), flags)
+
+    def preset(images: int, width: int | None) -> Settings:
+        """Return the settings for so many training images; those to choose by are a share of all."""
+        limit = facts.limit if images == facts.images else round(images / (1 - VALIDATION_SHARE))
+        fewer = replace(facts, images=images, limit=limit)
+        return fed(quick(fewer, metric, budget, flags["seed"], width), limits.device)
+
+    settings = preset(facts.images, flags["width"])
+    if limits.seconds is not None and flags["engine"] == "local" and not any(flags[name] for name in _SIZES):
+        settings = _sized(settings, preset, facts.images, folder, limits)
+    return _changed(settings, flags)
+
+
+def _sized(
+    settings: Settings, preset: Callable[[int, int | None], Settings], images: int, folder: Path, limits: Limits
+) -> Settings:
+    """Return settings of which six rounds fit the time, by what a step takes here; says what was chosen."""
+    from memprof.nas.searching.sizing import measure_image_seconds, size
+
+    seconds = measure_image_seconds(settings, folder / "data", limits.device)
+    sized = size(preset, images, max(settings.template.widths), limits, seconds)
+    minutes = (limits.seconds or 0.0) / 60
+    note(f"Sized for {minutes:g} minutes, {1 / seconds:,.0f} images/s in a cell: {sized.describe(images)}.")
+    return sized.settings
 
 
 def _on_board(budget: Budget, name: str) -> Budget:

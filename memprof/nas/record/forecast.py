@@ -207,6 +207,19 @@ def _epochs(steps: Sequence[int], candidates: int) -> int:
     return total
 
 
+def epochs_of_round(settings: Settings, index: int) -> int:
+    """Return the epochs that a round trains if it has all the candidates it may have and none fails.
+
+    Args:
+        settings: What the search does; it samples its first rounds.
+        index: Of the round, from 0.
+    """
+    steps = _steps(settings)
+    most = settings.sample if index < settings.first_rounds else settings.top_k
+    assert most is not None, "nobody knows how many a round has that trains all"
+    return _epochs(steps, most) + (sum(steps) if settings.inherits and index else 0)
+
+
 def _expected(settings: Settings, found: Round, index: int) -> int:
     """Return about how many candidates round ``index`` will train: as many as it may, if so many will grow and fit.
 
