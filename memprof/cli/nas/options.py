@@ -62,6 +62,14 @@ _SETTINGS = (
         help="quick: minutes; paper: section 4.1 of MemNAS, days.",
     ),
     click.option("--width", type=_COUNT, help="Filters of every layer (16 for images up to 16x16, else 64)."),
+    click.option("--widths", metavar="N,N,...", help="Filters of each block instead; one for each of --strides."),
+    click.option("--strides", metavar="N,N,...", help="Blocks, and the stride of each: 1,2,1 is three."),
+    click.option(
+        "--layers",
+        metavar="NAME,...",
+        help="Layers a new cell may have: conv_3x3, depthwise_3x3, depthwise_5x5, factorized_7, avg_pool_3x3, "
+        "max_pool_3x3, dilated_3x3 (all).",
+    ),
     click.option("--max-cells", type=_COUNT, help="Stop at this many cells (6; paper: 13)."),
     click.option("--sample", type=_COUNT, help="Candidates trained in the first round (16; paper: all of two)."),
     click.option("--top-k", type=_COUNT, help="Candidates trained in each later round (8; paper: 100)."),

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from memprof.nas.record.settings import Limits, Settings
+    from memprof.nas.space.architecture import Layer, Template
     from memprof.nas.space.budget import Budget
     from memprof.nas.train.data import VALIDATION_SHARE
 
 
 LAMBDA = 0.9
-_SIZES = ("images", "width", "sample", "top_k", "epochs", "batch", "no_halving")
+_SIZES = ("images", "width", "sample", "top_k", "epochs", "batch", "no_halving", "widths", "strides")
 """Flags by which the user has sized the search already."""
 
 _CHANGED = ("max_cells", "sample", "top_k", "ranker", "finalists", "final_seeds", "final_epochs")
@@ -158,6 +159,10 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
         if flags["final_epochs"] is None:
             named["final_epochs"] = EPOCHS_OF_FINAL * recipe.epochs
         named |= {"recipe": recipe, "rungs": recipe.cycle_ends if len(settings.rungs) > 1 else (recipe.epochs,)}
+    if flags["widths"] is not None or flags["strides"] is not None:
+        named["template"] = _template(settings.template, flags)
+    if flags["layers"] is not None:
+        named["layers"] = _layers(flags["layers"])
     if flags["no_halving"]:
         named["rungs"] = (named.get("rungs", settings.rungs)[-1],)
     if flags["no_inherit"]:
@@ -165,6 +170,45 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
     if flags["mirror_images"]:
         named["mirror_images"] = True
     return replace(settings, **named)
+
+
+def _template(template: Template, flags: dict[str, Any]) -> Template:
+    """Return a template with other blocks.
+
+    Raises:
+        UsageError: They are none, or not as many widths as strides.
+    """
+    strides = _numbers(flags["strides"]) or template.strides
+    widest = max(template.widths)
+    widths = _numbers(flags["widths"]) or (template.widths if len(strides) == len(template.widths) else None)
+    widths = widths or (widest,) * len(strides)
+    if len(widths) != len(strides):
+        raise UsageError(
+            f"There are {len(widths)} widths for {len(strides)} blocks.", "Give a width for each stride."
+        )
+    try:
+        return replace(template, strides=strides, widths=widths, stem_width=widths[0])
+    except ValueError as error:
+        raise UsageError(f"There are no such blocks: {error}.") from error
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no list of numbers.", "Write them as 1,2,1.") from error
+
+
+def _layers(text: str) -> tuple[Layer, ...]:
+    from memprof.nas.space.architecture import GROWN_LAYERS
+
+    by_name = {layer.name.lower(): layer for layer in GROWN_LAYERS}
+    for name in text.split(","):
+        if name not in by_name:
+            raise UsageError(f"There is no layer {name!r}.", f"Choose of {', '.join(by_name)}.")
+    return tuple(by_name[name] for name in text.split(","))
 
 
 def _bytes(text: str | None) -> int | None:

@@ -21,7 +21,6 @@ from memprof.nas.record.scores import count_survivors, entrants, open_rung, orde
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.state import Round, SearchState
 from memprof.nas.record.tournament import best_standing, waiting
-from memprof.nas.space.architecture import GROWN_LAYERS
 
 Scope = Literal["round", "search", "at most"]
 """What a forecast is of: the open round, the whole search, or a search that may well end sooner."""
@@ -225,7 +224,7 @@ def _expected(settings: Settings, found: Round, index: int) -> int:
 
     The same share fits the budget as in round ``found``, the last one known.
     """
-    sides = len(GROWN_LAYERS) * (index + 1)
+    sides = len(settings.layers) * (index + 1)
     grown = len(settings.combines) * (sides**2 if settings.mirror_images else sides * (sides + 1) // 2)
     fitting = grown * (found.generated - found.rejected) // max(1, found.generated)
     most = settings.sample if index < settings.first_rounds else settings.top_k

@@ -15,7 +15,7 @@ from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.nas.given.values import MOST_CHARACTERS
 from memprof.nas.rank.metric import Metric
-from memprof.nas.space.architecture import MOST_CELLS, MOST_SIDE, Combine, Template
+from memprof.nas.space.architecture import GROWN_LAYERS, MOST_CELLS, MOST_SIDE, Combine, Layer, Template
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.generator import BOTH
 from memprof.nas.train.recipe import Recipe
@@ -54,6 +54,7 @@ class Settings:
         inherits: Whether a candidate starts from the weights of its base.
         mirror_images: Whether mirror images count apart, as the paper counts them.
         combines: Combiners a new cell may have.
+        layers: Layers a new cell may have.
         prunes: Whether candidates that the metric could not let win even without an error are left out.
     """
 
@@ -78,6 +79,7 @@ class Settings:
     inherits: bool = True
     mirror_images: bool = False
     combines: tuple[Combine, ...] = BOTH
+    layers: tuple[Layer, ...] = GROWN_LAYERS
     prunes: bool = True
 
     def __post_init__(self) -> None:
@@ -96,6 +98,8 @@ class Settings:
             raise UsageError(f"The name of the data set is not printable: {safe_text(self.dataset)}.", "Rename it.")
         if not 0 <= self.finalists <= MOST_FINALISTS or not 1 <= self.final_seeds <= MOST_FINALISTS:
             raise UsageError(f"A tournament has at most {MOST_FINALISTS} finalists of as many seeds.")
+        if not self.layers or len(set(self.layers)) < len(self.layers) or Layer.IDENTITY in self.layers:
+            raise UsageError("A new cell has layers to choose from, each named once, and none that is trimmed.")
         if self.final_epochs < 1:
             raise UsageError("A final training has at least one epoch.")
         if self.ranker not in RANKER_NAMES:
@@ -105,6 +109,7 @@ class Settings:
         """Return the settings as JSON-ready values; ``read_record(Settings, values)`` reads them back."""
         data = asdict(self)
         data["combines"] = [combine.value for combine in self.combines]
+        data["layers"] = [layer.value for layer in self.layers]
         data["rungs"] = list(self.rungs)
         data["template"] = {
             key: list(value) if isinstance(value, tuple) else value for key, value in data["template"].items()

@@ -24,7 +24,7 @@ Who is better is in ``memprof.nas.record.scores``, who is best in ``memprof.nas.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -314,7 +314,7 @@ class Search:
         """Return the candidates that were not trained before, and how many trims save nothing and so are none."""
         settings = self.settings
         known = [found.architecture for found in self.state.chosen.values()]
-        found = list(generate(parent, settings.combines, known=known, mirror_images=settings.mirror_images))
+        found = list(_candidates_of(parent, settings, known))
         if parent.slots >= settings.max_cells:
             found = [candidate for candidate in found if candidate.slots == parent.slots]
         if not settings.prunes:
@@ -442,6 +442,12 @@ class Search:
 
     def _write(self, kind: str, data: Mapping[str, Any]) -> None:
         self.state = fold([self._journal.append(kind, data)], self.state)
+
+
+def _candidates_of(parent: Architecture, settings: Settings, known: Sequence[Architecture]) -> Iterator[Architecture]:
+    return generate(
+        parent, settings.combines, layers=settings.layers, known=known, mirror_images=settings.mirror_images
+    )
 
 
 def _saves(candidate: Architecture, base: Footprint, macs: int, budget: Budget) -> bool:

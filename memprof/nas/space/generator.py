@@ -28,9 +28,11 @@ from memprof.nas.space.isomorphism import network_key
 BOTH: tuple[Combine, ...] = (Combine.SUM, Combine.CONCAT)
 
 
-def ordered_cells(inputs: Sequence[int], combines: Sequence[Combine] = BOTH) -> Iterator[Cell]:
+def ordered_cells(
+    inputs: Sequence[int], combines: Sequence[Combine] = BOTH, layers: Sequence[Layer] = GROWN_LAYERS
+) -> Iterator[Cell]:
     """Yield every new cell over ``inputs``, mirror images apart: |I|^2 |L|^2 |C| of them."""
-    for input1, input2, layer1, layer2, combine in product(inputs, inputs, GROWN_LAYERS, GROWN_LAYERS, combines):
+    for input1, input2, layer1, layer2, combine in product(inputs, inputs, layers, layers, combines):
         yield Cell(input1=input1, input2=input2, layer1=layer1, layer2=layer2, combine=combine)
 
 
@@ -41,16 +43,21 @@ def grow_inputs(base: Architecture) -> tuple[int, ...]:
 
 
 def grow(
-    base: Architecture, combines: Sequence[Combine] = BOTH, *, mirror_images: bool = False
+    base: Architecture,
+    combines: Sequence[Combine] = BOTH,
+    *,
+    layers: Sequence[Layer] = GROWN_LAYERS,
+    mirror_images: bool = False,
 ) -> Iterator[Architecture]:
     """Yield ``base`` with one more cell, the same in every block.
 
     Args:
         base: The network chosen in the previous round.
         combines: Combiners that a new cell may have.
+        layers: Layers that it may have.
         mirror_images: Yield each ordered pair of layers, as the paper counts, not each unordered one.
     """
-    for cell in ordered_cells(grow_inputs(base), combines):
+    for cell in ordered_cells(grow_inputs(base), combines, layers):
         if mirror_images or cell == cell.canonical:
             yield replace(base, blocks=tuple(replace(block, cells=(*block.cells, cell)) for block in base.blocks))
 
@@ -66,6 +73,7 @@ def generate(
     base: Architecture,
     combines: Sequence[Combine] = BOTH,
     *,
+    layers: Sequence[Layer] = GROWN_LAYERS,
     known: Iterable[Architecture] = (),
     mirror_images: bool = False,
 ) -> Iterator[Architecture]:
@@ -77,11 +85,12 @@ def generate(
     Args:
         base: The network chosen in the previous round.
         combines: Combiners that a new cell may have.
+        layers: Layers that it may have.
         known: Networks that are no candidates any more.
         mirror_images: Count as the paper does: ordered pairs of layers, and slots as they are.
     """
     seen = {_identity(found, mirror_images=mirror_images) for found in (base, *known)}
-    for candidate in (*grow(base, combines, mirror_images=mirror_images), *trim(base)):
+    for candidate in (*grow(base, combines, layers=layers, mirror_images=mirror_images), *trim(base)):
         key = _identity(candidate, mirror_images=mirror_images)
         if key not in seen:
             seen.add(key)

@@ -9,17 +9,18 @@ import pytest
 
 from memprof.base.errors import UsageError
 from memprof.cli.nas.search import _CHANGED, _changed
+from memprof.nas.given.values import read_record
 from memprof.nas.rank.controller import RANKERS
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.settings import RANKER_NAMES, Limits, Settings
 from memprof.nas.searching.presets import DataFacts, fed, paper, place_of, quick, template_for
-from memprof.nas.space.architecture import CIFAR10, IMAGENET
+from memprof.nas.space.architecture import CIFAR10, IMAGENET, Layer
 from memprof.nas.space.budget import Budget
+from memprof.nas.space.generator import generate
 
 METRIC, BUDGET = Metric(accuracy_weight=0.5), Budget()
-NO_FLAGS = dict.fromkeys((*_CHANGED, "epochs", "batch", "accuracy_weight")) | dict.fromkeys(
-    ("no_halving", "no_inherit", "mirror_images"), False
-)
+_UNSET = (*_CHANGED, "epochs", "batch", "accuracy_weight", "widths", "strides", "layers")
+NO_FLAGS = dict.fromkeys(_UNSET) | dict.fromkeys(("no_halving", "no_inherit", "mirror_images"), False)
 
 
 def facts(side: int = 32, images: int = 40_000) -> DataFacts:
@@ -43,6 +44,34 @@ def test_a_gpu_gets_a_batch_and_a_rate_four_times_as_large_but_not_of_few_images
     few = quick(facts(images=1000), METRIC, BUDGET, seed=0)
     assert fed(few, "cuda") == few
     assert fed(quick(facts(), METRIC, BUDGET, seed=0), "cpu").recipe.batch == 128
+
+
+def test_blocks_and_layers_of_ones_own_are_the_space() -> None:
+    found = changed(strides="1,2,1", widths="8,16,32", layers="conv_3x3,max_pool_3x3")
+    assert (found.template.strides, found.template.widths, found.template.stem_width) == ((1, 2, 1), (8, 16, 32), 8)
+    assert found.layers == (Layer.CONV_3X3, Layer.MAX_POOL_3X3)
+    start = found.template.build([])
+    grown = list(generate(start, found.combines, layers=found.layers))
+    assert {layer for each in grown for _, layer in each.blocks[0].cells[0].layers} == set(found.layers)
+    assert len(grown) == 2 * 3  # two combiners, three unordered pairs of two layers
+    assert read_record(Settings, found.to_json()) == found
+    assert changed(strides="1,2").template.widths == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"strides": "1,3"}, "no such blocks"),
+        ({"strides": "one"}, "no list of numbers"),
+        ({"widths": "8,8"}, "2 widths for 5 blocks"),
+        ({"widths": "0,8,8,8,8"}, "no such blocks"),
+        ({"layers": "conv_3x3,identity"}, "no layer 'identity'"),
+        ({"layers": "conv_3x3,conv_3x3"}, "each named once"),
+    ],
+)
+def test_a_space_that_is_none_is_refused(flags: dict[str, str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        changed(**flags)
 
 
 def test_a_batch_that_is_asked_for_takes_the_learning_rate_along() -> None:
