@@ -14,7 +14,7 @@ import click
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.base.files import check_writable, write_text_whole
 from memprof.base.text import safe_text
-from memprof.base.units import parse_bytes
+from memprof.base.units import parse_bytes, unit_of
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, check_board
 from memprof.cli.options import (
     json_option,
@@ -140,7 +140,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     refused = refuse_assumed(one.assumed) if strict else None
     if refused and view == "json":  # one document on stdout, and it says what went wrong
         raise refused
-    _show_one(one, models[0], as_json=view == "json")
+    units = {name: unit_of(text) for name, text in limits.items() if text is not None}
+    _show_one(one, models[0], units, as_json=view == "json")
     if refused:
         raise refused
     return _CODES[one.is_met]
@@ -206,7 +207,7 @@ def _refuse_assumed(found: Gate) -> IncompleteError | None:
     return None
 
 
-def _show_one(found: Check, model: str, *, as_json: bool) -> None:
+def _show_one(found: Check, model: str, units: Mapping[str, str], *, as_json: bool) -> None:
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)
@@ -215,7 +216,7 @@ def _show_one(found: Check, model: str, *, as_json: bool) -> None:
 
             flags = [*request_flags(), *repeat_flags({"--runtime": [found.runtime]})]
             command = safe_text(shlex.join(["memprof", "analyze", model, *flags, "--why"]), limit=2000)
-            render_check(found, stream, next_command="" if model.lower().endswith(".json") else command)
+            render_check(found, stream, units=units, next_command="" if model.lower().endswith(".json") else command)
 
 
 def _refuse(flags: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
-from memprof.base.units import parse_bytes
+from memprof.base.units import parse_bytes, unit_of
 from memprof.cli.boards import board_option, budget_on
 from memprof.cli.options import (
     json_option,
@@ -212,6 +212,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
                 next_command=_advise(plan, model, flags, targets, has_measured=measure),
                 measured=measured,
                 has_model=reordered is not None,
+                budget_unit="" if budget is None else unit_of(budget),
             )
             render_plan(plan, stream, view)
     return 0 if plan.budget is None else _CODES[plan.budget.answer]

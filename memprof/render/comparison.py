@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import TextIO
 
 from rich.table import Table
 from rich.text import Text
 
-from memprof.base.units import format_bytes
+from memprof.base.units import format_bytes, format_in
 from memprof.render.assumed import show_assumed_sizes
 from memprof.render.comparison_words import summarize_comparison
 from memprof.render.terminal import Glyphs, Screen, open_screen
@@ -56,8 +58,17 @@ def render_comparison(found: Comparison, stream: TextIO, *, top: int = 8, next_c
     _next(screen, next_command)
 
 
-def render_check(found: Check, stream: TextIO, *, next_command: str = "") -> None:
-    """Write ``found`` to ``stream``: the answer first, then one row per limit."""
+def render_check(
+    found: Check, stream: TextIO, *, units: Mapping[str, str] = MappingProxyType({}), next_command: str = ""
+) -> None:
+    """Write ``found`` to ``stream``: the answer first, then one row per limit.
+
+    Args:
+        found: The check.
+        stream: Where to.
+        units: By name of a limit the unit in which it was typed; its row comes back in it.
+        next_command: What to run next, empty for nothing.
+    """
     screen = open_screen(stream)
     answer, style = {True: ("Fits", _BETTER), False: ("Over budget", _WORSE), None: ("Undecided", _UNSURE)}[
         found.is_met
@@ -68,21 +79,26 @@ def render_check(found: Check, stream: TextIO, *, next_command: str = "") -> Non
     for title in ("", "found", "allowed", ""):
         table.add_column(title, justify="right" if title else "left", no_wrap=True)
     for verdict in found.verdicts:
-        size, least = verdict.size_bytes, format_bytes(verdict.at_least_bytes)
-        shown = format_bytes(size) if size is not None else f"{screen.glyphs.at_least} {least}"
-        table.add_row(verdict.name, shown, format_bytes(verdict.limit_bytes), _verdict(verdict))
+        show = partial(_amount, unit=units.get(verdict.name, ""))
+        size = verdict.size_bytes
+        shown = show(size) if size is not None else f"{screen.glyphs.at_least} {show(verdict.at_least_bytes)}"
+        table.add_row(verdict.name, shown, show(verdict.limit_bytes), _verdict(verdict, show))
     screen.show(table)
     show_assumed_sizes(screen, found.assumed, _ASSUMED_SHOWN)
     _next(screen, next_command)
 
 
-def _verdict(verdict: Verdict) -> Text:
+def _amount(size_bytes: int, unit: str) -> str:
+    return format_in(size_bytes, unit) if unit else format_bytes(size_bytes)
+
+
+def _verdict(verdict: Verdict, show: Callable[[int], str]) -> Text:
     gap = verdict.at_least_bytes - verdict.limit_bytes
     if verdict.is_met is None:
         return Text("not known: a size is open", style=_UNSURE)
     if verdict.is_met:
-        return Text(f"fits, {format_bytes(-gap)} left", style=_BETTER)
-    return Text(f"over by {format_bytes(gap)} ({gap:,} bytes)", style=_WORSE)
+        return Text(f"fits, {show(-gap)} left", style=_BETTER)
+    return Text(f"over by {show(gap)} ({gap:,} bytes)", style=_WORSE)
 
 
 def _add_row(table: Table, glyphs: Glyphs, name: str, change: Change, *, is_bytes: bool = True) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TextIO
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memprof.base.units import format_bytes
+from memprof.base.units import format_bytes, format_in
 from memprof.planning.arenas import ArenasPlan
 from memprof.planning.offsets.problem import MemoryPlan
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder, Recomputation
@@ -55,11 +56,13 @@ class PlanView:
         next_command: The last line.
         measured: Runs of the model before and after.
         has_model: Whether a reordered model was written.
+        budget_unit: The unit in which the budget was typed; its line comes back in it.
     """
 
     next_command: str = ""
     measured: Sequence[MeasuredRun] = ()
     has_model: bool = False
+    budget_unit: str = ""
 
 
 def render_plan(plan: Plan, stream: TextIO, view: PlanView = PlanView()) -> None:
@@ -73,7 +76,7 @@ def render_plan(plan: Plan, stream: TextIO, view: PlanView = PlanView()) -> None
         table.add_row(title, text)
     screen.show(table)
     if plan.budget is not None:
-        screen.show("", _budget(plan.budget, plan.arena))
+        screen.show("", _budget(plan.budget, plan.arena, partial(format_in, unit=view.budget_unit)))
     if plan.arenas is not None:
         screen.show("", *_arenas(screen, plan.arenas))
     if view.measured:
@@ -179,17 +182,17 @@ def _gap(arena: MemoryPlan) -> str:
     return f"{arena.arena_bytes / arena.lower_bound_bytes - 1:.2%}" if arena.lower_bound_bytes else "all of it"
 
 
-def _budget(budget: BudgetAnswer, arena: MemoryPlan) -> Text:
-    size = f"{budget.budget_bytes:,} bytes"
+def _budget(budget: BudgetAnswer, arena: MemoryPlan, show: Callable[[int], str]) -> Text:
+    size = show(budget.budget_bytes)
     if budget.answer is None:
-        between = f"proven to need {budget.lower_bound_bytes:,}, a plan takes {arena.arena_bytes:,}"
+        between = f"proven to need {show(budget.lower_bound_bytes)}, a plan takes {show(arena.arena_bytes)}"
         return Text.assemble(("Undecided", _UNSURE), f": a budget of {size}; {between}")
     if budget.answer:
         return Text.assemble(
-            ("Fits", _GOOD), f": a budget of {size}, {budget.budget_bytes - arena.arena_bytes:,} left"
+            ("Fits", _GOOD), f": a budget of {size}, {show(budget.budget_bytes - arena.arena_bytes)} left"
         )
     return Text.assemble(
-        ("Does not fit", _BAD), f": a budget of {size}; at least {budget.lower_bound_bytes:,} needed"
+        ("Does not fit", _BAD), f": a budget of {size}; at least {show(budget.lower_bound_bytes)} needed"
     )
 
 

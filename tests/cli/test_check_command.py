@@ -34,6 +34,12 @@ def test_a_budget_holds_up_to_the_last_byte(run: Run, model: Path, flags: list[s
     assert as_json.json["is_met"] is (code == 0)
 
 
+def test_sizes_come_back_in_the_unit_that_was_typed(run: Run, model: Path) -> None:
+    found = run("check", model, "--max-peak", "0.5M", "--max-total", "1K")
+    assert "0.00191 M    0.5 M  fits, 0.498 M left" in found.stdout
+    assert "1.95 K      1 K  over by 0.953 K (976 bytes)" in found.stdout
+
+
 def test_json_says_how_each_limit_stands(run: Run, model: Path) -> None:
     assert run("check", model, "--max-peak", "1999", "--max-params", "5", "--json").json == {
         "schema": "memprof/check/1",

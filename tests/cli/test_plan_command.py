@@ -92,7 +92,7 @@ def test_a_capacity_of_a_csv_problem_is_decided_by_search(run: Run, gap: Path, c
 def test_a_capacity_that_time_does_not_settle_is_exit_code_4(run: Run, gap: Path) -> None:
     found = run("plan", gap, "--capacity", "9", "--seconds", "0")
     assert found.code == 4
-    assert "Undecided: a budget of 9 bytes; proven to need 9, a plan takes " in found.stdout
+    assert "Undecided: a budget of 9 bytes; proven to need 9 bytes, a plan takes " in found.stdout
     assert found.stdout.splitlines()[-1].endswith(f"memprof plan {gap} --budget 9 --seconds 60")
 
 
