@@ -382,3 +382,13 @@ def test_a_scan_whose_slices_cannot_be_counted_is_unknown(
 def test_two_branches_of_a_known_cost_count_once_per_owner() -> None:
     graph = one_node("If", [()], (2, 4), bodies=[one_node("If", [()], (2, 4), bodies=[body(), body()])] * 2)
     assert count_macs(graph) == (prod((2, 3, 4)), ())
+
+
+def test_attention_of_several_heads_is_two_products() -> None:
+    builder = GraphBuilder()
+    query = builder.add_input("q", TensorType("float32", (1, 8, 64)))
+    others = [builder.add_input(name, TensorType("float32", (1, 10, 64))) for name in "kv"]
+    output = NewValue("y", TensorType("float32", (1, 8, 64)))
+    (written,) = builder.add_node("com.microsoft.MultiHeadAttention", [query, *others], [output])
+    assert written is not None
+    assert count_macs(builder.build([written])) == (2 * 8 * 10 * 64, ())

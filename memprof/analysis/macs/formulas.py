@@ -126,6 +126,14 @@ def _aten_cell(op: Operation, weight: int) -> int:
     return prod(op.input(0, rank=1)[:-1]) * (prod(op.input(weight, rank=2)) + prod(op.input(weight + 1, rank=2)))
 
 
+def _headed_attention(op: Operation) -> int:
+    """Queries [B,S,D] times keys [B,T,D], and their weights times values [B,T,Dv]; heads share both sizes."""
+    query, key, value = (op.input(i, rank=3) for i in range(3))
+    if any(op.has_input(i) for i in (6, 7)) or not len(query) == len(key) == len(value) == 3:
+        raise NoFormulaError("with packed inputs or past keys has no formula here")
+    return prod(query[:2]) * key[1] * (query[2] + value[2])
+
+
 def _aten_attention(op: Operation) -> int:
     """Q K^T, then its softmax times V; q: (..., queries, d), k: (..., keys, d), v: (..., keys, d_v)."""
     q, k, v = (op.input(i, rank=2) for i in range(3))
@@ -252,6 +260,7 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType(
         _MICROSOFT + "FusedGemm": _gemm,
         _MICROSOFT + "FusedMatMul": _fused_matmul,
         _MICROSOFT + "MatMulInteger16": _product,
+        _MICROSOFT + "MultiHeadAttention": _headed_attention,
         _MICROSOFT + "MatMulIntegerToFloat": _product,
         _MICROSOFT + "MatMulNBits": _product,
         _MICROSOFT + "NhwcConv": _convolution,
