@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
+_SEPARATE: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+"""Keeps stdout and stderr apart, which click does by itself from 8.2 on."""
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def run() -> Run:
     """Run the program in this process."""
 
     def invoke(*arguments: str | Path) -> Outcome:
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        result = CliRunner(**_SEPARATE).invoke(main, [str(argument) for argument in arguments])
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return Outcome(result.exit_code, result.stdout, result.stderr)
 

@@ -73,6 +73,18 @@ def test_no_node_of_a_valid_model_is_taken_for_a_malformed_one(originals: list[P
         assert [unknown for unknown in memprof.analyze(path).unknown if unknown.kind == "node"] == []
 
 
+@pytest.mark.default_session
+def test_weights_of_a_recurrent_layer_of_another_rank_cost_the_process_no_report(tmp_path: Path) -> None:
+    nodes = [node("LSTM", ["x", "w", "w"], ["y"], hidden_size=4), node("GRU", ["x", "w", "w"], ["z"], hidden_size=4)]
+    proto = model(nodes, inputs=[tensor("x", [5, 1, 3])], initializers=[weight("w", 16)], outputs=["y", "z"])
+    onnx.save(proto, tmp_path / "net.onnx")
+
+    report = memprof.analyze(tmp_path / "net.onnx", runtimes=["onnxruntime-default"], from_file=True)
+
+    assert report.peak_intermediate_bytes is None
+    assert {unknown.name for unknown in report.unknown} >= {"y", "z"}
+
+
 def test_a_body_that_takes_what_has_no_fixed_bytes_says_so(tmp_path: Path) -> None:
     proto = control_flow()
     (loop,) = [node for node in proto.graph.node if node.op_type == "Loop"]

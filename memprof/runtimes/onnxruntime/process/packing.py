@@ -37,6 +37,8 @@ def packed_bytes(graph: Graph, node: Node, position: int) -> tuple[int, ...]:
 
 
 def _recurrent(op: str, position: int, dims: list[int]) -> tuple[int, ...]:
+    if len(dims) != 3:  # onnxruntime refuses such a layer
+        return ()
     directions, gates, inputs = dims
     if op == "GRU" and position == 2:
         return directions * _matrix(inputs, gates // 3 * 2), directions * _matrix(inputs, gates // 3)
