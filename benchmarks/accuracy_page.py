@@ -2,10 +2,256 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+Row = Mapping[str, Any]
+Measure = Callable[[Row], float | None]
+
+ROOT = Path(__file__).parents[1]
+FAMILIES: Mapping[str, str] = {
+    "tv_": "torchvision",
+    "tvx_": "torchvision, graph exporter",
+    "timm_": "timm",
+    "hf_": "transformers",
+    "own_": "own networks",
+    "q_qdq": "QDQ",
+    "q_qoperator": "QOperator",
+    "q_dynamic": "dynamically quantised",
+    "q_float16": "float16",
+    "cf_": "control flow",
+    "light_": "onnx package",
+    "zoo_": "files of public packages",
+}
+KINDS: Sequence[tuple[str, tuple[str, ...], str]] = (
+    ("headline", ("cf_while",), "how often a loop runs that its data ends: taken as twice or more, here it ran once"),
+    ("file_alone", ("q_",), "QDQ and float16: what becomes of the casts and quantisations is not foreseen"),
+    ("file_alone", ("cf_", "silero"), "branches and bodies, which no rule changes yet"),
+    (
+        "file_alone",
+        ("hf_",),
+        "attention, rotary and tanh-Gelu forms that no rule joins yet",
+    ),
+    ("file_alone", ("timm_", "tv_"), "operations that no rule joins or blocks yet"),
+    ("file_alone", ("",), "not looked into"),
+    ("process", ("q_",), "weights of integers and float16: how kernels pack them is not modelled"),
+    ("process", ("",), "holes of the heap: they depend on the order in which a hash table drops weights"),
+    ("arena", ("",), "scratch that a kernel asks for in several pieces counts as one; integers packed"),
+)
+_EXACT = 0.0
 
 
 def page(document: Mapping[str, Any]) -> str:
     """Return docs/accuracy.md."""
-    return str(document)
+    rows = {name: row for name, row in document["models"].items() if "error" not in row}
+    failed = {name: row["error"] for name, row in document["models"].items() if "error" in row}
+    lines = [
+        "# Accuracy: predicted against measured",
+        "",
+        "Written by `benchmarks/accuracy.py`; do not edit. Each model in a process of its own, three for what it",
+        f"takes (the median counts). {len(rows)} models with random weights, open sizes assumed: torchvision, timm,",
+        "transformers (small configurations), networks of `benchmarks/accuracy_networks.py`, quantised ones, control",
+        "flow, the onnx package's, and files of public packages.",
+        "",
+        *_machines(document["machines"]),
+        "",
+        "* **headline**: the peak of a default session from its second run on, from the graph that onnxruntime makes",
+        "  of the structure, against a traced allocator in another session.",
+        "* **file alone**: the same with `--from-file`, by rules, against the same measurement.",
+        "* **process**: growth of a fresh process to after the tenth run, simulated, against resident pages.",
+        "* **arena**: what the session's arena holds after later runs, simulated, against onnxruntime's own profile.",
+        "",
+        "| | models | exact | within 1 % | within 5 % | within 10 % | within 15 % | median error | largest |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        *(_summary(title, rows, measure) for title, measure in MEASURES.items()),
+        "",
+        *_graded(rows),
+        "",
+        "## By family",
+        "",
+        "| family | models | headline exact | file alone within 10 % | process within 5 % | within 10 % |",
+        "|---|--:|--:|--:|--:|--:|",
+        *_families(rows),
+        "",
+        "## Where a prediction is off by more than 5 %, by kind",
+        "",
+        "| what | kind | models |",
+        "|---|---|---|",
+        *_misses(rows),
+        *_failed(failed),
+        "",
+        "## All models",
+        "",
+        "| model | headline: predicted | measured | error | file alone | process: predicted | measured | error |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        *(_line(name, row) for name, row in sorted(rows.items())),
+        "",
+        *_rows_by_name(ROOT / "benchmarks/results/accuracy_off.json"),
+        "",
+        *_cuda(ROOT / "benchmarks/results/accuracy_cuda_h100.json"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _headline(row: Row) -> float | None:
+    return _error(row["headline"]["predicted"], row["headline"]["measured"])
+
+
+def _file_alone(row: Row) -> float | None:
+    return _error(row["file_alone"], row["headline"]["measured"])
+
+
+def _process(row: Row) -> float | None:
+    found = row["process"]["process"]
+    return _error(found["predicted"], _median(found["measured"]))
+
+
+def _arena(row: Row) -> float | None:
+    found = row["process"]["arena_later_runs"]
+    return None if None in found["measured"] else _error(found["predicted"], _median(found["measured"]))
+
+
+MEASURES: Mapping[str, Measure] = {
+    "headline": _headline,
+    "file alone": _file_alone,
+    "process": _process,
+    "arena": _arena,
+}
+
+
+def _error(predicted: int | None, measured: int | None) -> float | None:
+    return predicted / measured - 1 if predicted is not None and measured else None
+
+
+def _median(values: Sequence[int]) -> int:
+    return sorted(values)[len(values) // 2]
+
+
+def _machines(machines: Mapping[str, Any]) -> Iterator[str]:
+    for about in machines.values():
+        yield (
+            f"onnxruntime {about['onnxruntime']}, onnx {about['onnx']}, Python {about['python']}, {about['system']}, "
+            f"{about['processor']} ({about['vectors']}), {about['threads']} threads, {about['date']}."
+        )
+
+
+def _errors(rows: Mapping[str, Row], measure: Measure) -> list[float]:
+    return sorted(abs(error) for row in rows.values() if (error := measure(row)) is not None)
+
+
+def _summary(title: str, rows: Mapping[str, Row], measure: Measure) -> str:
+    errors = _errors(rows, measure)
+    if not errors:
+        return f"| {title} | 0 | | | | | | | |"
+    shares = [_share(sum(error <= most for error in errors), len(errors)) for most in (_EXACT, 0.01, 0.05, 0.1, 0.15)]
+    middle, largest = errors[len(errors) // 2], errors[-1]
+    return f"| {title} | {len(errors)} | {' | '.join(shares)} | {middle:.1%} | {largest:.1%} |"
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count} ({count / max(1, total):.0%})"
+
+
+def _graded(rows: Mapping[str, Row]) -> Iterator[str]:
+    exact = {name for name, row in rows.items() if row["grade"] == "exact"}
+    wrong = sorted(name for name in exact if _headline(rows[name]) != _EXACT)
+    yield f"{len(exact)} headlines are graded exact; of these {len(wrong)} are not what was measured"
+    yield f"({', '.join(wrong)})." if wrong else "."
+
+
+def _families(rows: Mapping[str, Row]) -> Iterator[str]:
+    for mark, title in FAMILIES.items():
+        some = {name: row for name, row in rows.items() if name.startswith(mark)}
+        if some:
+            head, alone, process = (_errors(some, found) for found in (_headline, _file_alone, _process))
+            cells = [
+                _share(sum(error == _EXACT for error in head), len(some)),
+                _share(sum(error <= 0.1 for error in alone), len(some)),
+                _share(sum(error <= 0.05 for error in process), len(some)),
+                _share(sum(error <= 0.1 for error in process), len(some)),
+            ]
+            yield f"| {title} | {len(some)} | {' | '.join(cells)} |"
+
+
+def _misses(rows: Mapping[str, Row]) -> Iterator[str]:
+    for title, measure in MEASURES.items():
+        kinds: dict[str, list[str]] = {}
+        for name, row in sorted(rows.items()):
+            error = measure(row)
+            if error is None or abs(error) > 0.05 or (title == "headline" and error != _EXACT):
+                shown = "not known" if error is None else f"{error:+.1%}"
+                kinds.setdefault(_kind(title, name), []).append(f"{name} {shown}")
+        for kind, names in kinds.items():
+            yield f"| {title} | {kind} | {', '.join(names)} |"
+
+
+def _kind(title: str, name: str) -> str:
+    of = title.replace(" ", "_")
+    found = (why for what, marks, why in KINDS if what == of and any(mark in name for mark in marks))
+    return next(found, "not looked into")
+
+
+def _failed(failed: Mapping[str, str]) -> Iterator[str]:
+    if failed:
+        yield ""
+        yield f"Not run, and in no percentage ({len(failed)}):"
+        yield ""
+        for name, reason in sorted(failed.items()):
+            yield f"* {name}: {reason[:160]}"
+
+
+def _line(name: str, row: Row) -> str:
+    head, process = row["headline"], row["process"]["process"]
+    errors = [_headline(row), _file_alone(row), _process(row)]
+    shown = ["not known" if error is None else "exact" if error == _EXACT else f"{error:+.1%}" for error in errors]
+    cells = [
+        name,
+        _bytes(head["predicted"]),
+        _bytes(head["measured"]),
+        *shown[:2],
+        _bytes(process["predicted"]),
+        _bytes(_median(process["measured"])),
+        shown[2],
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _bytes(size: int | None) -> str:
+    return "not known" if size is None else f"{size:,}"
+
+
+def _rows_by_name(path: Path) -> Iterator[str]:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    about = document["environment"]
+    yield "## Other rows"
+    yield ""
+    yield f"First runs, one thread, onnxruntime {about['onnxruntime']}, {about['date']}, 69 models of an earlier set:"
+    yield ""
+    for level, title in (("off", "`--runtime onnxruntime`, optimisation off"), ("all", "`--optimized`")):
+        found = [row[level] for row in document["models"].values() if "error" not in row[level]]
+        yield f"* {title}: {sum(one['exact'] for one in found)} of {len(found)} exact."
+
+
+def _cuda(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    document = json.loads(path.read_text(encoding="utf-8"))
+    about = document["environment"]
+    lines = [
+        "## PyTorch on CUDA",
+        "",
+        f"{', '.join(f'{key} {value}' for key, value in sorted(about.items()) if isinstance(value, str | int))}; "
+        f"batch {document['batch']}. Predicted on fake tensors; *tensors*: the same tracker, real ones; *allocated*",
+        "is `torch.cuda.max_memory_allocated()` above what was there before, kernels' own workspaces included.",
+        "",
+        "| model | mode | allocator | predicted | tensors | allocated | predicted / allocated |",
+        "|---|---|---|--:|--:|--:|--:|",
+    ]
+    for row in document["rows"]:
+        predicted, tensors, allocated = (row.get(f"{key}_bytes") for key in ("predicted", "tensor", "allocated"))
+        ratio = f"{predicted / allocated:.3f}" if predicted and allocated else ""
+        cells = [_bytes(predicted), _bytes(tensors), _bytes(allocated), ratio]
+        lines.append(f"| {row['model']} | {row['mode']} | {row.get('allocator', '')} | {' | '.join(cells)} |")
+    return lines

@@ -175,6 +175,18 @@ def test_a_module_leads_with_pytorch() -> None:
     assert report.headline.runtime.name == "pytorch"
 
 
+def test_a_recurrent_layer_is_exact_for_one_thread_alone(tmp_path: Path) -> None:
+    layer = node("LSTM", ["x", "w", "r"], ["y"], hidden_size=8)
+    weights = [weight("w", 1, 32, 4), weight("r", 1, 32, 8)]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(
+        model([layer], inputs=[tensor("x", [5, 1, 4])], outputs=["y"], initializers=weights).SerializeToString()
+    )
+    one, four = (memprof.analyze(path, threads=n).headline for n in (1, 4))
+    assert (one.grade, four.grade) == ("exact", "estimate")
+    assert four.lowered_by == ("LSTM with 4 threads",)
+
+
 def test_the_process_is_a_sum_of_named_parts_with_its_error(file: Path) -> None:
     report = memprof.analyze(file, from_file=True)
     process = report.process

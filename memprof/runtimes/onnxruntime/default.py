@@ -22,6 +22,9 @@ from memprof.runtimes.onnxruntime.proven import lowered_by
 _MAX_BUFFERS = 20_000  # the block is laid out in O(buffers x buffers alive)
 
 
+_PROVEN_ALONE = frozenset(("LSTM", "GRU", "RNN"))
+"""Operations whose scratch is proven for one thread."""
+
 _UNASKED = Session(reason="nobody asked onnxruntime")
 
 
@@ -52,14 +55,16 @@ def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
             members[plan.home[value_id]].append(value_id)
     buffers = tuple([Buffer(tuple(members[i]), sizes[i], plan.start[i], plan.stop[i]) for i in plan.owned])
     schedule = Schedule.sequential(plan.order)
-    reason = _session(model).reason
+    session = _session(model)
+    ops = {node.op for node in frame.graph.nodes} if session.threads > 1 else set()
+    alone = [f"{op} with {session.threads} threads" for op in sorted(ops & _PROVEN_ALONE)]
     bare = Lifetimes(
         graph=frame.graph,
         schedule=schedule,
         buffers=buffers,
         is_complete=frame.is_complete,
         unknown=_unknown(model.graph, frame),
-        without=(reason,) if reason else (),
+        without=(session.reason, *alone) if session.reason else tuple(alone),
     )
     if not frame.is_complete or len(plan.owned) > _MAX_BUFFERS:
         return bare
