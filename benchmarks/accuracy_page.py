@@ -157,8 +157,8 @@ def _share(count: int, total: int) -> str:
 def _graded(rows: Mapping[str, Row]) -> Iterator[str]:
     exact = {name for name, row in rows.items() if row["grade"] == "exact"}
     wrong = sorted(name for name in exact if _headline(rows[name]) != _EXACT)
-    yield f"{len(exact)} headlines are graded exact; of these {len(wrong)} are not what was measured"
-    yield f"({', '.join(wrong)})." if wrong else "."
+    off = ", ".join(wrong) or "none"
+    yield f"{len(exact)} headlines are graded exact; what was measured is another number on {off}."
 
 
 def _families(rows: Mapping[str, Row]) -> Iterator[str]:
