@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memprof.api import analyze, check, compare, from_networkx, load, plan, snapshot
     from memprof.api.running import bench, verify
+    from memprof.api.sizing.fitting import Memory, fit
+    from memprof.api.sizing.sweeping import sweep
     from memprof.base.errors import (
         BudgetError,
         IncompleteError,
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from memprof.runtimes import list_runtimes
     from memprof.runtimes.model import RuntimeModel
     from memprof.runtimes.tflm.candidates import tflm_arena
-    from memprof.sizing.fitting import Memory, fit
-    from memprof.sizing.sweeping import sweep
 
 __version__ = "0.1.0"
 
@@ -52,12 +52,12 @@ _HOMES = {
     "bench": "memprof.api.running",
     "check": "memprof.api",
     "compare": "memprof.api",
-    "fit": "memprof.sizing.fitting",
+    "fit": "memprof.api.sizing.fitting",
     "from_networkx": "memprof.api",
     "load": "memprof.api",
     "plan": "memprof.api",
     "snapshot": "memprof.api",
-    "sweep": "memprof.sizing.sweeping",
+    "sweep": "memprof.api.sizing.sweeping",
     "tflm_arena": "memprof.runtimes.tflm.candidates",
     "verify": "memprof.api.running",
     "list_runtimes": "memprof.runtimes",
@@ -79,7 +79,7 @@ _HOMES = {
     "LimitError": "memprof.base.errors",
     "Limits": "memprof.measure.child",
     "MemprofError": "memprof.base.errors",
-    "Memory": "memprof.sizing.fitting",
+    "Memory": "memprof.api.sizing.fitting",
     "MissingExtraError": "memprof.base.errors",
     "Model": "memprof.ir.model",
     "NewValue": "memprof.ir",

@@ -26,9 +26,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "boards": frozenset({"base", "ir", "planning", "runtimes"}),
     "exporters": frozenset({"base", "ir", "analysis", "runtimes", "importers", "planning"}),
     "measure": frozenset({"base", "ir", "analysis", "runtimes", "importers", "planning", "results"}),
-    "api": frozenset({"base", "ir", "runtimes", "importers", "planning", "results", "measure"}),
-    "sizing": frozenset({"base", "ir", "analysis", "runtimes", "importers", "planning", "results", "measure"})
-    | {"api", "boards"},
+    "api": frozenset({"base", "ir", "analysis", "runtimes", "importers", "planning", "results", "measure", "boards"}),
     "render": frozenset({"base", "boards", "ir", "analysis", "runtimes", "planning", "results"}),
     "plots": frozenset({"base", "ir", "analysis", "runtimes", "planning", "results"}),
     "gate": frozenset({"base", "boards", "importers", "planning", "results", "runtimes", "api"}),
@@ -37,9 +35,9 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "cli": frozenset(
         {"base", "", "ir", "analysis", "runtimes", "importers", "planning", "results", "exporters", "api"}
     )
-    | {"boards", "gate", "render", "plots", "measure", "nas", "sizing"},
+    | {"boards", "gate", "render", "plots", "measure", "nas"},
     "__main__": frozenset({"cli"}),
-    "": frozenset({"api", "base", "ir", "results", "runtimes", "measure", "sizing"}),  # resolved late
+    "": frozenset({"api", "base", "ir", "results", "runtimes", "measure"}),  # resolved late
 }
 """From a layer (the first part below ``memprof``, ``""`` for the package itself) to the layers it may import."""
 

@@ -23,7 +23,7 @@ def read_sweep(
     """
     if not texts:
         return {}
-    from memprof.sizing import parse_axes
+    from memprof.api.sizing import parse_axes
 
     if board is not None:
         raise UsageError("--sweep and --board exclude each other.", "memprof fit MODEL --board NAME")
@@ -36,13 +36,13 @@ def read_sweep(
 
 def swept(report: Report, request: Request, axes: Mapping[str, tuple[int, ...]]) -> Report:
     """Return ``report`` with the sweep of its headline."""
-    from memprof.sizing import sweep
+    from memprof.api.sizing import sweep
 
     return replace(report, sweep=sweep(request, axes, runtime=report.headline.runtime.name))
 
 
 def helped(report: Report, request: Request) -> Report:
     """Return ``report`` with what would lower its peak."""
-    from memprof.sizing.helping import find_help
+    from memprof.api.sizing.helping import find_help
 
     return replace(report, helped=find_help(request, report))

@@ -13,12 +13,12 @@ from typing import Any, Unpack
 
 from memprof.analysis.pieces import Piece, find_pieces
 from memprof.api import load
+from memprof.api.sizing.axes import Axes, check_sizes, find_axes
+from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
 from memprof.base.collector import paused_collector
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.results.sweep import Sweep, SweepPoint
 from memprof.runtimes import Grade
-from memprof.sizing.axes import Axes, check_sizes, find_axes
-from memprof.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
 
 MAX_EVALUATIONS = 512
 """So many sizes are evaluated one by one where there is no formula; the others stay unknown."""

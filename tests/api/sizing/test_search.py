@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memprof.api.sizing.search import MAX_SIZE, find_largest, formula_around
 from memprof.results.fit import Part, Taken
-from memprof.sizing.search import MAX_SIZE, find_largest, formula_around
 
 _POLYNOMIALS = st.tuples(st.integers(0, 10**9), st.integers(1, 10**6), st.integers(0, 10**4))
 

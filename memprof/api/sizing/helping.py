@@ -20,6 +20,8 @@ from dataclasses import replace
 from time import monotonic
 
 from memprof.api import load
+from memprof.api.sizing.axes import Axes, find_axes
+from memprof.api.sizing.numbers import evaluate
 from memprof.base.errors import MemprofError
 from memprof.base.folders import scratch_folder
 from memprof.importers.request import Request
@@ -28,8 +30,6 @@ from memprof.results.helped import Change, Helped
 from memprof.results.report import Report
 from memprof.runtimes import RUNTIMES
 from memprof.runtimes.late import find
-from memprof.sizing.axes import Axes, find_axes
-from memprof.sizing.numbers import evaluate
 
 MAX_SECONDS = 1.0
 """After so long no further change is tried."""

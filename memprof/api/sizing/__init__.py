@@ -7,8 +7,8 @@ fitting.py   what counts in a memory, part by part, and the largest size that fi
 search.py    that size, from the formula, proven by the model there and at the next one
 """
 
-from memprof.sizing.axes import parse_axes
-from memprof.sizing.fitting import Memory, fit
-from memprof.sizing.sweeping import sweep
+from memprof.api.sizing.axes import parse_axes
+from memprof.api.sizing.fitting import Memory, fit
+from memprof.api.sizing.sweeping import sweep
 
 __all__ = ["Memory", "fit", "parse_axes", "sweep"]

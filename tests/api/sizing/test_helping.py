@@ -10,8 +10,8 @@ from onnx import ModelProto
 
 import memprof
 from memprof import Report, Request
-from memprof.sizing import helping
-from memprof.sizing.helping import find_help
+from memprof.api.sizing import helping
+from memprof.api.sizing.helping import find_help
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.onnx_models import model, node, tensor, weight
 

@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto
 
 import memprof
 from memprof import Report, Request, Sweep, UsageError
-from memprof.sizing.axes import find_axes, parse_axes
+from memprof.api.sizing.axes import find_axes, parse_axes
 from tests.onnx_models import integers, model, node, tensor, weight
 from tests.schemas import check_document
 

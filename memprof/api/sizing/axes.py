@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from memprof.api.sizing.numbers import given_values
 from memprof.base.errors import UsageError
 from memprof.importers.request import Request
 from memprof.ir import Dim, TensorType
 from memprof.ir.model import Model
 from memprof.ir.types import MAX_DIM
-from memprof.sizing.numbers import given_values
 
 MAX_POINTS = 4096
 """Most points of one sweep."""

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 from memprof.api import load
+from memprof.api.sizing.axes import Axes, find_axes
+from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
+from memprof.api.sizing.search import MAX_SIZE, find_largest, formula_around
 from memprof.base.collector import paused_collector
 from memprof.base.errors import IncompleteError, LimitError, UsageError
 from memprof.boards import Board, arena_on, find_board
@@ -21,9 +24,6 @@ from memprof.ir import Unknown
 from memprof.ir.model import Model
 from memprof.results.fit import Fit, Part, Taken
 from memprof.runtimes import find_runtime
-from memprof.sizing.axes import Axes, find_axes
-from memprof.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
-from memprof.sizing.search import MAX_SIZE, find_largest, formula_around
 
 CUDA_PARTS = (
     Part(
