@@ -132,6 +132,7 @@ def test_json_holds_every_promised_field() -> None:
         "nodes": 5,
         "parameter_bytes": 8,
         "foldable_constant_bytes": 0,
+        "stored_constant_bytes": 0,
         "macs": None,
         "bytes_by_dtype": {"float16": 8},
     }
