@@ -186,7 +186,16 @@ def write_table(path: Path, cells: int) -> Path:
 def test_controllers_are_compared_on_a_table(run: Run, tmp_path: Path) -> None:
     data = run("nas", "bench-controller", write_table(tmp_path / "table.csv", 400), "--repeats", "1", "--json").json
     assert data["schema"] == "memprof/nas-controllers/1"
-    assert set(data["scores"]) == {"blend", "scc", "single-rnn", "double-rnn", "ridge", "parameters", "random"}
+    assert set(data["scores"]) == {
+        "blend",
+        "scc",
+        "set-scc",
+        "single-rnn",
+        "double-rnn",
+        "ridge",
+        "parameters",
+        "random",
+    }
     assert data["scores"]["ridge"]["tau"] > data["random_band"]["tau"]["high"]
 
 

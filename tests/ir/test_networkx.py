@@ -21,11 +21,14 @@ NODE_ATTRIBUTES = {"bytes", "op", "tensors", "reads", "view_of", "elementwise", 
 
 
 def without_constants(graph: Graph) -> Graph:
-    """Return ``graph`` with constants made intermediates and bodies taken out: networkx shows neither."""
+    """Return ``graph`` with constants made intermediates and bodies taken out, and what these read read by the node.
+
+    networkx shows neither.
+    """
     return replace(
         graph,
         values=tuple(replace(v, role=Role.INTERMEDIATE) if v.role is Role.CONSTANT else v for v in graph.values),
-        nodes=tuple(replace(n, bodies=()) for n in graph.nodes),
+        nodes=tuple(replace(n, bodies=(), inputs=(*n.inputs, *n.captures), captures=()) for n in graph.nodes),
     )
 
 
