@@ -31,6 +31,7 @@ from memprof.render.json import write_document
 if TYPE_CHECKING:
     from memprof.results.budgets import Check
     from memprof.results.gate import Gate
+    from memprof.results.helped import Helped
 
 _CODES = {True: 0, False: 1, None: 4}
 
@@ -141,10 +142,25 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if refused and view == "json":  # one document on stdout, and it says what went wrong
         raise refused
     units = {name: unit_of(text) for name, text in limits.items() if text is not None}
-    _show_one(one, models[0], units, as_json=view == "json")
+    _show_one(one, models[0], units, _helped(one, models[0]), as_json=view == "json")
     if refused:
         raise refused
     return _CODES[one.is_met]
+
+
+def _helped(found: Check, model: str) -> Helped | None:
+    """Return what would lower a peak that is over, ``None`` where the peak decides nothing or nothing is known."""
+    is_over = any(verdict.is_met is False and verdict.name in ("peak", "total") for verdict in found.verdicts)
+    if not is_over or model.lower().endswith(".json"):
+        return None
+    from memprof.api import analyze
+    from memprof.api.sizing.helping import find_help
+
+    request = read_request(model)
+    with telling("trying what would help"):
+        rows = tuple(dict.fromkeys((found.runtime, "reference")))  # orders are planned for the second
+        helped = find_help(request, analyze(request, runtimes=rows))
+    return helped if helped.changes or helped.skipped else None
 
 
 def _check_alone(models: Sequence[str], others: Collection[str], view: str) -> None:
@@ -207,16 +223,22 @@ def _refuse_assumed(found: Gate) -> IncompleteError | None:
     return None
 
 
-def _show_one(found: Check, model: str, units: Mapping[str, str], *, as_json: bool) -> None:
+def _show_one(found: Check, model: str, units: Mapping[str, str], helped: Helped | None, *, as_json: bool) -> None:
     with open_stdout() as stream:
         if as_json:
-            write_document(found.to_json(), stream)
+            write_document(found.to_json() | ({} if helped is None else helped.to_json()), stream)
         else:
             from memprof.render.comparison import render_check
 
             flags = [*request_flags(), *repeat_flags({"--runtime": [found.runtime]})]
             command = safe_text(shlex.join(["memprof", "analyze", model, *flags, "--why"]), limit=2000)
-            render_check(found, stream, units=units, next_command="" if model.lower().endswith(".json") else command)
+            render_check(
+                found,
+                stream,
+                units=units,
+                helped=helped,
+                next_command="" if model.lower().endswith(".json") else command,
+            )
 
 
 def _refuse(flags: Sequence[str]) -> None:

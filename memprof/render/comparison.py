@@ -13,11 +13,13 @@ from rich.text import Text
 from memprof.base.units import format_bytes, format_in
 from memprof.render.assumed import show_assumed_sizes
 from memprof.render.comparison_words import summarize_comparison
+from memprof.render.helped import show_helped
 from memprof.render.terminal import Glyphs, Screen, open_screen
 from memprof.render.wording import count_amount, known_amount
 from memprof.results.assumed import assumed_sizes
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Change, Comparison
+from memprof.results.helped import Helped
 
 _HEADING = "bold"
 _QUIET = "dim"
@@ -59,7 +61,12 @@ def render_comparison(found: Comparison, stream: TextIO, *, top: int = 8, next_c
 
 
 def render_check(
-    found: Check, stream: TextIO, *, units: Mapping[str, str] = MappingProxyType({}), next_command: str = ""
+    found: Check,
+    stream: TextIO,
+    *,
+    units: Mapping[str, str] = MappingProxyType({}),
+    helped: Helped | None = None,
+    next_command: str = "",
 ) -> None:
     """Write ``found`` to ``stream``: the answer first, then one row per limit.
 
@@ -67,6 +74,7 @@ def render_check(
         found: The check.
         stream: Where to.
         units: By name of a limit the unit in which it was typed; its row comes back in it.
+        helped: What would lower the peak, where it is over and that was asked.
         next_command: What to run next, empty for nothing.
     """
     screen = open_screen(stream)
@@ -85,6 +93,9 @@ def render_check(
         table.add_row(verdict.name, shown, show(verdict.limit_bytes), _verdict(verdict, show))
     screen.show(table)
     show_assumed_sizes(screen, found.assumed, _ASSUMED_SHOWN)
+    if helped is not None:
+        screen.show()
+        show_helped(screen, helped, found.runtime, _ASSUMED_SHOWN)
     _next(screen, next_command)
 
 

@@ -28,6 +28,7 @@ from memprof.base.units import format_bytes
 from memprof.ir import BOUND, Assumption, Unknown
 from memprof.render.assumed import show_assumed_sizes
 from memprof.render.categories import show_categories
+from memprof.render.helped import show_helped
 from memprof.render.live import live_table
 from memprof.render.modules import show_modules
 from memprof.render.skyline import pool_timeline
@@ -269,19 +270,9 @@ def _modules(screen: Screen, report: Report, view: TextView) -> None:
 
 def _help(screen: Screen, report: Report, view: TextView) -> None:
     helped = report.helped
-    if helped is None or not (helped.changes or helped.skipped):
-        return
-    screen.show(Text("What would help", style=_HEADING))
-    leads = report.headline.runtime.name
-    for change in helped.changes[: view.top]:
-        of = "" if change.runtime == leads else f" under {screen.clean(change.runtime, limit=40)}"
-        effect = f"{format_bytes(change.saved_bytes)} less{of}, {format_bytes(change.peak_bytes)}"
-        screen.show(Text.assemble(f"  {screen.clean(change.what, limit=80)}: ", (effect, _HEADING)))
-        screen.show(Text(f"    {screen.clean(change.command, limit=2000)}", style=_CURVE), keep_lines=True)
-    if helped.skipped:
-        names = "; ".join(screen.clean(name, limit=80) for name in helped.skipped)
-        screen.show(Text(f"  Not tried: {names}", style=_QUIET))
-    screen.show()
+    if helped is not None and (helped.changes or helped.skipped):
+        show_helped(screen, helped, report.headline.runtime.name, view.top)
+        screen.show()
 
 
 def _figures(screen: Screen, report: Report, view: TextView) -> None:

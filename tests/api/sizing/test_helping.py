@@ -92,3 +92,15 @@ def test_the_command_shows_each_with_a_command_that_runs(run: Run, tmp_path: Pat
     for change in document["help"]:
         done = run(*shlex.split(change["command"])[1:], "--json")
         assert json.loads(done.stdout)["runtimes"]["reference"]["peak_intermediate_bytes"] == change["peak_bytes"]
+
+
+def test_a_check_that_is_over_says_it_too(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    path = written(tmp_path, images())
+    flags = ["--dim", "batch=2", "--dim", "height=64", "--dim", "width=64"]
+    over = run("check", path, *flags, "--max-peak", "1kB")
+    assert over.code == 1
+    assert "What would help\n  half the height and width: " in over.stdout
+    document = run("check", path, *flags, "--max-peak", "1kB", "--json").json
+    assert [change["what"] for change in document["help"]] == ["half the height and width", "batch 1"]
+    assert "help" not in run("check", path, *flags, "--max-peak", "1GB", "--json").json
+    assert "help" not in run("check", path, *flags, "--max-weights", "1B", "--json").json
