@@ -10,8 +10,9 @@ traced allocator saw. A model that onnxruntime refuses, and one whose inputs are
     verdict    with scratch, without
     exact      the predicted bytes are the measured ones
     unknown    no number is given
+    bounded    a larger number, graded an upper bound: the data decide the size
     graded     another number, but not graded exact, and with the names of the operators that lower the grade
-    wrong      another number, graded exact
+    wrong      another number, graded exact, or a smaller one, graded an upper bound
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from onnx import ModelProto
 from memprof.base.errors import MemprofError
 from memprof.importers.onnx import read_onnx
 from memprof.importers.request import Request
+from memprof.results.building import lowered
 from memprof.runtimes import RUNTIMES, as_read
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +85,9 @@ class Outcome:
             return "unknown"
         if measured is None or measured == predicted:
             return "exact"
-        return "wrong" if self.grade == "exact" else "graded"
+        if self.grade == "upper bound" and predicted > measured:
+            return "bounded"
+        return "wrong" if self.grade in ("exact", "upper bound") else "graded"
 
 
 def collect(only: str = "") -> list[Any]:
@@ -121,7 +125,7 @@ def predict(path: Path) -> dict[str, Any]:
     return {
         "predicted_bytes": lifetimes.timeline.peak_bytes,
         "predicted_bare_bytes": lifetimes.timeline.peak_bytes if bare is None else bare.peak_bytes,
-        "grade": model.promise(lifetimes).grade,
+        "grade": lowered(model.promise(lifetimes), graph).grade,
     }
 
 

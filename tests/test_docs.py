@@ -68,9 +68,14 @@ def test_the_readme_shows_what_analyze_prints(model: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "memprof", "analyze", str(model)], capture_output=True, text=True, check=True
     )
-    printed = {" ".join(line.split()) for line in done.stdout.splitlines()}
-    missing = [line for line in shown.splitlines() if " ".join(line.split()) not in printed]
-    assert not missing
+    printed = {_stable(line) for line in done.stdout.splitlines()}
+    assert not [line for line in shown.splitlines() if _stable(line) not in printed]
+
+
+def _stable(line: str) -> str:
+    """Return a line without its spaces; what a process takes depends on the machine's cores."""
+    words = line.split()
+    return " ".join(words[:1] + words[3:] if words[:1] == ["Process"] else words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

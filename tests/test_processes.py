@@ -24,6 +24,7 @@ HERE = "tests.test_processes"
 STARTERS: Mapping[str, str] = {
     "base/processes.py": "the one place",
     "measure/litert_runs.py": "forks inside a child, whose whole group ends with it",
+    "nas/searching/submitting.py": "a folder of the search, which other machines see, removed when the engine closes",
     "measure/tflm_runs.py": "an unnamed temporary file inside a child",
 }
 """Files of memprof that may start a process or make a temporary file, each with its reason."""

@@ -22,7 +22,7 @@ from memprof.render.json import write_document
 
 DOCTOR_SCHEMA = "memprof/doctor/1"
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?[^;]*(?:;.*extra\s*==\s*[\"']([^\"']+)[\"'])?")
-_FOR_DEVELOPERS = frozenset({"dev"})
+_FOR_DEVELOPERS = frozenset({"dev", "docs"})
 _SUMS = frozenset({"all"})  # other extras together
 
 

@@ -99,7 +99,8 @@ _ATEN = {
     """,
     "reduction": """
         _embedding_bag all amax amin aminmax any argmax argmin bincount count_nonzero cross_entropy_loss cummax
-        cummin cumprod cumsum embedding_bag kthvalue l1_loss linalg_norm linalg_vector_norm logcumsumexp logsumexp
+        cummin cumprod cumsum embedding_bag equal kthvalue l1_loss linalg__powsum linalg_norm linalg_vector_norm
+        logcumsumexp logsumexp
         max mean median min mode mse_loss nanmean nanmedian nansum nll_loss nll_loss2d nll_loss2d_forward
         nll_loss_forward nll_loss_nd norm prod smooth_l1_loss special_logsumexp std std_mean sum var var_mean
     """,

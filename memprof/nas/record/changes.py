@@ -60,8 +60,8 @@ def describe_blocks(found: Architecture) -> list[str]:
     """Return a line for each cell, once for all blocks that are alike.
 
     >>> from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS
-    >>> describe_blocks(CIFAR10.build(MEMNAS_CELLS[:1]))
-    ['every block, cell 1: depthwise 3x3 & 1x7, 7x1 (sum)']
+    >>> describe_blocks(CIFAR10.build(MEMNAS_CELLS[:2]))[1]
+    'every block, cell 2: 1x7, 7x1 on cell 1 & max pool 3x3 (sum)'
     """
     lines: dict[tuple[int, str], list[str]] = {}
     for number, block in enumerate(found.blocks, start=1):

@@ -37,7 +37,7 @@ def test_what_is_graded_exact_is_what_onnxruntime_takes(word: str) -> None:
 @pytest.mark.slow
 def test_all_node_tests() -> None:
     outcomes = run_all(collect())
-    known = [found for found in outcomes if not found.refusal and "unknown" not in found.verdicts]
+    known = [found for found in outcomes if not found.refusal and not found.verdicts & {"unknown", "bounded"}]
     exact = [found for found in known if found.verdicts == {"exact"}]
     assert [missed(found) for found in known if "wrong" in found.verdicts] == []
     assert len(exact) >= 0.98 * len(known), summary(outcomes)

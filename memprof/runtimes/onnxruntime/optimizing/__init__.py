@@ -28,7 +28,13 @@ def optimized(graph: Graph) -> Graph:
     """Return ``graph`` as onnxruntime would run it with all optimisations, as far as rules of ours tell."""
     if len(graph.nodes) > _MAX_NODES or any(node.is_malformed for node in graph.nodes):
         return graph
-    draft = Draft(graph)
+    try:
+        return _changed(Draft(graph))
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # a rule that does not fit: the file as it is
+        return graph
+
+
+def _changed(draft: Draft) -> Graph:
     remove_idle(draft)
     join_gelus(draft)
     join_all(draft)

@@ -40,6 +40,7 @@ class _Layout:
         self.steps: list[Step] = []
         self._draft = draft
         self._blocked: dict[int, int] = {}  # a value -> the same in blocks
+        self._writers: dict[int, Step] = {}  # a value -> what writes it in blocks
         self._plain: dict[int, int] = {}  # a value that exists in blocks alone -> itself, once there is a plain copy
 
     def place(self, step: Step) -> None:
@@ -58,9 +59,8 @@ class _Layout:
 
     def give_back(self, value_id: int) -> None:
         """See that the caller gets a value plain."""
-        step = next((found for found in reversed(self.steps) if self._blocked.get(value_id) in found.outputs), None)
-        if step is not None:
-            self._unblock(value_id, step)
+        if value_id in self._writers:
+            self._unblock(value_id, self._writers[value_id])
 
     def _can_block(self, step: Step) -> bool:
         draft = self._draft
@@ -70,6 +70,8 @@ class _Layout:
         if draft.types[step.output].dtype != "float32" or step.inputs[1] not in draft.fixed:
             return False
         groups = image[1] // filters[1] if filters[1] else 0
+        if groups * filters[1] != image[1] or not groups:
+            return False
         if groups == 1:
             return image[1] < _BLOCK or image[1] % _STEP == 0
         if filters[1] == 1 and filters[0] == groups:
@@ -104,7 +106,7 @@ class _Layout:
     def _write_blocked(self, step: Step) -> None:
         value_id = step.output
         new = self._draft.add_value(_rounded(self._draft.types[value_id]))
-        self._blocked[value_id] = new
+        self._blocked[value_id], self._writers[value_id] = new, step
         step.outputs = [new]
         self.steps.append(step)
 
