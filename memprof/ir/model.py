@@ -18,7 +18,7 @@ UNCHANGED_FORMAT = "onnx.unchanged"
 """The same where optimisation changed nothing: the nodes are listed as in the file, not as they run."""
 
 
-class Late(Generic[_T]):
+class Once(Generic[_T]):
     """Something that is made when it is first asked for, and once."""
 
     def __init__(self, make: Callable[[], _T]) -> None:
@@ -72,8 +72,8 @@ class Model:
     structure_sha256: str
     graph: Graph
     trace: Trace | None = None
-    ahead: Late[Graph] | None = field(default=None, repr=False, compare=False)
-    session: Late[Session] | None = field(default=None, repr=False, compare=False)
+    ahead: Once[Graph] | None = field(default=None, repr=False, compare=False)
+    session: Once[Session] | None = field(default=None, repr=False, compare=False)
     stored: Mapping[str, int] | None = None
 
     @property

@@ -25,7 +25,7 @@ from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.read import parse
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
-from memprof.ir.model import Late, Model, Session
+from memprof.ir.model import Model, Once, Session
 from memprof.measure.child import Limits
 from memprof.measure.onnxruntime import write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
@@ -49,7 +49,7 @@ def with_session(model: Model, request: Request) -> Model:
     """Return ``model``, which finds out about its default session when somebody needs it."""
     constants = model.graph.parameter_bytes + model.graph.foldable_constant_bytes
     find = partial(find_session, request, model.structure_sha256, constants)
-    return replace(model, session=Late(find))
+    return replace(model, session=Once(find))
 
 
 def find_session(request: Request, digest: str, constant_bytes: int) -> Session:

@@ -33,7 +33,7 @@ from memprof.importers.onnx.unknowns import Causes
 from memprof.importers.onnx.wire import read_structure
 from memprof.importers.request import Request
 from memprof.ir import Graph, TensorType
-from memprof.ir.model import Late, Model
+from memprof.ir.model import Model, Once
 
 _REPLACEABLE_IR_VERSION = 4
 
@@ -123,7 +123,7 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
-    ahead = Late(partial(_build_ahead, proto, replaceable)) if is_other else None
+    ahead = Once(partial(_build_ahead, proto, replaceable)) if is_other else None
     return Model(path=request.name, format="onnx", structure_sha256=digest, graph=graph, ahead=ahead)
 
 

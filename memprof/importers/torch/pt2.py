@@ -32,7 +32,7 @@ from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, 
 from memprof.importers.torch.sharing import Layout, shares_input
 from memprof.importers.torch.symbols import describe
 from memprof.ir import Assumption, Attribute, Dim, Role, TensorType
-from memprof.ir.model import Late, Model
+from memprof.ir.model import Model, Once
 
 MAX_JSON_BYTES = 2**29
 MAX_NODES = 2_000_000
@@ -80,7 +80,7 @@ def read_pt2(request: Request) -> Model:
     """
     recording, digest = read_archive(request.path)
     graph = build_graph(bind_recording(recording, request))
-    ahead = Late(partial(build_graph, recording)) if request.fixes_sizes else None
+    ahead = Once(partial(build_graph, recording)) if request.fixes_sizes else None
     return Model(path=request.name, format="torch.export", structure_sha256=digest, graph=graph, ahead=ahead)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from memprof.ir import Graph, Node, Value
-from memprof.ir.model import Late, Model
+from memprof.ir.model import Model, Once
 
 
 def unroll(graph: Graph, runs: Sequence[int]) -> Graph:
@@ -63,7 +63,7 @@ def unroll(graph: Graph, runs: Sequence[int]) -> Graph:
 def unroll_model(model: Model, runs: Sequence[int]) -> Model:
     """Return ``model`` as its graph runs in ``runs``: what runtime models read."""
     known = model.ahead
-    ahead = None if known is None else Late(lambda: unroll(known(), runs))
+    ahead = None if known is None else Once(lambda: unroll(known(), runs))
     return replace(model, graph=unroll(model.graph, runs), ahead=ahead, trace=None, session=None)
 
 

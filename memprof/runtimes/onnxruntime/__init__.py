@@ -19,7 +19,7 @@ from operator import sub
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
-from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Late, Model
+from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Model, Once
 from memprof.ir.reorder import reorder
 from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel, fixed
 from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by, session_frame
@@ -30,7 +30,7 @@ from memprof.runtimes.onnxruntime.proven import lowered_by
 
 
 def onnxruntime_lifetimes(
-    graph: Graph, order: Sequence[int] | None = None, *, ahead: Late[Graph] | None = None
+    graph: Graph, order: Sequence[int] | None = None, *, ahead: Once[Graph] | None = None
 ) -> Lifetimes:
     """Return the lifetimes of a graph from a file as onnxruntime's planner makes them.
 
@@ -46,7 +46,7 @@ def onnxruntime_lifetimes(
 
 
 def optimized_lifetimes(
-    graph: Graph, order: Sequence[int] | None = None, *, ahead: Late[Graph] | None = None
+    graph: Graph, order: Sequence[int] | None = None, *, ahead: Once[Graph] | None = None
 ) -> Lifetimes:
     """Return the lifetimes of a graph that onnxruntime has optimised, written, and lists in the order it runs it.
 
@@ -58,7 +58,7 @@ def optimized_lifetimes(
     return _lifetimes(run_frame(*_listed(graph, order, ahead), as_listed))
 
 
-def _listed(graph: Graph, order: Sequence[int] | None, ahead: Late[Graph] | None) -> tuple[Graph, Graph | None]:
+def _listed(graph: Graph, order: Sequence[int] | None, ahead: Once[Graph] | None) -> tuple[Graph, Graph | None]:
     """Return a graph, and the same as it is known before a run, both in ``order``."""
     known = None if ahead is None else ahead()
     if order is None:
@@ -98,7 +98,7 @@ def _of_source(model: Model) -> RuntimeModel:
 
 def _knowing(row: RuntimeModel, model: Model) -> RuntimeModel:
     """Return a row that runs what the file lists with what is known of ``model`` before a run."""
-    ran = Late(partial(_frame_of, model, as_planned))
+    ran = Once(partial(_frame_of, model, as_planned))
     return replace(
         row,
         lifetimes=partial(_known_lifetimes, (model, ran), onnxruntime_lifetimes),
@@ -111,7 +111,7 @@ def _frame_of(model: Model, arrange: Arrangement) -> Frame:
 
 
 def _known_lifetimes(
-    known: tuple[Model, Late[Frame]],
+    known: tuple[Model, Once[Frame]],
     rule: Callable[..., Lifetimes],
     graph: Graph,
     order: Sequence[int] | None = None,
@@ -131,7 +131,7 @@ def _refuse_unoptimized(model: Model) -> str:
 def _as_optimized(model: Model) -> RuntimeModel:
     if model.format == UNCHANGED_FORMAT:
         return _knowing(OPTIMIZED_MODEL, model)
-    ran = Late(partial(_frame_of, model, as_listed))
+    ran = Once(partial(_frame_of, model, as_listed))
     return replace(
         OPTIMIZED_MODEL,
         lifetimes=partial(_known_lifetimes, (model, ran), optimized_lifetimes),
@@ -140,7 +140,7 @@ def _as_optimized(model: Model) -> RuntimeModel:
 
 
 def _default_of(model: Model) -> RuntimeModel:
-    ran = Late(partial(session_frame, model))
+    ran = Once(partial(session_frame, model))
     return replace(
         DEFAULT_MODEL,
         lifetimes=fixed(lambda _: default_lifetimes(model, ran()), DEFAULT_MODEL.name),

@@ -16,7 +16,7 @@ from __future__ import annotations
 from math import prod
 
 from memprof.ir import DTYPE_BITS, Graph, Role
-from memprof.ir.model import Late
+from memprof.ir.model import Once
 from memprof.runtimes.model import Figure
 from memprof.runtimes.onnxruntime.frame import Arrangement, Frame, run_frame
 from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED
@@ -24,7 +24,7 @@ from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED
 _PACKED_COLUMNS = 16
 
 
-def runtime_figures(graph: Graph, arrange: Arrangement, ran: Late[Frame] | None = None) -> tuple[Figure, ...]:
+def runtime_figures(graph: Graph, arrange: Arrangement, ran: Once[Frame] | None = None) -> tuple[Figure, ...]:
     """Return the figures of ``graph``.
 
     Args:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from memprof import analyze, load
 from memprof.importers.onnx import read as reading
-from memprof.ir.model import Late
+from memprof.ir.model import Once
 from memprof.ir.reorder import reorder
 from memprof.runtimes.onnxruntime import onnxruntime_lifetimes
 
@@ -84,5 +84,5 @@ def test_under_another_order_both_graphs_are_in_it(model: Path) -> None:
     ahead = reorder(found.ahead(), order)
     turned = reorder(found.graph, order)
     assert [node.name for node in ahead.nodes] == [node.name for node in turned.nodes] == list("badcfe")
-    both = onnxruntime_lifetimes(turned, ahead=Late(lambda: ahead))
+    both = onnxruntime_lifetimes(turned, ahead=Once(lambda: ahead))
     assert onnxruntime_lifetimes(found.graph, order, ahead=found.ahead).timeline == both.timeline

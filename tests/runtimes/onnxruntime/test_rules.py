@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
-from memprof.ir.model import Late
+from memprof.ir.model import Once
 from memprof.runtimes import Promise
 from memprof.runtimes.onnxruntime import MODEL, onnxruntime_lifetimes
 from memprof.runtimes.onnxruntime.figures import runtime_figures
@@ -137,7 +137,7 @@ def test_shapes_that_are_equal_only_by_binding_do_not_share_a_buffer() -> None:
 
     bound = chain(TensorType("float32", (4,)))
     assert len(onnxruntime_lifetimes(bound).buffers) == 3
-    ahead = Late(lambda: chain(TensorType("float32", ("n",))))
+    ahead = Once(lambda: chain(TensorType("float32", ("n",))))
     assert len(onnxruntime_lifetimes(bound, ahead=ahead).buffers) == 4
 
 
