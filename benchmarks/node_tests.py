@@ -118,6 +118,8 @@ def predict(path: Path) -> dict[str, Any]:
     except MemprofError as error:
         return {"reason": error.message}
     graph, model = source.graph, as_read(RUNTIMES["onnxruntime"], source)
+    if any(note.kind == "dimension" for note in graph.assumed):
+        return {"reason": "it leaves a size open, or writes it as 0, and the data have another than is assumed"}
     lifetimes = model.lifetimes(graph)
     if not lifetimes.is_complete:
         return {"reason": "; ".join(unknown.reason for unknown in graph.unknown) or "a kernel's scratch is open"}
