@@ -24,16 +24,18 @@ from memprof.ir import Unknown
 from memprof.ir.model import Model
 from memprof.results.fit import Fit, Part, Taken
 from memprof.runtimes import find_runtime
+from memprof.runtimes.pytorch.cuda import CUBLAS_HOPPER_BYTES
+from memprof.runtimes.pytorch_process.process import CONTEXT_BYTES
 
 CUDA_PARTS = (
     Part(
         "cuda_context",
-        400_000_000,
-        "assumed: PyTorch's maintainers report 300 to 400 MB before the first kernel (issues 107667, 109888)",
+        CONTEXT_BYTES,
+        "assumed: as measured on an H100 (PyTorch 2.11, CUDA 13) with the kernels that it loaded; others differ",
     ),
     Part(
         "cublas_workspace",
-        32 * 2**20,
+        CUBLAS_HOPPER_BYTES,
         "assumed: PyTorch's default on a Hopper GPU; 8.1 MiB on older ones (CUBLAS_WORKSPACE_CONFIG)",
     ),
 )

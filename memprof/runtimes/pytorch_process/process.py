@@ -25,11 +25,13 @@ from memprof.runtimes.pytorch import trace_lifetimes
 from memprof.runtimes.pytorch.cuda import CUBLAS_HOPPER_BYTES, device_parts
 from memprof.runtimes.pytorch_process import with_kernels
 
+CONTEXT_BYTES = 810_000_000
+"""The context of a process on an H100 with the kernels that it loaded, as measured."""
+
 _LIBRARY_BYTES = 8_000_000
 _CONVOLUTION_BYTES = 115_000
 _TRAINING_BYTES = 60_000_000
 _CUDNN_BYTES = 50_000_000
-_CONTEXT_BYTES = 810_000_000
 _ERROR = "median 5 %, largest 10 %, on 6 networks of torchvision, 4 of them those it was fitted to"
 _TRAINING_ERROR = "median 5 %, largest 23 %, on 5 training steps, 3 of them those it was fitted to"
 _CUDA_ERROR = "median 4 %, largest 12 %, on 8 runs on an H100, whose context and workspaces were taken"
@@ -57,6 +59,6 @@ def _on_gpu(trace: Trace) -> Process:
     parts = {
         **device_parts(trace, CUBLAS_HOPPER_BYTES),
         "kernels": _CUDNN_BYTES if trace.is_training else 0,
-        "context": _CONTEXT_BYTES,
+        "context": CONTEXT_BYTES,
     }
     return Process(sum(parts.values()), parts, _CUDA_ERROR)
