@@ -1,5 +1,6 @@
 """Settings that every test shares."""
 
+import os
 import signal
 from types import MappingProxyType
 
@@ -12,6 +13,9 @@ import memprof.runtimes
 for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+
+# Hundreds of processes are started here: each would compile all of memprof anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # No deadline: the two cores may be busy. Derandomised: a run that failed fails again.
 settings.register_profile("memprof", deadline=None, derandomize=True)
