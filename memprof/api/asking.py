@@ -84,27 +84,47 @@ def analyze(
         MissingExtraError: The source needs PyTorch, which is not installed.
         RuntimeFailure: onnxruntime was asked to optimise the model, and refused it or crashed.
     """
-    request = make_request(source, example_inputs, **arguments)
+    return read_and_report(make_request(source, example_inputs, **arguments), runtimes)[0]
+
+
+def read_and_report(request: Request, runtimes: Iterable[str] | None) -> tuple[Report, Model | None]:
+    """Return what ``analyze`` does, and the model as it was read.
+
+    Args:
+        request: The model, or a report that was saved as .json.
+        runtimes: Names of runtime models, the headline first; those that apply if left out.
+
+    Returns:
+        The report, and the model of the source as it stands; ``None`` where no runtime model took it so: a saved
+        report, a run that was measured, rows of what onnxruntime or an exporter makes of it alone.
+
+    Raises:
+        MemprofError: As ``analyze``.
+    """
     if _names_report(request.source):
         if request.fixes_sizes:
             raise UsageError(f"{request.name} is a saved report: its sizes are settled.", "Analyse the model again.")
-        return _open_report(request.path, runtimes)
+        return _open_report(request.path, runtimes), None
     if request.run and isinstance(request.source, str):
         from memprof.measure.pytorch import measure_report
 
-        return measure_report(request, None if runtimes is None else tuple(runtimes))
+        return measure_report(request, None if runtimes is None else tuple(runtimes)), None
     if runtimes is None:
         return _report(request, None)
     rows = [find_runtime(name) for name in dict.fromkeys(runtimes)]
+    as_it_stands = None
     reports = []
     for need in dict.fromkeys(row.needs for row in rows) or {"": None}:
         settled: dict[str, Any] = {need: True} if need and _SETTLES[need](request) else {}
-        reports.append(_report(replace(request, **settled), [row.name for row in rows if row.needs == need]))
+        report, model = _report(replace(request, **settled), [row.name for row in rows if row.needs == need])
+        as_it_stands = as_it_stands if settled else model
+        reports.append(report)
     if len(reports) == 1:
-        return reports[0]
+        return reports[0], as_it_stands
     found = {name: answer for report in reports for name, answer in report.runtimes.items()}
     unknown = dict.fromkeys(remark for report in reports for remark in report.unknown)
-    return replace(reports[0], runtimes={row.name: found[row.name] for row in rows}, unknown=tuple(unknown))
+    runtimes_found = {row.name: found[row.name] for row in rows}
+    return replace(reports[0], runtimes=runtimes_found, unknown=tuple(unknown)), as_it_stands
 
 
 def _can_be_lowered(request: Request) -> bool:
@@ -119,11 +139,11 @@ _SETTLES: Mapping[str, Callable[[Request], bool]] = MappingProxyType(
 """What a row may need, and which requests it can be set for; another is read as it is, and the row says why not."""
 
 
-def _report(request: Request, names: Sequence[str] | None) -> Report:
-    """Return the report on what is asked for, under the named runtime models, or under those that apply."""
+def _report(request: Request, names: Sequence[str] | None) -> tuple[Report, Model]:
+    """Return the report on what is asked for, under the named rows or those that apply, and the model as read."""
     model = load(request)
     with paused_collector():
-        return build_report(model, choose_runtimes(names, model))
+        return build_report(model, choose_runtimes(names, model)), model
 
 
 @overload

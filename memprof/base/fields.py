@@ -93,6 +93,13 @@ class Fields:
             return value  # type: ignore[no-any-return] # checked
         raise self.error(name)
 
+    def integer(self, name: str) -> int:
+        """Return an integer, negative or not, of as many digits as a count."""
+        value = self._record.get(name)
+        if isinstance(value, int) and _is_count(abs(value)) and not isinstance(value, bool):
+            return value
+        raise self.error(name)
+
     def value(self, name: str, known: Callable[[Any], _T]) -> _T:
         """Return what ``known`` makes of a field that must be there.
 

@@ -105,15 +105,15 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     axes = read_sweep(sweeps, model, view, board)
     check_targets(targets)
     check_redaction(targets, is_redacted=redact_names)
-    from memprof.api import analyze
+    from memprof.api.asking import read_and_report
 
     fit = None if board is None else fit_one(request, board, DEFAULT_MARGIN)
     with telling(f"reading {safe_text(model)}"):
-        report = analyze(request, runtimes=runtimes or None)
+        report, read = read_and_report(request, runtimes or None)
         if axes:
             report = swept(report, request, axes)
         elif view in (None, "--json", "--markdown") and not model.lower().endswith(".json"):
-            report = helped(report, request)
+            report = helped(report, request, read)
     flags = [*request_flags(), *repeat_flags({"--runtime": runtimes, "--sweep": sweeps})]
     origin = Origin(shlex.join(["memprof", "analyze", model, *flags]), is_redacted=redact_names)
     write_targets(report, targets, origin, picture)

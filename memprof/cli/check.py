@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -29,9 +30,9 @@ from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
-    from memprof.results.budgets import Check
+    from memprof.importers.request import Request
+    from memprof.results.budgets import Budgets, Check
     from memprof.results.gate import Gate
-    from memprof.results.helped import Helped
 
 _CODES = {True: 0, False: 1, None: 4}
 
@@ -132,35 +133,37 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         with telling("reading the models"):
             gate = check_named(requests, budgets, runtime, older, growth)
         return _show(gate, view, targets, is_strict=strict)
-    from memprof.api import check
-
     with telling(f"reading {safe_text(models[0])}"):
-        one = check(read_request(models[0]), budgets, runtime=runtime, baseline=older, tolerance=growth)
+        one = _check_one(read_request(models[0]), budgets, runtime, older, growth)
     from memprof.results.assumed import refuse_assumed
 
     refused = refuse_assumed(one.assumed) if strict else None
     if refused and view == "json":  # one document on stdout, and it says what went wrong
         raise refused
     units = {name: unit_of(text) for name, text in limits.items() if text is not None}
-    _show_one(one, models[0], units, _helped(one, models[0]), as_json=view == "json")
+    _show_one(one, models[0], units, as_json=view == "json")
     if refused:
         raise refused
     return _CODES[one.is_met]
 
 
-def _helped(found: Check, model: str) -> Helped | None:
-    """Return what would lower a peak that is over, ``None`` where the peak decides nothing or nothing is known."""
-    is_over = any(verdict.is_met is False and verdict.name in ("peak", "total") for verdict in found.verdicts)
-    if not is_over or model.lower().endswith(".json"):
-        return None
-    from memprof.api import analyze
+def _check_one(
+    request: Request, budgets: Budgets, runtime: str | None, baseline: Request | None, growth: Fraction
+) -> Check:
+    """Return how one model stands and, where its peak is over, what would help: it is read and evaluated once."""
+    from memprof.api import check
+    from memprof.api.asking import read_and_report
+
+    if request.name.lower().endswith(".json"):  # a saved report, of an older version maybe: its model is not here
+        return check(request, budgets, runtime=runtime, baseline=baseline, tolerance=growth)
+    report, model = read_and_report(request, None if runtime is None else (runtime,))
+    found = check(report, budgets, runtime=runtime, baseline=baseline, tolerance=growth)
+    if not found.is_over:
+        return found
     from memprof.api.sizing.helping import find_help
 
-    request = read_request(model)
-    with telling("trying what would help"):
-        rows = tuple(dict.fromkeys((found.runtime, "reference")))  # orders are planned for the second
-        helped = find_help(request, analyze(request, runtimes=rows))
-    return helped if helped.changes or helped.skipped else None
+    helped = find_help(request, report, model)
+    return replace(found, helped=helped) if helped.changes or helped.skipped else found
 
 
 def _check_alone(models: Sequence[str], others: Collection[str], view: str) -> None:
@@ -223,10 +226,10 @@ def _refuse_assumed(found: Gate) -> IncompleteError | None:
     return None
 
 
-def _show_one(found: Check, model: str, units: Mapping[str, str], helped: Helped | None, *, as_json: bool) -> None:
+def _show_one(found: Check, model: str, units: Mapping[str, str], *, as_json: bool) -> None:
     with open_stdout() as stream:
         if as_json:
-            write_document(found.to_json() | ({} if helped is None else helped.to_json()), stream)
+            write_document(found.to_json(), stream)
         else:
             from memprof.render.comparison import render_check
 
@@ -236,7 +239,6 @@ def _show_one(found: Check, model: str, units: Mapping[str, str], helped: Helped
                 found,
                 stream,
                 units=units,
-                helped=helped,
                 next_command="" if model.lower().endswith(".json") else command,
             )
 

@@ -10,6 +10,7 @@ from memprof.base.errors import UsageError
 
 if TYPE_CHECKING:
     from memprof.importers.request import Request
+    from memprof.ir.model import Model
     from memprof.results.report import Report
 
 
@@ -41,8 +42,8 @@ def swept(report: Report, request: Request, axes: Mapping[str, tuple[int, ...]])
     return replace(report, sweep=sweep(request, axes, runtime=report.headline.runtime.name))
 
 
-def helped(report: Report, request: Request) -> Report:
+def helped(report: Report, request: Request, model: Model | None) -> Report:
     """Return ``report`` with what would lower its peak."""
     from memprof.api.sizing.helping import find_help
 
-    return replace(report, helped=find_help(request, report))
+    return replace(report, helped=find_help(request, report, model))

@@ -19,7 +19,6 @@ from memprof.render.wording import count_amount, known_amount
 from memprof.results.assumed import assumed_sizes
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Change, Comparison
-from memprof.results.helped import Helped
 
 _HEADING = "bold"
 _QUIET = "dim"
@@ -65,7 +64,6 @@ def render_check(
     stream: TextIO,
     *,
     units: Mapping[str, str] = MappingProxyType({}),
-    helped: Helped | None = None,
     next_command: str = "",
 ) -> None:
     """Write ``found`` to ``stream``: the answer first, then one row per limit.
@@ -74,7 +72,6 @@ def render_check(
         found: The check.
         stream: Where to.
         units: By name of a limit the unit in which it was typed; its row comes back in it.
-        helped: What would lower the peak, where it is over and that was asked.
         next_command: What to run next, empty for nothing.
     """
     screen = open_screen(stream)
@@ -93,9 +90,9 @@ def render_check(
         table.add_row(verdict.name, shown, show(verdict.limit_bytes), _verdict(verdict, show))
     screen.show(table)
     show_assumed_sizes(screen, found.assumed, _ASSUMED_SHOWN)
-    if helped is not None:
+    if found.helped is not None:
         screen.show()
-        show_helped(screen, helped, found.runtime, _ASSUMED_SHOWN)
+        show_helped(screen, found.helped, found.runtime, _ASSUMED_SHOWN)
     _next(screen, next_command)
 
 

@@ -22,9 +22,23 @@ def show_helped(screen: Screen, helped: Helped, leads: str, top: int) -> None:
     screen.show(Text("What would help", style="bold"))
     for change in helped.changes[:top]:
         of = "" if change.runtime == leads else f" under {screen.clean(change.runtime, limit=40)}"
-        effect = f"{format_bytes(change.saved_bytes)} less{of}, {format_bytes(change.peak_bytes)}"
+        effect = f"{less(change.saved_bytes)}{of}, {format_bytes(change.peak_bytes)}"
+        if change.saved_weight_bytes:
+            effect += f"; weights {less(change.saved_weight_bytes)}"
         screen.show(Text.assemble(f"  {screen.clean(change.what, limit=80)}: ", (effect, "bold")))
         screen.show(Text(f"    {screen.clean(change.command, limit=2000)}", style=TERMINAL_CURVE), keep_lines=True)
-    if helped.skipped:
-        names = "; ".join(screen.clean(name, limit=80) for name in helped.skipped)
-        screen.show(Text(f"  Not tried: {names}", style="dim"))
+    for title, names in (("Tried, and no less", helped.useless), ("Not tried", helped.skipped)):
+        if names:
+            listed = "; ".join(screen.clean(name, limit=80) for name in names)
+            screen.show(Text(f"  {title}: {listed}", style="dim"))
+
+
+def less(saved_bytes: int) -> str:
+    """Return by how much a number is lower, in words.
+
+    >>> less(2_000), less(-500), less(0)
+    ('2.00 kB less', '500 B more', 'no less')
+    """
+    if not saved_bytes:
+        return "no less"
+    return f"{format_bytes(abs(saved_bytes))} {'less' if saved_bytes > 0 else 'more'}"

@@ -12,6 +12,7 @@ from html import escape
 from memprof.base import palette
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
+from memprof.render.helped import less
 from memprof.render.skyline import Skyline, pool_timeline
 from memprof.render.sweep import formula_lines, sweep_rows
 from memprof.render.wording import (
@@ -275,13 +276,21 @@ def _help(report: Report, top: int) -> str:
         (
             escape(safe_text(change.what, limit=80)),
             escape(safe_text(change.runtime, limit=40)),
-            format_bytes(change.saved_bytes),
+            less(change.saved_bytes),
             format_bytes(change.peak_bytes),
+            less(change.saved_weight_bytes),
             html_code(change.command, 400),
         )
         for change in report.helped.changes[:top]
     )
-    titles = (("change", ""), ("runtime model", ""), ("less", "n"), ("peak then", "n"), ("command", ""))
+    titles = (
+        ("change", ""),
+        ("runtime model", ""),
+        ("peak", "n"),
+        ("peak then", "n"),
+        ("weights", "n"),
+        ("command", ""),
+    )
     return f"<h2>What would help</h2>{html_table(titles, rows)}"
 
 

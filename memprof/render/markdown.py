@@ -12,6 +12,7 @@ from typing import TextIO
 
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
+from memprof.render.helped import less
 from memprof.render.skyline import pool_timeline
 from memprof.render.sweep import formula_lines, formula_remark, shown_points
 from memprof.render.terminal import UNICODE
@@ -224,13 +225,14 @@ def _help(report: Report, top: int) -> str:
         (
             prose(c.what),
             prose(c.runtime),
-            format_bytes(c.saved_bytes),
+            less(c.saved_bytes),
             format_bytes(c.peak_bytes),
+            less(c.saved_weight_bytes),
             code(c.command, 400),
         )
         for c in report.helped.changes[:top]
     ]
-    return _table(("What would help", "runtime model", "less", "peak then", "command"), rows, "llrrl")
+    return _table(("What would help", "runtime model", "peak", "peak then", "weights", "command"), rows, "llrrrl")
 
 
 def _figures(report: Report, top: int) -> str:

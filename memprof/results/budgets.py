@@ -18,6 +18,7 @@ from memprof.base.errors import UsageError
 from memprof.base.fields import Fields, check_schema
 from memprof.ir import Assumption
 from memprof.results.assumed import assumed_json, read_assumed
+from memprof.results.helped import Helped
 from memprof.results.snapshot import Snapshot
 
 CHECK_SCHEMA = "memprof/check/1"
@@ -76,12 +77,19 @@ class Check:
         runtime: The runtime model whose peak was taken.
         verdicts: One per limit that was given.
         assumed: What was taken otherwise than the model says, or for what it leaves open, with what changes it.
+        helped: What would lower a peak or a total that is over, ``None`` if nobody asked.
     """
 
     path: str
     runtime: str
     verdicts: tuple[Verdict, ...]
     assumed: tuple[Assumption, ...] = ()
+    helped: Helped | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the peak, or the total that it is a part of, is over for certain."""
+        return any(verdict.is_met is False and verdict.name in ("peak", "total") for verdict in self.verdicts)
 
     @property
     def is_met(self) -> bool | None:
@@ -98,6 +106,7 @@ class Check:
             "is_met": self.is_met,
             "checks": [verdict.to_json() for verdict in self.verdicts],
             "assumed": assumed_json(self.assumed),
+            **({} if self.helped is None else self.helped.to_json()),
         }
 
     @classmethod
@@ -122,6 +131,7 @@ class Check:
                 for verdict in found.each("checks")
             ),
             assumed=read_assumed(found) if "assumed" in found else (),  # an older file says nothing of it
+            helped=Helped.from_json(found) if "help" in found else None,
         )
 
 

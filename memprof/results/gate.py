@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from memprof.results.budgets import Verdict
+from memprof.results.helped import Helped
 
 GATE_SCHEMA = "memprof/gate/1"
 
@@ -43,7 +44,8 @@ class GateRow:
         reason: Why it is not ``fits``; empty if it is.
         tensor: The tensor to look at: the largest that is new at the peak, or the largest there; empty if not known.
         tensor_bytes: Its bytes, ``None`` if not known.
-        advice: What would help; empty if nothing is known to.
+        advice: What would help, in a sentence; empty if nothing is known to.
+        helped: Changes that were tried where a peak or a total is over, each with its effect and command.
         code: The exit code that a failure stands for, else 0.
     """
 
@@ -62,6 +64,7 @@ class GateRow:
     tensor: str = ""
     tensor_bytes: int | None = None
     advice: str = ""
+    helped: Helped = field(default_factory=Helped)
     code: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -81,6 +84,7 @@ class GateRow:
             "reason": self.reason,
             "tensor": {"name": self.tensor, "bytes": self.tensor_bytes} if self.tensor else None,
             "advice": self.advice,
+            **self.helped.to_json(),
         }
 
 

@@ -15,8 +15,9 @@ class Change:
     Attributes:
         what: What is changed, in a few words.
         runtime: Name of the runtime model whose peak is meant.
-        saved_bytes: By how much the peak is lower.
+        saved_bytes: By how much the peak is lower; below zero where it is higher and the weights make up for it.
         peak_bytes: The peak then.
+        saved_weight_bytes: By how much the weights are smaller.
         command: The command that makes or shows it.
     """
 
@@ -24,7 +25,13 @@ class Change:
     runtime: str
     saved_bytes: int
     peak_bytes: int
+    saved_weight_bytes: int = 0
     command: str
+
+    @property
+    def total_saved_bytes(self) -> int:
+        """By how much peak and weights together are smaller."""
+        return self.saved_bytes + self.saved_weight_bytes
 
     def to_json(self) -> dict[str, Any]:
         """Return the change as JSON-ready values."""
@@ -33,6 +40,7 @@ class Change:
             "runtime": self.runtime,
             "saved_bytes": self.saved_bytes,
             "peak_bytes": self.peak_bytes,
+            "saved_weight_bytes": self.saved_weight_bytes,
             "command": self.command,
         }
 
@@ -42,16 +50,22 @@ class Helped:
     """What would help.
 
     Attributes:
-        changes: Those that lower a peak, the largest first.
+        changes: Those that lower a peak, or peak and weights together, the largest first.
+        useless: What was tried and lowers neither, in a few words each.
         skipped: What was not tried for want of time, in a few words each.
     """
 
     changes: tuple[Change, ...] = ()
+    useless: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return fields of the document of the report that it belongs to."""
-        return {"help": [change.to_json() for change in self.changes], "help_skipped": list(self.skipped)}
+        return {
+            "help": [change.to_json() for change in self.changes],
+            "help_useless": list(self.useless),
+            "help_skipped": list(self.skipped),
+        }
 
     @classmethod
     def from_json(cls, found: Fields) -> Helped:
@@ -65,11 +79,13 @@ class Helped:
                 Change(
                     what=change.text("what"),
                     runtime=change.text("runtime"),
-                    saved_bytes=change.count("saved_bytes"),
+                    saved_bytes=change.integer("saved_bytes"),
                     peak_bytes=change.count("peak_bytes"),
+                    saved_weight_bytes=change.integer("saved_weight_bytes") if "saved_weight_bytes" in change else 0,
                     command=change.text("command"),
                 )
                 for change in found.each("help")
             ),
+            useless=found.texts("help_useless") if "help_useless" in found else (),  # an older report has none
             skipped=found.texts("help_skipped"),
         )

@@ -36,7 +36,10 @@ def full_report() -> Report:
     )
     change = Change(what="<b>activations", runtime="reference", saved_bytes=5, peak_bytes=2_000, command="memprof")
     return replace(
-        report, runtimes={**report.runtimes, "reference": found}, sweep=sweep, helped=Helped((change,), ("more",))
+        report,
+        runtimes={**report.runtimes, "reference": found},
+        sweep=sweep,
+        helped=Helped((change,), ("less",), ("more",)),
     )
 
 

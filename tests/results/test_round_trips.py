@@ -18,6 +18,7 @@ from memprof.ir import Assumption
 from memprof.results.bench import Bench, BenchedModel, BenchSettings, Latency, OperatorTime
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Comparison, compare_snapshots
+from memprof.results.helped import Change, Helped
 from memprof.results.snapshot import ModuleBytes, PeakSnapshot, Snapshot
 from memprof.results.verification import NamedPair, StepPair, Verification
 from tests.schemas import check_document
@@ -35,7 +36,26 @@ verdicts = st.builds(
     limit_bytes=counts,
 )
 notes = st.lists(st.builds(Assumption, kind=texts, name=texts, reason=texts, hint=texts), max_size=3).map(tuple)
-checks = st.builds(Check, path=texts, runtime=texts, verdicts=st.lists(verdicts).map(tuple), assumed=notes)
+signed = st.integers(-(2**60), 2**60)
+changes = st.builds(
+    Change,
+    what=texts,
+    runtime=texts,
+    saved_bytes=signed,
+    peak_bytes=counts,
+    saved_weight_bytes=signed,
+    command=texts,
+)
+names = st.lists(texts, max_size=2).map(tuple)
+helps = st.builds(Helped, st.lists(changes, max_size=2).map(tuple), names, names)
+checks = st.builds(
+    Check,
+    path=texts,
+    runtime=texts,
+    verdicts=st.lists(verdicts).map(tuple),
+    assumed=notes,
+    helped=st.none() | helps,
+)
 peaks = st.builds(
     PeakSnapshot,
     peak_intermediate_bytes=maybe,

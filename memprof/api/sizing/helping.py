@@ -40,14 +40,20 @@ _ORDER_SECONDS = 0.3
 _REMOVER = "python -m onnxruntime.tools.remove_initializer_from_input"
 
 
-def find_help(request: Request, report: Report) -> Helped:
-    """Return what would lower the peak of ``report``, which answers ``request``."""
+def find_help(request: Request, report: Report, model: Model | None = None) -> Helped:
+    """Return what would lower the peak of ``report``, which answers ``request``.
+
+    Args:
+        request: What was asked.
+        report: The answer.
+        model: The source as it was read for it; read anew if left out.
+    """
     if not request.is_file or request.from_file or report.model.format.startswith("torch"):
         return Helped()
     if report.model.nodes > _MOST_NODES or report.model.parameter_bytes > _MOST_BYTES:
         return Helped(skipped=("a large file: changes are not tried",))
-    start, changes, skipped = monotonic(), [], []
-    for what, attempt in _attempts(request, report):
+    start, changes, useless, skipped = monotonic(), [], [], []
+    for what, attempt in _attempts(request, report, model):
         if monotonic() - start > MAX_SECONDS:
             skipped.append(what)
             continue
@@ -55,14 +61,19 @@ def find_help(request: Request, report: Report) -> Helped:
             found = attempt()
         except MemprofError:  # the model does not run so
             continue
-        if found is not None and found.saved_bytes > 0:
+        if found is not None and max(found.saved_bytes, found.total_saved_bytes) > 0:
             changes.append(found)
-    return Helped(tuple(sorted(changes, key=lambda change: -change.saved_bytes)), tuple(skipped))
+        elif found is not None:
+            useless.append(what)
+    largest_first = sorted(changes, key=lambda change: -change.total_saved_bytes)
+    return Helped(tuple(largest_first), tuple(useless), tuple(skipped))
 
 
-def _attempts(request: Request, report: Report) -> Iterator[tuple[str, Callable[[], Change | None]]]:
+def _attempts(
+    request: Request, report: Report, model: Model | None
+) -> Iterator[tuple[str, Callable[[], Change | None]]]:
     try:
-        model = load(request)
+        model = model or load(request)
     except MemprofError:
         return
     peak, runtime = report.peak_intermediate_bytes, report.headline.runtime.name
@@ -148,7 +159,7 @@ def _reordered(request: Request, model: Model, report: Report) -> Change | None:
 
 def _change(what: str, runtime: str, peaks: tuple[int, int], command: str) -> Change:
     before, after = peaks
-    return Change(what=what, runtime=runtime, saved_bytes=max(0, before - after), peak_bytes=after, command=command)
+    return Change(what=what, runtime=runtime, saved_bytes=before - after, peak_bytes=after, command=command)
 
 
 def _half(size: int) -> int:
