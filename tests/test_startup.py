@@ -63,6 +63,15 @@ def test_analysing_a_file_loads_no_torch_no_runtime_and_no_plots(tmp_path: Path)
     assert loaded <= {"click", "memprof.api", "memprof.ir", "numpy", "onnx", "rich"}
 
 
+def test_analysing_a_tflite_file_loads_no_planner(tmp_path: Path) -> None:
+    """Two thirds of the command's time went into numpy, which only planning needs."""
+    from tests.tflite_models import chain
+
+    model = tmp_path / "net.tflite"
+    model.write_bytes(chain(16, 32, 16))
+    assert loaded_after(cli("analyze", str(model))) <= {"click", "memprof.api", "memprof.ir", "rich"}
+
+
 def test_json_needs_no_rich(tmp_path: Path) -> None:
     from tests.cli.conftest import write_chain
 

@@ -3,16 +3,19 @@
 The distribution is called ``memprof-nn``: on the public index, ``memprof`` is another project's package. What is
 imported and the command keep their name. A copy that came from a folder or an address is completed from there,
 whatever an index may hold.
+
+Errors import this file, and so does every command: what reads metadata and addresses is imported where it is needed.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 NAME = "memprof-nn"
 """The name of the distribution."""
@@ -34,6 +37,9 @@ def install_command(extras: str = "") -> str:
     origin = json.loads(text) if text else {}
     url = str(origin.get("url", ""))
     if "dir_info" in origin:
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname
+
         is_editable = bool(origin["dir_info"].get("editable"))
         return _install_folder(Path(url2pathname(urlsplit(url).path)), wanted, is_editable=is_editable)
     if "vcs_info" in origin:
@@ -55,7 +61,9 @@ def requirements() -> list[str]:
     return [*project["dependencies"], *(f'{wish}; extra == "{extra}"' for extra, wishes in extras for wish in wishes)]
 
 
-def _find_metadata() -> metadata.Distribution | None:
+def _find_metadata() -> Distribution | None:
+    from importlib import metadata
+
     try:
         return metadata.distribution(NAME)
     except metadata.PackageNotFoundError:  # run from its source folder without being installed

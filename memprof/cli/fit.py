@@ -23,7 +23,7 @@ from memprof.cli.options import (
 from memprof.cli.output import open_stdout, telling
 
 if TYPE_CHECKING:
-    from memprof.api.sizing import Memory
+    from memprof.api.sizing.fitting import Memory
     from memprof.results.fit import Fit
 
 _CODES = {True: 0, False: 1, None: 4}
@@ -69,7 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memory = _memory(ram, board, margin)
     request = read_request(model)
     flags = request_flags()
-    from memprof.api.sizing import fit
+    from memprof.api.sizing.fitting import fit
 
     with telling(f"reading {safe_text(model)}"):
         found = fit(request, memory, dim=dims[0] if dims else None, step=step, runtime=runtime)
@@ -87,7 +87,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
 
 
 def _memory(ram: str | None, board: str | None, margin: str | None) -> Memory:
-    from memprof.api.sizing import Memory
+    from memprof.api.sizing.fitting import Memory
 
     if (ram is None) == (board is None):
         raise UsageError("One memory is needed: an amount or a board.", "--ram 8GB or --board NAME")

@@ -24,7 +24,7 @@ def read_sweep(
     """
     if not texts:
         return {}
-    from memprof.api.sizing import parse_axes
+    from memprof.api.sizing.axes import parse_axes
 
     if board is not None:
         raise UsageError("--sweep and --board exclude each other.", "memprof fit MODEL --board NAME")
@@ -37,7 +37,7 @@ def read_sweep(
 
 def swept(report: Report, request: Request, axes: Mapping[str, tuple[int, ...]]) -> Report:
     """Return ``report`` with the sweep of its headline."""
-    from memprof.api.sizing import sweep
+    from memprof.api.sizing.sweeping import sweep
 
     return replace(report, sweep=sweep(request, axes, runtime=report.headline.runtime.name))
 

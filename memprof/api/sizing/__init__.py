@@ -5,10 +5,6 @@ numbers.py   the model evaluated at one size: peak, process, weights
 sweeping.py  the table and the formula, from few evaluations
 fitting.py   what counts in a memory, part by part, and the largest size that fits it
 search.py    that size, from the formula, proven by the model there and at the next one
+
+Nothing is imported here: what would help asks for sizes after every analysis, and needs neither boards nor plans.
 """
-
-from memprof.api.sizing.axes import parse_axes
-from memprof.api.sizing.fitting import Memory, fit
-from memprof.api.sizing.sweeping import sweep
-
-__all__ = ["Memory", "fit", "parse_axes", "sweep"]

@@ -37,6 +37,9 @@ MAX_SECONDS = 1.0
 _MOST_NODES = 2000
 _MOST_BYTES = 256 * 2**20
 _ORDER_SECONDS = 0.3
+_PLANNED_FORMATS = frozenset({"tflite", "executorch"})
+"""Their sizes begin at the smallest and their order is planned by ``memprof plan``: not worth reading them again."""
+
 _REMOVER = "python -m onnxruntime.tools.remove_initializer_from_input"
 
 
@@ -49,6 +52,8 @@ def find_help(request: Request, report: Report, model: Model | None = None) -> H
         model: The source as it was read for it; read anew if left out.
     """
     if not request.is_file or request.from_file or report.model.format.startswith("torch"):
+        return Helped()
+    if report.model.format in _PLANNED_FORMATS and not request.fixes_sizes:
         return Helped()
     if report.model.nodes > _MOST_NODES or report.model.parameter_bytes > _MOST_BYTES:
         return Helped(skipped=("a large file: changes are not tried",))
