@@ -63,6 +63,14 @@ def test_analysing_a_file_loads_no_torch_no_runtime_and_no_plots(tmp_path: Path)
     assert loaded <= {"click", "memprof.api", "memprof.ir", "numpy", "onnx", "rich"}
 
 
+def test_analysing_a_file_alone_loads_neither_onnx_nor_numpy(tmp_path: Path) -> None:
+    """Both together took longer than all else; two files of onnx are loaded without the package."""
+    from tests.cli.conftest import write_chain
+
+    model = write_chain(tmp_path / "net.onnx", ["Relu"], [1, 4])
+    assert loaded_after(cli("analyze", str(model), "--from-file")) <= {"click", "memprof.api", "memprof.ir", "rich"}
+
+
 def test_analysing_a_tflite_file_loads_no_planner(tmp_path: Path) -> None:
     """Two thirds of the command's time went into numpy, which only planning needs."""
     from tests.tflite_models import chain

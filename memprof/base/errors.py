@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from memprof.base.distribution import install_command
 from memprof.base.text import safe_text
 
 
@@ -102,6 +101,8 @@ class MissingExtraError(MemprofError):
     kind = "missing-extra"
 
     def __init__(self, feature: str, extra: str) -> None:
+        from memprof.base.distribution import install_command
+
         self.feature, self.extra = feature, extra
         super().__init__(
             f"{feature} needs an optional dependency that is not installed.",

@@ -15,10 +15,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from onnx import GraphProto, ModelProto, NodeProto, helper
-
 from memprof.importers.onnx.attributes import attribute
 from memprof.importers.onnx.contributed import BLOCK
+from memprof.importers.onnx.library import AttributeProto, GraphProto, ModelProto, NodeProto
 from memprof.importers.onnx.limits import bodies
 from memprof.importers.onnx.read import parse, to_model
 from memprof.importers.request import Request
@@ -67,7 +66,7 @@ def _state_blocks(proto: ModelProto) -> None:
     block = _block_channels(proto)
     for node in proto.graph.node:
         if node.domain == _BLOCKED and node.op_type == "ReorderInput":
-            node.attribute.append(helper.make_attribute(BLOCK, block))
+            node.attribute.append(AttributeProto(name=BLOCK, type=AttributeProto.INT, i=block))
 
 
 def _block_channels(proto: ModelProto) -> int:

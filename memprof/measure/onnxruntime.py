@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memprof.base.errors import MissingExtraError
 from memprof.measure.child import Limits, run_in_child
-from memprof.measure.feeds import InputSpec
 from memprof.measure.measurement import MeasuredStep, Measurement
+
+if TYPE_CHECKING:
+    from memprof.measure.feeds import InputSpec
 
 NOT_OPTIMIZED = 0
 FULLY_OPTIMIZED = 99

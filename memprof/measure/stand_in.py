@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from onnx import GraphProto, ModelProto, TensorProto
-
+from memprof.importers.onnx.library import GraphProto, ModelProto, TensorProto
 from memprof.importers.onnx.limits import bodies
 from memprof.importers.onnx.types import TypeTable
 

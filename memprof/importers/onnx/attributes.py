@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from onnx import AttributeProto, NodeProto, TensorProto
-
+from memprof.importers.onnx.library import AttributeProto, NodeProto, TensorProto
 from memprof.importers.onnx.limits import check_names
 from memprof.ir import Attribute
 

@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Protocol
-
-import numpy as np
-from onnx import GraphProto, NodeProto
+from typing import TYPE_CHECKING, Any, Protocol
 
 from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.control_flow import (
@@ -27,11 +24,15 @@ from memprof.importers.onnx.control_flow import (
     scan_outputs,
 )
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.library import GraphProto, NodeProto
 from memprof.importers.onnx.limits import bodies
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.importers.onnx.unknowns import Causes
 from memprof.ir import Graph, TensorType
 from memprof.ir.types import MAX_DIM
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _MAX_LOOP_PASSES = 4
 _BATCHLESS_SCAN = 9  # before this opset Scan had a batch dimension of its own and one more input

@@ -16,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from onnx import NodeProto
-
 from memprof.importers.onnx.attributes import integer
 from memprof.importers.onnx.facts import Fact
+from memprof.importers.onnx.library import NodeProto
 
 Shapes = list[tuple[int, ...]]
 

@@ -12,10 +12,7 @@ of loops whose carried shapes change (few, and counted against the node limit).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
-
-import numpy as np
-from onnx import GraphProto, NodeProto, TypeProto
+from typing import TYPE_CHECKING, Any
 
 from memprof.base.errors import InputError, LimitError
 from memprof.base.text import safe_text
@@ -25,6 +22,7 @@ from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.given import given_fact
+from memprof.importers.onnx.library import GraphProto, NodeProto, TypeProto
 from memprof.importers.onnx.limits import MAX_EDGES, check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
@@ -34,6 +32,9 @@ from memprof.importers.onnx.twins import Answer, ask, is_settled
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
 from memprof.ir import DTYPE_BITS, Assumption, Graph, GraphBuilder, NewValue, TensorType
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _NO_BODIES = Bodies()
 _SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"

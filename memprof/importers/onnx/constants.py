@@ -1,102 +1,138 @@
-"""Small constants that shapes are computed from: Shape -> Gather -> Concat -> Reshape and their like, evaluated.
+"""Small constants that decide shapes: read from the file, or computed (``evaluators``).
 
-An exporter that traces a model writes the arithmetic of its shapes into the graph. Once the inputs' shapes are bound
-that arithmetic has one value, which ONNX's inference needs in order to see through a Reshape. The operations below
-are evaluated with numpy on tensors of at most ``MAX_ELEMENTS`` elements; the caller has already inferred that the
-result is no larger. What is not in the table, or fails, is simply not known.
-
-Semantics: the ONNX operator specification; one entry serves all opset versions of an operation (axes given as an
-attribute or as an input).
+Most are only handed on to ONNX's rules as they stand in the file. numpy is loaded where elements are looked at.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from memprof.importers.onnx.library import TensorProto
+from memprof.ir import DTYPE_BITS, TensorType
 
-from memprof.importers.onnx.attributes import attribute, integer
-from memprof.ir import TensorType
+if TYPE_CHECKING:
+    import numpy as np
+
+    _Array = np.ndarray[Any, Any]
 
 MAX_ELEMENTS = 1024
 _MAX_FLOATS = 16  # longer ones are biases and scales of channels, which decide no shape
 FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
 
-_Array = np.ndarray[Any, Any]
-_NUMERIC = frozenset(
+NUMERIC: Mapping[int, str] = MappingProxyType(
     {
-        TensorProto.FLOAT,
-        TensorProto.DOUBLE,
-        TensorProto.FLOAT16,
-        TensorProto.INT8,
-        TensorProto.INT16,
-        TensorProto.INT32,
-        TensorProto.INT64,
-        TensorProto.UINT8,
-        TensorProto.UINT16,
-        TensorProto.UINT32,
-        TensorProto.UINT64,
-        TensorProto.BOOL,
+        TensorProto.FLOAT: "float32",
+        TensorProto.DOUBLE: "float64",
+        TensorProto.FLOAT16: "float16",
+        TensorProto.INT8: "int8",
+        TensorProto.INT16: "int16",
+        TensorProto.INT32: "int32",
+        TensorProto.INT64: "int64",
+        TensorProto.UINT8: "uint8",
+        TensorProto.UINT16: "uint16",
+        TensorProto.UINT32: "uint32",
+        TensorProto.UINT64: "uint64",
+        TensorProto.BOOL: "bool",
     }
+)
+"""Element types that are plain numbers, named as numpy names them."""
+
+_NUMBERS = MappingProxyType({name: number for number, name in NUMERIC.items()})
+_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "float32": "float_data",
+        "float64": "double_data",
+        "int64": "int64_data",
+        "uint32": "uint64_data",
+        "uint64": "uint64_data",
+    }
+)
+"""Where elements lie that are not raw bytes; ``int32_data`` holds those of all other types."""
+
+_WIDE: Mapping[str, str] = MappingProxyType(
+    {"float_data": "float64", "double_data": "float64", "uint64_data": "uint64"}
 )
 
 
 class Constant:
-    """A small tensor whose elements are known, read from the file or computed.
+    """A small tensor whose elements are known.
 
     Attributes:
         is_computed: Whether the elements follow from shapes, rather than being in the file.
         is_beyond: Whether onnxruntime does not know them before it runs; see ``ahead.py``.
     """
 
-    __slots__ = ("_array", "_key", "_proto", "_tensor", "is_beyond", "is_computed")
+    __slots__ = ("_array", "_is_held", "_key", "_proto", "is_beyond", "is_computed")
 
     def __init__(self, source: TensorProto | _Array, *, is_computed: bool = False, is_beyond: bool = False) -> None:
         self.is_computed = is_computed
         self.is_beyond = is_beyond
-        self._tensor = source if isinstance(source, TensorProto) else None
+        self._proto = source if isinstance(source, TensorProto) else None
         self._array = None if isinstance(source, TensorProto) else source
+        self._is_held: bool | None = None if isinstance(source, TensorProto) else True
         self._key: tuple[object, ...] | None = None
-        self._proto: TensorProto | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the elements are at hand: the file holds them here, as plain numbers."""
+        if self._is_held is None:
+            assert self._proto is not None, "made from a proto"
+            self._is_held = _holds(self._proto)
+        return self._is_held
 
     @property
     def array(self) -> _Array | None:
-        """The elements; ``None`` if the file does not hold them here or they are no plain numbers."""
-        if self._array is None and self._tensor is not None:
-            self._array = _read(self._tensor)
-            self._tensor = None
+        """The elements; ``None`` unless they are at hand."""
+        if self._array is None and self.is_held:
+            assert self._proto is not None, "made from a proto"
+            self._array = _decode(self._proto)
         return self._array
 
     @property
+    def type(self) -> tuple[str, tuple[int, ...]]:
+        """Element type and shape; only where the elements are at hand."""
+        if self._array is not None:
+            return self._array.dtype.name, self._array.shape
+        return NUMERIC[self.tensor.data_type], tuple(self.tensor.dims)
+
+    @property
     def tensor(self) -> TensorProto:
-        """The elements as a proto; only where ``array`` is not ``None``."""
+        """The elements as a proto; only where they are at hand."""
         if self._proto is None:
-            assert self.array is not None, "asked for elements that are not there"
-            self._proto = numpy_helper.from_array(self.array)
+            assert self._array is not None, "asked for elements that are not there"
+            self._proto = _encode(self._array)
         return self._proto
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal for equal elements; only where ``array`` is not ``None``."""
+        """Equal for equal elements that are written alike; only where they are at hand."""
         if self._key is None:
-            assert self.array is not None, "asked for elements that are not there"
-            self._key = (self.array.dtype.char, self.array.shape, self.array.tobytes())
+            proto = self.tensor
+            written = proto.raw_data or tuple(getattr(proto, _field(proto)))
+            self._key = (proto.data_type, tuple(proto.dims), written)
         return self._key
 
 
-def _read(tensor: TensorProto) -> _Array | None:
-    if tensor.data_type not in _NUMERIC or math.prod(tensor.dims) > MAX_ELEMENTS:
-        return None
-    if tensor.external_data or tensor.data_location == TensorProto.EXTERNAL:
-        return None  # to_array would open the path that a stranger wrote there
-    try:
-        return numpy_helper.to_array(tensor)
-    except (ValueError, TypeError):  # elements missing (external, or too many to keep) or of another count
-        return None
+def constant_of(dtype: str, values: Sequence[int] | Sequence[float], *, is_scalar: bool = False) -> Constant:
+    """Return a constant that an attribute lists.
+
+    Args:
+        dtype: ``int64`` or ``float32``.
+        values: Its elements.
+        is_scalar: Whether it has no dimension; a vector otherwise.
+    """
+    proto = TensorProto(data_type=_NUMBERS[dtype], dims=[] if is_scalar else [len(values)])
+    getattr(proto, _FIELDS[dtype]).extend(values)
+    return Constant(proto)
+
+
+def empty_constant(dtype: str | None) -> Constant | None:
+    """Return a vector without elements, ``None`` of a type that is no plain number."""
+    number = _NUMBERS.get(dtype or "")
+    return None if number is None else Constant(TensorProto(data_type=number, dims=[0]))
 
 
 def may_decide_shapes(of: TensorType) -> bool:
@@ -105,244 +141,38 @@ def may_decide_shapes(of: TensorType) -> bool:
     return count is not None and count <= (_MAX_FLOATS if of.dtype in FLOATS else MAX_ELEMENTS)
 
 
-def evaluate_shape(node: NodeProto, of: TensorType) -> _Array | None:
-    """Return what ``Shape`` or ``Size`` of a tensor of this type writes, ``None`` while a dimension is open."""
-    dims = of.shape
-    if dims is None:
-        return None
-    if node.op_type == "Size":
-        return None if of.element_count is None else np.array(of.element_count, dtype=np.int64)
-    dims = dims[slice(integer(node, "start"), integer(node, "end"))]
-    return np.array(dims, dtype=np.int64) if all(isinstance(dim, int) for dim in dims) else None
+def _field(proto: TensorProto) -> str:
+    return _FIELDS.get(NUMERIC[proto.data_type], "int32_data")
 
 
-def evaluate(node: NodeProto, inputs: Sequence[_Array | None]) -> tuple[_Array, ...] | None:
-    """Return what ``node`` writes for these inputs, ``None`` if that is not in the table or fails.
-
-    Args:
-        node: A node whose ``op_type`` is in ``EVALUATORS``.
-        inputs: Its inputs, ``None`` where an optional one is left out.
-    """
-    try:
-        with np.errstate(all="ignore"):
-            found = EVALUATORS[node.op_type](node, list(inputs))
-    except (ValueError, TypeError, IndexError, ArithmeticError, AttributeError, MemoryError):
-        return None  # constants that do not fit the operation: the model is at fault, and the value stays unknown
-    return tuple(np.asarray(array) for array in found) if isinstance(found, tuple | list) else (np.asarray(found),)
+def _holds(proto: TensorProto) -> bool:
+    dtype, count = NUMERIC.get(proto.data_type), math.prod(proto.dims)
+    if dtype is None or not 0 <= count <= MAX_ELEMENTS or any(dim < 0 for dim in proto.dims):
+        return False
+    if proto.external_data or proto.data_location == TensorProto.EXTERNAL or proto.HasField("segment"):
+        return False  # what lies elsewhere is never opened: a stranger wrote the path
+    if proto.HasField("raw_data"):
+        return bool(len(proto.raw_data) == count * DTYPE_BITS[dtype] // 8)
+    return bool(len(getattr(proto, _field(proto))) == count)  # others: too many to keep, or of another count
 
 
-def _axes(node: NodeProto, inputs: Sequence[_Array | None], index: int = 1) -> tuple[int, ...] | None:
-    """Return the axes that an input (newer opsets) or an attribute (older ones) gives."""
-    given = inputs[index] if len(inputs) > index else None
-    if given is not None:
-        return tuple(int(axis) for axis in given.reshape(-1))
-    stated = attribute(node, "axes")
-    return None if stated is None else tuple(stated)
+def _decode(proto: TensorProto) -> _Array:
+    import numpy as np
 
-
-def _first(inputs: Sequence[_Array | None]) -> _Array:
-    data = inputs[0]
-    if data is None:
-        raise ValueError("the first input is missing")
-    return data
-
-
-def _unary(function: Callable[[Any], Any]) -> Callable[[NodeProto, list[_Array | None]], Any]:
-    return lambda node, inputs: np.asarray(function(inputs[0])).astype(_first(inputs).dtype)
-
-
-def _fold(function: Callable[[Any, Any], Any]) -> Callable[[NodeProto, list[_Array | None]], Any]:
-    def run(node: NodeProto, inputs: list[_Array | None]) -> Any:
-        result: Any = _first(inputs)
-        for other in inputs[1:]:
-            result = function(result, other)
-        return result
-
-    return run
-
-
-def _divide(a: _Array, b: _Array) -> _Array:
-    if a.dtype.kind == "f":
-        return np.asarray(a / b)
-    if not np.all(b):
-        raise ValueError("division by zero")
-    return np.asarray((np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype))  # towards zero, as in C
-
-
-def _mod(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    return (np.fmod if attribute(node, "fmod", 0) else np.mod)(_first(inputs), inputs[1])  # type: ignore[arg-type]  # or it raises
-
-
-def _cast(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    number = attribute(node, "to")
-    if number not in _NUMERIC:
-        raise ValueError("not a plain number")
-    return _first(inputs).astype(helper.tensor_dtype_to_np_dtype(number))
-
-
-def _gather(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    return np.take(_first(inputs), inputs[1], axis=attribute(node, "axis", 0))  # type: ignore[arg-type]  # or it raises
-
-
-def _slice(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    data = _first(inputs)
-    if len(inputs) == 1:
-        starts, ends, axes, steps = attribute(node, "starts"), attribute(node, "ends"), attribute(node, "axes"), None
+    dtype = np.dtype(NUMERIC[proto.data_type])
+    if proto.HasField("raw_data"):
+        found = np.frombuffer(proto.raw_data, dtype.newbyteorder("<")).astype(dtype)
+    elif dtype == np.float16:  # its bits, as an integer each
+        found = np.array(proto.int32_data, dtype=np.int64).astype(np.uint16).view(dtype)
     else:
-        starts, ends, axes, steps = [
-            None if given is None else given.reshape(-1).tolist() for given in (inputs[1:] + [None] * 3)[:4]
-        ]
-    axes = range(len(starts)) if axes is None else axes
-    steps = [1] * len(starts) if steps is None else steps
-    where = [slice(None)] * data.ndim
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        stop = None if step < 0 and end < -data.shape[axis] else end
-        where[axis] = slice(start, stop, step)
-    return data[tuple(where)]
+        field = _field(proto)
+        found = np.array(getattr(proto, field), dtype=_WIDE.get(field, np.int64)).astype(dtype)
+    return found.reshape(tuple(proto.dims))
 
 
-def _squeeze(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    return np.squeeze(_first(inputs), axis=_axes(node, inputs))
-
-
-def _unsqueeze(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    return np.expand_dims(_first(inputs), axis=_axes(node, inputs) or ())
-
-
-def _reshape(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    data = _first(inputs)
-    wish = attribute(node, "shape") if len(inputs) == 1 else inputs[1].reshape(-1).tolist()  # type: ignore[union-attr]
-    if not attribute(node, "allowzero", 0):
-        wish = [data.shape[i] if dim == 0 else dim for i, dim in enumerate(wish)]
-    return data.reshape(wish)
-
-
-def _flatten(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    data = _first(inputs)
-    axis = attribute(node, "axis", 1)
-    return data.reshape(math.prod(data.shape[: axis if axis >= 0 else data.ndim + axis]), -1)
-
-
-def _expand(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    data, shape = _first(inputs), inputs[1]
-    return np.broadcast_to(data, np.broadcast_shapes(data.shape, tuple(shape)))  # type: ignore[arg-type]  # or it raises
-
-
-def _constant_of_shape(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    value = attribute(node, "value")
-    fill = np.zeros(1, np.float32) if value is None else _read(value)
-    if fill is None:
-        raise ValueError("not a plain number")
-    return np.full(tuple(_first(inputs)), fill.reshape(-1)[0], dtype=fill.dtype)
-
-
-def _range(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    start, limit, delta = (given.reshape(-1)[0] for given in inputs)  # type: ignore[union-attr]  # or it raises
-    count = max(0, math.ceil((float(limit) - float(start)) / float(delta)))
-    if count > MAX_ELEMENTS:
-        raise ValueError("too long")
-    return start + np.arange(count).astype(start.dtype) * delta
-
-
-def _split(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    data = _first(inputs)
-    sizes = inputs[1].tolist() if len(inputs) > 1 and inputs[1] is not None else attribute(node, "split")
-    axis, count = attribute(node, "axis", 0), len(node.output)
-    if sizes is None:
-        each = -(-data.shape[axis] // count)
-        return np.split(data, [each * i for i in range(1, count)], axis)
-    return np.split(data, np.cumsum(sizes)[:-1].tolist(), axis)
-
-
-def _reduce(function: Callable[..., Any]) -> Callable[[NodeProto, list[_Array | None]], Any]:
-    def run(node: NodeProto, inputs: list[_Array | None]) -> Any:
-        data, axes = _first(inputs), _axes(node, inputs)
-        if not axes and attribute(node, "noop_with_empty_axes", 0):
-            return data
-        found = function(data, axis=axes or None, keepdims=bool(attribute(node, "keepdims", 1)))
-        return np.asarray(found).astype(data.dtype)
-
-    return run
-
-
-def _scatter_nd(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    data, indices, updates = _first(inputs).copy(), inputs[1], inputs[2]
-    if attribute(node, "reduction", b"none") != b"none" or indices is None:
-        raise ValueError("not in the table")
-    for place in np.ndindex(indices.shape[:-1]):
-        data[tuple(indices[place])] = updates[place]  # type: ignore[index]  # or it raises
-    return data
-
-
-def _clip(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    low, high = (*inputs[1:], None, None)[:2]
-    data = _first(inputs)
-    data = data if low is None else np.maximum(data, low)
-    return data if high is None else np.minimum(data, high)
-
-
-def _cumsum(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    if attribute(node, "exclusive", 0) or attribute(node, "reverse", 0):
-        raise ValueError("not in the table")
-    data = _first(inputs)
-    return np.cumsum(data, axis=int(inputs[1].reshape(-1)[0]), dtype=data.dtype)  # type: ignore[union-attr]  # or it raises
-
-
-EVALUATORS: Mapping[str, Callable[[NodeProto, list[_Array | None]], Any]] = MappingProxyType(
-    {
-        "Abs": _unary(np.abs),
-        "Add": _fold(np.add),
-        "And": _fold(np.logical_and),
-        "Cast": _cast,
-        "CastLike": lambda node, inputs: _first(inputs).astype(inputs[1].dtype),  # type: ignore[union-attr]
-        "Ceil": _unary(np.ceil),
-        "Clip": _clip,
-        "Concat": lambda node, inputs: np.concatenate(inputs, axis=attribute(node, "axis", 1)),  # type: ignore[arg-type]
-        "ConstantOfShape": _constant_of_shape,
-        "CumSum": _cumsum,
-        "Div": _fold(_divide),
-        "Equal": _fold(np.equal),
-        "Expand": _expand,
-        "Flatten": _flatten,
-        "Floor": _unary(np.floor),
-        "Gather": _gather,
-        "Greater": _fold(np.greater),
-        "GreaterOrEqual": _fold(np.greater_equal),
-        "Identity": lambda node, inputs: inputs[0],
-        "Less": _fold(np.less),
-        "LessOrEqual": _fold(np.less_equal),
-        "Max": _fold(np.maximum),
-        "Min": _fold(np.minimum),
-        "Mod": _mod,
-        "Mul": _fold(np.multiply),
-        "Neg": _unary(np.negative),
-        "NonZero": lambda node, inputs: np.array(np.nonzero(np.atleast_1d(_first(inputs))), dtype=np.int64),
-        "Not": _unary(np.logical_not),
-        "Or": _fold(np.logical_or),
-        "Pow": lambda node, inputs: np.power(_first(inputs), inputs[1]).astype(_first(inputs).dtype),  # type: ignore[arg-type]
-        "Range": _range,
-        "ReduceMax": _reduce(np.max),
-        "ReduceMean": _reduce(np.mean),
-        "ReduceMin": _reduce(np.min),
-        "ReduceProd": _reduce(np.prod),
-        "ReduceSum": _reduce(np.sum),
-        "Reshape": _reshape,
-        "Round": _unary(np.round),
-        "ScatterND": _scatter_nd,
-        "Slice": _slice,
-        "Split": _split,
-        "Sqrt": _unary(np.sqrt),
-        "Squeeze": _squeeze,
-        "Sub": _fold(np.subtract),
-        "Sum": _fold(np.add),
-        "Tile": lambda node, inputs: np.tile(_first(inputs), inputs[1].tolist()),  # type: ignore[union-attr]
-        "Transpose": lambda node, inputs: np.transpose(_first(inputs), attribute(node, "perm")),
-        "Unsqueeze": _unsqueeze,
-        "Where": lambda node, inputs: np.where(_first(inputs), inputs[1], inputs[2]),  # type: ignore[arg-type]
-        "Xor": _fold(np.logical_xor),
-    }
-)
-"""How each operation is computed; where a formula misses an input that it needs numpy raises."""
-
-ANY_SIZE = frozenset({"NonZero"})
-"""Operations whose result may be computed before its type is known: never larger than their input times its rank."""
+def _encode(array: _Array) -> TensorProto:
+    name = array.dtype.name
+    if name not in _NUMBERS:
+        raise TypeError(f"not plain numbers: {name}")
+    raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
+    return TensorProto(data_type=_NUMBERS[name], dims=array.shape, raw_data=raw)

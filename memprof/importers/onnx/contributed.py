@@ -16,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from onnx import NodeProto
-
 from memprof.importers.onnx import contributed_models
 from memprof.importers.onnx.contributed_call import ContributedCall, OpenShape
+from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.overruled import last_window_begins_inside
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import Dim, TensorType

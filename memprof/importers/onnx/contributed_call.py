@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onnx import NodeProto
-
 from memprof.importers.onnx.attributes import attribute
+from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import Dim, TensorType
 

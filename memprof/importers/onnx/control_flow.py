@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx import GraphProto, NodeProto
-
 from memprof.importers.onnx.attributes import integer, integers
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact
+from memprof.importers.onnx.library import GraphProto, NodeProto
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.ir import Dim, TensorType
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx import NodeProto
-
 from memprof.importers.onnx.facts import Fact
+from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.ops import ELEMENTWISE, VIEWS
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Dim, TensorType

@@ -17,9 +17,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import onnx.defs
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto
-
+from memprof.importers.onnx.library import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    NodeProto,
+    TypeProto,
+    get_schema,
+)
 from memprof.importers.onnx.ops import names
 
 _RARELY_A_KERNEL = names(
@@ -51,6 +56,7 @@ def definition_of(schema: Any, node: NodeProto, types: Sequence[TypeProto], opse
         types: Types of its inputs, empty ones where it leaves one out.
         opset: Version of ONNX's operations that the model imports.
     """
+
     if not schema.min_input <= len(node.input) <= schema.max_input:
         return None
     function = FunctionProto()
@@ -78,8 +84,7 @@ def _has_changed(function: FunctionProto, before: int, after: int) -> bool:
     """Whether an operation in a function has changed between two versions: then it defines nothing any more."""
     operations = {node.op_type for node in function.node if node.domain in ("", "ai.onnx")}
     return any(
-        onnx.defs.get_schema(op, before, "").since_version != onnx.defs.get_schema(op, after, "").since_version
-        for op in operations
+        get_schema(op, before, "").since_version != get_schema(op, after, "").since_version for op in operations
     )
 
 

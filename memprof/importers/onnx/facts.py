@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnx import TypeProto
-
 from memprof.importers.onnx.constants import Constant, may_decide_shapes
+from memprof.importers.onnx.library import TypeProto
 from memprof.importers.onnx.types import UNKNOWN_TYPE
 from memprof.ir import TensorType
 

@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import onnx.defs
-from onnx import AttributeProto, NodeProto
+from memprof.importers.onnx.library import AttributeProto, NodeProto, OpSchema
 
 _KINDS: Mapping[int, str] = MappingProxyType(
     {number: name.lower() for name, number in AttributeProto.AttributeType.items()}
 )
-_SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
+_SINGLE = OpSchema.FormalParameterOption.Single
 _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 _ABOVE_ZERO: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -64,7 +63,7 @@ class Frames:
     def __init__(self) -> None:
         self._frames: dict[int, _Frame] = {}
 
-    def misfit(self, node: NodeProto, schema: onnx.defs.OpSchema) -> str:
+    def misfit(self, node: NodeProto, schema: OpSchema) -> str:
         """Return what is wrong with ``node`` in a few words, empty if nothing is."""
         frame = self._frames.get(id(schema))
         if frame is None:
@@ -89,7 +88,7 @@ def misfit_of_values(node: NodeProto) -> str:
     return ""
 
 
-def _read(schema: onnx.defs.OpSchema) -> _Frame:
+def _read(schema: OpSchema) -> _Frame:
     attributes = dict(schema.attributes)
     return _Frame(
         inputs=(schema.min_input, schema.max_input),

@@ -18,9 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
-
 from memprof.base.errors import InputError, LimitError
+from memprof.importers.onnx.library import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    ValueInfoProto,
+)
 from memprof.importers.onnx.limits import MAX_NODES, bodies
 
 MAX_CALL_DEPTH = 64

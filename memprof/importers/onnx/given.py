@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import numpy as np
-
 from memprof.base.errors import UsageError
 from memprof.importers.onnx.constants import MAX_ELEMENTS, Constant
 from memprof.importers.onnx.facts import Fact
@@ -39,6 +37,8 @@ def given_fact(name: str, fact: Fact, context: Context) -> Fact:
     Raises:
         UsageError: Its elements are no plain numbers, or as many were not given.
     """
+    import numpy as np
+
     given = context.values[name]
     of = _with_length(fact.type, given, context)
     try:

@@ -12,20 +12,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-import numpy as np
-import onnx.defs
-import onnx.shape_inference
-from onnx import GraphProto, NodeProto, OperatorSetIdProto, TypeProto
-
-from memprof.importers.onnx.constants import FLOATS, Constant
+from memprof.importers.onnx.constants import FLOATS, Constant, empty_constant
 from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.definitions import definition_of, may_need_definition
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.frames import Frames, misfit_of_values
+from memprof.importers.onnx.library import (
+    GraphProto,
+    NodeProto,
+    OperatorSetIdProto,
+    OpSchema,
+    SchemaError,
+    TypeProto,
+    get_schema,
+    infer_node_outputs,
+)
 from memprof.importers.onnx.overruled import overruled_types
 from memprof.importers.onnx.rules import simple_type
 from memprof.importers.onnx.types import TypeTable
-from memprof.ir import Attribute, TensorType
+from memprof.ir import Attribute
 
 _TYPED_LIKE: Mapping[str, Mapping[int, int]] = MappingProxyType(
     {
@@ -59,7 +64,7 @@ class Inference:
         self._ir_version = ir_version
         self._types = types
         self._facts = facts
-        self._schemas: dict[tuple[str, str], onnx.defs.OpSchema | None] = {}
+        self._schemas: dict[tuple[str, str], OpSchema | None] = {}
         self._frames = Frames()
         self._answers: dict[tuple[object, ...], tuple[Fact, ...]] = {}
 
@@ -91,7 +96,7 @@ class Inference:
         for fact in inputs:
             if fact is not None:
                 constant = fact.constant
-                key += [_identity(fact), None if constant is None or constant.array is None else constant.key]
+                key += [_identity(fact), constant.key if constant is not None and constant.is_held else None]
         return tuple(key), found
 
     def misfit(self, node: NodeProto) -> str:
@@ -138,13 +143,13 @@ class Inference:
             found = self._answers[question] = self._ask(node, inputs, data)
         return found
 
-    def _schema(self, node: NodeProto) -> onnx.defs.OpSchema | None:
+    def _schema(self, node: NodeProto) -> OpSchema | None:
         key = ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
         if key not in self._schemas:
             version = self._opsets.get(key[0])
             try:
-                found = None if version is None else onnx.defs.get_schema(node.op_type, version, key[0])
-            except (onnx.defs.SchemaError, TypeError):  # not defined; a version over 2^31
+                found = None if version is None else get_schema(node.op_type, version, key[0])
+            except (SchemaError, TypeError):  # not defined; a version over 2^31
                 found = None
             self._schemas[key] = found
         return self._schemas[key]
@@ -158,13 +163,13 @@ class Inference:
             return tuple(self._facts.of(of) for of in contributed_types(node, read, self._types))
         named = [(name, fact) for name, fact in zip(node.input, inputs, strict=True) if fact is not None]
         try:
-            answers = onnx.shape_inference.infer_node_outputs(
+            answers = infer_node_outputs(
                 schema,
                 node,
                 {name: fact.proto or self._types.to_proto(fact.type) for name, fact in named},
                 {name: found.tensor for name, found in zip(node.input, data, strict=True) if found is not None},
-                opset_imports=self._imports,
-                ir_version=self._ir_version,
+                self._imports,
+                self._ir_version,
             )
         except Exception:  # native code raises a dozen kinds; whatever it is, this node's shape stays unknown
             answers = {}
@@ -188,15 +193,8 @@ def _identity(fact: Fact) -> object:
 def _deciding_constant(op: str, fact: Fact) -> Constant | None:
     """Return the elements of an input if they may decide a shape."""
     if fact.type.shape == (0,):  # no elements: the same in every run, whoever gives it
-        return _empty(fact.type)
+        return empty_constant(fact.type.dtype)
     constant = fact.constant
     if constant is None or (fact.type.dtype in FLOATS and op not in _DECIDED_BY_FLOATS):
         return None
-    return None if constant.array is None else constant
-
-
-def _empty(of: TensorType) -> Constant | None:
-    try:
-        return Constant(np.empty(0, dtype=of.dtype))
-    except TypeError:  # a type that numpy does not have
-        return None
+    return constant if constant.is_held else None

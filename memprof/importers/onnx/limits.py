@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
-
 from memprof.base.errors import InputError, LimitError
+from memprof.importers.onnx.library import AttributeProto, GraphProto, ModelProto, NodeProto
 
 MAX_NODES = 100_000
 MAX_FRAME = 16_384

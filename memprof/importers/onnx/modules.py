@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from onnx import GraphProto, NodeProto
+from memprof.importers.onnx.library import GraphProto, NodeProto
 
 MODULE_KEY = "pkg.torch.onnx.name_scopes"
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from onnx import NodeProto, TensorProto
-
 from memprof.base.text import safe_text
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
 from memprof.importers.onnx.attributes import attribute, tensor
 from memprof.importers.onnx.bounded import largest_shapes
-from memprof.importers.onnx.constants import (
-    ANY_SIZE,
-    EVALUATORS,
-    MAX_ELEMENTS,
-    Constant,
-    evaluate,
-    evaluate_shape,
-)
+from memprof.importers.onnx.constants import MAX_ELEMENTS, Constant, constant_of
 from memprof.importers.onnx.contradictions import contradiction, describe
 from memprof.importers.onnx.counted import counted_type
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
+from memprof.importers.onnx.library import NodeProto, TensorProto
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.twins import Answer, Question
 from memprof.importers.onnx.types import TypeTable
@@ -36,12 +28,12 @@ from memprof.ir import BOUND, DTYPE_BITS, Assumption, Attribute, Graph, TensorTy
 _BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
 _RECORD_ANEW = "remove the recorded shapes (value_info) from the file and infer them again"
 _OF_TYPES = frozenset({"Shape", "Size"})
-_LISTS: Mapping[str, tuple[type[Any], type[np.generic]]] = MappingProxyType(
+_LISTS: Mapping[str, tuple[type[Any], str]] = MappingProxyType(
     {
-        "value_int": (int, np.int64),
-        "value_ints": (list, np.int64),
-        "value_float": (float, np.float32),
-        "value_floats": (list, np.float32),
+        "value_int": (int, "int64"),
+        "value_ints": (list, "int64"),
+        "value_float": (float, "float32"),
+        "value_floats": (list, "float32"),
     }
 )
 
@@ -115,9 +107,14 @@ def output_facts(
     facts = complete(node, stated, context.inference.infer(node, inputs, call.attributes), context)
     if any(fact.is_open for fact in facts) and context.evaluates is reader_evaluates:
         facts = _bounded(call, inputs, facts, context)
-    if op in EVALUATORS:
-        return _evaluated(node, op, inputs, facts, context) if context.evaluates(op, inputs) else facts
+    if inputs and all(fact is None or fact.constant is not None for fact in inputs):
+        from memprof.importers.onnx.evaluators import EVALUATORS
+
+        if op in EVALUATORS:
+            return _evaluated(node, op, inputs, facts, context) if context.evaluates(op, inputs) else facts
     if op in _OF_TYPES and facts and inputs and inputs[0] is not None and context.evaluates(op, inputs):
+        from memprof.importers.onnx.evaluators import evaluate_shape
+
         array = evaluate_shape(node, inputs[0].type)
         if array is None:
             return facts
@@ -200,17 +197,17 @@ def _with_elements(node: NodeProto, facts: Sequence[Fact], context: Context) -> 
     """Return the facts of a Constant whose elements are a list in an attribute."""
     for name, (kind, dtype) in _LISTS.items():
         value = attribute(node, name)
-        if isinstance(value, kind) and len(facts) == 1 and np.size(value) <= MAX_ELEMENTS:
-            return [_known(Constant(np.array(value).astype(dtype)), facts[0], context)]
+        values = value if isinstance(value, list) else [value]
+        if isinstance(value, kind) and len(facts) == 1 and len(values) <= MAX_ELEMENTS:
+            return [_known(constant_of(dtype, values, is_scalar=value is not values), facts[0], context)]
     return facts
 
 
 def _evaluated(
     node: NodeProto, op: str, inputs: Sequence[Fact | None], facts: Sequence[Fact], context: Context
 ) -> Sequence[Fact]:
-    for fact in inputs:
-        if fact is not None and fact.constant is None:
-            return facts
+    from memprof.importers.onnx.evaluators import ANY_SIZE, evaluate
+
     if op not in ANY_SIZE and not all(fact.is_small for fact in facts):
         return facts
     arrays = [None if fact is None or fact.constant is None else fact.constant.array for fact in inputs]
@@ -232,9 +229,8 @@ def is_beyond(fact: Fact) -> bool:
 
 def _known(constant: Constant, fact: Fact, context: Context) -> Fact:
     """Return ``fact`` with its elements, unless they contradict its type."""
-    array = constant.array
-    assert array is not None, "made from an array"
-    of = context.types.merge(fact.type, context.types.of(array.dtype.name, array.shape))
-    if array.size > MAX_ELEMENTS or of.shape != array.shape or of.dtype != array.dtype.name:
+    dtype, shape = constant.type
+    of = context.types.merge(fact.type, context.types.of(dtype, shape))
+    if math.prod(shape) > MAX_ELEMENTS or of.shape != shape or of.dtype != dtype:
         return fact
     return context.facts.constant(of, constant)

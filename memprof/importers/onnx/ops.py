@@ -6,7 +6,7 @@ the same outputs.
 
 from __future__ import annotations
 
-from onnx import NodeProto
+from memprof.importers.onnx.library import NodeProto
 
 
 def names(text: str) -> frozenset[str]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-from onnx import GraphProto, NodeProto
-
 from memprof.base.errors import InputError
+from memprof.importers.onnx.library import GraphProto, NodeProto
 from memprof.importers.onnx.limits import bodies
 
 

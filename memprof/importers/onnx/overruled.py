@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
-from onnx import NodeProto
-
 from memprof.importers.onnx.facts import Fact
+from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Attribute, Dim, TensorType
 

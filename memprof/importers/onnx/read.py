@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
-from onnx import GraphProto, ModelProto
 
 from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
@@ -24,6 +23,7 @@ from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
 from memprof.importers.onnx.given import check_given
 from memprof.importers.onnx.inference import Inference
+from memprof.importers.onnx.library import GraphProto, ModelProto
 from memprof.importers.onnx.limits import MAX_EDGES, MAX_NODES, bodies, check_model, check_structure
 from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context

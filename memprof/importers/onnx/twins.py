@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from onnx import AttributeProto, NodeProto
-
 from memprof.importers.onnx.facts import Fact
+from memprof.importers.onnx.library import AttributeProto, NodeProto
 from memprof.ir import Attribute, Graph
 
 Question = tuple[object, ...]

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from onnx import TensorProto, TypeProto
-
 from memprof.base.errors import LimitError
 from memprof.importers.onnx.fields import varint
+from memprof.importers.onnx.library import TensorProto, TypeProto
 from memprof.ir import Dim, TensorType
 
 MAX_RANK = 64

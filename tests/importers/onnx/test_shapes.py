@@ -11,7 +11,8 @@ import pytest
 from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from memprof.importers.onnx.constants import EVALUATORS, evaluate
+from memprof.importers.onnx import inference
+from memprof.importers.onnx.evaluators import EVALUATORS, evaluate
 from tests.onnx_models import integers, load, model, node, shapes, sizes, tensor, weight
 
 
@@ -94,8 +95,8 @@ def test_an_output_that_old_rules_leave_out_is_typed_as_the_specification_says(t
 
 def test_equal_layers_are_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    ask = onnx.shape_inference.infer_node_outputs
-    monkeypatch.setattr(onnx.shape_inference, "infer_node_outputs", lambda *a, **k: asked.append(a) or ask(*a, **k))
+    ask = inference.infer_node_outputs
+    monkeypatch.setattr(inference, "infer_node_outputs", lambda *a, **k: asked.append(a) or ask(*a, **k))
     nodes = [node("Transpose", [f"t{i}"], [f"t{i + 1}"], perm=[0, 1, 3, 2]) for i in range(50)]
 
     found = load(tmp_path, model(nodes, inputs=[tensor("t0", [1, 4, 9, 9])], outputs=["t50"]))
