@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from memprof.base.errors import UsageError
 from memprof.base.files import check_writable, write_whole
@@ -14,6 +15,7 @@ from memprof.cli.output import note
 from memprof.cli.pages import UNSAID, Origin, print_page
 
 if TYPE_CHECKING:
+    from memprof.results.records import RuntimeReport
     from memprof.results.report import Report
 
 
@@ -58,9 +60,9 @@ def _find_writer(target: str) -> Callable[[Report, Path], None]:
     suffix = Path(target).suffix.lower()
     if suffix in PLOTS:
         return _write_plot
-    for ending, document in VIEWERS.items():
+    for ending, render in VIEWERS.items():
         if target.lower().endswith(ending):
-            return partial(_write_text, partial(_render_viewer, document))
+            return partial(_write_text, render)
     if suffix in RENDERERS:
         return partial(_write_text, RENDERERS[suffix])
     known = " ".join((*PLOTS, *RENDERERS, *VIEWERS))
@@ -105,12 +107,37 @@ def _render_page(report: Report, stream: TextIO, origin: Origin = UNSAID) -> Non
     print_page(report_page(report), stream, origin)
 
 
-def _render_viewer(document: str, report: Report, stream: TextIO) -> None:
-    import json
+def _render_trace(report: Report, stream: TextIO) -> None:
+    from memprof.exporters.viewers import trace_document
 
-    from memprof.exporters import viewers
+    _dump(trace_document(report.headline.lifetimes), stream)
 
-    json.dump(getattr(viewers, document)(report.headline.lifetimes), stream, separators=(",", ":"), allow_nan=False)
+
+def _render_netron(report: Report, stream: TextIO) -> None:
+    from memprof.exporters.viewers import netron_document
+
+    found = _of_the_file(report)
+    _dump(netron_document(found.lifetimes, found.runtime.name), stream)
+
+
+def _render_node_data(report: Report, stream: TextIO) -> None:
+    from memprof.exporters.viewers import node_data_document
+
+    found = _of_the_file(report)
+    _dump(node_data_document(found.lifetimes, found.runtime.name, report.model.format), stream)
+
+
+def _of_the_file(report: Report) -> RuntimeReport:
+    """Return the first answer about the operations that the file has, which viewers of the file show.
+
+    A session fuses some and adds others; where nothing else was asked for, what is left of the file is shown.
+    """
+    found = report.runtimes.values()
+    return next((row for row in found if len(row.lifetimes.graph.nodes) == report.model.nodes), report.headline)
+
+
+def _dump(document: Mapping[str, Any], stream: TextIO) -> None:
+    json.dump(document, stream, separators=(",", ":"), allow_nan=False)
     stream.write("\n")
 
 
@@ -125,9 +152,9 @@ RENDERERS: Mapping[str, Callable[[Report, TextIO], None]] = {
 }
 """From a suffix to what writes such a text."""
 
-VIEWERS: Mapping[str, str] = {
-    ".trace.json": "trace_document",
-    ".netron.json": "netron_document",
-    ".model-explorer.json": "node_data_document",
+VIEWERS: Mapping[str, Callable[[Report, TextIO], None]] = {
+    ".trace.json": _render_trace,
+    ".netron.json": _render_netron,
+    ".model-explorer.json": _render_node_data,
 }
-"""From an ending to the function of ``memprof.exporters.viewers`` that makes the document of another viewer."""
+"""From an ending to what writes the document of another viewer."""
