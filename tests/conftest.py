@@ -24,6 +24,12 @@ settings.load_profile("memprof")
 _LEADS = "onnxruntime-default"
 
 
+@pytest.fixture
+def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no tools that change a file to see what would help: they take a second of a processor."""
+    monkeypatch.setattr("memprof.api.helping.files.applicable", lambda path: ())
+
+
 @pytest.fixture(autouse=True)
 def reference_leads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``reference`` lead, whose numbers are a definition, so that a test depends on no installed onnxruntime.

@@ -158,12 +158,9 @@ def _check_one(
         return check(request, budgets, runtime=runtime, baseline=baseline, tolerance=growth)
     report, model = read_and_report(request, None if runtime is None else (runtime,))
     found = check(report, budgets, runtime=runtime, baseline=baseline, tolerance=growth)
-    if not found.is_over:
-        return found
-    from memprof.api.sizing.helping import find_help
+    from memprof.api.helping import help_broken
 
-    helped = find_help(request, report, model)
-    return replace(found, helped=helped) if helped.changes or helped.skipped else found
+    return replace(found, helped=help_broken(request, report, model, found.over))
 
 
 def _check_alone(models: Sequence[str], others: Collection[str], view: str) -> None:

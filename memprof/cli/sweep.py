@@ -44,6 +44,6 @@ def swept(report: Report, request: Request, axes: Mapping[str, tuple[int, ...]])
 
 def helped(report: Report, request: Request, model: Model | None) -> Report:
     """Return ``report`` with what would lower its peak."""
-    from memprof.api.sizing.helping import find_help
+    from memprof.api.helping import find_help
 
     return replace(report, helped=find_help(request, report, model))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from memprof.api import plan
 from memprof.base.errors import MemprofError
@@ -17,15 +18,19 @@ from memprof.planning.plan import PlanOptions
 from memprof.results.budgets import Verdict
 from memprof.runtimes import RUNTIMES
 
+if TYPE_CHECKING:
+    from memprof.ir.model import Model
+
 SECONDS = 1.0
 """Time for a plan: a gate that is red may take a moment longer."""
 
 
-def advise(request: Request, runtime: str, verdicts: Sequence[Verdict]) -> str:
+def advise(request: Request, model: Model | None, runtime: str, verdicts: Sequence[Verdict]) -> str:
     """Return what would bring a broken peak below its limit, in a few words; empty if nothing is known to.
 
     Args:
         request: The model.
+        model: The same as it was read; read anew where it is ``None``.
         runtime: The runtime model that its peak was judged under.
         verdicts: How each number stands.
     """
@@ -36,7 +41,7 @@ def advise(request: Request, runtime: str, verdicts: Sequence[Verdict]) -> str:
     if peak is None or runtime not in RUNTIMES or RUNTIMES[runtime].ordering is None:
         return ""
     try:
-        order = plan(request, options=PlanOptions(runtime=runtime, seconds=SECONDS)).order
+        order = plan(model or request, options=PlanOptions(runtime=runtime, seconds=SECONDS)).order
     except MemprofError:  # what cannot be planned has been said by what was analysed
         return ""
     assert order is not None, "a model has an order"

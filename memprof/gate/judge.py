@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memprof.api import analyze, load
+from memprof.api import load
+from memprof.api.asking import read_and_report
+from memprof.api.helping import help_broken
 from memprof.base.errors import MemprofError
 from memprof.base.units import format_bytes
 from memprof.gate.advice import advise
@@ -19,11 +21,13 @@ from memprof.gate.config import Growth, Watched
 from memprof.results.assumed import assumed_sizes
 from memprof.results.budgets import Budgets, Verdict, check_budgets, tighten
 from memprof.results.gate import GateRow, Status
+from memprof.results.helped import Helped
 from memprof.results.report import Report
 from memprof.results.snapshot import Snapshot, snapshot_report
 
 if TYPE_CHECKING:
     from memprof.boards import BoardFit
+    from memprof.ir.model import Model
 
 NUMBERS: Mapping[str, str] = {"peak": "peak", "params": "parameters", "weights": "weights", "total": "total"}
 """From a number to what people call it."""
@@ -50,7 +54,7 @@ def judge(watched: Watched, older: Snapshot | None) -> Judged:
         older: Its numbers in the baseline, ``None`` if it has none.
     """
     try:
-        report = analyze(watched.request, runtimes=None if watched.runtime is None else (watched.runtime,))
+        report, model = read_and_report(watched.request, None if watched.runtime is None else (watched.runtime,))
         fit = None if watched.board is None else _fit(watched, watched.board)
     except MemprofError as error:
         return Judged(_failed(watched, error), None)
@@ -63,6 +67,7 @@ def judge(watched: Watched, older: Snapshot | None) -> Judged:
     if fit is not None and fit.fits is not True:
         status = "over" if fit.fits is False or status == "over" else "undecided"
         reason = "; ".join(filter(None, (reason, f"{fit.board.name}: {fit.reason.rstrip('.')}")))
+    over = {verdict.name for verdict in verdicts if verdict.is_met is False}
     row = GateRow(
         name=watched.name,
         source=watched.request.name,
@@ -76,7 +81,8 @@ def judge(watched: Watched, older: Snapshot | None) -> Judged:
         verdicts=verdicts,
         assumed=tuple(note.name for note in assumed_sizes(report.assumed)),
         reason=reason,
-        advice=_advice(status, verdicts, missing, watched, report),
+        advice=_advice(status, verdicts, missing, watched, report, model),
+        helped=help_broken(watched.request, report, model, over) or Helped(),
     )
     return Judged(_with_tensor(row, report, older), snapshot)
 
@@ -159,9 +165,16 @@ def _describe(growth: Growth) -> str:
     return f"baseline + {extra}"
 
 
-def _advice(status: Status, verdicts: tuple[Verdict, ...], missing: str, watched: Watched, report: Report) -> str:
+def _advice(
+    status: Status,
+    verdicts: tuple[Verdict, ...],
+    missing: str,
+    watched: Watched,
+    report: Report,
+    model: Model | None,
+) -> str:
     if status == "over":
-        return advise(watched.request, report.headline.runtime.name, verdicts)
+        return advise(watched.request, model, report.headline.runtime.name, verdicts)
     if status == "fits":
         return ""
     if report.headline.peak_intermediate_bytes is not None:

@@ -11,12 +11,8 @@ and ``MAX_SECONDS``; never where ``from_file`` is set.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import platform
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +23,7 @@ from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
 from memprof.ir.model import Model, Once, Session
 from memprof.measure.child import Limits
+from memprof.measure.kept import keep, kept_path
 from memprof.measure.onnxruntime import write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
 from memprof.measure.threads import session_threads
@@ -41,8 +38,6 @@ MAX_PROCESSOR_SECONDS = 9
 """How much of a processor it may take: a few weights can stand for minutes of products that it would fold."""
 
 _SPARE_BYTES, _COPIES = 2**30, 3
-
-_MAX_KEPT = 256
 
 
 def with_session(model: Model, request: Request) -> Model:
@@ -63,7 +58,7 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
     reason = _reason_not_to_ask(request, constant_bytes)
     if reason:
         return Session(threads=session_threads(request), reason=reason)
-    kept = _kept_path(digest)
+    kept = kept_session(digest)
     try:
         found = _read_kept(kept, request) or _ask(request, digest, kept, constant_bytes)
     except NoStandInError as error:
@@ -71,6 +66,11 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
     except MemprofError as error:
         return Session(threads=session_threads(request), reason=f"onnxruntime did not optimise it: {error.message}")
     return Session(model=found, threads=session_threads(request))
+
+
+def kept_session(digest: str) -> Path | None:
+    """Return where the answer for a structure is kept, ``None`` where there is no place for it."""
+    return kept_path("onnxruntime", digest)
 
 
 def _reason_not_to_ask(request: Request, constant_bytes: int) -> str:
@@ -108,38 +108,5 @@ def _ask(request: Request, digest: str, kept: Path | None, constant_bytes: int) 
         write_stand_in(structure, stand_in)
         write_optimized(str(stand_in), target, limits)
         if kept is not None:
-            _keep(target, kept)
+            keep(target, kept)
         return read_optimized(target, request)
-
-
-def _kept_path(digest: str) -> Path | None:
-    """Return where the answer for a structure is kept, ``None`` where there is no place for it."""
-    try:
-        runtime = version("onnxruntime")
-        base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        base = base if base.is_absolute() else Path.home() / ".cache"  # a relative one is to be ignored
-    except (PackageNotFoundError, RuntimeError):
-        return None
-    key = hashlib.sha256("\n".join((digest, runtime, _processor())).encode()).hexdigest()
-    return base / "memprof" / "onnxruntime" / f"{key}.onnx"
-
-
-def _processor() -> str:
-    """Return what the layout of a session depends on."""
-    lines: list[str] = []
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return f"{platform.machine()} {platform.processor()} {flags}"
-
-
-def _keep(answer: Path, kept: Path) -> None:
-    """Keep an answer, whole or not at all; a full or closed disk keeps none."""
-    with contextlib.suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        others = sorted(kept.parent.iterdir(), key=lambda path: path.lstat().st_mtime)  # drafts of killed ones too
-        for old in others[: max(0, len(others) - _MAX_KEPT + 1)]:
-            old.unlink(missing_ok=True)
-        draft = kept.with_name(f"{kept.name}.{os.getpid()}.part")
-        draft.write_bytes(answer.read_bytes())
-        draft.replace(kept)

@@ -87,9 +87,9 @@ class Check:
     helped: Helped | None = None
 
     @property
-    def is_over(self) -> bool:
-        """Whether the peak, or the total that it is a part of, is over for certain."""
-        return any(verdict.is_met is False and verdict.name in ("peak", "total") for verdict in self.verdicts)
+    def over(self) -> frozenset[str]:
+        """Names of the limits that are broken for certain."""
+        return frozenset(verdict.name for verdict in self.verdicts if verdict.is_met is False)
 
     @property
     def is_met(self) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from memprof.base.fields import Fields
@@ -58,6 +58,10 @@ class Helped:
     changes: tuple[Change, ...] = ()
     useless: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+
+    def of_peak(self) -> Helped:
+        """Return the same without changes that lower weights alone."""
+        return replace(self, changes=tuple(change for change in self.changes if change.saved_bytes > 0))
 
     def to_json(self) -> dict[str, Any]:
         """Return fields of the document of the report that it belongs to."""

@@ -43,7 +43,7 @@ _SEPARATE: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(C
 
 
 @pytest.fixture
-def run() -> Run:
+def run(no_tools: None) -> Run:
     """Run the program in this process."""
 
     def invoke(*arguments: str | Path) -> Outcome:

@@ -82,22 +82,6 @@ def stated_inputs(path: Path) -> Mapping[str, TensorType]:
     return _input_types(parse(path)[0].graph, TypeTable())
 
 
-def parse_without_replaceable(path: Path) -> ModelProto | None:
-    """Return the structure of an ONNX file as if no initialiser were a graph input; ``None`` if none is.
-
-    Raises:
-        InputError: The file is missing, unreadable or invalid.
-    """
-    proto, _ = parse(path)
-    replaceable = _replaceable(proto)
-    if not replaceable:
-        return None
-    kept = [info for info in proto.graph.input if info.name not in replaceable]
-    del proto.graph.input[:]
-    proto.graph.input.extend(kept)
-    return proto
-
-
 def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
     """Return a parsed structure as the Model that ``request`` asks for; ``proto`` is changed.
 
@@ -116,7 +100,7 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         context = _context(proto, _Known(request))
         context.assumed.update({(note.kind, note.name): note for note in assumed.notes})
         graph = build_graph(proto.graph, context, Causes(context.types.symbols))
-        replaceable = _replaceable(proto)
+        replaceable = find_replaceable(proto)
         goes_beyond = context.goes_beyond or context.inference.goes_beyond
         is_other = bool(request.fixes_sizes or replaceable or goes_beyond)
     except DecodeError as error:
@@ -142,7 +126,7 @@ class _Known:
     replaceable: frozenset[str] = frozenset()
 
 
-def _replaceable(proto: ModelProto) -> frozenset[str]:
+def find_replaceable(proto: ModelProto) -> frozenset[str]:
     """Return the names of initialisers that the caller of a session could replace."""
     if proto.ir_version < _REPLACEABLE_IR_VERSION:
         return frozenset()

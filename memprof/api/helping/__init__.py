@@ -1,0 +1,106 @@
+"""What would help a model that takes too much: each change is made, the model evaluated, and the effect kept.
+
+asked.py    what is to be helped
+sizes.py    batch 1, half the height and width, half the length, where the source leaves them open
+orders.py   another order of the same operations, operations in place
+files.py    what tools make of an .onnx file: initialisers that are no graph inputs, int8, float16, folded batch
+            norms, a later opset
+
+A change is begun while the time lasts, one second; what is left then is named as skipped, as is everything for a
+large file. Tools run in a child process that is stopped after a second of a processor; what they made is kept. What
+was tried in vain is named too. Nothing is promised of results: a smaller image may be seen worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from time import monotonic
+
+from memprof.api import load
+from memprof.api.helping.asked import Asked, Attempt, NotMadeError
+from memprof.api.helping.orders import other_orders
+from memprof.api.helping.sizes import smaller_sizes
+from memprof.base.errors import MemprofError
+from memprof.importers.request import Request
+from memprof.ir.model import Model
+from memprof.results.helped import Change, Helped
+from memprof.results.report import Report
+
+MAX_SECONDS = 1.0
+"""After so long no further change is begun."""
+
+_MOST_NODES = 2000
+_MOST_BYTES = 64 * 2**20
+
+
+def find_help(request: Request, report: Report, model: Model | None = None) -> Helped:
+    """Return what would lower the peak of ``report``, which answers ``request``.
+
+    Args:
+        request: What was asked.
+        report: The answer.
+        model: The source as it was read for it; read anew if left out.
+    """
+    if not request.is_file or request.from_file or report.model.format.startswith("torch"):
+        return Helped()
+    if report.model.nodes > _MOST_NODES or report.model.parameter_bytes > _MOST_BYTES:
+        return Helped(skipped=("a large file: changes are not tried",))
+    deadline = monotonic() + MAX_SECONDS
+    try:
+        model = model or load(request)
+    except MemprofError:
+        return Helped()
+    peak = report.peak_intermediate_bytes
+    if peak is None:
+        return Helped()
+    weights = report.model.parameter_bytes + report.model.foldable_constant_bytes
+    return _try_all(
+        Asked(request=request, report=report, model=model, peak_bytes=peak, weight_bytes=weights, deadline=deadline)
+    )
+
+
+def help_broken(request: Request, report: Report, model: Model | None, over: Collection[str]) -> Helped | None:
+    """Return what would help a model of which limits are broken, ``None`` where no change of these kinds is known to.
+
+    Args:
+        request: What was asked.
+        report: The answer.
+        model: The source as it was read for it; read anew if left out.
+        over: Names of the limits that are broken: ``peak``, ``total`` and others.
+    """
+    if not {"peak", "total"}.intersection(over):
+        return None
+    found = find_help(request, report, model)
+    found = found if "total" in over else found.of_peak()
+    return found if found.changes or found.skipped else None
+
+
+def _try_all(asked: Asked) -> Helped:
+    changes: list[Change] = []
+    useless, skipped = [], []
+    for what, attempt in _attempts(asked):
+        if asked.seconds_left < 0:
+            skipped.append(what)
+            continue
+        try:
+            found = attempt()
+        except NotMadeError:
+            skipped.append(what)
+            continue
+        except MemprofError:  # the model does not run so
+            continue
+        useful = [change for change in found if max(change.saved_bytes, change.total_saved_bytes) > 0]
+        changes += useful
+        if found and not useful:
+            useless.append(what)
+    largest_first = sorted(changes, key=lambda change: -change.total_saved_bytes)
+    return Helped(tuple(largest_first), tuple(useless), tuple(skipped))
+
+
+def _attempts(asked: Asked) -> Iterator[Attempt]:
+    yield from smaller_sizes(asked)
+    yield from other_orders(asked)
+    if asked.model.format == "onnx":
+        from memprof.api.helping.files import changes_of_files
+
+        yield from changes_of_files(asked)

@@ -1,0 +1,72 @@
+"""What tools make of an .onnx file (``measure.file_tools``), evaluated as the file itself was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from memprof.api import load
+from memprof.api.helping.asked import Asked, Attempt, NotMadeError
+from memprof.base.errors import MemprofError
+from memprof.ir.model import Model, Once
+from memprof.measure.file_tools import FILE_TOOLS, applicable, changed_files
+from memprof.results.helped import Change
+from memprof.runtimes import as_read, choose_runtimes, find_runtime
+
+_DEFAULT, _FIRST_RUN = "onnxruntime-default", "onnxruntime-optimized"
+
+
+def changes_of_files(asked: Asked) -> Iterator[Attempt]:
+    """Yield the changes that apply to the file; the first one that is evaluated has the tools make all of them."""
+    if asked.model.format != "onnx":
+        return
+    names = [name for name in applicable(asked.request.path) if name != "batch_norm" or _has_batch_norms(asked)]
+    made: Once[Mapping[str, Path]] = Once(lambda: changed_files(asked.request.path, names))
+    for name in names:
+        yield FILE_TOOLS[name].what, partial(_changed, asked, name, made)
+
+
+def _changed(asked: Asked, name: str, made: Once[Mapping[str, Path]]) -> list[Change]:
+    if name not in made():
+        raise NotMadeError
+    tool = FILE_TOOLS[name]
+    model = load(replace(asked.request, source=str(made()[name])))
+    command = tool.command_for(asked.request.name)
+    graph = model.graph
+    weights = model.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None
+    lifetimes = choose_runtimes([asked.runtime], model)[asked.runtime].lifetimes(graph)
+    peak = lifetimes.timeline.peak_bytes if lifetimes.is_complete else None
+    found = asked.effect(tool.what, command, peak, weights)
+    return [*found, *_of_first_run(asked, model, found)]
+
+
+def _of_first_run(asked: Asked, model: Model, found: Sequence[Change]) -> list[Change]:
+    """Return the effect on the first run where it is larger: later runs hold one block, and may stay as they are."""
+    if asked.runtime != _DEFAULT or not found:
+        return []
+    before, after = (_first_run_bytes(of) for of in (asked.model, model))
+    if before is None or after is None or before - after <= max(0, found[0].saved_bytes):
+        return []
+    saved = before - after
+    return [replace(found[0], runtime=_FIRST_RUN, saved_bytes=saved, peak_bytes=after, saved_weight_bytes=0)]
+
+
+def _first_run_bytes(model: Model) -> int | None:
+    session = None if model.session is None else model.session()
+    if session is None or session.model is None:
+        return None
+    try:
+        row = as_read(find_runtime(_FIRST_RUN), session.model)
+    except MemprofError:
+        return None
+    lifetimes = row.lifetimes(session.model.graph)
+    return lifetimes.timeline.peak_bytes if lifetimes.is_complete else None
+
+
+def _has_batch_norms(asked: Asked) -> bool:
+    """Tell whether what runs has batch norms: a default session folds most by itself."""
+    session = asked.model.session() if asked.runtime == _DEFAULT and asked.model.session is not None else None
+    model = asked.model if session is None or session.model is None else session.model
+    return any(node.op == "BatchNormalization" for node in model.graph.nodes)

@@ -1,0 +1,54 @@
+"""Answers of onnxruntime that are kept: structures of graphs without weights, by what they depend on.
+
+A file is there whole or not at all, and the oldest go first. What is kept depends on the structure that was asked
+about, on onnxruntime's version and on the processor, whose layout a session takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_MAX_KEPT = 1024
+
+
+def kept_path(kind: str, *key: str) -> Path | None:
+    """Return where an answer is kept, ``None`` where there is no place for it.
+
+    Args:
+        kind: Name of the folder.
+        key: What the answer depends on, besides onnxruntime and the processor.
+    """
+    try:
+        runtime = version("onnxruntime")
+        base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        base = base if base.is_absolute() else Path.home() / ".cache"  # a relative one is to be ignored
+    except (PackageNotFoundError, RuntimeError):
+        return None
+    digest = hashlib.sha256("\n".join((*key, runtime, _processor())).encode()).hexdigest()
+    return base / "memprof" / kind / f"{digest}.onnx"
+
+
+def keep(answer: Path, kept: Path) -> None:
+    """Keep an answer, whole or not at all; a full or closed disk keeps none."""
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        others = sorted(kept.parent.iterdir(), key=lambda path: path.lstat().st_mtime)  # drafts of killed ones too
+        for old in others[: max(0, len(others) - _MAX_KEPT + 1)]:
+            old.unlink(missing_ok=True)
+        draft = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+        draft.write_bytes(answer.read_bytes())
+        draft.replace(kept)
+
+
+def _processor() -> str:
+    """Return what the layout of a session depends on."""
+    lines: list[str] = []
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return f"{platform.machine()} {platform.processor()} {flags}"

@@ -1,0 +1,134 @@
+"""What tools make of a file: each number is that of the file that its command writes; what is left out is said."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import memprof
+from memprof import Request
+from memprof.api import helping
+from memprof.api.helping import find_help
+from memprof.measure import file_tools, file_tools_native
+from memprof.measure.file_tools import FILE_TOOLS
+from tests.onnx_models import model, node, tensor, weight
+
+ALL = {"inputs", "int8", "float16", "batch_norm", "opset"}
+
+
+def old_convolution(folder: Path) -> Path:
+    """Write an old file as exporters did: its weights are graph inputs too, which keeps batch norms apart."""
+    shapes = {"scale": [16], "bias": [16], "mean": [16], "variance": [16]}
+    nodes = [
+        node("Conv", ["x", "kernel"], ["c"], pads=[1, 1, 1, 1]),
+        node("BatchNormalization", ["c", *shapes], ["n"]),
+        node("Relu", ["n"], ["a"]),
+        node("GlobalAveragePool", ["a"], ["p"]),
+        node("Flatten", ["p"], ["f"]),
+        node("MatMul", ["f", "wide"], ["y"]),
+    ]
+    weights = [weight("kernel", 16, 8, 3, 3), *(weight(name, *of) for name, of in shapes.items())]
+    weights += [weight("wide", 16, 2000)]
+    inputs = [tensor("x", [1, 8, 64, 64])] + [tensor(of.name, list(of.dims)) for of in weights]
+    path = folder / "old.onnx"
+    found = model(nodes, inputs=inputs, outputs=["y"], initializers=weights, opset=11)
+    path.write_bytes(found.SerializeToString())
+    return path
+
+
+@pytest.fixture(scope="module")
+def patient() -> object:
+    """Give the tools as long as a busy machine needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_tools, "MAX_SECONDS", 60.0)
+        patch.setattr(file_tools, "MAX_PROCESSOR_SECONDS", 30)
+        patch.setattr(helping, "MAX_SECONDS", 60.0)
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.default_session
+def test_each_effect_is_that_of_the_file_which_its_command_writes(
+    tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = old_convolution(tmp_path)
+    request, report = Request(source=str(path)), memprof.analyze(path)
+    found = find_help(request, report)
+    assert found.skipped == ()
+    assert {change.what for change in found.changes} | set(found.useless) >= {
+        tool.what for tool in FILE_TOOLS.values()
+    }
+    headline = report.headline.runtime.name
+    effects = {change.what: change for change in found.changes if change.runtime == headline}
+    assert FILE_TOOLS["inputs"].what in effects
+    weights = report.model.parameter_bytes + report.model.foldable_constant_bytes
+    for tool in FILE_TOOLS.values():
+        words = shlex.split(tool.command_for(str(path)))
+        subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, check=True, capture_output=True)
+        after = memprof.analyze(tmp_path / tool.target)
+        saved = (report.peak_intermediate_bytes or 0) - (after.peak_intermediate_bytes or 0)
+        saved_weights = weights - after.model.parameter_bytes - after.model.foldable_constant_bytes
+        change = effects.get(tool.what)
+        if change is None:
+            assert max(saved, saved + saved_weights) <= 0
+        else:
+            assert (change.saved_bytes, change.saved_weight_bytes) == (saved, saved_weights)
+            assert change.peak_bytes == after.peak_intermediate_bytes
+
+
+def test_what_there_was_no_time_for_is_said_and_made_the_next_time(
+    tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = old_convolution(tmp_path)
+    request, report = Request(source=str(path)), memprof.analyze(path, runtimes=["reference"])
+    with monkeypatch.context() as patch:
+        patch.setattr(file_tools, "run_in_child", lambda *_, **__: None)
+        assert set(find_help(request, report).skipped) == {tool.what for tool in FILE_TOOLS.values()}
+    later = find_help(request, report)
+    assert later.skipped == ()
+    monkeypatch.setattr(file_tools, "run_in_child", lambda *_, **__: pytest.fail("what was made is kept"))
+    assert find_help(request, report) == later
+    effects = {change.what: change for change in later.changes}
+    assert effects["float16"].saved_bytes == (report.peak_intermediate_bytes or 0) // 2
+
+
+def test_a_batch_norm_that_nothing_folds_is_seen(
+    tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    names = ("scale", "bias", "mean", "variance")
+    nodes = [
+        node("Conv", ["x", "kernel"], ["c"], pads=[1, 1, 1, 1]),
+        node("BatchNormalization", ["c", *names], ["n"]),
+        node("GlobalAveragePool", ["n"], ["y"]),
+    ]
+    weights = [weight("kernel", 16, 1, 3, 3), *(weight(name, 16) for name in names)]
+    path = tmp_path / "norm.onnx"
+    found = model(nodes, inputs=[tensor("x", [1, 1, 64, 64])], outputs=["y"], initializers=weights)
+    path.write_bytes(found.SerializeToString())
+    report = memprof.analyze(path, runtimes=["reference"])
+    effects = {change.what: change for change in find_help(Request(source=str(path)), report).changes}
+    activation = 4 * 16 * 64 * 64
+    assert report.peak_intermediate_bytes == 2 * activation
+    assert effects["batch norms folded"].peak_bytes == activation + 4 * 64 * 64
+
+
+def test_every_change_has_its_tool() -> None:
+    assert file_tools_native.TOOLS.keys() == FILE_TOOLS.keys() == ALL
+
+
+def test_a_tool_that_breaks_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(source: str, target: str) -> None:
+        raise RuntimeError("no")
+
+    tools = {"first": breaks, "second": lambda source, target: Path(target).write_text(source)}
+    monkeypatch.setattr(file_tools_native, "TOOLS", tools)
+    monkeypatch.setattr(file_tools_native, "write_graph", lambda changed, draft: Path(draft).write_text(changed))
+    assert file_tools_native.make_changes("m", str(tmp_path), ["first", "second"]) == {"first": "no"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["second.onnx", "second.session.onnx"]
