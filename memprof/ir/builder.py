@@ -157,8 +157,13 @@ class GraphBuilder:
         """Record something that was taken otherwise than the source says."""
         self._assumed.append(assumption)
 
-    def build(self, outputs: Iterable[int]) -> Graph:
-        """Return the graph; ``outputs`` are the ids of what the caller gets, in order."""
+    def build(self, outputs: Iterable[int], elements: Mapping[int, tuple[float, ...]] | None = None) -> Graph:
+        """Return the graph.
+
+        Args:
+            outputs: Ids of what the caller gets, in order.
+            elements: See ``Graph.elements``.
+        """
         outputs = tuple(outputs)
         assert all(0 <= i < len(self._values) for i in outputs), "an output id does not exist"
         return Graph(
@@ -170,6 +175,7 @@ class GraphBuilder:
             unknown=tuple(self._unknown),
             assumed=tuple(self._assumed),
             opset=self._opset,
+            elements=elements or {},
         )
 
     def _add_value(self, value: Value) -> int:

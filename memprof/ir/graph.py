@@ -172,6 +172,7 @@ class Graph:
         unknown: What the importer could not learn.
         assumed: What the importer took otherwise than the source says.
         opset: Version of ONNX's operations that the nodes follow, ``None`` for a graph that is not ONNX's.
+        elements: By id what small parameters and constants hold, as far as the source says it.
         program: The tensors and operators by number that it was made from, for a format that numbers them.
     """
 
@@ -183,6 +184,7 @@ class Graph:
     unknown: tuple[Unknown, ...] = ()
     assumed: tuple[Assumption, ...] = ()
     opset: int | None = None
+    elements: Mapping[int, tuple[float, ...]] = field(default_factory=dict, hash=False)
     program: Program | None = None
 
     def __repr__(self) -> str:

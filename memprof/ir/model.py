@@ -62,6 +62,8 @@ class Model:
         trace: What PyTorch did when it ran the network, ``None`` if it did not.
         ahead: The same graph, value by value, as its source alone tells it before a run, without what the caller
             settled; ``None`` if that is the graph. For runtime models that plan before a run.
+        folded: The same with all worked out that follows from it, as an optimiser does; ``None`` if that is
+            the graph.
         session: How a default session of onnxruntime runs it, ``None`` if nobody can say.
         stored: Bytes of the weights by element type as a file stores them, where the graph was made of a
             configuration that knows no file; ``None`` if the graph's own count.
@@ -73,6 +75,7 @@ class Model:
     graph: Graph
     trace: Trace | None = None
     ahead: Once[Graph] | None = field(default=None, repr=False, compare=False)
+    folded: Once[Graph] | None = field(default=None, repr=False, compare=False)
     session: Once[Session] | None = field(default=None, repr=False, compare=False)
     stored: Mapping[str, int] | None = None
 

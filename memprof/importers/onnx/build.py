@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _NO_BODIES = Bodies()
+_MAX_ELEMENTS = 16  # shapes, axes and numbers; what is longer is data
 _SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"
 
 
@@ -109,7 +110,18 @@ class Scope:
                 self._builder.add_unknown(unknown)
             for assumption in self._context.assumed.values():
                 self._builder.add_assumption(assumption)
-        return self._builder.build(self._outputs)
+        return self._builder.build(self._outputs, self._elements())
+
+    def _elements(self) -> dict[int, tuple[float, ...]]:
+        """Return the elements of small constants, for rules that ask whether they are one, a half, or an axis."""
+        found: dict[int, tuple[float, ...]] = {}
+        for value_id, fact in enumerate(self._facts):
+            constant, count = fact.constant, fact.type.element_count
+            if constant is None or count is None or count > _MAX_ELEMENTS or (array := constant.array) is None:
+                continue
+            if array.dtype.kind in "iufb" and array.size <= _MAX_ELEMENTS:
+                found[value_id] = tuple(array.ravel().tolist())
+        return found
 
     @property
     def types(self) -> TypeTable:

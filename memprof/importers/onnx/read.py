@@ -107,13 +107,15 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
-    ahead = Once(partial(_build_ahead, proto, replaceable)) if is_other else None
-    return Model(path=request.name, format="onnx", structure_sha256=digest, graph=graph, ahead=ahead)
+    ahead = Once(partial(_build_ahead, proto, runtime_evaluates, replaceable)) if is_other else None
+    is_open = bool(request.fixes_sizes or replaceable)
+    folded = Once(partial(_build_ahead, proto, reader_evaluates, replaceable)) if is_open else None
+    return Model(path=request.name, format="onnx", structure_sha256=digest, graph=graph, ahead=ahead, folded=folded)
 
 
-def _build_ahead(proto: ModelProto, replaceable: frozenset[str]) -> Graph:
+def _build_ahead(proto: ModelProto, evaluates: Evaluates, replaceable: frozenset[str]) -> Graph:
     """Return what onnxruntime knows of a structure before it runs; see ``ahead``."""
-    context = _context(proto, _Known(None, runtime_evaluates, replaceable))
+    context = _context(proto, _Known(None, evaluates, replaceable))
     return build_graph(proto.graph, context, Causes(context.types.symbols))
 
 

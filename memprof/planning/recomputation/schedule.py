@@ -64,7 +64,7 @@ def unroll_model(model: Model, runs: Sequence[int]) -> Model:
     """Return ``model`` as its graph runs in ``runs``: what runtime models read."""
     known = model.ahead
     ahead = None if known is None else Once(lambda: unroll(known(), runs))
-    return replace(model, graph=unroll(model.graph, runs), ahead=ahead, trace=None, session=None)
+    return replace(model, graph=unroll(model.graph, runs), ahead=ahead, folded=ahead, trace=None, session=None)
 
 
 def second_runs(runs: Sequence[int]) -> list[int]:

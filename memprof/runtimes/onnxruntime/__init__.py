@@ -22,9 +22,10 @@ from memprof.ir import Graph
 from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Model, Once
 from memprof.ir.reorder import reorder
 from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel, fixed
+from memprof.runtimes.onnxruntime.arranging import Arrangement, as_listed, as_planned
 from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by, session_frame
 from memprof.runtimes.onnxruntime.figures import runtime_figures
-from memprof.runtimes.onnxruntime.frame import Arrangement, Frame, as_listed, as_planned, run_frame
+from memprof.runtimes.onnxruntime.frame import Frame, run_frame
 from memprof.runtimes.onnxruntime.process import default_process
 from memprof.runtimes.onnxruntime.proven import lowered_by
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Unknown
 from memprof.ir.model import OPTIMIZED_FORMAT, Model, Session
-from memprof.runtimes.onnxruntime.frame import Frame, as_estimated, as_listed, as_planned, run_frame
+from memprof.runtimes.onnxruntime.arranging import as_estimated, as_listed, as_planned
+from memprof.runtimes.onnxruntime.frame import Frame, run_frame
 from memprof.runtimes.onnxruntime.proven import lowered_by
 
 _MAX_BUFFERS = 20_000  # the block is laid out in O(buffers x buffers alive)
@@ -34,7 +35,8 @@ def session_frame(model: Model) -> Frame:
     found = session.model or model
     asked = as_listed if found.format == OPTIMIZED_FORMAT else as_planned
     arrange = as_estimated if session.model is None else asked
-    return run_frame(found.graph, None if found.ahead is None else found.ahead(), arrange, threads=session.threads)
+    known = found.folded if arrange is as_estimated else found.ahead
+    return run_frame(found.graph, None if known is None else known(), arrange, threads=session.threads)
 
 
 def _session(model: Model) -> Session:

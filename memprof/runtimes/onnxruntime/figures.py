@@ -18,7 +18,8 @@ from math import prod
 from memprof.ir import DTYPE_BITS, Graph, Role
 from memprof.ir.model import Once
 from memprof.runtimes.model import Figure
-from memprof.runtimes.onnxruntime.frame import Arrangement, Frame, run_frame
+from memprof.runtimes.onnxruntime.arranging import Arrangement
+from memprof.runtimes.onnxruntime.frame import Frame, run_frame
 from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED
 
 _PACKED_COLUMNS = 16

@@ -5,7 +5,7 @@ The same for the main graph and for bodies; what a node's bodies take counts as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -13,14 +13,12 @@ from types import MappingProxyType
 
 from memprof.base.text import safe_text
 from memprof.ir import Graph, Role, TensorType, Unknown
+from memprof.runtimes.onnxruntime.arranging import NOBODY, Arrangement, Owner, never_run
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
-from memprof.runtimes.onnxruntime.lowering import lower
-from memprof.runtimes.onnxruntime.optimizing import optimized
-from memprof.runtimes.onnxruntime.order import execution_order
 from memprof.runtimes.onnxruntime.pattern import pattern_bytes
 from memprof.runtimes.onnxruntime.plan import ReusePlan, plan_reuse
 from memprof.runtimes.onnxruntime.scratch import scratch_bytes
-from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED, UNTYPED
+from memprof.runtimes.onnxruntime.tables import PREPACKED, UNTYPED
 
 _MAX_UNKNOWN = 1000
 
@@ -170,46 +168,8 @@ class Frame:
         return max(use.beside_bytes, use.before_bytes - own_bytes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """The node whose body a graph is.
-
-    Attributes:
-        op: Its operation.
-        constants: Names of the values outside the body that are initialisers.
-    """
-
-    op: str = ""
-    constants: frozenset[str] = frozenset()
-
-
-_NOBODY = Owner()
-
-
-Arrangement = Callable[[Graph], tuple[Graph, list[int]]]
-"""From a graph to what runs of it, and in which order."""
-
-
-def as_planned(graph: Graph) -> tuple[Graph, list[int]]:
-    """Return what onnxruntime makes of a graph from a file, and the order it finds."""
-    lowered = lower(graph)
-    return lowered.graph, execution_order(lowered.graph, _never_run(lowered.graph), lowered.index)
-
-
-def as_estimated(graph: Graph) -> tuple[Graph, list[int]]:
-    """Return what onnxruntime would make of a graph with all optimisations, by rules, and the order it would find."""
-    found = optimized(lower(graph).graph)
-    return found, execution_order(found, _never_run(found), range(len(found.nodes)))
-
-
-def as_listed(graph: Graph) -> tuple[Graph, list[int]]:
-    """Return a graph that onnxruntime optimised and wrote: as it stands, in the order in which it lists it."""
-    skipped = _never_run(graph)
-    return graph, [i for i in range(len(graph.nodes)) if i not in skipped]
-
-
 def run_frame(
-    graph: Graph, ahead: Graph | None, arrange: Arrangement, owner: Owner = _NOBODY, threads: int = 1
+    graph: Graph, ahead: Graph | None, arrange: Arrangement, owner: Owner = NOBODY, threads: int = 1
 ) -> Frame:
     """Return ``graph`` as onnxruntime runs it.
 
@@ -220,11 +180,11 @@ def run_frame(
         owner: Whose body it is.
         threads: Threads that kernels may use.
     """
-    ran, order = arrange(graph)
-    planned = ran if ahead is None else arrange(ahead)[0]
+    arranged = arrange(graph, ahead, owner)
+    ran, planned, order = arranged.graph, arranged.planned, arranged.order
     if len(planned.values) != len(ran.values):  # a condition that is constant only with the bindings
         planned = ran
-    foreign = frozenset(value_id for i in _never_run(ran) for value_id in ran.nodes[i].writes)
+    foreign = frozenset(value_id for i in never_run(ran) for value_id in ran.nodes[i].writes)
     types = _types_ahead(planned)
     shared = _shared_outputs(ran) if owner.op == "Loop" else frozenset()
     constants = owner.constants | _own_constants(ran, foreign)
@@ -245,10 +205,6 @@ def run_frame(
         open_outputs=frozenset(i for i in ran.outputs if types[i].size_bytes is None),
         has_pattern=not (owner.constants and _reads_prepacked(ran, owner.constants)),
     )
-
-
-def _never_run(graph: Graph) -> frozenset[int]:
-    return frozenset(i for i, node in enumerate(graph.nodes) if node.op in INITIALISERS)
 
 
 def _matching_bodies(bodies: Sequence[Graph], known: Sequence[Graph]) -> list[Graph | None]:

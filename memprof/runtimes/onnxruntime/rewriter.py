@@ -37,6 +37,7 @@ class Rewriter:
         self.ids: list[int | None] = [None] * len(graph.values)
         self._names = {value.name for value in graph.values}
         self._index: list[int] = []
+        self._elements: dict[int, tuple[float, ...]] = {}
         for value_id, value in enumerate(graph.values):
             if value.producer is None:
                 self.ids[value_id] = {
@@ -130,6 +131,7 @@ class Rewriter:
             for i, found in zip(inner.outputs, written, strict=True):
                 if i is not None:
                     inside[i] = found
+        self._elements.update(_moved(definition.elements, inside))
         for formal, output in names.items():
             self.ids[output] = inside[formal]
 
@@ -142,7 +144,8 @@ class Rewriter:
     def built(self) -> Lowered:
         """Return what was written."""
         outputs = [found for i in self._graph.outputs if (found := self.ids[i]) is not None]
-        return Lowered(self._builder.build(outputs), tuple(self._index))
+        elements = {**self._elements, **_moved(self._graph.elements, self.ids)}
+        return Lowered(self._builder.build(outputs, elements), tuple(self._index))
 
     def _add(
         self,
@@ -169,6 +172,10 @@ class Rewriter:
             definition=node.definition,
             is_malformed=node.is_malformed,
         )
+
+
+def _moved(elements: Mapping[int, tuple[float, ...]], ids: Sequence[int | None]) -> dict[int, tuple[float, ...]]:
+    return {new: found for old, found in elements.items() if (new := ids[old]) is not None}
 
 
 def _numbered(wish: str) -> Iterator[str]:

@@ -101,6 +101,163 @@ def shapes_that_are_known() -> ModelProto:
     )
 
 
+def mobile_block() -> ModelProto:
+    """Return hard swish, squeeze and excite, an upsampled map and a shuffle by a transpose to channels last."""
+    return model(
+        [
+            node("Conv", ["x", "w1"], ["a"], pads=[1, 1, 1, 1]),
+            node("HardSwish", ["a"], ["b"]),
+            node("GlobalAveragePool", ["b"], ["p"]),
+            node("Conv", ["p", "w2"], ["q"]),
+            node("Relu", ["q"], ["r"]),
+            node("Conv", ["r", "w3"], ["s"]),
+            node("HardSigmoid", ["s"], ["t"]),
+            node("Mul", ["b", "t"], ["u"]),
+            node("Conv", ["u", "w4"], ["v"]),
+            node("Sigmoid", ["v"], ["gate"]),
+            node("Mul", ["v", "gate"], ["silu"]),
+            node("Conv", ["silu", "w5"], ["up"]),
+            node(
+                "Resize",
+                ["up", "", "scales"],
+                ["big"],
+                mode="nearest",
+                coordinate_transformation_mode="asymmetric",
+                nearest_mode="floor",
+            ),
+            node("Transpose", ["big"], ["y"], perm=[0, 2, 3, 1]),
+        ],
+        inputs=[tensor("x", [1, 3, 40, 40])],
+        outputs=["y"],
+        initializers=[
+            weight("w1", 32, 3, 3, 3),
+            weight("w2", 8, 32, 1, 1),
+            weight("w3", 32, 8, 1, 1),
+            weight("w4", 24, 32, 1, 1),
+            weight("w5", 40, 24, 1, 1),
+            numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"),
+        ],
+        opset=17,
+    )
+
+
+def two_branches() -> ModelProto:
+    """Return a shortcut with a pool and one with an odd number of channels: blocking turns their order around."""
+    return model(
+        [
+            node("Conv", ["x", "w1"], ["a"], pads=[1, 1, 1, 1]),
+            node("Conv", ["a", "w2"], ["b"], pads=[1, 1, 1, 1]),
+            node("Relu", ["b"], ["c"]),
+            node("Conv", ["c", "w3"], ["d"]),
+            node("Conv", ["a", "w4"], ["e"]),
+            node("Add", ["d", "e"], ["f"]),
+            node("Relu", ["f"], ["g"]),
+            node("BatchNormalization", ["g", "scale", "shift", "mean", "spread"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 3, 40, 40])],
+        outputs=["y"],
+        initializers=[
+            weight("w1", 32, 3, 3, 3),
+            weight("w2", 48, 32, 3, 3),
+            weight("w3", 80, 48, 1, 1),
+            weight("w4", 80, 32, 1, 1),
+            *(weight(name, 80) for name in ("scale", "shift", "mean", "spread")),
+        ],
+    )
+
+
+def decoder_layer() -> ModelProto:
+    """Return a root-mean-square norm and a layer norm written out, rotary halves, and tanh-Gelu."""
+    return model(
+        [
+            node("Pow", ["x", "two"], ["p"]),
+            node("ReduceMean", ["p"], ["m"], axes=[-1]),
+            node("Add", ["m", "eps"], ["v"]),
+            node("Sqrt", ["v"], ["r"]),
+            node("Div", ["one", "r"], ["i"]),
+            node("Mul", ["x", "i"], ["n"]),
+            node("Mul", ["g1", "n"], ["a"]),
+            node("Slice", ["a", "zero", "middle", "axis"], ["first"]),
+            node("Slice", ["a", "middle", "end", "axis"], ["second"]),
+            node("Neg", ["second"], ["turned"]),
+            node("Concat", ["turned", "first"], ["b"], axis=-1),
+            node("Add", ["a", "b"], ["s"]),
+            node("ReduceMean", ["s"], ["mean"], axes=[-1]),
+            node("Sub", ["s", "mean"], ["c"]),
+            node("Pow", ["c", "two"], ["square"]),
+            node("ReduceMean", ["square"], ["variance"], axes=[-1]),
+            node("Add", ["variance", "eps"], ["shifted"]),
+            node("Sqrt", ["shifted"], ["root"]),
+            node("Div", ["c", "root"], ["d"]),
+            node("Mul", ["d", "g1"], ["scaled"]),
+            node("Add", ["scaled", "g2"], ["e"]),
+            node("MatMul", ["e", "w1"], ["f0"]),
+            node("Add", ["f0", "b1"], ["f"]),
+            node("Mul", ["f", "half"], ["h"]),
+            node("Pow", ["f", "three"], ["cube"]),
+            node("Mul", ["cube", "small"], ["k"]),
+            node("Add", ["f", "k"], ["l"]),
+            node("Mul", ["l", "near"], ["o"]),
+            node("Tanh", ["o"], ["q"]),
+            node("Add", ["q", "one"], ["t"]),
+            node("Mul", ["h", "t"], ["u"]),
+            node("MatMul", ["u", "w2"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 40, 64])],
+        outputs=["y"],
+        initializers=[
+            *(weight(name, 64) for name in ("g1", "g2")),
+            weight("b1", 256),
+            weight("w1", 64, 256),
+            weight("w2", 256, 64),
+            *(number(name, value) for name, value in _NUMBERS.items()),
+            *(integers(name, value) for name, value in (("zero", 0), ("middle", 32), ("end", 64), ("axis", 2))),
+        ],
+        opset=14,
+    )
+
+
+_NUMBERS = {
+    "two": 2.0,
+    "eps": 1e-6,
+    "one": 1.0,
+    "half": 0.5,
+    "three": 3.0,
+    "small": 0.044715,
+    "near": 0.7978845608,
+}
+
+
+def pads_and_pieces() -> ModelProto:
+    """Return padding in front of convolutions, and one tensor that is taken apart along its first axis."""
+    return model(
+        [
+            node("Pad", ["x", "pads"], ["a"]),
+            node("Conv", ["a", "w1"], ["b"]),
+            node("Reshape", ["b", "shape"], ["c"]),
+            node("Transpose", ["c"], ["d"], perm=[1, 0, 2, 3]),
+            node("Gather", ["d", "i0"], ["q"], axis=0),
+            node("Gather", ["d", "i1"], ["k"], axis=0),
+            node("Gather", ["d", "i2"], ["v"], axis=0),
+            node("Transpose", ["k"], ["kt"], perm=[0, 2, 1]),
+            node("MatMul", ["q", "kt"], ["s"]),
+            node("Mul", ["s", "scale"], ["t"]),
+            node("Softmax", ["t"], ["u"], axis=-1),
+            node("MatMul", ["u", "v"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 3, 20, 20])],
+        outputs=["y"],
+        initializers=[
+            weight("w1", 48, 3, 3, 3),
+            integers("pads", 0, 0, 1, 1, 0, 0, 1, 1),
+            integers("shape", 1, 3, 16, 400),
+            number("scale", 0.25),
+            *(numpy_helper.from_array(np.int64(i), f"i{i}") for i in range(3)),
+        ],
+        opset=14,
+    )
+
+
 def number(name: str, value: float) -> TensorProto:
     """Return a constant of one element."""
 
@@ -108,7 +265,16 @@ def number(name: str, value: float) -> TensorProto:
 
 
 pytestmark = pytest.mark.default_session
-MODELS = [residual, odd_channels, attention_free_block, shapes_that_are_known]
+MODELS = [
+    residual,
+    odd_channels,
+    attention_free_block,
+    shapes_that_are_known,
+    mobile_block,
+    two_branches,
+    decoder_layer,
+    pads_and_pieces,
+]
 
 
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)

@@ -8,8 +8,8 @@ from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import Once
 from memprof.runtimes import Promise
 from memprof.runtimes.onnxruntime import MODEL, onnxruntime_lifetimes
+from memprof.runtimes.onnxruntime.arranging import as_listed, as_planned
 from memprof.runtimes.onnxruntime.figures import runtime_figures
-from memprof.runtimes.onnxruntime.frame import as_listed, as_planned
 from memprof.runtimes.onnxruntime.order import execution_order
 from memprof.runtimes.onnxruntime.scratch import scratch_bytes
 
@@ -194,8 +194,8 @@ def test_later_runs_take_one_block_rounded_to_256_bytes() -> None:
 
 def test_a_graph_that_onnxruntime_wrote_runs_in_the_order_in_which_it_is_listed() -> None:
     graph = build(("a", "Exp", ("x",)), ("b", "Neg", ("x",)), ("y", "Add", ("a", "b")), outputs=("y",))
-    assert as_listed(graph)[1] == [0, 1, 2]
-    assert as_planned(graph)[1] == [1, 0, 2]
+    assert as_listed(graph).order == [0, 1, 2]
+    assert as_planned(graph).order == [1, 0, 2]
 
 
 def test_a_grade_is_exact_only_where_every_kernel_is_proven() -> None:

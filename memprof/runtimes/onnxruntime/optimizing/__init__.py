@@ -1,45 +1,111 @@
 """What onnxruntime would make of a file, from the file alone: an estimate, for where nobody asks it.
 
-    remove    what follows from weights alone, and what hands its input on
-    join      pairs and small groups of operations that become one
-    block     convolutions in a layout of 16 channels, with reorders where others want the plain one
+    first     what follows from weights alone is done ahead; what changes nothing goes, what is done twice stays once;
+              constants behind convolutions, rows behind products, written-out activations and normalisations join
+    second    activations join convolutions and products; pieces of one tensor become one Split; products transpose
+              and scale themselves; sums join normalisations
+    third     convolutions in a layout of 16 channels, with reorders where others want the plain one; sums join the
+              convolutions that are left
 
-The rest stays as in the file. Pure.
+Each stage runs until nothing changes, a few times at most. The rest stays as in the file. Pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from memprof.ir import Graph
 from memprof.runtimes.onnxruntime.optimizing.blocking import block_all
+from memprof.runtimes.onnxruntime.optimizing.building import build
+from memprof.runtimes.onnxruntime.optimizing.convolving import join_activations, join_constants, join_sums
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft
-from memprof.runtimes.onnxruntime.optimizing.joining import (
-    flatten_products,
-    join_all,
-    join_gelus,
-    join_products_of_sigmoids,
-    join_skips,
+from memprof.runtimes.onnxruntime.optimizing.gelus import join_erfs, join_sigmoids, join_tanhs
+from memprof.runtimes.onnxruntime.optimizing.idle import (
+    merge_clips,
+    merge_pads,
+    merge_reciprocals,
     remove_idle,
+    share,
 )
+from memprof.runtimes.onnxruntime.optimizing.normalising import join_layer_norms, join_simple_norms, join_skips
+from memprof.runtimes.onnxruntime.optimizing.products import (
+    activate,
+    add_rows,
+    scale,
+    transpose_factors,
+    transpose_gemm,
+)
+from memprof.runtimes.onnxruntime.optimizing.splitting import split_all
 
 _MAX_NODES = 50_000
+_MAX_ROUNDS = 3
+
+Rule = Callable[[Draft], None]
+
+_STAGES: Sequence[tuple[Rule, ...]] = (
+    (
+        remove_idle,
+        merge_reciprocals,
+        merge_clips,
+        transpose_gemm,
+        join_constants,
+        merge_pads,
+        share,
+        add_rows,
+        join_erfs,
+        join_layer_norms,
+    ),
+    (
+        transpose_gemm,
+        activate,
+        join_activations,
+        join_erfs,
+        join_layer_norms,
+        join_simple_norms,
+        split_all,
+        transpose_factors,
+        join_skips,
+        join_tanhs,
+        join_sigmoids,
+        scale,
+    ),
+    (block_all, join_sums),
+)
 
 
-def optimized(graph: Graph) -> Graph:
-    """Return ``graph`` as onnxruntime would run it with all optimisations, as far as rules of ours tell."""
+def optimized(
+    graph: Graph,
+    index: Sequence[int] = (),
+    ahead: Graph | None = None,
+    constants: frozenset[str] = frozenset(),
+) -> tuple[Graph, Graph]:
+    """Return a graph as onnxruntime would run it with all optimisations, as far as rules of ours tell.
+
+    Args:
+        graph: The graph, with what has no kernel already replaced.
+        index: onnxruntime's number of each node, the node's id if left out.
+        ahead: The same with no more known than onnxruntime knows before it runs, ``None`` if nothing differs.
+        constants: Names of values around a body that are weights.
+
+    Returns:
+        The graph, its nodes in the order in which they run, and the same with what onnxruntime knows.
+    """
+    as_it_is = graph, graph if ahead is None else ahead
     if len(graph.nodes) > _MAX_NODES or any(node.is_malformed for node in graph.nodes):
-        return graph
+        return as_it_is
     try:
-        return _changed(Draft(graph))
+        draft = Draft(graph, index or range(len(graph.nodes)), ahead, constants)
+        for stage in _STAGES:
+            _run(draft, stage)
+        return build(draft)
     except (ArithmeticError, LookupError, TypeError, ValueError):  # a rule that does not fit: the file as it is
-        return graph
+        return as_it_is
 
 
-def _changed(draft: Draft) -> Graph:
-    remove_idle(draft)
-    join_gelus(draft)
-    join_all(draft)
-    join_products_of_sigmoids(draft)
-    join_skips(draft)
-    flatten_products(draft)
-    block_all(draft)
-    return draft.built()
+def _run(draft: Draft, rules: Sequence[Rule]) -> None:
+    for _ in range(_MAX_ROUNDS):
+        before = draft.version
+        for rule in rules:
+            rule(draft)
+        if draft.version == before:
+            return

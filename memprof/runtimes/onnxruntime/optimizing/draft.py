@@ -1,23 +1,24 @@
 """A graph on its way through optimisation: operations that can be removed, joined and replaced, then built anew.
 
-Ids of values are those of the graph that was read; what a rule adds gets ids behind them.
+Ids of values are those of the graph that was read; what a rule adds gets ids behind them. Operations carry
+onnxruntime's number, which decides the order in which it looks at them and runs them: what a rule adds gets the next.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 
-from memprof.ir import Attribute, Graph, GraphBuilder, NewValue, Node, Role, TensorType
+from memprof.ir import Attribute, Graph, Node, Role, TensorType
+from memprof.runtimes.onnxruntime.optimizing.folding import KEPT
 
-_RANDOM = frozenset(("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout"))
+Dims = tuple[int | str | None, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Step:
-    """One operation of the draft: as a Node, to be changed.
+    """One operation of the draft.
 
     Attributes:
         node: The operation of the file that it stems from: its last, of several that were joined.
@@ -25,6 +26,8 @@ class Step:
         inputs: Ids of what it reads.
         outputs: Ids of what it writes.
         attributes: Its attributes.
+        index: onnxruntime's number of it.
+        is_gone: Whether it was removed.
     """
 
     node: Node
@@ -32,6 +35,8 @@ class Step:
     inputs: list[int | None]
     outputs: list[int | None]
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    index: int = 0
+    is_gone: bool = False
 
     @property
     def output(self) -> int:
@@ -39,130 +44,311 @@ class Step:
         first = self.outputs[0] if self.outputs else None
         return -1 if first is None else first
 
+    def read(self, position: int) -> int:
+        """Return the id of what it reads at a position, -1 if it reads nothing there."""
+        found = self.inputs[position] if position < len(self.inputs) else None
+        return -1 if found is None else found
+
+    @property
+    def given(self) -> list[int]:
+        """Ids of what it reads, those left out excepted."""
+        return [i for i in self.inputs if i is not None]
+
 
 class Draft:
-    """The operations of a graph that do not follow from weights alone, in order.
+    """The operations of a graph that do not follow from weights alone.
 
     Attributes:
-        steps: What is left.
         types: Type of each value.
         fixed: Ids of values that are weights or follow from such alone.
+        graph: What was read.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(
+        self, graph: Graph, index: Sequence[int], ahead: Graph | None = None, constants: frozenset[str] = frozenset()
+    ) -> None:
+        """Read a graph.
+
+        Args:
+            graph: The graph.
+            index: onnxruntime's number of each node.
+            ahead: The same with no more known than onnxruntime knows before it runs, ``None`` if nothing differs.
+            constants: Names of values around a body that are weights.
+        """
         self.graph = graph
         self.types = [value.type for value in graph.values]
-        self.fixed = {i for i, value in enumerate(graph.values) if value.role in (Role.PARAMETER, Role.CONSTANT)}
-        self.steps: list[Step] = []
-        for node in graph.nodes:
-            if self._is_known(node):
-                self.fixed.update(node.writes)
-            elif not node.writes or any(i not in self.fixed for i in node.writes):
-                self.steps.append(Step(node, node.op, list(node.inputs), list(node.outputs), node.attributes))
+        self._ahead = self.types if ahead is None else [value.type for value in ahead.values]
+        self._elements = dict((ahead or graph).elements)
+        self.fixed = {
+            i
+            for i, value in enumerate(graph.values)
+            if value.role is Role.PARAMETER or (value.role is Role.CAPTURE and value.name in constants)
+        }
+        self._steps: dict[int, Step] = {}  # by number
+        self._writers: dict[int, Step] = {}
+        self._readers: dict[int, list[Step]] = {}  # one entry for each time it is read
+        self._ops: Counter[str] = Counter()
+        self._order: list[Step] | None = None
         self._outputs = set(graph.outputs)
         self._captured = {i for node in graph.nodes for i in node.captures}
+        self._next = max(index, default=-1) + 1
+        for node, number in zip(graph.nodes, index, strict=True):
+            if self._is_known(node):
+                self.fixed.update(node.writes)
+            else:
+                step = Step(node=node, op=node.op, inputs=list(node.inputs), outputs=list(node.outputs), index=number)
+                step.attributes = node.attributes
+                self._link(step)
 
     def _is_known(self, node: Node) -> bool:
         """Whether what a node writes follows from weights and from shapes that are known."""
         if node.op == "Shape":
-            return self.shape(node.inputs[0]) is not None
+            return bool(node.inputs) and self.shape(node.inputs[0]) is not None
+        if node.op == "Constant":
+            return True
         reads = node.reads
-        return bool(reads) and not node.bodies and all(i in self.fixed for i in reads) and node.op not in _RANDOM
+        return bool(reads) and not node.bodies and node.op not in KEPT and all(i in self.fixed for i in reads)
 
-    def readers(self) -> Counter[int]:
-        """Return how often each value is read; what the caller gets, or a body reads, counts twice."""
-        found = Counter(i for step in self.steps for i in step.inputs if i is not None)
-        for i in (*self._outputs, *self._captured):
-            found[i] += 2
-        return found
+    # what is there
 
-    def producers(self) -> dict[int, Step]:
-        """Return who writes each value."""
-        return {i: step for step in self.steps for i in step.outputs if i is not None}
+    def has(self, *ops: str) -> bool:
+        """Return whether there is any such operation."""
+        return any(self._ops[op] for op in ops)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes whenever an operation is added or removed."""
+        return self._next, len(self._steps)
+
+    def ordered(self) -> list[Step]:
+        """Return the operations in the order in which onnxruntime would run them now: see ``order``."""
+        if self._order is None:
+            self._order = self._search()
+        return list(self._order)
+
+    def of(self, *ops: str) -> list[Step]:
+        """Return the operations of some kinds, in order."""
+        return [step for step in self.ordered() if step.op in ops] if self.has(*ops) else []
+
+    def writer(self, value_id: int | None) -> Step | None:
+        """Return what writes a value."""
+        return None if value_id is None else self._writers.get(value_id)
+
+    def writer_of(self, value_id: int | None, *ops: str) -> Step | None:
+        """Return what writes a value, if it is of some kinds."""
+        found = self.writer(value_id)
+        return found if found is not None and found.op in ops else None
+
+    def readers(self, value_id: int) -> list[Step]:
+        """Return what reads a value, one entry for each time."""
+        return list(self._readers.get(value_id, ()))
+
+    def only_reader(self, value_id: int, *ops: str) -> Step | None:
+        """Return what alone reads a value, if it is of some kinds (any, if none are given)."""
+        found = self._readers.get(value_id, ())
+        if len(found) != 1 or self.is_seen(value_id):
+            return None
+        return found[0] if not ops or found[0].op in ops else None
+
+    def uses(self, value_id: int) -> int:
+        """Return how often a value is read, by the caller too."""
+        return len(self._readers.get(value_id, ())) + self.is_seen(value_id)
+
+    def is_seen(self, value_id: int) -> bool:
+        """Return whether the caller or a body reads a value, so that it has to stay."""
+        return value_id in self._outputs or value_id in self._captured
+
+    def is_fixed(self, value_id: int | None) -> bool:
+        """Return whether a value is a weight or follows from such alone."""
+        return value_id in self.fixed
+
+    def elements(self, value_id: int | None) -> tuple[float, ...] | None:
+        """Return what a small constant holds, ``None`` if that is not known."""
+        return self._elements.get(value_id) if value_id is not None and value_id in self.fixed else None
+
+    def canonical(self, value_id: int | None) -> object:
+        """Return what stands for a value when two are compared: of small constants their elements."""
+        found = self.elements(value_id)
+        return value_id if found is None else (self.dtype(value_id), self.dims(value_id), found)
+
+    def is_number(self, value_id: int | None, wanted: float | None = None) -> bool:
+        """Return whether a value is one constant number, and if it is known, the wanted one."""
+        shape = self.shape(value_id)
+        if not self.is_fixed(value_id) or shape is None or any(dim != 1 for dim in shape):
+            return False
+        found = self.elements(value_id)
+        return wanted is None or found is None or abs(found[0] - wanted) <= _NEAR * max(1.0, abs(wanted))
+
+    def dims(self, value_id: int | None) -> Dims | None:
+        """Return the dimensions of a value as onnxruntime knows them, symbols among them."""
+        return None if value_id is None or value_id < 0 else self._ahead[value_id].shape
 
     def shape(self, value_id: int | None) -> tuple[int, ...] | None:
-        """Return the shape of a value, ``None`` if it is not known."""
-        dims = None if value_id is None else self.types[value_id].shape
+        """Return the shape of a value, ``None`` if onnxruntime does not know all of it."""
+        dims = self.dims(value_id)
         known = tuple([dim for dim in dims or () if isinstance(dim, int)])
         return None if dims is None or len(known) != len(dims) else known
 
-    def add_value(self, of: TensorType) -> int:
-        """Return the id of a new value."""
+    def rank(self, value_id: int | None) -> int:
+        """Return the rank of a value, -1 if it is not known."""
+        dims = self.dims(value_id)
+        return -1 if dims is None else len(dims)
+
+    def dtype(self, value_id: int | None) -> str | None:
+        """Return the element type of a value."""
+        return None if value_id is None or value_id < 0 else self.types[value_id].dtype
+
+    # what changes
+
+    def add_value(self, of: TensorType, ahead: TensorType | None = None) -> int:
+        """Return the id of a new value.
+
+        Args:
+            of: Its type.
+            ahead: Its type as onnxruntime knows it, the same if left out.
+        """
+        if self._ahead is not self.types:
+            self._ahead.append(ahead or of)
         self.types.append(of)
         return len(self.types) - 1
 
-    def drop(self, gone: Sequence[Step]) -> None:
-        """Remove steps."""
-        ids = {id(step) for step in gone}
-        self.steps = [step for step in self.steps if id(step) not in ids]
+    def ahead_type(self, value_id: int) -> TensorType:
+        """Return a type as onnxruntime knows it."""
+        return self._ahead[value_id]
 
-    def is_seen(self, value_id: int) -> bool:
-        """Whether the caller or a body reads a value, so that it has to stay."""
-        return value_id in self._outputs or value_id in self._captured
+    def add(
+        self,
+        like: Step,
+        op: str,
+        inputs: Iterable[int | None],
+        outputs: Iterable[int | None],
+        attributes: Mapping[str, Attribute] | None = None,
+    ) -> Step:
+        """Add an operation, named after another one; what wrote its outputs before has to be gone."""
+        step = Step(node=like.node, op=op, inputs=list(inputs), outputs=list(outputs), index=self._next)
+        step.attributes = attributes or {}
+        self._next += 1
+        self._link(step)
+        return step
 
-    def built(self) -> Graph:
-        """Return the graph that is left."""
-        graph, values = self.graph, self.graph.values
-        builder = GraphBuilder(graph.name, graph.opset)
-        ids: dict[int, int | None] = {}
-        for i, value in enumerate(values):
-            if value.role is Role.INPUT:
-                ids[i] = builder.add_input(value.name, value.type)
-            elif value.role is Role.CAPTURE:
-                ids[i] = builder.add_capture(value.name, value.type)
-            elif i in self.fixed:
-                ids[i] = builder.add_parameter(value.name, value.type)
-        names = {value.name for value in values}
-        for step in _sorted(self.steps, set(ids)):
-            new = [None if i is None else self._new_value(i, step, ids, names) for i in step.outputs]
-            written = builder.add_node(
-                step.op,
-                [None if i is None else ids[i] for i in step.inputs],
-                new,
-                name=step.node.name,
-                captures=[found for i in step.node.captures if (found := ids.get(i)) is not None],
-                bodies=step.node.bodies,
-                attributes=step.attributes,
-                module=step.node.module,
-                version=step.node.version,
-                definition=step.node.definition if step.op == step.node.op else None,
-                is_malformed=step.node.is_malformed,
-            )
-            ids.update({old: now for old, now in zip(step.outputs, written, strict=True) if old is not None})
-        return builder.build([found for i in graph.outputs if (found := ids[i]) is not None])
+    def replace(self, gone: Sequence[Step], op: str, inputs: Iterable[int | None], like: Step | None = None) -> Step:
+        """Put one operation in the place of several, of which the last writes what it writes.
 
-    def _new_value(self, value_id: int, step: Step, ids: Mapping[int, int | None], names: set[str]) -> NewValue:
-        values = self.graph.values
-        if value_id >= len(values):
-            return NewValue(_free(names, f"{step.node.name}/{step.op}"), self.types[value_id])
-        base = values[value_id].view_of if step.op == step.node.op else None
-        return NewValue(values[value_id].name, self.types[value_id], None if base is None else ids.get(base))
+        Args:
+            gone: What is replaced.
+            op: What does it instead.
+            inputs: What it reads.
+            like: Whose attributes it has, none if left out.
+        """
+        inputs, last = list(inputs), gone[-1]
+        for step in gone:
+            self.remove(step)
+        return self.add(last, op, inputs, last.outputs[:1], None if like is None else like.attributes)
+
+    def remove(self, step: Step) -> None:
+        """Remove an operation."""
+        if step.is_gone:
+            return
+        step.is_gone = True
+        self._ops[step.op] -= 1
+        del self._steps[step.index]
+        self._order = None
+        for i in step.given:
+            self._readers[i].remove(step)
+        for output in step.outputs:
+            if output is not None and self._writers.get(output) is step:
+                del self._writers[output]
+
+    def take_over(self, first: Step, second: Step) -> None:
+        """Let ``first`` write what ``second``, its only reader, wrote, and remove ``second``."""
+        output = second.output
+        self.remove(second)
+        del self._writers[first.output]
+        first.outputs[0] = output
+        self._writers[output] = first
+        first.node = second.node
+        self._order = None
+
+    def bypass(self, step: Step, source: int) -> None:
+        """Remove a step, and let all readers of what it wrote read ``source`` instead."""
+        output = step.output
+        self.remove(step)
+        for reader in self.readers(output):
+            for position, i in enumerate(reader.inputs):
+                if i == output:
+                    self.rewire(reader, position, source)
+
+    def rewire(self, step: Step, position: int, value_id: int | None) -> None:
+        """Let a step read something else at a position."""
+        while len(step.inputs) <= position:
+            step.inputs.append(None)
+        old = step.inputs[position]
+        if old is not None:
+            self._readers[old].remove(step)
+        step.inputs[position] = value_id
+        if value_id is not None:
+            self._readers.setdefault(value_id, []).append(step)
+        self._order = None
+
+    def redirect(self, step: Step, value_id: int) -> None:
+        """Let a step write another value first; what it wrote is left to be written by another one."""
+        del self._writers[step.output]
+        step.outputs[0] = value_id
+        self._writers[value_id] = step
+        self._order = None
+
+    def rename(self, step: Step, op: str) -> None:
+        """Let a step be another operation."""
+        self._ops[step.op] -= 1
+        self._ops[op] += 1
+        step.op = op
+
+    def _link(self, step: Step) -> None:
+        self._steps[step.index] = step
+        self._ops[step.op] += 1
+        self._order = None
+        for i in step.given:
+            self._readers.setdefault(i, []).append(step)
+        for output in step.outputs:
+            if output is not None:
+                self._writers[output] = step
+
+    def _search(self) -> list[Step]:
+        before: dict[int, list[Step]] = {}
+        is_read: set[int] = set()
+        for number, step in self._steps.items():
+            reads = (*step.given, *step.node.captures) if step.node.captures else step.given
+            writers = {writer.index: writer for i in reads if (writer := self._writers.get(i)) is not None}
+            before[number] = sorted(writers.values(), key=_number)
+            is_read.update(of.index for of in before[number])
+        stack = sorted((step for number, step in self._steps.items() if number not in is_read), key=_number)
+        seen: set[int] = set()
+        order: list[Step] = []
+        leaving: set[int] = set()
+        while stack:
+            step = stack[-1]
+            if step.index in seen:
+                stack.pop()
+                if step.index in leaving:
+                    leaving.discard(step.index)
+                    order.append(step)
+                continue
+            seen.add(step.index)
+            leaving.add(step.index)
+            stack += [other for other in before[step.index] if other.index not in seen]
+        return order
+
+    def steps_and_types(self) -> tuple[list[Step], Sequence[TensorType], Sequence[TensorType]]:
+        """Return the operations in order, the types of all values, and these as onnxruntime knows them."""
+        return self.ordered(), self.types, self._ahead
+
+    def is_written(self, value_id: int) -> bool:
+        """Return whether an operation writes a value."""
+        return value_id in self._writers
 
 
-def _sorted(steps: Sequence[Step], known: set[int]) -> list[Step]:
-    """Return the steps in an order in which each reads what is there; joined ones may have moved behind readers."""
-    writer = {i: place for place, step in enumerate(steps) for i in step.outputs if i is not None}
-    missing, readers = [0] * len(steps), defaultdict[int, list[int]](list)
-    for place, step in enumerate(steps):
-        for i in {i for i in (*step.inputs, *step.node.captures) if i is not None and i not in known}:
-            missing[place] += 1
-            readers[writer[i]].append(place)
-    ready = [place for place, count in enumerate(missing) if not count]
-    found: list[Step] = []
-    while ready:
-        place = heappop(ready)
-        found.append(steps[place])
-        for reader in readers[place]:
-            missing[reader] -= 1
-            if not missing[reader]:
-                heappush(ready, reader)
-    assert len(found) == len(steps), "a rule made a cycle"
-    return found
+_NEAR = 2e-3
 
 
-def _free(names: set[str], wish: str) -> str:
-    name, suffix = wish, 2
-    while name in names:
-        name, suffix = f"{wish}#{suffix}", suffix + 1
-    names.add(name)
-    return name
+def _number(step: Step) -> int:
+    return step.index

@@ -1,0 +1,63 @@
+"""A draft becomes a graph again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memprof.ir import Graph, GraphBuilder, NewValue, Role, TensorType
+from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
+from memprof.runtimes.onnxruntime.optimizing.folding import KEPT
+
+
+def build(draft: Draft) -> tuple[Graph, Graph]:
+    """Return the graph that is left, its nodes in the order in which they run, and the same as known ahead."""
+    steps, types, ahead = draft.steps_and_types()
+    found = _built(draft, steps, types)
+    return found, found if ahead is types else _built(draft, steps, ahead)
+
+
+def _built(draft: Draft, steps: Sequence[Step], types: Sequence[TensorType]) -> Graph:
+    graph, values = draft.graph, draft.graph.values
+    builder = GraphBuilder(graph.name, graph.opset)
+    ids: dict[int, int | None] = {}
+    for i, value in enumerate(values):
+        if value.role is Role.INPUT:
+            ids[i] = builder.add_input(value.name, types[i])
+        elif value.role is Role.CAPTURE:
+            ids[i] = builder.add_capture(value.name, types[i])
+        elif draft.is_fixed(i) and not draft.is_written(i):
+            ids[i] = builder.add_parameter(value.name, types[i])
+    names = {value.name for value in values}
+    for step in steps:
+        new = [None if i is None else _new_value(draft, i, step, types, names) for i in step.outputs]
+        written = builder.add_node(
+            step.op,
+            [None if i is None else ids[i] for i in step.inputs],
+            new,
+            name=step.node.name,
+            captures=[captured for i in step.node.captures if (captured := ids.get(i)) is not None],
+            bodies=step.node.bodies,
+            is_foldable=step.op not in KEPT,
+            attributes=step.attributes,
+            module=step.node.module,
+            version=step.node.version,
+            definition=step.node.definition if step.op == step.node.op else None,
+            is_malformed=step.node.is_malformed,
+        )
+        ids.update({old: now for old, now in zip(step.outputs, written, strict=True) if old is not None})
+    return builder.build([found for i in graph.outputs if (found := ids[i]) is not None])
+
+
+def _new_value(draft: Draft, value_id: int, step: Step, types: Sequence[TensorType], names: set[str]) -> NewValue:
+    values = draft.graph.values
+    if value_id >= len(values):
+        return NewValue(_free(names, f"{step.node.name}/{step.op}"), types[value_id])
+    return NewValue(values[value_id].name, types[value_id])
+
+
+def _free(names: set[str], wish: str) -> str:
+    name, suffix = wish, 2
+    while name in names:
+        name, suffix = f"{wish}#{suffix}", suffix + 1
+    names.add(name)
+    return name

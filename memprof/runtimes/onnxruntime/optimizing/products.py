@@ -1,0 +1,128 @@
+"""Matrix products: with the row that is added, with an activation, with transposed factors and a number."""
+
+from __future__ import annotations
+
+from math import prod
+
+from memprof.ir import TensorType
+from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
+
+_FLAT = 2
+_FUSED = "com.microsoft.FusedMatMul"
+_ACTIVATIONS = (
+    "Relu",
+    "Sigmoid",
+    "Tanh",
+    "LeakyRelu",
+    "Elu",
+    "HardSigmoid",
+    "Selu",
+    "Softplus",
+    "Softsign",
+    "ThresholdedRelu",
+)
+_FLOATS = frozenset(("float32", "float64", "float16"))
+
+
+def add_rows(draft: Draft) -> None:
+    """Join a product and the row added to it; more than two dimensions are flattened by reshapes around."""
+    for step in draft.of("MatMul"):
+        second = draft.only_reader(step.output, "Add")
+        weight, row = draft.shape(step.read(1)), None
+        if second is None or weight is None or len(weight) != _FLAT or draft.dtype(step.output) not in _FLOATS:
+            continue
+        row = next((i for i in second.given if i != step.output), None)
+        rank, shape = draft.rank(step.read(0)), draft.shape(row)
+        if row is None or shape not in ((weight[1],), (1, weight[1])) or rank < _FLAT:
+            continue
+        if rank == _FLAT:
+            draft.replace([step, second], "Gemm", [*step.inputs, row])
+        elif draft.shape(step.read(0)) is not None and len(shape) == 1:
+            _flatten(draft, step, second, row)
+
+
+def _flatten(draft: Draft, step: Step, second: Step, row: int) -> None:
+    shape, weight = draft.shape(step.read(0)) or (), draft.shape(step.read(1)) or (0, 0)
+    kind, rows, source = draft.types[step.output].dtype, prod(shape[:-1]), step.read(0)
+    flat = draft.add_value(TensorType(kind, (rows, weight[0])))
+    result = draft.add_value(TensorType(kind, (rows, weight[1])))
+    draft.remove(step)
+    draft.remove(second)
+    draft.add(second, "Reshape", [source], [flat])
+    draft.add(second, "Gemm", [flat, step.read(1), row], [result])
+    draft.add(second, "Reshape", [result], second.outputs[:1])
+
+
+def activate(draft: Draft) -> None:
+    """Join a Gemm and the activation that alone reads it."""
+    for step in draft.of("Gemm"):
+        second = draft.only_reader(step.output, *_ACTIVATIONS)
+        if second is not None and draft.dtype(step.output) == "float32":
+            fused = draft.replace([step, second], "com.microsoft.FusedGemm", step.inputs, step)
+            fused.attributes = {**step.attributes, "activation": second.op}
+
+
+def transpose_gemm(draft: Draft) -> None:
+    """Let a Gemm transpose its factors itself."""
+    for step in draft.of("Gemm"):
+        for position in (0, 1):
+            first = draft.writer_of(step.read(position), "Transpose")
+            if first is not None and draft.uses(first.output) == 1 and first.attributes.get("perm", (1, 0)) == (1, 0):
+                draft.rewire(step, position, first.read(0))
+                draft.remove(first)
+
+
+def transpose_factors(draft: Draft) -> None:
+    """Let a product of more than two dimensions swap the last two of its factors itself."""
+    for step in draft.of("MatMul", _FUSED):
+        if draft.dtype(step.output) not in ("float32", "float64"):
+            continue
+        found = []
+        for position in (0, 1):
+            first = draft.writer_of(step.read(position), "Transpose")
+            if first is not None and _swaps_ends(first) and draft.rank(first.read(0)) >= _FLAT:
+                found.append((position, first))
+        if not found:
+            continue
+        inputs = list(step.inputs)
+        for position, first in found:
+            inputs[position] = first.read(0)
+        draft.replace([step], _FUSED, inputs, step)
+        for _, first in found:
+            if not draft.uses(first.output):
+                draft.remove(first)
+
+
+def scale(draft: Draft) -> None:
+    """Join a product with a number that it, or one of its factors, is multiplied with or divided by."""
+    for step in draft.of("MatMul", _FUSED):
+        if draft.dtype(step.output) not in ("float32", "float64"):
+            continue
+        inputs, gone = list(step.inputs), []
+        for position in (0, 1):
+            first = draft.writer_of(step.read(position), "Mul", "Div")
+            source = None if first is None else _scaled(draft, first)
+            if first is not None and source is not None and draft.uses(first.output) == 1:
+                inputs[position] = source
+                gone.append(first)
+        second = draft.only_reader(step.output, "Mul", "Div")
+        if second is not None and _scaled(draft, second) == step.output:
+            draft.replace([*gone, step, second], _FUSED, inputs, step)
+        elif gone:
+            draft.replace([*gone, step], _FUSED, inputs, step)
+
+
+def _scaled(draft: Draft, step: Step) -> int | None:
+    """Return what a number scales, ``None`` if it is no such operation."""
+    for kept, other in ((0, 1), (1, 0)) if step.op == "Mul" else ((0, 1),):
+        if draft.is_number(step.read(other)) and not draft.is_fixed(step.read(kept)):
+            return step.read(kept)
+    return None
+
+
+def _swaps_ends(step: Step) -> bool:
+    order = step.attributes.get("perm")
+    if not isinstance(order, tuple) or len(order) < _FLAT:
+        return False
+    n = len(order)
+    return order == (*range(n - 2), n - 1, n - 2)
