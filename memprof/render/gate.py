@@ -6,9 +6,11 @@ from typing import TextIO
 
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
-from memprof.render.markdown import prose
+from memprof.render.helped import less, untried
+from memprof.render.markdown import code, prose
 from memprof.render.wording import known_amount
 from memprof.results.gate import Gate, GateRow
+from memprof.results.helped import Change
 
 MARKER = "<!-- memprof check -->"
 """First line of the comment: a bot finds its own by it, and writes over it."""
@@ -39,6 +41,8 @@ def explain(row: GateRow) -> str:
         parts.append(f"look at {row.tensor}{size}")
     if row.advice:
         parts.append(row.advice)
+    if best := _best(row):
+        parts.append(f"{best.what} would take {format_bytes(best.peak_bytes)} at the peak ({less(best.saved_bytes)})")
     return safe_text("; ".join(parts), limit=2000)
 
 
@@ -74,6 +78,31 @@ def render_gate_markdown(found: Gate, stream: TextIO) -> None:
     if wrong:
         stream.write("\n")
         stream.writelines(f"- {prose(row.name)}: {prose(explain(row), limit=2000)}\n" for row in wrong)
+    for row in wrong:
+        _write_help(row, stream)
+
+
+def _write_help(row: GateRow, stream: TextIO) -> None:
+    """Write all changes that were tried, folded: what each takes, and the command that makes it."""
+    lines = [*untried(row.helped)]
+    if not row.helped.changes and not lines:
+        return
+    stream.write(f"\n<details><summary>What would help {prose(row.name)}</summary>\n\n")
+    if row.helped.changes:
+        stream.write("| change | peak | peak then | weights | runtime | command |\n|---|--:|--:|--:|---|---|\n")
+    for change in row.helped.changes:
+        weights = less(change.saved_weight_bytes) if change.saved_weight_bytes else ""
+        cells = (prose(change.what), less(change.saved_bytes), format_bytes(change.peak_bytes), weights)
+        stream.write(f"| {' | '.join(cells)} | {prose(change.runtime)} | {code(change.command, limit=400)} |\n")
+    stream.writelines(f"\n{prose(line, limit=2000)}\n" for line in lines)
+    stream.write("\n</details>\n")
+
+
+def _best(row: GateRow) -> Change | None:
+    """Return the change that lowers the judged peak most; another order is told by the advice, with its proof."""
+    changes = [change for change in row.helped.of_peak().changes if change.runtime == row.runtime]
+    others = [change for change in changes if not (row.advice and "order" in change.what)]
+    return min(others, key=lambda change: change.peak_bytes, default=None)
 
 
 def _change(before: int | None, after: int | None) -> str:

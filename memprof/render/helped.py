@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.text import Text
 
 from memprof.base.palette import TERMINAL_CURVE
+from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.render.terminal import Screen
 from memprof.results.helped import Helped
@@ -27,10 +30,15 @@ def show_helped(screen: Screen, helped: Helped, leads: str, top: int) -> None:
             effect += f"; weights {less(change.saved_weight_bytes)}"
         screen.show(Text.assemble(f"  {screen.clean(change.what, limit=80)}: ", (effect, "bold")))
         screen.show(Text(f"    {screen.clean(change.command, limit=2000)}", style=TERMINAL_CURVE), keep_lines=True)
+    for line in untried(helped):
+        screen.show(Text(f"  {screen.clean(line, limit=2000)}", style="dim"))
+
+
+def untried(helped: Helped) -> Iterator[str]:
+    """Yield a line for what was tried in vain, and one for what was not tried, where there is any."""
     for title, names in (("Tried, and no less", helped.useless), ("Not tried", helped.skipped)):
         if names:
-            listed = "; ".join(screen.clean(name, limit=80) for name in names)
-            screen.show(Text(f"  {title}: {listed}", style="dim"))
+            yield f"{title}: {'; '.join(safe_text(name, limit=80) for name in names)}"
 
 
 def less(saved_bytes: int) -> str:

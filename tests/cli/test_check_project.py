@@ -208,7 +208,8 @@ def test_every_format_of_a_situation_is_whole_and_has_the_same_exit_code(
     assert len(suite) == len(json.loads(document)["models"])
     assert sum(len(case) for case in suite) == len(wrong)
     assert page.startswith("<!-- memprof check -->\n**Memory: ")
-    assert page.count("\n| ") == len(suite) + 1  # the head of the table, and a row a model
+    over_all = page.partition("\n<details>")[0]
+    assert over_all.count("\n| ") == len(suite) + 1  # the head of the table, and a row a model
 
 
 def test_a_baseline_is_written_whole_sorted_and_only_if_all_models_can_be_read(run: Run, project: Path) -> None:
@@ -339,3 +340,14 @@ def test_a_baseline_lies_in_the_folder_of_its_file(run: Run, project: Path, base
 
     assert (found.code, outside.read_text()) == (2, "mine")
     assert "lies outside of" in found.stderr
+
+
+def test_what_would_help_is_said_in_the_line_and_folded_into_the_comment(run: Run, project: Path) -> None:
+    (project / "memprof.toml").write_text(model("batch.onnx", max_peak='"3kB"', dims="{ batch = 4 }"))
+    line = run("check").stdout.splitlines()[0]
+    assert line.startswith("OVER   batch.onnx: peak is 8.00 kB, 5.00 kB over 3.00 kB; look at ")
+    assert line.endswith("batch 1 would take 2.00 kB at the peak (6.00 kB less)")
+    page = run("check", "--format", "markdown").stdout
+    assert "<details><summary>What would help batch.onnx</summary>" in page
+    assert "| batch 1 | 6.00 kB less | 2.00 kB |  | reference | `memprof analyze batch.onnx --dim batch=1` |" in page
+    assert page.count("<details>") == page.count("</details>") == 1

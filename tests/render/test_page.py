@@ -17,6 +17,7 @@ import pytest
 from memprof import Graph, GraphBuilder, Report, TensorType, analyze
 from memprof.ir import Assumption, NewValue
 from memprof.render.page import PageNote, redact_page, report_page, write_page
+from memprof.results.helped import Change, Helped
 from tests.render.browser import Shown, open_page, start_browser
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
@@ -266,3 +267,22 @@ def test_a_page_says_what_was_assumed_and_a_redacted_one_no_name() -> None:
     page = report_page(report)
     assert page.sides[0]["assumed"] == [["dimension", "secret=1", note.reason, note.hint]]
     assert "secret" not in json.dumps(redact_page(page).to_json())
+
+
+def test_what_would_help_is_shown_and_a_redacted_page_has_no_command(show: Show) -> None:
+    change = Change(
+        what="batch 1",
+        runtime="reference",
+        saved_bytes=500,
+        peak_bytes=500,
+        command="memprof analyze my.onnx --dim b=1",
+    )
+    report = replace(analyze(chain([1, 2])), helped=Helped((change,), ("another order",)))
+    (side,) = report_page(report).sides
+    assert side["help"] == [["batch 1", "500 B less", "500 B", "", "reference", change.command]]
+    assert side["help_notes"] == ["Tried, and no less: another order"]
+    (side,) = redact_page(report_page(report)).sides
+    assert side["help"] == [["batch 1", "500 B less", "500 B", "", "reference", ""]]
+    with show(report) as shown:
+        assert shown.texts("#help td") == ["batch 1", "500 B less", "500 B", "", "reference", change.command]
+        assert shown.text("#help p") == "Tried, and no less: another order"

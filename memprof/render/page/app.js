@@ -63,6 +63,9 @@ function writeHead() {
     DATA.sides.flatMap((side) => side.unknown.map((row) => labelled(side, row))), []);
   list("assumed", "Assumed", [...sides, "what", "name", "why", "what changes it"],
     DATA.sides.flatMap((side) => side.assumed.map((row) => labelled(side, row))), []);
+  list("help", "What would help", [...sides, "change", "peak", "peak then", "weights", "runtime model", "command"],
+    DATA.sides.flatMap((side) => side.help.map((row) => labelled(side, row))), [1, 2, 3].map((place) => sides.length + place));
+  $("help").append(...DATA.sides.flatMap((side) => side.help_notes.map((line) => make("p", line, "quiet"))));
   list("differences", "Steps that differ", ["step", "operation", "predicted", "measured"],
     DATA.differences.map(([step, name, predicted, measured]) => [formatCount(step), name, formatBytes(predicted), formatBytes(measured)]), [2, 3]);
   const isOfBytes = DATA.sides.some((side) => side.unknown.some(([kind]) => kind !== "macs"));

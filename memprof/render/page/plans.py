@@ -86,6 +86,8 @@ def _side(plan: Plan, path: str, graph: Graph | None) -> dict[str, Any]:
         "unknown": [],
         "figures": [],
         "assumed": [],
+        "help": [],
+        "help_notes": [],
         "sweep": [],
         "categories": [],
     }

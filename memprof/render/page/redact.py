@@ -34,6 +34,7 @@ def _redact_side(side: Mapping[str, Any]) -> dict[str, Any]:
         **side,
         "path": "model",
         "assumed": [[kind, "left out", "", ""] for kind, *_ in side["assumed"]],
+        "help": [[*change[:-1], ""] for change in side["help"]],
         "sweep": [],
         "unknown": [[kind if kind in _KINDS else "other", "left out", "", ""] for kind, *_ in side["unknown"]],
     }

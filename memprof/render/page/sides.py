@@ -11,6 +11,7 @@ from memprof.analysis.categories import buffer_kinds
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.ir import Graph, Node
+from memprof.render.helped import less, untried
 from memprof.render.sweep import formula_lines, sweep_rows
 from memprof.render.wording import (
     category_title,
@@ -189,6 +190,8 @@ def verification_page(found: Verification) -> Page:
                 "unknown": [],
                 "figures": [],
                 "assumed": [],
+                "help": [],
+                "help_notes": [],
                 "sweep": [],
                 "categories": [],
             }
@@ -241,6 +244,8 @@ def report_side(report: Report, label: str) -> dict[str, Any]:
             [safe_text(a.kind), safe_text(a.name), safe_text(a.reason, limit=400), safe_text(a.hint, limit=400)]
             for a in report.assumed
         ],
+        "help": [*_help(report)],
+        "help_notes": [] if report.helped is None else [*untried(report.helped)],
         "sweep": [] if report.sweep is None else [*_sweep(report.sweep)],
         "categories": [row for runtime in report.runtimes.values() for row in _categories(runtime)],
     }
@@ -287,6 +292,18 @@ def _report_view(found: RuntimeReport, graphs: Graphs, side: int, label: str) ->
         definition=found.runtime.definition,
     )
     return view_json(found.lifetimes, graphs, row, found.buffer_kinds)
+
+
+def _help(report: Report) -> Iterable[list[str]]:
+    for change in report.helped.changes if report.helped is not None else ():
+        yield [
+            safe_text(change.what, limit=80),
+            less(change.saved_bytes),
+            format_bytes(change.peak_bytes),
+            less(change.saved_weight_bytes) if change.saved_weight_bytes else "",
+            safe_text(change.runtime, limit=40),
+            safe_text(change.command, limit=2000),
+        ]
 
 
 def _sweep(sweep: Sweep) -> Iterable[list[str]]:
