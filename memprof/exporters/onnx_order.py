@@ -66,7 +66,8 @@ def file_order(source: Path, graph: Graph, order: Sequence[int]) -> tuple[list[i
     """Return the order of the file's nodes that comes closest to an order of the graph's, and what that one then is.
 
     Both are ``order`` itself unless the file asks for more than the graph does: operations of one function call run
-    together, and a branch that a constant condition rules out still reads names from outside.
+    together, and a branch that a constant condition rules out still reads names from outside. Of a file that lists an
+    operation before what it reads, the graph has the nodes in the order that the importer gave them.
 
     Args:
         source: The file that ``graph`` was read from.
@@ -82,16 +83,37 @@ def file_order(source: Path, graph: Graph, order: Sequence[int]) -> tuple[list[i
     """
     with opened_layout(source) as (_, layout):
         pass
+    waits_for = _waits_for(layout)
+    was_sorted = any(found.kind == "order" for found in graph.assumed)
+    listed = _closest_order(waits_for, range(len(layout.nodes))) if was_sorted else range(len(layout.nodes))
     is_expanded = len(layout.nodes) != len(graph.nodes)
-    groups = _node_groups(source, graph) if is_expanded else [[node] for node in range(len(graph.nodes))]
+    counts = _node_counts(source) if is_expanded else [1] * len(layout.nodes)
+    if sum(counts) != len(graph.nodes) or len(listed) != len(counts):
+        raise InputError(f"{source} is not the model that the order was made for.")
+    groups = _node_groups(listed, counts)
     position = {node: step for step, node in enumerate(order)}
     last = [max((position[node] for node in group), default=-1) for group in groups]
-    found = _closest_order(_waits_for(layout), last)
+    found = _closest_order(waits_for, last)
     return found, [node for index in found for node in groups[index]]
 
 
-def _node_groups(source: Path, graph: Graph) -> list[list[int]]:
-    """Return for each node of the file the nodes of ``graph`` that it stands for: calls expand in place."""
+def _node_groups(listed: Sequence[int], counts: Sequence[int]) -> list[range]:
+    """Return for each node of the file the nodes of the graph that it stands for.
+
+    Args:
+        listed: The file's nodes in the order in which the graph has them; another than the file's where it is unsorted.
+        counts: How many nodes of the graph each node of the file stands for.
+    """
+    groups = [range(0)] * len(counts)
+    start = 0
+    for index in listed:
+        groups[index] = range(start, start + counts[index])
+        start += counts[index]
+    return groups
+
+
+def _node_counts(source: Path) -> list[int]:
+    """Return how many nodes of the graph each node of the file stands for: calls expand in place."""
     from onnx import ModelProto
 
     model = ModelProto.FromString(read_structure(source))
@@ -99,15 +121,7 @@ def _node_groups(source: Path, graph: Graph) -> list[list[int]]:
     counts: dict[tuple[str, str, str], int] = {}
     for key in _callees_first(functions):
         counts[key] = sum(_count(node, functions, counts) for node in functions[key].node)
-    groups = []
-    start = 0
-    for node in model.graph.node:
-        stop = start + _count(node, functions, counts)
-        groups.append(list(range(start, stop)))
-        start = stop
-    if start != len(graph.nodes):
-        raise InputError(f"{source} is not the model that the order was made for.")
-    return groups
+    return [_count(node, functions, counts) for node in model.graph.node]
 
 
 def _domain(domain: str) -> str:

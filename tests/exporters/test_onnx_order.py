@@ -328,6 +328,27 @@ def test_a_call_of_a_function_stays_in_one_piece(tmp_path: Path) -> None:
         np.testing.assert_array_equal(before, after)
 
 
+def test_a_file_that_lists_readers_first_is_written_in_the_order_that_was_planned(tmp_path: Path) -> None:
+    for seed, make in ((seed, make) for make in (two_branches, with_functions) for seed in range(8)):
+        model = make()
+        nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in model.graph.node]
+        Random(seed).shuffle(nodes)
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+        source = tmp_path / "unsorted.onnx"
+        source.write_bytes(model.SerializeToString())
+        graph = load(source).graph
+        problem = reference_problem(graph)
+        order, running = file_order(source, graph, shuffled(problem.predecessors, Random(seed)))
+        write_reordered_onnx(source, order, tmp_path / "better.onnx")
+        better = load(tmp_path / "better.onnx").graph
+        assert [n.op for n in better.nodes] == [graph.nodes[i].op for i in running]
+        assert reference_problem(better).peak_bytes(range(len(running))) == problem.peak_bytes(running)
+        if make is two_branches:
+            wished = find_order(problem, 2).order
+            assert file_order(source, graph, wished)[1] == list(wished)
+
+
 def shuffled(predecessors: tuple[tuple[int, ...], ...], rng: Random) -> list[int]:
     order: list[int] = []
     while len(order) < len(predecessors):
