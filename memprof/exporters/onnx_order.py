@@ -101,7 +101,7 @@ def _node_groups(listed: Sequence[int], counts: Sequence[int]) -> list[range]:
     """Return for each node of the file the nodes of the graph that it stands for.
 
     Args:
-        listed: The file's nodes in the order in which the graph has them; another than the file's where it is unsorted.
+        listed: The file's nodes in the order in which the graph has them: not the file's own where that is unsorted.
         counts: How many nodes of the graph each node of the file stands for.
     """
     groups = [range(0)] * len(counts)

@@ -15,7 +15,6 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memprof.base.errors import InputError, LimitError
-from memprof.base.text import safe_text
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
 from memprof.importers.onnx.constants import FLOATS, Constant
@@ -27,18 +26,17 @@ from memprof.importers.onnx.limits import MAX_EDGES, check_depth, check_frame, c
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
-from memprof.importers.onnx.order import explain_missing, sort_nodes
+from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.twins import Answer, ask, is_settled
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
-from memprof.ir import DTYPE_BITS, Assumption, Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir import DTYPE_BITS, Graph, GraphBuilder, NewValue, TensorType
 
 if TYPE_CHECKING:
     import numpy as np
 
 _NO_BODIES = Bodies()
 _MAX_ELEMENTS = 16  # shapes, axes and numbers; what is longer is data
-_SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"
 
 
 def build_graph(graph: GraphProto, context: Context, causes: Causes) -> Graph:
@@ -48,10 +46,6 @@ def build_graph(graph: GraphProto, context: Context, causes: Causes) -> Graph:
         InputError: A node reads what nothing before it writes, or two tensors share a name.
         LimitError: A type is larger than a tensor can be, or loops need too many passes.
     """
-    if (moved := sort_nodes(graph)) is not None:
-        name = safe_text(moved.name or moved.op_type)
-        reason = "the file lists it before an operation whose result it reads; its operations were sorted"
-        context.assumed["order", name] = Assumption(kind="order", name=name, reason=reason, hint=_SORT)
     return Scope(graph, context, causes, None).build()
 
 

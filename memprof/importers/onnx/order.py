@@ -2,6 +2,9 @@
 
 ONNX wants nodes in execution order. Where they are not, each moves behind the last of those that it reads from, and
 else keeps its place (Kahn's algorithm, the lowest place first). What cannot be sorted is an error, said in full.
+
+That happens before functions are expanded: a call stays in one piece, so whoever writes the file anew finds each of
+its nodes again (``exporters.onnx_order``).
 """
 
 from __future__ import annotations
@@ -10,18 +13,40 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from memprof.base.errors import InputError
-from memprof.importers.onnx.library import GraphProto, NodeProto
+from memprof.base.text import safe_text
+from memprof.importers.onnx.library import FunctionProto, GraphProto, ModelProto, NodeProto
 from memprof.importers.onnx.limits import bodies
+from memprof.ir import Assumption
+
+_SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"
+_WITH_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
-def sort_nodes(graph: GraphProto) -> NodeProto | None:
+def sort_model(model: ModelProto) -> Assumption | None:
+    """Bring the main graph and all functions into execution order, in place; say so if the main graph was not."""
+    for function in model.functions:
+        sort_nodes(function)
+    if (moved := sort_nodes(model.graph)) is None:
+        return None
+    reason = "the file lists it before an operation whose result it reads; its operations were sorted"
+    return Assumption(kind="order", name=safe_text(moved.name or moved.op_type), reason=reason, hint=_SORT)
+
+
+def sort_nodes(graph: GraphProto | FunctionProto) -> NodeProto | None:
     """Bring the nodes of ``graph`` into execution order, in place; return one that had to move, ``None`` if none had.
 
     Bodies are left as they are. Complexity: O(names) if nothing is to do, else O(names + nodes log nodes).
     """
     writers = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
     early: NodeProto | None = next(
-        (node for i, node in enumerate(graph.node) if any(writers.get(name, -1) >= i for name in node.input)), None
+        (
+            node
+            for i, node in enumerate(graph.node)
+            if any(
+                writers.get(name, -1) >= i for name in (_reads(node) if node.op_type in _WITH_BODIES else node.input)
+            )
+        ),
+        None,
     )
     if early is None:
         return None

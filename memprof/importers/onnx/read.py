@@ -27,6 +27,7 @@ from memprof.importers.onnx.library import GraphProto, ModelProto
 from memprof.importers.onnx.limits import MAX_EDGES, MAX_NODES, bodies, check_model, check_structure
 from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context
+from memprof.importers.onnx.order import sort_model
 from memprof.importers.onnx.symbols import Bindings, bind
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import Causes
@@ -92,6 +93,7 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
     """
     try:
         check_model(proto)
+        sorted_first = sort_model(proto)
         expand_functions(proto)
         graph_inputs = _inputs_as_bound(proto.graph, request)
         check_given(request.values, graph_inputs)
@@ -99,6 +101,8 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         request = replace(request, dims={**assumed.dims, **request.dims}, inputs={**assumed.inputs, **request.inputs})
         context = _context(proto, _Known(request))
         context.assumed.update({(note.kind, note.name): note for note in assumed.notes})
+        if sorted_first is not None:
+            context.assumed["order", sorted_first.name] = sorted_first
         graph = build_graph(proto.graph, context, Causes(context.types.symbols))
         replaceable = find_replaceable(proto)
         goes_beyond = context.goes_beyond or context.inference.goes_beyond
