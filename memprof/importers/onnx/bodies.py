@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MAX_LOOP_PASSES = 4
+_MOST_TRIPS = 2**16  # a larger limit is there to be never reached
 _BATCHLESS_SCAN = 9  # before this opset Scan had a batch dimension of its own and one more input
 
 
@@ -52,6 +53,10 @@ class Scope(Protocol):
     @property
     def opset(self) -> int:
         """Version of ONNX's own operations that the model imports, 0 if none."""
+
+    @property
+    def takes_largest(self) -> bool:
+        """Whether what the data decide is taken at its largest."""
 
     @property
     def causes(self) -> Causes:
@@ -109,12 +114,14 @@ class Bodies:
         facts: What is known of the node's outputs.
         trip_count: How often a Loop runs, ``None`` unless a constant alone decides.
         is_to_blame: Whether the node itself leaves outputs open: a loop whose values change their shape.
+        at_most: Outputs that were taken at their largest: what a Loop collects that a condition may end early.
     """
 
     built: tuple[Body, ...] = ()
     facts: tuple[Fact, ...] = ()
     trip_count: int | None = None
     is_to_blame: bool = False
+    at_most: range = range(0)
 
     @property
     def decided(self) -> dict[str, int]:
@@ -157,7 +164,7 @@ def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | 
     ran = owner(scope, node, found, inputs)
     facts = list(ran.facts[: len(node.output)]) or [scope.facts.of(of) for of in ran.types[: len(node.output)]]
     facts += [UNKNOWN_FACT] * (len(node.output) - len(facts))
-    return Bodies(tuple(ran.bodies), tuple(facts), ran.trip_count, ran.is_to_blame)
+    return Bodies(tuple(ran.bodies), tuple(facts), ran.trip_count, ran.is_to_blame, ran.at_most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +179,7 @@ class _Ran:
     trip_count: int | None = None
     is_to_blame: bool = False
     facts: Sequence[Fact] = ()
+    at_most: range = range(0)
 
 
 def _plain(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:
@@ -214,10 +222,20 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
         if attempt == _MAX_LOOP_PASSES - 1:
             agreed = [types.of(of.dtype, None) for of in agreed]
         carried = agreed
-    trips = _trip_count(scope, inputs, body)
+    trips, at_most = _trip_count(scope, inputs, body), range(0)
+    if trips is None and (limit := _most_trips(scope, inputs)) is not None:
+        at_most = range(len(carried), len(node.output))
+        trips = limit if at_most else None
     collected = [loop_collected(of, trips, types) for of in body.types[1 + len(carried) :]]
     changes = any(a.size_bytes is not None and b.size_bytes is None for a, b in zip(start, carried, strict=False))
-    return _Ran([body], carried + collected, trips, changes)
+    return _Ran([body], carried + collected, trips, changes, at_most=at_most)
+
+
+def _most_trips(scope: Scope, inputs: Sequence[int | None]) -> int | None:
+    """Return how often a loop runs at most, ``None`` if no constant says so or it stands for "for ever"."""
+    limit = scope.elements(inputs[0]) if inputs and scope.takes_largest else None
+    trips = None if limit is None or limit.size != 1 else max(0, int(limit.reshape(-1)[0]))
+    return None if trips is None or trips > _MOST_TRIPS else trips
 
 
 def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int | None:

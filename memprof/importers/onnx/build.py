@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memprof.base.errors import InputError, LimitError
+from memprof.importers.onnx.ahead import reader_evaluates
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
 from memprof.importers.onnx.constants import FLOATS, Constant
@@ -24,7 +25,7 @@ from memprof.importers.onnx.given import given_fact
 from memprof.importers.onnx.library import GraphProto, NodeProto, TypeProto
 from memprof.importers.onnx.limits import MAX_EDGES, check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
-from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, output_facts
+from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, note_largest, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.twins import Answer, ask, is_settled
@@ -126,6 +127,11 @@ class Scope:
     def opset(self) -> int:
         """Version of ONNX's own operations that the model imports, 0 if none."""
         return self._context.inference.opset or 0
+
+    @property
+    def takes_largest(self) -> bool:
+        """Whether what the data decide is taken at its largest."""
+        return self._context.evaluates is reader_evaluates
 
     @property
     def facts(self) -> FactTable:
@@ -383,7 +389,9 @@ class Scope:
     def _output_facts(self, call: Call, inputs: Sequence[int | None], owned: Bodies) -> Sequence[Fact]:
         stated = [self._stated.get(name, UNKNOWN_FACT) for name in call.node.output]
         if owned.built:
-            return complete(call.node, stated, owned.facts, self._context)
+            facts = complete(call.node, stated, owned.facts, self._context)
+            note_largest(call.node, facts, owned.at_most, self._context)
+            return facts
         known = [None if i is None else self._facts[i] for i in inputs]
         return output_facts(call, known, stated, self._context)
 

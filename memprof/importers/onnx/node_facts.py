@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -140,6 +140,16 @@ def _bounded(call: Call, inputs: Sequence[Fact | None], facts: Sequence[Fact], c
             found[i] = context.facts.of(counted_type(call.op, node, inputs, fact, context.types))
         context.goes_beyond |= found[i].type is not of
     return found
+
+
+def note_largest(node: NodeProto, facts: Sequence[Fact], which: Iterable[int], context: Context) -> None:
+    """Note that some outputs of a node were taken at their largest: their first dimension is what the data decide."""
+    for i in which:
+        name, shape = node.output[i], facts[i].type.shape
+        if name and shape is not None and facts[i].is_fixed:
+            fixed = tuple(dim for dim in shape if isinstance(dim, int))
+            context.assumed.setdefault((BOUND, name), _bound_note(node, name, 0, fixed))
+            context.goes_beyond = True
 
 
 def _bound_note(node: NodeProto, name: str, which: int | str, shape: tuple[int, ...]) -> Assumption:

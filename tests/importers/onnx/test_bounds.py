@@ -9,7 +9,7 @@ import pytest
 from onnx import NodeProto, TensorProto, numpy_helper
 
 import memprof
-from tests.onnx_models import integers, load, model, node, shapes, sizes, tensor, weight
+from tests.onnx_models import body, integers, load, model, node, shapes, sizes, tensor, weight
 
 INT = TensorProto.INT64
 
@@ -122,12 +122,69 @@ def test_what_grows_with_a_bound_is_an_upper_bound(tmp_path: Path) -> None:
     assert "kept" in found.headline.lowered_by
 
 
-def test_what_may_shrink_is_an_estimate(tmp_path: Path) -> None:
-    found = analysed(
-        tmp_path,
-        **selected(node("Shape", ["kept"], ["n"]), node("ConstantOfShape", ["n"], ["y"])),  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("nodes", "grade"),
+    [
+        ([node("Shape", ["kept"], ["n"]), node("ConstantOfShape", ["n"], ["y"])], "upper bound"),
+        ([node("Shape", ["index"], ["n"]), node("Expand", ["two", "n"], ["y"])], "upper bound"),
+        (
+            [
+                node("Shape", ["index"], ["n"]),
+                node("Sub", ["hundred", "n"], ["rest"]),
+                node("Slice", ["rest", "nought", "one"], ["first"]),
+                node("ConstantOfShape", ["first"], ["y"]),
+            ],
+            "estimate",
+        ),
+        (
+            [
+                node("Shape", ["index"], ["n"]),
+                node("Gather", ["falling", "n"], ["m"]),
+                node("Reshape", ["m", "minus"], ["first"]),
+                node("ConstantOfShape", ["first"], ["y"]),
+            ],
+            "estimate",
+        ),
+    ],
+    ids=["shape", "expanded", "difference", "looked up"],
+)
+def test_numbers_that_are_sizes_rise_with_them_or_it_is_an_estimate(
+    tmp_path: Path, nodes: list[NodeProto], grade: str
+) -> None:
+    settings = selected(*nodes)
+    constants = [integers("hundred", 100), integers("nought", 0), integers("one", 1), integers("minus", -1)]
+    constants += [integers("falling", *range(100, 0, -1))]
+    settings["initializers"] = [*settings["initializers"], *constants]  # type: ignore[misc]
+    assert analysed(tmp_path, **settings).headline.grade == grade
+
+
+def loop(*, limit: int) -> dict[str, object]:
+    """Return a loop that may end early and collects a tensor of 4 x 8 each time."""
+    inner = body(
+        [
+            node("Add", ["a", "a"], ["b"]),
+            node("ReduceSum", ["b"], ["sum"], keepdims=0),
+            node("Greater", ["sum", "nought"], ["goes_on"]),
+            node("Identity", ["b"], ["each"]),
+        ],
+        inputs=["i", "c", "a"],
+        outputs=["goes_on", "b", "each"],
     )
-    assert found.headline.grade == "estimate"
+    return {
+        "nodes": [node("Loop", ["limit", "first", "x"], ["last", "all"], body=inner), node("Relu", ["all"], ["y"])],
+        "inputs": [tensor("x", [4, 8]), tensor("first", [], TensorProto.BOOL)],
+        "outputs": ["y"],
+        "initializers": [integers("limit", limit), numpy_helper.from_array(np.array(0, np.float32), "nought")],
+    }
+
+
+def test_a_loop_that_may_end_early_collects_at_most_what_its_limit_says(tmp_path: Path) -> None:
+    found = load(tmp_path, model(**loop(limit=10)))  # type: ignore[arg-type]
+    assert shapes(found)["all"] == (10, 4, 8)
+    assert [note.kind for note in found.graph.assumed] == ["bound"]
+    assert analysed(tmp_path, **loop(limit=10)).headline.grade == "upper bound"
+    for_ever = load(tmp_path, model(**loop(limit=2**62)))  # type: ignore[arg-type]
+    assert [unknown.name for unknown in for_ever.graph.unknown] == ["all"]
 
 
 def test_a_bound_is_refused_by_the_strict_and_settled_by_a_size(tmp_path: Path) -> None:
