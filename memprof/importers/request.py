@@ -50,6 +50,7 @@ class RequestArguments(TypedDict, total=False):
     lowered: bool
     from_file: bool
     threads: int | None
+    wished: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ class Request:
         lowered: Read a PyTorch module as ExecuTorch's exporter lowers it, without that exporter.
         from_file: Never start onnxruntime: what a default session would make of an ONNX file is estimated.
         threads: Threads of the runtime, ``None`` for one on each core; each adds to the scratch of some kernels.
+        wished: Sizes that are assumed for open dimensions of an ONNX file, by name or ``INPUT[AXIS]``, instead of
+            usual ones; ``None`` to look for sizes that its graph fits.
 
     Raises:
         UsageError: A field does not fit the source.
@@ -92,6 +95,7 @@ class Request:
     lowered: bool = False
     from_file: bool = False
     threads: int | None = None
+    wished: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("dims", "inputs", "dtypes", "values"):

@@ -67,6 +67,7 @@ class Model:
         session: How a default session of onnxruntime runs it, ``None`` if nobody can say.
         stored: Bytes of the weights by element type as a file stores them, where the graph was made of a
             configuration that knows no file; ``None`` if the graph's own count.
+        wished: Sizes that were assumed for open dimensions instead of usual ones, which its graph does not fit.
     """
 
     path: str
@@ -78,6 +79,7 @@ class Model:
     folded: Once[Graph] | None = field(default=None, repr=False, compare=False)
     session: Once[Session] | None = field(default=None, repr=False, compare=False)
     stored: Mapping[str, int] | None = None
+    wished: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def parameter_bytes(self) -> int:

@@ -23,7 +23,8 @@ def load_optimized(request: Request, limits: Limits) -> Model:
         UsageError: A name does not exist, or a shape does not fit.
     """
     require_onnxruntime("Optimising a model")
-    read_onnx(request)  # what is wrong with the file is said before onnxruntime sees it
+    source = read_onnx(request)  # what is wrong with the file is said before onnxruntime sees it
+    request = replace(request, wished=source.wished)
     with scratch_folder() as folder:
         target = folder / "optimized.onnx"
         write_optimized(request.name, target, limits)

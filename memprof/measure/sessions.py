@@ -43,6 +43,7 @@ _SPARE_BYTES, _COPIES = 2**30, 3
 def with_session(model: Model, request: Request) -> Model:
     """Return ``model``, which finds out about its default session when somebody needs it."""
     constants = model.graph.parameter_bytes + model.graph.foldable_constant_bytes
+    request = replace(request, wished=model.wished)  # what is made of the file is asked about at the same sizes
     find = partial(find_session, request, model.structure_sha256, constants)
     return replace(model, session=Once(find))
 

@@ -32,7 +32,7 @@ def _changed(asked: Asked, name: str, made: Once[Mapping[str, Path]]) -> list[Ch
     if name not in made():
         raise NotMadeError
     tool = FILE_TOOLS[name]
-    model = load(replace(asked.request, source=str(made()[name])))
+    model = load(replace(asked.request, source=str(made()[name]), wished=asked.model.wished))
     command = tool.command_for(asked.request.name)
     graph = model.graph
     weights = model.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None

@@ -10,6 +10,9 @@
     any other of rank 2, of rank 3                        512, 128
     any other                                             64
 
+Where these do not fit the graph (``misfits``), others are tried, one dimension after the other, height and width
+together: usual sizes of images, the sizes of the graph's constants, multiples of its strides.
+
 A size of 0 in the first of three places or more is what old exporters write for "open". Each size is listed with the
 flag that changes it. Never 1 where a network has nothing to do at 1.
 """
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memprof.base.text import safe_text
@@ -32,6 +35,7 @@ _SOUND = re.compile(r"sample|audio|wav", re.IGNORECASE)
 _LENGTH = re.compile(r"seq|len|token|time|step|frame", re.IGNORECASE)
 _CHANNELS = (1, 3, 4)
 _LINE_HEIGHT = 64
+_IMAGES = (224, 256, 320, 416, 512, 672, 299, 384, 448, 112, 128, 96, 64, 48, 32, 28)
 _MANY = 3
 
 
@@ -43,20 +47,27 @@ class Assumed:
         dims: Sizes of named dimensions.
         inputs: Shapes of inputs that have dimensions without a name.
         notes: One for each size.
+        groups: The dimensions that were assumed, by their names here; those of one group change together. Batches are
+            last: any other size is sooner another one.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     notes: tuple[Assumption, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
 
 
-def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str]) -> Assumed:
+def assume_sizes(
+    graph_inputs: Mapping[str, TensorType], settled: Collection[str], wished: Mapping[str, int]
+) -> Assumed:
     """Return sizes for what graph inputs leave open.
 
     Args:
         graph_inputs: Their types, with what the caller settled in place.
         settled: Names of inputs whose whole shape the caller gave.
+        wished: Sizes to take instead of the usual ones, by name of the dimension, or ``INPUT[AXIS]``.
     """
+    groups: dict[tuple[str, ...], int] = {}
     dims: dict[str, int] = {}
     inputs: dict[str, tuple[int, ...]] = {}
     notes: list[Assumption] = []
@@ -65,6 +76,7 @@ def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str
         if shape is None or name in settled:
             continue
         found: list[int] = []
+        own: dict[int, str] = {}
         for axis, dim in enumerate(shape):
             if isinstance(dim, int) and not _is_nothing(shape, axis):
                 found.append(dim)
@@ -72,11 +84,19 @@ def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str
             known = dims.get(dim) if isinstance(dim, str) else None
             if known is None and isinstance(dim, str) and not dim.isidentifier():
                 known = evaluate(dim, dims)
-            size = _usual(name, of, axis) if known is None else known
+            size = known
+            if size is None:
+                own[axis] = dim if isinstance(dim, str) else f"{name}[{axis}]"
+                size = wished.get(own[axis]) or _usual(name, of, axis)
             found.append(size)
             if isinstance(dim, str) and dim not in dims:
                 dims[dim] = size
                 notes.append(_note(dim, size, f"the graph input {name} leaves it open", "--dim"))
+        image = tuple(own.pop(axis) for axis in _spatial(shape) if axis in own and len(shape) == 4)
+        if image:
+            groups.setdefault(image, _MANY)
+        for axis, key in own.items():
+            groups.setdefault((key,), found[axis])
         if any(
             not isinstance(dim, str) and (dim is None or _is_nothing(shape, axis)) for axis, dim in enumerate(shape)
         ):
@@ -85,7 +105,47 @@ def assume_sizes(graph_inputs: Mapping[str, TensorType], settled: Collection[str
             notes.append(
                 _note(f"{name}={shown}", None, f"the file leaves sizes of the graph input {name} open", "--input")
             )
-    return Assumed(dims, inputs, tuple(notes))
+    return Assumed(dims, inputs, tuple(notes), tuple(sorted(groups, key=lambda keys: groups[keys] == 1)))
+
+
+def sizes_that_fit(
+    groups: Iterable[Sequence[str]], candidates: Sequence[int], count_misfits: Callable[[Mapping[str, int]], int]
+) -> Mapping[str, int]:
+    """Return sizes for dimensions that fit a graph better than the usual ones, which do not; none if none do.
+
+    Args:
+        groups: The dimensions, those that change together.
+        candidates: Sizes that are tried, the most usual first.
+        count_misfits: How many operations contradict some sizes; of the others the usual ones are taken.
+    """
+    best: dict[str, int] = {}
+    fewest = count_misfits(best)
+    for group in groups:
+        before = best
+        for size in candidates:
+            if not fewest:
+                return best
+            wished = {**before, **dict.fromkeys(group, size)}
+            misfits = count_misfits(wished)
+            if misfits < fewest:
+                best, fewest = wished, misfits
+    return best
+
+
+def candidate_sizes(constants: Iterable[Sequence[int]], strides: Collection[int]) -> Iterator[int]:
+    """Yield sizes that a graph may be made for: usual ones of images, then those that its constants have.
+
+    Args:
+        constants: Shapes of its weights and of its other inputs.
+        strides: By how much its operations step.
+    """
+    counts: dict[int, int] = {}
+    for shape in constants:
+        for dim in shape:
+            counts[dim] = counts.get(dim, 0) + 1
+    steps = [step * max(1, round(640 / step)) for step in sorted(strides) if step > 2]
+    frequent = sorted((dim for dim in counts if dim > 1), key=lambda dim: (-counts[dim], dim))
+    yield from dict.fromkeys([*_IMAGES, *steps, *frequent])
 
 
 def _is_nothing(shape: tuple[Dim, ...], axis: int) -> bool:

@@ -8,7 +8,7 @@ Each arrow is a module of this package; this one holds their order alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,15 +25,17 @@ from memprof.importers.onnx.given import check_given
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.library import GraphProto, ModelProto
 from memprof.importers.onnx.limits import MAX_EDGES, MAX_NODES, bodies, check_model, check_structure
+from memprof.importers.onnx.misfits import count_misfits
 from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context
 from memprof.importers.onnx.order import sort_model
+from memprof.importers.onnx.refit import MOST_NODES, refit
 from memprof.importers.onnx.symbols import Bindings, bind
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import Causes
 from memprof.importers.onnx.wire import read_structure
 from memprof.importers.request import Request
-from memprof.ir import Graph, TensorType
+from memprof.ir import Assumption, Graph, TensorType
 from memprof.ir.model import Model, Once
 
 _REPLACEABLE_IR_VERSION = 4
@@ -97,24 +99,70 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         expand_functions(proto)
         graph_inputs = _inputs_as_bound(proto.graph, request)
         check_given(request.values, graph_inputs)
-        assumed = assume_sizes(graph_inputs, {*request.inputs, *request.values})
-        request = replace(request, dims={**assumed.dims, **request.dims}, inputs={**assumed.inputs, **request.inputs})
-        context = _context(proto, _Known(request))
-        context.assumed.update({(note.kind, note.name): note for note in assumed.notes})
-        if sorted_first is not None:
-            context.assumed["order", sorted_first.name] = sorted_first
-        graph = build_graph(proto.graph, context, Causes(context.types.symbols))
+        build = partial(_build, proto, graph_inputs, request, (sorted_first,) if sorted_first is not None else ())
+        built = build(request.wished or {})
+        is_free = request.wished is None and built.groups and len(proto.graph.node) <= MOST_NODES
+        if is_free and count_misfits(built.graph):
+            wished = refit(proto, graph_inputs, built.groups, lambda sizes: build(sizes).graph)
+            built = build(wished) if wished else built
         replaceable = find_replaceable(proto)
-        goes_beyond = context.goes_beyond or context.inference.goes_beyond
-        is_other = bool(request.fixes_sizes or replaceable or goes_beyond)
+        is_other = built.is_settled or bool(replaceable) or built.goes_beyond
     except DecodeError as error:
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
     ahead = Once(partial(_build_ahead, proto, runtime_evaluates, replaceable)) if is_other else None
-    is_open = bool(request.fixes_sizes or replaceable)
+    is_open = built.is_settled or bool(replaceable)
     folded = Once(partial(_build_ahead, proto, reader_evaluates, replaceable)) if is_open else None
-    return Model(path=request.name, format="onnx", structure_sha256=digest, graph=graph, ahead=ahead, folded=folded)
+    return Model(
+        path=request.name,
+        format="onnx",
+        structure_sha256=digest,
+        graph=built.graph,
+        ahead=ahead,
+        folded=folded,
+        wished=built.wished,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Built:
+    """A graph that was built, with sizes for what its inputs leave open.
+
+    Attributes:
+        graph: The graph.
+        groups: The dimensions that were assumed.
+        wished: Sizes that were taken instead of usual ones.
+        is_settled: Whether any size was settled, by the caller or so.
+        goes_beyond: As in ``Context``.
+    """
+
+    graph: Graph
+    groups: tuple[tuple[str, ...], ...]
+    wished: Mapping[str, int]
+    is_settled: bool
+    goes_beyond: bool
+
+
+def _build(
+    proto: ModelProto,
+    graph_inputs: Mapping[str, TensorType],
+    request: Request,
+    notes: Sequence[Assumption],
+    wished: Mapping[str, int],
+) -> _Built:
+    assumed = assume_sizes(graph_inputs, {*request.inputs, *request.values}, wished)
+    request = replace(request, dims={**assumed.dims, **request.dims}, inputs={**assumed.inputs, **request.inputs})
+    context = _context(proto, _Known(request))
+    context.assumed.update({(note.kind, note.name): note for note in (*assumed.notes, *notes)})
+    graph = build_graph(proto.graph, context, Causes(context.types.symbols))
+    return _Built(
+        graph=graph,
+        groups=assumed.groups,
+        wished=wished,
+        is_settled=request.fixes_sizes,
+        goes_beyond=context.goes_beyond or context.inference.goes_beyond,
+    )
 
 
 def _build_ahead(proto: ModelProto, evaluates: Evaluates, replaceable: frozenset[str]) -> Graph:
