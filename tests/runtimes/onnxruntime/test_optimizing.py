@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 import memprof
-from tests.onnx_models import integers, model, node, tensor, weight
+from tests.onnx_models import body, integers, model, node, tensor, weight
 
 
 def residual() -> ModelProto:
@@ -258,6 +258,89 @@ def pads_and_pieces() -> ModelProto:
     )
 
 
+def quantised() -> ModelProto:
+    """Return quantised convolutions, one with a Relu, one whose bias has another scale, and a global pool."""
+
+    def pair(name: str, scale: str) -> list[NodeProto]:
+        return [
+            node("QuantizeLinear", [name, scale, "zero"], [f"{name}_q"]),
+            node("DequantizeLinear", [f"{name}_q", scale, "zero"], [f"{name}_d"]),
+        ]
+
+    weights = [("w1", (32, 3, 3, 3)), ("w2", (32, 32, 3, 3)), ("w3", (48, 32, 1, 1))]
+    return model(
+        [
+            *(node("DequantizeLinear", [f"{name}_q", "sw", "zero"], [name]) for name, _ in weights),
+            *(node("DequantizeLinear", [f"b{i}_q", f"sb{i}", "zero32"], [f"b{i}"]) for i in (1, 2)),
+            *pair("x", "sx"),
+            node("Conv", ["x_d", "w1", "b1"], ["a"], pads=[1, 1, 1, 1]),
+            node("Relu", ["a"], ["r"]),
+            *pair("r", "sr"),
+            node("Conv", ["r_d", "w2", "b2"], ["c"], pads=[1, 1, 1, 1]),
+            *pair("c", "sc"),
+            node("Conv", ["c_d", "w3"], ["d"]),
+            *pair("d", "sc"),
+            node("GlobalAveragePool", ["d_d"], ["p"]),
+            *pair("p", "sc"),
+            node("Flatten", ["p_d"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 3, 32, 32])],
+        outputs=["y"],
+        initializers=[
+            *(weight(f"{name}_q", *shape, dtype=TensorProto.INT8) for name, shape in weights),
+            *(weight(f"b{i}_q", 32, dtype=TensorProto.INT32) for i in (1, 2)),
+            *(number(name, 0.02) for name in ("sx", "sr", "sc", "sw")),
+            number("sb1", 0.0004),
+            number("sb2", 0.01),
+            numpy_helper.from_array(np.int8(0), "zero"),
+            numpy_helper.from_array(np.int32(0), "zero32"),
+        ],
+        opset=13,
+    )
+
+
+def halves() -> ModelProto:
+    """Return 16-bit convolutions, two of which share a bias: their casts stay, and they are not blocked."""
+    return model(
+        [
+            node("Conv", ["x", "w1", "b"], ["a"], pads=[1, 1, 1, 1]),
+            node("Relu", ["a"], ["c"]),
+            node("Conv", ["c", "w2", "b"], ["d"], pads=[1, 1, 1, 1]),
+            node("Conv", ["d", "w3"], ["y"], pads=[1, 1, 1, 1]),
+        ],
+        inputs=[tensor("x", [1, 3, 32, 32], TensorProto.FLOAT16)],
+        outputs=["y"],
+        initializers=[
+            weight("w1", 32, 3, 3, 3, dtype=TensorProto.FLOAT16),
+            weight("w2", 32, 32, 3, 3, dtype=TensorProto.FLOAT16),
+            weight("w3", 48, 32, 3, 3, dtype=TensorProto.FLOAT16),
+            weight("b", 32, dtype=TensorProto.FLOAT16),
+        ],
+    )
+
+
+def decided_branch() -> ModelProto:
+    """Return an If whose condition is a weight, around convolutions that are blocked once it is gone."""
+    then = body(
+        [node("Conv", ["a", "w2"], ["t"], pads=[1, 1, 1, 1]), node("Relu", ["t"], ["u"])], outputs=["u"], name="then"
+    )
+    other = body([node("Neg", ["a"], ["v"])], outputs=["v"], name="else")
+    return model(
+        [
+            node("Conv", ["x", "w1"], ["a"], pads=[1, 1, 1, 1]),
+            node("If", ["condition"], ["b"], then_branch=then, else_branch=other),
+            node("Conv", ["b", "w2"], ["y"], pads=[1, 1, 1, 1]),
+        ],
+        inputs=[tensor("x", [1, 3, 32, 32])],
+        outputs=["y"],
+        initializers=[
+            weight("w1", 32, 3, 3, 3),
+            weight("w2", 32, 32, 3, 3),
+            numpy_helper.from_array(np.bool_(True), "condition"),
+        ],
+    )
+
+
 def number(name: str, value: float) -> TensorProto:
     """Return a constant of one element."""
 
@@ -274,6 +357,9 @@ MODELS = [
     two_branches,
     decoder_layer,
     pads_and_pieces,
+    quantised,
+    halves,
+    decided_branch,
 ]
 
 

@@ -20,6 +20,7 @@ from memprof.runtimes.onnxruntime.optimizing.building import build
 from memprof.runtimes.onnxruntime.optimizing.convolving import join_activations, join_constants, join_sums
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft
 from memprof.runtimes.onnxruntime.optimizing.gelus import join_erfs, join_sigmoids, join_tanhs
+from memprof.runtimes.onnxruntime.optimizing.halves import keep_casts
 from memprof.runtimes.onnxruntime.optimizing.idle import (
     merge_clips,
     merge_pads,
@@ -27,6 +28,7 @@ from memprof.runtimes.onnxruntime.optimizing.idle import (
     remove_idle,
     share,
 )
+from memprof.runtimes.onnxruntime.optimizing.inlining import inline_branches
 from memprof.runtimes.onnxruntime.optimizing.normalising import join_layer_norms, join_simple_norms, join_skips
 from memprof.runtimes.onnxruntime.optimizing.products import (
     activate,
@@ -34,6 +36,13 @@ from memprof.runtimes.onnxruntime.optimizing.products import (
     scale,
     transpose_factors,
     transpose_gemm,
+)
+from memprof.runtimes.onnxruntime.optimizing.quantising import (
+    drop_pairs,
+    drop_relus,
+    join_quantised,
+    make_unsigned,
+    put_channels_last,
 )
 from memprof.runtimes.onnxruntime.optimizing.splitting import split_all
 
@@ -44,7 +53,9 @@ Rule = Callable[[Draft], None]
 
 _STAGES: Sequence[tuple[Rule, ...]] = (
     (
+        keep_casts,
         remove_idle,
+        inline_branches,
         merge_reciprocals,
         merge_clips,
         transpose_gemm,
@@ -56,7 +67,10 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         join_layer_norms,
     ),
     (
+        drop_relus,
         transpose_gemm,
+        make_unsigned,
+        join_quantised,
         activate,
         join_activations,
         join_erfs,
@@ -68,8 +82,9 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         join_tanhs,
         join_sigmoids,
         scale,
+        drop_pairs,
     ),
-    (block_all, join_sums),
+    (block_all, put_channels_last, join_sums),
 )
 
 

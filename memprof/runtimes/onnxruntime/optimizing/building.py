@@ -28,6 +28,9 @@ def _built(draft: Draft, steps: Sequence[Step], types: Sequence[TensorType]) -> 
         elif draft.is_fixed(i) and not draft.is_written(i):
             ids[i] = builder.add_parameter(value.name, types[i])
     names = {value.name for value in values}
+    for i in range(len(values), len(types)):
+        if draft.is_fixed(i):
+            ids[i] = builder.add_parameter(_free(names, f"inlined/{i}"), types[i])
     for step in steps:
         new = [None if i is None else _new_value(draft, i, step, types, names) for i in step.outputs]
         written = builder.add_node(

@@ -62,6 +62,7 @@ class Draft:
         types: Type of each value.
         fixed: Ids of values that are weights or follow from such alone.
         graph: What was read.
+        done: Operations that read nothing but weights, each with its number.
     """
 
     def __init__(
@@ -84,17 +85,19 @@ class Draft:
             for i, value in enumerate(graph.values)
             if value.role is Role.PARAMETER or (value.role is Role.CAPTURE and value.name in constants)
         }
+        self.done: list[tuple[Node, int]] = []
         self._steps: dict[int, Step] = {}  # by number
         self._writers: dict[int, Step] = {}
         self._readers: dict[int, list[Step]] = {}  # one entry for each time it is read
         self._ops: Counter[str] = Counter()
         self._order: list[Step] | None = None
         self._outputs = set(graph.outputs)
-        self._captured = {i for node in graph.nodes for i in node.captures}
+        self._captured = Counter(i for node in graph.nodes for i in node.captures)
         self._next = max(index, default=-1) + 1
         for node, number in zip(graph.nodes, index, strict=True):
             if self._is_known(node):
                 self.fixed.update(node.writes)
+                self.done.append((node, number))
             else:
                 step = Step(node=node, op=node.op, inputs=list(node.inputs), outputs=list(node.outputs), index=number)
                 step.attributes = node.attributes
@@ -156,7 +159,7 @@ class Draft:
 
     def is_seen(self, value_id: int) -> bool:
         """Return whether the caller or a body reads a value, so that it has to stay."""
-        return value_id in self._outputs or value_id in self._captured
+        return value_id in self._outputs or self._captured[value_id] > 0
 
     def is_fixed(self, value_id: int | None) -> bool:
         """Return whether a value is a weight or follows from such alone."""
@@ -212,6 +215,21 @@ class Draft:
         self.types.append(of)
         return len(self.types) - 1
 
+    def retype(self, value_id: int, dtype: str) -> None:
+        """Let a value have another element type."""
+        for types in (self.types, self._ahead):
+            types[value_id] = TensorType(dtype, types[value_id].shape)
+
+    def fix(self, value_id: int, elements: tuple[float, ...] | None) -> None:
+        """Let a new value be a weight."""
+        self.fixed.add(value_id)
+        if elements is not None:
+            self._elements[value_id] = elements
+
+    def release(self, value_ids: Iterable[int]) -> None:
+        """Let bodies no longer read some values: a node that had some is gone."""
+        self._captured.subtract(value_ids)
+
     def ahead_type(self, value_id: int) -> TensorType:
         """Return a type as onnxruntime knows it."""
         return self._ahead[value_id]
@@ -223,13 +241,21 @@ class Draft:
         inputs: Iterable[int | None],
         outputs: Iterable[int | None],
         attributes: Mapping[str, Attribute] | None = None,
+        node: Node | None = None,
     ) -> Step:
         """Add an operation, named after another one; what wrote its outputs before has to be gone."""
-        step = Step(node=like.node, op=op, inputs=list(inputs), outputs=list(outputs), index=self._next)
+        step = Step(node=node or like.node, op=op, inputs=list(inputs), outputs=list(outputs), index=self._next)
         step.attributes = attributes or {}
         self._next += 1
         self._link(step)
         return step
+
+    def restore(self, node: Node, number: int, source: int) -> None:
+        """Put back an operation on a weight, under its number, so that what it writes is no weight."""
+        self.fixed.difference_update(node.writes)
+        step = Step(node=node, op=node.op, inputs=[source], outputs=list(node.outputs), index=number)
+        step.attributes = node.attributes
+        self._link(step)
 
     def replace(self, gone: Sequence[Step], op: str, inputs: Iterable[int | None], like: Step | None = None) -> Step:
         """Put one operation in the place of several, of which the last writes what it writes.

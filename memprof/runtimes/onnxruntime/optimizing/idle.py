@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
+from memprof.runtimes.onnxruntime.optimizing.folding import KEPT
 
 _MAX_DROPOUT_INPUTS = 2  # a third may tell it to train
 _IMAGE_RANK = 4
@@ -92,7 +93,7 @@ def share(draft: Draft) -> None:
     """Let what is done twice be done once."""
     seen: dict[object, Step] = {}
     for step in draft.ordered():
-        if step.node.bodies or step.node.is_malformed or not step.given or any(map(draft.is_seen, step.node.writes)):
+        if step.op in KEPT or step.node.bodies or not step.given or any(map(draft.is_seen, step.node.writes)):
             continue
         key = (step.op, tuple(map(draft.canonical, step.inputs)), len(step.outputs), _attributes(step))
         first = seen.setdefault(key, step)

@@ -33,11 +33,12 @@ def add_rows(draft: Draft) -> None:
             continue
         row = next((i for i in second.given if i != step.output), None)
         rank, shape = draft.rank(step.read(0)), draft.shape(row)
-        if row is None or shape not in ((weight[1],), (1, weight[1])) or rank < _FLAT:
+        if row is None or shape is None or rank < _FLAT:
             continue
-        if rank == _FLAT:
+        rows = (draft.dims(step.read(0)) or (None,))[0]
+        if rank == _FLAT and shape in ((weight[1],), (1, weight[1]), (rows, weight[1]), (rows, 1)):
             draft.replace([step, second], "Gemm", [*step.inputs, row])
-        elif draft.shape(step.read(0)) is not None and len(shape) == 1:
+        elif rank > _FLAT and draft.shape(step.read(0)) is not None and shape == (weight[1],):
             _flatten(draft, step, second, row)
 
 

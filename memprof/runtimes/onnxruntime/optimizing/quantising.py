@@ -1,0 +1,205 @@
+"""Graphs of quantised files: what lies between DequantizeLinear and QuantizeLinear runs in 8 bits where it can.
+
+    signed to unsigned    a QuantizeLinear of int8 with one reader, a DequantizeLinear, becomes one of uint8
+    idle                  a Relu in front of a QuantizeLinear whose zero is the smallest number
+    joined                an operation that reads nothing but DequantizeLinear, of one type, and that a QuantizeLinear
+                          of that type alone reads; a bias is int32 of the product of the scales, to 1e-6
+    moved                 operations that only move elements run on the 8 bits as they are
+    left                  two-factor products without a QuantizeLinear: 32-bit floats from integers
+    channels last         quantised convolutions and pools, between transposes; two that meet undo each other
+
+Every reader of a DequantizeLinear has one of its own by now: see ``lowering``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from memprof.ir import TensorType
+from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
+
+_MICROSOFT = "com.microsoft."
+_QUANTISE, _RESTORE = "QuantizeLinear", "DequantizeLinear"
+_BYTES = frozenset(("int8", "uint8"))
+_BIAS_TOLERANCE = 1e-6
+_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+_IMAGE_RANK = 4
+_BIAS = 2
+
+
+def make_unsigned(draft: Draft) -> None:
+    """Let what is quantised to int8 for one reader be uint8."""
+    for step in draft.of(_QUANTISE):
+        reader = draft.only_reader(step.output, _RESTORE)
+        if reader is not None and draft.dtype(step.output) == "int8" and not draft.is_fixed(step.read(0)):
+            draft.retype(step.output, "uint8")
+
+
+def drop_relus(draft: Draft) -> None:
+    """Remove a Relu that the quantisation behind it does anyway."""
+    for step in draft.of("Relu"):
+        second = draft.only_reader(step.output, _QUANTISE)
+        zero = None if second is None else draft.elements(second.read(2))
+        if second is not None and zero in ((-128,), (0,)):
+            is_least = (zero == (-128,)) == (draft.dtype(second.read(2)) == "int8")
+            if is_least:
+                draft.bypass(step, step.read(0))
+
+
+def join_quantised(draft: Draft) -> None:
+    """Join operations with the changes of type around them."""
+    if not draft.has(_RESTORE):
+        return
+    for step in draft.ordered():
+        rule = _RULES.get(step.op)
+        if rule is None or step.is_gone:
+            continue
+        restored = [draft.writer_of(i, _RESTORE) for i in step.given]
+        before = [of for of in restored if of is not None and draft.uses(of.output) == 1]
+        if before:
+            rule(draft, step, before, draft.only_reader(step.output, _QUANTISE))
+
+
+def _convolve(draft: Draft, step: Step, before: list[Step], after: Step | None) -> None:
+    if after is None or len(before) != len(step.given) or not _is_one_type(draft, before[:1], after):
+        return
+    if draft.dtype(before[1].read(0)) not in _BYTES or not _fits_bias(draft, before):
+        return
+    image, filters = before[0], before[1]
+    inputs = [*image.inputs[:3], *filters.inputs[:3], *after.inputs[1:3]]
+    inputs += [before[_BIAS].read(0)] if len(before) > _BIAS else []
+    _join(draft, [*before, step, after], "QLinearConv", inputs, step)
+
+
+def _fits_bias(draft: Draft, before: list[Step]) -> bool:
+    if len(before) <= _BIAS:
+        return True
+    scales = [draft.elements(of.read(1)) for of in before]
+    if draft.dtype(before[_BIAS].read(0)) != "int32":
+        return False
+    if any(of is None or len(of) != 1 for of in scales):
+        return True
+    image, filters, bias = ((of or (0.0,))[0] for of in scales)
+    return abs(image * filters - bias) <= _BIAS_TOLERANCE
+
+
+def _multiply(draft: Draft, step: Step, before: list[Step], after: Step | None) -> None:
+    if len(before) != len(step.given):
+        return
+    left, right = before[:2]
+    if step.op == "Gemm":
+        if not _fits_bias(draft, before) or (after is not None and not _is_one_type(draft, before[:1], after)):
+            return
+        bias = [before[_BIAS].read(0)] if len(before) > _BIAS else [None]
+        ends = [*after.inputs[1:3]] if after is not None else []
+        gone = [*before, step, after] if after is not None else [*before, step]
+        inputs = [*left.inputs[:3], *right.inputs[:3], *bias, *ends]
+        _join(draft, gone, f"{_MICROSOFT}QGemm", inputs, step)
+    elif after is None:
+        inputs = [left.read(0), right.read(0), left.read(1), right.read(1), *left.inputs[2:3], *right.inputs[2:3]]
+        _join(draft, [*before, step], f"{_MICROSOFT}MatMulIntegerToFloat", inputs, step)
+    elif _is_one_type(draft, before[:1], after):
+        _join(draft, [*before, step, after], "QLinearMatMul", [*_triples(before), *after.inputs[1:3]], step)
+
+
+def _combine(draft: Draft, step: Step, before: list[Step], after: Step | None) -> None:
+    if after is not None and len(before) == len(step.given) and _is_one_type(draft, before, after):
+        inputs = [*_triples(before), *after.inputs[1:3]]
+        _join(draft, [*before, step, after], f"{_MICROSOFT}QLinear{step.op}", inputs, step)
+
+
+def _concatenate(draft: Draft, step: Step, before: list[Step], after: Step | None) -> None:
+    if after is not None and len(before) == len(step.given) and _is_one_type(draft, before, after):
+        inputs = [*after.inputs[1:3], *_triples(before)]
+        _join(draft, [*before, step, after], f"{_MICROSOFT}QLinearConcat", inputs, step)
+
+
+def _move(draft: Draft, step: Step, before: list[Step], after: Step | None) -> None:
+    """Run on 8 bits what only moves elements, where both scales are the same."""
+    first = draft.writer_of(step.read(0), _RESTORE)
+    if after is None or first not in before or not _is_one_type(draft, [first], after):
+        return
+    if draft.canonical(first.read(1)) != draft.canonical(after.read(1)):
+        return
+    inputs = [first.read(0), *step.inputs[1:]]
+    _join(draft, [first, step, after], step.op, inputs, step)
+
+
+def _triples(before: list[Step]) -> list[int | None]:
+    return [i for of in before for i in (*of.inputs, None)[:3]]
+
+
+def _is_one_type(draft: Draft, before: list[Step], after: Step) -> bool:
+    kinds = {draft.dtype(of.read(0)) for of in before} | {draft.dtype(after.output)}
+    return len(kinds) == 1 and kinds <= _BYTES
+
+
+def _join(draft: Draft, gone: list[Step], op: str, inputs: list[int | None], like: Step) -> None:
+    attributes = like.attributes
+    new = draft.replace(gone, op, inputs)
+    new.attributes = attributes
+
+
+_RULES: Mapping[str, Callable[[Draft, Step, list[Step], Step | None], None]] = {
+    "Conv": _convolve,
+    "Gemm": _multiply,
+    "MatMul": _multiply,
+    **dict.fromkeys(
+        ("Add", "Mul", "GlobalAveragePool", "AveragePool", "LeakyRelu", "Sigmoid", "Softmax", "Where"), _combine
+    ),
+    "Concat": _concatenate,
+    **dict.fromkeys(
+        ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Gather", "MaxPool", "Resize", "Slice"), _move
+    ),
+}
+
+
+def drop_pairs(draft: Draft) -> None:
+    """Remove a DequantizeLinear and a QuantizeLinear of the same scale that follow each other."""
+    for step in draft.of(_RESTORE):
+        after = draft.only_reader(step.output, _QUANTISE)
+        if after is None or draft.dtype(step.read(0)) != draft.dtype(after.output) or draft.is_seen(after.output):
+            continue
+        if draft.canonical(step.read(1)) == draft.canonical(after.read(1)):
+            source = step.read(0)
+            draft.bypass(step, source)
+            draft.bypass(after, source)
+
+
+def put_channels_last(draft: Draft) -> None:
+    """Put quantised convolutions and pools between transposes, and remove those that undo each other."""
+    for step in draft.of("QLinearConv", "MaxPool"):
+        is_pool = step.op == "MaxPool"
+        if draft.rank(step.output) != _IMAGE_RANK or draft.dtype(step.output) not in _BYTES:
+            continue
+        _put_last(draft, step, f"{_MICROSOFT}{'NhwcMaxPool' if is_pool else 'QLinearConv'}")
+    for step in draft.of("Transpose"):
+        _meet(draft, step)
+
+
+def _put_last(draft: Draft, step: Step, op: str) -> None:
+    source, result = step.read(0), step.output
+    before, after = (draft.add_value(*_permuted(draft, i)) for i in (source, result))
+    inputs = [before, *step.inputs[1:]]
+    draft.remove(step)
+    draft.add(step, "Transpose", [source], [before], {"perm": _LAST})
+    draft.add(step, op, inputs, [after], {**step.attributes, "channels_last": 1})
+    draft.add(step, "Transpose", [after], [result], {"perm": _FIRST})
+
+
+def _permuted(draft: Draft, value_id: int) -> tuple[TensorType, TensorType]:
+    kinds = draft.types[value_id], draft.ahead_type(value_id)
+    one, other = (TensorType(of.dtype, tuple([(of.shape or ())[i] for i in _LAST])) for of in kinds)
+    return one, other
+
+
+def _meet(draft: Draft, step: Step) -> None:
+    """Remove a transpose to channels last of what was just transposed from there, or of a global pool's result."""
+    if step.is_gone or step.attributes.get("perm") != _LAST or draft.is_seen(step.output):
+        return
+    first = draft.writer_of(step.read(0), "Transpose")
+    if first is None or first.attributes.get("perm") != _FIRST:
+        return
+    draft.bypass(step, first.read(0))
+    if not draft.uses(first.output):
+        draft.remove(first)
