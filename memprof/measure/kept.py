@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import re
+from importlib.util import find_spec
 from pathlib import Path
 
 _MAX_KEPT = 1024
@@ -23,11 +24,13 @@ def kept_path(kind: str, *key: str) -> Path | None:
         kind: Name of the folder.
         key: What the answer depends on, besides onnxruntime and the processor.
     """
+    runtime = _version()
+    if runtime is None:
+        return None
     try:
-        runtime = version("onnxruntime")
         base = Path(os.environ.get("XDG_CACHE_HOME", ""))
         base = base if base.is_absolute() else Path.home() / ".cache"  # a relative one is to be ignored
-    except (PackageNotFoundError, RuntimeError):
+    except RuntimeError:  # nobody's home
         return None
     digest = hashlib.sha256("\n".join((*key, runtime, _processor())).encode()).hexdigest()
     return base / "memprof" / kind / f"{digest}.onnx"
@@ -43,6 +46,22 @@ def keep(answer: Path, kept: Path) -> None:
         draft = kept.with_name(f"{kept.name}.{os.getpid()}.part")
         draft.write_bytes(answer.read_bytes())
         draft.replace(kept)
+
+
+def _version() -> str | None:
+    """Return the version of the installed onnxruntime, ``None`` if nobody says; nothing of it is run."""
+    found = find_spec("onnxruntime")
+    if found is not None and found.origin is not None:
+        with contextlib.suppress(OSError):
+            text = Path(found.origin).read_text(encoding="utf-8", errors="replace")
+            if stated := re.search(r"^__version__ = [\"'](.+)[\"']$", text, re.MULTILINE):
+                return stated[1]
+    from importlib.metadata import PackageNotFoundError, version  # slow to load
+
+    try:
+        return version("onnxruntime")
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

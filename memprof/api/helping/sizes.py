@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from memprof.api.helping.asked import Asked, Attempt
-from memprof.api.sizing.axes import Axes, find_axes
+from memprof.api.sizing.axes import Axes, find_axes, stated_types
 from memprof.api.sizing.numbers import evaluate
 from memprof.base.errors import MemprofError
 from memprof.importers.request import Request
@@ -16,9 +16,13 @@ from memprof.results.helped import Change
 
 def smaller_sizes(asked: Asked) -> Iterator[Attempt]:
     """Yield the sizes that are tried."""
+    try:
+        stated = stated_types(asked.request, asked.model)
+    except MemprofError:
+        return
     for what, name, smaller in _SIZES:
         try:
-            axes = find_axes(asked.request, asked.model, [name])
+            axes = find_axes(asked.request, asked.model, [name], stated)
         except MemprofError:  # the source has no such dimension, or fixes it
             continue
         size = _size(axes, name)

@@ -117,13 +117,16 @@ class Axes:
         return replace(self.request, dims=dims, inputs=whole)
 
 
-def find_axes(request: Request, model: Model, names: Iterable[str]) -> Axes:
+def find_axes(
+    request: Request, model: Model, names: Iterable[str], stated: Mapping[str, TensorType] | None = None
+) -> Axes:
     """Return what ``names`` mean to the source of ``request``.
 
     Args:
         request: What is asked about.
         model: The same, read.
         names: Names of dimensions.
+        stated: What ``stated_types`` returned before; asked anew if left out.
 
     Raises:
         UsageError: The source has no such dimension, fixes it, or has all its sizes settled.
@@ -140,7 +143,8 @@ def find_axes(request: Request, model: Model, names: Iterable[str]) -> Axes:
         places: dict[str, Sequence[_Place]] = dict.fromkeys(names, ())
         return Axes(request=request, shapes=shapes, symbols={}, places=places, open_inputs=frozenset())
     is_module = not request.is_file
-    stated = types if is_module else _stated(request, model, types)
+    if stated is None:
+        stated = stated_types(request, model)
     return Axes(
         request=request,
         shapes=shapes,
@@ -160,10 +164,14 @@ def _has_nameless(of: TensorType) -> bool:
     return any(_is_open(of, axis) and not isinstance(dim, str) for axis, dim in enumerate(shape))
 
 
-def _stated(request: Request, model: Model, types: Mapping[str, TensorType]) -> Mapping[str, TensorType]:
-    """Return the inputs' types as the file states them, symbols and open dimensions in place."""
-    if not model.format.startswith("onnx"):
-        return types
+def stated_types(request: Request, model: Model) -> Mapping[str, TensorType]:
+    """Return the inputs' types as the source states them, symbols and open dimensions of a file in place.
+
+    Raises:
+        InputError: The file is missing, unreadable or invalid.
+    """
+    if not request.is_file or not model.format.startswith("onnx"):
+        return {value.name: value.type for value in given_values(model)}
     from memprof.importers.onnx.read import stated_inputs
 
     return stated_inputs(request.path)
