@@ -4,8 +4,8 @@
          (no weights)                    (zeros in one sparse file)                    in a cache by its hash
 
 onnxruntime's optimiser looks at shapes and types of large weights, never at their elements, so zeros do: a stranger's
-external data stay unopened, and a gigabyte need not be read. Asked by default where it is cheap, see ``MAX_WEIGHTS``
-and ``MAX_SECONDS``; never where ``from_file`` is set.
+external data stay unopened, and a gigabyte need not be read. Asked by default where it is cheap, see ``MAX_WEIGHTS``,
+``MAX_NODES`` and ``MAX_SECONDS``; never where ``from_file`` is set.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from memprof.measure.threads import session_threads
 MAX_WEIGHTS = 512 * 2**20
 """Bytes of weights and constants up to which onnxruntime is asked unasked."""
 
+MAX_NODES = 20_000
+"""Operations up to which onnxruntime is asked unasked: of more it optimises for longer than it may take."""
+
 MAX_SECONDS = 60.0
 """How long it may take to answer, waiting for a processor included."""
 
@@ -44,6 +47,9 @@ def with_session(model: Model, request: Request) -> Model:
     """Return ``model``, which finds out about its default session when somebody needs it."""
     constants = model.graph.parameter_bytes + model.graph.foldable_constant_bytes
     request = replace(request, wished=model.wished)  # what is made of the file is asked about at the same sizes
+    if len(model.graph.nodes) > MAX_NODES:
+        reason = f"over {MAX_NODES:,} operations: onnxruntime is asked with --optimized alone"
+        return replace(model, session=Once(lambda: Session(threads=session_threads(request), reason=reason)))
     find = partial(find_session, request, model.structure_sha256, constants)
     return replace(model, session=Once(find))
 
