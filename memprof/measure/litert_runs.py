@@ -41,7 +41,7 @@ def _ask(interpreter: Any, start: int, count: int) -> tuple[int, list[tuple[int,
             try:
                 array = interpreter.tensor(i)()
                 os.write(writer, f"{i} {array.__array_interface__['data'][0]} {array.nbytes}\n".encode())
-            except (ValueError, RuntimeError):
+            except (ValueError, RuntimeError, AttributeError):  # a string or a handle is no array
                 continue
         os._exit(0)
     os.close(writer)

@@ -134,7 +134,7 @@ def tflite_graphs() -> Iterator[Graph]:
 def tflite_source(folder: Path) -> Path:
     """Write a small .tflite file."""
     path = folder / "model.tflite"
-    path.write_bytes(tflite_models.chain(64, 32, 16))
+    path.write_bytes(tflite_models.chain(64, 64, 64))
     return path
 
 

@@ -17,6 +17,7 @@ from tests.real_data import require_shared_data
 from tests.tflite_models import Graph, Number, Operator, Tensor, weight
 
 ADD = {0: Number("b", 0)}
+make.CODES.setdefault("SQUEEZE", 43)
 
 
 def arena_of(graph: Graph) -> LitertArena:
@@ -55,7 +56,30 @@ def test_an_addition_does_not_write_over_what_is_still_read() -> None:
         Operator("ADD", ["a", "b"], ["c"], ADD, union=11),  # over b, which dies; a is read twice
         Operator("RELU", ["c"], ["y"]),
     ]
-    assert arena_of(Graph(tensors, operators, ["x"], ["y"])).arena_bytes == 4 * 256
+    assert arena_of(Graph(tensors, operators, ["x"], ["y"])).arena_bytes == 3 * 256
+
+
+def test_an_activation_does_not_write_over_its_input() -> None:
+    tensors = [Tensor(name, (1, 256)) for name in ("x", "a", "b", "y")]
+    operators = [Operator("RELU", ["x"], ["a"]), Operator("LOGISTIC", ["a"], ["b"]), Operator("RELU", ["b"], ["y"])]
+    assert arena_of(Graph(tensors, operators, ["x"], ["y"])).arena_bytes == 3 * 256
+
+
+def test_a_reshape_shares_what_the_caller_gets_and_a_result_that_nobody_reads_is_freed_with_it() -> None:
+    tensors = [Tensor("x", (1, 256)), Tensor("a", (1, 256)), Tensor("b", (256,)), Tensor("y", (1, 256))]
+    operators = [
+        Operator("RELU", ["x"], ["a"]),
+        Operator("SQUEEZE", ["a"], ["b"], {}, union=30),
+        Operator("RELU", ["x"], ["y"]),
+    ]
+    assert arena_of(Graph(tensors, operators, ["x"], ["a", "y"])).arena_bytes == 3 * 256
+    assert arena_of(Graph(tensors, operators, ["x"], ["y"])).arena_bytes == 2 * 256
+
+
+def test_variables_lie_elsewhere() -> None:
+    tensors = [Tensor("x", (1, 256)), Tensor("v", (1, 256), is_variable=True), Tensor("y", (1, 256))]
+    operators = [Operator("ADD", ["x", "v"], ["y"], ADD, union=11)]
+    assert arena_of(Graph(tensors, operators, ["x"], ["y"])).arena_bytes == 2 * 256
 
 
 def test_a_convolution_unfolds_its_input() -> None:

@@ -42,6 +42,8 @@ _ELEMENT_BYTES: Mapping[str, int] = {
     "RESOURCE": 4,
     "COMPLEX64": 8,
     "COMPLEX128": 16,
+    "FLOAT8_E4M3FN": 1,
+    "FLOAT8_E5M2": 1,
     "INT4": 1,  # an activation of 4-bit numbers takes a byte for each
 }
 

@@ -136,8 +136,8 @@ def _mirror_pad(call: Call) -> Pieces:
 
 
 def _add_n(call: Call) -> Pieces:
-    """A pointer per input; on a board these have four bytes, see ``POINTER_RULES``."""
-    return (len(call.operator.inputs) * 4,)
+    """A pointer per input, of the eight bytes of the build that the table is proven against; a board's have four."""
+    return (len(call.operator.inputs) * 8,)
 
 
 def _options_unread(call: Call) -> Pieces:

@@ -4,7 +4,7 @@
     variables, values of resources                their bytes
     a record per tensor and per operator          by the width of a pointer
     inputs and outputs                            a full tensor record each, and its quantisation
-    a multiplier and a shift per output channel   8 bytes each, for quantised convolutions
+    a multiplier and a shift per output channel   8 bytes each, for convolutions
     the kernels' own data                         per operator, as measured in a 64-bit build; two thirds of it in a
                                                   32-bit one, where most of it are numbers and not pointers
 
@@ -80,36 +80,49 @@ BUILD_64 = Build(
 """The runtime's wheel for Python on a desktop."""
 
 _KERNEL_BYTES: Mapping[str, int] = {
-    "ADD": 112,
-    "ASSIGN_VARIABLE": 16,
-    "AVERAGE_POOL_2D": 104,
+    "ADD": 88,
+    "ASSIGN_VARIABLE": 60,
+    "AVERAGE_POOL_2D": 64,
     "BATCH_MATMUL": 272,
-    "CONCATENATION": 128,
+    "CONCATENATION": 58,
     "CONV_2D": 128,
     "DEPTHWISE_CONV_2D": 130,
     "ELU": 296,
+    "EXPAND_DIMS": 10,
     "FULLY_CONNECTED": 108,
-    "LOGISTIC": 88,
-    "MAX_POOL_2D": 104,
-    "MEAN": 96,
+    "L2_POOL_2D": 96,
+    "LEAKY_RELU": 48,
+    "LOGISTIC": 42,
+    "MAX_POOL_2D": 72,
+    "MEAN": 60,
     "MUL": 80,
-    "PAD": 96,
-    "PRELU": 350,
-    "REDUCE_MAX": 96,
+    "NEG": 0,
+    "PAD": 66,
+    "PRELU": 22,
+    "READ_VARIABLE": 0,
+    "REDUCE_ALL": 80,
+    "REDUCE_MAX": 80,
+    "REDUCE_MIN": 80,
+    "RESHAPE": 16,
+    "SLICE": 20,
     "SOFTMAX": 120,
+    "SQUARED_DIFFERENCE": 144,
     "STRIDED_SLICE": 144,
     "SUB": 96,
-    "SUM": 96,
-    "SVDF": 152,
+    "SUM": 68,
+    "SVDF": 64,
+    "TRANSPOSE": 0,
     "TRANSPOSE_CONV": 140,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": 740,
+    "VAR_HANDLE": 0,
 }
 """An operator's options and its kernel's data in a 64-bit build, without what grows with its channels."""
 
-_OTHER_KERNEL_BYTES = 48
+_OTHER_KERNEL_BYTES = 44
 _CUSTOM_KERNEL_BYTES = 300
 _SETUP_BYTES = 160
-_PER_CHANNEL = {"CONV_2D": (0, 0), "DEPTHWISE_CONV_2D": (0, 3), "TRANSPOSE_CONV": (2, 0)}
+_CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+_SOFTMAX_TABLES_BYTES = 2 * 1026 + 16
 _PER_CHANNEL_BYTES = 8
 
 
@@ -165,15 +178,16 @@ def _aligned(size: int) -> int:
 
 
 def _channel_bytes(subgraph: Subgraph, operator: ProgramOperator) -> int:
-    if operator.op not in _PER_CHANNEL:
-        return 0
-    data, axis = _PER_CHANNEL[operator.op]
+    """Return what grows with the channels, whatever the type, and the tables of a 16-bit softmax."""
     call = Call(subgraph, operator)
     try:
-        if call.input(data).dtype not in ("INT8", "INT16"):
+        if operator.op == "SOFTMAX":
+            return _SOFTMAX_TABLES_BYTES if call.input(0).dtype == "INT16" else 0
+        if operator.op == "FULLY_CONNECTED" and call.input(1).scales <= 1:
             return 0
-        return _PER_CHANNEL_BYTES * shape_of(call.input(1), 4)[axis]
-    except UnknownScratchError:
+        axis = _CHANNEL_AXIS.get(operator.op)
+        return 0 if axis is None else _PER_CHANNEL_BYTES * shape_of(call.input(1))[axis]
+    except (UnknownScratchError, IndexError):
         return 0
 
 
