@@ -96,7 +96,7 @@ def collect(only: str = "") -> list[Any]:
         warnings.simplefilter("ignore")
         from onnx.backend.test.case.node import collect_testcases
 
-        cases = [case for case in collect_testcases() if only in case.name and case.model is not None]
+        cases = [case for case in collect_testcases(None) if only in case.name and case.model is not None]
     for case in cases:
         assert case.model is not None, "chosen so"
         strip(case.model)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -90,3 +92,32 @@ def test_no_text_of_ours_leads_to_the_stranger() -> None:
         if STRANGER.search((ROOT / name).read_text(encoding="utf-8"))
     ]
     assert astray == []
+
+
+NO_TORCH = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from memprof.cli import main
+for line in sys.stdin:
+    print(main.main(line.split(), standalone_mode=False))
+"""
+
+
+def test_without_torch_each_command_of_a_search_names_the_extra(tmp_path: Path) -> None:
+    lines = ["nas search -o run", "nas resume run", "nas train run", "nas export run", "nas simulate x.csv"]
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TORCH],
+        input="\n".join(lines),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["5"] * len(lines), done.stderr
+    assert done.stderr.count("needs an optional dependency that is not installed.") == len(lines)
+    assert done.stderr.count("[nas]") == len(lines)

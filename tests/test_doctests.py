@@ -18,6 +18,10 @@ MODULES = [
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_are_true(name: str) -> None:
-    found = doctest.testmod(import_module(name.removesuffix(".__init__")))
+    try:
+        module = import_module(name.removesuffix(".__init__"))
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
+    found = doctest.testmod(module)
     assert found.attempted > 0
     assert found.failed == 0

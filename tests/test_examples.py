@@ -29,7 +29,7 @@ def ours(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def theirs(folder: Path) -> Path:
-    import torch
+    torch = pytest.importorskip("torch")
     from torchvision.models import mobilenet_v2
 
     path = folder / "theirs.onnx"

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +22,23 @@ if TYPE_CHECKING:
 NAME = "memprof-nn"
 """The name of the distribution."""
 
+_EXTRAS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("torch", "torchvision", "onnxscript"), "nas"),  # who analyses a module is told before
+        "sklearn": "nas",
+        "numba": "solver",
+        "timm": "timm",
+        "transformers": "transformers",
+    }
+)
+"""Module that may be missing -> the extra that brings it."""
+
 _SOURCE = Path(__file__).parents[2]
+
+
+def extra_of(error: ModuleNotFoundError) -> str | None:
+    """Return the extra that brings the module that an import did not find, ``None`` if none does."""
+    return _EXTRAS.get((error.name or "").partition(".")[0])
 
 
 def install_command(extras: str = "") -> str:

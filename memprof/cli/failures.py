@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 import click
 
-from memprof.base.errors import MemprofError
+from memprof.base.distribution import extra_of
+from memprof.base.errors import MemprofError, MissingExtraError
 from memprof.base.text import safe_text
 from memprof.cli.output import print_quietly
 from memprof.cli.signals import Terminated
@@ -85,6 +86,12 @@ def print_failure(failure: Failure, *, as_json: bool, error: BaseException | Non
 def _describe_known(error: BaseException) -> Failure:
     assert isinstance(error, MemprofError)
     return Failure(code=error.code, kind=error.kind, message=error.message, hint=error.hint)
+
+
+def _describe_missing(error: BaseException) -> Failure:
+    assert isinstance(error, ModuleNotFoundError)
+    extra = extra_of(error)
+    return _describe_bug(error) if extra is None else _describe_known(MissingExtraError("This command", extra))
 
 
 def _describe_usage(error: BaseException) -> Failure:
@@ -153,6 +160,7 @@ def _describe_bug(error: BaseException) -> Failure:
 
 _DESCRIPTIONS = (
     (MemprofError, _describe_known),
+    (ModuleNotFoundError, _describe_missing),
     (click.exceptions.Abort, _describe_interrupt),
     (click.ClickException, _describe_usage),
     (Terminated, _describe_termination),

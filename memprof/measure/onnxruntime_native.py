@@ -114,7 +114,7 @@ class Runtime:
         table = base.get_api(API_VERSION)
         if not table:
             raise RuntimeFailure(
-                f"onnxruntime {self.version} is too old for a traced allocator.", "pip install 'onnxruntime>=1.24'"
+                f"onnxruntime {self.version} is too old for a traced allocator.", "pip install 'onnxruntime>=1.28'"
             )
         self._table = ctypes.cast(table, ctypes.POINTER(Pointer))
         self.environment = self.create("CreateEnv", (ctypes.c_int, 4), (ctypes.c_char_p, b"memprof"))

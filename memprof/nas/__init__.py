@@ -23,6 +23,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from memprof.base.distribution import extra_of
+from memprof.base.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from memprof.nas.jobs import Job, Outcome
     from memprof.nas.rank.metric import Measures, Metric
@@ -150,7 +153,12 @@ def __getattr__(name: str) -> Any:
         home = _HOMES[name]
     except KeyError:
         raise AttributeError(f"module 'memprof.nas' has no attribute {name!r}") from None
-    return getattr(import_module(home), name)
+    try:
+        return getattr(import_module(home), name)
+    except ModuleNotFoundError as error:
+        if extra_of(error) is None:
+            raise
+        raise MissingExtraError(f"memprof.nas.{name}", "nas") from error
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch")
+
 from click.testing import CliRunner
 
 from memprof import nas

@@ -275,6 +275,22 @@ def _all_alive(count: int, readers: int) -> bytes:
     return model([*nodes, node("Sum", sums, ["z"])], inputs=[tensor("x", [2])], outputs=["z"]).SerializeToString()
 
 
+def _shape_additions(count: int) -> bytes:
+    """Each adds one to a shape that is known, so that no two nodes are alike."""
+    nodes = [node("Shape", ["x"], ["t0"])]
+    nodes += [node("Add", [f"t{i}", "one"], [f"t{i + 1}"]) for i in range(count)]
+    nodes += [node("ConstantOfShape", [f"t{count}"], ["y"])]
+    inputs = [tensor("x", [2, 3])]
+    return model(nodes, inputs=inputs, initializers=[integers("one", 1)], outputs=["y"]).SerializeToString()
+
+
+def _growing(count: int) -> bytes:
+    """Each writes a tensor of another shape, which stays open."""
+    nodes = [node("Concat", [f"t{i}", "x"], [f"t{i + 1}"], axis=0) for i in range(count)]
+    inputs = [tensor("t0", ["n", 3]), tensor("x", [1, 3])]
+    return model(nodes, inputs=inputs, outputs=[f"t{count}"]).SerializeToString()
+
+
 def _strings(count: int) -> bytes:
     weight = _field(8, b"w") + b"\x08" + _varint(count) + b"\x10\x08" + _field(6, b"") * count
     return b"\x08\x08" + _field(7, _field(5, weight))
@@ -429,6 +445,8 @@ CORPUS: Mapping[str, Callable[[], bytes]] = MappingProxyType(
         "thirty_nodes_called_4000_times": lambda: _called(30, 4000),
         "thirty_nodes_called_2000_times": lambda: _called(30, 2000),
         "forty_thousand_alive_at_once": lambda: _all_alive(40_000, 4),
+        "ninety_thousand_shape_additions": lambda: _shape_additions(90_000),
+        "ninety_thousand_open_sizes": lambda: _growing(90_000),
         "too_many_strings": lambda: _strings(4_100_000),
         **{f"odd_{op}": (lambda op=op: _odd_control_flow(op)) for op in ("If", "Loop", "Scan", "SequenceMap")},
         "wrong_attribute_types": _wrong_attribute_types,

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 import memprof
 from memprof.base.errors import RuntimeFailure, UsageError
 from memprof.importers.request import Request

@@ -10,6 +10,9 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch")
+
 from click.testing import CliRunner
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 import memprof
 from memprof import nas
 from memprof.nas.record.changes import describe_blocks

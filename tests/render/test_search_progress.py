@@ -7,6 +7,9 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
+
+pytest.importorskip("torch")
+
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text

@@ -23,7 +23,7 @@ from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.given import given_fact
 from memprof.importers.onnx.library import GraphProto, NodeProto, TypeProto
-from memprof.importers.onnx.limits import MAX_EDGES, check_depth, check_frame, check_names, check_node
+from memprof.importers.onnx.limits import MAX_DISTINCT, MAX_EDGES, check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, note_largest, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
@@ -269,6 +269,11 @@ class Scope:
         answer = None if question is None else self._context.answers.get(question)
         if answer is not None and self._repeat(node, inputs, answer):
             return
+        self._context.distinct_left -= 1
+        if self._context.distinct_left < 0:
+            raise LimitError(
+                f"More than {MAX_DISTINCT} operations of the model differ from all others in sizes or elements."
+            )
         answer = self._add_new_node(node, inputs)
         if question is not None and answer is not None:
             self._context.answers[question] = answer

@@ -6,6 +6,7 @@
     graph inputs and outputs      each is alive, and named, at every peak        while graphs are built
     initialisers, recorded types  each is a record here                          while graphs are built
     values read and written       each is looked at by every runtime model       while graphs are built
+    nodes unlike all others       what holds of a node is worked out once        while graphs are built
     attributes in the file        a 190-byte object hides in two bytes           here
     names are UTF-8               protobuf hands others over as bytes            where a name is used
 
@@ -29,6 +30,7 @@ MAX_MESSAGES = 2_500_000
 MAX_READS = 16_384
 MAX_FUNCTIONS = 100_000
 MAX_EDGES = 600_000
+MAX_DISTINCT = 60_000
 
 _ALWAYS_FINE = 4 * 2**20
 _STRINGS = frozenset({str})

@@ -48,6 +48,7 @@ class Context:
         inference: ONNX's rules in the versions it imports.
         bindings: What the caller fixed.
         nodes_left: How many nodes may still be built, repeated passes over bodies included.
+        distinct_left: How many nodes may still be met of which no twin was met before.
         edges_left: How many values they may still read and write.
         evaluates: Which operations on constants are worked out.
         values: Elements of graph inputs that the caller gave.
@@ -64,6 +65,7 @@ class Context:
     bindings: Bindings
     nodes_left: int
     edges_left: int
+    distinct_left: int
     evaluates: Evaluates = reader_evaluates
     values: Mapping[str, Elements] = field(default_factory=dict)
     replaceable: frozenset[str] = frozenset()

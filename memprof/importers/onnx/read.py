@@ -24,7 +24,7 @@ from memprof.importers.onnx.functions import expand_functions
 from memprof.importers.onnx.given import check_given
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.library import GraphProto, ModelProto
-from memprof.importers.onnx.limits import MAX_EDGES, MAX_NODES, bodies, check_model, check_structure
+from memprof.importers.onnx.limits import MAX_DISTINCT, MAX_EDGES, MAX_NODES, bodies, check_model, check_structure
 from memprof.importers.onnx.misfits import count_misfits
 from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context
@@ -199,6 +199,7 @@ def _context(proto: ModelProto, known: _Known) -> Context:
         bindings=bindings,
         nodes_left=2 * MAX_NODES,
         edges_left=MAX_EDGES,
+        distinct_left=MAX_DISTINCT,
         evaluates=known.evaluates,
         values={} if known.request is None else known.request.values,
         replaceable=known.replaceable,

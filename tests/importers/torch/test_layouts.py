@@ -3,6 +3,9 @@ from __future__ import annotations
 import random
 
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 
 from memprof.importers.torch.layouts import is_contiguous, is_reshape_view

@@ -8,6 +8,9 @@ import random
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch")
+
 from jsonschema import Draft202012Validator
 
 from memprof.base.errors import InputError, UsageError

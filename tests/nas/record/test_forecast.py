@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 from memprof.nas.jobs import Job, Outcome, Status, derive_seed
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.forecast import forecast_scope, forecast_seconds, measure_progress

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from memprof.nas.record.state import SearchState
-from tests.nas.searching.searches import drive
+if TYPE_CHECKING:
+    from memprof.nas.record.state import SearchState
 
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> SearchState:
+    from tests.nas.searching.searches import drive  # torch: its tests skip themselves where it is not installed
+
     return drive(tmp_path_factory.mktemp("whole"))

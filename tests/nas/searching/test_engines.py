@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 from memprof.base.errors import RuntimeFailure, UsageError
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.record.journal import Journal

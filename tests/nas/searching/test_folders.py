@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 from memprof.base.errors import InputError, UsageError
 from memprof.nas.record.journal import Event, Journal, read_journal
 from memprof.nas.record.settings import Limits

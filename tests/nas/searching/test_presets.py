@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 from memprof.base.errors import UsageError
 from memprof.cli.nas.search import _CHANGED, _changed
 from memprof.nas.given.values import read_record

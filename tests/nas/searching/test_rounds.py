@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 from memprof.base.errors import InputError
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.record.forecast import forecast_seconds

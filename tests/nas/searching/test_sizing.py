@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.searching.presets import DataFacts, quick

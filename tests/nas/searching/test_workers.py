@@ -18,6 +18,9 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 from memprof.base.errors import RuntimeFailure, UsageError
 from memprof.nas.jobs import Job, derive_seed
 from memprof.nas.record.journal import Journal, read_journal

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch")
+
+
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.rank.metric import Metric
 from memprof.nas.record.journal import Journal

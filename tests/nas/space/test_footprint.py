@@ -6,6 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 
 from memprof import analyze

@@ -8,6 +8,9 @@ from dataclasses import replace
 from itertools import permutations, product
 
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 
 from memprof.nas.space.architecture import Architecture, Block, Cell, Combine, Layer

@@ -6,6 +6,9 @@ import random
 from dataclasses import replace
 
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 
 from memprof.nas.space.architecture import Architecture, Cell, Layer

@@ -42,7 +42,8 @@ class Program:
             (row, column, value) for row, (found, _) in enumerate(self.rows) for column, value in found.items()
         ]
         rows, columns, values = zip(*entries, strict=True)
-        matrix = coo_array((values, (rows, columns)), shape=(len(self.rows), len(self.upper))).tocsr()
+        places = (np.array(rows, np.int32), np.array(columns, np.int32))  # the solver takes no other
+        matrix = coo_array((values, places), shape=(len(self.rows), len(self.upper))).tocsr()
         cost = np.zeros(len(self.upper))
         cost[objective] = 1
         result = milp(

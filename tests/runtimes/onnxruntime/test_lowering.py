@@ -93,6 +93,8 @@ def test_a_cast_of_the_file_that_undoes_ours_does_not_run(tmp_path: Path) -> Non
 def test_the_installed_runtime_runs_the_same_operations(
     tmp_path: Path, ops: tuple[str, ...], dtype: int, opset: int
 ) -> None:
+    if opset > onnx.defs.onnx_opset_version():
+        pytest.skip(f"the installed onnx defines no operations of opset {opset}")
     path = tmp_path / "m.onnx"
     graph = chain(path, *ops, dtype=dtype, opset=opset)
     assert sorted(ops_run(graph)) == sorted(ops_of_the_runtime(path, tmp_path / "run.onnx"))
