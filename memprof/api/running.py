@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from typing import Unpack
 
@@ -131,4 +132,4 @@ def load_runnable(request: Request) -> Model:
             f"onnxruntime runs ONNX files, and {request.name} is none.",
             "Export it first: torch.onnx.export(module, inputs, 'model.onnx'); then: memprof bench model.onnx",
         )
-    return load(request)
+    return load(replace(request, optimized=False))  # a session optimises it by itself

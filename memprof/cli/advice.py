@@ -39,9 +39,10 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
         return _shell([*base, "--why"])
     from memprof.cli import COMMANDS  # here, since this module serves one of them
 
-    if is_saved or "plan" not in COMMANDS:
+    if is_saved or "--run" in flags or "plan" not in COMMANDS:  # what was measured has no orders to choose from
         limit = (report.headline.known_bytes_at_least * 11 + 9) // 10
-        return _shell(["memprof", "check", model, "--max-peak", str(limit)])
+        chosen = ["--runtime", report.headline.runtime.name] if "--runtime" in flags else []
+        return _shell(["memprof", "check", model, *_without_runtimes(flags), *chosen, "--max-peak", str(limit)])
     return _shell(["memprof", "plan", model, *_for_plan(report, flags)])
 
 
@@ -49,16 +50,21 @@ def _for_plan(report: Report, flags: Sequence[str]) -> list[str]:
     """Return ``flags`` as ``plan`` takes them: one runtime model whose orders are planned, no size left open."""
     from memprof.runtimes import RUNTIMES
 
-    words = list(flags)
-    while "--runtime" in words:
-        place = words.index("--runtime")
-        del words[place : place + 2]
+    words = _without_runtimes(flags)
     named = [name for name in report.runtimes if "--runtime" in flags and name in flags]
     planned = next((name for name in named if (row := RUNTIMES.get(name)) and row.ordering), None)
     words += ["--runtime", planned] if planned else []
     for note in report.assumed:
         if note.kind == "dimension":
             words += shlex.split(note.hint)
+    return words
+
+
+def _without_runtimes(flags: Sequence[str]) -> list[str]:
+    words = list(flags)
+    while "--runtime" in words:
+        place = words.index("--runtime")
+        del words[place : place + 2]
     return words
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 @click.argument("models", metavar="MODEL...", nargs=-1)
 @source_options
 @run_options
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--warmup", type=click.IntRange(min=1), default=5, show_default=True, help="Runs that are not timed.")
 @click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Timed runs.")
 @top_option
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
     models: tuple[str, ...],
-    threads: int,
     warmup: int,
     runs: int,
     top: int,
@@ -43,6 +41,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     as_json: bool,
 ) -> None:
     """Time each MODEL in onnxruntime and measure what it allocates; the first one is the yardstick.
+
+    One thread runs it, or as many as --threads says.
 
     \b
     memprof bench before.onnx after.onnx --threads 2
@@ -57,9 +57,9 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     from memprof.api.running import bench, load_runnable
     from memprof.results.bench import Bench, BenchSettings
 
-    settings = BenchSettings(threads=threads, warmup=warmup, runs=runs)
     limits = read_limits()
     requests = [read_request(model) for model in models]
+    settings = BenchSettings(threads=requests[0].threads or 1, warmup=warmup, runs=runs)
     loaded = [load_runnable(request) for request in requests]  # what is wrong with one is said before the first runs
     if bundle is not None:
         if len(loaded) != 1:

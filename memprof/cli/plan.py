@@ -182,8 +182,9 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     def report(progress: PlanProgress) -> None:
         line.show(progress.stage, progress.size_bytes, progress.lower_bound_bytes, progress.seconds)
 
-    if model.lower().endswith(".csv"):
-        _note_offsets(Path(model))
+    left_out = _unused_offsets(Path(model)) if model.lower().endswith(".csv") else ""
+    if left_out and as_json:
+        note(left_out)
     with telling(f"reading {safe_text(model)}"):
         loaded = None if model.lower().endswith(".csv") else load(request)
     graph = None if loaded is None else loaded.graph
@@ -214,6 +215,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
                 has_model=reordered is not None,
                 budget_unit="" if budget is None else unit_of(budget),
             )
+            stream.write(f"{left_out[:1].upper()}{left_out[1:]}.\n\n" if left_out else "")
             render_plan(plan, stream, view)
     return 0 if plan.budget is None else _CODES[plan.budget.answer]
 
@@ -274,13 +276,12 @@ def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str]
     return shlex.join(["memprof", "plan", model, *flags, *next(words for applies, words in following if applies)])
 
 
-def _note_offsets(path: Path) -> None:
-    """Say that offsets in a table are no wish: every buffer is placed anew."""
+def _unused_offsets(path: Path) -> str:
+    """Return that offsets in a table are no wish, since every buffer is placed anew; empty if it has none."""
     from memprof.planning.minimalloc import read_csv
 
     table = read_csv(path)
-    if table.placed_count:
-        of = f"{table.placed_count:,} of {len(table.problem.buffers):,} buffers"
-        note(
-            f"the offsets in the file ({of}, {table.placed_bytes:,} bytes) are not used: every buffer is placed anew"
-        )
+    if not table.placed_count:
+        return ""
+    of = f"{table.placed_count:,} of {len(table.problem.buffers):,} buffers"
+    return f"the offsets in the file ({of}, {table.placed_bytes:,} bytes) are not used: every buffer is placed anew"

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,13 +114,20 @@ def plan_file(asked: TfliteRequest) -> int:
             budget = {} if budget_bytes is None else {"budget": {"bytes": budget_bytes, "fits": answer}}
             write_document(plan.to_json() | budget | extra, stream)
         else:
-            stem = Path(request.name).stem or "model"
-            following = ["-o", planned, "--measure"] if planned else ["-o", f"{stem}-planned.tflite", "--measure"]
-            words = ["memprof", "plan", request.name, *following]
-            if measured is not None and planned is not None:
-                words = ["memprof", "analyze", planned]
-            render_tflm_plan(plan, stream, measured=measured, budget=asked.budget, next_command=shlex.join(words))
+            command = shlex.join(_advise(request.name, planned, has_measured=measured is not None))
+            render_tflm_plan(plan, stream, measured=measured, budget=asked.budget, next_command=command)
     return 0 if asked.budget is None else _ANSWERS[answer]
+
+
+def _advise(model: str, planned: str | None, *, has_measured: bool) -> list[str]:
+    """Return the command to try next: the planned file, the proof of it where its runtime is installed, the file."""
+    can_measure = find_spec("tflite_micro") is not None
+    if planned is None:
+        measure = ["--measure"] if can_measure else []
+        return ["memprof", "plan", model, "-o", f"{Path(model).stem or 'model'}-planned.tflite", *measure]
+    if can_measure and not has_measured:
+        return ["memprof", "plan", model, "-o", planned, "--measure"]
+    return ["memprof", "analyze", planned]
 
 
 def _check_targets(targets: Iterable[str]) -> None:

@@ -84,7 +84,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             from memprof.render.verification import render_verification
 
             following = ["bench", model] if found.runtime == "onnxruntime" else ["analyze", model]
-            next_command = safe_text(shlex.join(["memprof", *following, *request_flags()]), limit=2000)
+            runs = ["--run"] if found.predicted_bytes is None and not request.is_file else []  # it is read by running
+            next_command = safe_text(shlex.join(["memprof", *following, *request_flags(), *runs]), limit=2000)
             render_verification(found, stream, top=top, next_command=next_command)
     is_off = bool(found.broken_promises) or (require_exact and not found.is_exact)
     return BudgetError.code if is_off else 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Run, write_chain, write_counting
 from tests.tflite_models import chain
 
-SITUATIONS = (
+SITUATIONS: tuple[Any, ...] = (
     "analyze net.onnx",
     "analyze net.onnx -o a.png",
     "analyze net.onnx --why -o a.png",
@@ -33,7 +34,29 @@ SITUATIONS = (
     "check net.onnx --max-peak 1",
     "check open.onnx --max-peak 1MB",
     "boards net.tflite",
+    "plan net.tflite",
+    "plan net.tflite -o better.tflite",
+    "verify net.onnx",
+    "verify dynamic.onnx --dim batch=2 --runtime onnxruntime",
+    "verify net.onnx --optimized",
+    "bench net.onnx dynamic.onnx",
+    pytest.param("analyze asks:make --run --why -o a.png", marks=pytest.mark.slow),
+    pytest.param("verify asks:make --runtime pytorch", marks=pytest.mark.slow),
 )
+
+
+_ASKS = """
+import torch
+
+
+class Asks(torch.nn.Module):
+    def forward(self, x):
+        return x * 2 if bool((x > 0).all()) else x
+
+
+def make():
+    return Asks(), torch.ones(4)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_chain(found / "dynamic.onnx", ["Relu", "Sigmoid"], ["batch", 250])
     write_counting(found / "open.onnx")
     (found / "net.tflite").write_bytes(chain(4, 8, 4))
+    (found / "asks.py").write_text(_ASKS)
     (found / "table.csv").write_text("id,lower,upper,size\na,0,3,4\nb,2,5,4\n")
     return found
 
