@@ -154,7 +154,7 @@ def _measured(request: Request, limits: Limits) -> dict[str, Any]:
     frame, specs = session_frame(model), input_specs(model.graph, request.values)
     for _ in range(_PROCESSES - 1):
         again = measure_process(request.name, specs, limits, threads=session_threads(request))
-        for pair in process_pairs(model.graph, frame, again):
+        for pair in process_pairs(model, frame, again):
             measured[pair.name].append(pair.measured_bytes)
     alone = Request(source=request.source, values=request.values, from_file=True)
     bare = with_session(read_onnx(alone), alone)

@@ -33,6 +33,31 @@ class Once(Generic[_T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """What a process held once it had made a default session of a model's structure, with zeros for weights.
+
+    Attributes:
+        library_bytes: Resident pages of files: code and tables of the library.
+        anonymous_bytes: Resident pages of its own.
+        taken_bytes: What the session keeps of the C library's heap.
+        holes: Free pieces of the heap from about a kilobyte on, as (start, bytes); places are from its start.
+        top: Where the last piece of the heap begins, which is free.
+        end: Where the heap ends.
+        threshold: Bytes from which on a request gets pages of its own.
+        written: Resident pages of the heap as half-open runs, by number.
+    """
+
+    library_bytes: int
+    anonymous_bytes: int
+    taken_bytes: int
+    holes: tuple[tuple[int, int], ...]
+    top: int
+    end: int
+    threshold: int
+    written: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """How a default session of onnxruntime runs a model, asked of the installed one, which ran nothing.
 
@@ -40,11 +65,13 @@ class Session:
         model: The model as it was optimised there, ``None`` if it was not asked.
         threads: Threads of the session; 1 unless somebody says otherwise.
         reason: Why it was not asked, empty if it was.
+        loading: What making it takes, ``None`` if nobody can say; it may say so only when asked.
     """
 
     model: Model | None = None
     threads: int = 1
     reason: str = ""
+    loading: Once[Loading | None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from memprof.ir import Graph
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _NUMPY_NAMES = frozenset(("bool", "float16", "float32", "float64", "complex64", "complex128", *_INTEGERS))
 _SEED = 20211
+_PIECE = 4096
 
 
 class InputSpec(TypedDict):
@@ -82,6 +83,10 @@ def _array(spec: InputSpec, rng: np.random.Generator) -> np.ndarray[Any, Any]:
         if isinstance(spec["value"], list):
             return np.array(spec["value"]).astype(dtype).reshape(shape)
         return np.full(shape, spec["value"], dtype=dtype)
-    if dtype.kind in "fc":
-        return np.asarray(rng.random(shape)).astype(dtype)
-    return np.asarray(rng.integers(0, 2, shape)).astype(dtype)
+    found = np.empty(shape, dtype)
+    flat = found.reshape(-1)
+    for start in range(0, flat.size, _PIECE):  # in pieces: nothing large is taken beside it and given back
+        count = min(_PIECE, flat.size - start)
+        drawn: Any = rng.random(count) if dtype.kind in "fc" else rng.integers(0, 2, count)
+        flat[start : start + count] = drawn
+    return found

@@ -3,19 +3,21 @@
     measure_allocations    every byte, by a traced allocator: tensors and kernel scratch, first and second run
     measure_counters       tensors alone, by the counters in onnxruntime's own profile: the second, independent oracle
     write_optimized        the graph as onnxruntime optimises it; nothing is run
+    rehearse_loading       what a process holds once it has made a session; nothing is run
 
 The sessions have default settings but for the level of optimisation and the number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memprof.base.errors import MissingExtraError
+from memprof.ir.model import Loading
 from memprof.measure.child import Limits, run_in_child
 from memprof.measure.measurement import MeasuredStep, Measurement
 
@@ -132,6 +134,28 @@ def write_optimized(model: str, target: Path, limits: Limits) -> str:
     """
     version: str = _run("onnxruntime_optimizer:write_graph", model, limits, target=str(target))
     return version
+
+
+def rehearse_loading(model: str, limits: Limits, *, threads: int) -> Loading | None:
+    """Return what a process holds once it has made a default session of ``model``, ``None`` if that cannot be read.
+
+    Args:
+        model: Path of a look-alike of the file.
+        limits: What the child process may use.
+        threads: Threads inside an operation.
+
+    Raises:
+        RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    found = _run("rehearsal:rehearse", model, limits, threads=threads)
+    return None if found is None else read_loading(found)
+
+
+def read_loading(found: Mapping[str, Any]) -> Loading:
+    """Return a record of JSON values as what a process holds."""
+    runs = {name: tuple((first, last) for first, last in found[name]) for name in ("holes", "written")}
+    return Loading(**{**found, **runs})
 
 
 def time_runs(model: str, inputs: Sequence[InputSpec], limits: Limits, **settings: int) -> dict[str, Any]:

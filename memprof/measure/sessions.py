@@ -24,6 +24,7 @@ from memprof.importers.request import Request
 from memprof.ir.model import Model, Once, Session
 from memprof.measure.child import Limits
 from memprof.measure.kept import keep, kept_path
+from memprof.measure.loading import find_loading
 from memprof.measure.onnxruntime import write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
 from memprof.measure.threads import session_threads
@@ -72,7 +73,9 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
         return Session(threads=session_threads(request), reason=str(error))
     except MemprofError as error:
         return Session(threads=session_threads(request), reason=f"onnxruntime did not optimise it: {error.message}")
-    return Session(model=found, threads=session_threads(request))
+    threads = session_threads(request)
+    loading = Once(partial(find_loading, request.path, digest, constant_bytes, threads, _limits(constant_bytes)))
+    return Session(model=found, threads=threads, loading=loading)
 
 
 def kept_session(digest: str) -> Path | None:
@@ -102,18 +105,21 @@ def _read_kept(kept: Path | None, request: Request) -> Model | None:
 
 
 def _ask(request: Request, digest: str, kept: Path | None, constant_bytes: int) -> Model:
-    limits = Limits(
-        seconds=MAX_SECONDS,
-        memory_bytes=_SPARE_BYTES + _COPIES * constant_bytes,
-        processor_seconds=MAX_PROCESSOR_SECONDS,
-    )
     with scratch_folder() as folder:
         stand_in, target = folder / "model.onnx", folder / "optimized.onnx"
         structure, found = parse(request.path)
         if found != digest:  # an answer under the wrong name would stay in the cache
             raise InputError(f"{request.name} changed while it was read.", "Try again.")
         write_stand_in(structure, stand_in)
-        write_optimized(str(stand_in), target, limits)
+        write_optimized(str(stand_in), target, _limits(constant_bytes))
         if kept is not None:
             keep(target, kept)
         return read_optimized(target, request)
+
+
+def _limits(constant_bytes: int) -> Limits:
+    return Limits(
+        seconds=MAX_SECONDS,
+        memory_bytes=_SPARE_BYTES + _COPIES * constant_bytes,
+        processor_seconds=MAX_PROCESSOR_SECONDS,
+    )

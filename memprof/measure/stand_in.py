@@ -4,11 +4,15 @@ an initialiser whose elements are here (up to 1 KB)      stays
 any other                                                zeros of its shape and type
 a Constant node whose elements are not here              an initialiser of zeros, which onnxruntime makes of it too
 texts, sparse initialisers, constants inside functions   no stand-in
+
+A look-alike holds its zeros itself, each where the file has its weights, as holes of a sparse file: it takes to load
+what the file takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import SEEK_CUR
 from pathlib import Path
 
 from memprof.importers.onnx.library import GraphProto, ModelProto, TensorProto
@@ -35,17 +39,12 @@ def write_stand_in(model: ModelProto, target: Path) -> None:
     """
     types = TypeTable()
     largest = 1
-    if any(_is_left_out(a.t) for f in model.functions for node in f.node for a in node.attribute if a.HasField("t")):
-        raise NoStandInError("a function holds a large constant")
+    _check(model)
     for graph in _graphs(model.graph):
-        if any(_is_left_out(sparse.values) for sparse in graph.sparse_initializer):
-            raise NoStandInError("it has large sparse weights")
         _move_constants(graph)
         for tensor in graph.initializer:
             if _is_left_out(tensor):
-                size = types.of_tensor(tensor).size_bytes
-                if size is None:
-                    raise NoStandInError("it has large weights of texts")
+                size = _size(types, tensor)
                 tensor.data_location = TensorProto.EXTERNAL
                 for key, value in (("location", _ZEROS), ("offset", "0"), ("length", str(size))):
                     tensor.external_data.add(key=key, value=value)
@@ -53,6 +52,75 @@ def write_stand_in(model: ModelProto, target: Path) -> None:
     with (target.parent / _ZEROS).open("wb") as zeros:
         zeros.truncate(largest)
     target.write_bytes(model.SerializeToString())
+
+
+def write_look_alike(model: ModelProto, target: Path) -> None:
+    """Write a look-alike of ``model``, which is changed.
+
+    Args:
+        model: The structure of a model that holds its weights itself, large elements left out.
+        target: The .onnx file.
+
+    Raises:
+        NoStandInError: There is a weight that nothing can stand in for.
+    """
+    types = TypeTable()
+    _check(model)
+    initialisers = list(model.graph.initializer)
+    for graph in _graphs(model.graph):
+        inner = [] if graph is model.graph else graph.initializer
+        for tensor in (*inner, *(a.t for node in graph.node for a in node.attribute if a.HasField("t"))):
+            if _is_left_out(tensor):
+                tensor.raw_data = bytes(_size(types, tensor))
+    parts = [(t.SerializeToString(), _size(types, t) if _is_left_out(t) else None) for t in initialisers]
+    del model.graph.initializer[:]
+    heads = [head if zeros is None else head + _field(_RAW_DATA, zeros) for head, zeros in parts]
+    lengths = [len(head) + (zeros or 0) for head, (_, zeros) in zip(heads, parts, strict=True)]
+    marks = [_field(_INITIALISER, length) for length in lengths]
+    with target.open("wb") as file:
+        file.write(model.SerializeToString())
+        file.write(_field(_GRAPH, sum(map(len, marks)) + sum(lengths)))  # more of the graph: readers join both
+        for mark, head, (_, zeros) in zip(marks, heads, parts, strict=True):
+            file.write(mark + head)
+            file.seek(zeros or 0, SEEK_CUR)
+        file.truncate(file.tell())
+
+
+def left_out_bytes(model: ModelProto) -> int:
+    """Return the bytes of all weights whose elements are not in ``model``."""
+    types, total = TypeTable(), 0
+    for graph in _graphs(model.graph):
+        constants = (a.t for node in graph.node for a in node.attribute if a.HasField("t"))
+        total += sum(types.of_tensor(t).size_bytes or 0 for t in (*graph.initializer, *constants) if _is_left_out(t))
+    return total
+
+
+_GRAPH, _INITIALISER, _RAW_DATA = 7, 5, 9
+"""Numbers of fields in the files' format: of a model, a graph and a tensor."""
+
+
+def _field(number: int, length: int) -> bytes:
+    """Return the bytes before a field of ``length`` bytes."""
+    found = bytearray([number << 3 | 2])
+    while length > 0x7F:  # seven bits to a byte
+        found.append(length & 0x7F | 0x80)
+        length >>= 7
+    found.append(length)
+    return bytes(found)
+
+
+def _check(model: ModelProto) -> None:
+    if any(_is_left_out(a.t) for f in model.functions for node in f.node for a in node.attribute if a.HasField("t")):
+        raise NoStandInError("a function holds a large constant")
+    if any(_is_left_out(sparse.values) for graph in _graphs(model.graph) for sparse in graph.sparse_initializer):
+        raise NoStandInError("it has large sparse weights")
+
+
+def _size(types: TypeTable, tensor: TensorProto) -> int:
+    size = types.of_tensor(tensor).size_bytes
+    if size is None:
+        raise NoStandInError("it has large weights of texts")
+    return size
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

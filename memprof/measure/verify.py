@@ -26,6 +26,7 @@ from memprof.importers.onnx import read_onnx
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
 from memprof.ir import Graph
+from memprof.ir.model import Model
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
 from memprof.measure.measurement import Measurement
@@ -43,7 +44,7 @@ from memprof.measure.threads import session_threads
 from memprof.results.verification import NamedPair, Verification, pair_steps
 from memprof.runtimes import RuntimeModel, as_read, choose_runtimes
 from memprof.runtimes.onnxruntime import DEFAULT_MODEL, MODEL, OPTIMIZED_MODEL
-from memprof.runtimes.onnxruntime.default import session_frame
+from memprof.runtimes.onnxruntime.default import session_frame, session_loading
 from memprof.runtimes.onnxruntime.frame import Frame
 from memprof.runtimes.onnxruntime.process import STAGES, process_growth
 
@@ -85,22 +86,22 @@ def verify_default(request: Request, limits: Limits) -> Verification:
             NamedPair("later_runs_block", block, found.block_bytes, _BLOCK, grade),
             NamedPair("first_run_peak", first, found.measurement.peak_bytes, _FIRST, grade),
             NamedPair("first_run_without_scratch", bare, None if counters is None else counters.peak_bytes, _BARE),
-            *process_pairs(graph, frame, measure_process(request.name, specs, limits, threads=threads)),
+            *process_pairs(model, frame, measure_process(request.name, specs, limits, threads=threads)),
         ),
         runtime_model=DEFAULT_MODEL.name,
         grade=grade,
     )
 
 
-def process_pairs(graph: Graph, frame: Frame, found: Mapping[str, int | None]) -> Iterator[NamedPair]:
+def process_pairs(model: Model, frame: Frame, found: Mapping[str, int | None]) -> Iterator[NamedPair]:
     """Yield what a process grows by, predicted and measured, stage by stage.
 
     Args:
-        graph: The graph of the file.
+        model: The file, with its session.
         frame: What the session runs of it.
         found: What ``measure_process`` returned.
     """
-    growth = process_growth(graph, frame)
+    growth = process_growth(model.graph, frame, session_loading(model))
     stages: Mapping[str, int] = {} if growth is None else growth.stages
     arena = (None, None) if growth is None else growth.arena_bytes
     for name, predicted in zip(("arena_first_run", "arena_later_runs"), arena, strict=True):

@@ -23,7 +23,7 @@ from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Model, Once
 from memprof.ir.reorder import reorder
 from memprof.runtimes.model import Measuring, Order, Ordering, RuntimeModel, fixed
 from memprof.runtimes.onnxruntime.arranging import Arrangement, as_listed, as_planned
-from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by, session_frame
+from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowered_by, session_frame, session_loading
 from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import Frame, run_frame
 from memprof.runtimes.onnxruntime.process import default_process
@@ -145,7 +145,7 @@ def _default_of(model: Model) -> RuntimeModel:
     return replace(
         DEFAULT_MODEL,
         lifetimes=fixed(lambda _: default_lifetimes(model, ran()), DEFAULT_MODEL.name),
-        process=lambda graph: default_process(graph, ran()),
+        process=lambda graph: default_process(graph, ran(), session_loading(model)),
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Unknown
-from memprof.ir.model import OPTIMIZED_FORMAT, Model, Session
+from memprof.ir.model import OPTIMIZED_FORMAT, Loading, Model, Session
 from memprof.runtimes.onnxruntime.arranging import as_estimated, as_listed, as_planned
 from memprof.runtimes.onnxruntime.frame import Frame, run_frame
 from memprof.runtimes.onnxruntime.proven import lowered_by
@@ -37,6 +37,12 @@ def session_frame(model: Model) -> Frame:
     arrange = as_estimated if session.model is None else asked
     known = found.folded if arrange is as_estimated else found.ahead
     return run_frame(found.graph, None if known is None else known(), arrange, threads=session.threads)
+
+
+def session_loading(model: Model) -> Loading | None:
+    """Return what making a default session of ``model`` takes, ``None`` if nobody can say."""
+    loading = _session(model).loading
+    return None if loading is None else loading()
 
 
 def _session(model: Model) -> Session:

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from memprof.importers.onnx import read_onnx
 from memprof.importers.request import Request
+from memprof.ir.model import Loading
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
 from memprof.measure.onnxruntime import measure_process
@@ -107,9 +108,30 @@ def test_the_arena_of_a_session_is_predicted_to_the_byte(tmp_path: Path) -> None
     model = with_session(read_onnx(request), request)
 
     found = measure_process(str(path), input_specs(model.graph), Limits(seconds=60), threads=1)
-    pairs = {pair.name: pair for pair in process_pairs(model.graph, session_frame(model), found)}
+    pairs = {pair.name: pair for pair in process_pairs(model, session_frame(model), found)}
 
     for name in ("arena_first_run", "arena_later_runs"):
         assert pairs[name].predicted_bytes == pairs[name].measured_bytes
     total = pairs["process"]
     assert total.predicted_bytes == pytest.approx(total.measured_bytes, rel=0.15)
+
+
+def test_a_heap_goes_on_where_a_process_was() -> None:
+    pages = ((0, 10), (600, 610))
+    loading = Loading(
+        library_bytes=0,
+        anonymous_bytes=0,
+        taken_bytes=0,
+        holes=((PAGE, 64 * PAGE),),
+        top=600 * PAGE,
+        end=612 * PAGE,
+        threshold=MIB,
+        written=pages,
+    )
+    heap = Heap.after(loading)
+    assert heap.resident_bytes == 20 * PAGE
+
+    heap.take(60 * PAGE)  # fits into the hole, whose first nine pages are there
+    assert heap.resident_bytes == (61 + 10 + 1) * PAGE  # of what is left the header is written
+    heap.take(MIB)  # a map
+    assert heap.resident_bytes == (61 + 10 + 1) * PAGE + MIB + PAGE

@@ -6,13 +6,15 @@
     weights          the weights as they end up: in the file's layout, blocked, or packed by kernels
     left_by_loading  what creating the session took on its way and does not give back: holes of the heap
     inputs           the caller's graph inputs, where they do not fit into such holes
-    first_run        what the arena grows by in the first run, as far as it is written to and needs new pages
+    first_run        what the arena grows by in the first run, as far as it is written to and needs new pages; the
+                     code of the kernels, which is read then
     later_runs       the same in the runs after it: the block of the memory pattern
 
-The last five come out of one simulation: the requests that loading and running make, of a model of onnxruntime's
-arena in a model of the C library's heap. Three numbers are measured (onnxruntime 1.32, Linux, x86-64, glibc 2.36) and
-the same for all models: the library's bytes and those of a graph and of a node. Where several orders of equal loading
-are possible, onnxruntime's own hash tables choose, and processes of one model differ.
+Where the installed onnxruntime was asked, the first four are those of a process that made the session with zeros for
+weights (``ir.model.Loading``), and its heap is where the runs go on. Else they are simulated: the requests of loading
+in a model of the C library's heap, and measured numbers for the library's bytes and those of a graph and of a node.
+The last three are simulated in both: requests of a model of onnxruntime's arena in that heap. Where several orders of
+equal loading are possible, onnxruntime's own hash tables choose, and processes of one model differ.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memprof.ir import Graph
+from memprof.ir.model import Loading
 from memprof.runtimes.model import Process
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse
 from memprof.runtimes.onnxruntime.frame import Frame
@@ -32,7 +35,8 @@ from memprof.runtimes.onnxruntime.process.loading import load
 STAGES = ("session", "inputs", "first_run", "later_runs")
 """What a caller does, one after the other."""
 
-_LIBRARY_BYTES = 9_300_000
+_LIBRARY_BYTES = 8_800_000
+_KERNELS_BYTES = 550_000  # 390,000 to 920,000 on 35 models
 _GRAPH_BYTES = 1_400_000
 _NODE_BYTES = 5_000
 _CONSTANT_BYTES = 1_200
@@ -62,26 +66,34 @@ class Growth:
         return found
 
 
-def default_process(graph: Graph, frame: Frame) -> Process:
-    """Return what a process takes for a default session of ``graph`` that runs ``frame``."""
-    growth = process_growth(graph, frame)
+def default_process(graph: Graph, frame: Frame, loading: Loading | None = None) -> Process:
+    """Return what a process takes for a default session of ``graph`` that runs ``frame``.
+
+    Args:
+        graph: The graph of the file.
+        frame: What the session runs of it.
+        loading: What making the session takes, where somebody asked.
+    """
+    growth = process_growth(graph, frame, loading)
     if growth is None:
         return Process(None, {}, _ERROR)
     return Process(sum(growth.parts.values()), growth.parts, _ERROR)
 
 
-def process_growth(graph: Graph, frame: Frame) -> Growth | None:
+def process_growth(graph: Graph, frame: Frame, loading: Loading | None = None) -> Growth | None:
     """Return the same part by part, ``None`` if a size is not known or there are too many to simulate.
 
-    Args:
-        graph: The graph of the file.
-        frame: What the session runs of it.
+    Arguments as ``default_process``.
     """
     inputs = [frame.graph.value_bytes[i] for i in frame.graph.inputs]
     if not frame.is_complete or None in inputs or len(frame.plan.owned) > _MAX_BUFFERS:
         return None
     heap = Heap()
     weights = load(heap, graph, frame.graph)
+    live = weights.kept_bytes + weights.packed_bytes
+    session = _simulated(graph, live, heap.resident_bytes)
+    if loading is not None:
+        session, heap = _rehearsed(loading, live), Heap.after(loading)
     loaded = heap.resident_bytes
     for size in inputs:
         if size:
@@ -92,18 +104,33 @@ def process_growth(graph: Graph, frame: Frame) -> Growth | None:
     ran, held = heap.resident_bytes, arena.held_bytes
     for _ in range(_LATER_RUNS):
         _later_run(arena, frame)
-    live = weights.kept_bytes + weights.packed_bytes
     parts = {
-        "library": _LIBRARY_BYTES,
-        "graph_objects": _graph_bytes(graph),
-        "weights": live,
-        "left_by_loading": max(0, loaded - live),
+        **session,
         "inputs": fed - loaded,
-        "first_run": ran - fed,
+        "first_run": _KERNELS_BYTES + ran - fed,
         "later_runs": heap.resident_bytes - ran,
     }
     packed = weights.packed_bytes
     return Growth(parts=parts, arena_bytes=(packed + held, packed + arena.held_bytes))
+
+
+def _rehearsed(loading: Loading, weights: int) -> dict[str, int]:
+    weights = min(weights, loading.taken_bytes)
+    return {
+        "library": loading.library_bytes,
+        "graph_objects": loading.taken_bytes - weights,
+        "weights": weights,
+        "left_by_loading": max(0, loading.anonymous_bytes - loading.taken_bytes),
+    }
+
+
+def _simulated(graph: Graph, weights: int, resident: int) -> dict[str, int]:
+    return {
+        "library": _LIBRARY_BYTES,
+        "graph_objects": _graph_bytes(graph),
+        "weights": weights,
+        "left_by_loading": max(0, resident - weights),
+    }
 
 
 def _graph_bytes(graph: Graph) -> int:

@@ -16,6 +16,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from dataclasses import dataclass
 
+from memprof.ir.model import Loading
+
 _PAGE = 4096
 _HEADER = 16
 _SMALLEST = 32
@@ -47,6 +49,19 @@ class Heap:
         self._maps: dict[int, _Map] = {}
         self._next_map = _FIRST_MAP
         self._written = bytearray(1024)
+
+    @classmethod
+    def after(cls, loading: Loading) -> Heap:
+        """Return the heap of a process that has made a session; pages beside the heap count nothing."""
+        heap = cls()
+        heap._threshold = loading.threshold
+        heap._top, heap._end = loading.top, loading.end
+        for start, size in loading.holes:
+            heap._add(start, start + size)
+        heap._written = bytearray(-(-loading.end // _PAGE))
+        for first, last in loading.written:
+            heap._written[first:last] = b"\x01" * (last - first)
+        return heap
 
     @property
     def resident_bytes(self) -> int:

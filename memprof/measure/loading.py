@@ -1,0 +1,64 @@
+"""What making a default session of a file takes: asked of the installed onnxruntime, which runs nothing.
+
+    structure of the file --stand_in--> a look-alike, zeros for weights --child--> the state of a process, kept
+         (no weights)                                                              in a cache by its hash
+
+Holes of a heap depend on every small thing that loading takes in between, in its order: a simulation of the large
+ones alone was off by up to a fifth where the real thing repeats to the page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from memprof.base.errors import MemprofError
+from memprof.base.folders import scratch_folder
+from memprof.importers.onnx.read import parse
+from memprof.ir.model import Loading
+from memprof.measure.child import Limits
+from memprof.measure.kept import keep, kept_path
+from memprof.measure.onnxruntime import read_loading, rehearse_loading
+from memprof.measure.stand_in import NoStandInError, left_out_bytes, write_look_alike, write_stand_in
+
+MAX_WEIGHTS = 256 * 2**20
+"""Bytes of weights and constants up to which a session is made that holds them."""
+
+_ANSWER = "loading.json"
+
+
+def find_loading(path: Path, digest: str, constant_bytes: int, threads: int, limits: Limits) -> Loading | None:
+    """Return what making a session takes, ``None`` if nobody can say.
+
+    Args:
+        path: The file.
+        digest: Digest of its structure.
+        constant_bytes: Bytes of its weights, and of all that follows from constants alone.
+        threads: Threads of the session.
+        limits: What the child process may use.
+    """
+    if constant_bytes > MAX_WEIGHTS or not sys.platform.startswith("linux"):
+        return None
+    kept = kept_path("loading", digest, str(threads), str(path.stat().st_size))  # weights inside or beside
+    if kept is not None and kept.is_file():
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            return read_loading(json.loads(kept.read_text(encoding="utf-8")))
+    try:
+        with scratch_folder() as folder:
+            structure, found = parse(path)
+            model = folder / "model.onnx"
+            is_whole = path.stat().st_size >= left_out_bytes(structure)
+            (write_look_alike if is_whole else write_stand_in)(structure, model)
+            loading = rehearse_loading(str(model), limits, threads=threads)
+            if loading is None or found != digest:
+                return None
+            if kept is not None:
+                answer = folder / _ANSWER
+                answer.write_text(json.dumps(asdict(loading)), encoding="utf-8")
+                keep(answer, kept)
+    except (NoStandInError, MemprofError):  # it cannot be made: what it takes is simulated
+        return None
+    return loading

@@ -1,0 +1,92 @@
+"""What making a session takes is asked of one with zeros for weights: the look-alike, the answer, and its absence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from memprof.importers.onnx import read_onnx
+from memprof.importers.onnx.read import parse
+from memprof.importers.request import Request
+from memprof.measure.child import Limits
+from memprof.measure.feeds import input_specs
+from memprof.measure.loading import find_loading
+from memprof.measure.onnxruntime import measure_process, read_loading
+from memprof.measure.sessions import with_session
+from memprof.measure.stand_in import left_out_bytes, write_look_alike
+from memprof.runtimes.onnxruntime.default import session_frame, session_loading
+from memprof.runtimes.onnxruntime.process import process_growth
+
+LIMITS = Limits(seconds=60)
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a row of convolutions, whose filters loading lays out anew, and a constant in a node."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    filters = [numpy_helper.from_array(rng.random((128, 128, 3, 3), np.float32), f"w{i}") for i in range(6)]
+    added = numpy_helper.from_array(rng.random((1, 128, 16, 16), np.float32), "constant")
+    nodes = [helper.make_node("Constant", [], ["c"], value=added), helper.make_node("Add", ["x", "c"], ["x0"])]
+    nodes += [helper.make_node("Conv", [f"x{i}", f"w{i}"], [f"x{i + 1}"], pads=[1] * 4) for i in range(6)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 128, 16, 16]) for name in ("x", "x6")]
+    graph = helper.make_graph(nodes, "row", ends[:1], ends[1:], filters)
+    path = tmp_path / "row.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_look_alike_holds_zeros_where_the_file_holds_weights(file: Path, tmp_path: Path) -> None:
+    structure, _ = parse(file)
+    assert left_out_bytes(structure) == 6 * 128 * 128 * 9 * 4 + 128 * 256 * 4
+    look_alike = tmp_path / "look_alike.onnx"
+    write_look_alike(structure, look_alike)
+
+    source, found = onnx.load(file), onnx.load(look_alike)
+    onnx.checker.check_model(found)
+    assert look_alike.stat().st_size == pytest.approx(file.stat().st_size, abs=100)
+    assert [t.name for t in found.graph.initializer] == [t.name for t in source.graph.initializer]
+    for tensor in (*found.graph.initializer, found.graph.node[0].attribute[0].t):
+        assert not numpy_helper.to_array(tensor).any()
+    for graph in (source.graph, found.graph):
+        del graph.initializer[:]
+        graph.node[0].attribute[0].t.ClearField("raw_data")
+    assert found == source
+
+
+def test_making_a_session_takes_what_a_session_without_its_weights_takes(file: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    request = Request(source=file, threads=1)
+    model = with_session(read_onnx(request), request)
+    growth = process_growth(model.graph, session_frame(model), session_loading(model))
+
+    found = measure_process(str(file), input_specs(model.graph), LIMITS, threads=1)
+
+    assert growth is not None
+    total = sum(size for name, size in found.items() if size and not name.startswith("arena"))
+    assert sum(growth.parts.values()) == pytest.approx(total, rel=0.05)
+    assert growth.stages["session"] == pytest.approx(found["session"], rel=0.03)
+
+
+def test_an_answer_is_kept_and_nobody_asks_about_many_weights(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    digest = parse(file)[1]
+    first = find_loading(file, digest, 0, 1, LIMITS)
+    assert first is not None
+    assert read_loading(json.loads(json.dumps(asdict(first)))) == first
+
+    monkeypatch.setattr("memprof.measure.loading.rehearse_loading", lambda *_, **__: pytest.fail("asked again"))
+    assert find_loading(file, digest, 0, 1, LIMITS) == first
+    assert find_loading(file, digest, 2**40, 1, LIMITS) is None
+
+
+def test_nobody_is_asked_where_the_file_alone_counts(file: Path) -> None:
+    request = Request(source=file, from_file=True)
+    model = with_session(read_onnx(request), request)
+    assert session_loading(model) is None
