@@ -76,7 +76,7 @@ BYTES_FOR: Mapping[str, str] = MappingProxyType(
         "gradients": "#cc79a7",
         "optimizer state": "#e69f00",
         "scratch": "#8b6fc0",
-        "held": "#a3adb8",
+        "held": "#a3adb859",  # what is taken and empty lets the background through
         "other": "#8a95a1",
     }
 )

@@ -143,6 +143,7 @@ def test_the_words_are_those_of_the_report(show: Show) -> None:
     with show(report) as shown:
         for place, found in enumerate(report.runtimes.values()):
             shown.page.select_option("#view", index=place)
+            shown.page.select_option("#only", "peak")
             causes = dict(zip(rows(shown), shown.texts("#tensor-table td.why"), strict=True))
             assert causes == {tensor.name: tensor.cause for tensor in found.peak.live}
 

@@ -2,7 +2,7 @@
 "use strict";
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const OPENS_ZOOMED_FROM = 200, ZOOMED_STEPS = 80, ROWS_A_PAGE = 100, LISTED = 200;
+const OPENS_ZOOMED_FROM = 200, ZOOMED_STEPS = 80, ROWS_A_PAGE = 100, LISTED = 200, FEW = 8;
 const $ = (id) => document.getElementById(id);
 const views = DATA.views.map(() => null);
 const state = { view: 0, step: 0, range: { start: 0, stop: 1 }, stack: "kind", weights: false, only: "peak", top: 40,
@@ -28,7 +28,7 @@ function table(titles, rows, numbers = []) {
   titles.forEach((title, i) => head.append(make("th", title, numbers.includes(i) ? "n" : "")));
   for (const cells of rows) {
     const row = make("tr");
-    cells.forEach((cell, i) => row.append(cell instanceof Node ? fill(make("td"), cell) : make("td", cell, numbers.includes(i) ? "n" : "")));
+    cells.forEach((cell, i) => row.append(fill(make("td", null, numbers.includes(i) ? "n" : ""), cell)));
     body.append(row);
   }
   top.append(head);
@@ -48,7 +48,8 @@ function writeHead() {
     const rows = DATA.changes.map(([name, before, after]) => {
       const gap = before === null || after === null ? null : after - before;
       const text = gap === null ? "not known" : gap ? `${gap > 0 ? "+" : "−"}${formatBytes(Math.abs(gap))}` : "none";
-      return [name, formatBytes(before), formatBytes(after), make("span", text, gap > 0 ? "bad" : gap < 0 ? "good" : "")];
+      const isJudged = DATA.change_titles[0] !== "predicted"; // a measurement is neither good nor bad
+      return [name, formatBytes(before), formatBytes(after), make("span", text, isJudged && gap ? (gap > 0 ? "bad" : "good") : "")];
     });
     fill($("changes"), fill(make("div", null, "wide"), table(titles, rows, [1, 2, 3])));
   }
@@ -64,7 +65,7 @@ function writeHead() {
   list("assumed", "Assumed", [...sides, "what", "name", "why", "what changes it"],
     DATA.sides.flatMap((side) => side.assumed.map((row) => labelled(side, row))), []);
   list("help", "What would help", [...sides, "change", "peak", "peak then", "weights", "runtime model", "command"],
-    DATA.sides.flatMap((side) => side.help.map((row) => labelled(side, row))), [1, 2, 3].map((place) => sides.length + place));
+    DATA.sides.flatMap((side) => side.help.map((row) => labelled(side, [...row.slice(0, -1), make("code", row.at(-1))]))), [1, 2, 3].map((place) => sides.length + place));
   $("help").append(...DATA.sides.flatMap((side) => side.help_notes.map((line) => make("p", line, "quiet"))));
   list("differences", "Steps that differ", ["step", "operation", "predicted", "measured"],
     DATA.differences.map(([step, name, predicted, measured]) => [formatCount(step), name, formatBytes(predicted), formatBytes(measured)]), [2, 3]);
@@ -166,10 +167,9 @@ function drawAll() {
   const side = DATA.sides[view.record.side_index];
   const base = state.weights && side.weight_bytes ? { bytes: side.weight_bytes, colour: DATA.palette.for.parameters } : null;
   const other = otherCurve(view);
-  const sum = view.total[view.peakStep] + (base ? base.bytes : 0);
-  const highest = Math.max(sum, ...(other ? [maximum(other.values) + (base ? base.bytes : 0)] : []));
-  drawCurve($("curve"), { view, groups, base, range, step, theme: theme(), highest, other: other && other.values, otherName: other && other.name });
-  fill($("legend"), ...(base ? [entry("weights", base.colour)] : []), ...groups.names.map((name, i) => entry(name, groups.colours[i])));
+  const highest = Math.max(maximum(view.total), other ? maximum(other.values) : 0) + (base ? base.bytes : 0);
+  drawCurve($("curve"), { view, groups, base, range, step, theme: theme(), highest, other: other && other.values });
+  fill($("legend"), ...(base ? [entry("weights", base.colour)] : []), ...groups.names.map((name, i) => entry(name, groups.colours[i])), other && make("span", `– – ${other.name}`));
   $("curve-note").textContent = range.stop - range.start < view.steps
     ? `steps ${formatCount(range.start)} to ${formatCount(range.stop - 1)} of ${formatCount(view.steps)}` : many(view.steps, "step", "steps");
   const rows = ranked.slice(0, state.top).sort((a, b) => view.start[a] - view.start[b] || view.stop[a] - view.stop[b] || a - b);
@@ -184,6 +184,7 @@ function drawAll() {
   for (const canvas of document.querySelectorAll("canvas.spark")) drawSparkline(canvas, canvas.values, canvas.highest, range, theme().curve);
 }
 
+const aliveAtPeak = (view) => view.start.reduce((n, _, i) => n + view.isAlive(i, view.peakStep), 0);
 const maximum = (values) => values.reduce((most, n) => Math.max(most, n || 0), 0);
 
 function otherCurve(view) {
@@ -462,6 +463,7 @@ function wireKeys() {
 }
 
 writeHead();
+if (aliveAtPeak(viewAt(DATA.first)) < FEW) state.only = $("only").value = "all"; // two bars in an empty panel say little
 wireCurve();
 wireOthers();
 wireKeys();

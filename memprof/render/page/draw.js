@@ -91,7 +91,7 @@ function pooledSteps(total, range, columns) {
 }
 
 /** The memory curve, stacked; a second curve as a line over it; the peak and the chosen step marked. */
-function drawCurve(canvas, { view, groups, base, other, range, step, theme, highest, otherName }) {
+function drawCurve(canvas, { view, groups, base, other, range, step, theme, highest }) {
   const frame = prepare(canvas, 230), { pen, width } = frame;
   const top = 20, bottom = frame.height - AXIS;
   const y = drawByteAxis(frame, top, bottom, highest, theme);
@@ -126,14 +126,11 @@ function drawCurve(canvas, { view, groups, base, other, range, step, theme, high
     });
     pen.stroke();
     pen.setLineDash([]);
-    pen.fillStyle = theme.ink;
-    pen.textAlign = "right";
-    pen.fillText(`– – ${otherName}`, width - RIGHT, 8);
   }
   markStep(frame, scale, range, step, top, bottom, theme);
   if (view.peakStep >= range.start && view.peakStep < range.stop) {
     const x = scale.x(view.peakStep + 0.5);
-    const text = `▼ peak ${formatBytes(view.total[view.peakStep])}, step ${formatCount(view.peakStep)}`;
+    const text = `▼ peak ${view.record.peak}, step ${formatCount(view.peakStep)}`;
     pen.font = `600 ${FONT}`;
     pen.fillStyle = theme.accent;
     const size = pen.measureText(text).width, mark = pen.measureText("▼").width / 2;
