@@ -113,7 +113,7 @@ def plot_rounds(summary: SearchSummary, path: str | Path | None = None) -> Figur
 
 def plot_front(summary: SearchSummary, path: str | Path | None = None) -> Figure:
     """Draw accuracy against parameters, area as the peak; the Pareto front in colour, the best network ringed."""
-    trained = _trained(summary)
+    trained = _compared(summary)
     front = {c.candidate for c in summary.front}
     highest_peak = max((c.peak_intermediate_bytes for c in trained), default=1)
     with house_style():
@@ -195,6 +195,11 @@ def _draw_lambda(
 
 def _trained(summary: SearchSummary) -> list[CandidateSummary]:
     return [c for c in summary.candidates if c.validation_accuracy is not None]
+
+
+def _compared(summary: SearchSummary) -> list[CandidateSummary]:
+    """Return the networks that a front compares: bases that trained on stand there by what they were worth before."""
+    return [c for c in _trained(summary) if not c.is_base]
 
 
 def _winners(summary: SearchSummary) -> list[CandidateSummary]:
@@ -288,13 +293,13 @@ def _rounds_key(summary: SearchSummary) -> list[_Sign]:
 
 
 def _front_key(summary: SearchSummary) -> list[_Sign]:
-    trained = _trained(summary)
+    trained = _compared(summary)
     front = {c.candidate for c in summary.front}
     groups = {(c.candidate in front, _is_whole(c, summary)) for c in trained}
     signs = (
         ((True, True) in groups, _Sign("on the front", _front_style(is_front=True, is_whole=True))),
         ((False, True) in groups, _Sign("beaten", _front_style(is_front=False, is_whole=True))),
-        (not all(is_whole for _, is_whole in groups), _Sign("hollow: dropped before the last epoch", _FAINT)),
+        (not all(is_whole for _, is_whole in groups), _Sign("hollow: dropped early, its accuracy then", _FAINT)),
         (summary.best is not None, _Sign("best of the tournament", {**_RING, "s": 60})),
         (summary.best is None and summary.leader is not None, _Sign("leading", {**_RING, "s": 60})),
     )

@@ -31,8 +31,10 @@ from memprof.base.units import format_bytes
 from memprof.plots import style
 from memprof.plots.curve import known_peak
 from memprof.plots.lifetimes import choose_runtime
+from memprof.plots.wording import describe_value
 
 if TYPE_CHECKING:
+    from memprof.ir import Graph, Value
     from memprof.results.records import RuntimeReport
     from memprof.results.report import Report
 
@@ -46,6 +48,7 @@ _ROWS = 11
 _AT_PEAK = 8  # of these, at most for what is alive at the peak where there is more elsewhere
 _ZOOMED_FROM = 200
 _ZOOMED_STEPS = 80
+_LEAST_TEXT = 6  # letters; less than that says nothing
 
 
 def plot_slide(report: Report, path: str | PathLike[str] | None = None, runtime: str | None = None) -> Figure:
@@ -185,9 +188,26 @@ def _draw_rows(page: style.Page, found: RuntimeReport, steps: tuple[int, int]) -
         name = lifetimes.graph.values[buffer.values[0]].name
         name = style.fit(name, _LEFT - _MARGIN - 0.14, bold=is_at_peak)
         page.text(_LEFT - 0.14, y, name, bold=is_at_peak, colour=ink, **place)
+        _say_what(page, lifetimes.graph.values[buffer.values[0]], lifetimes.graph, (start, stop, steps), y)
         amount = "size unknown" if buffer.size_bytes is None else format_bytes(buffer.size_bytes)
         colour = style.ACCENT if is_at_peak else style.MUTED
         page.text(page.width - _MARGIN, y, amount, colour=colour, bold=is_at_peak, **place)
+
+
+def _say_what(
+    page: style.Page, value: Value, graph: Graph, where: tuple[int, int, tuple[int, int]], y: float
+) -> None:
+    """Write the operator and the shape of a tensor beside its bar: behind it, or before it where that has no room."""
+    start, stop, steps = where
+    unit = (page.width - _LEFT - _RIGHT) / (steps[1] - steps[0])
+    before, behind = (start - steps[0]) * unit - 0.16, (steps[1] - stop) * unit - 0.16
+    text = style.fit(describe_value(value, graph), max(before, behind), size=style.SMALL)
+    if len(text) < _LEAST_TEXT:
+        return
+    is_behind = style.text_width(text, size=style.SMALL) <= behind or behind >= before
+    x = _LEFT + ((stop if is_behind else start) - steps[0]) * unit + (0.08 if is_behind else -0.08)
+    side = "left" if is_behind else "right"
+    page.text(x, y, text, size=style.SMALL, colour=style.MUTED, va="center_baseline", ha=side)
 
 
 def _choose_rows(

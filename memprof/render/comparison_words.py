@@ -15,6 +15,9 @@ from memprof.results.comparison import Change, Comparison, NamedChange
 _MOST = 0.8
 """So much of a change are "most" of it."""
 
+_ALL = 1.1
+"""More than all of a change, and some room for rounding."""
+
 _NAMED = 3
 
 Show = Callable[[str], str]
@@ -59,11 +62,18 @@ def _place(found: Comparison, show: Show) -> str:
     before, after = found.peak_nodes
     if not before or not after:
         return ""
-    return (
-        f"The peak stays at {show(after)}."
-        if before == after
-        else f"The peak moved from {show(before)} to {show(after)}."
-    )
+    old, new = _inside(found, 0, show), _inside(found, 1, show)
+    if before == after and old == new:
+        return f"The peak stays at {show(after)}{new}."
+    return f"The peak moved from {show(before)}{old} to {show(after)}{new}."
+
+
+def _inside(found: Comparison, side: int, show: Show) -> str:
+    """Return the module that holds most of a side's peak, where one holds more than half."""
+    sizes = {one.name: (one.change.before, one.change.after)[side] or 0 for one in found.peak_modules}
+    name = max(sizes, key=lambda name: sizes[name], default="")
+    peak = (found.peak.before, found.peak.after)[side] or 0
+    return f" in {show(name)}" if name and sizes[name] * 2 > peak else ""
 
 
 def _causes(found: Comparison, show: Show) -> str:
@@ -76,7 +86,10 @@ def _causes(found: Comparison, show: Show) -> str:
     named = _largest(changes, delta)
     if not named:
         return ""
-    verb = "Most of it" if _share(named, delta) >= _MOST else "The largest part"
+    share = _share(named, delta)
+    verb = "Most of it" if share >= _MOST else "The largest part"
+    if share > _ALL:  # what went the other way takes some of it back
+        verb = f"What {'grew' if delta > 0 else 'shrank'} most"
     return f"{verb}: {_list(named, show)}."
 
 
@@ -87,6 +100,9 @@ def _weights(found: Comparison, show: Show) -> str:
     what = "grow" if change.delta > 0 else "shrink"
     text = f"The weights {what} from {format_bytes(change.before)} to {format_bytes(change.after)}"
     named = _largest(_fold(found.parameter_modules), change.delta)
+    inside = [one for one in found.parameter_modules if named and one.name.startswith(f"{named[0].name}.")]
+    if len(named) == 1 and len(inside) > 1:  # a trunk that holds nearly all says nothing of where
+        named = _largest(found.parameter_modules, change.delta) or named
     if not named:
         return f"{text}."
     part = "most of it" if _share(named, change.delta) >= _MOST else "the largest part"

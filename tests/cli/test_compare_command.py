@@ -212,9 +212,9 @@ def test_a_few_sentences_say_how_much_where_and_what(run: Run, model: Path, larg
             "torchvision:mobilenet_v2",
             "tests.cli.conftest:wider_mobilenet",
             "tests.cli.conftest:wider_mobilenet needs 4.82 MB more at its peak than torchvision:mobilenet_v2: "
-            "14.5 MB instead of 9.63 MB, 1.5 times as much. The peak stays at batch_norm_3. Most of it: batch_norm_3 "
-            "(+2.41 MB) and conv2d_3 (+2.41 MB). The weights grow from 14.2 MB to 24.6 MB, most of it in features "
-            "(+8.42 MB).",
+            "14.5 MB instead of 9.63 MB, 1.5 times as much. The peak stays at batch_norm_3 in features.2. Most of "
+            "it: batch_norm_3 (+2.41 MB) and conv2d_3 (+2.41 MB). The weights grow from 14.2 MB to 24.6 MB, the "
+            "largest part in classifier.1 (+2.05 MB), features.17 (+1.80 MB) and features.18 (+1.58 MB).",
         ),
     ],
 )
