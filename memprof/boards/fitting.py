@@ -51,11 +51,12 @@ class Footprint:
 
     Attributes:
         flash_bytes: Of the file, or of its parameters.
-        arena_bytes: By set of kernels: the arena without a plan, ``None`` if it is not known.
+        arena_bytes: By set of kernels: the arena without a plan, ``None`` if it is not known, as where there is no
+            kernel for an operator.
         planned_bytes: By set of kernels: the arena with a plan, ``None`` if none was made.
         bound_bytes: By set of kernels: what no order and no addresses do with less than.
         counts: What is in the arena, in one sentence.
-        unproven: What keeps the arena from being more than an estimate.
+        unproven: What keeps an arena from being known.
     """
 
     flash_bytes: int
@@ -144,17 +145,19 @@ def model_footprint(graph: Graph, kernels: Iterable[str], seconds: float = 2.0) 
     program = graph.program
     plan = _try_plan(graph, seconds)
     arenas = {name: find_arena(program, _RULES[name]) for name in kernels}
-    portable = find_arena(program)
     planned: dict[str, int | None] = dict.fromkeys(arenas)
     if plan is not None:
-        planned = {name: find_arena(plan.program, _RULES[name]).arena_bytes for name in arenas}
+        planned = {
+            name: None if arena.unproven else find_arena(plan.program, _RULES[name]).arena_bytes
+            for name, arena in arenas.items()
+        }
     return Footprint(
         flash_bytes=program.file_bytes,
-        arena_bytes={name: arena.arena_bytes for name, arena in arenas.items()},
+        arena_bytes={name: None if arena.unproven else arena.arena_bytes for name, arena in arenas.items()},
         planned_bytes=planned,
         bound_bytes=_bounds(program, plan, tuple(arenas), seconds),
         counts="the arena of TensorFlow Lite Micro: head, and tail as an estimate",
-        unproven=portable.unproven,
+        unproven=tuple(dict.fromkeys([why for arena in arenas.values() for why in arena.unproven])),
     )
 
 
@@ -197,11 +200,11 @@ def fit_board(
     bound = found.bound_bytes[board.kernels]
     how: How = "open"
     if found.flash_bytes > flash:
-        how, reason = "no", f"its weights are more than the {flash_name} flash holds"
+        how, reason = "no", f"the model is more than the {flash_name} flash holds"
     elif bound > outer_bytes:
         how, reason = "no", f"no plan does with less than {bound:,} bytes, and {outer} holds {outer_bytes:,}"
     elif found.flash_bytes + flash_margin_bytes > flash:
-        reason = "its weights fit the flash, with less beside them than the margin"
+        reason = "the model fits the flash, with less beside it than the margin"
     elif as_is is not None and as_is + ram_margin_bytes <= ram:
         how, reason, used = "as it is", "as the runtime lays it out by itself", as_is + ram_margin_bytes
     elif used is not None and used <= ram:

@@ -23,6 +23,7 @@ _FROM_TENSORFLOW = (
     "Convert it: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx "
     "(--graphdef FILE for a frozen graph)."
 )
+_COMPILED = "It is compiled for one accelerator and says little: analyse the ONNX or .tflite file it was made from."
 _WEIGHTS_ALONE = "It holds weights without a network: load them into the model's code and export that as ONNX."
 
 
@@ -79,6 +80,10 @@ def _is_core_ml(head: bytes, _: bytes) -> bool:
     return len(head) > 8 and head[0] == 8 and head[1] < 16 and head[2] == 0x12 and b"com.github.apple.coreml" in head
 
 
+def _is_tensorflow_js(head: bytes, _: bytes) -> bool:
+    return head.lstrip().startswith(b"{") and any(word in head for word in (b'"modelTopology"', b'"weightsManifest"'))
+
+
 FORMATS: tuple[Format, ...] = (
     Format("HDF5 (.h5), as Keras saved models before version 3", _FROM_KERAS, _begins(b"\x89HDF\r\n\x1a\n")),
     Format("a Keras archive (.keras)", _FROM_KERAS, _holds(b"model.weights.h5")),
@@ -98,6 +103,15 @@ FORMATS: tuple[Format, ...] = (
     Format("an ncnn network (.param)", "Convert the model it was made from to ONNX.", _begins(b"7767517")),
     Format("XML, such as OpenVINO's", "Convert the model it was made from to ONNX.", _begins(b"<?xml", b"<net")),
     Format("a TensorRT engine", "Analyse the ONNX file it was built from.", _begins(b"ftrt", b"ptrt")),
+    Format("an Ascend offline model (.om)", _COMPILED, _begins(b"IMOD")),
+    Format("an RKNN model (.rknn), for Rockchip", _COMPILED, _begins(b"RKNN")),
+    Format("a Hailo executable (.hef)", _COMPILED, _begins(b"\x01HEF")),
+    Format("a kmodel, for Kendryte", _COMPILED, _begins(b"LDMK")),
+    Format("a cvimodel, for Sophgo", _COMPILED, _begins(b"CviModel")),
+    Format("a Qualcomm container (.dlc)", _COMPILED, _holds(b"dlc.metadata")),
+    Format("a TorchServe archive (.mar)", "Unpack it and name the model.", _holds(b"MAR-INF/MANIFEST.json")),
+    Format("a LiteRT-LM bundle (.litertlm)", "Name the .tflite files it was built from.", _begins(b"LITERTLM")),
+    Format("a TensorFlow.js model (model.json)", _FROM_TENSORFLOW, _is_tensorflow_js),
     Format("a NumPy array (.npy)", _WEIGHTS_ALONE, _begins(b"\x93NUMPY")),
     Format("compressed", "Decompress it first.", _begins(b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")),
 )

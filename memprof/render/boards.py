@@ -12,6 +12,9 @@ from memprof.boards import Board, BoardFit, Footprint
 from memprof.render.terminal import Screen, open_screen
 
 _QUIET = "dim"
+_LONGEST = 600
+_WIDE = 120
+"""Columns from which a table has room for documents too."""
 _STYLES = {
     "as it is": "bold green",
     "planned": "bold green",
@@ -25,7 +28,8 @@ _WORDS = {"as it is": "yes", "planned": "planned", "external": "external", "no":
 def render_boards(boards: Sequence[Board], stream: TextIO) -> None:
     """Write the table of boards to ``stream``."""
     screen = open_screen(stream)
-    table = _table(screen, "board", "core", "RAM, by bank", "flash", "from")
+    is_wide = screen.width >= _WIDE
+    table = _table(screen, "board", "core", "RAM, by bank", "flash", *(["from"] if is_wide else []))
     for board in sorted(boards, key=lambda board: (board.ram_bytes, board.name)):
         outer = {f"external {name}": size for name, size in board.external_ram.items()}
         table.add_row(
@@ -33,9 +37,10 @@ def render_boards(boards: Sequence[Board], stream: TextIO) -> None:
             screen.clean(board.core),
             screen.clean(_banks({**board.ram, **outer})),
             screen.clean(_banks(board.flash)),
-            screen.clean(board.source, limit=60),
+            *([screen.clean(board.source, limit=60)] if is_wide else []),
         )
-    screen.show(Text(f"{len(boards)} boards; K is 1,024 bytes"), "", table)
+    where = "" if is_wide else "; --json has the document that each stems from"
+    screen.show(Text(f"{len(boards)} boards; K is 1,024 bytes{where}"), "", table)
     screen.show("", Text.assemble(("Next: ", _QUIET), ("memprof boards model.tflite", "bold")))
 
 
@@ -73,24 +78,24 @@ def render_fit(fit: BoardFit, found: Footprint, stream: TextIO, *, next_command:
     """Write how a model stands on one board to ``stream``."""
     screen = open_screen(stream)
     word = {True: "Fits", False: "Does not fit", None: "Open"}[fit.fits]
-    how = {"planned": ", planned", "external": ", in external RAM"}.get(fit.how, "")
-    screen.show(
-        Text.assemble((word + how, _STYLES[fit.how]), screen.clean(f" on {fit.board.title or fit.board.name}")), ""
-    )
+    said = f" on {fit.board.title or fit.board.name}{', ' if fit.fits else ': '}{fit.reason}"
+    screen.show(Text.assemble((word, _STYLES[fit.how]), screen.clean(said, limit=_LONGEST)), "")
     table = _table(screen, "", "used", "limit", "")
     table.columns[1].justify = table.columns[2].justify = "right"
     used = "unknown" if fit.ram_bytes is None else _kib(fit.ram_bytes)
-    table.add_row("RAM", used, _kib(fit.ram_limit_bytes), screen.clean(f"bank {fit.bank} of {_banks(fit.board.ram)}"))
+    banks = {**fit.board.ram, **fit.board.external_ram}
+    table.add_row("RAM", used, _kib(fit.ram_limit_bytes), screen.clean(f"bank {fit.bank} of {_banks(banks)}"))
     table.add_row("Flash", _kib(fit.flash_bytes), _kib(fit.flash_limit_bytes), screen.clean(fit.flash))
-    screen.show(table, "", Text(screen.clean(fit.reason)), Text(_legend(found), style=_QUIET))
-    screen.show(Text(screen.clean(f"Figures of the board: {fit.board.source}{_checked(fit.board)}."), style=_QUIET))
+    screen.show(table, "", Text(screen.clean(_legend(found), limit=_LONGEST), style=_QUIET))
+    figures = f"Figures of the board: {fit.board.source}{_checked(fit.board)}."
+    screen.show(Text(screen.clean(figures, limit=_LONGEST), style=_QUIET))
     if next_command:
         screen.show("", Text.assemble(("Next: ", _QUIET), (next_command, "bold")), keep_lines=True)
 
 
 def _legend(found: Footprint) -> str:
     text = f"RAM: {found.counts}, and the margin beside it; flash: the model and the runtime's code, 64 KiB."
-    return text + (f" Not exact: {'; '.join(found.unproven[:3])}." if found.unproven else "")
+    return text + (f" Not known: {'; '.join(found.unproven[:3])}." if found.unproven else "")
 
 
 def _table(screen: Screen, *titles: str) -> Table:
@@ -112,4 +117,4 @@ def _kib(size: int) -> str:
 
 
 def _checked(board: Board) -> str:
-    return f"; compared, {board.checked}" if board.checked else "; compared with no other page"
+    return f". Compared: {board.checked}" if board.checked else "; compared with no other page"
