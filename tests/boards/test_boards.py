@@ -12,9 +12,11 @@ from memprof.base.errors import InputError, UsageError
 from memprof.boards import BOARDS, Board, Footprint, find_board, fit_board, model_footprint, read_boards, smallest_fit
 from memprof.cli import main
 from memprof.importers.tflite import read_tflite
+from tests import tflite_models
 from tests.exporters.test_tflite_plan import two_arms
 from tests.render.graphs import chain
 from tests.schemas import check_document
+from tests.tflite_models import Graph, Operator, Tensor
 
 MINE = """
 [[board]]
@@ -57,6 +59,29 @@ def test_every_board_has_memories_and_a_source() -> None:
     for each in BOARDS.values():
         assert each.ram and each.flash and each.source and each.title and each.core
         assert 2**13 <= each.ram_bytes < 2**27
+    assert sum(bool(each.checked) for each in BOARDS.values()) >= 30
+
+
+def test_a_model_with_an_operator_that_no_kernel_is_known_for_is_open(tmp_path: Path) -> None:
+    tensors = [Tensor("x", (1, 4)), Tensor("y", (1, 4))]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tflite_models.model(Graph(tensors, [Operator("custom.Odd", ["x"], ["y"])], ["x"], ["y"])))
+
+    found = CliRunner().invoke(main, ["check", str(path), "--board", "nucleo-h743zi"])
+
+    assert found.exit_code == 4
+    assert found.output.startswith("Open on ST NUCLEO-H743ZI2: ")
+    assert "custom.Odd" in found.output
+
+
+def test_why_a_model_fits_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tflite_models.chain(16, 16))
+
+    found = CliRunner().invoke(main, ["check", str(path), "--board", "microbit-v2"])
+
+    assert found.exit_code == 0
+    assert found.output.count("as the runtime lays it out by itself") == 1
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,13 @@ HEADS = {
     "a.npy": (b"\x93NUMPY\x01\0" + bytes(100), "NumPy", "weights"),
     "a.onnx": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5", "keras"),  # a wrong ending misleads nobody
     "m.bin": (b"\x1c\0\0\0TFL3" + bytes(40), "TensorFlow Lite", ".tflite"),
+    "net.om": (b"IMOD\0\0\x01\0" + bytes(60), "Ascend", "ONNX"),
+    "net.rknn": (b"RKNN" + bytes(60), "Rockchip", "ONNX"),
+    "net.hef": (b"\x01HEF" + bytes(60), "Hailo", "ONNX"),
+    "net.kmodel": (b"LDMK" + bytes(60), "Kendryte", "ONNX"),
+    "net.dlc": (_zip("model", "dlc.metadata"), "Qualcomm", "ONNX"),
+    "net.mar": (_zip("model.pt", "MAR-INF/MANIFEST.json"), "TorchServe", "Unpack"),
+    "net.js": (b'{"format": "layers-model", "modelTopology": {}}', "TensorFlow.js", "tf2onnx"),
     "m.gz": (b"\x1f\x8b\x08" + bytes(40), "compressed", "Decompress"),
 }
 
