@@ -1,4 +1,4 @@
-"""600 search folders from a stranger: each command ends in a result or one refusal, and touches nothing outside."""
+"""Search folders from a stranger, 150 and in the slow run 600: each command ends in a result or one refusal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ pytest.importorskip("torch")
 from tests.hostile.attack import Answer, attack
 from tests.hostile.search_folders import KINDS, make_search
 
-FOLDERS = 600
+FOLDERS = (150, pytest.param(600, marks=pytest.mark.slow))
+WEIGHTS = (3, pytest.param(12, marks=pytest.mark.slow))
+"""The first of each count are the same folders: the slow run meets them all."""
 SEED = 20
 CODES = range(6)
 SPACE_BYTES = 6 * 2**30  # torch alone reserves more than the gigabyte that readers of models are held to
@@ -113,10 +115,11 @@ def test_the_folder_that_nobody_spoilt_is_fine(whole: Path, tmp_path: Path) -> N
     assert [answer.code for answer in attack(tmp_path, jobs)] == [0, 0]
 
 
-def test_looking_at_a_hostile_search_ends_in_a_result_or_a_refusal(whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folders", FOLDERS)
+def test_looking_at_a_hostile_search_ends_in_a_result_or_a_refusal(whole: Path, tmp_path: Path, folders: int) -> None:
     kinds = [kind for kind in KINDS if kind != "checkpoint"]
     found = []
-    for i in range(FOLDERS):
+    for i in range(folders):
         kind = kinds[i % len(kinds)]
         folder, outside = spoilt(whole, tmp_path / str(i), kind, i)
         found.append((folder, outside, kind, commands(kind, i // len(kinds), str(folder))))
@@ -125,9 +128,12 @@ def test_looking_at_a_hostile_search_ends_in_a_result_or_a_refusal(whole: Path, 
 
 
 @pytest.mark.parametrize("command", [("export",), ("export", "--trained", "0"), ("train", "--epochs", "2")])
-def test_weights_from_a_stranger_run_nothing(whole: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("folders", WEIGHTS)
+def test_weights_from_a_stranger_run_nothing(
+    whole: Path, tmp_path: Path, command: tuple[str, ...], folders: int
+) -> None:
     found = []
-    for i in range(12):
+    for i in range(folders):
         kind = ("checkpoint", "link", "bytes")[i % 3]
         folder, outside = spoilt(whole, tmp_path / str(i), kind, 1000 + i)
         found.append((folder, outside, kind, [["nas", command[0], str(folder), *command[1:]]]))

@@ -20,6 +20,10 @@ from memprof.nas.space.screening import screen
 from memprof.nas.train.modules import block_channels, build_module
 from tests.nas.networks import random_architecture, random_network
 
+_ALWAYS = 10
+SEEDS = [pytest.param(seed, marks=() if seed < _ALWAYS else pytest.mark.slow) for seed in range(40)]
+"""An export takes two seconds: some networks always, all of them with the slow tests."""
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 def test_screening_equals_the_graph_on_600_random_architectures(dtype: str) -> None:
@@ -63,7 +67,7 @@ def with_statistics(module: torch.nn.Module, seed: int) -> dict[str, torch.Tenso
     return state
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_deployed_equals_the_exported_file(seed: int, tmp_path: Path) -> None:
     architecture = random_network(seed)
     exported = export_onnx(architecture, with_statistics(build_module(architecture), seed), tmp_path / "found.onnx")
@@ -74,7 +78,7 @@ def test_deployed_equals_the_exported_file(seed: int, tmp_path: Path) -> None:
         assert file.runtimes[runtime].timeline == graph.runtimes[runtime].timeline
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_as_trained_equals_the_import_from_torch_export(seed: int) -> None:
     architecture = random_network(seed)
     module = build_module(architecture).eval()
