@@ -1,7 +1,8 @@
 """What a process grows by while it makes a default session and runs a model: resident pages, read from the system.
 
-    imported -> session -> inputs -> first run -> tenth run        VmRSS is read at each arrow
+    imported -> session -> inputs -> first run -> tenth run        resident pages are read at each arrow
 
+What the session holds is told apart too: pages of files, what is taken of the C library's heap, and other pages.
 A second session in the same process, whose pages count nowhere, says what its arena holds after the first and the
 second run. Runs in a child process, on Linux.
 """
@@ -18,6 +19,7 @@ from typing import Any
 from memprof.base.folders import scratch_folder
 from memprof.measure.feeds import InputSpec, random_feeds
 from memprof.measure.onnxruntime_events import kernel_events
+from memprof.measure.pages import c_library, resident, taken_bytes
 
 _RUNS = 10
 
@@ -32,6 +34,8 @@ def grow(model: str, inputs: Sequence[InputSpec], threads: int) -> dict[str, Any
 
     Returns:
         ``session``, ``inputs``, ``first_run`` and ``later_runs``, each beyond what was there before, in bytes;
+        ``session_library``, ``session_kept`` and ``session_left``, the parts of the first: pages of files, what is
+        taken of the heap (``None`` where the C library does not count), and the rest;
         ``arena_first_run`` and ``arena_later_runs``, what the arena holds, ``None`` where it does not say.
     """
     import onnxruntime
@@ -41,21 +45,33 @@ def grow(model: str, inputs: Sequence[InputSpec], threads: int) -> dict[str, Any
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    libc = c_library()
     gc.collect()
-    resident = [_resident_bytes()]
+    before, taken = resident(), 0 if libc is None else taken_bytes(libc)
+    pages = [before[0]]
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    resident.append(_resident_bytes())
+    after = resident()
+    kept = None if libc is None else taken_bytes(libc) - taken
+    pages.append(after[0])
     feeds = random_feeds(inputs)
-    resident.append(_resident_bytes())
+    pages.append(resident()[0])
     session.run(None, feeds)
-    resident.append(_resident_bytes())
+    pages.append(resident()[0])
     for _ in range(_RUNS - 1):
         session.run(None, feeds)
-    resident.append(_resident_bytes())
-    growth = [after - before for before, after in pairwise(resident)]
+    pages.append(resident()[0])
+    growth = [after - before for before, after in pairwise(pages)]
     first, later = _arena(model, options, feeds)
     found = dict(zip(("session", "inputs", "first_run", "later_runs"), growth, strict=True))
-    return {**found, "arena_first_run": first, "arena_later_runs": later}
+    own = after[1] - before[1]
+    return {
+        **found,
+        "session_library": growth[0] - own,
+        "session_kept": kept,
+        "session_left": None if kept is None else max(0, own - kept),
+        "arena_first_run": first,
+        "arena_later_runs": later,
+    }
 
 
 def _arena(model: str, options: Any, feeds: Any) -> tuple[int | None, int | None]:
@@ -75,8 +91,3 @@ def _arena(model: str, options: Any, feeds: Any) -> tuple[int | None, int | None
         return None, None
     known = [size or 0 for size in held]
     return max(known[:half], default=0), max(known)
-
-
-def _resident_bytes() -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))

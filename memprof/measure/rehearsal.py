@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import sys
 from array import array
 from pathlib import Path
 from typing import Any
+
+from memprof.measure.pages import c_library, resident, taken_bytes
 
 _PAGE = 4096
 _SMALLEST_HOLE = 1040  # what is smaller is soon taken by small objects
@@ -32,16 +33,16 @@ def rehearse(model: str, threads: int) -> dict[str, Any] | None:
     """
     import onnxruntime
 
-    libc = _libc()
+    libc = c_library()
     if libc is None:
         return None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     gc.collect()
-    pages, taken = resident(), _taken(libc)
+    pages, taken = resident(), taken_bytes(libc)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    after, taken_after = resident(), _taken(libc)
+    after, taken_after = resident(), taken_bytes(libc)
     start, end = _heap()
     written = _written_runs(start, end)
     found = _holes(start, end)
@@ -60,41 +61,6 @@ def rehearse(model: str, threads: int) -> dict[str, Any] | None:
         "threshold": threshold,
         "written": written,
     }
-
-
-def resident() -> tuple[int, int]:
-    """Return the bytes of this process's resident pages, and of those among them that are no file's."""
-    lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines()
-    sizes = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
-    return sizes["Rss"], sizes["Anonymous"]
-
-
-_NAMES = ("arena", "pieces", "fast", "maps", "mapped", "most", "fast_bytes", "used", "free", "top")
-
-
-class _Info(ctypes.Structure):
-    """What ``mallinfo2`` returns."""
-
-    _fields_ = [(name, ctypes.c_size_t) for name in _NAMES]
-
-
-def _libc() -> Any:
-    """Return the C library, ``None`` if its heap is not laid out as this file reads it."""
-    if not sys.platform.startswith("linux") or ctypes.sizeof(ctypes.c_void_p) != 8:
-        return None
-    libc: Any = ctypes.CDLL(None)
-    if not hasattr(libc, "gnu_get_libc_version") or not hasattr(libc, "mallinfo2"):
-        return None
-    libc.mallinfo2.restype = _Info
-    libc.malloc.restype = ctypes.c_void_p
-    libc.malloc.argtypes = (ctypes.c_size_t,)
-    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-    return libc
-
-
-def _taken(libc: Any) -> int:
-    found = libc.mallinfo2()
-    return int(found.used + found.mapped)
 
 
 def _heap() -> tuple[int, int]:

@@ -6,12 +6,14 @@ a Constant node whose elements are not here              an initialiser of zeros
 texts, sparse initialisers, constants inside functions   no stand-in
 
 A look-alike holds its zeros itself, each where the file has its weights, as holes of a sparse file: it takes to load
-what the file takes.
+what the file takes. No two of its weights are equal, since kernels share what they pack of equal ones: its first
+bytes are its number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from os import SEEK_CUR
 from pathlib import Path
 
@@ -64,26 +66,43 @@ def write_look_alike(model: ModelProto, target: Path) -> None:
     Raises:
         NoStandInError: There is a weight that nothing can stand in for.
     """
-    types = TypeTable()
+    types, numbers = TypeTable(), count(1)
     _check(model)
     initialisers = list(model.graph.initializer)
     for graph in _graphs(model.graph):
         inner = [] if graph is model.graph else graph.initializer
         for tensor in (*inner, *(a.t for node in graph.node for a in node.attribute if a.HasField("t"))):
             if _is_left_out(tensor):
-                tensor.raw_data = bytes(_size(types, tensor))
-    parts = [(t.SerializeToString(), _size(types, t) if _is_left_out(t) else None) for t in initialisers]
+                mark = _mark(tensor, next(numbers))
+                tensor.raw_data = mark + bytes(_size(types, tensor) - len(mark))
+    parts = [_part(types, tensor, next(numbers)) for tensor in initialisers]
     del model.graph.initializer[:]
-    heads = [head if zeros is None else head + _field(_RAW_DATA, zeros) for head, zeros in parts]
-    lengths = [len(head) + (zeros or 0) for head, (_, zeros) in zip(heads, parts, strict=True)]
-    marks = [_field(_INITIALISER, length) for length in lengths]
     with target.open("wb") as file:
         file.write(model.SerializeToString())
-        file.write(_field(_GRAPH, sum(map(len, marks)) + sum(lengths)))  # more of the graph: readers join both
-        for mark, head, (_, zeros) in zip(marks, heads, parts, strict=True):
-            file.write(mark + head)
-            file.seek(zeros or 0, SEEK_CUR)
+        file.write(_field(_GRAPH, sum(len(head) + zeros for head, zeros in parts)))  # more of it: readers join both
+        for head, zeros in parts:
+            file.write(head)
+            file.seek(zeros, SEEK_CUR)
         file.truncate(file.tell())
+
+
+def _part(types: TypeTable, tensor: TensorProto, number: int) -> tuple[bytes, int]:
+    """Return an initialiser as a field of a graph: its beginning, and how many zeros follow."""
+    head, zeros = tensor.SerializeToString(), 0
+    if _is_left_out(tensor):
+        mark, size = _mark(tensor, number), _size(types, tensor)
+        head, zeros = head + _field(_RAW_DATA, size) + mark, size - len(mark)
+    return _field(_INITIALISER, len(head) + zeros) + head, zeros
+
+
+def _mark(tensor: TensorProto, number: int) -> bytes:
+    """Return the first bytes of a weight; whole numbers may be indices, which must stay in range."""
+    return number.to_bytes(4, "little") if tensor.data_type in _MARKED else b""
+
+
+_MARKED = frozenset(
+    (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.INT8, TensorProto.UINT8)
+)
 
 
 def left_out_bytes(model: ModelProto) -> int:

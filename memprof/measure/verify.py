@@ -53,6 +53,7 @@ _LATER = "second run with the same shapes, by the traced allocator"
 _BLOCK = "taken at once before the second run's first kernel, by the traced allocator"
 _ARENA = "what the session's arena holds of the system, by onnxruntime's own profile"
 _PAGES = "growth of a fresh process by resident pages, each stage beyond the one before; ten runs in all"
+_SESSION = "of the growth while the session is made: pages of files, what is taken of the heap, other pages"
 _BARE = "without kernel scratch, by the counters of onnxruntime's own profile"
 
 
@@ -106,6 +107,8 @@ def process_pairs(model: Model, frame: Frame, found: Mapping[str, int | None]) -
     arena = (None, None) if growth is None else growth.arena_bytes
     for name, predicted in zip(("arena_first_run", "arena_later_runs"), arena, strict=True):
         yield NamedPair(name, predicted, found[name], _ARENA, "estimate")
+    for name, predicted in ({} if growth is None else growth.of_session).items():
+        yield NamedPair(f"process_{name}", predicted, found[name], _SESSION, "estimate")
     measured = {name: found[name] for name in STAGES}
     for name in STAGES:
         yield NamedPair(f"process_{name}", stages.get(name), measured[name], _PAGES, "estimate")

@@ -65,6 +65,16 @@ class Growth:
             found[part if part in found else "session"] += size
         return found
 
+    @property
+    def of_session(self) -> dict[str, int]:
+        """What making the session takes, as a process can tell it apart."""
+        parts = self.parts
+        return {
+            "session_library": parts["library"],
+            "session_kept": parts["graph_objects"] + parts["weights"],
+            "session_left": parts["left_by_loading"],
+        }
+
 
 def default_process(graph: Graph, frame: Frame, loading: Loading | None = None) -> Process:
     """Return what a process takes for a default session of ``graph`` that runs ``frame``.
