@@ -5,6 +5,7 @@ A long scan that nobody is told of would run past the deadline; so here a scan i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from memprof.ir import GraphBuilder, NewValue, TensorType
 from memprof.planning.meter import Meter, OutOfBudget
 from memprof.planning.ordering import series_parallel
 from memprof.planning.ordering import solver as solver_module
+from memprof.planning.ordering.hills import Segment
 from memprof.planning.ordering.kinds import reference_problem
 from memprof.planning.ordering.piece import Piece
 from memprof.planning.ordering.problem import OrderProblem
@@ -181,3 +183,22 @@ def test_the_masks_of_a_piece_are_told() -> None:
     meter = _Told()
     contract(piece, meter)
     assert meter.told[0] == len(piece.ops)
+
+
+def _edge(segments: int) -> series_parallel._Edge:
+    """Return an edge whose run has hills that fall, so that none joins the next."""
+    hills = (Segment(100 - i, 10 - i, i) for i in range(segments))
+    return series_parallel._Edge(50, deque(hills))
+
+
+def test_edges_are_told_by_the_segments_that_are_handled() -> None:
+    piece = reduce_problem(tangle(60)).piece
+    meter = _Told()
+    network = series_parallel._Network(piece, None, meter)
+    meter.told.clear()
+    network._merged([_edge(4), _edge(3)])
+    assert meter.told == [7]  # side by side, all of them
+    for first, second in ((5, 2), (2, 5)):
+        meter.told.clear()
+        network._in_series(_edge(first), 0, _edge(second))
+        assert meter.told == [1 + 2]  # one behind the other, those of the shorter run and what is between
