@@ -123,7 +123,16 @@ def figure_rows(report: Report) -> list[tuple[str, Figure]]:
 
 def figure_title(figure: Figure) -> str:
     """Return a figure's name in words."""
-    return safe_text(figure.name, limit=60).replace("_", " ")
+    return _FIGURE_TITLES.get(figure.name) or safe_text(figure.name, limit=60).replace("_", " ")
+
+
+_FIGURE_TITLES = {
+    "tail_bytes": "tail, 4-byte pointers",
+    "tail_bytes_64_bit": "tail, 8-byte pointers",
+    "head_bytes_cmsis_nn": "head with CMSIS-NN",
+    "head_bytes_cmsis_nn_mve": "head with CMSIS-NN, Helium",
+}
+"""Names that do not say enough as they are."""
 
 
 def process_note(process: Process) -> str:

@@ -62,7 +62,7 @@ def test_the_arena_of_litert_is_predicted(tmp_path: Path, kind: str) -> None:
     assert (arena.arena_bytes, arena.unproven) == (litert_span(path, program), ())
 
 
-@pytest.mark.parametrize("kind", ["8-bit LSTM", "if in if", "if in while"])
+@pytest.mark.parametrize("kind", ["16-bit LSTM", "if in if", "if in while"])
 def test_what_litert_takes_for_other_kinds_is_an_estimate(tmp_path: Path, kind: str) -> None:
     assert lay_out(program_of(kinds()[kind], tmp_path)[1]).unproven
 

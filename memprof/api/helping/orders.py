@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
-from memprof.api.helping.asked import Asked, Attempt
+from memprof.api.helping.asked import Asked, Attempt, NotMadeError
 from memprof.api.helping.sizes import size_flags
 from memprof.base.errors import MemprofError
 from memprof.results.helped import Change
@@ -18,6 +18,9 @@ from memprof.runtimes.tflm.planner import load_bound
 from memprof.runtimes.tflm.scratch import REFERENCE
 
 _SECONDS = 0.3
+_MOST_FILE_BYTES = 2**20
+"""What few microcontrollers hold: of a larger file the planner alone would take as long as all the rest."""
+
 _PLAN = "planned addresses, another order"
 _PLANNED, _IN_PLACE = "reference", "contracted"
 
@@ -69,10 +72,12 @@ def _may_be_planned_better(asked: Asked) -> bool:
 
 
 def _micro(asked: Asked) -> list[Change]:
-    from memprof.planning.tflm import plan_program
-
     program = asked.model.graph.program
     assert program is not None, "a program"
+    if program.file_bytes > _MOST_FILE_BYTES:
+        raise NotMadeError
+    from memprof.planning.tflm import plan_program
+
     try:
         found = plan_program(program, _SECONDS)
     except MemprofError:  # what cannot be planned safely stays as it is

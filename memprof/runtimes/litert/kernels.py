@@ -93,9 +93,13 @@ def _filtered(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
 
 
 def _gated(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
-    """Four gates, what comes out, and sixteen numbers more, for each of a batch."""
+    """Of floats four gates, what comes out and sixteen numbers more, for each of a batch; of 8 bits six buffers."""
     state = _shape(subgraph, operator.inputs[18])
-    return (state[0] * (5 * state[1] + 16) * 4,) if len(state) == 2 else ()
+    if len(state) != 2:
+        return ()
+    if subgraph.tensors[operator.inputs[0]].dtype == "INT8":
+        return tuple([width * prod(state) for width in (2, 2, 2, 2, 1, 4)])
+    return (state[0] * (5 * state[1] + 16) * 4,)
 
 
 def _transposed(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
@@ -138,11 +142,13 @@ def doubt(subgraph: Subgraph, operator: ProgramOperator) -> str:
 
 
 def _doubt_of_lstm(subgraph: Subgraph, operator: ProgramOperator) -> str:
-    """Known is the one of floats with four gates and no projection."""
+    """Known are those of floats and of 8 bits with four gates and no projection."""
     present = [i >= 0 for i in operator.inputs]
     is_plain = len(present) >= 20 and present[1] and not any((*present[9:12], *present[16:18], *present[20:]))
-    is_float = is_plain and all(subgraph.tensors[i].dtype == "FLOAT32" for i in operator.inputs if i >= 0)
-    return "" if is_float else f"{operator.op}: of a kind whose scratch is not known"
+    if is_plain and subgraph.tensors[operator.inputs[0]].dtype in {"FLOAT32", "INT8"}:
+        types = {subgraph.tensors[i].dtype for i in operator.inputs[:9] if i >= 0}
+        return "" if len(types) == 1 else f"{operator.op}: weights of another type than its data"
+    return f"{operator.op}: of a kind whose scratch is not known"
 
 
 _SIZED_BY: Mapping[str, tuple[int, ...]] = {
