@@ -79,6 +79,9 @@ _SOURCE_OPTIONS = (
     _kept("--from-file", is_flag=True, help="Never start onnxruntime: estimate from the ONNX file alone."),
     _kept("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the runtime; one for each core."),
     _kept(
+        "--max-nodes", type=click.IntRange(min=1), metavar="N", help="Operations that an ONNX file may have; 100000."
+    ),
+    _kept(
         "--value",
         metavar="NAME=X",
         multiple=True,
@@ -102,6 +105,7 @@ _REQUEST_FLAGS = (
     "--optimized",
     "--from-file",
     "--threads",
+    "--max-nodes",
     "--value",
 )
 
@@ -188,6 +192,7 @@ def read_request(source: str) -> Request:
         optimized=bool(_given("--optimized")),
         from_file=bool(_given("--from-file")),
         threads=_given("--threads"),
+        max_nodes=_given("--max-nodes") or 100_000,
     )
 
 

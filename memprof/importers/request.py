@@ -50,6 +50,7 @@ class RequestArguments(TypedDict, total=False):
     lowered: bool
     from_file: bool
     threads: int | None
+    max_nodes: int
     wished: Mapping[str, int] | None
 
 
@@ -73,6 +74,7 @@ class Request:
         optimized: Let the installed onnxruntime optimise an ONNX file first, in a child process that runs nothing.
         lowered: Read a PyTorch module as ExecuTorch's exporter lowers it, without that exporter.
         from_file: Never start onnxruntime: what a default session would make of an ONNX file is estimated.
+        max_nodes: Operations that an ONNX file may have; what grows with them may be as much larger.
         threads: Threads of the runtime, ``None`` for one on each core; each adds to the scratch of some kernels.
         wished: Sizes that are assumed for open dimensions of an ONNX file, by name or ``INPUT[AXIS]``, instead of
             usual ones; ``None`` to look for sizes that its graph fits.
@@ -95,11 +97,14 @@ class Request:
     lowered: bool = False
     from_file: bool = False
     threads: int | None = None
+    max_nodes: int = 100_000
     wished: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("dims", "inputs", "dtypes", "values"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
+        if self.max_nodes < 1:
+            raise UsageError(f"A model cannot have up to {self.max_nodes} operations.", "Give 1 or more.")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"A runtime cannot have {self.threads} threads.", "Give 1 or more.")
         if self.device not in DEVICES:

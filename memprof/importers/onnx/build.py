@@ -23,7 +23,7 @@ from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.given import given_fact
 from memprof.importers.onnx.library import GraphProto, NodeProto, TypeProto
-from memprof.importers.onnx.limits import MAX_DISTINCT, MAX_EDGES, check_depth, check_frame, check_names, check_node
+from memprof.importers.onnx.limits import MAX_DISTINCT, check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, note_largest, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
@@ -56,7 +56,7 @@ class Scope:
     def __init__(self, graph: GraphProto, context: Context, causes: Causes, parent: Scope | None) -> None:
         self.depth: int = 0 if parent is None else parent.depth + 1
         check_depth(self.depth)
-        check_frame(graph)
+        check_frame(graph, context.room)
         check_names((graph.name,))
         self._graph = graph
         self._context = context
@@ -261,7 +261,8 @@ class Scope:
             raise LimitError("The bodies of the model's loops need too many passes.")
         self._context.edges_left -= len(node.input) + len(node.output)
         if self._context.edges_left < 0:
-            raise LimitError(f"The nodes of the model read and write values more than {MAX_EDGES} times in all.")
+            most = self._context.room.edges
+            raise LimitError(f"The nodes of the model read and write values more than {most} times in all.")
         ids, names = self._ids, list(node.input)
         inputs = [None if not name else ids[name] if name in ids else self._read(node, name) for name in names]
         is_marked = not (self._tainted.isdisjoint(inputs) and self._origins.keys().isdisjoint(inputs))

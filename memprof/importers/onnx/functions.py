@@ -27,14 +27,14 @@ from memprof.importers.onnx.library import (
     NodeProto,
     ValueInfoProto,
 )
-from memprof.importers.onnx.limits import MAX_NODES, bodies
+from memprof.importers.onnx.limits import USUAL, Room, bodies
 
 MAX_CALL_DEPTH = 64
 
 _Key = tuple[str, str, str]
 
 
-def expand_functions(model: ModelProto) -> None:
+def expand_functions(model: ModelProto, room: Room = USUAL) -> None:
     """Replace, in place, every call of a local function by the function's nodes, and drop the functions.
 
     Raises:
@@ -45,10 +45,10 @@ def expand_functions(model: ModelProto) -> None:
         return
     functions = _Functions(model.functions)
     total = functions.count(model.graph.node)
-    if total > MAX_NODES:
+    if total > room.nodes:
         raise LimitError(
             f"The model's functions expand to {total if total < 10**15 else 'over 10**15'} nodes; "
-            f"{MAX_NODES} are possible."
+            f"{room.nodes} are possible."
         )
     imports = {entry.domain: entry.version for entry in model.opset_import}
     for function in model.functions:

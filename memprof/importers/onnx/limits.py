@@ -18,39 +18,79 @@ Dimensions, ranks and bytes are checked where types are made (``types.py``), fun
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.library import AttributeProto, GraphProto, ModelProto, NodeProto
 
 MAX_NODES = 100_000
 MAX_FRAME = 16_384
-MAX_TENSORS = 500_000
 MAX_BODY_DEPTH = 24
-MAX_MESSAGES = 2_500_000
 MAX_READS = 16_384
 MAX_FUNCTIONS = 100_000
-MAX_EDGES = 600_000
 MAX_DISTINCT = 60_000
+"""Operations that differ from all others: each is worked out; a large model repeats itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How large a model may be: what grows with its nodes may be as many times as large as they are allowed to be.
+
+    Attributes:
+        nodes: Nodes, bodies and called functions included.
+    """
+
+    nodes: int = MAX_NODES
+
+    @property
+    def edges(self) -> int:
+        """Values read and written."""
+        return 6 * self.nodes
+
+    @property
+    def tensors(self) -> int:
+        """Initialisers, and as many recorded types."""
+        return 5 * self.nodes
+
+    @property
+    def attributes(self) -> int:
+        """Attributes in the file."""
+        return 25 * self.nodes
+
+    @property
+    def fields(self) -> int:
+        """Fields of messages that are looked at one by one."""
+        return 40 * self.nodes
+
+    @property
+    def structure_bytes(self) -> int:
+        """Bytes of the file without weights."""
+        return 672 * self.nodes
+
+
+USUAL = Room()
+"""What a model may take unless the caller allows more."""
 
 _ALWAYS_FINE = 4 * 2**20
 _STRINGS = frozenset({str})
+_MORE = "Allow more with --max-nodes, or max_nodes in Python, if you know where it comes from."
 _COSTLY_TAGS = (b"\x2a", b"\x52", b"\x5a", b"\x7a")  # attribute; its tensors, graphs and type protos
 
 
-def check_structure(structure: bytes) -> None:
+def check_structure(structure: bytes, room: Room = USUAL) -> None:
     """Refuse bytes that would unfold into far more objects than a model has.
 
     Each costly message starts with one of four tag bytes, so counting those bytes bounds the messages from above, in
     a millisecond per megabyte. Text and numbers hold the same bytes, hence the generous limit.
 
     Raises:
-        LimitError: More than ``MAX_MESSAGES``.
+        LimitError: More than there is room for.
     """
-    if len(structure) > _ALWAYS_FINE and sum(structure.count(tag) for tag in _COSTLY_TAGS) > MAX_MESSAGES:
-        raise LimitError(f"The model may hold more than {MAX_MESSAGES} attributes.")
+    if len(structure) > _ALWAYS_FINE and sum(structure.count(tag) for tag in _COSTLY_TAGS) > room.attributes:
+        raise LimitError(f"The model may hold more than {room.attributes} attributes.", _MORE)
 
 
-def check_model(model: ModelProto) -> None:
+def check_model(model: ModelProto, room: Room = USUAL) -> None:
     """Check what has to hold before a model is expanded and built.
 
     Raises:
@@ -61,17 +101,21 @@ def check_model(model: ModelProto) -> None:
         raise InputError("This file holds no ONNX graph.", "Check that it is an ONNX model.")
     if len(model.functions) > MAX_FUNCTIONS:
         raise LimitError(f"The model has more than {MAX_FUNCTIONS} functions.")
-    if len(model.graph.node) > MAX_NODES:
-        raise LimitError(f"The model has more than {MAX_NODES} nodes.")
+    if len(model.graph.node) > room.nodes:
+        raise _too_many(room)
     check_names([entry.domain for entry in model.opset_import])
     if model.functions:
-        check = _Check()
+        check = _Check(room)
         check.graph(model.graph, 0)
         for function in model.functions:
             check_names((function.name, function.domain, function.overload, *function.input, *function.output))
             check_names([entry.domain for entry in function.opset_import])
             check_names([attribute.name for attribute in function.attribute_proto])
             check.nodes(function.node, 0)
+
+
+def _too_many(room: Room) -> LimitError:
+    return LimitError(f"The model has more than {room.nodes} nodes.", _MORE)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -85,17 +129,17 @@ def check_names(names: Sequence[str]) -> None:
         raise InputError(f"The model holds a name that is not UTF-8: {odd!r}.", "Export the model again.")
 
 
-def check_frame(graph: GraphProto) -> None:
+def check_frame(graph: GraphProto, room: Room = USUAL) -> None:
     """Check how much a graph or body lists besides its nodes.
 
     Raises:
-        LimitError: More than ``MAX_FRAME`` inputs or outputs, or more than ``MAX_TENSORS`` initialisers or types.
+        LimitError: More than ``MAX_FRAME`` inputs or outputs, or than there is room for initialisers or types.
     """
     for what, count, most in (
         ("inputs", len(graph.input), MAX_FRAME + len(graph.initializer)),  # older files list the initialisers too
         ("outputs", len(graph.output), MAX_FRAME),
-        ("initialisers", len(graph.initializer) + len(graph.sparse_initializer), MAX_TENSORS),
-        ("recorded types", len(graph.value_info), MAX_TENSORS),
+        ("initialisers", len(graph.initializer) + len(graph.sparse_initializer), room.tensors),
+        ("recorded types", len(graph.value_info), room.tensors),
     ):
         if count > most:
             raise LimitError(f"A graph of the model has {count} {what}; {most} are possible.")
@@ -139,8 +183,9 @@ def bodies(node: NodeProto) -> Iterator[GraphProto]:
 class _Check:
     """The walk over all nodes of a model with functions."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
         self._nodes = 0
+        self._room = room
 
     def graph(self, graph: GraphProto, depth: int) -> None:
         check_depth(depth)
@@ -153,8 +198,8 @@ class _Check:
     def nodes(self, nodes: Iterable[NodeProto], depth: int) -> None:
         for node in nodes:
             self._nodes += 1
-            if self._nodes > MAX_NODES:
-                raise LimitError(f"The model has more than {MAX_NODES} nodes.")
+            if self._nodes > self._room.nodes:
+                raise _too_many(self._room)
             check_node(node)
             check_names((node.domain, node.overload, *node.input, *node.output))
             check_names([name for each in node.attribute for name in (each.name, each.ref_attr_name)])

@@ -19,6 +19,7 @@ from memprof.importers.onnx.counted import counted_type
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.library import NodeProto, TensorProto
+from memprof.importers.onnx.limits import USUAL, Room
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.twins import Answer, Question
 from memprof.importers.onnx.types import TypeTable
@@ -51,6 +52,7 @@ class Context:
         distinct_left: How many nodes may still be met of which no twin was met before.
         edges_left: How many values they may still read and write.
         evaluates: Which operations on constants are worked out.
+        room: How large the model may be.
         values: Elements of graph inputs that the caller gave.
         replaceable: Names of initialisers whose elements do not count as known.
         goes_beyond: Whether a body, or the type of what was evaluated, was decided by what onnxruntime does not know
@@ -67,6 +69,7 @@ class Context:
     edges_left: int
     distinct_left: int
     evaluates: Evaluates = reader_evaluates
+    room: Room = USUAL
     values: Mapping[str, Elements] = field(default_factory=dict)
     replaceable: frozenset[str] = frozenset()
     goes_beyond: bool = False

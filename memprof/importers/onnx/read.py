@@ -24,7 +24,7 @@ from memprof.importers.onnx.functions import expand_functions
 from memprof.importers.onnx.given import check_given
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.library import GraphProto, ModelProto
-from memprof.importers.onnx.limits import MAX_DISTINCT, MAX_EDGES, MAX_NODES, bodies, check_model, check_structure
+from memprof.importers.onnx.limits import MAX_DISTINCT, USUAL, Room, bodies, check_model, check_structure
 from memprof.importers.onnx.misfits import count_misfits
 from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context
@@ -52,19 +52,23 @@ def read_onnx(request: Request) -> Model:
         LimitError: It asks for more than a safety limit allows.
         UsageError: A name in ``dims`` or ``inputs`` does not exist, or a shape does not fit.
     """
-    proto, digest = parse(request.path)
+    proto, digest = parse(request.path, Room(request.max_nodes))
     return to_model(proto, digest, request)
 
 
-def parse(path: Path) -> tuple[ModelProto, str]:
+def parse(path: Path, room: Room = USUAL) -> tuple[ModelProto, str]:
     """Return the structure of an ONNX file, checked, and its digest.
+
+    Args:
+        path: The file.
+        room: How large it may be.
 
     Raises:
         InputError: The file is missing, unreadable or invalid.
         LimitError: It asks for more than a safety limit allows.
     """
-    structure = read_structure(path)
-    check_structure(structure)
+    structure = read_structure(path, room)
+    check_structure(structure, room)
     try:
         model = ModelProto.FromString(structure)
         tidy(model.graph)
@@ -94,9 +98,10 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         UsageError: A name in ``dims`` or ``inputs`` does not exist, or a shape does not fit.
     """
     try:
-        check_model(proto)
+        room = Room(request.max_nodes)
+        check_model(proto, room)
         sorted_first = sort_model(proto)
-        expand_functions(proto)
+        expand_functions(proto, room)
         graph_inputs = _inputs_as_bound(proto.graph, request)
         check_given(request.values, graph_inputs)
         build = partial(_build, proto, graph_inputs, request, (sorted_first,) if sorted_first is not None else ())
@@ -111,9 +116,9 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
-    ahead = Once(partial(_build_ahead, proto, runtime_evaluates, replaceable)) if is_other else None
+    ahead = Once(partial(_build_ahead, proto, room, runtime_evaluates, replaceable)) if is_other else None
     is_open = built.is_settled or bool(replaceable)
-    folded = Once(partial(_build_ahead, proto, reader_evaluates, replaceable)) if is_open else None
+    folded = Once(partial(_build_ahead, proto, room, reader_evaluates, replaceable)) if is_open else None
     return Model(
         path=request.name,
         format="onnx",
@@ -153,7 +158,7 @@ def _build(
 ) -> _Built:
     assumed = assume_sizes(graph_inputs, {*request.inputs, *request.values}, wished)
     request = replace(request, dims={**assumed.dims, **request.dims}, inputs={**assumed.inputs, **request.inputs})
-    context = _context(proto, _Known(request))
+    context = _context(proto, _Known(request, Room(request.max_nodes)))
     context.assumed.update({(note.kind, note.name): note for note in (*assumed.notes, *notes)})
     graph = build_graph(proto.graph, context, Causes(context.types.symbols))
     return _Built(
@@ -165,9 +170,9 @@ def _build(
     )
 
 
-def _build_ahead(proto: ModelProto, evaluates: Evaluates, replaceable: frozenset[str]) -> Graph:
+def _build_ahead(proto: ModelProto, room: Room, evaluates: Evaluates, replaceable: frozenset[str]) -> Graph:
     """Return what onnxruntime knows of a structure before it runs; see ``ahead``."""
-    context = _context(proto, _Known(None, evaluates, replaceable))
+    context = _context(proto, _Known(None, room, evaluates, replaceable))
     return build_graph(proto.graph, context, Causes(context.types.symbols))
 
 
@@ -176,6 +181,7 @@ class _Known:
     """What counts as known while a graph is built: see ``Context``; without a request, no open size is settled."""
 
     request: Request | None
+    room: Room
     evaluates: Evaluates = reader_evaluates
     replaceable: frozenset[str] = frozenset()
 
@@ -197,8 +203,9 @@ def _context(proto: ModelProto, known: _Known) -> Context:
         facts=facts,
         inference=Inference(opsets, proto.ir_version, types, facts),
         bindings=bindings,
-        nodes_left=2 * MAX_NODES,
-        edges_left=MAX_EDGES,
+        nodes_left=2 * known.room.nodes,
+        edges_left=known.room.edges,
+        room=known.room,
         distinct_left=MAX_DISTINCT,
         evaluates=known.evaluates,
         values={} if known.request is None else known.request.values,

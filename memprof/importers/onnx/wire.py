@@ -29,13 +29,12 @@ from pathlib import Path
 
 from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.fields import BYTES, FIRST_BYTES, HEAD_BYTES, WINDOW_BYTES, invalid, read_field, varint
+from memprof.importers.onnx.limits import USUAL, Room
 
 SMALL_BYTES = 1024
 SMALL_NODE_BYTES = 2**14
 EAGER_BYTES = 2**24
 MAX_NAME_BYTES = 2**16
-MAX_STRUCTURE_BYTES = 64 * 2**20
-MAX_FIELDS = 4_000_000
 MAX_MESSAGE_DEPTH = 100
 
 _MODULE_KEY = b"pkg.torch.onnx.name_scopes"
@@ -108,8 +107,12 @@ _MODEL = _Message(
 )
 
 
-def read_structure(path: Path) -> bytes:
+def read_structure(path: Path, room: Room = USUAL) -> bytes:
     """Return the serialized ModelProto in ``path`` without large payloads.
+
+    Args:
+        path: The file.
+        room: How large it may be.
 
     Raises:
         InputError: The file is missing, unreadable, no regular file, empty or not in the protobuf wire format.
@@ -128,7 +131,7 @@ def read_structure(path: Path) -> bytes:
             raise InputError(f"{path} is empty.", "Export or download the model again.")
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # read-ahead would load weights
-        walk = _Walk(lambda start, length: os.pread(descriptor, length, start))
+        walk = _Walk(lambda start, length: os.pread(descriptor, length, start), room)
         return walk.strip(0, status.st_size, _MODEL, 0)
     except OSError as error:
         raise InputError(f"Cannot read {path}: {_reason(error)}.") from error
@@ -155,10 +158,12 @@ class _Walk:
 
     Args:
         read: Returns so many bytes from a position on.
+        room: How large the model may be.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+    def __init__(self, read: Callable[[int, int], bytes], room: Room = USUAL) -> None:
         self._read = read
+        self._most_fields, self._most_bytes = room.fields, room.structure_bytes
         self._fields = 0
         self._copied = 0
 
@@ -168,18 +173,19 @@ class _Walk:
             raise LimitError(f"The model nests messages more than {MAX_MESSAGE_DEPTH} deep.")
         return self._strip(start, stop, message, message.actions, depth)
 
-    def _strip(  # noqa: C901, PLR0912 - the one hot loop: a call per field would double its time
+    def _strip(  # noqa: C901, PLR0912, PLR0915 - the one hot loop: a call per field would double its time
         self, start: int, stop: int, message: _Message, actions: Mapping[int, str | _Message], depth: int
     ) -> bytes:
         parts: list[bytes] = []
+        copied_before = self._copied
         payload_bytes = 0
         window, base, end = b"", start, start  # the bytes of [base, end)
         run = position = start  # [run, position) is copied as it is once something else must be written
         while position < stop:
             begin = position
             self._fields += 1
-            if self._fields > MAX_FIELDS:
-                raise LimitError(f"The model has more than {MAX_FIELDS} fields.")
+            if self._fields > self._most_fields:
+                raise LimitError(f"The model has more than {self._most_fields} fields.")
             if begin + HEAD_BYTES > end and end < stop:
                 is_next = start < end and begin <= end  # after a jump over a payload little is read
                 window = self._bytes(begin, min(stop, begin + (WINDOW_BYTES if is_next else FIRST_BYTES)))
@@ -215,6 +221,7 @@ class _Walk:
                     continue
                 actions = message.actions_without_payload
                 if payload_bytes > position - value:  # some of it was let through: once more without
+                    self._copied = copied_before
                     return self._strip(start, stop, message, actions, depth)
             elif action is _METADATA and self._is_module_path(value, position):
                 continue
@@ -231,9 +238,9 @@ class _Walk:
         if start == stop:
             return
         self._copied += stop - start
-        if self._copied > MAX_STRUCTURE_BYTES:
+        if self._copied > self._most_bytes:
             raise LimitError(
-                f"The model's structure without weights has more than {MAX_STRUCTURE_BYTES >> 20} MiB.",
+                f"The model's structure without weights has more than {self._most_bytes / 1e6:.4g} MB.",
                 "Names, shapes and attributes of a real model take far less.",
             )
         parts.append(self._bytes(start, stop))

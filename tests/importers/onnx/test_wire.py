@@ -10,8 +10,8 @@ import pytest
 from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
 import memprof
-from memprof.base.errors import InputError, LimitError
-from memprof.importers.onnx import wire
+from memprof.base.errors import InputError, LimitError, UsageError
+from memprof.importers.onnx.limits import Room
 from memprof.importers.onnx.wire import SMALL_BYTES, read_structure, strip
 from tests.onnx_models import FLOAT, body, integers, load, model, node, tensor, weight
 
@@ -173,9 +173,9 @@ def test_bytes_within_bytes_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = [node("Relu", [f"a{i}"], [f"a{i + 1}"], note="x" * 100) for i in range(300)]
     branch = body(inner, inputs=["a0"], outputs=["a300"])
     content = model([node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)]).SerializeToString()
-    monkeypatch.setattr(wire, "MAX_STRUCTURE_BYTES", len(content))
+    monkeypatch.setattr(Room, "structure_bytes", len(content))
     assert strip(content) == content
-    monkeypatch.setattr(wire, "MAX_STRUCTURE_BYTES", len(content) - 1)
+    monkeypatch.setattr(Room, "structure_bytes", len(content) - 1)
     with pytest.raises(LimitError, match="structure"):
         strip(content)
 
@@ -199,3 +199,15 @@ def test_a_constant_in_external_data_is_not_read_even_where_it_is_small(
     graph = load(tmp_path, model(nodes, inputs=[tensor("x", [1])], outputs=["y"])).graph
 
     assert [(unknown.kind, unknown.name) for unknown in graph.unknown] == [("shape", "y")]
+
+
+def test_the_callers_limit_replaces_the_usual_one(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    nodes = [node("Relu", [f"a{i}"], [f"a{i + 1}"]) for i in range(5)]
+    path.write_bytes(model(nodes, inputs=[tensor("a0", [1])], outputs=["a5"]).SerializeToString())
+    assert len(memprof.load(path, max_nodes=5).graph.nodes) == 5
+    with pytest.raises(LimitError, match="more than 4 nodes") as refused:
+        memprof.load(path, max_nodes=4)
+    assert "--max-nodes" in refused.value.hint
+    with pytest.raises(UsageError):
+        memprof.load(path, max_nodes=0)
