@@ -45,9 +45,29 @@ def test_the_hook_for_other_projects_runs_the_command() -> None:
     assert not re.search(pattern[1], "src/onnx.py")
 
 
+def step_of(name: str, place: int) -> str:
+    """Return one of the scripts of several lines in a file of YAML."""
+    return text_of(name).split("      run: |\n")[place + 1].partition("\n    - ")[0]
+
+
+@pytest.mark.parametrize(("listed", "wanted"), [("", "ALL"), ("7\n9\n", "--method PATCH ONE/7")])
+def test_the_action_writes_one_comment_and_later_writes_over_it(tmp_path: Path, listed: str, wanted: str) -> None:
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\necho "$*" >> calls\nif [ "$2" = --paginate ]; then printf {listed!r}; fi\n')
+    gh.chmod(0o755)
+    (tmp_path / "page.md").write_text("<!-- memprof check -->\n")
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PAGE": "page.md", "ALL": "ALL", "ONE": "ONE"}
+    script = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", textwrap.dedent(step_of("action.yml", 1))]
+    subprocess.run(script, cwd=tmp_path, env=env, check=True)
+    asked, written = (tmp_path / "calls").read_text().splitlines()
+    assert asked.startswith("api --paginate ALL --jq ")
+    assert written == f"api --silent {wanted} --field body=@page.md"
+    assert "<!-- memprof check -->" in asked
+
+
 @pytest.mark.parametrize(("limit", "code"), [("2kB", 0), ("1kB", 1)])
 def test_the_action_annotates_sums_up_and_ends_as_check_does(tmp_path: Path, limit: str, code: int) -> None:
-    step = text_of("action.yml").partition("      run: |\n")[2]
+    step = step_of("action.yml", 0)
     write_chain(tmp_path / "net.onnx", ["Relu", "Sigmoid"], [1, 250])
     (tmp_path / "ci.toml").write_text(
         f'[[check.models]]\nsource = "net.onnx"\nmax-peak = "{limit}"\nruntime = "reference"\n'

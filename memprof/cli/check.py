@@ -179,7 +179,8 @@ def _check_project(path: Path | None, *, updates: bool, trusts: bool) -> Gate:
     if path is None:
         raise UsageError(
             "No model was named, and there is no memprof.toml and no [tool.memprof] in pyproject.toml here.",
-            "memprof check model.onnx --max-peak 512KiB",
+            "memprof check model.onnx --max-peak 512KiB; for all models a memprof.toml with the lines "
+            """[[check.models]], source = "models/*.onnx", max-growth = "1%".""",
         )
     config = read_config(path)
     if not trusts and (code := code_of(config)):  # nobody has typed its name, and the folder may be a stranger's
@@ -283,9 +284,11 @@ def _render_github(found: Gate, stream: TextIO) -> None:
 
 
 def _render_junit(found: Gate, stream: TextIO) -> None:
+    from datetime import UTC, datetime
+
     from memprof.render.gate_ci import render_junit
 
-    render_junit(found, stream)
+    render_junit(found, stream, made_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"))
 
 
 def _render_json(found: Gate, stream: TextIO) -> None:

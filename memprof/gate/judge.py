@@ -192,5 +192,6 @@ def _with_tensor(row: GateRow, report: Report, older: Snapshot | None) -> GateRo
     before = older.runtimes[row.runtime].live if older is not None and row.runtime in older.runtimes else {}
     grown = [t for t in live if before and (t.name not in before or (before[t.name] or 0) < (t.size_bytes or 0))]
     for tensor in grown or live:
-        return replace(row, tensor=tensor.name, tensor_bytes=tensor.size_bytes)
+        what = report.headline.describe_made_up(tensor.name)
+        return replace(row, tensor=tensor.name, tensor_bytes=tensor.size_bytes, tensor_what=what)
     return row

@@ -26,12 +26,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from memprof.analysis import Buffer
 from memprof.analysis.categories import KINDS, buffer_kinds
+from memprof.analysis.describing import describe_value
 from memprof.base.palette import BYTES_FOR
 from memprof.base.units import format_bytes
 from memprof.plots import style
 from memprof.plots.curve import known_peak
 from memprof.plots.lifetimes import choose_runtime
-from memprof.plots.wording import describe_value
 
 if TYPE_CHECKING:
     from memprof.ir import Graph, Value

@@ -37,8 +37,9 @@ def explain(row: GateRow) -> str:
     if row.assumed:
         parts.append(f"assuming {', '.join(row.assumed)}")
     if row.tensor:
-        size = "" if row.tensor_bytes is None else f" ({format_bytes(row.tensor_bytes)})"
-        parts.append(f"look at {row.tensor}{size}")
+        size = "" if row.tensor_bytes is None else format_bytes(row.tensor_bytes)
+        about = ", ".join(filter(None, (size, row.tensor_what)))
+        parts.append(f"look at {row.tensor}{f' ({about})' if about else ''}")
     if row.advice:
         parts.append(row.advice)
     if best := _best(row):

@@ -44,6 +44,7 @@ class GateRow:
         reason: Why it is not ``fits``; empty if it is.
         tensor: The tensor to look at: the largest that is new at the peak, or the largest there; empty if not known.
         tensor_bytes: Its bytes, ``None`` if not known.
+        tensor_what: Its operator and shape, where the source has no tensor of that name; else empty.
         advice: What would help, in a sentence; empty if nothing is known to.
         helped: Changes that were tried where a peak or a total is over, each with its effect and command.
         code: The exit code that a failure stands for, else 0.
@@ -63,6 +64,7 @@ class GateRow:
     reason: str = ""
     tensor: str = ""
     tensor_bytes: int | None = None
+    tensor_what: str = ""
     advice: str = ""
     helped: Helped = field(default_factory=Helped)
     code: int = 0
@@ -82,7 +84,9 @@ class GateRow:
             "checks": [verdict.to_json() for verdict in self.verdicts],
             "assumed": list(self.assumed),
             "reason": self.reason,
-            "tensor": {"name": self.tensor, "bytes": self.tensor_bytes} if self.tensor else None,
+            "tensor": {"name": self.tensor, "bytes": self.tensor_bytes, "what": self.tensor_what}
+            if self.tensor
+            else None,
             "advice": self.advice,
             **self.helped.to_json(),
         }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from memprof.analysis import Lifetimes
+from memprof.analysis.describing import describe_value
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.ir import Graph
@@ -124,6 +125,17 @@ class RuntimeReport:
     def lowered_by(self) -> tuple[str, ...]:
         """Names of what in this graph keeps the peak from the model's best grade."""
         return self.runtime.lowered_by
+
+    def describe_made_up(self, name: str) -> str:
+        """Return operator and shape of a tensor whose name a session made up; empty if the source has that name.
+
+        Args:
+            name: A tensor of the lifetimes.
+        """
+        if self.source is None or any(value.name == name for value in self.source.values):
+            return ""
+        graph = self.lifetimes.graph
+        return next((describe_value(value, graph) for value in graph.values if value.name == name), "")
 
     @property
     def timeline(self) -> tuple[int, ...]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from memprof.render.gate import explain
+from memprof.results.gate import GateRow
 from tests.cli.conftest import Outcome, Run, write_chain, write_counting
 from tests.schemas import check_document
 
@@ -204,7 +206,7 @@ def test_every_format_of_a_situation_is_whole_and_has_the_same_exit_code(
     wrong = [row for row in json.loads(document)["models"] if row["status"] != "fits"]
     assert len(json.loads(sarif)["runs"][0]["results"]) == len(wrong)
     assert len(re.findall(r"^::(?:error|warning|notice) file=", found.stdout, re.MULTILINE)) == len(wrong)
-    suite = ElementTree.fromstring(junit)[0]
+    suite = ElementTree.fromstring(junit)[0].findall("testcase")
     assert len(suite) == len(json.loads(document)["models"])
     assert sum(len(case) for case in suite) == len(wrong)
     assert page.startswith("<!-- memprof check -->\n**Memory: ")
@@ -351,3 +353,21 @@ def test_what_would_help_is_said_in_the_line_and_folded_into_the_comment(run: Ru
     assert "<details><summary>What would help batch.onnx</summary>" in page
     assert "| batch 1 | 6.00 kB less | 2.00 kB |  | reference | `memprof analyze batch.onnx --dim batch=1` |" in page
     assert page.count("<details>") == page.count("</details>") == 1
+
+
+def test_a_tensor_that_a_session_made_up_is_told_by_its_operator_and_shape() -> None:
+    import memprof
+    from memprof import GraphBuilder, NewValue, TensorType
+
+    made, source = GraphBuilder("made"), GraphBuilder("source")
+    for builder, name in ((made, "reorder_token_0"), (source, "y")):
+        x = builder.add_input("x", TensorType("float32", (1, 4)))
+        builder.add_node("com.microsoft.nchwc.Conv", [x], [NewValue(name, TensorType("float32", (1, 8)))], name="op")
+    report = memprof.analyze(made.build([1]), runtimes=["reference"]).headline
+    assert replace(report, source=source.build([1])).describe_made_up("reorder_token_0") == "Conv 1\u00d78"
+    assert replace(report, source=source.build([1])).describe_made_up("x") == ""
+    assert report.describe_made_up("reorder_token_0") == ""
+    row = GateRow(
+        name="m", source="m", status="over", tensor="reorder_token_0", tensor_bytes=32, tensor_what="Conv 1\u00d78"
+    )
+    assert explain(row).endswith("look at reorder_token_0 (32 B, Conv 1\u00d78)")

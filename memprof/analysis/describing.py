@@ -1,4 +1,4 @@
-"""What a picture says of a tensor besides its name: the operator that writes it, and its shape."""
+"""What is said of a tensor besides its name: the operator that writes it, and its shape."""
 
 from __future__ import annotations
 
