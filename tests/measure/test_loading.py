@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
+from memprof.ir.model import Loading
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
 from memprof.measure.loading import find_loading
@@ -86,6 +87,21 @@ def test_an_answer_is_kept_and_nobody_asks_about_many_weights(file: Path, monkey
     monkeypatch.setattr("memprof.measure.loading.rehearse_loading", lambda *_, **__: pytest.fail("asked again"))
     assert find_loading(file, digest, 0, 1, LIMITS) == first
     assert find_loading(file, digest, 2**40, 1, LIMITS) is None
+
+
+def test_of_processes_with_large_holes_the_middle_one_counts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    names = dict.fromkeys(("library_bytes", "taken_bytes", "top", "end", "threshold"), 0)
+    sizes = [10_000, 40_000, 20_000, 70_000]
+    starts = [Loading(**names, anonymous_bytes=size, holes=(), written=()) for size in sizes]
+    left = iter([*starts, None, None, replace(starts[0], taken_bytes=9_000)])
+    monkeypatch.setattr("memprof.measure.loading.rehearse_loading", lambda *_, **__: next(left))
+    digest = parse(file)[1]
+
+    assert find_loading(file, digest, 0, 1, LIMITS) == starts[2]
+    assert find_loading(file, digest, 0, 2, LIMITS) == starts[3]  # two of the processes said nothing
+    assert find_loading(file, digest, 0, 3, LIMITS) == replace(starts[0], taken_bytes=9_000)  # small ones: asked once
+    assert next(left, "none left") == "none left"
 
 
 def test_nobody_is_asked_where_the_file_alone_counts(file: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,15 +97,29 @@ def test_what_was_given_back_serves_the_same_requests_again(sizes: list[int]) ->
     assert arena.held_bytes == held
 
 
-def test_the_arena_of_a_session_is_predicted_to_the_byte(tmp_path: Path) -> None:
-    width = 400
+def matrices(names: list[str]) -> onnx.GraphProto:
+    """Return products with weights of the given names, one after the other; a name may come again."""
     rng = np.random.default_rng(0)
-    weights = [numpy_helper.from_array(rng.random((width, width), np.float32), f"w{i}") for i in range(3)]
-    nodes = [helper.make_node("MatMul", [f"x{i}", f"w{i}"], [f"x{i + 1}"]) for i in range(3)]
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1500, width]) for name in ("x0", "x3")]
-    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:], weights)
+    weights = [numpy_helper.from_array(rng.random((400, 400), np.float32), name) for name in sorted(set(names))]
+    nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"x{i + 1}"]) for i, name in enumerate(names)]
+    ends = [helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, [1500, 400]) for i in (0, len(names))]
+    return helper.make_graph(nodes, "chain", ends[:1], ends[1:], weights)
+
+
+def responses() -> onnx.GraphProto:
+    """Return a normalisation whose kernel asks for two pieces of scratch, which lie elsewhere than one would."""
+    nodes = [helper.make_node("LRN", ["x"], ["z"], size=5)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 32, 90, 90]) for name in ("x", "z")]
+    return helper.make_graph(nodes, "responses", ends[:1], ends[1:])
+
+
+GRAPHS = {"chain": partial(matrices, ["a", "b", "c"]), "shared": partial(matrices, ["a"] * 3), "pieces": responses}
+
+
+@pytest.mark.parametrize("make", GRAPHS.values(), ids=GRAPHS)
+def test_the_arena_of_a_session_is_predicted_to_the_byte(make: Callable[[], onnx.GraphProto], tmp_path: Path) -> None:
     path = tmp_path / "chain.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(helper.make_model(make(), opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     request = Request(source=path, threads=1)
     model = with_session(read_onnx(request), request)
 

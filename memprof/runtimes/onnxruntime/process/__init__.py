@@ -31,6 +31,7 @@ from memprof.runtimes.onnxruntime.frame import Frame
 from memprof.runtimes.onnxruntime.process.arena import Arena
 from memprof.runtimes.onnxruntime.process.heap import Heap
 from memprof.runtimes.onnxruntime.process.loading import load
+from memprof.runtimes.onnxruntime.scratch.pieces import scratch_pieces
 
 STAGES = ("session", "inputs", "first_run", "later_runs")
 """What a caller does, one after the other."""
@@ -180,7 +181,8 @@ def _run(arena: Arena, frame: Frame, owned: Sequence[int], uses: Sequence[Bodies
         for value_id in begin.pop(step, ()):
             alive[value_id] = arena.take(frame.graph.value_bytes[value_id] or 0)
         if use is not None and use.beside_bytes:
-            scratch.append(arena.take(use.beside_bytes))
+            node = frame.graph.nodes[frame.plan.order[step]]
+            scratch += [arena.take(size) for size in scratch_pieces(frame.graph, node, use.beside_bytes)]
         for address in scratch:
             arena.give(address)
     for address in alive.values():

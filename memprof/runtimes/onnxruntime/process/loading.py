@@ -175,7 +175,7 @@ def _pack(heap: Heap, source: Graph, ran: Graph, wanted: Weights, kept: Weights)
     readers = Counter(ran.values[i].name for node in ran.nodes for i in node.inputs if i is not None)
     constant = {i for i, value in enumerate(ran.values) if value.role is Role.PARAMETER}
     constant.update(i for node in ran.nodes if node.op == "Constant" for i in node.writes)
-    total = 0
+    total, packed = 0, set[tuple[str, str, tuple[int, ...]]]()
     for node in _by_age(source, ran):
         for position in PREPACKED.get(node.op, ()):
             value_id = node.inputs[position] if position < len(node.inputs) else None
@@ -183,9 +183,11 @@ def _pack(heap: Heap, source: Graph, ran: Graph, wanted: Weights, kept: Weights)
                 continue
             name = ran.values[value_id].name
             copies = packed_bytes(ran, node, position)
-            for size in copies:
-                heap.take_aligned(size)
-            total += sum(copies)
+            if (name, node.op, copies) not in packed:  # nodes that read one weight share the copies
+                packed.add((name, node.op, copies))
+                for size in copies:
+                    heap.take_aligned(size)
+                total += sum(copies)
             readers[name] -= 1
             if copies and readers[name] == 0 and name in kept:
                 heap.give(kept.pop(name))
