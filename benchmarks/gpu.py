@@ -2,16 +2,17 @@
 
     python benchmarks/gpu.py rates [--seconds 1.5] [--compiled]
     python benchmarks/gpu.py lanes
-    python benchmarks/gpu.py search --data FOLDER --minutes 8 --final-epochs 30 [--workers 3]
+    python benchmarks/gpu.py search --data IMAGES.tar.gz --minutes 8 --final-seconds 180 [--workers 3]
 
 ``rates``    one-cell and six-cell networks: the trainer as it was at batch 128, captured, compiled, at larger
              batches, the bare loop, a speed recipe after airbench's idea (Jordan, arXiv 2404.00498) as bound; several
              trainings at once as threads, as processes and under MPS; what a candidate costs around them
 ``lanes``    whole candidates side by side as a search trains them, against the loop that the trainer had before
-``search``   a quick search within 5.2 MB of parameters and peak together, random search if asked for, and a
-             final training of its best, with one look at the test images
+``search``   a quick search within 5.2 MB of parameters and peak together and a final training of its best, as wide as
+             that allows and on all images, with one look at the test images; random search if asked for
 
-FOLDER has train/CLASS/ and test/CLASS/ images. Wanted on an H100: 8 times stepwise 128 for one cell, 4 times for six.
+The archive has train/CLASS/ and test/CLASS/ images. Wanted on an H100: 8 times stepwise 128 for one cell, 4 times for
+six.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +40,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import gpu_rates
 from gpu_bound import speed_recipe
 from gpu_rates import NETWORKS, captured_steps, made_up, module_of
+from gpu_search import run_search
 from nas_record import write_record
 
 from memprof.nas.jobs import Job
-from memprof.nas.rank.metric import Metric
-from memprof.nas.record.settings import Limits, Settings
-from memprof.nas.record.state import SearchState
-from memprof.nas.record.tournament import best_standing, standings
-from memprof.nas.searching.final import FinalPlan, train_final, training_name
-from memprof.nas.searching.presets import facts_of, fed, quick
-from memprof.nas.searching.run import DATA, search
-from memprof.nas.space.budget import Budget
 from memprof.nas.train.augmentation import Pictures
 from memprof.nas.train.evaluation import evaluate
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.trainer import Trainer
 
-WITHIN_BYTES = 5_200_000
 IMAGES = 20_480
 
 
@@ -70,7 +62,10 @@ def main() -> None:
     rates.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
     rates.add_argument("--images", type=int, default=IMAGES)
     rates.add_argument("--width", type=int, help="filters of every layer; 64 if left out")
-    rates.add_argument("--data", type=Path, help="folder of CIFAR-10 for the accuracy of the speed recipe")
+    rates.add_argument("--data", type=Path, help="archive of CIFAR-10 for the accuracy of the speed recipe")
+    rates.add_argument(
+        "--brief", action="store_true", help="rates, lanes and the speed recipe alone: a minute or two"
+    )
     rates.add_argument("--compiled", action="store_true", help="compile the networks too: a minute")
     rates.add_argument("--together", type=int, nargs="*", default=[2, 4], help="trainings at once")
     rates.set_defaults(run=run_rates)
@@ -83,13 +78,16 @@ def main() -> None:
     found.add_argument("--data", type=Path, required=True)
     found.add_argument("--minutes", type=float, default=8.0)
     found.add_argument("--random-minutes", type=float, default=0.0)
-    found.add_argument("--final-epochs", type=int, default=30)
+    found.add_argument("--final-seconds", type=float, default=180.0)
+    found.add_argument("--strides", type=numbers, default=(1, 2, 1, 1, 2, 1, 1))
+    found.add_argument("--widths", type=numbers, default=(32, 56, 56, 56, 104, 104, 104))
     found.add_argument("--workers", type=int, default=3)
     found.add_argument("--seed", type=int, default=0)
-    found.add_argument("--width", type=int)
+    found.add_argument("--within", type=int, default=5_200_000, help="bytes of parameters and peak together")
+    found.add_argument("--epochs", type=int, default=7, help="of candidates that go all the way")
     found.add_argument("--images", type=int, help="to use; all if left out")
     found.add_argument("--output", type=Path, help="keep the search here")
-    found.set_defaults(run=run_search)
+    found.set_defaults(run=lambda options, device, results: run_search(options, results, say, part))
     options = parser.parse_args()
     torch.set_num_threads(1)  # of the CPU, which only feeds the GPU
     device = torch.device(options.device)
@@ -100,6 +98,11 @@ def main() -> None:
         options.run(options, device, results)
     finally:
         write_record(options.json, results)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Return whole numbers with commas between them."""
+    return tuple(int(part) for part in text.split(","))
 
 
 def say(line: str) -> None:
@@ -127,7 +130,14 @@ def run_rates(options: argparse.Namespace, device: torch.device, results: dict[s
         results["parity"] = gpu_rates.parity(device)
         say(f"relative distance of weights after 12 steps: {results['parity']}")
     with part(results, "rates"):
-        results["rates"] = gpu_rates.measure_rates(device, options.seconds, options.images, say)
+        only = gpu_rates.BRIEF if options.brief else None
+        results["rates"] = gpu_rates.measure_rates(device, options.seconds, options.images, say, only)
+    if options.brief:
+        with part(results, "lanes"):
+            run_lanes(options, device, results)
+        with part(results, "speed recipe"):
+            results["speed recipe"] = speed_recipe(device, options.data, 2 * options.images, say)
+        return
     with part(results, "candidate"):
         results["candidate"] = candidate_cost(device, options.images)
         say(f"one candidate of one epoch: {results['candidate']}")
@@ -281,122 +291,6 @@ def under_mps(count: int, device: torch.device, seconds: float, images: int) -> 
 
 
 TOGETHER = {"threads": as_threads, "processes": as_processes, "processes under MPS": under_mps}
-
-
-def run_search(options: argparse.Namespace, device: torch.device, results: dict[str, Any]) -> None:
-    """Search, search at random, and train the best to the end."""
-    place = options.output or Path(tempfile.mkdtemp())
-    began = time.perf_counter()
-    facts = facts_of(str(options.data), root=place / "memnas" / DATA, limit=options.images)
-    say(f"decoded {facts.images:,} training images in {time.perf_counter() - began:.1f} s")
-    budget = Budget(total_bytes=WITHIN_BYTES)
-    settings = quick(facts, Metric(accuracy_weight=0.9), budget, options.seed, options.width)
-    settings = replace(fed(settings, options.device), final_seeds=1, finalists=3, final_epochs=12)
-    limits = Limits(seconds=60 * options.minutes, workers=options.workers, device=options.device)
-    began = time.perf_counter()
-    state = search(place / "memnas", settings, limits, watch_outcomes(began))
-    results["search"] = describe(state, facts.images, time.perf_counter() - began, "search")
-    with part(results, "final"):
-        results["final"] = final_training(place / "memnas", state, settings, options)
-        say(f"final: {results['final']}")
-    if options.random_minutes:
-        with part(results, "random"):
-            results["random"] = random_search(options, place, settings, limits, facts.images)
-
-
-def watch_outcomes(began: float) -> Callable[[Any, Any], None]:
-    """Return what prints a line when a round opens."""
-    said: set[int] = set()
-
-    def watch(search_: Any, outcome: Any) -> None:
-        state = search_.state
-        if len(state.rounds) not in said:
-            said.add(len(state.rounds))
-            seconds = time.perf_counter() - began
-            say(f"{seconds:6.1f} s: round {len(state.rounds)} opens, {len(state.outcomes)} trained")
-        if outcome is not None and outcome.status != "ok":
-            say(f"candidate {outcome.candidate}: {outcome.status}, {outcome.message}")
-
-    return watch
-
-
-def random_search(
-    options: argparse.Namespace, place: Path, settings: Settings, limits: Limits, images: int
-) -> dict[str, Any]:
-    """Return what random search in the same space finds in its minutes."""
-    from nas_searches import run_random
-
-    folder = place / "random"
-    (folder / DATA).mkdir(parents=True)
-    for kept in (place / "memnas" / DATA).glob("decoded-*"):
-        shutil.copy(kept, folder / DATA)
-    began = time.perf_counter()
-    state = run_random(folder, settings, replace(limits, seconds=60 * options.random_minutes))
-    return describe(state, images, time.perf_counter() - began, "random")
-
-
-def describe(state: SearchState, images: int, seconds: float, name: str) -> dict[str, Any]:
-    """Return and print what a search did."""
-    epochs = sum(max((o.epochs for o in visits), default=0) for visits in state.outcomes.values())
-    found: dict[str, Any] = {
-        "seconds": seconds,
-        "rounds": len(state.rounds),
-        "trained": len(state.outcomes),
-        "epochs": epochs,
-        "images_per_second": epochs * images / seconds,
-        "reason": state.finished,
-        "tournament": [
-            {
-                "candidate": s.candidate,
-                "accuracy": s.accuracy,
-                "parameter_bytes": s.parameter_bytes,
-                "peak_intermediate_bytes": s.peak_intermediate_bytes,
-                "cells": state.chosen[s.candidate].architecture.to_json()["blocks"][0]["cells"],
-            }
-            for s in standings(state)
-        ],
-    }
-    say(
-        f"{name}: {found['rounds']} rounds, {found['trained']} trained, {epochs} epochs, "
-        f"{found['images_per_second']:,.0f} images/s, ended as {state.finished}"
-    )
-    for each in found["tournament"]:
-        total = each["parameter_bytes"] + each["peak_intermediate_bytes"]
-        say(f"  candidate {each['candidate']}: {each['accuracy']:.2%} with {total:,} B")
-    return found
-
-
-def final_training(
-    folder: Path, state: SearchState, settings: Settings, options: argparse.Namespace
-) -> dict[str, Any]:
-    """Return the test accuracy of the search's best after a training from fresh weights."""
-    best = best_standing(state)
-    if best is None:
-        raise ValueError("the search judged no tournament")
-    architecture = state.chosen[best.candidate].architecture
-    epochs = options.final_epochs
-    began = time.perf_counter()
-    result = train_final(
-        FinalPlan(
-            folder=folder,
-            candidate=best.candidate,
-            architecture=architecture,
-            name=training_name(best.candidate, architecture),
-            recipe=replace(settings.recipe, epochs=epochs, first_cycle=epochs),
-            device=options.device,
-        )
-    )
-    return {
-        "candidate": best.candidate,
-        "epochs": epochs,
-        "seconds": time.perf_counter() - began,
-        "test_accuracy": result.test_accuracy,
-        "validation_accuracy": result.validation_accuracy,
-        "parameter_bytes": result.parameter_bytes,
-        "peak_intermediate_bytes": result.peak_intermediate_bytes,
-        "total_bytes": result.parameter_bytes + result.peak_intermediate_bytes,
-        "is_within": result.parameter_bytes + result.peak_intermediate_bytes <= WITHIN_BYTES,
-    }
 
 
 if __name__ == "__main__":

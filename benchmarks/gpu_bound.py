@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_images import training_data
 from gpu_rates import made_up, wait
 from torch import Tensor, nn
 
-from memprof.nas.train.data import TrainingData, load_training
+from memprof.nas.train.data import TrainingData
 from memprof.nas.train.steps import autocast
 
 BATCH, EPOCHS = 1000, 10
@@ -58,10 +59,10 @@ def _whitening(images: Tensor) -> Tensor:
 
 
 def speed_recipe(
-    device: torch.device, folder: Path | None, images_made_up: int, say: Callable[[str], None]
+    device: torch.device, archive: Path | None, images_made_up: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Train twice, the first time to warm up; return images per second and the accuracy on validation images."""
-    data = load_training(str(folder), root=folder / "kept") if folder else made_up(images_made_up)
+    data = training_data(archive) if archive else made_up(images_made_up)
     mean = data.training.pixels[:2000].float().mean((0, 2, 3)).view(1, -1, 1, 1).to(device)
     deviation = data.training.pixels[:2000].float().std((0, 2, 3)).view(1, -1, 1, 1).to(device)
     images = ((data.training.pixels.to(device).float() - mean) / deviation).to(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from itertools import islice
 from statistics import median
@@ -24,7 +24,7 @@ from torch import nn
 from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS, Architecture, Cell, Layer
 from memprof.nas.train.augmentation import Pictures
 from memprof.nas.train.data import Augmentation, Images, TrainingData
-from memprof.nas.train.modules import build_module
+from memprof.nas.train.modules import Convolution, build_module
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.steps import Steps, autocast, on_own_stream
 
@@ -54,6 +54,13 @@ def module_of(architecture: Architecture, device: torch.device) -> nn.Module:
     return build_module(architecture).to(device).to(memory_format=_layout(device))
 
 
+def unfused(module: nn.Module) -> nn.Module:
+    """Return the module with torch's own batch norms and ReLUs, one kernel each, as it was before they were fused."""
+    for name, child in module.named_children():
+        setattr(module, name, nn.Sequential(*child) if isinstance(child, Convolution) else unfused(child))
+    return module
+
+
 def _layout(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
@@ -74,6 +81,7 @@ def captured_steps(
 
 def stepwise_steps(module: nn.Module, pictures: Pictures, recipe: Recipe, device: torch.device) -> Iterator[int]:
     """Yield the images of one step at a time of the loop that the trainer had before it captured anything."""
+    module = unfused(module)
     optimizer = torch.optim.SGD(module.parameters(), recipe.learning_rate, recipe.momentum)
     module.train()
     generator = torch.Generator(device).manual_seed(0)
@@ -96,6 +104,7 @@ def stepwise_steps(module: nn.Module, pictures: Pictures, recipe: Recipe, device
 
 def bare_steps(module: nn.Module, pictures: Pictures, recipe: Recipe, device: torch.device) -> Iterator[int]:
     """Yield the images of one step at a time of a loop without augmentation or care."""
+    module = unfused(module)
     images = pictures.normalized(pictures.images.pixels)
     labels = pictures.images.labels
     optimizer = torch.optim.SGD(module.parameters(), recipe.learning_rate, recipe.momentum)
@@ -161,13 +170,28 @@ def captured_steps_without(
     return captured_steps(module, pictures, recipe, device, captures=False)
 
 
-def measure_rates(device: torch.device, seconds: float, images: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return images per second of each variant of each network, and print them as they come."""
+BRIEF = ("stepwise 128", "captured 512", "captured 1024")
+
+
+def measure_rates(
+    device: torch.device, seconds: float, images: int, say: Callable[[str], None], only: Container[str] | None = None
+) -> dict[str, Any]:
+    """Return images per second of each variant of each network, and print them as they come.
+
+    Args:
+        device: Where.
+        seconds: Of each measurement.
+        images: Made up to train on.
+        say: What prints.
+        only: Variants to measure; all if left out.
+    """
     pictures = Pictures(made_up(images).training, CHANGE, device, _layout(device))
     found: dict[str, Any] = {}
     for name, architecture in NETWORKS.items():
         today = None
         for label, (batch, loop, tries) in variants(device).items():
+            if only is not None and label not in only:
+                continue
             torch.backends.cudnn.benchmark = tries
             rate = rate_of(
                 loop(module_of(architecture, device), pictures, Recipe(batch=batch), device), device, seconds
@@ -202,12 +226,13 @@ def _described(rate: dict[str, float], today: float | None) -> str:
 
 
 def parity(device: torch.device, steps: int = 12) -> dict[str, float]:
-    """Return how far weights are apart after some steps: captured and not, and two runs of which none is captured."""
+    """Return how far weights are apart after some steps: captured and not, two runs of which none is captured, and
+    with torch's own batch norm."""
     pictures = Pictures(made_up(4 * 128).training, CHANGE, device, _layout(device))
     recipe = Recipe(batch=128, learning_rate=0.01, label_smoothing=0.1, weight_decay=5e-4, nesterov=True)
 
-    def weights(*, captures: bool) -> torch.Tensor:
-        module = module_of(NETWORKS["one cell"], device)
+    def weights(*, captures: bool, built: Callable[[nn.Module], nn.Module] = lambda module: module) -> torch.Tensor:
+        module = built(module_of(NETWORKS["one cell"], device))
         trained = captured_steps(module, pictures, recipe, device, captures=captures)
         sum(islice(trained, steps))
         trained.close()  # type: ignore[attr-defined]
@@ -216,7 +241,9 @@ def parity(device: torch.device, steps: int = 12) -> dict[str, float]:
 
     stepwise, again, captured = weights(captures=False), weights(captures=False), weights(captures=True)
     size = float(stepwise.norm())
+    torchs_own = weights(captures=False, built=unfused)
     return {
+        "fused_from_torchs_own": float((torchs_own - stepwise).norm()) / size,
         "captured_from_stepwise": float((captured - stepwise).norm()) / size,
         "stepwise_from_itself": float((again - stepwise).norm()) / size,
     }

@@ -1,10 +1,11 @@
 """What searches find, against random search with the same trainer and minutes, and against logistic regression.
 
-    python benchmarks/nas_searches.py [--dataset digits] [--minutes 5] [--seeds 5] [--workers 2] [--output DIR]
-                                      [--json FILE]
+    python benchmarks/nas_searches.py [--dataset digits] [--minutes 5] [--seeds 5] [--workers 2] [--at-once 1]
+                                      [--output DIR] [--json FILE]
 
-Per seed two searches run after each other in the same time, and end in the same tournament: fresh weights, equally
-long, several seeds.
+Per seed two searches run in the same time and end in the same tournament: fresh weights, equally long, several seeds.
+They run in turns, or where a machine has the cores several at once, each on as many cores of its own as workers.
+With ``--output`` a search that is there already is read, not run again.
 
     memnas    memprof's own rounds
     random    networks of 1 to 6 random cells, some trimmed, trained as long as candidates that go all the way
@@ -17,10 +18,16 @@ with the standard error over them. Networks that logistic regression beats in ac
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import islice
 from math import log, sqrt
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +47,9 @@ from memprof.nas.searching.presets import facts_of, quick
 from memprof.nas.searching.run import resume, search
 from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.budget import Budget
-from memprof.nas.space.generator import grow, trim
-from memprof.nas.space.screening import measure
+from memprof.nas.space.generator import grow_inputs, ordered_cells, trim
+from memprof.nas.space.isomorphism import network_key
+from memprof.nas.space.screening import is_within, measure
 from memprof.nas.train.data import load_training
 
 FLOOR, TOP_BYTES = 0.5, 1e6
@@ -56,6 +64,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--at-once", type=int, default=1, help="searches, each on cores of its own")
     parser.add_argument("--output", type=Path, help="keep the searches here")
     options = parser.parse_args()
     linear = logistic_regression(options.dataset)
@@ -64,20 +73,50 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as passing:
         place = options.output or Path(passing)
         facts = facts_of(options.dataset, root=place / "data")
-        for seed in range(options.seeds):
-            settings = quick(facts, Metric(accuracy_weight=0.9), Budget(), seed=seed)
-            limits = Limits(seconds=60 * options.minutes, workers=options.workers)
-            found: dict[str, dict[str, Any]] = {
-                "memnas": read(run_memnas(place / f"memnas-{seed}", settings, limits), linear),
-                "random": read(run_random(place / f"random-{seed}", settings, limits), linear),
-            }
-            rows.append({"seed": seed} | found)
-            for name, row in found.items():
-                print(f"seed {seed}, {name}: {describe(row)}", flush=True)
-    above = sum(row["memnas"]["area"] > row["random"]["area"] for row in rows)
-    print(f"more area than random search in {above} of {len(rows)} seeds")
-    facts_of_run = {"dataset": options.dataset, "minutes": options.minutes, "workers": options.workers}
-    write_record(options.json, facts_of_run | {"above": above, "logistic_regression": linear, "rows": rows})
+        settings = [quick(facts, Metric(accuracy_weight=0.9), Budget(), seed=seed) for seed in range(options.seeds)]
+        limits = Limits(seconds=60 * options.minutes, workers=options.workers)
+        with pool_of(options.at_once, options.workers) as pool:
+            begun = [
+                {name: pool.submit(ARMS[name], place / f"{name}-{each.seed}", each, limits) for name in ARMS}
+                for each in settings
+            ]
+            for seed, pair in enumerate(begun):
+                found = {name: read(state.result(), linear) for name, state in pair.items()}
+                rows.append({"seed": seed} | found)
+                for name, row in found.items():
+                    print(f"seed {seed}, {name}: {describe(row)}", flush=True)
+    judged = [row for row in rows if row["memnas"]["standings"] and row["random"]["standings"]]
+    above = sum(row["memnas"]["area"] > row["random"]["area"] for row in judged)
+    print(f"more area than random search in {above} of {len(judged)} seeds with both tournaments")
+    flags = ("dataset", "minutes", "workers", "at_once")
+    facts_of_run = {flag: getattr(options, flag) for flag in flags}
+    write_record(
+        options.json,
+        facts_of_run | {"above": above, "judged": len(judged), "logistic_regression": linear, "rows": rows},
+    )
+
+
+def pool_of(count: int, cores: int) -> ProcessPoolExecutor:
+    """Return processes that run a search each; if they are several, each on some cores of its own.
+
+    Raises:
+        SystemExit: There are fewer cores than that takes.
+    """
+    context = get_context("spawn")
+    if count == 1:
+        return ProcessPoolExecutor(1, context)
+    free = sorted(os.sched_getaffinity(0))
+    if len(free) < count * cores:
+        raise SystemExit(f"{count} searches of {cores} cores each need {count * cores}; there are {len(free)}")
+    places: Any = context.SimpleQueue()
+    for first in range(0, count * cores, cores):
+        places.put(free[first : first + cores])
+    return ProcessPoolExecutor(count, context, _stay, (places,))
+
+
+def _stay(places: Any) -> None:
+    """Keep to the next cores that nobody has; what this process starts keeps to them too."""
+    os.sched_setaffinity(0, places.get())
 
 
 def run_memnas(folder: Path, settings: Settings, limits: Limits) -> SearchState:
@@ -87,11 +126,11 @@ def run_memnas(folder: Path, settings: Settings, limits: Limits) -> SearchState:
     return fold(read_journal(folder)[0])
 
 
-def run_random(folder: Path, settings: Settings, limits: Limits) -> SearchState:
+def run_random(folder: Path, settings: Settings, limits: Limits, most: int = RANDOM_NETWORKS) -> SearchState:
     """Return the state of a search whose only round holds random networks, as many as the time allows."""
     if not (folder / "search.db").is_file():
         rng = random.Random(derive_seed(settings.seed, "random search"))
-        networks = [random_network(rng, settings) for _ in range(RANDOM_NETWORKS)]
+        networks = list(islice(networks_within(rng, settings), most))
         unhalved = {**settings.to_json(), "rungs": [settings.recipe.epochs]}
         with Journal(folder) as journal:
             journal.append("started", {"settings": unhalved, "limits": limits.to_json()})
@@ -114,11 +153,31 @@ def run_random(folder: Path, settings: Settings, limits: Limits) -> SearchState:
     return fold(read_journal(folder)[0])
 
 
+ARMS = {"memnas": run_memnas, "random": run_random}
+
+
+def networks_within(rng: random.Random, settings: Settings) -> Iterator[Architecture]:
+    """Yield random networks within the budget, none twice, for as long as some of many draws is one."""
+    seen: set[object] = set()
+    missed = 0
+    while missed < RANDOM_NETWORKS:
+        found = random_network(rng, settings)
+        key = network_key(found)
+        if key in seen or not is_within(measure(found, settings.budget), settings.budget):
+            missed += 1
+            continue
+        seen.add(key)
+        missed = 0
+        yield found
+
+
 def random_network(rng: random.Random, settings: Settings) -> Architecture:
     """Return a network of the search's space: cells drawn one after the other, then perhaps a few trims."""
     found = settings.template.build([])
     for _ in range(rng.randrange(1, settings.max_cells + 1)):
-        found = rng.choice(list(grow(found, settings.combines)))
+        cells = [cell for cell in ordered_cells(grow_inputs(found), settings.combines) if cell == cell.canonical]
+        cell = rng.choice(cells)
+        found = replace(found, blocks=tuple(replace(b, cells=(*b.cells, cell)) for b in found.blocks))
     for _ in range(rng.choice((0, 0, 1, 2, 4))):
         found = rng.choice([*trim(found), found])
     return found

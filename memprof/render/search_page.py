@@ -247,7 +247,7 @@ def _trainings(trainings: Sequence[FinalTraining]) -> list[str]:
             _row(
                 prose(t.name),
                 t.epochs,
-                f"{t.validation_accuracy:.2%}",
+                "" if t.validation_accuracy is None else f"{t.validation_accuracy:.2%}",
                 f"{t.test_accuracy:.2%}",
                 format_bytes(t.parameter_bytes),
                 format_bytes(t.peak_intermediate_bytes),

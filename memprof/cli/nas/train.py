@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout
 from memprof.render.json import write_document
 
+if TYPE_CHECKING:
+    from memprof.nas.searching.run import Part
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
@@ -20,6 +24,18 @@ from memprof.render.json import write_document
 @click.option("--blocks", type=click.IntRange(min=1), help="Stack this many blocks: 16 for ImageNet.")
 @click.option("--width", type=click.IntRange(min=1), help="Filters of the widest block.")
 @click.option("--epochs", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option(
+    "--schedule",
+    type=click.Choice(["one-cycle", "restarts"]),
+    help="Of the learning rate: one rise and fall, or the warm restarts of the paper (those for --preset paper).",
+)
+@click.option(
+    "--train-on",
+    type=click.Choice(["training", "all"]),
+    default="training",
+    show_default=True,
+    help="all: the validation images too, now that every choice is made.",
+)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU.")
 @json_option
 def train(  # noqa: PLR0913, PLR0917 - one argument per flag
@@ -28,6 +44,8 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     blocks: int | None,
     width: int | None,
     epochs: int,
+    schedule: str | None,
+    train_on: Part,
     device: str,
     as_json: bool,
 ) -> None:
@@ -44,19 +62,27 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     device = pick_device(device)
     from memprof.nas.searching.final import FinalPlan, count_epochs, scale, train_final, training_name
     from memprof.nas.searching.run import saved_search
+    from memprof.nas.train.recipe import Recipe
     from memprof.render.search_progress import TrainingProgress
 
     found = pick_candidate(folder, candidate)
+    recipe = saved_search(folder)[0].recipe
+    if schedule is None:
+        schedule = "restarts" if recipe == Recipe() else "one-cycle"
+    recipe = recipe.in_one_cycle(epochs) if schedule == "one-cycle" else replace(recipe, epochs=epochs)
     plan = FinalPlan(
         folder=folder,
         candidate=found.candidate,
         architecture=scale(found.architecture, blocks=blocks, width=width),
         name=training_name(found.candidate, found.architecture, blocks=blocks, width=width),
-        recipe=replace(saved_search(folder)[0].recipe, epochs=epochs),
+        recipe=recipe,
         device=device,
+        part=train_on,
     )
     with TrainingProgress(epochs) as progress:
         result = train_final(plan, progress.watch)
+    known = result.validation_accuracy
+    beside = "" if known is None else f" (validation {known:.2%})"
     note(f"wrote {safe_text(str(plan.place))}")
     export = shlex.join(["memprof", "nas", "export", str(folder), "--trained", result.name])
     with open_stdout() as stream:
@@ -64,7 +90,6 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
             write_document(result.to_json(), stream)
         else:
             stream.write(
-                f"Test accuracy {result.test_accuracy:.2%} (validation {result.validation_accuracy:.2%}) "
-                f"after {count_epochs(result.epochs)} from scratch\n"
+                f"Test accuracy {result.test_accuracy:.2%}{beside} after {count_epochs(result.epochs)} from scratch\n"
                 f"Next: {safe_text(export, limit=2000)}\n"
             )

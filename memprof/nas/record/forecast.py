@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from memprof.nas.record.scores import count_survivors, entrants, open_rung, order_of_round
+from memprof.nas.record.halving import count_survivors, open_visits
+from memprof.nas.record.scores import entrants, order_of_round
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.state import Round, SearchState
 from memprof.nas.record.tournament import best_standing, waiting
@@ -176,16 +177,8 @@ def _epochs_left(state: SearchState, found: Round) -> int:
     settings = state.settings
     if settings is None or found.is_closed:
         return 0
-    rung, steps = open_rung(state, found), _steps(settings)
-    if rung is None:
-        return 0
-    beside = int(bool(found.chosen) and found.chosen[0].is_base)
-    following = steps[rung.index + 1 :]
-    return (
-        len(rung.waiting) * steps[rung.index]
-        + _epochs(following, max(0, rung.going_on - beside))
-        + beside * sum(following)
-    )
+    coming = open_visits(state, found).coming
+    return sum(visits * step for visits, step in zip(coming, _steps(settings), strict=True))
 
 
 def _steps(settings: Settings) -> list[int]:

@@ -13,8 +13,8 @@ base, and the medians of its own candidates stand in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from math import log
 from statistics import mean, median
@@ -24,48 +24,6 @@ from memprof.nas.rank.fronts import by_layers, pareto_front
 from memprof.nas.rank.metric import Measures
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.state import Round, SearchState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRung:
-    """Where an open round stands in its successive halving.
-
-    Attributes:
-        index: The rung.
-        waiting: Candidates that still lack their visit of this rung, in order.
-        going_on: How many will go on to the next rung if none of them fails.
-    """
-
-    index: int
-    waiting: tuple[int, ...]
-    going_on: int
-
-
-def open_rung(state: SearchState, found: Round) -> OpenRung | None:
-    """Return the first rung of a round that is not done, ``None`` if all are: after each the better half goes on.
-
-    The base that trains on beside the candidates goes all the way: each rung is compared with it.
-    """
-    settings = _settings(state)
-    yardstick = [c.candidate for c in found.chosen if c.is_base]
-    alive = [c.candidate for c in found.chosen if not c.is_base and c.candidate not in found.cut]
-    beside = [number for number in yardstick if number not in found.cut]
-    for rung in range(len(settings.rungs)):
-        waiting = tuple(n for n in (*beside, *alive) if not any(o.rung == rung for o in state.outcomes.get(n, ())))
-        beside = [n for n in beside if n in waiting or state.measures(n, rung) is not None]
-        ordered = [n for n in order_of_round(state, found, rung) if n in set(alive)]
-        kept = count_survivors(len(alive))
-        if waiting:
-            going_on = min(kept, len(set(waiting) - set(beside)) + len(ordered)) + len(beside)
-            return OpenRung(index=rung, waiting=waiting, going_on=going_on)
-        best = set(ordered[:kept])
-        alive = [number for number in alive if number in best]
-    return None
-
-
-def count_survivors(candidates: int) -> int:
-    """Return how many of so many candidates go on after a rung: the better half."""
-    return max(1, candidates // 2)
 
 
 def measured_in_round(state: SearchState, found: Round, rung: int | None = None) -> dict[int, Measures]:
@@ -100,16 +58,37 @@ def scores_of_round(state: SearchState, found: Round, rung: int | None = None) -
     yardstick = yardstick_of_round(state, found, rung)
     if yardstick is None:
         return {}
-    metric = _settings(state).metric
+    metric = settings_of(state).metric
     return {number: metric.score(m, yardstick) for number, m in measured_in_round(state, found, rung).items()}
 
 
 def order_of_round(state: SearchState, found: Round, rung: int | None = None) -> list[int]:
     """Return the trained networks of a round, the best first: by the metric or by fronts, as the goal is."""
-    settings = _settings(state)
+    settings = settings_of(state)
     if settings.goal == "front":
         return by_layers(measured_in_round(state, found, rung))
     scores = scores_of_round(state, found, rung)
+    return sorted(scores, key=lambda number: (-scores[number], number))
+
+
+def order_among(state: SearchState, found: Round, numbers: Sequence[int], rung: int) -> list[int]:
+    """Return those of some candidates of a round that a rung has measured, the best first, whatever the others did.
+
+    Args:
+        state: The search.
+        found: One of its rounds.
+        numbers: Who is compared.
+        rung: At which rung; the base that trained on must have done it.
+    """
+    bases = {chosen.candidate for chosen in found.chosen if chosen.is_base}
+    measured = measured_in_round(state, found, rung)
+    among = {number: m for number, m in measured.items() if number in bases or number in set(numbers)}
+    settings = settings_of(state)
+    if settings.goal == "front" or not among:
+        return [number for number in by_layers(among) if number not in bases]
+    yardstick = None if found.base is None else yardstick_of_round(state, found, rung)
+    yardstick = yardstick or median_measures(among.values())
+    scores = {number: settings.metric.score(m, yardstick) for number, m in among.items() if number not in bases}
     return sorted(scores, key=lambda number: (-scores[number], number))
 
 
@@ -140,7 +119,7 @@ def worth(state: SearchState) -> dict[int, Measures]:
     for each in state.rounds:
         if not each.is_closed:
             continue
-        known = found.get(state.origin(each.base)) if each.base is not None and _settings(state).inherits else None
+        known = found.get(state.origin(each.base)) if each.base is not None and settings_of(state).inherits else None
         beside = yardstick_of_round(state, each)
         for number in finalists_of_round(state, each):
             measures = state.measures(number)
@@ -167,8 +146,8 @@ def leader(state: SearchState) -> int | None:
     first = first_winner(state)
     if not found or first is None or first not in found:
         return None
-    metric = _settings(state).metric
-    if _settings(state).goal == "front":
+    metric = settings_of(state).metric
+    if settings_of(state).goal == "front":
         return min(found, key=lambda number: (-found[number].accuracy, found[number].parameter_bytes, number))
     return min(found, key=lambda number: (-metric.score(found[number], found[first]), number))
 
@@ -185,7 +164,7 @@ def next_bases(state: SearchState) -> list[int]:
     those first that fewest rounds started from, among these the most accurate. So more than one is kept, and a growth
     that did not pay is left behind.
     """
-    if not state.rounds or _settings(state).goal == "metric":
+    if not state.rounds or settings_of(state).goal == "metric":
         winner = state.rounds[-1].winner if state.rounds else None
         return [] if winner is None else [winner]
     used = [state.origin(each.base) for each in state.rounds if each.base is not None]
@@ -205,7 +184,7 @@ def worth_above_first_rung(state: SearchState) -> float:
 
 def entrants(state: SearchState, most: int) -> list[int]:
     """Return who enters the tournament: the best of the front, and the first round's winner, whom they must beat."""
-    found, first, settings = worth(state), first_winner(state), _settings(state)
+    found, first, settings = worth(state), first_winner(state), settings_of(state)
     front = {number: found[number] for number in pareto_front(found)}
     if settings.goal == "front" or first not in found:
         ordered = _spread(front, most)
@@ -238,6 +217,7 @@ def _total(found: Measures) -> int:
     return found.parameter_bytes + found.peak_intermediate_bytes
 
 
-def _settings(state: SearchState) -> Settings:
+def settings_of(state: SearchState) -> Settings:
+    """Return what a search does that has started."""
     assert state.settings is not None, "a search starts with its settings"
     return state.settings

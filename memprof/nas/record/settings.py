@@ -23,6 +23,7 @@ from memprof.nas.train.recipe import Recipe
 MOST_WORKERS = 1024
 MOST_FINALISTS = 100
 Goal = Literal["front", "metric"]
+Halving = Literal["by rung", "as they come"]
 RANKER_NAMES = ("scc", "set-scc", "single-rnn", "double-rnn", "blend", "ridge", "parameters", "random")
 """Keys of ``memprof.nas.rank.controller.RANKERS``, which need torch."""
 
@@ -51,6 +52,7 @@ class Settings:
         ranker: One of ``RANKER_NAMES``.
         recipe: How a candidate is trained.
         rungs: Epochs at which the better half goes on, rising; the last is the recipe's epochs.
+        halving: When the better half goes on: ``by rung`` waits for all of a rung, ``as they come`` for nobody.
         inherits: Whether a candidate starts from the weights of its base.
         mirror_images: Whether mirror images count apart, as the paper counts them.
         combines: Combiners a new cell may have.
@@ -76,6 +78,7 @@ class Settings:
     ranker: str = "scc"
     recipe: Recipe
     rungs: tuple[int, ...]
+    halving: Halving = "by rung"
     inherits: bool = True
     mirror_images: bool = False
     combines: tuple[Combine, ...] = BOTH

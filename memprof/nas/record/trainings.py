@@ -31,7 +31,7 @@ class FinalTraining:
         candidate: The candidate it came from.
         architecture: What was trained, scaled perhaps.
         epochs: Epochs trained.
-        validation_accuracy: On the validation images.
+        validation_accuracy: On the validation images; ``None`` if it was trained on them too.
         test_accuracy: On the test images, looked at once.
         parameter_bytes: Deployed.
         peak_intermediate_bytes: Deployed, under ``reference``.
@@ -41,13 +41,13 @@ class FinalTraining:
     candidate: int
     architecture: Architecture
     epochs: int
-    validation_accuracy: float
+    validation_accuracy: float | None
     test_accuracy: float
     parameter_bytes: int
     peak_intermediate_bytes: int
 
     def __post_init__(self) -> None:
-        shares = (self.validation_accuracy, self.test_accuracy)
+        shares = (self.validation_accuracy or 0.0, self.test_accuracy)
         if not all(0 <= share <= 1 for share in shares) or min(self.candidate, self.epochs) < 0:
             raise ValueError("accuracies are shares, candidates and epochs are counted")
         if min(self.parameter_bytes, self.peak_intermediate_bytes) < 0:

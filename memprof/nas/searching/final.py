@@ -1,7 +1,8 @@
 """Train a found architecture from scratch by the full recipe and score it once on test data.
 
     DIR/trained/NAME/architecture.json     what was trained
-    DIR/trained/NAME/checkpoint.pt         after each cycle of the learning rate, and at the end
+    DIR/trained/NAME/recipe.json           how, so that nobody goes on with another schedule
+    DIR/trained/NAME/checkpoint.pt         after each cycle of the learning rate, each tenth of the epochs, at the end
     DIR/trained/NAME/result.json           written once, after the one look at the test images
 
 The test images have no part in the search and none in this training; once the result is there, training this network
@@ -13,14 +14,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from memprof.base.errors import RuntimeFailure, UsageError
-from memprof.nas.given.inside import create_anew, inner_folder, inside
+from memprof.nas.given.inside import create_anew, inner_folder, inside, open_inside
+from memprof.nas.given.values import parse_json, read_record
 from memprof.nas.jobs import derive_seed
 from memprof.nas.record.journal import take_lock
 from memprof.nas.record.trainings import (
@@ -30,7 +32,7 @@ from memprof.nas.record.trainings import (
     FinalTraining,
     finished_trainings,
 )
-from memprof.nas.searching.run import DATA, TrainerRecipe, saved_search
+from memprof.nas.searching.run import DATA, Part, TrainerRecipe, saved_search
 from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.isomorphism import network_key
 from memprof.nas.space.screening import refuse_giant, screen
@@ -41,6 +43,8 @@ from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.trainer import Checkpoint
 
 CHECKPOINT = "checkpoint.pt"
+_RECIPE = "recipe.json"
+_MOST_RECIPE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class FinalPlan:
         name: Folder below ``trained``.
         recipe: How to train.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
+        part: What to train on.
     """
 
     folder: Path
@@ -62,6 +67,13 @@ class FinalPlan:
     name: str
     recipe: Recipe
     device: str
+    part: Part = "training"
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Epochs after which a checkpoint is written."""
+        epochs = self.recipe.epochs
+        return tuple(sorted({*self.recipe.cycle_ends, *range(0, epochs, max(1, -(-epochs // 10)))} - {0}))
 
     @property
     def place(self) -> Path:
@@ -139,7 +151,7 @@ def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda
         on_epoch: Called after each epoch with its number and mean loss.
 
     Raises:
-        UsageError: It is trained and scored already, was begun under another schedule, or another process trains.
+        UsageError: It is trained and scored already, was begun in another way, or another process trains.
         InputError: The training or test images, or what an interrupted training left, cannot be read.
         RuntimeFailure: Training diverged or ran out of memory.
     """
@@ -155,15 +167,16 @@ def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> Fina
     # Loaded first, scored last: after hours of training is too late to find out that they are missing.
     test = load_test(saved.dataset, root=inside(plan.folder, DATA), side=saved.image_side)
     settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))
-    trainer = TrainerRecipe(settings, str(plan.folder / DATA), plan.device)()
+    trainer = TrainerRecipe(settings, str(plan.folder / DATA), plan.device, plan.part)()
     inner_folder(plan.folder / TRAINED, plan.name)
     _write_json(plan.place / "architecture.json", plan.architecture.to_json())
+    _write_json(plan.place / _RECIPE, {**asdict(plan.recipe), "part": plan.part})
     seed = derive_seed(settings.seed, "final", plan.candidate)
     torch.manual_seed(seed)
     refuse_giant(plan.architecture)
     module = build_module(plan.architecture)
     done = 0 if start is None else start.epoch
-    for until in (end for end in plan.recipe.cycle_ends if end >= done):
+    for until in (end for end in plan.stops if end >= done):
         training, start = trainer.train(module, seed=seed, until=until, start=start, on_epoch=on_epoch)
         if training.status != "ok":
             raise RuntimeFailure(f"Training {plan.name} ended: {training.status}, {training.message}.")
@@ -174,7 +187,7 @@ def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> Fina
         candidate=plan.candidate,
         architecture=plan.architecture,
         epochs=plan.recipe.epochs,
-        validation_accuracy=training.accuracy,
+        validation_accuracy=training.accuracy if plan.part == "training" else None,
         test_accuracy=trainer.accuracy(module, test),
         parameter_bytes=footprint.parameter_bytes,
         peak_intermediate_bytes=footprint.peak_intermediate_bytes,
@@ -200,13 +213,26 @@ def _interrupted_training(plan: FinalPlan) -> Checkpoint | None:
     if not path.is_file():
         return None
     start = load_checkpoint(path)
-    if start.epoch not in plan.recipe.cycle_ends:  # another schedule had led there: the result would be neither's
+    before = _begun_with(plan)
+    if before is None or start.epoch > plan.recipe.epochs or not before.leads_like(plan.recipe, start.epoch):
         raise UsageError(
-            f"Training {plan.name} was interrupted after {count_epochs(start.epoch)}, where no cycle of the "
-            f"{plan.recipe.epochs} asked for ends.",
-            f"Go on with the --epochs it was begun with, or remove {plan.place}.",
+            f"Training {plan.name} was interrupted after {count_epochs(start.epoch)} on another way than that to the "
+            f"{plan.recipe.epochs} asked for.",
+            f"Go on with the flags it was begun with, or remove {plan.place}.",
         )
     return start
+
+
+def _begun_with(plan: FinalPlan) -> Recipe | None:
+    """Return the recipe of an interrupted training; ``None`` if it trained on other images, or nobody knows."""
+    try:
+        with open_inside(plan.place, _RECIPE, most_bytes=_MOST_RECIPE_BYTES) as file:
+            data = parse_json(file.read())
+        if not isinstance(data, dict) or data.pop("part", None) != plan.part:
+            return None
+        return read_record(Recipe, data)
+    except (OSError, ValueError):
+        return None
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ from memprof.nas.rank.fronts import pareto_front
 from memprof.nas.rank.metric import Measures
 from memprof.nas.rank.rankers import Candidate, RankedRound
 from memprof.nas.record.forecast import forecast_seconds, plan_tournament, reserved_seconds
+from memprof.nas.record.halving import open_visits
 from memprof.nas.record.journal import Journal
 from memprof.nas.record.scores import (
     finalists_of_round,
@@ -46,7 +47,6 @@ from memprof.nas.record.scores import (
     measured_in_round,
     median_measures,
     next_bases,
-    open_rung,
     scores_of_round,
     worth,
     worth_above_first_rung,
@@ -184,6 +184,13 @@ class Search:
         if outcome.status == "ok" and outcome.rung:
             self.checkpoint(outcome.candidate, outcome.rung - 1).unlink(missing_ok=True)
         return True
+
+    def ready(self) -> list[Job]:
+        """Return the jobs of what is open that wait for nothing, those that run already among them; decides nothing
+        that is not settled, so it may be asked after every outcome."""
+        if self._is_judging or not self.state.rounds or self.state.rounds[-1].is_closed:
+            return []
+        return self._jobs(self.state.rounds[-1])
 
     def stop(self) -> None:
         """Write down that this process ends early, in order."""
@@ -407,9 +414,8 @@ class Search:
         return Candidate(tuple(encode_block(block, slots) for block in architecture.blocks), parameter_bytes)
 
     def _jobs(self, found: Round) -> list[Job]:
-        """Return the visits that the current rung of an open round still lacks."""
-        rung = open_rung(self.state, found)
-        return [] if rung is None else [self._job(number, found, rung.index) for number in rung.waiting]
+        """Return the visits of an open round that wait for nothing and have no outcome."""
+        return [self._job(number, found, rung) for number, rung in open_visits(self.state, found).ready]
 
     def _job(self, number: int, found: Round, rung: int) -> Job:
         parent = None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from memprof.base.errors import InputError, MemprofError, RuntimeFailure, UsageError
 from memprof.nas.given.inside import inside
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 DATA = "data"
 """Folder of downloaded images inside a search's folder."""
 
+Part = Literal["training", "all"]
+"""What is trained on: the training images, or the validation images too, once there is nothing left to choose."""
+
 OnOutcome = Callable[[Search, Outcome | None], None]
 """Called after every decision and outcome; the outcome is ``None`` after a decision."""
 
@@ -37,11 +40,13 @@ class TrainerRecipe:
         settings: What the search does.
         root: Folder that data are downloaded to.
         device: Where to train.
+        part: What to train on.
     """
 
     settings: Settings
     root: str
     device: str
+    part: Part = "training"
 
     def __call__(self) -> Trainer:
         """Load the data and return a ``memprof.nas.train.trainer.Trainer``."""
@@ -54,6 +59,8 @@ class TrainerRecipe:
         data = load_training(
             settings.dataset, root=Path(self.root), limit=settings.image_limit, side=settings.image_side
         )
+        if self.part == "all":
+            data = data.with_validation
         return Trainer(data, settings.recipe, torch.device(self.device))
 
 

@@ -15,7 +15,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,6 +98,13 @@ class TrainingData:
         """Channels, height and width of an image."""
         _, channels, height, width = self.training.pixels.shape
         return channels, height, width
+
+    @property
+    def with_validation(self) -> TrainingData:
+        """The same with the validation images among those to train on: nothing can be chosen by them any more."""
+        parts = (self.training, self.validation)
+        both = Images(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))
+        return replace(self, training=both)
 
 
 def load_training(name: str, *, root: Path, limit: int | None = None, side: int | None = None) -> TrainingData:

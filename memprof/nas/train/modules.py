@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from memprof.nas.space.architecture import Architecture, Block, Cell, Combine, Layer
+from memprof.nas.train.fused import can_fuse, normalized
 
 
 def build_module(architecture: Architecture) -> nn.Module:
@@ -101,6 +102,19 @@ def block_channels(block: Block, channels: int) -> int:
     return sum(cell_channels(cell, block.width) for _, cell in block.existing if cell.feeds_output)
 
 
+class Convolution(nn.Sequential):
+    """A convolution, its batch norm and perhaps a ReLU; in training on a GPU the last two are one operation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the parts give one after the other."""
+        convolution, norm, *rest = self
+        x = convolution(x)
+        if isinstance(norm, nn.BatchNorm2d) and can_fuse(x, norm):
+            return normalized(x, norm, clips=bool(rest))
+        x = norm(x)
+        return rest[0](x) if rest else x
+
+
 def _convolution(  # noqa: PLR0913 - the parameters of a convolution
     channels: int,
     width: int,
@@ -117,7 +131,7 @@ def _convolution(  # noqa: PLR0913 - the parameters of a convolution
         nn.Conv2d(channels, width, kernel, stride, padding, dilation, groups, bias=False),
         nn.BatchNorm2d(width),
     ]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if activation else nn.Sequential(*layers)
+    return Convolution(*layers, nn.ReLU(inplace=True)) if activation else Convolution(*layers)
 
 
 def _depthwise(kernel: int) -> Callable[[int, int, int], nn.Module]:

@@ -3,7 +3,7 @@
     plan of an epoch -> columns of this step -> changed images -> network -> loss -> gradients -> new weights
 
 A step reads where it is (column, number, learning rate) from tensors on the device and moves them on, so that nothing
-comes from Python between two steps. On a GPU the first two run as they are, which also warms up what the libraries
+comes from Python between two steps. On a GPU the first runs as it is, which also warms up what the libraries
 set up lazily; the next is captured, and from then on one launch does a whole step. What cannot be captured, as a
 module that looks at values, goes on step by step.
 
@@ -13,20 +13,25 @@ convolution anew for each shape, which takes an H100 about as long as a whole ep
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from threading import Lock, local
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from memprof.nas.train.augmentation import PLAN_ROWS, Pictures
+from memprof.nas.train.data import Images
 from memprof.nas.train.descent import Descent
 from memprof.nas.train.recipe import Recipe
 
-WARM_UP_STEPS = 2
+WARM_UP_STEPS = 1
 MOST_QUEUED = 64
 """Steps that a GPU may be behind: who trains looks at the clock between steps, not at what is only queued."""
+
+MOST_RESERVED = 0.5
+"""Share of a GPU's memory that may be held for the next training."""
 
 _CAPTURING = Lock()
 """One capture at a time, and no memory is given back meanwhile: threads share what the allocator keeps for it."""
@@ -126,29 +131,104 @@ class Steps:
 
     def _capture(self) -> torch.cuda.CUDAGraph | None:
         """Return a step as a graph, ``None`` if it cannot be one."""
-        graph = torch.cuda.CUDAGraph()
-        with _CAPTURING:
-            torch.cuda.current_stream(self._device).synchronize()
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                self._step()
-                graph.capture_end()
-            except torch.OutOfMemoryError:
-                with suppress(RuntimeError):
-                    graph.capture_end()
-                raise
-            except RuntimeError:  # it looks at values: the device tells by refusing
-                with suppress(RuntimeError):
-                    graph.capture_end()
-                self._captures = False
-                return None
+        graph = captured(self._step, self._device)
+        self._captures = graph is not None
         return graph
+
+
+class Scores:
+    """Counts what a module gets right, a batch at a time, all of one size; on a GPU the same graph for each.
+
+    Args:
+        module: Images to logits, on the images' device; it is told to score, not to train.
+        images: What to score on.
+        normalized: From pixels to what the module reads.
+        batch: Images at a time.
+        captures: Whether batches may be captured; only a GPU's are.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        images: Images,
+        normalized: Callable[[Tensor], Tensor],
+        batch: int,
+        captures: bool = True,
+    ) -> None:
+        self._module = module.eval()
+        self._images = images
+        self._normalized = normalized
+        self._device = images.labels.device
+        self._batch = batch
+        self._captures = captures and self._device.type == "cuda"
+        self._places = torch.arange(batch, device=self._device)
+        self._right = torch.zeros((), dtype=torch.int64, device=self._device)
+
+    def count(self) -> int:
+        """Return how many images are classified correctly; one wait for the device."""
+        graph = None
+        with torch.inference_mode():
+            for number in range(-(-len(self._images) // self._batch)):
+                if graph is None and self._captures and number:
+                    graph = captured(self._score, self._device)
+                    self._captures = graph is not None
+                if graph is None:
+                    self._score()
+                else:
+                    graph.replay()
+        return int(self._right)
+
+    def _score(self) -> None:
+        """Score the images at the next places; beyond the last one none counts."""
+        count = len(self._images)
+        chosen = self._places.clamp(max=count - 1)
+        with autocast(self._device):
+            logits = self._module(self._normalized(self._images.pixels.index_select(0, chosen)))
+        is_right = logits.argmax(1) == self._images.labels.index_select(0, chosen)
+        self._right += (is_right & (self._places < count)).sum()
+        self._places += self._batch
+
+
+def captured(do: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGraph | None:
+    """Return what a function does on a GPU as a graph, ``None`` if it cannot be one.
+
+    The graphs of a thread share their memory: it is theirs one after the other, and the last is dropped before the
+    next is replayed.
+    """
+    graph = torch.cuda.CUDAGraph()
+    with _CAPTURING:
+        torch.cuda.current_stream(device).synchronize()
+        try:
+            graph.capture_begin(pool=_pool_of_thread(device), capture_error_mode="thread_local")
+            do()
+            graph.capture_end()
+        except torch.OutOfMemoryError:
+            with suppress(RuntimeError):
+                graph.capture_end()
+            raise
+        except RuntimeError:  # it looks at values: the device tells by refusing
+            with suppress(RuntimeError):
+                graph.capture_end()
+            return None
+    return graph
+
+
+def _pool_of_thread(device: torch.device) -> Any:
+    """Return the memory that graphs of this thread share; a graph that is never replayed keeps it."""
+    keepers: dict[torch.device, torch.cuda.CUDAGraph] = _OF_THREAD.__dict__.setdefault("keepers", {})
+    if device not in keepers:
+        keeper = torch.cuda.CUDAGraph()
+        keeper.capture_begin(capture_error_mode="thread_local")
+        torch.zeros(1, device=device)
+        keeper.capture_end()
+        keepers[device] = keeper
+    return keepers[device].pool()
 
 
 @contextmanager
 def on_own_stream(device: torch.device) -> Iterator[None]:
     """Do all work of one training on a GPU on a stream of its own: the default one can neither be captured nor run
-    beside another; at the end the device is waited for and what graphs held is given back."""
+    beside another; at the end the device is waited for, and memory is given back where half of it is held."""
     if device.type != "cuda":
         yield
         return
@@ -162,5 +242,7 @@ def on_own_stream(device: torch.device) -> Iterator[None]:
             yield
         finally:
             stream.synchronize()
-            with _CAPTURING:
-                torch.cuda.empty_cache()  # the allocator keeps a graph's memory from all but the next graph
+            total = torch.cuda.get_device_properties(device).total_memory
+            if torch.cuda.memory_reserved(device) > MOST_RESERVED * total:
+                with _CAPTURING:
+                    torch.cuda.empty_cache()  # a wait for all lanes, and the driver is asked anew

@@ -26,7 +26,7 @@ from memprof.nas.jobs import Status
 from memprof.nas.train.augmentation import Pictures
 from memprof.nas.train.data import Images, TrainingData
 from memprof.nas.train.recipe import Recipe
-from memprof.nas.train.steps import Steps, autocast, on_own_stream
+from memprof.nas.train.steps import Scores, Steps, on_own_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,20 +149,10 @@ class Trainer:
 
     def accuracy(self, module: nn.Module, images: Images) -> float:
         """Return the share of ``images`` that ``module`` classifies correctly; one wait for the device."""
-        module.eval()
-        right = torch.zeros((), dtype=torch.int64, device=self._device)
         images = images.to(self._device)
-        count = len(images)
-        batch = min(count, 512 if self._device.type == "cpu" else self.recipe.batch)  # a shape that cuDNN knows
-        with torch.inference_mode(), autocast(self._device):
-            for begin in range(0, count, batch):
-                start = min(
-                    begin, count - batch
-                )  # the last part is as large: what it saw before does not count again
-                logits = module(self._pictures.normalized(images.pixels[start : start + batch]))
-                is_right = logits.argmax(1) == images.labels[start : start + batch]
-                right += is_right[begin - start :].sum()
-        return int(right) / count
+        batch = min(len(images), 512 if self._device.type == "cpu" else self.recipe.batch)  # a shape that cuDNN knows
+        with on_own_stream(self._device):
+            return Scores(module, images, self._pictures.normalized, batch, self._captures).count() / len(images)
 
 
 def _train_epoch(steps: Steps, seed: int, epoch: int, deadline: float) -> float:

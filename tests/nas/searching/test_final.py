@@ -32,7 +32,7 @@ from memprof.nas.searching.final import CHECKPOINT, FinalPlan, scale, train_fina
 from memprof.nas.searching.rounds import Search
 from memprof.nas.space.architecture import CIFAR10, GROWN_LAYERS, Architecture, Cell, Layer, Template
 from memprof.nas.space.budget import Budget
-from memprof.nas.train.data import load_test
+from memprof.nas.train.data import load_test, load_training
 from memprof.nas.train.evaluation import load_checkpoint
 from memprof.nas.train.recipe import Recipe
 
@@ -177,10 +177,10 @@ def test_an_interrupted_training_goes_on_to_what_one_run_gives(folder: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         train_final(plan, stop_at(4))
     assert read_result(plan.place) is None
-    assert load_checkpoint(plan.place / CHECKPOINT).epoch == 2  # the end of the first cycle
+    assert load_checkpoint(plan.place / CHECKPOINT).epoch == 3  # the fourth was not written down
     epochs: list[int] = []
     resumed = train_final(plan, lambda epoch, loss: epochs.append(epoch))
-    assert epochs == [3, 4, 5, 6]
+    assert epochs == [4, 5, 6]
     one_run = replace(plan, name="other", folder=folder.parent / "again")
     with Journal(one_run.folder) as journal:
         journal.append("started", {"settings": SETTINGS.to_json(), "limits": Limits().to_json()})
@@ -194,8 +194,14 @@ def test_fewer_epochs_than_an_interrupted_training_has_are_refused(folder: Path,
     with pytest.raises(KeyboardInterrupt):
         train_final(plan, stop_at(3))
     looks.clear()
-    with pytest.raises(UsageError, match=r"^Training 3 was interrupted after 2 epochs, where no cycle of the 1 "):
-        train_final(plan_for(folder, recipe=replace(RECIPE, epochs=1)))
+    for other in (
+        replace(plan, recipe=replace(RECIPE, epochs=1, first_cycle=1)),
+        replace(plan, recipe=RECIPE.in_one_cycle(6)),
+        replace(plan, recipe=replace(RECIPE, momentum=0.8)),
+        replace(plan, part="all"),
+    ):
+        with pytest.raises(UsageError, match=r"^Training 3 was interrupted after 2 epochs on another way"):
+            train_final(other)
     assert looks == []
     as_many = train_final(plan_for(folder, recipe=replace(RECIPE, epochs=2)))
     assert as_many.epochs == 2
@@ -280,3 +286,12 @@ def test_the_next_command_of_train_exports_that_network_and_says_what_it_takes_o
         f"{format_bytes(counted.peak_intermediate_bytes)} (reference)"
     )
     assert shlex.split(last.removeprefix("Next: ")) == ["memprof", "bench", str(searched / "export" / "model.onnx")]
+
+
+def test_the_validation_images_may_be_trained_on_once_all_is_chosen(folder: Path) -> None:
+    short = replace(RECIPE, epochs=1, first_cycle=1)
+    result = train_final(replace(plan_for(folder, recipe=short), part="all"))
+    assert result.validation_accuracy is None
+    assert read_result(folder / "trained" / "3") == result
+    data = load_training("digits", root=folder, limit=100)
+    assert len(data.with_validation.training) == len(data.training) + len(data.validation) == 100
