@@ -69,6 +69,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "sklearn": ("nas/train/", "nas/rank/blend"),
     "PIL": ("nas/train/data",),  # a dependency of torchvision's
     "numba": ("planning/",),
+    "triton": ("nas/train/fused_kernels",),  # comes with torch for GPUs
     "tflite_micro": ("measure/",),
     "ai_edge_litert": ("measure/", "nas/searching/tflite"),
     "ai_edge_quantizer": ("nas/searching/tflite",),
