@@ -17,12 +17,13 @@ from pathlib import Path
 _MAX_KEPT = 1024
 
 
-def kept_path(kind: str, *key: str) -> Path | None:
+def kept_path(kind: str, *key: str, suffix: str = ".onnx") -> Path | None:
     """Return where an answer is kept, ``None`` where there is no place for it.
 
     Args:
         kind: Name of the folder.
         key: What the answer depends on, besides onnxruntime and the processor.
+        suffix: How its name ends.
     """
     runtime = _version()
     if runtime is None:
@@ -33,10 +34,16 @@ def kept_path(kind: str, *key: str) -> Path | None:
     except RuntimeError:  # nobody's home
         return None
     digest = hashlib.sha256("\n".join((*key, runtime, _processor())).encode()).hexdigest()
-    return base / "memprof" / kind / f"{digest}.onnx"
+    return base / "memprof" / kind / f"{digest}{suffix}"
 
 
 def keep(answer: Path, kept: Path) -> None:
+    """Keep an answer that lies in a file, whole or not at all; a full or closed disk keeps none."""
+    with contextlib.suppress(OSError):
+        keep_bytes(answer.read_bytes(), kept)
+
+
+def keep_bytes(answer: bytes, kept: Path) -> None:
     """Keep an answer, whole or not at all; a full or closed disk keeps none."""
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +51,7 @@ def keep(answer: Path, kept: Path) -> None:
         for old in others[: max(0, len(others) - _MAX_KEPT + 1)]:
             old.unlink(missing_ok=True)
         draft = kept.with_name(f"{kept.name}.{os.getpid()}.part")
-        draft.write_bytes(answer.read_bytes())
+        draft.write_bytes(answer)
         draft.replace(kept)
 
 

@@ -2,6 +2,7 @@
 
 asked.py    what is to be helped
 sizes.py    batch 1, half the height and width, half the length, where the source leaves them open
+kept.py     the answer, kept for the next analysis of the same file
 orders.py   another order of the same operations, operations in place
 files.py    what tools make of an .onnx file: initialisers that are no graph inputs, int8, float16, folded batch
             norms, a later opset
@@ -14,10 +15,12 @@ was tried in vain is named too. Nothing is promised of results: a smaller image 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import partial
 from time import monotonic
 
 from memprof.api import load
 from memprof.api.helping.asked import Asked, Attempt, NotMadeError
+from memprof.api.helping.kept import kept_help
 from memprof.api.helping.orders import other_orders
 from memprof.api.helping.sizes import smaller_sizes
 from memprof.base.errors import MemprofError
@@ -45,13 +48,17 @@ def find_help(request: Request, report: Report, model: Model | None = None) -> H
         return Helped()
     if report.model.nodes > _MOST_NODES or report.model.parameter_bytes > _MOST_BYTES:
         return Helped(skipped=("a large file: changes are not tried",))
+    peak = report.peak_intermediate_bytes
+    if peak is None:
+        return Helped()
+    return kept_help(request, report, partial(_find, request, report, model, peak))
+
+
+def _find(request: Request, report: Report, model: Model | None, peak: int) -> Helped:
     deadline = monotonic() + MAX_SECONDS
     try:
         model = model or load(request)
     except MemprofError:
-        return Helped()
-    peak = report.peak_intermediate_bytes
-    if peak is None:
         return Helped()
     weights = report.model.parameter_bytes + report.model.foldable_constant_bytes
     return _try_all(
