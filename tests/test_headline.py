@@ -9,10 +9,12 @@ import pytest
 from onnx import TensorProto
 
 import memprof
+from memprof.api.asking import load
 from memprof.cli import main
 from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
-from memprof.measure.sessions import find_session
+from memprof.measure.child import Limits
+from memprof.measure.sessions import MAX_MEMORY_BYTES, find_session
 from tests.onnx_models import model, node, tensor, weight
 
 pytestmark = pytest.mark.default_session
@@ -146,6 +148,35 @@ def test_a_few_bytes_that_stand_for_gigabytes_of_constants_are_not_handed_over(
     (reason,) = memprof.analyze(path).headline.lowered_by
 
     assert reason.startswith("over 512 MiB of weights and constants")
+
+
+@pytest.mark.default_session
+@pytest.mark.slow
+def test_weights_that_a_file_only_claims_to_hold_fit_into_the_gibibyte_of_the_child(
+    tmp_path: Path, cache: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    names = [f"w{i}" for i in range(7)]
+    nodes = [node("MatMul", [f"t{i}", name], [f"t{i + 1}"]) for i, name in enumerate(names)]
+    claimed = [TensorProto(name=name, dims=[4096, 4096], data_type=TensorProto.FLOAT) for name in names]
+    path = tmp_path / "claims.onnx"
+    found = model(nodes, inputs=[tensor("t0", [1, 4096])], outputs=["t7"], initializers=claimed)
+    path.write_bytes(found.SerializeToString())
+
+    assert MAX_MEMORY_BYTES == 2**30
+    assert load(path).session().model is not None
+
+
+@pytest.mark.default_session
+def test_an_optimiser_that_wants_more_than_its_memory_is_told_as_the_reason(
+    tmp_path: Path, file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("memprof.measure.sessions._LIMITS", Limits(memory_bytes=20 * 2**20))
+
+    (reason, *_) = memprof.analyze(file).headline.lowered_by
+
+    assert "ran out of memory within 21.0 MB" in reason or "crashed" in reason
 
 
 def test_threads_add_to_the_scratch_of_convolutions(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from memprof.importers.onnx.library import ModelProto, TensorProto
 from memprof.importers.onnx.read import find_replaceable, parse
 from memprof.measure.child import Limits, run_in_child
 from memprof.measure.kept import keep, kept_path
-from memprof.measure.sessions import kept_session
+from memprof.measure.sessions import MAX_MEMORY_BYTES, kept_session
 from memprof.measure.stand_in import NoStandInError, write_stand_in
 
 OPSET = 21
@@ -44,7 +44,6 @@ MAX_PROCESSOR_SECONDS = 1
 """How much of a processor they may take."""
 
 _TASK = "memprof.measure.file_tools_native:make_changes"
-_MEMORY_BYTES = 3 * 2**30
 _PRODUCTS = frozenset({"Conv", "Gemm", "LSTM", "MatMul"})
 
 
@@ -169,7 +168,7 @@ def changed_files(path: Path, names: Iterable[str]) -> Mapping[str, Path]:
 
 def _make(structure: ModelProto, folder: Path, names: list[str]) -> None:
     model = folder / "model.onnx"
-    limits = Limits(seconds=MAX_SECONDS, memory_bytes=_MEMORY_BYTES, processor_seconds=MAX_PROCESSOR_SECONDS)
+    limits = Limits(seconds=MAX_SECONDS, memory_bytes=MAX_MEMORY_BYTES, processor_seconds=MAX_PROCESSOR_SECONDS)
     try:
         write_stand_in(structure, model)
         arguments = {"model": str(model), "folder": str(folder), "names": names}

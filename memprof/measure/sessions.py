@@ -41,7 +41,10 @@ MAX_SECONDS = 60.0
 MAX_PROCESSOR_SECONDS = 9
 """How much of a processor it may take: a few weights can stand for minutes of products that it would fold."""
 
-_SPARE_BYTES, _COPIES = 2**30, 3
+MAX_MEMORY_BYTES = 2**30
+"""What the child may allocate, whatever the file claims to hold; weights that stay in their file do not count."""
+
+_LIMITS = Limits(seconds=MAX_SECONDS, memory_bytes=MAX_MEMORY_BYTES, processor_seconds=MAX_PROCESSOR_SECONDS)
 
 
 def with_session(model: Model, request: Request) -> Model:
@@ -68,13 +71,13 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
         return Session(threads=session_threads(request), reason=reason)
     kept = kept_session(digest)
     try:
-        found = _read_kept(kept, request) or _ask(request, digest, kept, constant_bytes)
+        found = _read_kept(kept, request) or _ask(request, digest, kept)
     except NoStandInError as error:
         return Session(threads=session_threads(request), reason=str(error))
     except MemprofError as error:
         return Session(threads=session_threads(request), reason=f"onnxruntime did not optimise it: {error.message}")
     threads = session_threads(request)
-    loading = Once(partial(find_loading, request.path, digest, constant_bytes, threads, _limits(constant_bytes)))
+    loading = Once(partial(find_loading, request.path, digest, constant_bytes, threads, _LIMITS))
     return Session(model=found, threads=threads, loading=loading)
 
 
@@ -104,22 +107,14 @@ def _read_kept(kept: Path | None, request: Request) -> Model | None:
     return None
 
 
-def _ask(request: Request, digest: str, kept: Path | None, constant_bytes: int) -> Model:
+def _ask(request: Request, digest: str, kept: Path | None) -> Model:
     with scratch_folder() as folder:
         stand_in, target = folder / "model.onnx", folder / "optimized.onnx"
         structure, found = parse(request.path)
         if found != digest:  # an answer under the wrong name would stay in the cache
             raise InputError(f"{request.name} changed while it was read.", "Try again.")
         write_stand_in(structure, stand_in)
-        write_optimized(str(stand_in), target, _limits(constant_bytes))
+        write_optimized(str(stand_in), target, _LIMITS)
         if kept is not None:
             keep(target, kept)
         return read_optimized(target, request)
-
-
-def _limits(constant_bytes: int) -> Limits:
-    return Limits(
-        seconds=MAX_SECONDS,
-        memory_bytes=_SPARE_BYTES + _COPIES * constant_bytes,
-        processor_seconds=MAX_PROCESSOR_SECONDS,
-    )
