@@ -139,3 +139,16 @@ def test_weights_from_a_stranger_run_nothing(
         found.append((folder, outside, kind, [["nas", command[0], str(folder), *command[1:]]]))
     wrong = check(found, tmp_path, seconds=60, space=SPACE_BYTES)
     assert not wrong, "\n".join(wrong[:20])
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(27, marks=pytest.mark.slow)])
+def test_a_hostile_search_goes_on_within_its_limits_or_is_refused(whole: Path, tmp_path: Path, count: int) -> None:
+    """In the first three: links, values and columns; in all, every kind of harm three times."""
+    kinds = list(KINDS)
+    found = []
+    for i in range(count):
+        kind = kinds[i % len(kinds)]
+        folder, outside = spoilt(whole, tmp_path / str(i), kind, 2000 + i)
+        found.append((folder, outside, kind, [["nas", "resume", str(folder), "--minutes", "0.1", "--workers", "1"]]))
+    wrong = check(found, tmp_path, seconds=60, space=SPACE_BYTES)
+    assert not wrong, "\n".join(wrong[:20])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from memprof.base.errors import InputError
@@ -46,7 +46,7 @@ def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSu
     leads = leader(state)
     return SearchSummary(
         settings=state.settings,
-        status=_status(state, max(last_beat, state.last_at), now),
+        status=_status(state, (last_beat, state.last_at), now),
         reason=state.finished,
         seconds=state.seconds,
         rounds=tuple(_summarize_round(state, candidates, index) for index in range(len(state.rounds))),
@@ -58,12 +58,14 @@ def summarize(events: Iterable[Event], last_beat: float, now: float) -> SearchSu
     )
 
 
-def _status(state: SearchState, last_sign: float, now: float) -> Status:
+def _status(state: SearchState, signs: Sequence[float], now: float) -> Status:
+    """Return whether it runs: a sign of life counts by its distance from now, for clocks are set back and ahead."""
     if state.finished:
         return "finished"
     if state.is_stopped:
         return "stopped"
-    return "running" if now - last_sign < MISSED_BEATS * BEAT_SECONDS else "interrupted"
+    is_alive = any(abs(now - sign) < MISSED_BEATS * BEAT_SECONDS for sign in signs)
+    return "running" if is_alive else "interrupted"
 
 
 def _summarize_candidates(

@@ -68,6 +68,15 @@ def test_status_tells_running_from_interrupted_by_the_heartbeat(tmp_path: Path) 
     assert [found.status for found in (soon, late, stopped) if found] == ["running", "interrupted", "stopped"]
 
 
+def test_a_clock_that_is_set_neither_ends_a_search_nor_keeps_one_alive(tmp_path: Path) -> None:
+    drive(tmp_path, stop_after=2)
+    events, _ = read_journal(tmp_path)
+    at, day = events[-1].at, 86_400.0
+    beats_and_nows = [(at - day, at - day + 1), (at + day, at + day + 1), (at, at - day), (at, at + day)]
+    found = [summarize(events, beat, now) for beat, now in beats_and_nows]
+    assert [each and each.status for each in found] == ["running", "running", "interrupted", "interrupted"]
+
+
 def test_the_status_document_has_its_fields(whole: SearchState, tmp_path: Path) -> None:
     state = drive(tmp_path)
     events, beat = read_journal(tmp_path)
