@@ -14,7 +14,7 @@ from tests.hostile.attack import SECONDS, attack
 from tests.onnx_models import model, node, tensor
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/zero, sparse files and limits")
-SUFFIXES = (".onnx", ".tflite", ".json", ".pt2", ".csv")
+SUFFIXES = (".onnx", ".tflite", ".pte", ".json", ".pt2", ".csv", ".gguf", ".safetensors")
 
 
 def test_a_file_without_an_end_or_of_nothing_ends_in_one_sentence(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from memprof.base.errors import InputError
 from memprof.cli import main
 from memprof.importers.onnx import wire
+from memprof.importers.weights import gguf
+from memprof.importers.weights.gguf import read_gguf
 from tests.cli.conftest import write_chain
 
 ROOT = Path(__file__).parents[2]
@@ -51,3 +55,25 @@ def test_a_model_that_changes_after_it_was_opened_ends_in_a_report_or_a_sentence
     monkeypatch.undo()
     assert code in (0, 3), capsys.readouterr().err
     assert code == 3 or how in ("replaced", "removed")
+
+
+@pytest.mark.parametrize("kept", [0, 20, 56])
+def test_weights_that_are_cut_after_they_were_opened_end_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    path = tmp_path / "net.gguf"
+    name = struct.pack("<Q", 1) + b"w"
+    header = struct.pack("<IQQ", 3, 1, 0) + name + struct.pack("<IQIQ", 1, 4, 0, 0)
+    path.write_bytes(b"GGUF" + header + bytes(64))
+    assert read_gguf(path).tensors[0].size_bytes == 16
+    opened = gguf.os.fstat
+
+    def cut(descriptor: int) -> object:
+        found = opened(descriptor)
+        with path.open("r+b") as stream:
+            stream.truncate(kept)
+        return found
+
+    monkeypatch.setattr(gguf.os, "fstat", cut)
+    with pytest.raises(InputError, match="ends inside its header"):
+        read_gguf(path)

@@ -5,20 +5,20 @@
     tensors: name, sizes, type, offset
 
 The format is https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian. The file is
-mapped and walked once; every length is checked against what is left of it, every count against a limit, and a tensor
-against the file's end. Of an array of strings (a vocabulary) the number is kept, not the strings.
+walked once, a window of it in memory; every length is checked against what is left of it, every count against a
+limit, and a tensor against the file's end. Of an array of strings (a vocabulary) the number is kept, not the strings.
 """
 
 from __future__ import annotations
 
-import mmap
+import os
 import re
 import struct
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 from memprof.base.errors import InputError, LimitError
 from memprof.importers.weights.stored import Stored, StoredTensor
@@ -30,6 +30,7 @@ MAX_STRINGS = 4_000_000
 MAX_PARTS = 1_000
 _MAX_SIZES = 4
 _MAX_KEPT = 4096
+_WINDOW_BYTES = 2**20
 
 _NUMBERS: Mapping[int, struct.Struct] = MappingProxyType(
     {i: struct.Struct(f"<{code}") for i, code in ((0, "B"), (1, "b"), (2, "H"), (3, "h"), (4, "I"), (5, "i"))}
@@ -109,23 +110,22 @@ def _parts(path: Path) -> list[Path]:
 def _read(path: Path) -> Stored:
     if path.stat().st_size < 24:
         raise InputError(f"{path} ends inside its header.", "Fetch it again.")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            return _Walk(path, data).stored()
-        except (struct.error, IndexError) as error:
-            raise InputError(f"{path} ends inside its header.", "Fetch it again.") from error
+    with path.open("rb") as file:
+        return _Walk(path, file).stored()
 
 
 class _Walk:
     """One pass over the header, front to back."""
 
-    def __init__(self, path: Path, data: mmap.mmap) -> None:
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._path = path
-        self._data = data
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self._window, self._start = b"", 0
         self._at = 0
 
     def stored(self) -> Stored:
-        magic = bytes(self._data[:4])
+        magic = self._bytes(4)
         self._at = 4
         version = self._number(4)
         if magic != b"GGUF" or version not in (2, 3):
@@ -142,13 +142,28 @@ class _Walk:
         listed = [self._tensor() for _ in range(tensors)]
         data_start = -(-self._at // alignment) * alignment
         for tensor, offset in listed:
-            if data_start + offset + tensor.size_bytes > len(self._data):
+            if data_start + offset + tensor.size_bytes > self._size:
                 raise InputError(f"{self._path} ends before its tensor {tensor.name!r} does.", "Fetch it again.")
         return Stored(tuple(tensor for tensor, _ in listed), metadata)
 
+    def _place(self, size: int) -> int:
+        """Return where the next ``size`` bytes are in the window, which is moved if they are not in it."""
+        place = self._at - self._start
+        if place + size > len(self._window):
+            self._file.seek(self._at)
+            self._window, self._start, place = self._file.read(max(size, _WINDOW_BYTES)), self._at, 0
+            if len(self._window) < size:  # or it was cut since it was opened
+                raise InputError(f"{self._path} ends inside its header.", "Fetch it again.")
+        return place
+
+    def _bytes(self, size: int) -> bytes:
+        place = self._place(size)
+        return self._window[place : place + size]
+
     def _number(self, kind: int) -> Any:
         found = _NUMBERS[kind]
-        (value,) = found.unpack_from(self._data, self._at)
+        place = self._place(found.size)
+        (value,) = found.unpack_from(self._window, place)
         self._at += found.size
         return value
 
@@ -158,16 +173,16 @@ class _Walk:
             raise LimitError(f"{self._path} lists {count:,} {what}.", f"The limit is {most:,}.")
         return count
 
-    def _skip(self, size: int) -> int:
-        start = self._at
-        if size > len(self._data) - start:
+    def _skip(self, size: int) -> None:
+        if size > self._size - self._at:
             raise InputError(f"{self._path} ends inside its header.", "Fetch it again.")
         self._at += size
-        return start
 
     def _string(self) -> str:
-        start = self._skip(self._number(10))
-        return self._data[start : min(self._at, start + _MAX_KEPT)].decode("utf-8", "replace")
+        size = self._number(10)
+        kept = self._bytes(min(size, _MAX_KEPT))
+        self._skip(size)
+        return kept.decode("utf-8", "replace")
 
     def _value(self, kind: int, depth: int) -> Any:
         if kind in _NUMBERS:
@@ -178,19 +193,15 @@ class _Walk:
             raise InputError(f"{self._path} holds a value of type {kind}.", "Save it again.")
         inner, count = self._number(4), self._number(10)
         if inner in _NUMBERS:
-            size = _NUMBERS[inner].size
-            start = self._skip(size * count)
             if count > _MAX_KEPT:
+                self._skip(_NUMBERS[inner].size * count)
                 return count
-            return [_NUMBERS[inner].unpack_from(self._data, start + i * size)[0] for i in range(count)]
+            return [self._number(inner) for _ in range(count)]
         if count > MAX_STRINGS:
             raise LimitError(f"{self._path} lists {count:,} strings.", f"The limit is {MAX_STRINGS:,}.")
         if inner == _STRING:
-            unpack, data = _NUMBERS[10].unpack_from, self._data
             for _ in range(count):
-                (size,) = unpack(data, self._at)
-                self._at += 8
-                self._skip(size)
+                self._skip(self._number(10))
             return count
         for _ in range(count):
             self._value(inner, depth + 1)

@@ -1,0 +1,140 @@
+"""A ``memprof.toml`` and its baseline from a stranger: each ends in an answer or one sentence, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from memprof.cli import main
+from tests.cli.conftest import write_chain
+from tests.hostile.attack import SECONDS, attack
+from tests.hostile.test_search_folders import unprintable
+
+CODES = range(6)
+PROJECT = """
+[check]
+baseline = "memory.json"
+[[check.models]]
+source = "net.onnx"
+max-peak = "1MB"
+max-growth = "5%"
+dims = { batch = 2 }
+runtime = "reference"
+"""
+EVIL = '"pwned\\u001b[31m\\u202e\\n## pwned"'
+VALUES = (
+    *(
+        "9" * 400,
+        "-" + "9" * 400,
+        "1e999",
+        "inf",
+        "nan",
+        "-1",
+        "0",
+        "true",
+        '""',
+        "[]",
+        "{}",
+        EVIL,
+        '"' + "a" * 10**6 + '"',
+    ),
+    *('"/dev/zero"', '"../outside.json"', '"../../../etc/passwd"', '"-o"', '"--help"', "[" * 5000 + "]" * 5000),
+    *(
+        "[" + "1," * 200_000 + "]",
+        "{ a = { b = { c = 1 } } }",
+        '"\\ud800"',
+        "1979-05-27",
+        '"=1+1"',
+        '"*.onnx"',
+        '"//"',
+    ),
+)
+
+
+def spoilt(rng: random.Random) -> str:
+    """Return the project with one value, key or line spoilt."""
+    lines = PROJECT.strip().splitlines()
+    at = rng.randrange(len(lines))
+    key, is_value, _ = lines[at].partition(" = ")
+    match rng.randrange(6):
+        case 0:
+            lines.insert(at, lines[at])
+        case 1:
+            lines[at] = f"{key}{rng.choice(('x', '-code', '.a.b', ' = 1 #'))} = {rng.choice(VALUES)}"
+        case 2:
+            del lines[at]
+        case _:
+            lines[at] = f"{key} = {rng.choice(VALUES)}" if is_value else f"[[{key}]]"
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project beside a file of the user's."""
+    (tmp_path / "outside.json").write_text("mine")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    write_chain(folder / "net.onnx", ["Relu"], ["batch", 64])
+    return folder
+
+
+def test_the_project_that_nobody_spoilt_is_fine(project: Path) -> None:
+    (project / "memprof.toml").write_text(PROJECT)
+    jobs = [["check", "--update-baseline"], ["check", "--json"]]
+    assert [answer.code for answer in attack(project, jobs)] == [0, 0]
+
+
+def test_a_hostile_project_ends_in_an_answer_or_a_refusal(project: Path) -> None:
+    """A hundred and twenty of them; every tenth is asked to write its baseline, too."""
+    whole = project / "memprof.toml"
+    whole.write_text(PROJECT)
+    attack(project, [["check", "--update-baseline"]])
+    jobs = []
+    for i in range(120):
+        folder = project.parent / str(i)
+        folder.mkdir()
+        for name in ("net.onnx", "memory.json"):
+            (folder / name).write_bytes((project / name).read_bytes())
+        (folder / "memprof.toml").write_text(spoilt(random.Random(i)))
+        more = ["--update-baseline"] if i % 10 == 0 else [["--json"], ["--format", "github"], []][i % 3]
+        jobs.append(["check", "--config", str(folder / "memprof.toml"), *more])
+
+    answers = attack(project.parent, jobs)
+
+    for i, answer in enumerate(answers):
+        assert answer.code in CODES, f"{i}: {answer.stderr[-600:]}"
+        assert answer.seconds < SECONDS, i
+        assert not unprintable(answer.stdout + answer.stderr), i
+        if "--json" in jobs[i]:
+            json.loads(answer.stdout, parse_constant=pytest.fail)
+    assert (project.parent / "outside.json").read_text() == "mine"
+    assert {0, 2} <= {answer.code for answer in answers}
+
+
+@pytest.mark.parametrize(
+    "content", ["9" * 400, "[" * 100_000, "null", '{"models": []}', '{"schema": "memprof/baseline/1"}']
+)
+def test_a_baseline_that_nobody_saved_is_refused(
+    project: Path, content: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    (project / "memprof.toml").write_text(PROJECT)
+    (project / "memory.json").write_text(content)
+
+    assert main.main(["check"], standalone_mode=False) in (2, 3)
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("name", ["memprof.toml", "memory.json"])
+def test_a_project_that_is_no_plain_file_is_refused_at_once(project: Path, name: str) -> None:
+    (project / "memprof.toml").write_text(PROJECT)
+    (project / name).unlink(missing_ok=True)
+    (project / name).symlink_to("/dev/zero")
+
+    (answer,) = attack(project, [["check"]])
+
+    assert answer.code in (2, 3), answer.stderr
+    assert answer.seconds < SECONDS / 2
