@@ -25,6 +25,7 @@ from memprof.render.wording import (
     model_facts,
     peak_amount,
     split_headline,
+    weights_amount,
 )
 from memprof.results.peak import LiveTensor
 from memprof.results.report import Report
@@ -107,11 +108,11 @@ def _headline(report: Report, top: int) -> str:
 
 def _footprint(report: Report, top: int) -> str:
     found, model = report.headline, report.model
-    weights = model.parameter_bytes + model.foldable_constant_bytes
+    weights = model.parameter_bytes + model.foldable_constant_bytes if model.has_known_weights else None
     constants = model.foldable_constant_bytes
     cells = (
         ("RAM (intermediates)", peak_amount(found), found.peak_intermediate_bytes, ""),
-        ("Weights", format_bytes(weights), weights, f", constants {format_bytes(constants)}" if constants else ""),
+        ("Weights", weights_amount(model), weights, f", constants {format_bytes(constants)}" if constants else ""),
         ("Total", known_amount(found.total_bytes), found.total_bytes, ""),
     )
     rows = "".join(

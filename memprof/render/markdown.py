@@ -26,6 +26,7 @@ from memprof.render.wording import (
     known_amount,
     peak_amount,
     split_headline,
+    weights_amount,
 )
 from memprof.results.report import Report
 from memprof.results.sections import MODULE_DEPTH, drawn_by
@@ -85,10 +86,10 @@ def _facts(report: Report) -> str:
 
 def _footprint(report: Report, top: int) -> str:
     model, found = report.model, report.headline
-    weights = model.parameter_bytes + model.foldable_constant_bytes
+    weights = model.parameter_bytes + model.foldable_constant_bytes if model.has_known_weights else None
     rows = [
         ("RAM, intermediates", peak_amount(found), found.peak_intermediate_bytes),
-        ("Weights, constants included", format_bytes(weights), weights),
+        ("Weights, constants included", weights_amount(model), weights),
         ("Total", known_amount(found.total_bytes), found.total_bytes),
     ]
     return _table(

@@ -47,6 +47,7 @@ from memprof.render.wording import (
     process_note,
     short_definition,
     split_headline,
+    weights_amount,
 )
 from memprof.results.report import Report
 from memprof.results.sections import drawn_by
@@ -106,13 +107,13 @@ def _headline(screen: Screen, report: Report, view: TextView) -> None:
 
 def _footprint(screen: Screen, report: Report, view: TextView) -> None:
     found, model = report.headline, report.model
-    weights = model.parameter_bytes + model.foldable_constant_bytes
+    weights = model.parameter_bytes + model.foldable_constant_bytes if model.has_known_weights else None
     constants = model.foldable_constant_bytes
     parts = f", constants {format_bytes(constants)}" if constants else ""
     table = _grid()
     for name, amount, size, what in (
         ("RAM", peak_amount(found, screen.glyphs.at_least), found.peak_intermediate_bytes, "intermediates"),
-        ("Weights", format_bytes(weights), weights, f"parameters{parts}"),
+        ("Weights", weights_amount(model, screen.glyphs.at_least), weights, f"parameters{parts}"),
         ("Total", known_amount(found.total_bytes), found.total_bytes, ""),
     ):
         exact = "" if size is None else exact_amount(size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.ir import Unknown
-from memprof.results.records import RuntimeReport
+from memprof.results.records import ModelSummary, RuntimeReport
 from memprof.results.report import Report
 from memprof.runtimes import Figure, Grade, Process
 
@@ -52,6 +52,12 @@ def peak_amount(found: RuntimeReport, at_least: str = "≥") -> str:
     if found.peak_intermediate_bytes is None:
         return f"{at_least} {format_bytes(found.known_bytes_at_least)}"
     return format_bytes(found.peak_intermediate_bytes)
+
+
+def weights_amount(model: ModelSummary, at_least: str = "≥") -> str:
+    """Return the weights with a unit, constants included, or what is known of them."""
+    found = model.parameter_bytes + model.foldable_constant_bytes
+    return format_bytes(found) if model.has_known_weights else f"{at_least} {format_bytes(found)}"
 
 
 def known_amount(size_bytes: int | None) -> str:

@@ -186,7 +186,7 @@ def _numbers(snapshot: Snapshot, runtime: str) -> Mapping[str, tuple[int | None,
     at_least = found.known_bytes_at_least
     return {
         "peak": (found.peak_intermediate_bytes, at_least),
-        "params": (snapshot.stored_bytes, snapshot.stored_bytes),
-        "weights": (snapshot.weight_bytes, snapshot.weight_bytes),
+        "params": (snapshot.stored_bytes if snapshot.has_known_weights else None, snapshot.stored_bytes),
+        "weights": (snapshot.weight_bytes if snapshot.has_known_weights else None, snapshot.weight_bytes),
         "total": (found.total_bytes, at_least + snapshot.weight_bytes),
     }

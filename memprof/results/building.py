@@ -35,6 +35,7 @@ def build_report(model: Model, runtimes: Mapping[str, RuntimeModel]) -> Report:
             foldable_constant_bytes=graph.foldable_constant_bytes,
             stored_constant_bytes=graph.stored_constant_bytes,
             macs=macs,
+            has_known_weights=graph.has_known_weights,
             bytes_by_dtype=graph.parameter_bytes_by_dtype if model.stored is None else dict(model.stored),
         ),
         runtimes=rows,

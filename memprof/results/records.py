@@ -29,6 +29,7 @@ class ModelSummary:
         stored_constant_bytes: Of these, tensors that the source holds in Constant operations.
         macs: Multiply-accumulate operations of one run, ``None`` if an operation has no standard formula.
         bytes_by_dtype: Parameter bytes by element type.
+        has_known_weights: Whether these are all; where not, they are at least so many.
     """
 
     path: str
@@ -40,6 +41,7 @@ class ModelSummary:
     macs: int | None
     bytes_by_dtype: Mapping[str, int]
     stored_constant_bytes: int = 0
+    has_known_weights: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

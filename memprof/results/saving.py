@@ -49,6 +49,7 @@ def report_json(
             "stored_constant_bytes": model.stored_constant_bytes,
             "macs": model.macs,
             "bytes_by_dtype": dict(model.bytes_by_dtype),
+            "has_known_weights": model.has_known_weights,
         },
         "headline": next(iter(runtimes)),
         "runtimes": {
@@ -124,6 +125,7 @@ def _read_model(found: Fields) -> ModelSummary:
         stored_constant_bytes=found.count("stored_constant_bytes") if "stored_constant_bytes" in found else 0,
         macs=found.count_or_none("macs"),
         bytes_by_dtype=found.named_counts("bytes_by_dtype"),
+        has_known_weights=found.flag("has_known_weights") if "has_known_weights" in found else True,
     )
 
 

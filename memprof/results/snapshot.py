@@ -53,6 +53,7 @@ class Snapshot:
         parameter_bytes: Bytes of the parameters.
         foldable_constant_bytes: Bytes of values computed from constants alone.
         stored_constant_bytes: Of these, tensors that the source holds in Constant operations.
+        has_known_weights: Whether these are all; where not, they are at least so many.
         macs: Multiply-accumulate operations, ``None`` if unknown.
         runtimes: What each runtime model said, the headline first.
         modules: Bytes of parameters and bytes at the headline's peak by module path, folded; empty if not known.
@@ -67,6 +68,7 @@ class Snapshot:
     modules: Mapping[str, ModuleBytes] = field(default_factory=dict)
     assumed: tuple[Assumption, ...] = ()
     stored_constant_bytes: int = 0
+    has_known_weights: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON-ready values, shaped as in a report."""
@@ -77,6 +79,7 @@ class Snapshot:
                 "foldable_constant_bytes": self.foldable_constant_bytes,
                 "stored_constant_bytes": self.stored_constant_bytes,
                 "macs": self.macs,
+                "has_known_weights": self.has_known_weights,
             },
             "runtimes": {
                 name: {
@@ -124,6 +127,7 @@ def snapshot_report(report: Report) -> Snapshot:
         parameter_bytes=report.model.parameter_bytes,
         foldable_constant_bytes=report.model.foldable_constant_bytes,
         stored_constant_bytes=report.model.stored_constant_bytes,
+        has_known_weights=report.model.has_known_weights,
         macs=report.model.macs,
         runtimes={
             name: PeakSnapshot(
@@ -173,6 +177,7 @@ def read_snapshot(found: Fields) -> Snapshot:
         foldable_constant_bytes=model.count("foldable_constant_bytes"),
         stored_constant_bytes=model.count("stored_constant_bytes") if "stored_constant_bytes" in model else 0,
         macs=model.count_or_none("macs"),
+        has_known_weights=model.flag("has_known_weights") if "has_known_weights" in model else True,
         runtimes=runtimes,
         modules={
             row.text("path"): ModuleBytes(row.count("parameter_bytes"), row.count("peak_bytes"))

@@ -56,6 +56,9 @@ def one_node(
     return builder.build([y])
 
 
+GROUPED: tuple[list[Shape], Shape] = ([(1, 5, 32), (1, 5, 16), (1, 5, 16)], (1, 5, 32))
+"""Queries of four heads of 8, keys and values of two."""
+
 BY_HAND: list[tuple[str, list[Shape], tuple[int, ...], dict[str, Attribute], int]] = [
     # 3 filters over 2 channels of 3x3, at 4x4 places of 2 images
     ("Conv", [(2, 2, 6, 6), (3, 2, 3, 3), (3,)], (2, 3, 4, 4), {}, 2 * 3 * 16 * 2 * 9),
@@ -117,6 +120,59 @@ BY_HAND: list[tuple[str, list[Shape], tuple[int, ...], dict[str, Attribute], int
         {},
         2 * 4 * 5 * (6 + 3) * (8 + 9),
     ),
+    # 2 batches of 5 queries of 32 in 4 heads, 3 keys in the past and 6 new ones, values of 36
+    (
+        "com.microsoft.MultiHeadAttention",
+        [(2, 5, 32), (2, 6, 32), (2, 6, 36), None, None, None, (2, 4, 3, 8), (2, 4, 3, 9)],
+        (2, 5, 36),
+        {"num_heads": 4},
+        2 * 5 * (6 + 3) * (32 + 36),
+    ),
+    (
+        "com.microsoft.MultiHeadAttention",
+        [(2, 5, 32), (2, 4, 6, 8), (2, 4, 6, 9)],
+        (2, 5, 36),
+        {"num_heads": 4},
+        2 * 5 * 6 * (32 + 36),
+    ),
+    ("com.microsoft.MultiHeadAttention", [(2, 5, 4, 3, 8)], (2, 5, 32), {"num_heads": 4}, 2 * 5 * 5 * (32 + 32)),
+    (
+        "com.microsoft.MultiHeadAttention",
+        [(2, 5, 32), (2, 6, 4, 2, 8)],
+        (2, 5, 32),
+        {"num_heads": 4},
+        2 * 5 * 6 * (32 + 32),
+    ),
+    # the projection of 2 x 5 rows of 16 to 96, then 5 queries against 5 + 3 keys
+    (
+        "com.microsoft.Attention",
+        [(2, 5, 16), (16, 96), (96,), None, (2, 2, 4, 3, 8)],
+        (2, 5, 32),
+        {"num_heads": 4},
+        2 * 5 * 16 * 96 + 2 * 5 * 8 * (32 + 32),
+    ),
+    (
+        "com.microsoft.Attention",
+        [(2, 5, 16), (16, 80)],
+        (2, 5, 16),
+        {"num_heads": 4, "qkv_hidden_sizes": (32, 32, 16)},
+        2 * 5 * 16 * 80 + 2 * 5 * 5 * (32 + 16),
+    ),
+    ("com.microsoft.GroupQueryAttention", *GROUPED, {"num_heads": 4, "kv_num_heads": 2}, 5 * 5 * 2 * 32),
+    (
+        "com.microsoft.GroupQueryAttention",
+        *GROUPED,
+        {"num_heads": 4, "kv_num_heads": 2, "local_window_size": 3},
+        5 * 3 * 2 * 32,
+    ),
+    (
+        "com.microsoft.GroupQueryAttention",
+        [(1, 5, 64)],
+        (1, 5, 32),
+        {"num_heads": 4, "kv_num_heads": 2},
+        5 * 5 * 2 * 32,
+    ),
+    ("aten._grouped_mm", [(10, 8), (3, 8, 16), (3,)], (10, 16), {}, 10 * 8 * 16),
     ("aten.conv1d.default", [(1, 2, 8), (4, 2, 3)], (1, 4, 6), {}, 4 * 6 * 2 * 3),
     ("aten.conv2d.default", [(1, 2, 6, 6), (3, 2, 3, 3)], (1, 3, 4, 4), {}, 3 * 16 * 2 * 9),
     ("aten.conv3d", [(1, 2, 4, 4, 4), (3, 2, 3, 3, 3)], (1, 3, 2, 2, 2), {}, 3 * 8 * 2 * 27),
@@ -294,6 +350,11 @@ def test_a_node_whose_outputs_are_constant_costs_nothing_whatever_it_is() -> Non
         ("LSTM", [(7, 3), (1, 20, 3), (1, 20, 5)], {}),
         ("Attention", [(2, 5, 32), (2, 6, 16), (2, 6, 18)], {}),
         ("Attention", [(2, 5, 32), (2, 6, 16), (2, 6, 18)], {"q_num_heads": 4, "kv_num_heads": 0}),
+        ("com.microsoft.Attention", [(2, 5, 16), (16, 96)], {"past_present_share_buffer": 1}),
+        ("com.microsoft.Attention", [(2, 5, 16), (16, 96)], {"qkv_hidden_sizes": (32,)}),
+        ("com.microsoft.MultiHeadAttention", [(2, 5, 32), (2, 5, 32), (2, 5, 32), *[None] * 5, ()], {}),
+        ("com.microsoft.GroupQueryAttention", [(1, 5, 32), (1, 5, 16), (1, 5, 16)], {"num_heads": 4}),
+        ("aten._grouped_mm", [(3, 10, 8), (3, 8, 16)], {}),
         ("Einsum", [(2, 3), (3, 4)], {}),
         ("Einsum", [(2, 3), (3, 4)], {"equation": "i,j->ij"}),
         ("Einsum", [(2,), (3, 4)], {"equation": "ij,jk->ik"}),
@@ -392,3 +453,16 @@ def test_attention_of_several_heads_is_two_products() -> None:
     (written,) = builder.add_node("com.microsoft.MultiHeadAttention", [query, *others], [output])
     assert written is not None
     assert count_macs(builder.build([written])) == (2 * 8 * 10 * 64, ())
+
+
+def test_grouped_queries_meet_as_many_keys_as_the_cache_that_is_returned_holds() -> None:
+    builder = GraphBuilder()
+    shapes = [(1, 1, 32), (1, 1, 16), (1, 1, 16), (1, 2, 9, 8), (1, 2, 9, 8)]
+    given = [builder.add_input(f"x{i}", TensorType("float32", shape)) for i, shape in enumerate(shapes)]
+    outputs = [
+        NewValue(name, TensorType("float32", shape)) for name, shape in (("y", (1, 1, 32)), ("k", (1, 2, 10, 8)))
+    ]
+    attributes = {"num_heads": 4, "kv_num_heads": 2}
+    written = builder.add_node("com.microsoft.GroupQueryAttention", given, outputs, attributes=attributes)
+    found = builder.build([i for i in written if i is not None])
+    assert count_macs(found) == (10 * 2 * 32, ())

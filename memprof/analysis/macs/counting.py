@@ -22,8 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memprof.analysis.macs.formulas import FORMULAS, Formula, NoFormulaError, Operation, ReportedElsewhereError
+from memprof.analysis.macs.formulas import FORMULAS, Formula
 from memprof.analysis.macs.free import MAC_FREE
+from memprof.analysis.macs.operation import NoFormulaError, Operation, ReportedElsewhereError
 from memprof.analysis.macs.tflite import TFLITE_FORMULAS, TFLITE_FREE
 from memprof.ir import Graph, Role, Unknown
 

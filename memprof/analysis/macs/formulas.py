@@ -12,69 +12,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
 from types import MappingProxyType
-from typing import NamedTuple
 
-from memprof.ir import Graph, Node
-
-
-class ReportedElsewhereError(Exception):
-    """Something the formula needs is not known, and why has been reported where it belongs."""
-
-
-class NoFormulaError(Exception):
-    """The formula does not cover this occurrence; the message goes on where the operation's name ends."""
-
-
-class Operation(NamedTuple):
-    """What a formula may look at. A named tuple: there is one per node, and it is quick to make.
-
-    Attributes:
-        graph: The graph of the node.
-        node: The node.
-        body_macs: MACs of one run of each of its bodies, ``None`` where unknown.
-    """
-
-    graph: Graph
-    node: Node
-    body_macs: tuple[int | None, ...] = ()
-
-    def input(self, position: int, rank: int = 0) -> tuple[int, ...]:
-        """Return the shape of an input, which has ``rank`` axes or more.
-
-        Raises:
-            ReportedElsewhereError: The shape is open.
-            NoFormulaError: There is no such input, or it has fewer axes.
-        """
-        return self._shape("input", self.node.inputs, position, rank)
-
-    def output(self) -> tuple[int, ...]:
-        """Return the shape of the first output; raises as ``input`` does."""
-        return self._shape("output", self.node.outputs, 0, 0)
-
-    def has_input(self, position: int) -> bool:
-        """Return whether an optional input is there."""
-        return position < len(self.node.inputs) and self.node.inputs[position] is not None
-
-    def integer(self, name: str) -> int:
-        """Return an integer or boolean attribute, 0 where it is left out."""
-        value = self.node.attributes.get(name, 0)
-        return value if isinstance(value, int) else 0
-
-    def _shape(self, side: str, ids: tuple[int | None, ...], position: int, rank: int) -> tuple[int, ...]:
-        value_id = ids[position] if position < len(ids) else None
-        if value_id is None:
-            raise NoFormulaError(f"has no {side} {position}")
-        shape = self.graph.values[value_id].type.shape
-        if shape is None:
-            raise ReportedElsewhereError
-        if len(shape) < rank:
-            raise NoFormulaError(f"has an {side} of {len(shape)} axes where {rank} or more belong")
-        if not _OPEN.isdisjoint(map(type, shape)):
-            raise ReportedElsewhereError
-        return shape  # type: ignore[return-value] # all its dimensions are ints
-
-
-_OPEN = frozenset({str, type(None)})
+from memprof.analysis.macs.attention import (
+    aten_attention,
+    grouped_attention,
+    headed_attention,
+    projected_attention,
+    standard_attention,
+)
+from memprof.analysis.macs.operation import NoFormulaError, Operation, ReportedElsewhereError
 
 Formula = Callable[[Operation], int]
 
@@ -96,6 +42,14 @@ def _aten_convolution(op: Operation) -> int:
 def _product(op: Operation, left: int = 0) -> int:
     """Each output element is a row of the left factor times a column of the right one."""
     return prod(op.output()) * op.input(left, rank=1)[-1]
+
+
+def _grouped_product(op: Operation) -> int:
+    """Rows (S, K) by the weights (G, K, N) of the group that each belongs to."""
+    left, right = op.input(0, rank=2), op.input(1, rank=3)
+    if len(left) != 2 or len(right) != 3:
+        raise NoFormulaError("of other factors than rows and weights of groups has no formula here")
+    return prod(left) * right[2]
 
 
 def _gemm(op: Operation) -> int:
@@ -124,32 +78,6 @@ def _aten_recurrent(op: Operation) -> int:
 
 def _aten_cell(op: Operation, weight: int) -> int:
     return prod(op.input(0, rank=1)[:-1]) * (prod(op.input(weight, rank=2)) + prod(op.input(weight + 1, rank=2)))
-
-
-def _headed_attention(op: Operation) -> int:
-    """Queries [B,S,D] times keys [B,T,D], and their weights times values [B,T,Dv]; heads share both sizes."""
-    query, key, value = (op.input(i, rank=3) for i in range(3))
-    if any(op.has_input(i) for i in (6, 7)) or not len(query) == len(key) == len(value) == 3:
-        raise NoFormulaError("with packed inputs or past keys has no formula here")
-    return prod(query[:2]) * key[1] * (query[2] + value[2])
-
-
-def _aten_attention(op: Operation) -> int:
-    """Q K^T, then its softmax times V; q: (..., queries, d), k: (..., keys, d), v: (..., keys, d_v)."""
-    q, k, v = (op.input(i, rank=2) for i in range(3))
-    return prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
-
-
-def _attention(op: Operation) -> int:
-    """As above, cached keys in front; with three axes the heads lie side by side in the last one."""
-    q, k, v = (op.input(i, rank=3) for i in range(3))
-    keys = k[-2] + (op.input(4, rank=2)[-2] if op.has_input(4) else 0)
-    if len(q) > 3:
-        return prod(q[:-1]) * keys * (q[-1] + v[-1])
-    q_heads, kv_heads = op.integer("q_num_heads"), op.integer("kv_num_heads")
-    if q_heads < 1 or kv_heads < 1:
-        raise NoFormulaError("does not say how many heads it has")
-    return prod(q[:-1]) * keys * (q[-1] + q_heads * (v[-1] // kv_heads))
 
 
 def _einsum(op: Operation) -> int:
@@ -233,7 +161,7 @@ _MICROSOFT = "com.microsoft."
 FORMULAS: Mapping[str, Formula] = MappingProxyType(
     {
         "AffineGrid": _product,  # theta times a grid of homogeneous coordinates
-        "Attention": _attention,
+        "Attention": standard_attention,
         "CausalConvWithState": _convolution,
         "Conv": _convolution,
         "ConvInteger": _convolution,
@@ -260,7 +188,9 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType(
         _MICROSOFT + "FusedGemm": _gemm,
         _MICROSOFT + "FusedMatMul": _fused_matmul,
         _MICROSOFT + "MatMulInteger16": _product,
-        _MICROSOFT + "MultiHeadAttention": _headed_attention,
+        _MICROSOFT + "Attention": projected_attention,
+        _MICROSOFT + "GroupQueryAttention": grouped_attention,
+        _MICROSOFT + "MultiHeadAttention": headed_attention,
         _MICROSOFT + "MatMulIntegerToFloat": _product,
         _MICROSOFT + "MatMulNBits": _product,
         _MICROSOFT + "NhwcConv": _convolution,
@@ -268,11 +198,12 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType(
         _MICROSOFT + "QGemm": _gemm,
         _MICROSOFT + "QLinearConv": partial(_convolution, weight=3),
         "aten._convolution": _aten_convolution,
+        "aten._grouped_mm": _grouped_product,
         "aten._int_mm": _product,
-        "aten._scaled_dot_product_cudnn_attention": _aten_attention,
-        "aten._scaled_dot_product_efficient_attention": _aten_attention,
-        "aten._scaled_dot_product_flash_attention": _aten_attention,
-        "aten._scaled_dot_product_flash_attention_for_cpu": _aten_attention,
+        "aten._scaled_dot_product_cudnn_attention": aten_attention,
+        "aten._scaled_dot_product_efficient_attention": aten_attention,
+        "aten._scaled_dot_product_flash_attention": aten_attention,
+        "aten._scaled_dot_product_flash_attention_for_cpu": aten_attention,
         "aten._scaled_mm": _product,
         "aten.addbmm": lambda op: prod(op.input(1, rank=3)) * op.input(2, rank=3)[-1],
         "aten.addmm": partial(_product, left=1),
@@ -302,7 +233,7 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType(
         "aten.rnn_relu_cell": partial(_aten_cell, weight=2),
         "aten.rnn_tanh": _aten_recurrent,
         "aten.rnn_tanh_cell": partial(_aten_cell, weight=2),
-        "aten.scaled_dot_product_attention": _aten_attention,
+        "aten.scaled_dot_product_attention": aten_attention,
         "aten.vdot": _product,
     }
 )

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from math import prod
 from types import MappingProxyType
 
-from memprof.analysis.macs.formulas import Formula, Operation, branches, rounds
+from memprof.analysis.macs.formulas import Formula, branches, rounds
+from memprof.analysis.macs.operation import Operation
 
 _PREFIX = "tfl."
 

@@ -35,7 +35,7 @@ _FRESH = frozenset({"aten.lift_fresh"})
 """Operations whose argument Python has just made, out of the dispatcher's sight: ``torch.tensor([1, 2])``."""
 
 
-Complete = Callable[[str, Mapping[str, Any], Any], Any]
+Complete = Callable[[str, Mapping[str, Any], Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Args:
         module_paths: Path of each module by ``id``.
-        complete: From an operation, its named arguments and its result to the result that counts; see ``fakes``.
+        complete: From an operation, its named arguments and what runs it to the result that counts; see ``fakes``.
     """
 
     def __init__(
-        self, module_paths: Mapping[int, str] | None = None, complete: Complete = lambda op, named, result: result
+        self, module_paths: Mapping[int, str] | None = None, complete: Complete = lambda op, named, run: run()
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._complete = complete
@@ -138,7 +138,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             reads = [self._window(tensor, role=Role.PARAMETER) for tensor in _tensors(named.values())]
         changes = {self.storage_index(t) for key in schema.changed for t in _tensors((named.get(key),))}
         path = self._current_module()
-        result = self._complete(schema.op, named, func(*args, **kwargs))
+        result = self._complete(schema.op, named, lambda: func(*args, **kwargs))
         writes = [window for tensor in _tensors((result,)) if (window := self._window(tensor)) is not None]
         self._ops.append(
             OpRecord(

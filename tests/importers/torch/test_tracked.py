@@ -178,6 +178,21 @@ def test_a_loss_takes_what_its_kernel_leaves_to_its_scalar(name: str, reduction:
     assert trace_lifetimes(actual).timeline == trace_lifetimes(expected).timeline
 
 
+class Experts(torch.nn.Module):
+    def forward(self, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        ends = torch.tensor([3, 6, 10], dtype=torch.int32)
+        return functional.grouped_mm(rows, weights, offs=ends) * 2  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.mark.skipif(not hasattr(functional, "grouped_mm"), reason="this PyTorch has no grouped_mm")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_products_of_groups_take_what_their_kernel_takes_at_any_type(dtype: torch.dtype) -> None:
+    call = Call((torch.rand(10, 8).to(dtype), torch.rand(3, 8, 16).to(dtype)))
+    expected = build_trace(run_tracked(Experts(), call, training=None, name="", device="cpu", tensors="real"))
+    actual = build_trace(run_without_data(Experts(), call))
+    assert trace_lifetimes(actual).timeline == trace_lifetimes(expected).timeline
+
+
 @pytest.mark.slow
 def test_samples_of_pytorchs_operators_are_exact_where_they_are_graded_so() -> None:
     pytest.importorskip("expecttest")  # PyTorch's samples need it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import struct
@@ -16,6 +17,7 @@ from memprof.base.errors import InputError, LimitError, MemprofError, UsageError
 from memprof.importers.weights.attention import cache_bytes
 from memprof.importers.weights.gguf import TYPES, read_gguf
 from memprof.importers.weights.safetensors import read_index, read_safetensors
+from memprof.render.text import render_text
 from tests.importers.weights.files import gguf_header, write_gguf, write_safetensors
 
 CONFIG: dict[str, Any] = {
@@ -197,6 +199,13 @@ def test_without_transformers_a_configuration_alone_has_a_cache_and_unknown_weig
     report = memprof.analyze(tmp_path, dims={"sequence": 10})
     assert report.headline.known_bytes_at_least == 2 * 2 * 2 * 8 * 2 * 10
     assert (report.headline.total_bytes, report.unknown[0].name) == (None, "weights and activations")
+    assert not report.model.has_known_weights
+    assert not memprof.Report.from_json(report.to_json()).model.has_known_weights
+    assert memprof.check(report, memprof.Budgets(params=10**12)).is_met is None
+    stream = io.StringIO()
+    render_text(report, stream)
+    (line,) = (line for line in stream.getvalue().splitlines() if line.startswith("Weights"))
+    assert line.split()[1] in {">=", "\u2265"}
 
 
 def test_weights_cache_and_activations_are_parts(tmp_path: Path) -> None:
