@@ -27,12 +27,14 @@ class Pictures:
         front: The Pareto front.
         weights: Accuracy against lambda; ``None`` for a single search.
         architecture: The best network's blocks; ``None`` if there is none yet.
+        lifetimes: Its tensors over the levels of the paper's rule (Figure 3 of MemNAS); ``None`` without a network.
     """
 
     rounds: str
     front: str
     weights: str | None
     architecture: str | None
+    lifetimes: str | None = None
 
 
 def render_page(
@@ -115,6 +117,12 @@ def _budget(summary: SearchSummary) -> str:
     return f"{' and '.join(limits) or 'none'} ({budget.dtype}, {budget.runtime})"
 
 
+def _lifetimes(pictures: Pictures) -> list[str]:
+    if pictures.lifetimes is None:
+        return []
+    return ["", f"![Its tensors over levels, by the rule of the paper's Figure 3]({pictures.lifetimes})"]
+
+
 def _best(summary: SearchSummary, pictures: Pictures) -> list[str]:
     found, best = summary.found, summary.best
     if found is None or pictures.architecture is None:
@@ -128,6 +136,7 @@ def _best(summary: SearchSummary, pictures: Pictures) -> list[str]:
             "network is the best is not known.",
             "",
             f"![The leading network's blocks]({pictures.architecture})",
+            *_lifetimes(pictures),
         ]
     return [
         f"## Best network: candidate {best.candidate}",
@@ -136,6 +145,7 @@ def _best(summary: SearchSummary, pictures: Pictures) -> list[str]:
         f"Metric against the first round's winner, trained alike: {best.score:+.4f}.",
         "",
         f"![The best network's blocks]({pictures.architecture})",
+        *_lifetimes(pictures),
         "",
         "## Tournament",
         "",

@@ -167,7 +167,7 @@ def test_the_report_is_a_page_with_its_pictures(folder: Path, run: Run, tmp_path
     found = run("nas", "report", folder, folder, "-o", tmp_path)
     assert found.stdout == f"{tmp_path / 'README.md'}\n"
     page = (tmp_path / "README.md").read_text()
-    pictures = {"rounds.png", "front.png", "lambda.png", "architecture.png"}
+    pictures = {"rounds.png", "front.png", "lambda.png", "architecture.png", "lifetimes.png"}
     assert {path.name for path in tmp_path.iterdir()} == {"README.md", *pictures}
     assert all(f"({name})" in page for name in pictures)
     assert "56 candidates considered, 0 rejected over budget, 0 that could not win" in page

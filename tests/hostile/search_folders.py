@@ -119,7 +119,14 @@ RESULT = {
 PLACES = (
     *("search.db", "search.db-wal", "search.db-shm", "search.db-journal", "search.lock", "weights", "weights/0-0.pt"),
     *("trained", "trained/0", "trained/0/result.json", "trained/0/checkpoint.pt", "trained/final.lock", "data"),
-    *("report", "report/README.md", "report/rounds.png", "report/front.png", "report/architecture.png"),
+    *(
+        "report",
+        "report/README.md",
+        "report/rounds.png",
+        "report/front.png",
+        "report/architecture.png",
+        "report/lifetimes.png",
+    ),
     *("export", "export/model.onnx", "export/architecture.json", "export/architecture.png", "export/lifetimes.png"),
 )
 

@@ -36,11 +36,12 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     memprof nas report runs/first -o page.html
     memprof nas report runs/lambda-0 runs/lambda-5 runs/lambda-9 -o page
     """
-    from memprof import nas
+    from memprof import analyze, nas
     from memprof.nas.given.inside import output_folder
     from memprof.nas.record.changes import changes_of_rounds
     from memprof.nas.record.trainings import finished_trainings
     from memprof.plots.architecture import plot_architecture
+    from memprof.plots.lifetimes import plot_lifetimes
     from memprof.plots.search import plot_front, plot_lambda, plot_rounds
     from memprof.render.search_page import Pictures, render_page
 
@@ -61,6 +62,7 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
         front="front.png",
         weights="lambda.png" if len(summaries) > 1 else None,
         architecture="architecture.png" if first.found is not None else None,
+        lifetimes="lifetimes.png" if first.found is not None else None,
     )
     target = output_folder(output, folders, "report", (PAGE, *filter(None, astuple(pictures))))
     plot_rounds(first, target / pictures.rounds)
@@ -70,6 +72,9 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     if first.found is not None and pictures.architecture is not None:
         title = f"Candidate {first.found.candidate}"
         plot_architecture(first.found.architecture, target / pictures.architecture, title=title)
+    if first.found is not None and pictures.lifetimes is not None:
+        levels = analyze(nas.deployed(first.found.architecture), runtimes=["paper"])
+        plot_lifetimes(levels, target / pictures.lifetimes)
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8") as stream:
