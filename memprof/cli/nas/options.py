@@ -86,6 +86,11 @@ _SETTINGS = (
     click.option("--final-seeds", type=_COUNT, help="Trainings of each there (3)."),
     click.option("--final-epochs", type=_COUNT, help="Epochs of each (three times those of a candidate)."),
     click.option("--mirror-images", is_flag=True, help="Mirror images are candidates apart, as the paper counts."),
+    click.option(
+        "--halving",
+        type=click.Choice(["by-rung", "as-they-come"]),
+        help="When the better half of a rung goes on: after all of it (by-rung), or at once; nobody waits then.",
+    ),
     click.option("--no-halving", is_flag=True, help="Train every chosen candidate to the end."),
     click.option("--no-inherit", is_flag=True, help="Start every candidate from fresh weights."),
 )

@@ -165,6 +165,8 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
         named["layers"] = _layers(flags["layers"])
     if flags["no_halving"]:
         named["rungs"] = (named.get("rungs", settings.rungs)[-1],)
+    if flags["halving"] is not None:
+        named["halving"] = flags["halving"].replace("-", " ")
     if flags["no_inherit"]:
         named["inherits"] = False
     if flags["mirror_images"]:

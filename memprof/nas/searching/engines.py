@@ -22,6 +22,13 @@ from memprof.base.errors import UsageError
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.searching.worker import TrainerFactory
 
+MoreJobs = Callable[[], Iterable[Job]]
+
+
+def nothing_more() -> Iterable[Job]:
+    """Return no job: what is begun is all there is."""
+    return ()
+
 
 class Pool(Protocol):
     """Turns jobs into outcomes; a context manager whose end is that of everything it started."""
@@ -32,8 +39,13 @@ class Pool(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
-    def run(self, jobs: Iterable[Job], deadline: float = float("inf")) -> Iterator[Outcome]:
-        """Yield the outcome of each job as it comes; what was not begun at ``deadline`` has none."""
+    def run(
+        self, jobs: Iterable[Job], deadline: float = float("inf"), more: MoreJobs = nothing_more
+    ) -> Iterator[Outcome]:
+        """Yield the outcome of each job as it comes; what was not begun at ``deadline`` has none.
+
+        ``more`` is asked, after each outcome that was taken, for jobs that may begin now too.
+        """
         ...
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from memprof.base.errors import RuntimeFailure
 from memprof.base.text import safe_text
 from memprof.nas.jobs import Job, Outcome, Status, failure
+from memprof.nas.searching.engines import MoreJobs, nothing_more
 from memprof.nas.searching.worker import TrainerFactory, Trouble, train
 
 if TYPE_CHECKING:
@@ -81,13 +82,16 @@ class FleetPool:
     def __exit__(self, *_: object) -> None:
         self._fleet.close()
 
-    def run(self, jobs: Iterable[Job], deadline: float = float("inf")) -> Iterator[Outcome]:
+    def run(
+        self, jobs: Iterable[Job], deadline: float = float("inf"), more: MoreJobs = nothing_more
+    ) -> Iterator[Outcome]:
         """Yield the outcome of each job as it comes, in no particular order.
 
         Args:
             jobs: What to train.
             deadline: Time after which nothing is begun; what was begun gives up, and has no outcome if it stays
                 silent for longer than the grace.
+            more: Asked after each outcome that was taken for jobs that may begin now too.
 
         Raises:
             RuntimeFailure: A machine cannot load its data or write to the disk.
@@ -109,6 +113,7 @@ class FleetPool:
             for place, found in self._fleet.news(LOOK_SECONDS):
                 job, began = running.pop(place)
                 yield self._outcome(job, found, self._clock() - began)
+                waiting.extend(more())
 
     def _outcome(self, job: Job, found: Outcome | Trouble | Lost, seconds: float) -> Outcome:
         if isinstance(found, Trouble):

@@ -8,7 +8,7 @@
 ``Search`` decides and journals; it trains nothing, so that anything that turns jobs into outcomes can drive it:
 
     while jobs := search.ask():
-        for outcome in pool.run(jobs):
+        for outcome in pool.run(jobs, more=search.newly_ready(jobs)):
             search.tell(outcome)
 
 Everything it decides is a function of the settings and of the outcomes so far, whatever order those came in:
@@ -185,12 +185,24 @@ class Search:
             self.checkpoint(outcome.candidate, outcome.rung - 1).unlink(missing_ok=True)
         return True
 
-    def ready(self) -> list[Job]:
-        """Return the jobs of what is open that wait for nothing, those that run already among them; decides nothing
-        that is not settled, so it may be asked after every outcome."""
-        if self._is_judging or not self.state.rounds or self.state.rounds[-1].is_closed:
-            return []
-        return self._jobs(self.state.rounds[-1])
+    def newly_ready(self, begun: Sequence[Job]) -> Callable[[], list[Job]]:
+        """Return what to ask after each outcome for jobs that need not wait for the others.
+
+        There are such jobs where the better half goes on as outcomes come; a round is neither opened nor closed.
+
+        Args:
+            begun: What ``ask`` returned.
+        """
+        known = {(job.candidate, job.rung) for job in begun}
+
+        def ready() -> list[Job]:
+            if self._is_judging or self.settings.halving == "by rung" or self.round_seconds_left <= 0:
+                return []
+            found = [job for job in self._jobs(self.state.last) if (job.candidate, job.rung) not in known]
+            known.update((job.candidate, job.rung) for job in found)
+            return found
+
+        return ready
 
     def stop(self) -> None:
         """Write down that this process ends early, in order."""

@@ -157,7 +157,8 @@ def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome, engine: Engine
         with engine.start(work) as pool:
             while jobs := decisions.ask():
                 on_outcome(decisions, None)
-                for outcome in pool.run(jobs, time.monotonic() + decisions.round_seconds_left):
+                more = decisions.newly_ready(jobs)
+                for outcome in pool.run(jobs, time.monotonic() + decisions.round_seconds_left, more):
                     if decisions.tell(outcome):
                         on_outcome(decisions, outcome)
     except (KeyboardInterrupt, MemprofError):

@@ -35,7 +35,7 @@ from memprof.base.folders import scratch_folder
 from memprof.base.processes import Bounds, ChildProcess, start_python
 from memprof.base.text import safe_text
 from memprof.nas.jobs import Job, Outcome, Status, failure
-from memprof.nas.searching.engines import Work
+from memprof.nas.searching.engines import MoreJobs, Work, nothing_more
 from memprof.nas.searching.worker import LOOK_AT_DATA, TrainerFactory, Trouble
 
 GRACE_SECONDS = 10.0
@@ -107,13 +107,17 @@ class WorkerPool:
             _end(worker)
         self._closing.close()
 
-    def run(self, jobs: Iterable[Job], deadline: float = float("inf")) -> Iterator[Outcome]:
+    def run(
+        self, jobs: Iterable[Job], deadline: float = float("inf"), more: MoreJobs = nothing_more
+    ) -> Iterator[Outcome]:
         """Yield the outcome of each job as it comes, in no particular order.
 
         Args:
             jobs: What to train.
             deadline: ``time.monotonic()`` after which nothing is begun, and what was begun gives up; jobs that were
+            deadline: ``time.monotonic()`` after which nothing is begun, and what was begun gives up; jobs that were
                 not begun have no outcome.
+            more: Asked after each outcome that was taken for jobs that may begin now too.
 
         Raises:
             RuntimeFailure: A worker cannot load its data or write to the disk.
@@ -129,7 +133,9 @@ class WorkerPool:
             is_busy = any(worker.job for worker in self._workers)
             if not is_busy and (not waiting or self._clock() >= deadline):
                 return
-            yield from self._collect(deadline)
+            for outcome in self._collect(deadline):
+                yield outcome
+                waiting.extend(more())
 
     def _may_begin(self, worker: _Worker, job: Job) -> bool:
         """Return whether a lane is free for a job: one that must be alone waits until its whole process is."""

@@ -23,7 +23,9 @@ from memprof.nas.space.generator import generate
 
 METRIC, BUDGET = Metric(accuracy_weight=0.5), Budget()
 _UNSET = (*_CHANGED, "epochs", "batch", "accuracy_weight", "widths", "strides", "layers")
-NO_FLAGS = dict.fromkeys(_UNSET) | dict.fromkeys(("no_halving", "no_inherit", "mirror_images"), False)
+NO_FLAGS = (
+    dict.fromkeys(_UNSET) | dict.fromkeys(("no_halving", "no_inherit", "mirror_images"), False) | {"halving": None}
+)
 
 
 def facts(side: int = 32, images: int = 40_000) -> DataFacts:

@@ -179,7 +179,7 @@ def test_a_resumed_search_keeps_its_limits_unless_others_are_asked_for(
         def __exit__(self, *_: object) -> None:
             pass
 
-        def run(self, jobs: list[Job], deadline: float) -> Iterator[Outcome]:
+        def run(self, jobs: list[Job], deadline: float, more: object) -> Iterator[Outcome]:
             return (made_up(job) for job in jobs)
 
     monkeypatch.setattr("memprof.nas.searching.workers.WorkerPool", Pool)
