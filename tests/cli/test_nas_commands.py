@@ -120,7 +120,10 @@ def test_a_tflite_file_needs_the_converter_and_nothing_is_written_without_it(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("litert_torch") is None, reason="the extra converter is not installed")
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("litert_torch", "ai_edge_quantizer", "ai_edge_litert")),
+    reason="the extra converter is not installed",
+)
 def test_a_tflite_file_is_converted_run_and_as_large_as_foreseen(folder: Path, run: Run, tmp_path: Path) -> None:
     found = run("nas", "export", folder, "--tflite", "-o", tmp_path, "--json").json["tflite"]
 
@@ -129,6 +132,8 @@ def test_a_tflite_file_is_converted_run_and_as_large_as_foreseen(folder: Path, r
     assert found["agreement"] == 1
     assert (tmp_path / "model.tflite").is_file()
     assert abs(found["arena_bytes"] - found["foreseen_bytes"]) < found["arena_bytes"] / 10
+    assert abs(found["file_bytes"] - found["foreseen_file_bytes"]) < found["file_bytes"] / 3
+    assert found["weight_bytes"] < found["file_bytes"]
 
 
 def test_a_search_for_a_board_needs_a_runtime_with_an_arena(run: Run, tmp_path: Path) -> None:
@@ -148,7 +153,23 @@ def test_a_search_for_a_board_that_holds_nothing_trains_nothing(run: Run, tmp_pa
     found = run("nas", "search", *TINY, *flags, "-o", tmp_path / "run")
 
     assert found.code == 1
+    assert "an arena of up to 1,024 bytes, and a file of up to 196,608" in found.stderr
     assert "over the budget" in found.stderr + found.stdout
+
+
+def test_a_file_holds_more_than_weights_and_a_board_whose_flash_holds_weights_alone_trains_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    board = tmp_path / "small.toml"
+    board.write_text(
+        '[[board]]\nname = "small"\ntitle = "Small"\ncore = "M0"\nkernels = "portable"\nsource = "none"\n'
+        'ram = { sram = "4M" }\nflash = { internal = "72K" }\n'
+    )
+    flags = ("--board", board, "--runtime", "tflm", "--dtype", "int8")
+    found = run("nas", "search", *TINY, *flags, "-o", tmp_path / "run")
+
+    assert found.code == 1
+    assert "a file has up to 8,192 B" in found.stderr + found.stdout
 
 
 def test_a_network_is_trained_and_tested_once_and_its_weights_can_be_exported(folder: Path, run: Run) -> None:

@@ -105,7 +105,9 @@ def export(
             stream.write(
                 f"As .tflite, {converted['dtype']}: LiteRT gives PyTorch's class on {converted['agreement']:.0%} of "
                 f"{converted['images']} images; arena {format_bytes(converted['arena_bytes'])} "
-                f"({format_bytes(converted['foreseen_bytes'])} was foreseen)\n"
+                f"({format_bytes(converted['foreseen_bytes'])} was foreseen); file "
+                f"{format_bytes(converted['file_bytes'])} ({format_bytes(converted['foreseen_file_bytes'])} was), "
+                f"of which {format_bytes(converted['weight_bytes'])} are weights\n"
             )
             command = shlex.join(["memprof", "analyze", converted["model"]])
         stream.write(f"Next: {safe_text(command, limit=2000)}\n")
@@ -132,6 +134,9 @@ def _convert(
         "images": len(images),
         "arena_bytes": memprof.tflm_arena(graph, found.dtype, budget.kernels).arena_bytes,
         "foreseen_bytes": foreseen.arena_bytes,
+        "file_bytes": found.path.stat().st_size,
+        "weight_bytes": graph.parameter_bytes,
+        "foreseen_file_bytes": foreseen.file_bytes,
     }
 
 

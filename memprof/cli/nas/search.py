@@ -119,7 +119,7 @@ def _sized(
 
 
 def _on_board(budget: Budget, name: str) -> Budget:
-    """Return a budget that also keeps a network on a board: its arena in one bank, its parameters in one flash.
+    """Return a budget that also keeps a network on a board: its arena in one bank, its file in one flash.
 
     Raises:
         UsageError: There is no such board, or the budget counts no arena.
@@ -135,10 +135,14 @@ def _on_board(budget: Budget, name: str) -> Budget:
     board = find_board(name)
     ram = max(0, board.largest_ram[1] - RAM_MARGIN_BYTES)
     flash = max(0, board.largest_flash[1] - FLASH_MARGIN_BYTES)
+    note(
+        f"On {board.name}: an arena of up to {ram:,} bytes, and a file of up to {flash:,}: weights, and about 0.7 kB "
+        "more for each tensor."
+    )
     return replace(
         budget,
         peak_bytes=ram if budget.peak_bytes is None else min(ram, budget.peak_bytes),
-        parameter_bytes=flash if budget.parameter_bytes is None else min(flash, budget.parameter_bytes),
+        file_bytes=flash,
         kernels=board.kernels,
     )
 

@@ -492,8 +492,9 @@ def _why_there_is_no_winner(found: Round, budget: Budget) -> str:
     if found.pruned:
         return f"none of {found.pruned} candidates could win even without an error"
     if found.rejected:
+        file = "" if budget.file_bytes is None else f", and a file has up to {budget.file_bytes:,} B"
         return (
             f"all {found.rejected} candidates are over the budget: the least peak is {found.least_peak_bytes:,} B "
-            f"({budget.dtype}, {budget.runtime}), the fewest parameters {found.least_parameter_bytes:,} B"
+            f"({budget.dtype}, {budget.runtime}), the fewest parameters {found.least_parameter_bytes:,} B{file}"
         )
     return "every candidate of the last round was trained before"

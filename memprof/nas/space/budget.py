@@ -29,6 +29,8 @@ class Budget:
         peak_bytes: Most that the peak of intermediates may be, under ``tflm`` the whole arena; ``None`` for no limit.
         parameter_bytes: Most that the parameters may be; ``None`` for no limit.
         total_bytes: Most that both may be together; ``None`` for no limit.
+        file_bytes: Most that the converted file may take, weights and an estimate of what it holds besides; ``None``
+            for no limit; counts under ``tflm`` alone.
         runtime: Runtime model that gives the peak, one of ``BUDGET_RUNTIMES``.
         dtype: Element type on the device, a key of ``memprof.nas.space.chains.DTYPES``.
         kernels: What the core runs, one of ``KERNELS``; counts under ``tflm`` alone.
@@ -37,6 +39,7 @@ class Budget:
     peak_bytes: int | None = None
     parameter_bytes: int | None = None
     total_bytes: int | None = None
+    file_bytes: int | None = None
     runtime: str = "reference"
     dtype: str = "float32"
     kernels: str = "portable"
@@ -57,7 +60,7 @@ class Budget:
             raise UsageError(f"Nothing converts a network to {self.dtype} for {self.runtime}.", _choices(CONVERTIBLE))
         if self.kernels not in KERNELS:
             raise UsageError(f"There are no kernels {self.kernels!r}.", _choices(KERNELS))
-        if min(self.peak_bytes or 0, self.parameter_bytes or 0, self.total_bytes or 0) < 0:
+        if min(self.peak_bytes or 0, self.parameter_bytes or 0, self.total_bytes or 0, self.file_bytes or 0) < 0:
             raise UsageError("A budget's bytes are not negative.")
 
 

@@ -27,10 +27,12 @@ class Footprint:
     Attributes:
         parameter_bytes: p: weights and biases.
         peak_intermediate_bytes: r: the peak under ``reference``, graph input and output included.
+        file_bytes: About what the file takes once converted, ``None`` where nothing converts it.
     """
 
     parameter_bytes: int
     peak_intermediate_bytes: int
+    file_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +214,13 @@ def measure(architecture: Architecture, budget: Budget) -> Footprint:
         return screen(architecture, budget.dtype)
     graph = deployed(architecture, budget.dtype)
     if budget.runtime == ARENA_RUNTIME:
-        arena_bytes = tflm_arena(graph, budget.dtype, budget.kernels).arena_bytes
-        assert arena_bytes is not None, "every size of a generated network is known"
-        return Footprint(parameter_bytes=graph.parameter_bytes, peak_intermediate_bytes=arena_bytes)
+        arena = tflm_arena(graph, budget.dtype, budget.kernels)
+        assert arena.arena_bytes is not None, "every size of a generated network is known"
+        return Footprint(
+            parameter_bytes=graph.parameter_bytes,
+            peak_intermediate_bytes=arena.arena_bytes,
+            file_bytes=arena.file_bytes,
+        )
     report = analyze(graph, runtimes=[budget.runtime])
     peak_bytes = report.peak_intermediate_bytes
     assert peak_bytes is not None, "every size of a generated network is known"
@@ -228,5 +234,6 @@ def is_within(footprint: Footprint, budget: Budget) -> bool:
         (peak_bytes, budget.peak_bytes),
         (parameter_bytes, budget.parameter_bytes),
         (peak_bytes + parameter_bytes, budget.total_bytes),
+        (footprint.file_bytes or 0, budget.file_bytes),
     )
     return all(limit is None or found <= limit for found, limit in limits)

@@ -21,6 +21,7 @@ class Arena:
         tail_bytes: An estimate of what stays at the end, in a build with pointers of 4 bytes.
         setup_bytes: An estimate of what planning takes, where the head will be, before the first run.
         bound_bytes: Most bytes alive at once: no plan has a smaller head.
+        file_bytes: What the file takes of flash; an estimate for one that nobody converted yet.
         unproven: What keeps the head from being exact.
     """
 
@@ -28,6 +29,7 @@ class Arena:
     tail_bytes: int
     setup_bytes: int
     bound_bytes: int
+    file_bytes: int
     unproven: tuple[str, ...]
 
     @property
@@ -52,6 +54,7 @@ def find_arena(program: Program, rules: Mapping[str, Rule] = REFERENCE) -> Arena
         tail_bytes=tail_bytes(program, needs, BUILD_32),
         setup_bytes=setup_bytes(program, needs, BUILD_32),
         bound_bytes=load_bound(needs.buffers, needs.scopes),
+        file_bytes=program.file_bytes,
         unproven=unproven_of(needs),
     )
 

@@ -43,6 +43,10 @@ KERNELS: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
 )
 """Sets of kernels that a core runs, by name."""
 
+_BYTES_PER_TENSOR: Mapping[str, int] = MappingProxyType({"int8": 722, "int16": 722, "float32": 598})
+"""Of a file besides its weights, by tensor: of 48 files that litert-torch 0.10 and ai-edge-quantizer 0.10 made of
+candidates, the whole file is within 9 % of it in the median and within 23 % at worst."""
+
 _OPERATORS: Mapping[str, str] = MappingProxyType(
     {
         "Add": "ADD",
@@ -125,7 +129,13 @@ def convert(graph: Graph, dtype: str) -> Converted:
         inputs=tuple([made.find(i) for i in graph.inputs]),
         outputs=tuple([made.find(i) for i in graph.outputs]),
     )
-    return Converted(Program(subgraphs=(main,), file_bytes=graph.parameter_bytes), tuple(made.nodes))
+    return Converted(Program(subgraphs=(main,), file_bytes=_file_bytes(main, dtype)), tuple(made.nodes))
+
+
+def _file_bytes(main: Subgraph, dtype: str) -> int:
+    """Return about what the file would take: weights, and what it says of each tensor, most of it its name."""
+    weights = sum(tensor.type.size_bytes or 0 for tensor in main.tensors if tensor.content is not Content.NONE)
+    return weights + len(main.tensors) * _BYTES_PER_TENSOR[dtype]
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Candidates as litert-torch 0.10 converted them and ai-edge-quantizer 0.10 quantised them: the arena is foreseen.
 
-``converted.json`` holds random candidates, and of the file that the converter wrote for each the head, exact, and the
-arena. What is foreseen from the candidate alone is held against it.
+``converted.json`` holds random candidates, and of the file that the converter wrote for each the head, exact, the
+arena and its length. What is foreseen from the candidate alone is held against it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def test_the_head_is_that_of_the_converted_file(dtype: str) -> None:
             continue
         assert arena.head_bytes == found["head_bytes"]
         assert arena.arena_bytes == pytest.approx(found["arena_bytes"], rel=0.08)  # the tail is an estimate
+        assert arena.file_bytes == pytest.approx(found["file_bytes"], rel=0.25)  # and so is all but the weights
 
 
 def test_a_budget_judges_the_arena_before_anything_is_trained() -> None:
