@@ -185,7 +185,7 @@ def _as_float(values: Any, details: Any) -> Any:
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[None]:
-    """Send what Python and native code print meanwhile nowhere."""
+    """Send what Python and native code print meanwhile nowhere, also where a stream stands in for stdout."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [os.dup(1), os.dup(2)]
@@ -193,7 +193,12 @@ def _silenced() -> Iterator[None]:
     try:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        yield
+        with (
+            Path(os.devnull).open("w", encoding="utf-8") as silent,
+            contextlib.redirect_stdout(silent),
+            contextlib.redirect_stderr(silent),
+        ):
+            yield
     finally:
         for number, original in enumerate(saved, start=1):
             os.dup2(original, number)
