@@ -134,7 +134,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof plan model.tflite -o better.tflite --measure
     """
     budget = budget if board is None else budget_on(board, budget)
-    if is_tflite(model) and _is_left_out("runtime") and recompute is None and split is None:
+    if is_tflite(model) and _is_micro(runtime) and recompute is None and split is None:
         unused = {"--in-place": in_place, "--alignment": alignment, "--no-inputs": no_inputs, "--effort": effort}
         check_flags(
             unused
@@ -218,6 +218,10 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             stream.write(f"{left_out[:1].upper()}{left_out[1:]}.\n\n" if left_out else "")
             render_plan(plan, stream, view)
     return 0 if plan.budget is None else _CODES[plan.budget.answer]
+
+
+def _is_micro(runtime: str) -> bool:
+    return _is_left_out("runtime") or runtime == "tflm"
 
 
 def _is_left_out(parameter: str) -> bool:

@@ -35,6 +35,8 @@ def find_rules(name: str, *, in_place: bool = False) -> RuntimeModel:
     row = find_runtime(name)
     if row.ordering is None:
         why = "the order of its steps is given" if row.order is Order.GIVEN else "what it runs is ordered already"
+        if row.placement is not None and row.order is not Order.GIVEN:
+            why = f"it lays its own arena out and reads no plan; memprof analyze MODEL --runtime {name} shows it"
         raise UsageError(
             f"There is no plan for the runtime {name!r}: {why}.",
             f"Choose from: {', '.join(row.name for row in RULES.values() if not row.in_place_of)}.",

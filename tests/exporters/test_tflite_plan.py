@@ -156,6 +156,16 @@ def test_the_command_writes_files_and_a_document(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["plan", str(path), "--in-place"]).exit_code == 2
 
 
+def test_a_runtime_may_be_named_and_one_that_reads_no_plan_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(two_arms())
+    named = CliRunner().invoke(main, ["plan", str(path), "--runtime", "tflm", "--json"])
+    other = CliRunner().invoke(main, ["plan", str(path), "--runtime", "litert"])
+
+    assert named.exit_code == 0 and json.loads(named.stdout)["head_bytes"] == 1216
+    assert other.exit_code == 2 and "reads no plan" in other.stderr
+
+
 def test_planned_files_compute_the_same_in_the_runtime(tmp_path: Path) -> None:
     pytest.importorskip("tflite_micro", reason="the extra tflm is not installed")
     from memprof.measure.child import Limits
