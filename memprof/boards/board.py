@@ -120,10 +120,19 @@ def find_board(name: str) -> Board:
         raise UsageError(f"{file}.toml has no board {wanted!r}.", f"Name one: {file}.toml:{next(iter(boards))}.")
     if name in BOARDS:
         return BOARDS[name]
-    near = get_close_matches(name, BOARDS, n=3, cutoff=0.5)
+    plain = _plain(name)
+    near = [each.name for each in BOARDS.values() if plain and plain in f"{_plain(each.name)} {_plain(each.title)}"][
+        :3
+    ]
+    near = near or get_close_matches(name, BOARDS, n=3, cutoff=0.5)
     raise UsageError(
         f"There is no board {name!r}.", f"Nearest: {', '.join(near)}." if near else "List them: memprof boards"
     )
+
+
+def _plain(text: str) -> str:
+    """Return a name without what people leave out of it."""
+    return "".join([letter for letter in text.lower() if letter.isalnum()])
 
 
 _EXAMPLE = (

@@ -74,6 +74,16 @@ def test_a_model_with_an_operator_that_no_kernel_is_known_for_is_open(tmp_path: 
     assert "custom.Odd" in found.output
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("nano33", "arduino-nano-33-ble"), ("F446RE", "nucleo-f446re"), ("Pico 2", "rpi-pico-2")]
+)
+def test_a_board_that_is_typed_as_people_say_it_is_suggested(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_board(typed)
+
+    assert meant in caught.value.hint
+
+
 def test_why_a_model_fits_is_said_once(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(tflite_models.chain(16, 16))
