@@ -20,6 +20,7 @@ from memprof.render.json import format_document, write_document
 if TYPE_CHECKING:
     from memprof.nas.record.settings import Settings
     from memprof.nas.space.architecture import Architecture
+    from memprof.nas.space.screening import Footprint
 
 
 TFLITE = "model.tflite"
@@ -85,7 +86,7 @@ def export(
                 "difference": exported.difference,
                 "parameter_bytes": report.parameter_bytes,
                 "peak_intermediate_bytes": report.peak_intermediate_bytes,
-                "budget": {"dtype": budget.dtype, "runtime": budget.runtime, **asdict(counted)},
+                "budget": {"dtype": budget.dtype, "runtime": budget.runtime, **_known(counted)},
             }
             document |= {} if converted is None else {"tflite": converted}
             write_document(document, stream)
@@ -111,6 +112,11 @@ def export(
             )
             command = shlex.join(["memprof", "analyze", converted["model"]])
         stream.write(f"Next: {safe_text(command, limit=2000)}\n")
+
+
+def _known(counted: Footprint) -> dict[str, int]:
+    """Return the bytes that the search counts; those of a file only where one would be converted."""
+    return {name: size for name, size in asdict(counted).items() if size is not None}
 
 
 def _convert(
