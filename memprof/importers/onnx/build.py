@@ -112,10 +112,10 @@ class Scope:
         found: dict[int, tuple[float, ...]] = {}
         for value_id, fact in enumerate(self._facts):
             constant, count = fact.constant, fact.type.element_count
-            if constant is None or count is None or count > _MAX_ELEMENTS or (array := constant.array) is None:
+            if constant is None or count is None or count > _MAX_ELEMENTS or (numbers := constant.elements) is None:
                 continue
-            if array.dtype.kind in "iufb" and array.size <= _MAX_ELEMENTS:
-                found[value_id] = tuple(array.ravel().tolist())
+            if len(numbers) <= _MAX_ELEMENTS:
+                found[value_id] = numbers
         return found
 
     @property

@@ -6,6 +6,7 @@ Most are only handed on to ONNX's rules as they stand in the file. numpy is load
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,13 @@ _WIDE: Mapping[str, str] = MappingProxyType(
     {"float_data": "float64", "double_data": "float64", "uint64_data": "uint64"}
 )
 
+_CODES: Mapping[str, str] = MappingProxyType(
+    {"float16": "e", "float32": "f", "float64": "d", "bool": "?"}
+    | {"int8": "b", "int16": "h", "int32": "i", "int64": "q"}
+    | {"uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"}
+)
+"""How ``struct`` writes an element."""
+
 
 class Constant:
     """A small tensor whose elements are known.
@@ -90,6 +98,18 @@ class Constant:
             assert self._proto is not None, "made from a proto"
             self._array = _decode(self._proto)
         return self._array
+
+    @property
+    def elements(self) -> tuple[float, ...] | None:
+        """The elements in a row, as plain numbers, without numpy if nothing else asked for it."""
+        if self._array is None and self.is_held:
+            assert self._proto is not None, "made from a proto"
+            try:
+                return _numbers(self._proto)
+            except struct.error:  # a number that its type does not hold
+                pass
+        array = self.array
+        return None if array is None else tuple(array.ravel().tolist())
 
     @property
     def type(self) -> tuple[str, tuple[int, ...]]:
@@ -154,6 +174,16 @@ def _holds(proto: TensorProto) -> bool:
     if proto.HasField("raw_data"):
         return bool(len(proto.raw_data) == count * DTYPE_BITS[dtype] // 8)
     return bool(len(getattr(proto, _field(proto))) == count)  # others: too many to keep, or of another count
+
+
+def _numbers(proto: TensorProto) -> tuple[float, ...]:
+    dtype = NUMERIC[proto.data_type]
+    count, code = math.prod(proto.dims), _CODES[dtype]
+    raw = proto.raw_data
+    if not proto.HasField("raw_data"):
+        written = "H" if dtype == "float16" else code  # its bits, as an integer each
+        raw = struct.pack(f"<{count}{written}", *getattr(proto, _field(proto)))
+    return struct.unpack(f"<{count}{code}", raw)
 
 
 def _decode(proto: TensorProto) -> _Array:

@@ -20,6 +20,7 @@ from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.library import NodeProto, TensorProto
 from memprof.importers.onnx.limits import USUAL, Room
+from memprof.importers.onnx.ops import names
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.twins import Answer, Question
 from memprof.importers.onnx.types import TypeTable
@@ -29,6 +30,13 @@ from memprof.ir import BOUND, DTYPE_BITS, Assumption, Attribute, Graph, TensorTy
 _BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
 _RECORD_ANEW = "remove the recorded shapes (value_info) from the file and infer them again"
 _OF_TYPES = frozenset({"Shape", "Size"})
+EVALUATED = names(
+    "Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape CumSum Div Equal Expand Flatten Floor "
+    "Gather Greater GreaterOrEqual Identity Less LessOrEqual Max Min Mod Mul Neg NonZero Not Or Pow Range "
+    "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape Round ScatterND Slice Split Sqrt Squeeze "
+    "Sub Sum Tile Transpose Unsqueeze Where Xor"
+)
+"""Operations that ``evaluators`` computes: asked before it, and numpy with it, is loaded."""
 _LISTS: Mapping[str, tuple[type[Any], str]] = MappingProxyType(
     {
         "value_int": (int, "int64"),
@@ -112,11 +120,9 @@ def output_facts(
     facts = complete(node, stated, context.inference.infer(node, inputs, call.attributes), context)
     if any(fact.is_open for fact in facts) and context.evaluates is reader_evaluates:
         facts = _bounded(call, inputs, facts, context)
-    if inputs and all(fact is None or fact.constant is not None for fact in inputs):
-        from memprof.importers.onnx.evaluators import EVALUATORS
-
-        if op in EVALUATORS:
-            return _evaluated(node, op, inputs, facts, context) if context.evaluates(op, inputs) else facts
+    if op in EVALUATED:
+        is_known = all(fact is None or fact.constant is not None for fact in inputs)
+        return _evaluated(node, op, inputs, facts, context) if is_known and context.evaluates(op, inputs) else facts
     if op in _OF_TYPES and facts and inputs and inputs[0] is not None and context.evaluates(op, inputs):
         from memprof.importers.onnx.evaluators import evaluate_shape
 

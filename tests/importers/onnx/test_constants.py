@@ -12,6 +12,8 @@ from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, helper, numpy_helper
 
 from memprof.importers.onnx.constants import MAX_ELEMENTS, NUMERIC, Constant, constant_of, empty_constant
+from memprof.importers.onnx.evaluators import EVALUATORS
+from memprof.importers.onnx.node_facts import EVALUATED
 
 ARRAYS = st.sampled_from(sorted(NUMERIC.values())).flatmap(
     lambda dtype: hnp.arrays(np.dtype(dtype), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
@@ -32,6 +34,8 @@ def test_elements_are_those_that_onnx_reads(array: np.ndarray[Any, Any], raw: bo
     assert found.is_held and found.array is not None
     assert found.type == (expected.dtype.name, expected.shape)
     assert (found.array.dtype, found.array.tobytes()) == (expected.dtype, expected.tobytes())
+    numbers = Constant(written(array, raw=raw)).elements
+    assert repr(numbers) == repr(tuple(expected.ravel().tolist()))  # one that is not a number equals nothing
 
 
 @given(ARRAYS)
@@ -65,6 +69,15 @@ def test_lists_of_attributes() -> None:
     assert (scalar.type, vector.type) == (("int64", ()), ("float32", (2,)))
     assert scalar.array is not None and vector.array is not None
     assert (scalar.array.tolist(), vector.array.tolist()) == (7, [0.5, 2.0])
+
+
+def test_a_number_that_its_type_does_not_hold_wraps_round() -> None:
+    odd = TensorProto(data_type=TensorProto.INT8, dims=[1], int32_data=[300])
+    assert Constant(odd).elements == (44,)
+
+
+def test_what_is_said_to_be_evaluated_is() -> None:
+    assert set(EVALUATORS) == EVALUATED
 
 
 def test_nothing_has_no_elements() -> None:
