@@ -266,6 +266,3 @@ EVALUATORS: Mapping[str, Callable[[NodeProto, list[_Array | None]], Any]] = Mapp
     }
 )
 """How each operation is computed; where a formula misses an input that it needs numpy raises."""
-
-ANY_SIZE = frozenset({"NonZero"})
-"""Operations whose result may be computed before its type is known: never larger than their input times its rank."""

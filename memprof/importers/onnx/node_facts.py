@@ -30,6 +30,8 @@ from memprof.ir import BOUND, DTYPE_BITS, Assumption, Attribute, Graph, TensorTy
 _BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
 _RECORD_ANEW = "remove the recorded shapes (value_info) from the file and infer them again"
 _OF_TYPES = frozenset({"Shape", "Size"})
+_ANY_SIZE = frozenset({"NonZero"})
+"""Operations whose result may be computed before its type is known: never larger than their input times its rank."""
 EVALUATED = names(
     "Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape CumSum Div Equal Expand Flatten Floor "
     "Gather Greater GreaterOrEqual Identity Less LessOrEqual Max Min Mod Mul Neg NonZero Not Or Pow Range "
@@ -227,10 +229,10 @@ def _with_elements(node: NodeProto, facts: Sequence[Fact], context: Context) -> 
 def _evaluated(
     node: NodeProto, op: str, inputs: Sequence[Fact | None], facts: Sequence[Fact], context: Context
 ) -> Sequence[Fact]:
-    from memprof.importers.onnx.evaluators import ANY_SIZE, evaluate
-
-    if op not in ANY_SIZE and not all(fact.is_small for fact in facts):
+    if op not in _ANY_SIZE and not all(fact.is_small for fact in facts):
         return facts
+    from memprof.importers.onnx.evaluators import evaluate
+
     arrays = [None if fact is None or fact.constant is None else fact.constant.array for fact in inputs]
     if any(array is None and fact is not None for array, fact in zip(arrays, inputs, strict=True)):
         return facts
