@@ -1,11 +1,14 @@
 """What an analysis costs, beside onnx itself and other tools, as models grow.
 
-    python benchmarks/analyze.py [--models DIR] [--peers-python PYTHON] [--json FILE] [--runs 3]
+    python benchmarks/analyze.py [--models DIR] [--before DIR] [--peers-python PYTHON] [--json FILE] [--runs 3]
 
     graphs     a chain and a random DAG of 1,000, 10,000 and 100,000 operations: analysis of a Graph in memory, and
                the whole command on the .onnx file with its peak memory         bounds at 100,000: 1 s; 6 s and 600 MB
     one graph  a chain and a DAG of 10,000 operations, batch bound: reading for ``reference`` alone, which builds one
                graph, against reading that also builds what onnxruntime knows ahead of a run, as every reading did
+    small      processor seconds of the whole command on the smallest .onnx of at least 0.1 MB in DIR, in pairs with
+               ``import onnx`` alone and, with --before, with another checkout of memprof: under ``reference``, from
+               the file alone, and as it comes, with all answers kept          bound: 1 x that checkout
     models     every .onnx of 20 MB or more in DIR: memprof.analyze against onnx.load + shape inference, imports
                excluded on both sides                                        bound: 1/3
                from 100 MB on also whole processes                           bound: 1
@@ -18,13 +21,16 @@ Each figure is the median of runs in fresh processes, taken in turn.
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,6 +40,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 MIN_MODEL_BYTES = 20_000_000
 MIN_COMMAND_BYTES = 100_000_000
+MIN_SMALL_BYTES = 100_000
+SMALL: Mapping[str, tuple[list[str], list[str]]] = MappingProxyType(
+    {
+        "reference": (["--runtime", "reference"], ["--runtime", "reference"]),
+        "from the file alone": (["--from-file"], []),
+        "as it comes, kept": ([], []),
+    }
+)
+"""Flags of the command now and before, when it knew no session to ask."""
 
 _MEMPROF = """
 import sys, time, memprof, memprof.api, memprof.importers.onnx, memprof.render.text
@@ -102,17 +117,23 @@ def main() -> None:
     parser.add_argument("--peers-python", help="interpreter that has onnx-tool and onnxsim")
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", choices=["one_graph"], help="this part alone")
+    parser.add_argument("--only", choices=["one_graph", "small"], help="this part alone")
+    parser.add_argument("--before", type=Path, help="another checkout of memprof, to be compared with")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        if options.only:
+        if options.only == "small":
+            results["small"] = bench_small(options.models, options.before, Path(folder), options.runs)
+        elif options.only:
             results["one_graph"] = bench_one_graph(Path(folder), options.runs)
+        if options.only:
             write_record(options.json, results)
             return
         results["graphs"] = bench_graphs(Path(folder), options.runs)
         results["one_graph"] = bench_one_graph(Path(folder), options.runs)
         results["embedded"] = bench_embedded(Path(folder), options.runs)
+        if options.models:
+            results["small"] = bench_small(options.models, options.before, Path(folder), options.runs)
     if options.models:
         results["models"] = bench_models(options.models, options.peers_python, options.runs)
     write_record(options.json, results)
@@ -155,6 +176,51 @@ def bench_one_graph(folder: Path, runs: int) -> list[dict[str, Any]]:
         rows.append({"graph": kind, "one_seconds": one, "both_seconds": both, "ratio": one / both})
         print(f"{kind:<16}{one:>13.3f} s{both:>12.3f} s{one / both:>8.2f}")
     return rows
+
+
+def bench_small(models: Path, before: Path | None, folder: Path, runs: int) -> list[dict[str, Any]]:
+    """Return processor seconds of the command on a small file, and ratios taken pair by pair."""
+    sized = [(size, path) for path in models.glob("*.onnx") if (size := path.stat().st_size) >= MIN_SMALL_BYTES]
+    path = str(min(sized)[1])
+    onnx_alone = ([sys.executable, "-c", "import onnx"], here())
+    print(f"{Path(path).name:<22}processor   of import onnx   of before")
+    rows = []
+    for name, (flags, old_flags) in SMALL.items():
+        ours = ([*_COMMAND, "analyze", path, *flags], here(cache=folder / "cache"))
+        theirs = ([*_COMMAND, "analyze", path, *old_flags], here(before, folder / "cache before"))
+        jobs = [ours, onnx_alone, *([theirs] if before else [])]
+        for job in jobs:
+            processor_seconds(*job)  # compiles, and keeps answers
+        found = [[processor_seconds(*job) for job in jobs] for _ in range(max(runs, 9))]
+        row: dict[str, Any] = {
+            "model": Path(path).name,
+            "command": name,
+            "seconds": statistics.median(times[0] for times in found),
+            "of_import_onnx": statistics.median(times[0] / times[1] for times in found),
+            "of_before": statistics.median(times[0] / times[2] for times in found) if before else None,
+        }
+        rows.append(row)
+        ratio = f"{row['of_before']:>12.2f}" if before else ""
+        print(f"{name:<22}{row['seconds']:>7.3f} s{row['of_import_onnx']:>14.2f} {ratio}")
+    return rows
+
+
+_COMMAND = [sys.executable, "-P", "-m", "memprof"]
+
+
+def here(checkout: Path | None = None, cache: Path | None = None) -> dict[str, str]:
+    """Return the environment of a process that takes memprof from a checkout, this one if left out."""
+    found = {**os.environ, "PYTHONPATH": str((checkout or Path(__file__).parents[1]).resolve())}
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    return found if cache is None else {**found, "XDG_CACHE_HOME": str(cache.resolve())}
+
+
+def processor_seconds(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Return what a process and its children take of a processor: other load hardly matters to it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def bench_embedded(folder: Path, runs: int) -> dict[str, Any]:
