@@ -5,7 +5,9 @@
 
 Each test of ``onnx.backend.test.case.node`` is one small model with data. Recorded shapes of what nodes write are
 taken away, so that memprof has to infer them; then its peaks, with and without kernel scratch, are set beside what a
-traced allocator saw. A model that onnxruntime refuses, and one whose inputs are no plain tensors, is counted apart.
+traced allocator saw. Where elements of inputs decide sizes, and memprof asks for them by name, it is asked again with
+the test's own, as ``--value`` gives them; how many that were is counted. A model that onnxruntime refuses, and one
+whose inputs are no plain tensors, is counted apart.
 
     verdict    with scratch, without
     exact      the predicted bytes are the measured ones
@@ -34,7 +36,8 @@ from onnx import ModelProto
 
 from memprof.base.errors import MemprofError
 from memprof.importers.onnx import read_onnx
-from memprof.importers.request import Request
+from memprof.importers.onnx.constants import MAX_ELEMENTS
+from memprof.importers.request import Elements, Request
 from memprof.results.building import lowered
 from memprof.runtimes import RUNTIMES, as_read
 
@@ -57,6 +60,7 @@ class Outcome:
         grade: Of the prediction.
         lowered_by: Operators that lower it.
         reason: Why there is no number.
+        given: Inputs whose elements were given.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Outcome:
     grade: str | None = None
     lowered_by: tuple[str, ...] = ()
     reason: str = ""
+    given: tuple[str, ...] = ()
 
     @property
     def verdicts(self) -> frozenset[str]:
@@ -113,8 +118,31 @@ def strip(model: ModelProto) -> None:
 
 def predict(path: Path) -> dict[str, Any]:
     """Return what memprof says of a model: fields of an ``Outcome``."""
+    found = predict_given(path, {})
+    if "predicted_bytes" not in found and (values := given_values(path)):
+        again = predict_given(path, values)
+        if "predicted_bytes" in again:
+            return {**again, "given": tuple(values)}
+    return found
+
+
+def given_values(path: Path) -> dict[str, Elements]:
+    """Return the elements of the inputs that are few plain numbers, as a person would give them."""
+    import pickle
+
+    arrays, _ = pickle.loads(path.with_suffix(".pickle").read_bytes())
+    few = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf" and array.size <= MAX_ELEMENTS}
+    return {
+        name: tuple(map(float, array.ravel().tolist())) if array.ndim else float(array)
+        for name, array in few.items()
+        if array.size
+    }
+
+
+def predict_given(path: Path, values: dict[str, Elements]) -> dict[str, Any]:
+    """Return what memprof says of a model with some elements given."""
     try:
-        source = read_onnx(Request(source=path))
+        source = read_onnx(Request(source=path, values=values))
     except MemprofError as error:
         return {"reason": error.message}
     graph, model = source.graph, as_read(RUNTIMES["onnxruntime"], source)
@@ -210,6 +238,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "tests": len(outcomes),
         "run": len(ran),
+        "with_elements_given": sum(bool(found.given) for found in ran),
         "with_scratch": dict(Counter(found.verdict(with_scratch=True) for found in ran)),
         "without_scratch": dict(Counter(found.verdict(with_scratch=False) for found in ran)),
     }

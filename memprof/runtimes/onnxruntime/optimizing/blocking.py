@@ -133,7 +133,7 @@ class _Layout:
 
     def give_back(self) -> None:
         """Give what still reads a plain image a copy of it."""
-        for plain, image in self.images.items():
+        for plain, image in _as_hashed(list(self.images.items())):
             if image.left > 0:
                 self.draft.add(image.writer, f"{DOMAIN}ReorderOutput", [image.value_id], [plain])
         for plain in self._reordered:
@@ -325,6 +325,23 @@ _BEHIND: Mapping[str, Callable[[_Layout, Step], None]] = {
     "GlobalAveragePool": _pool,
     "GlobalMaxPool": _pool,
 }
+
+
+def _as_hashed(items: list[tuple[int, _Image]]) -> list[tuple[int, _Image]]:
+    """Return items in the order of a hash table in which no two share a bucket: new ones in front, turned as it grows.
+
+    onnxruntime keeps images by address; where two share a bucket, which no file tells, the order differs.
+    """
+    found: list[tuple[int, _Image]] = []
+    for count, item in enumerate(items):
+        if count in _TABLE_SIZES:
+            found.reverse()
+        found.insert(0, item)
+    return found
+
+
+_TABLE_SIZES = frozenset((1, 13, 29, 59, 127, 257, 541, 1109, 2357, 5087))
+"""Buckets of a hash table of the GNU library as it grows."""
 
 
 def _rounded(of: TensorType, channels: int) -> TensorType:
