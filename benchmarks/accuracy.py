@@ -1,6 +1,7 @@
 """The accuracy page: what a default onnxruntime session takes, predicted and measured, on a catalogue of models.
 
     python benchmarks/accuracy.py --jobs 1 [--only WORD] [--models FOLDER] [--zoo FOLDER]
+    python benchmarks/accuracy.py --predict FOLDER    predict anew, of kept structures, beside what was measured
     python benchmarks/accuracy.py --page       write docs/accuracy.md from what was measured
 
 A model is written into a scratch folder (``accuracy_models.catalogue``; or found in ``--models``), measured in a
@@ -18,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from memprof.base.errors import MemprofError
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
+from memprof.ir.model import Model
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
 from memprof.measure.onnxruntime import measure_process
@@ -38,6 +41,7 @@ from memprof.measure.verify import process_pairs, verify_default
 from memprof.runtimes import as_read
 from memprof.runtimes.onnxruntime import DEFAULT_MODEL
 from memprof.runtimes.onnxruntime.default import session_frame
+from memprof.runtimes.onnxruntime.proven import kernels
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/accuracy.json"
@@ -57,6 +61,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--again", action="store_true", help="try again what failed")
     parser.add_argument("--page", action="store_true", help="write docs/accuracy.md")
+    parser.add_argument("--predict", type=Path, help="predict anew, of kept structures in a folder")
     parser.add_argument("--keep", type=Path, help="keep the structure of each model, without weights, in a folder")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -65,6 +70,8 @@ def main() -> None:
         return
     if asked.jobs:
         _run(asked)
+    if asked.predict:
+        _predict(asked)
     if asked.page:
         PAGE.write_text(page(json.loads(asked.results.read_text(encoding="utf-8"))), encoding="utf-8")
 
@@ -87,6 +94,53 @@ def _run(asked: argparse.Namespace) -> None:
             draft = asked.results.with_suffix(".part")
             draft.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             draft.replace(asked.results)
+
+
+def _predict(asked: argparse.Namespace) -> None:
+    """Predict the headline, its grade and the file alone anew; what was measured stays, and of which day it is."""
+    document = json.loads(asked.results.read_text(encoding="utf-8"))
+    about = environment()
+    for name, row in document["models"].items():
+        path = asked.predict / f"{name}.onnx"
+        if "error" in row or not path.exists():
+            continue
+        request = _request(path)
+        model = with_session(read_onnx(request), request)
+        if model.session is None or model.session().model is None:
+            print(name, "was not asked", flush=True)
+            row["file_alone"] = _alone(request)
+            continue
+        row.update(_graded(model), predicted={"date": about["date"], "commit": about["commit"]})
+        row["headline"]["predicted"] = row.pop("peak")
+        row["file_alone"] = _alone(request)
+        print(name, row["headline"], row["file_alone"], flush=True)
+    asked.results.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _graded(model: Model) -> dict[str, Any]:
+    row = as_read(DEFAULT_MODEL, model)
+    lifetimes = row.lifetimes(model.graph)
+    promise = row.promise(lifetimes)
+    return {
+        "peak": lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
+        "grade": promise.grade,
+        "lowered_by": list(promise.lowered_by),
+        "kernels": sorted(kernels(lifetimes.graph)),
+    }
+
+
+def _alone(request: Request) -> int | None:
+    alone = replace(request, from_file=True)
+    bare = with_session(read_onnx(alone), alone)
+    estimate = as_read(DEFAULT_MODEL, bare).lifetimes(bare.graph)
+    return estimate.timeline.peak_bytes if estimate.is_complete else None
+
+
+def _request(path: Path) -> Request:
+    values = next((found for word, found in VALUES.items() if word in path.name), {})
+    request = Request(source=path)
+    names = {value.name for value in read_onnx(request).graph.values}
+    return Request(source=path, values={name: value for name, value in values.items() if name in names})
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -132,12 +186,8 @@ def measure_named(name: str, models: Path | None, zoo: Path | None, keep: Path |
 
 def measure(path: Path) -> dict[str, Any]:
     """Return what is predicted of one model and what was measured, as JSON-ready values."""
-    values = next((found for word, found in VALUES.items() if word in path.name), {})
-    request, limits = Request(source=path), Limits(seconds=_SECONDS)
-    names = {value.name for value in read_onnx(request).graph.values}
-    request = Request(source=path, values={name: value for name, value in values.items() if name in names})
     try:
-        return _measured(request, limits)
+        return _measured(_request(path), Limits(seconds=_SECONDS))
     except MemprofError as error:
         return {"error": error.message.replace(str(path), path.name)}
 
@@ -145,9 +195,8 @@ def measure(path: Path) -> dict[str, Any]:
 def _measured(request: Request, limits: Limits) -> dict[str, Any]:
     found = verify_default(request, limits)
     model = with_session(read_onnx(request), request)
-    row = as_read(DEFAULT_MODEL, model)
-    lifetimes = row.lifetimes(model.graph)
-    promise = row.promise(lifetimes)
+    graded = _graded(model)
+    del graded["peak"]  # as verify says it
     others = {pair.name: pair for pair in found.others}
     process = {name: pair for name, pair in others.items() if name.startswith(("process", "arena"))}
     measured = {name: [pair.measured_bytes] for name, pair in process.items()}
@@ -156,20 +205,16 @@ def _measured(request: Request, limits: Limits) -> dict[str, Any]:
         again = measure_process(request.name, specs, limits, threads=session_threads(request))
         for pair in process_pairs(model, frame, again):
             measured[pair.name].append(pair.measured_bytes)
-    alone = Request(source=request.source, values=request.values, from_file=True)
-    bare = with_session(read_onnx(alone), alone)
-    estimate = as_read(DEFAULT_MODEL, bare).lifetimes(bare.graph)
     first = found.first_difference
     return {
         "operations": len(model.graph.nodes),
         "weights": model.graph.parameter_bytes,
-        "grade": promise.grade,
-        "lowered_by": list(promise.lowered_by),
+        **graded,
         "headline": {"predicted": found.predicted_bytes, "measured": found.measured_bytes},
         "first_run": _pair(others["first_run_peak"]),
         "block": _pair(others["later_runs_block"]),
         "first_difference": None if first is None else first.op,
-        "file_alone": estimate.timeline.peak_bytes if estimate.is_complete else None,
+        "file_alone": _alone(request),
         "process": {n: {"predicted": pair.predicted_bytes, "measured": measured[n]} for n, pair in process.items()},
     }
 

@@ -5,9 +5,9 @@
 
 Each test of ``onnx.backend.test.case.node`` is one small model with data. Recorded shapes of what nodes write are
 taken away, so that memprof has to infer them; then its peaks, with and without kernel scratch, are set beside what a
-traced allocator saw. Where elements of inputs decide sizes, and memprof asks for them by name, it is asked again with
-the test's own, as ``--value`` gives them; how many that were is counted. A model that onnxruntime refuses, and one
-whose inputs are no plain tensors, is counted apart.
+traced allocator saw. Where elements of inputs decide sizes, so that there is no number or none graded exact, it is
+asked again with the test's own, as ``--value`` gives them; how many that were is counted. A model that onnxruntime
+refuses, and one whose inputs are no plain tensors, is counted apart.
 
     verdict    with scratch, without
     exact      the predicted bytes are the measured ones
@@ -40,6 +40,7 @@ from memprof.importers.onnx.constants import MAX_ELEMENTS
 from memprof.importers.request import Elements, Request
 from memprof.results.building import lowered
 from memprof.runtimes import RUNTIMES, as_read
+from memprof.runtimes.onnxruntime.proven import kernels
 
 ROOT = Path(__file__).parents[1]
 _CHUNK = 200
@@ -61,6 +62,7 @@ class Outcome:
         lowered_by: Operators that lower it.
         reason: Why there is no number.
         given: Inputs whose elements were given.
+        kernels: What it runs, see ``proven.kernels``.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Outcome:
     lowered_by: tuple[str, ...] = ()
     reason: str = ""
     given: tuple[str, ...] = ()
+    kernels: tuple[tuple[str, str], ...] = ()
 
     @property
     def verdicts(self) -> frozenset[str]:
@@ -119,7 +122,7 @@ def strip(model: ModelProto) -> None:
 def predict(path: Path) -> dict[str, Any]:
     """Return what memprof says of a model: fields of an ``Outcome``."""
     found = predict_given(path, {})
-    if "predicted_bytes" not in found and (values := given_values(path)):
+    if found.get("grade") != "exact" and (values := given_values(path)):
         again = predict_given(path, values)
         if "predicted_bytes" in again:
             return {**again, "given": tuple(values)}
@@ -156,6 +159,7 @@ def predict_given(path: Path, values: dict[str, Elements]) -> dict[str, Any]:
         "predicted_bytes": lifetimes.timeline.peak_bytes,
         "predicted_bare_bytes": lifetimes.timeline.peak_bytes if bare is None else bare.peak_bytes,
         "grade": lowered(model.promise(lifetimes), graph).grade,
+        "kernels": tuple(sorted(kernels(lifetimes.graph))),
     }
 
 

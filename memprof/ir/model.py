@@ -92,6 +92,7 @@ class Model:
         folded: The same with all worked out that follows from it, as an optimiser does; ``None`` if that is
             the graph.
         session: How a default session of onnxruntime runs it, ``None`` if nobody can say.
+        installed: Version of the runtime of its format that is installed here, empty if none is or nobody looked.
         stored: Bytes of the weights by element type as a file stores them, where the graph was made of a
             configuration that knows no file; ``None`` if the graph's own count.
         wished: Sizes that were assumed for open dimensions instead of usual ones, which its graph does not fit.
@@ -105,6 +106,7 @@ class Model:
     ahead: Once[Graph] | None = field(default=None, repr=False, compare=False)
     folded: Once[Graph] | None = field(default=None, repr=False, compare=False)
     session: Once[Session] | None = field(default=None, repr=False, compare=False)
+    installed: str = ""
     stored: Mapping[str, int] | None = None
     wished: Mapping[str, int] = field(default_factory=dict)
 

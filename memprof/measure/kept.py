@@ -25,7 +25,7 @@ def kept_path(kind: str, *key: str, suffix: str = ".onnx") -> Path | None:
         key: What the answer depends on, besides onnxruntime and the processor.
         suffix: How its name ends.
     """
-    runtime = _version()
+    runtime = installed_version()
     if runtime is None:
         return None
     try:
@@ -55,7 +55,7 @@ def keep_bytes(answer: bytes, kept: Path) -> None:
         draft.replace(kept)
 
 
-def _version() -> str | None:
+def installed_version() -> str | None:
     """Return the version of the installed onnxruntime, ``None`` if nobody says; nothing of it is run."""
     found = find_spec("onnxruntime")
     if found is not None and found.origin is not None:

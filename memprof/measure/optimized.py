@@ -10,6 +10,7 @@ from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
 from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Model
 from memprof.measure.child import Limits
+from memprof.measure.kept import installed_version
 from memprof.measure.onnxruntime import require_onnxruntime, write_optimized
 
 
@@ -29,4 +30,5 @@ def load_optimized(request: Request, limits: Limits) -> Model:
         target = folder / "optimized.onnx"
         write_optimized(request.name, target, limits)
         model = read_optimized(target, request)
+    model = replace(model, installed=installed_version() or "")
     return model if model.format == OPTIMIZED_FORMAT else replace(model, format=UNCHANGED_FORMAT)

@@ -23,7 +23,7 @@ from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
 from memprof.ir.model import Model, Once, Session
 from memprof.measure.child import Limits
-from memprof.measure.kept import keep, kept_path
+from memprof.measure.kept import installed_version, keep, kept_path
 from memprof.measure.loading import find_loading
 from memprof.measure.onnxruntime import write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
@@ -50,6 +50,7 @@ _LIMITS = Limits(seconds=MAX_SECONDS, memory_bytes=MAX_MEMORY_BYTES, processor_s
 def with_session(model: Model, request: Request) -> Model:
     """Return ``model``, which finds out about its default session when somebody needs it."""
     constants = model.graph.parameter_bytes + model.graph.foldable_constant_bytes
+    model = replace(model, installed=installed_version() or "")
     request = replace(request, wished=model.wished)  # what is made of the file is asked about at the same sizes
     if len(model.graph.nodes) > MAX_NODES:
         reason = f"over {MAX_NODES:,} operations: onnxruntime is asked with --optimized alone"

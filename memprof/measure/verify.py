@@ -29,6 +29,7 @@ from memprof.ir import Graph
 from memprof.ir.model import Model
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
+from memprof.measure.kept import installed_version
 from memprof.measure.measurement import Measurement
 from memprof.measure.onnxruntime import (
     FULLY_OPTIMIZED,
@@ -135,7 +136,7 @@ def verify_onnxruntime(request: Request, limits: Limits) -> Verification:
         UsageError: An input's shape is open.
     """
     require_onnxruntime("Verifying a prediction")
-    model = read_onnx(request)
+    model = replace(read_onnx(request), installed=installed_version() or "")
     graph = model.graph
     specs = input_specs(graph, request.values)
     found = measure_allocations(request.name, specs, limits)
@@ -154,7 +155,7 @@ def verify_optimized(request: Request, limits: Limits) -> Verification:
     with scratch_folder() as folder:
         target = folder / "optimized.onnx"
         found = measure_allocations(request.name, specs, limits, level=FULLY_OPTIMIZED, target=target)
-        model = read_optimized(target, request)
+        model = replace(read_optimized(target, request), installed=installed_version() or "")
     counters = _counters(request.name, specs, limits, FULLY_OPTIMIZED)
     (row,) = choose_runtimes(["onnxruntime"], model).values()  # a graph that was left alone is not optimised
     row = replace(row, name=OPTIMIZED_MODEL.name)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from memprof.importers.onnx import contributed_models
+from memprof.importers.onnx import contributed_models, contributed_others
 from memprof.importers.onnx.contributed_call import ContributedCall, OpenShape
 from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.overruled import last_window_begins_inside
@@ -184,6 +184,7 @@ _NCHWC = "com.microsoft.nchwc."
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         **contributed_models.RULES,
+        **contributed_others.RULES,
         **dict.fromkeys((_MS + op for op in ("Gelu", "FastGelu", "BiasGelu", "QuickGelu")), _like(0)),
         **dict.fromkeys((_MS + op for op in ("QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax")), _like(0)),
         _MS + "QLinearAdd": _broadcast(0, 3),

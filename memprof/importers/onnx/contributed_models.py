@@ -73,6 +73,15 @@ def _group_query_attention(call: ContributedCall) -> list[TensorType]:
     return [call.typed(0, (query[0], query[1], heads * head)), present, present]
 
 
+def _masked_attention(call: ContributedCall) -> list[TensorType]:
+    found = _multi_head_attention(call)
+    return [found[0], call.of(5), call.of(6)] if call.get("past_present_share_buffer", 0) else found
+
+
+def _sparse_attention(call: ContributedCall) -> list[TensorType]:
+    return [_group_query_attention(call)[0], call.of(3), call.of(4)]
+
+
 def _packed_product(call: ContributedCall) -> list[TensorType]:
     return [call.typed(0, (*call.shape(0)[:-1], call.get("N")))]
 
@@ -147,7 +156,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     {
         _MS + "Attention": _attention,
         _MS + "MultiHeadAttention": _multi_head_attention,
+        _MS + "DecoderMaskedMultiHeadAttention": _masked_attention,
         _MS + "GroupQueryAttention": _group_query_attention,
+        _MS + "SparseAttention": _sparse_attention,
         _MS + "MatMulNBits": _packed_product,
         _MS + "MatMulBnb4": _packed_product,
         _MS + "EmbedLayerNormalization": _embedding,

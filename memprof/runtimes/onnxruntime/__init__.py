@@ -27,7 +27,7 @@ from memprof.runtimes.onnxruntime.default import default_lifetimes, default_lowe
 from memprof.runtimes.onnxruntime.figures import runtime_figures
 from memprof.runtimes.onnxruntime.frame import Frame, run_frame
 from memprof.runtimes.onnxruntime.process import default_process
-from memprof.runtimes.onnxruntime.proven import lowered_by
+from memprof.runtimes.onnxruntime.proven import lowered_by, of_version
 
 
 def onnxruntime_lifetimes(
@@ -102,6 +102,7 @@ def _knowing(row: RuntimeModel, model: Model) -> RuntimeModel:
     ran = Once(partial(_frame_of, model, as_planned))
     return replace(
         row,
+        lowered_by=of_version(lowered_by, model.installed),
         lifetimes=partial(_known_lifetimes, (model, ran), onnxruntime_lifetimes),
         figures=partial(runtime_figures, arrange=as_planned, ran=ran),
     )
@@ -135,6 +136,7 @@ def _as_optimized(model: Model) -> RuntimeModel:
     ran = Once(partial(_frame_of, model, as_listed))
     return replace(
         OPTIMIZED_MODEL,
+        lowered_by=of_version(lowered_by, model.installed),
         lifetimes=partial(_known_lifetimes, (model, ran), optimized_lifetimes),
         figures=partial(runtime_figures, arrange=as_listed, ran=ran),
     )
@@ -144,6 +146,7 @@ def _default_of(model: Model) -> RuntimeModel:
     ran = Once(partial(session_frame, model))
     return replace(
         DEFAULT_MODEL,
+        lowered_by=of_version(default_lowered_by, model.installed),
         lifetimes=fixed(lambda _: default_lifetimes(model, ran()), DEFAULT_MODEL.name),
         process=lambda graph: default_process(graph, ran(), session_loading(model)),
     )

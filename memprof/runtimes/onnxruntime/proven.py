@@ -1,19 +1,20 @@
 """Operations whose rule was proven: equal bytes in a traced run, per element type of the first input that is there.
 
-From ONNX's node tests (``benchmarks/node_tests.py``), from single operations, and from whole networks
-(``benchmarks/accuracy.py``), onnxruntime 1.32 on x86-64, one thread. Letters as in ``kernel_table``. Any other
-operation or element type is modelled as it is, its scratch taken as its rule says or as none, and lowers the grade.
+From ONNX's node tests and whole networks, by ``benchmarks/proven.py``, for one version of onnxruntime on x86-64. Any
+other operation or element type is modelled as it is, its scratch taken as its rule says or as none, and lowers the
+grade; so does another version of onnxruntime that is installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 
 from memprof.analysis import Lifetimes
 from memprof.ir import Graph, Node, Role
 from memprof.runtimes.onnxruntime.kernels import type_letter
+from memprof.runtimes.onnxruntime.proven_table import TABLE, VERSION
 
 _MOVES_TEXT = """\
 Cast Compress Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherElements GatherND
@@ -23,62 +24,33 @@ Squeeze Tile Transpose Trilu Unsqueeze
 _MOVES = frozenset(_MOVES_TEXT.split())
 """Operations that move elements, whatever they are."""
 
-_TABLE = """\
-fd Einsum
-f Abs Acos Acosh ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Ceil Conv ConvTranspose
-  Cos Cosh DFT DeformConv Det Dropout DynamicQuantizeLinear Elu Erf Floor GRU Gelu Gemm GlobalAveragePool
-  GlobalMaxPool GridSample HardSigmoid Hardmax InstanceNormalization LRN LSTM LayerNormalization LeakyRelu
-  LogSoftmax LpNormalization LpPool MaxUnpool Mean MeanVarianceNormalization PRelu QuantizeLinear
-  RMSNormalization RNN Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSumSquare Relu Resize
-  RotaryEmbedding Round Scatter Selu Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Softplus
-  Softsign Sqrt Sum Tan Tanh TensorScatter ThresholdedRelu Upsample ai.onnx.ml.ArrayFeatureExtractor
-  ai.onnx.ml.Binarizer com.microsoft.BiasGelu com.microsoft.DynamicQuantizeMatMul com.microsoft.FastGelu
-  com.microsoft.FusedConv com.microsoft.FusedGemm com.microsoft.FusedMatMul com.microsoft.Gelu
-  com.microsoft.QuickGelu com.microsoft.SkipLayerNormalization com.microsoft.SkipSimplifiedLayerNormalization
-  com.microsoft.nchwc.AveragePool com.microsoft.nchwc.Conv com.microsoft.nchwc.GlobalAveragePool
-  com.microsoft.nchwc.GlobalMaxPool com.microsoft.nchwc.MaxPool com.microsoft.nchwc.ReorderInput
-  com.microsoft.nchwc.ReorderOutput com.microsoft.nchwc.Upsample
-15 ConvInteger MatMulInteger QLinearConv QLinearMatMul com.microsoft.MatMulIntegerToFloat
-  com.microsoft.NhwcMaxPool com.microsoft.QGemm com.microsoft.QLinearAdd com.microsoft.QLinearAveragePool
-  com.microsoft.QLinearConv com.microsoft.QLinearGlobalAveragePool com.microsoft.QLinearLeakyRelu
-  com.microsoft.QLinearMul com.microsoft.QLinearSigmoid com.microsoft.QLinearSoftmax
-  com.microsoft.QLinearWhere
-f1245678 Add Greater GreaterOrEqual Less LessOrEqual Sub
-fd Exp Log MatMul Softmax ai.onnx.ml.TreeEnsemble
-f4 Neg ReduceProd TopK
-fh Attention IsInf IsNaN
-2358 BitwiseAnd BitwiseXor
-3 EyeLike TfIdfVectorizer
-4? And Not
-? Or Xor
-fdh134578 Max Min
-s RegexFullMatch ai.onnx.ml.LabelEncoder
-12345678 BitShift
-1358 BitwiseOr
-356 BitwiseNot
-4 Range
-d3 CumProd
-f1 Clip
-f12345678 Div
-f12345678s Equal
-f135 DequantizeLinear
-f15 com.microsoft.QLinearConcat
-f34 Pow
-f4? Where
-f5 MaxPool
-fb ReverseSequence
-fd1245678 Mul
-fd13467 BitCast
-fd3 CumSum
-fd4 ReduceSum
-fdh12345678 Mod
-fhb Celu
-"""
+
+_UNPROVEN: Mapping[str, tuple[tuple[str, int], ...]] = MappingProxyType({"Resize": (("antialias", 1),)})
+"""Attributes with which an operation's scratch is not known."""
 
 
 def lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
     """Return the names of the operations in what runs that are not proven, each once, in the order they run."""
     return tuple(dict.fromkeys(_unproven(lifetimes.graph)))
+
+
+def of_version(rule: Callable[[Lifetimes], tuple[str, ...]], version: str) -> Callable[[Lifetimes], tuple[str, ...]]:
+    """Return a rule of what lowers a grade for an installed onnxruntime.
+
+    Args:
+        rule: What lowers it for the version that all was proven with.
+        version: The installed version, empty if none is.
+    """
+    if not version or version.split(".")[:2] == VERSION.split("."):
+        return rule
+    return lambda lifetimes: (f"onnxruntime {version}, since all was proven for {VERSION}", *rule(lifetimes))
+
+
+def kernels(graph: Graph) -> frozenset[tuple[str, str]]:
+    """Return what a graph and its bodies run: operations, each with the letter that decides whether it is proven."""
+    inside = (found for node in graph.nodes for body in node.bodies for found in kernels(body))
+    own = ((node.op, _letter(graph, node)) for node in graph.nodes if node.op not in _MOVES)
+    return frozenset({*own, *inside})
 
 
 def _unproven(graph: Graph) -> Iterator[str]:
@@ -95,11 +67,17 @@ def _unproven(graph: Graph) -> Iterator[str]:
 def _is_proven(graph: Graph, node: Node) -> bool:
     if node.bodies and _depends_on_the_run(graph, node):
         return False
+    if any(node.attributes.get(name) == value for name, value in _UNPROVEN.get(node.op, ())):
+        return False
     if node.op in _MOVES:
         return True
-    letters = _letters().get(node.op, "")
+    return _letter(graph, node) in _letters().get(node.op, "")
+
+
+def _letter(graph: Graph, node: Node) -> str:
+    """Return the letter of the element type of the first input that is there, of the first output if none is."""
     first: Iterable[int] = (i for i in (*node.inputs, *node.outputs) if i is not None)
-    return type_letter(next((graph.values[i].type.dtype for i in first), None)) in letters
+    return type_letter(next((graph.values[i].type.dtype for i in first), None))
 
 
 def _depends_on_the_run(graph: Graph, node: Node) -> bool:
@@ -118,7 +96,7 @@ def _depends_on_the_run(graph: Graph, node: Node) -> bool:
 @cache
 def _letters() -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for line in _TABLE.replace("\n  ", " ").splitlines():
+    for line in TABLE.replace("\n  ", " ").splitlines():
         letters, *operations = line.split()
         found.update(dict.fromkeys(operations, letters))
     return MappingProxyType(found)

@@ -328,8 +328,9 @@ _BEHIND: Mapping[str, Callable[[_Layout, Step], None]] = {
 
 
 def _as_hashed(items: list[tuple[int, _Image]]) -> list[tuple[int, _Image]]:
-    """Return items in the order of a hash table in which no two share a bucket: new ones in front, turned as it grows.
+    """Return items in the order of a hash table in which no two share a bucket.
 
+    New ones come in front, and all are turned as it grows.
     onnxruntime keeps images by address; where two share a bucket, which no file tells, the order differs.
     """
     found: list[tuple[int, _Image]] = []
