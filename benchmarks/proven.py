@@ -6,7 +6,10 @@
 
 An operation at an element type is proven if a traced run of a model with it took exactly what was predicted, and no
 run took anything else that nothing else in it explains: of what an unequal model runs, the operations that fewest
-equal models run are to blame. The version is that of the installed onnxruntime; both records have to be of it.
+equal models run are to blame. A network of which something else than an operation lowers the grade (threads, an order
+that sessions do not share) says nothing when it is unequal. Operations that only move elements need no proof. The
+version is that of the installed onnxruntime; both records have to be of it. What was measured by hand on single
+operations stands beside the table, and falls away with another version.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from memprof.runtimes.onnxruntime import proven_table
+from memprof.runtimes.onnxruntime.proven import MOVES
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "memprof/runtimes/onnxruntime/proven_table.py"
@@ -43,13 +47,20 @@ def node_runs(document: Mapping[str, Any]) -> Iterator[Run]:
 def network_runs(document: Mapping[str, Any]) -> Iterator[Run]:
     """Yield the whole networks of the accuracy record."""
     for name, row in document["models"].items():
-        if "error" not in row and "kernels" in row:
-            headline = row["headline"]
-            yield name, _kernels(row["kernels"]), headline["predicted"] == headline["measured"]
+        if "error" in row or "kernels" not in row:
+            continue
+        headline, ops = row["headline"], {op for op, _ in row["kernels"]}
+        is_equal = headline["predicted"] == headline["measured"]
+        if is_equal or all(reason in ops and reason not in _UNORDERED for reason in row["lowered_by"]):
+            yield name, _kernels(row["kernels"]), is_equal
+
+
+_UNORDERED = frozenset(("com.microsoft.nchwc.ReorderOutput", "If", "Loop", "Scan"))
+"""Reasons of a grade that are no kernel's: see ``default_lowered_by``."""
 
 
 def _kernels(found: Iterable[Sequence[str]]) -> frozenset[Kernel]:
-    return frozenset((op, letter) for op, letter in found)
+    return frozenset((op, letter) for op, letter in found if op not in MOVES)
 
 
 def proven(runs: Sequence[Run]) -> tuple[set[Kernel], dict[str, list[Kernel]]]:
@@ -109,16 +120,27 @@ def main() -> None:
         text = TABLE.read_text(encoding="utf-8")
         head = text[: text.index("VERSION = ")]
         release = ".".join(version("onnxruntime").split(".")[:2])
-        TABLE.write_text(f'{head}VERSION = "{release}"\n\nTABLE = """\\\n{written(found)}\n"""\n', encoding="utf-8")
+        by_hand = "\n".join(_by_hand(found)) if release == proven_table.VERSION else ""
+        tables = f'TABLE = """\\\n{written(found)}\n"""\n\nBY_HAND = """\\\n{by_hand}\n"""\n'
+        TABLE.write_text(f'{head}VERSION = "{release}"\n\n{tables}', encoding="utf-8")
 
 
 def _listed(kernels: Sequence[Kernel]) -> str:
     return ", ".join(f"{op}:{letter}" for op, letter in kernels)
 
 
+def _by_hand(found: set[Kernel]) -> Iterator[str]:
+    """Yield what was measured by hand and is in no model of the records."""
+    yield from written(_read(proven_table.BY_HAND) - found).splitlines()
+
+
 def _today() -> set[Kernel]:
+    return _read(proven_table.TABLE) | _read(proven_table.BY_HAND)
+
+
+def _read(table: str) -> set[Kernel]:
     found: set[Kernel] = set()
-    for line in proven_table.TABLE.replace("\n  ", " ").splitlines():
+    for line in table.replace("\n  ", " ").splitlines():
         letters, *operations = line.split()
         found.update((op, letter) for op in operations for letter in letters)
     return found

@@ -1,6 +1,7 @@
 """Operations whose rule was proven: equal bytes in a traced run, per element type of the first input that is there.
 
-From ONNX's node tests and whole networks, by ``benchmarks/proven.py``, for one version of onnxruntime on x86-64. Any
+From ONNX's node tests and whole networks, by ``benchmarks/proven.py``, and from single operations measured by hand,
+for one version of onnxruntime on x86-64. Any
 other operation or element type is modelled as it is, its scratch taken as its rule says or as none, and lowers the
 grade; so does another version of onnxruntime that is installed.
 """
@@ -14,19 +15,21 @@ from types import MappingProxyType
 from memprof.analysis import Lifetimes
 from memprof.ir import Graph, Node, Role
 from memprof.runtimes.onnxruntime.kernels import type_letter
-from memprof.runtimes.onnxruntime.proven_table import TABLE, VERSION
+from memprof.runtimes.onnxruntime.proven_table import BY_HAND, TABLE, VERSION
 
 _MOVES_TEXT = """\
 Cast Compress Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherElements GatherND
 Identity If Loop NonZero Pad Reshape Scan ScatterElements ScatterND Shape Size Slice SpaceToDepth Split
 Squeeze Tile Transpose Trilu Unsqueeze
 """
-_MOVES = frozenset(_MOVES_TEXT.split())
+MOVES = frozenset(_MOVES_TEXT.split())
 """Operations that move elements, whatever they are."""
 
 
 _UNPROVEN: Mapping[str, tuple[tuple[str, int], ...]] = MappingProxyType({"Resize": (("antialias", 1),)})
-"""Attributes with which an operation's scratch is not known."""
+"""Attributes with which an operation's scratch is not known: another operation, as far as grades go."""
+
+_APART = "!"
 
 
 def lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
@@ -49,7 +52,7 @@ def of_version(rule: Callable[[Lifetimes], tuple[str, ...]], version: str) -> Ca
 def kernels(graph: Graph) -> frozenset[tuple[str, str]]:
     """Return what a graph and its bodies run: operations, each with the letter that decides whether it is proven."""
     inside = (found for node in graph.nodes for body in node.bodies for found in kernels(body))
-    own = ((node.op, _letter(graph, node)) for node in graph.nodes if node.op not in _MOVES)
+    own = ((node.op, _letter(graph, node)) for node in graph.nodes if node.op not in MOVES)
     return frozenset({*own, *inside})
 
 
@@ -67,9 +70,7 @@ def _unproven(graph: Graph) -> Iterator[str]:
 def _is_proven(graph: Graph, node: Node) -> bool:
     if node.bodies and _depends_on_the_run(graph, node):
         return False
-    if any(node.attributes.get(name) == value for name, value in _UNPROVEN.get(node.op, ())):
-        return False
-    if node.op in _MOVES:
+    if node.op in MOVES:
         return True
     return _letter(graph, node) in _letters().get(node.op, "")
 
@@ -77,7 +78,8 @@ def _is_proven(graph: Graph, node: Node) -> bool:
 def _letter(graph: Graph, node: Node) -> str:
     """Return the letter of the element type of the first input that is there, of the first output if none is."""
     first: Iterable[int] = (i for i in (*node.inputs, *node.outputs) if i is not None)
-    return type_letter(next((graph.values[i].type.dtype for i in first), None))
+    mark = "".join(_APART for name, value in _UNPROVEN.get(node.op, ()) if node.attributes.get(name) == value)
+    return type_letter(next((graph.values[i].type.dtype for i in first), None)) + mark
 
 
 def _depends_on_the_run(graph: Graph, node: Node) -> bool:
@@ -96,7 +98,7 @@ def _depends_on_the_run(graph: Graph, node: Node) -> bool:
 @cache
 def _letters() -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for line in TABLE.replace("\n  ", " ").splitlines():
+    for line in (*TABLE.replace("\n  ", " ").splitlines(), *BY_HAND.replace("\n  ", " ").splitlines()):
         letters, *operations = line.split()
-        found.update(dict.fromkeys(operations, letters))
+        found.update({op: found.get(op, "") + letters for op in operations})
     return MappingProxyType(found)
