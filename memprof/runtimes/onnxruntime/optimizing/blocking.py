@@ -1,6 +1,6 @@
 """Convolutions in onnxruntime's blocked layout: channels in blocks of 16, and reorders where others want them plain.
 
-    convolution    of float32 images with constant filters: one group, or one channel to a group, or groups of whole
+    convolution    of float32 images with constant filters, none of the graph around a body: one group, or one channel to a group, or groups of whole
                    blocks; channels that it reads, or has one to a group, are a multiple of 4; writes channels
                    rounded up to blocks, takes fewer channels than a block plain
     joined         a sum of blocked images with the convolution that wrote one of them, if it has no activation yet
@@ -147,7 +147,7 @@ def _convolve(layout: _Layout, step: Step) -> None:
     shape = draft.shape(step.read(1))
     if shape is None or len(shape) != _RANK or draft.dtype(step.output) != "float32":
         return
-    if any(i >= 0 and not draft.is_fixed(i) for i in (step.read(1), step.read(2))):
+    if any(i >= 0 and not draft.is_own_weight(i) for i in (step.read(1), step.read(2))):
         return
     written, taken = shape[:2]
     groups = step.attributes.get("group", 1)

@@ -165,6 +165,12 @@ class Draft:
         """Return whether a value is a weight or follows from such alone."""
         return value_id in self.fixed
 
+    def is_own_weight(self, value_id: int) -> bool:
+        """Return whether a value is a weight, and none of the graph around a body."""
+        values = self.graph.values
+        is_captured = value_id < len(values) and values[value_id].role is Role.CAPTURE
+        return value_id in self.fixed and not is_captured
+
     def elements(self, value_id: int | None) -> tuple[float, ...] | None:
         """Return what a small constant holds, ``None`` if that is not known."""
         return self._elements.get(value_id) if value_id is not None and value_id in self.fixed else None
