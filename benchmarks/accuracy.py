@@ -125,7 +125,7 @@ def _graded(model: Model) -> dict[str, Any]:
         "peak": lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
         "grade": promise.grade,
         "lowered_by": list(promise.lowered_by),
-        "kernels": sorted(kernels(lifetimes.graph)),
+        "kernels": " ".join(sorted(f"{op}:{letter}" for op, letter in kernels(lifetimes.graph))),
     }
 
 

@@ -49,10 +49,11 @@ def network_runs(document: Mapping[str, Any]) -> Iterator[Run]:
     for name, row in document["models"].items():
         if "error" in row or "kernels" not in row:
             continue
-        headline, ops = row["headline"], {op for op, _ in row["kernels"]}
+        found = [kernel.rsplit(":", 1) for kernel in row["kernels"].split()]
+        headline, ops = row["headline"], {op for op, _ in found}
         is_equal = headline["predicted"] == headline["measured"]
         if is_equal or all(reason in ops and reason not in _UNORDERED for reason in row["lowered_by"]):
-            yield name, _kernels(row["kernels"]), is_equal
+            yield name, _kernels(found), is_equal
 
 
 _UNORDERED = frozenset(("com.microsoft.nchwc.ReorderOutput", "If", "Loop", "Scan"))

@@ -1,8 +1,8 @@
 """Convolutions in onnxruntime's blocked layout: channels in blocks of 16, and reorders where others want them plain.
 
-    convolution    of float32 images with constant filters, none of the graph around a body: one group, or one channel to a group, or groups of whole
-                   blocks; channels that it reads, or has one to a group, are a multiple of 4; writes channels
-                   rounded up to blocks, takes fewer channels than a block plain
+    convolution    of float32 images with constant filters, none of the graph around a body: one group, or one
+                   channel to a group, or groups of whole blocks; channels that it reads, or has one to a group, are
+                   a multiple of 4; writes channels rounded up to blocks, takes fewer channels than a block plain
     joined         a sum of blocked images with the convolution that wrote one of them, if it has no activation yet
                    (the left one first); an activation with the convolution that alone writes for it;
                    x * hard-sigmoid(x) of a convolution
