@@ -258,6 +258,43 @@ def pads_and_pieces() -> ModelProto:
     )
 
 
+def packed_attention() -> ModelProto:
+    """Return attention of one product for query, key and value, split, behind a sequence that becomes an image."""
+    return model(
+        [
+            node("MatMul", ["x", "w1"], ["a0"]),
+            node("Add", ["a0", "b1"], ["a"]),
+            node("Reshape", ["a", "heads"], ["h"]),
+            node("Transpose", ["h"], ["t"], perm=[2, 0, 3, 1, 4]),
+            node("Split", ["t", "ones"], ["q0", "k0", "v0"], axis=0),
+            node("Squeeze", ["q0", "first"], ["q"]),
+            node("Squeeze", ["k0", "first"], ["k"]),
+            node("Squeeze", ["v0", "first"], ["v"]),
+            node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+            node("MatMul", ["q", "kt"], ["s"]),
+            node("Softmax", ["s"], ["p"], axis=-1),
+            node("MatMul", ["p", "v"], ["o"]),
+            node("Transpose", ["o"], ["u"], perm=[0, 2, 1, 3]),
+            node("Reshape", ["u", "flat"], ["f"]),
+            node("Transpose", ["f"], ["l"], perm=[0, 2, 1]),
+            node("Reshape", ["l", "image"], ["i"]),
+            node("Conv", ["i", "w2"], ["y"], kernel_shape=[4, 4], strides=[4, 4]),
+        ],
+        inputs=[tensor("x", [1, 64, 32])],
+        outputs=["y"],
+        initializers=[
+            weight("w1", 32, 96),
+            weight("b1", 96),
+            weight("w2", 32, 32, 4, 4),
+            integers("heads", 1, 64, 3, 2, 16),
+            integers("ones", 1, 1, 1),
+            integers("first", 0),
+            integers("flat", 1, 64, 32),
+            integers("image", 1, 32, 8, 8),
+        ],
+    )
+
+
 def quantised() -> ModelProto:
     """Return quantised convolutions, one with a Relu, one whose bias has another scale, and a global pool."""
 
@@ -357,6 +394,7 @@ MODELS = [
     two_branches,
     decoder_layer,
     pads_and_pieces,
+    packed_attention,
     quantised,
     halves,
     decided_branch,

@@ -1,7 +1,8 @@
 """What onnxruntime would make of a file, from the file alone: an estimate, for where nobody asks it.
 
     first     what follows from weights alone is done ahead; what changes nothing goes, what is done twice stays once;
-              constants behind convolutions, rows behind products, written-out activations and normalisations join
+              constants behind convolutions, rows behind products, written-out activations and normalisations join;
+              transposes move to where they meet
     second    activations join convolutions and products; pieces of one tensor become one Split; products transpose
               and scale themselves; sums join normalisations
     third     convolutions in a layout of 16 channels, with reorders where others want the plain one; sums join the
@@ -45,6 +46,11 @@ from memprof.runtimes.onnxruntime.optimizing.quantising import (
     put_channels_last,
 )
 from memprof.runtimes.onnxruntime.optimizing.splitting import split_all
+from memprof.runtimes.onnxruntime.optimizing.transposing import (
+    merge_transposes,
+    move_behind_images,
+    move_behind_pieces,
+)
 
 _MAX_NODES = 50_000
 _MAX_ROUNDS = 3
@@ -65,6 +71,9 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         add_rows,
         join_erfs,
         join_layer_norms,
+        move_behind_pieces,
+        merge_transposes,
+        move_behind_images,
     ),
     (
         drop_relus,
