@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import gc
 import os
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -253,3 +255,37 @@ def test_a_link_with_a_fitting_name_is_left_alone(tmp_path: Path, monkeypatch: p
         pass
     assert (precious / "lock").exists()
     assert (tmp_path / "memprof-without-lock").exists()
+
+
+@posix
+def test_a_signal_at_any_call_of_a_scratch_folder_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    interrupted = at = 0
+    while interrupted == at:  # until a run has fewer calls
+        at += 1
+        interrupted += _is_interrupted(at)
+        gc.collect()  # what an exception held is let go with it
+        assert [path.name for path in tmp_path.iterdir()] == [], f"at call {at}"
+    assert at > 50
+
+
+def _is_interrupted(at: int) -> bool:
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+        if calls == at and event in ("call", "c_call"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    try:
+        sys.setprofile(count)
+        with scratch_folder() as folder:
+            (folder / "file").write_text("x", encoding="utf-8")
+        return False
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(None)

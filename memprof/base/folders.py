@@ -29,11 +29,21 @@ _LOCK = "lock"
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Give an empty private folder, removed at the end with all that is in it."""
-    _remove_forsaken(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name, _locked(Path(name)):
-        inner = Path(name, "files")
-        inner.mkdir()
-        yield inner
+    base = Path(tempfile.gettempdir())
+    _remove_forsaken(base)
+    folder = base / f"{_PREFIX}{os.urandom(8).hex()}"  # known before it is there, so that it is removed
+    try:
+        folder.mkdir(mode=0o700)
+        with _locked(folder):
+            inner = folder / "files"
+            inner.mkdir()
+            yield inner
+    finally:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:  # a signal that came while it was removed
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 @contextmanager
