@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -121,3 +122,13 @@ def test_without_torch_each_command_of_a_search_names_the_extra(tmp_path: Path) 
     assert done.stdout.split() == ["5"] * len(lines), done.stderr
     assert done.stderr.count("needs an optional dependency that is not installed.") == len(lines)
     assert done.stderr.count("[nas]") == len(lines)
+
+
+def test_what_is_installed_has_a_lower_and_an_upper_bound() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wishes = [*project["dependencies"], *itertools.chain(*(project["optional-dependencies"].values()))]
+    tools = project["optional-dependencies"]["dev"]  # only who works on memprof installs these
+    open_ended = [
+        wish for wish in wishes if wish not in tools and not wish.startswith(NAME) and not re.search(r">=.+,<", wish)
+    ]
+    assert open_ended == []
