@@ -1,6 +1,6 @@
 """The interactive page: its size, how long writing it takes, and how long a browser takes until it answers.
 
-    python benchmarks/page.py            needs playwright and an installed Chromium
+    python benchmarks/page.py [--save]   needs playwright and an installed Chromium; benchmarks/results/page.json
 
 The yardstick in the same run is the browser itself: the same data parsed and its names put into a plain table
 of its first 100 rows. A line per number of tensors; the ratio is to that table.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 import tempfile
 import time
 from importlib import import_module
@@ -21,7 +22,8 @@ from memprof import Graph, GraphBuilder, TensorType, analyze
 from memprof.ir import NewValue
 from memprof.render.page import report_page, write_page
 
-TENSORS = (1, 1_000, 10_000, 100_000)
+TENSORS = (0, 1, 5_000, 100_000)
+_RESULTS = Path(__file__).parent / "results" / "page.json"
 _PLAIN = """<!doctype html><meta charset="utf-8"><table id="rows"></table>
 <script type="application/json" id="data">{}</script>
 <script>
@@ -38,10 +40,12 @@ requestAnimationFrame(() => requestAnimationFrame(() => {{
 
 
 def network(count: int) -> Graph:
-    """Return ``count`` operations in modules, each of which reads the one before and the very first."""
+    """Return operations in modules, each of which reads the one before and the very first, with ``count`` tensors."""
     builder = GraphBuilder("network")
+    if not count:
+        return builder.build([])
     first = last = builder.add_input("x", TensorType("float32", (256,)))
-    for i in range(count):
+    for i in range(count - 1):
         type_ = TensorType("float32", (64 + i % 7, 4))
         module = f"block{i // 40}.layer{i % 3}"
         (made,) = builder.add_node("Conv", [first, last], [NewValue(f"t{i}", type_)], name=f"op{i}", module=module)
@@ -69,7 +73,8 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        print(f"Chromium {browser.version}")
+        version = browser.version
+        print(f"Chromium {version}")
         print(f"{'tensors':>8} {'file':>10} {'written':>9} {'ready':>9} {'plain table':>12} {'ratio':>6}")
         for count in TENSORS:
             report = analyze(network(count), runtimes=("reference",))
@@ -97,6 +102,8 @@ def main() -> None:
             )
         browser.close()
     print(json.dumps(rows))
+    if "--save" in sys.argv[1:]:
+        _RESULTS.write_text(json.dumps({"chromium": version, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

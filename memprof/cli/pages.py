@@ -12,7 +12,7 @@ import click
 from memprof.base.errors import UsageError
 from memprof.base.files import check_writable, write_whole
 from memprof.base.text import safe_text
-from memprof.cli.output import note
+from memprof.cli.output import note, telling
 
 if TYPE_CHECKING:
     from memprof.render.page import Page
@@ -86,7 +86,8 @@ def write_results(targets: Iterable[str], writers: Mapping[str, Write]) -> None:
             with path.open("w", encoding="utf-8", newline="") as stream:
                 write(stream)
 
-        write_whole(target, fill)
+        with telling(f"writing {safe_text(target)}"):
+            write_whole(target, fill)
         note(f"wrote {safe_text(target)}")
 
 

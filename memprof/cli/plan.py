@@ -254,7 +254,8 @@ def parse_arenas(texts: Sequence[str]) -> tuple[Arena, ...]:
 def _measure(request: Request, after: Path, graph: Graph, limits: Limits) -> Sequence[MeasuredOrder]:
     from memprof.measure.orders import measure_orders
 
-    return measure_orders(request, after, graph, limits)
+    with telling("running both orders"):
+        return measure_orders(request, after, graph, limits)
 
 
 def _advise(plan: Plan, model: str, flags: Sequence[str], targets: Sequence[str], *, has_measured: bool) -> str:

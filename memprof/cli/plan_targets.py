@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from memprof.base.errors import UsageError
 from memprof.base.files import check_writable, write_whole
 from memprof.base.text import safe_text
-from memprof.cli.output import note
+from memprof.cli.output import note, telling
 from memprof.cli.pages import UNSAID, Origin, print_page
 from memprof.render.json import write_document
 
@@ -62,10 +62,11 @@ def check_plan_targets(targets: Iterable[str], source: str) -> None:
 def write_plan_targets(planned: Planned, targets: Iterable[str]) -> None:
     """Write the plan to each of ``targets``, whole or not at all, and say so on stderr."""
     for target in targets:
-        if _is_onnx(target):
-            _write_model(planned, target)
-        else:
-            write_whole(target, partial(_find_writer(target), planned))
+        with telling(f"writing {safe_text(target)}"):
+            if _is_onnx(target):
+                _write_model(planned, target)
+            else:
+                write_whole(target, partial(_find_writer(target), planned))
         note(f"wrote {safe_text(target)}")
 
 

@@ -99,13 +99,15 @@ def plan_file(asked: TfliteRequest) -> int:
         plan = plan_program(program, asked.seconds, keep_order=asked.keep_order or has_header)
     for target in asked.targets:
         write = _WRITERS[Path(target).suffix.lower()]
-        write(plan, request.path, Path(target))
+        with telling(f"writing {safe_text(target)}"):
+            write(plan, request.path, Path(target))
         note(f"wrote {safe_text(target)}")
     measured = None
     if asked.measure and planned is not None:
         from memprof.measure.tflm_plans import measure_plan
 
-        measured = measure_plan(plan, request.name, planned, asked.limits)
+        with telling(f"running {safe_text(planned)}"):
+            measured = measure_plan(plan, request.name, planned, asked.limits)
     budget_bytes = None if asked.budget is None else parse_bytes(asked.budget)
     answer = None if budget_bytes is None else plan.fits(budget_bytes)
     with open_stdout() as stream:

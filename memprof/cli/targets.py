@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from memprof.base.errors import UsageError
 from memprof.base.files import check_writable, write_whole
 from memprof.base.text import safe_text
-from memprof.cli.output import note
+from memprof.cli.output import note, telling
 from memprof.cli.pages import UNSAID, Origin, print_page
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def write_targets(report: Report, targets: Iterable[str], origin: Origin = UNSAI
             write = partial(_write_text, partial(_render_page, origin=origin))
         elif suffix in PLOTS:
             write = partial(_write_plot, picture=picture)
-        write_whole(target, partial(write, report))
+        with telling(f"writing {safe_text(target)}"):
+            write_whole(target, partial(write, report))
         note(f"wrote {safe_text(target)}")
 
 

@@ -93,10 +93,10 @@ def _lines(sweep: Sweep) -> list[tuple[str, list[SweepPoint]]]:
     if len(sweep.dims) == 1:
         return [("", list(sweep.points))]
     down, sizes = next(iter(sweep.dims.items()))
-    step = -(-len(sizes) // _MOST_LINES)
+    count = min(len(sizes), _MOST_LINES)  # the first, the last, and of those between as many as can be told apart
+    shown = [sizes[i * (len(sizes) - 1) // max(1, count - 1)] for i in range(count)]
     return [
-        (f", {style.fit(down, 1.0)} {size:,}", [p for p in sweep.points if p.dims[down] == size])
-        for size in sizes[::step]
+        (f", {style.fit(down, 1.0)} {size:,}", [p for p in sweep.points if p.dims[down] == size]) for size in shown
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from memprof.cli.options import json_option
-from memprof.cli.output import open_stdout
+from memprof.cli.output import open_stdout, telling
 from memprof.render.json import write_document
 
 
@@ -28,7 +28,8 @@ def bench_controller(table: Path, repeats: int, seed: int, pool: int, trained: i
     from memprof.nas.rank.tables import read_table
     from memprof.render.search import render_controllers
 
-    found = bench_controllers(read_table(table), repeats=repeats, seed=seed, pool_size=pool, trained=trained)
+    with telling(f"ranking {repeats} pools of {pool} networks"):
+        found = bench_controllers(read_table(table), repeats=repeats, seed=seed, pool_size=pool, trained=trained)
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)

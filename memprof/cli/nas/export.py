@@ -46,19 +46,20 @@ def export(
     memprof nas export runs/first --trained 12-16-blocks -o found
     memprof nas export runs/board --tflite
     """
-    from memprof.nas.train.devices import pick_device
+    with telling(f"reading {safe_text(str(folder))}"):
+        from memprof.nas.train.devices import pick_device
 
-    pick_device("cpu")  # one clear line if torch is missing
-    import memprof
-    from memprof.nas.given.inside import output_folder
-    from memprof.nas.searching.export import export_onnx, weights_of
-    from memprof.nas.searching.run import saved_search
-    from memprof.nas.space.screening import measure
+        pick_device("cpu")  # one clear line if torch is missing
+        import memprof
+        from memprof.nas.given.inside import output_folder
+        from memprof.nas.searching.export import export_onnx, weights_of
+        from memprof.nas.searching.run import saved_search
+        from memprof.nas.space.screening import measure
 
-    found = pick_candidate(folder, candidate, trained)
-    architecture, weights, origin = weights_of(folder, found.candidate, found.architecture, trained)
-    settings = saved_search(folder)[0]
-    budget = settings.budget
+        found = pick_candidate(folder, candidate, trained)
+        architecture, weights, origin = weights_of(folder, found.candidate, found.architecture, trained)
+        settings = saved_search(folder)[0]
+        budget = settings.budget
     if tflite:
         from memprof.nas.searching.tflite import require_converter
 
@@ -72,8 +73,8 @@ def export(
         exported = export_onnx(architecture, weights, target / "model.onnx")
         report = memprof.analyze(str(exported.path))
         report.plot(target / "lifetimes.png")
-    _describe(architecture, origin, f"Candidate {found.candidate} of {folder.name}", target)
-    converted = _convert(folder, settings, architecture, weights, target) if tflite else None
+        _describe(architecture, origin, f"Candidate {found.candidate} of {folder.name}", target)
+        converted = _convert(folder, settings, architecture, weights, target) if tflite else None
     for name in files:
         note(f"wrote {safe_text(str(target / name))}")
     with open_stdout() as stream:

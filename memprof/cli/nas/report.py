@@ -11,7 +11,7 @@ import click
 from memprof.base.errors import UsageError
 from memprof.base.files import write_whole
 from memprof.base.text import safe_text
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import note, open_stdout, telling
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import SearchSummary
@@ -36,6 +36,11 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     memprof nas report runs/first -o page.html
     memprof nas report runs/lambda-0 runs/lambda-5 runs/lambda-9 -o page
     """
+    with telling(f"reporting on {safe_text(str(folders[0]))}"):
+        _report(folders, output)
+
+
+def _report(folders: tuple[Path, ...], output: Path | None) -> None:
     from memprof import analyze, nas
     from memprof.nas.given.inside import output_folder
     from memprof.nas.record.changes import changes_of_rounds

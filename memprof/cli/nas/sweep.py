@@ -9,7 +9,7 @@ import click
 from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.cli.options import json_option
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import write_document
 
 
@@ -35,11 +35,13 @@ def sweep(folder: Path, weights: str, output: Path | None, as_json: bool) -> Non
         raise UsageError(
             f"{safe_text(weights)!r} are no numbers with commas between them.", "For example: --lambda 0,.5,1"
         ) from None
-    found = sweep_lambda(nas.status(folder), asked)
-    if output is not None:
-        from memprof.plots.search import plot_sweep
+    with telling(f"reading {safe_text(str(folder))}"):
+        found = sweep_lambda(nas.status(folder), asked)
+        if output is not None:
+            from memprof.plots.search import plot_sweep
 
-        plot_sweep(found, output)
+            plot_sweep(found, output)
+    if output is not None:
         note(f"wrote {safe_text(str(output))}")
     with open_stdout() as stream:
         if as_json:
