@@ -19,6 +19,7 @@ for images, channels, side, clips in ((3, 5, 7, True), (2, 48, 4, False), (4, 16
     norm, other = nn.BatchNorm2d(channels, momentum=0.3), nn.BatchNorm2d(channels, momentum=0.3)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
+    nn.init.normal_(norm.running_mean)  # what the sums are differences to, and no row beyond the last is one
     other.load_state_dict(norm.state_dict())
     x = (torch.randn(images, channels, side, side) * 2 + 30).to(torch.bfloat16)
     x = x.to(memory_format=torch.channels_last)
@@ -35,7 +36,7 @@ for images, channels, side, clips in ((3, 5, 7, True), (2, 48, 4, False), (4, 16
         ("weight", norm.weight.grad, other.weight.grad, 1e-3),
         ("bias", norm.bias.grad, other.bias.grad, 1e-3),
         ("mean", norm.running_mean, other.running_mean, 1e-5),
-        ("variance", norm.running_var, other.running_var, 1e-4),
+        ("variance", norm.running_var, other.running_var, 1e-3),
         ("count", norm.num_batches_tracked, other.num_batches_tracked, 0),
     ):
         off = float((mine.float() - theirs.float()).abs().max() / (theirs.float().abs().max() + 1e-9))
