@@ -250,8 +250,8 @@ def _bytes(size: int | None) -> str:
 def _held(path: Path) -> Iterator[str]:
     found = json.loads(path.read_text(encoding="utf-8"))["summary"]
     files = found["files"]
-    yield "The rules of the file alone were written by looking at these models. On others of the same kinds, which"
-    yield f"were not looked at (`benchmarks/file_alone.py`: {files} of timm and transformers, both exporters),"
+    yield "The rules of the file alone were written by looking at these models. On others of the same kinds, by which"
+    yield f"none was written (`benchmarks/file_alone.py`: {files} of timm and transformers, both exporters),"
     yield f"against the graph that onnxruntime makes: equal on {_share(found['equal'], files)}, within 10 % on"
     yield f"{_share(found['within 10 %'], files)}, the same operations on {_share(found['same operations'], files)}."
 
