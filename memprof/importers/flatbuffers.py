@@ -38,6 +38,26 @@ _HINT = "Convert or download the model again."
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have errors of what is read inside name the file that is at fault.
+
+    Raises:
+        InputError: What was raised inside, with the file's name.
+        LimitError: As it was raised, or there was not enough memory.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise LimitError(f"{path} needs more memory than there is.") from error
+    except LimitError:
+        raise
+    except InputError as error:
+        if str(path) in error.message:
+            raise
+        raise InputError(f"{path}: {error.message}", error.hint) from error
+
+
+@contextmanager
 def open_flatbuffer(path: Path, what: str = "a TensorFlow Lite model") -> Iterator[Flatbuffer]:
     """Open a file for as long as it is read.
 

@@ -117,19 +117,21 @@ class GraphBuilder:
         is_constant = is_foldable and all(map(self._is_fixed.__getitem__, reads))
         role = Role.CONSTANT if is_constant else Role.INTERMEDIATE
         written = tuple(
-            None
-            if new is None
-            else self._add_value(
-                Value(
-                    name=new.name,
-                    type=new.type,
-                    role=role,
-                    producer=node_id,
-                    view_of=new.view_of,
-                    module=new.module or module,
+            [
+                None
+                if new is None
+                else self._add_value(
+                    Value(
+                        name=new.name,
+                        type=new.type,
+                        role=role,
+                        producer=node_id,
+                        view_of=new.view_of,
+                        module=new.module or module,
+                    )
                 )
-            )
-            for new in outputs
+                for new in outputs
+            ]
         )
         self._nodes.append(
             Node(

@@ -28,7 +28,7 @@ from memprof.importers.onnx.modules import module_path
 from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, note_largest, output_facts
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
-from memprof.importers.onnx.twins import Answer, ask, is_settled
+from memprof.importers.onnx.twins import Answer, ask
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
 from memprof.ir import DTYPE_BITS, Graph, GraphBuilder, NewValue, TensorType
@@ -256,32 +256,34 @@ class Scope:
         return self.facts.of(of) if is_tensor else self.facts.described(of, proto)
 
     def _add_node(self, node: NodeProto) -> None:
-        self._context.nodes_left -= 1
-        if self._context.nodes_left < 0:
+        context = self._context
+        context.nodes_left -= 1
+        if context.nodes_left < 0:
             raise LimitError("The bodies of the model's loops need too many passes.")
-        self._context.edges_left -= len(node.input) + len(node.output)
-        if self._context.edges_left < 0:
-            most = self._context.room.edges
+        ids, names, written = self._ids, list(node.input), list(node.output)
+        context.edges_left -= len(names) + len(written)
+        if context.edges_left < 0:
+            most = context.room.edges
             raise LimitError(f"The nodes of the model read and write values more than {most} times in all.")
-        ids, names = self._ids, list(node.input)
         inputs = [None if not name else ids[name] if name in ids else self._read(node, name) for name in names]
         is_marked = not (self._tainted.isdisjoint(inputs) and self._origins.keys().isdisjoint(inputs))
-        question = None if is_marked else ask(node, inputs, self._facts)
-        answer = None if question is None else self._context.answers.get(question)
-        if answer is not None and self._repeat(node, inputs, answer):
+        question = None if is_marked else ask(node, inputs, written, self._facts)
+        answer = None if question is None else context.answers.get(question)
+        if answer is not None and self._repeat(node, (inputs, written), answer):
             return
-        self._context.distinct_left -= 1
-        if self._context.distinct_left < 0:
+        context.distinct_left -= 1
+        if context.distinct_left < 0:
             raise LimitError(
                 f"More than {MAX_DISTINCT} operations of the model differ from all others in sizes or elements."
             )
         answer = self._add_new_node(node, inputs)
         if question is not None and answer is not None:
-            self._context.answers[question] = answer
+            context.answers[question] = answer
 
-    def _repeat(self, node: NodeProto, inputs: Sequence[int | None], answer: Answer) -> bool:
+    def _repeat(self, node: NodeProto, frame: tuple[Sequence[int | None], Sequence[str]], answer: Answer) -> bool:
         """Add a node of which a twin was met before, unless the file or the caller says more of its outputs."""
-        names, view_of = list(node.output), inputs[0] if answer.is_view else None
+        inputs, names = frame
+        view_of = inputs[0] if answer.is_view else None
         stated, bound = self._stated, self._context.bindings.axes
         new: list[NewValue | None] = []
         if type(node.name) is not str:
@@ -362,7 +364,7 @@ class Scope:
     def _is_plain(self, node: NodeProto, facts: Sequence[Fact]) -> bool:
         """Tell whether what was found of the outputs follows from types alone, without what the file states."""
         stated = [self._stated.get(name, UNKNOWN_FACT) for name in node.output]
-        return all(map(is_settled, facts)) and all(
+        return all(fact.settled for fact in facts) and all(
             of is UNKNOWN_FACT or of.type is fact.type for of, fact in zip(stated, facts, strict=True)
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from memprof.importers.onnx.constants import Constant, may_decide_shapes
 from memprof.importers.onnx.library import TypeProto
@@ -21,6 +21,7 @@ class Fact:
         is_small: Whether it is known to be small enough to take part in the arithmetic of shapes.
         constant: Its elements, if they are few and the same in every run.
         proto: Its type as ONNX writes it, for sequences and optionals, which ``type`` does not describe.
+        settled: Equal for values of which equal types say all there is to know, 0 for any other.
     """
 
     type: TensorType
@@ -29,6 +30,11 @@ class Fact:
     is_small: bool = False
     constant: Constant | None = None
     proto: TypeProto | None = None
+    settled: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        is_settled = self.constant is None and self.proto is None and not self.is_open
+        object.__setattr__(self, "settled", id(self.type) if is_settled else 0)  # types are interned
 
 
 UNKNOWN_FACT = Fact(UNKNOWN_TYPE, is_open=True)

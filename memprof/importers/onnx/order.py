@@ -37,6 +37,8 @@ def sort_nodes(graph: GraphProto | FunctionProto) -> NodeProto | None:
 
     Bodies are left as they are. Complexity: O(names) if nothing is to do, else O(names + nodes log nodes).
     """
+    if _is_sorted(graph):
+        return None
     writers = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
     early: NodeProto | None = next(
         (
@@ -74,6 +76,19 @@ def sort_nodes(graph: GraphProto | FunctionProto) -> NodeProto | None:
     del graph.node[:]
     graph.node.extend(copies)
     return early
+
+
+def _is_sorted(graph: GraphProto | FunctionProto) -> bool:
+    """Tell whether every node reads what is there before it; no is no proof of the contrary."""
+    known = {"", *(each if isinstance(each, str) else each.name for each in graph.input)}
+    if isinstance(graph, GraphProto):
+        known.update(tensor.name for tensor in graph.initializer)
+        known.update(sparse.values.name for sparse in graph.sparse_initializer)
+    for node in graph.node:
+        if node.op_type in _WITH_BODIES or not known.issuperset(node.input):
+            return False
+        known.update(node.output)
+    return True
 
 
 def _reads(node: NodeProto) -> Iterator[str]:

@@ -46,30 +46,28 @@ class Answer:
     definition: Graph | None
 
 
-def ask(node: NodeProto, inputs: Sequence[int | None], facts: Sequence[Fact]) -> Question | None:
+def ask(
+    node: NodeProto, inputs: Sequence[int | None], outputs: Sequence[str], facts: Sequence[Fact]
+) -> Question | None:
     """Return what decides about ``node``, ``None`` if it has no twins.
 
     Args:
         node: A node.
         inputs: Ids of what it reads.
+        outputs: Names of what it writes.
         facts: What is known of each value.
     """
-    key: list[object] = [node.op_type, node.domain, *map(bool, node.output), None]
+    key: list[object] = [node.op_type, node.domain, *map(bool, outputs), None]
     for value_id in inputs:
         if value_id is None:
             key.append(None)
             continue
-        fact = facts[value_id]
-        if not is_settled(fact):
+        settled = facts[value_id].settled
+        if not settled:
             return None
-        key.append(id(fact.type))  # types are interned
+        key.append(settled)
     for attribute in node.attribute:
         if attribute.type not in _PLAIN:
             return None
         key.append(attribute.SerializeToString())
     return tuple(key)
-
-
-def is_settled(fact: Fact) -> bool:
-    """Tell whether a type says all there is to know of a value."""
-    return fact.constant is None and fact.proto is None and not fact.is_open

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from memprof.base.errors import InputError, LimitError
-from memprof.importers.flatbuffers import open_flatbuffer
+from memprof.importers.flatbuffers import naming, open_flatbuffer
 from memprof.importers.tflite.binding import bind
 from memprof.importers.tflite.build import build_graph
 from memprof.importers.tflite.schema import read_contents
@@ -28,18 +27,10 @@ def read_tflite(path: Path, *, dims: Mapping[str, int], inputs: Mapping[str, tup
         LimitError: It asks for more than a safety limit allows.
         UsageError: A name in ``dims`` or ``inputs`` does not exist, or the file fixes another size.
     """
-    try:
+    with naming(path):
         with open_flatbuffer(path) as file:
             contents = read_contents(file)
         digest = hashlib.sha256(repr(contents.program).encode()).hexdigest()
         program = bind(contents.program, contents.open_axes, dims, inputs)
         graph = replace(build_graph(program, contents.shared, path.stem), program=program)
-    except MemoryError as error:
-        raise LimitError(f"{path} needs more memory than there is.") from error
-    except LimitError:
-        raise
-    except InputError as error:
-        if str(path) in error.message:
-            raise
-        raise InputError(f"{path}: {error.message}", error.hint) from error
     return Model(path=str(path), format="tflite", structure_sha256=digest, graph=graph)
