@@ -8,7 +8,7 @@ import pytest
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 import memprof
-from memprof.ir import Graph, Role
+from memprof.ir import BOUND, Graph, Role
 from tests.onnx_models import body, integers, load, model, node, shapes, sizes, tensor, weight
 
 BOOL, INT64 = TensorProto.BOOL, TensorProto.INT64
@@ -166,7 +166,7 @@ def test_two_carried_values_that_change_places_agree_on_what_they_share(tmp_path
 def test_a_loop_asks_its_start_condition_before_it_runs(
     tmp_path: Path, start: bool | None, count: int | None
 ) -> None:
-    """A condition that is not known may be false: then nobody knows how often the loop runs."""
+    """A condition that is not known may be false: then the limit says how often the loop runs at most."""
     steps = _steps(node("Relu", ["v"], ["w"]), node("Relu", ["v"], ["each"]), outputs=["w", "each"])
     made = node("Loop", ["m", "start", "x"], ["last", "all"], body=steps)
     inputs, constants = [tensor("x", [2, 3])], [integers("m", 7)]
@@ -177,8 +177,10 @@ def test_a_loop_asks_its_start_condition_before_it_runs(
 
     found = load(tmp_path, model([made], inputs=inputs, initializers=constants, outputs=["last", "all"]))
 
-    assert shapes(found)["all"] == (count, 2, 3)
-    assert found.graph.nodes[-1].attributes.get("trip_count") == count
+    most = 7 if count is None else count
+    assert shapes(found)["all"] == (most, 2, 3)
+    assert [note.kind for note in found.graph.assumed] == ([BOUND] if count is None else [])
+    assert found.graph.nodes[-1].attributes.get("trip_count") == most
 
 
 @pytest.mark.parametrize(
@@ -194,15 +196,16 @@ def test_what_a_loop_collects_has_one_more_dimension(
     assert shapes(found)["z"] == shape
 
 
-def test_a_loop_that_the_data_may_end_has_an_open_count(tmp_path: Path) -> None:
+def test_a_loop_that_the_data_may_end_collects_at_most_its_limit(tmp_path: Path) -> None:
     steps = [node("Relu", ["v"], ["w"]), node("Neg", ["w"], ["u"])]
     ends = [node("ReduceMax", ["v"], ["r"], keepdims=0), node("Cast", ["r"], ["on"], to=BOOL)]
     stops = body(steps + ends, inputs=["i", "go", "v"], outputs=["on", "w", "u"])
 
     found = load(tmp_path, _loop(stops, 7, last="y", all="z"))
 
-    assert shapes(found)["z"] == (None, 2, 3)
-    assert [(unknown.name, unknown.hint) for unknown in found.graph.unknown] == [("z", "--dim 'z[0]=1'")]
+    assert shapes(found)["z"] == (7, 2, 3)
+    assert [(note.kind, note.name) for note in found.graph.assumed] == [(BOUND, "z")]
+    assert not found.graph.unknown
 
 
 def test_a_scan_takes_its_axis_out_and_puts_it_back(tmp_path: Path) -> None:
