@@ -6,6 +6,7 @@ the process, so that a process of its own asks, and another goes on behind the o
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -36,6 +37,7 @@ def _ask(interpreter: Any, start: int, count: int) -> tuple[int, list[tuple[int,
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
+        faulthandler.disable()  # that one of them ends is foreseen, and nobody's business
         for i in range(start, count):
             os.write(writer, f"{i}\n".encode())
             try:
