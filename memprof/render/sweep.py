@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.analysis.pieces import Piece
+from memprof.analysis.surfaces import Surface
 from memprof.base.palette import TERMINAL_ACCENT, TERMINAL_CURVE
 from memprof.base.text import safe_text
 from memprof.render.assumed import show_assumed_sizes
@@ -43,6 +44,8 @@ def sweep_range(sweep: Sweep) -> str:
 def formula_lines(sweep: Sweep) -> list[tuple[str, str]]:
     """Return each piece of the formula in words, with where it holds; nothing for sizes that stand alone."""
     name = safe_text(next(iter(sweep.dims)), limit=60)
+    if sweep.surfaces:
+        return [(f"{format_surface(each, sweep.surface_dims)} bytes", _where(sweep, each)) for each in sweep.surfaces]
     return [
         (f"{format_polynomial(piece, name)} bytes", f"{name} {piece.first:,} to {piece.last:,}")
         for piece in sweep.pieces or ()
@@ -52,6 +55,11 @@ def formula_lines(sweep: Sweep) -> list[tuple[str, str]]:
 
 def formula_remark(sweep: Sweep) -> str:
     """Return what is known of the formula: at how many points the model was evaluated, and where it breaks."""
+    if sweep.surfaces:
+        checks = sum(surface.checks for surface in sweep.surfaces)
+        rest = "" if _is_covered(sweep) else "not for all of them; "
+        rows = "row" if checks == 1 else "rows"
+        return f"{rest}held against {checks} more {rows} of sizes; {_evaluated(sweep)}"
     if len(sweep.dims) > 1 or sweep.pieces is None:
         what = "no formula of few pieces" if len(sweep.dims) == 1 else "no formula over two dimensions"
         return f"{what}; {_evaluated(sweep)}"
@@ -90,6 +98,50 @@ def format_polynomial(piece: Piece, name: str) -> str:
         shown = power if power and number == "1" else f"{number} {power}".rstrip()
         text += f"{sign}{shown}"
     return text
+
+
+def format_surface(surface: Surface, dims: Sequence[str]) -> str:
+    """Return a polynomial in two sizes as people write it, the highest powers first.
+
+    >>> from fractions import Fraction as F
+    >>> rows = ((F(64), F(0), F(0)), (F(0), F(0), F(12)), (F(0), F(-1, 2), F(0)))
+    >>> format_surface(Surface(first=(1, 1), last=(9, 9), coefficients=rows, checks=1), ("batch", "size"))
+    '12 batch size^2 - 1/2 batch^2 size + 64'
+    """
+    names = [safe_text(name, limit=60) for name in dims]
+    places = sorted(((i, j) for i in range(3) for j in range(3)), key=lambda place: (-sum(place), place))
+    text = ""
+    for i, j in places:
+        factor = surface.coefficients[i][j]
+        if not factor:
+            continue
+        sign = ("-" if factor < 0 else "") if not text else (" - " if factor < 0 else " + ")
+        powers = " ".join(
+            name if power == 1 else f"{name}^{power}" for name, power in zip(names, (i, j), strict=True) if power
+        )
+        number = _number(abs(factor))
+        shown = powers if powers and number == "1" else f"{number} {powers}".rstrip()
+        text += f"{sign}{shown}"
+    return text or "0"
+
+
+def _where(sweep: Sweep, surface: Surface) -> str:
+    borders = zip(sweep.surface_dims, surface.first, surface.last, strict=True)
+    return ", ".join(f"{safe_text(name, limit=60)} {first:,} to {last:,}" for name, first, last in borders)
+
+
+def _is_covered(sweep: Sweep) -> bool:
+    """Tell whether every point lies on a surface."""
+    return all(
+        any(
+            all(
+                first <= point.dims[name] <= last
+                for name, first, last in zip(sweep.surface_dims, each.first, each.last, strict=True)
+            )
+            for each in sweep.surfaces
+        )
+        for point in sweep.points
+    )
 
 
 def _number(value: Fraction) -> str:

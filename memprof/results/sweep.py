@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any, get_args
 
 from memprof.analysis.pieces import Piece
+from memprof.analysis.surfaces import Surface
 from memprof.base.fields import Fields
 from memprof.runtimes import Grade
 
@@ -53,6 +54,8 @@ class Sweep:
         dims: The sizes of each dimension: one or two.
         points: The numbers, in the order of ``dims``, the last one fastest.
         pieces: The peak over the only dimension as polynomials; ``None`` where it is none of few, or there are two.
+        surfaces: Over two, the peak as polynomials in both where it is that.
+        surface_dims: Names of the two, in the order of the sizes of a surface.
         grade: The least that a peak which was evaluated promises, ``None`` where one is not known.
     """
 
@@ -62,6 +65,8 @@ class Sweep:
     points: tuple[SweepPoint, ...]
     pieces: tuple[Piece, ...] | None
     grade: Grade | None
+    surfaces: tuple[Surface, ...] = ()
+    surface_dims: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {found[0]} to {found[-1]}" for name, found in self.dims.items())
@@ -80,6 +85,7 @@ class Sweep:
                 "runtime": self.runtime,
                 "grade": self.grade,
                 "formula": None if self.pieces is None else [_piece_json(piece) for piece in self.pieces],
+                "surfaces": [_surface_json(surface, self.surface_dims) for surface in self.surfaces],
             },
         }
 
@@ -104,9 +110,13 @@ class Sweep:
                 dims.setdefault(name, {})[size] = None
         if not 1 <= len(dims) <= _MOST_DIMS or prod(map(len, dims.values())) != len(points):
             raise found.error("sweep", "is no table over one dimension or two")
+        written = about.each("surfaces") if "surfaces" in about else ()  # an older report has none
+        surfaces = tuple(_read_surface(each, tuple(dims)) for each in written)
         return cls(
             path=path,
             runtime=about.text("runtime"),
+            surfaces=surfaces,
+            surface_dims=tuple(dims) if surfaces else (),
             dims={name: tuple(sizes) for name, sizes in dims.items()},
             points=points,
             pieces=None if about.is_null("formula") else tuple(_read_piece(piece) for piece in about.each("formula")),
@@ -121,6 +131,43 @@ def _piece_json(piece: Piece) -> dict[str, Any]:
         "coefficients": [str(coefficient) for coefficient in piece.coefficients],
         "checks": piece.checks,
     }
+
+
+def _surface_json(surface: Surface, dims: Sequence[str]) -> dict[str, Any]:
+    terms = [
+        {"powers": dict(zip(dims, (i, j), strict=True)), "factor": str(factor)}
+        for i, row in enumerate(surface.coefficients)
+        for j, factor in enumerate(row)
+        if factor
+    ]
+    return {
+        "first": dict(zip(dims, surface.first, strict=True)),
+        "last": dict(zip(dims, surface.last, strict=True)),
+        "terms": terms,
+        "checks": surface.checks,
+    }
+
+
+def _read_surface(found: Fields, dims: tuple[str, ...]) -> Surface:
+    """Return a surface whose sizes are in the order of ``dims``."""
+    if len(dims) != 2:
+        raise found.error("first", "is of another number of dimensions")
+    factors = [[Fraction(0)] * 3 for _ in range(3)]
+    for term in found.each("terms"):
+        powers, factor = term.named_counts("powers"), term.text("factor")
+        if powers.keys() != set(dims) or max(powers.values()) > 2 or not _FRACTION.fullmatch(factor):
+            raise term.error("powers", "are no two powers up to 2")
+        factors[powers[dims[0]]][powers[dims[1]]] = Fraction(factor)
+    first, last = found.named_counts("first"), found.named_counts("last")
+    if first.keys() != set(dims) or last.keys() != set(dims):
+        raise found.error("first", "is of other dimensions")
+    rows = [(row[0], row[1], row[2]) for row in factors]
+    return Surface(
+        first=(first[dims[0]], first[dims[1]]),
+        last=(last[dims[0]], last[dims[1]]),
+        coefficients=(rows[0], rows[1], rows[2]),
+        checks=found.count("checks"),
+    )
 
 
 def _read_point(found: Fields) -> SweepPoint:

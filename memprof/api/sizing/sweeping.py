@@ -2,16 +2,19 @@
 
 Over one dimension the peak is found as polynomials, piece by piece (``analysis.pieces``), and so is the process; what
 has no formula is evaluated size by size, up to ``MAX_EVALUATIONS``. Over two, that is done along the longer one for
-each size of the other. Where few sizes are asked for, each is evaluated.
+each size of the other, and rows that agree are one polynomial in both. Where few sizes are asked for, each is
+evaluated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, Unpack
 
 from memprof.analysis.pieces import Piece, find_pieces
+from memprof.analysis.surfaces import find_surfaces
 from memprof.api import load
 from memprof.api.sizing.axes import Axes, check_sizes, find_axes
 from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
@@ -58,10 +61,16 @@ def sweep(
         found = _Grid(find_axes(request, model, wanted), runtime or leading_runtime(model), wanted)
         longest = max(wanted, key=lambda name: len(wanted[name]))
         others = [name for name in wanted if name != longest]
-        pieces: tuple[Piece, ...] | None = None
-        for fixed in product(*(wanted[name] for name in others)):
-            pieces = found.fill(longest, dict(zip(others, fixed, strict=True)))
-    return found.table(request.name, None if others else pieces)
+        rows = [
+            (fixed, found.fill(longest, dict(zip(others, fixed, strict=True))))
+            for fixed in product(*(wanted[name] for name in others))
+        ]
+    if not others:
+        return found.table(request.name, rows[0][1])
+    surfaces = find_surfaces([(fixed[0], pieces or ()) for fixed, pieces in rows])
+    if longest != next(iter(wanted)):  # the dimensions are in the order in which they were asked for
+        surfaces = tuple(surface.turned() for surface in surfaces)
+    return replace(found.table(request.name, None), surfaces=surfaces, surface_dims=tuple(wanted))
 
 
 class _Grid:

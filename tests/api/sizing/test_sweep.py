@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from onnx import ModelProto, TensorProto
 import memprof
 from memprof import Report, Request, Sweep, UsageError
 from memprof.api.sizing.axes import find_axes, parse_axes
+from memprof.render.sweep import render_sweep
 from tests.onnx_models import integers, model, node, tensor, weight
 from tests.schemas import check_document
 
@@ -157,3 +159,24 @@ def test_sizes_that_were_given_are_kept_and_only_the_one_changes(tmp_path: Path)
     resized = axes.resized({"length": 9})
     assert resized.inputs == {"ids": (3, 9)}
     assert resized.dims == {"b": 3, "s": 9}
+
+
+def test_over_two_dimensions_rows_that_agree_are_one_formula(tmp_path: Path) -> None:
+    path = tmp_path / "image.onnx"
+    path.write_bytes(image("batch", 3, "height", 64).SerializeToString())
+    over = {"batch": range(1, 7), "height": range(32, 128, 8)}
+    found = memprof.sweep(path, over, runtime="reference")
+    (surface,) = found.surfaces
+    assert found.surface_dims == ("batch", "height")
+    assert (surface.first, surface.last) == ((1, 32), (6, 120))
+    for point in found.points:
+        assert surface.at(point.dims["batch"], point.dims["height"]) == point.peak_intermediate_bytes
+    assert found.evaluations < len(found.points)
+    report = replace(memprof.analyze(path, runtimes=["reference"]), sweep=found)
+    document = report.to_json()
+    check_document(document)
+    assert Report.from_json(document).sweep == found
+    shown = io.StringIO()
+    render_sweep(report, shown, top=8, next_command="")
+    assert "Peak = " in shown.getvalue()
+    assert "batch height" in shown.getvalue()
