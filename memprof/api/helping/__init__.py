@@ -8,8 +8,9 @@ files.py    what tools make of an .onnx file: initialisers that are no graph inp
             norms, a later opset
 
 A change is begun while the time lasts, one second; what is left then is named as skipped, as is everything for a
-large file. Tools run in a child process that is stopped after a second of a processor; what they made is kept. What
-was tried in vain is named too. Nothing is promised of results: a smaller image may be seen worse.
+large file. Of a named module smaller sizes alone are tried. Tools run in a child process that is stopped after a
+second of a processor; what they made is kept. What was tried in vain is named too. Nothing is promised of results: a
+smaller image may be seen worse.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def find_help(request: Request, report: Report, model: Model | None = None) -> H
         report: The answer.
         model: The source as it was read for it; read anew if left out.
     """
-    if not request.is_file or request.from_file or report.model.format.startswith("torch"):
+    if request.from_file or not (request.is_file or _is_resized_by_name(request)):
         return Helped()
     if report.model.nodes > _MOST_NODES or report.model.parameter_bytes > _MOST_BYTES:
         return Helped(skipped=("a large file: changes are not tried",))
@@ -52,6 +53,12 @@ def find_help(request: Request, report: Report, model: Model | None = None) -> H
     if peak is None:
         return Helped()
     return kept_help(request, report, partial(_find, request, report, model, peak))
+
+
+def _is_resized_by_name(request: Request) -> bool:
+    """Tell whether a module can be asked for again at another size, by a command: it is named, for inference."""
+    is_named = isinstance(request.source, str)
+    return is_named and request.training is None and not request.run and request.device == "cpu"
 
 
 def _find(request: Request, report: Report, model: Model | None, peak: int) -> Helped:
@@ -106,7 +113,8 @@ def _try_all(asked: Asked) -> Helped:
 
 def _attempts(asked: Asked) -> Iterator[Attempt]:
     yield from smaller_sizes(asked)
-    yield from other_orders(asked)
+    if asked.request.is_file and not asked.model.format.startswith("torch"):
+        yield from other_orders(asked)
     if asked.model.format == "onnx":
         from memprof.api.helping.files import changes_of_files
 

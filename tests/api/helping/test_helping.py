@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+import pytest
 from onnx import ModelProto
 
 import memprof
@@ -14,6 +15,12 @@ from memprof.api import helping
 from memprof.api.helping import find_help
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.onnx_models import model, node, tensor, weight
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give as long as a busy machine needs."""
+    monkeypatch.setattr(helping, "MAX_SECONDS", 60.0)
 
 
 def written(folder: Path, found: ModelProto) -> Path:
@@ -116,3 +123,25 @@ def test_a_check_that_is_over_says_it_too(run: Run, tmp_path: Path) -> None:  # 
     assert [change["what"] for change in document["help"]] == ["half the height and width", "batch 1"]
     assert "help" not in run("check", path, *flags, "--max-peak", "1GB", "--json").json
     assert "help" not in run("check", path, *flags, "--max-weights", "1B", "--json").json
+
+
+_HALVED = """
+import torch
+
+
+def make():
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+"""
+
+
+def test_a_named_module_is_asked_for_at_other_sizes(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "net.py").write_text(_HALVED)
+    request = Request(source=f"{tmp_path / 'net.py'}:make", inputs={"": (4, 3, 64, 64)})
+    report = memprof.analyze(request)
+    changes = find_help(request, report).changes
+    assert [change.what for change in changes] == ["half the height and width", "batch 1"]
+    assert changes[1].peak_bytes * 4 == report.peak_intermediate_bytes
+    assert changes[1].command.endswith("net.py:make --input 1x3x64x64")
+    training = Request(source=request.source, inputs=request.inputs, training=memprof.Training("adam"))
+    assert find_help(training, report) == helping.Helped()
