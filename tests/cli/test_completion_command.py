@@ -41,6 +41,18 @@ def test_commands_flags_and_values_are_completed(run_process: Run, model: Path, 
     assert completed(run_process, "memprof analyze gone.onnx --dim ") == []
 
 
+@pytest.mark.parametrize(
+    ("shell", "words"),
+    [
+        ("zsh", {"COMP_WORDS": "memprof analyze --runtime ", "COMP_CWORD": "3"}),
+        ("fish", {"COMP_WORDS": "memprof analyze --runtime ", "COMP_CWORD": ""}),
+    ],
+)
+def test_values_are_completed_in_the_other_shells_too(run_process: Run, shell: str, words: dict[str, str]) -> None:
+    offered = run_process(env={"_MEMPROF_COMPLETE": f"{shell}_complete", **words}).stdout
+    assert all(name in offered for name in RUNTIMES)
+
+
 def test_the_man_page_has_every_command_with_its_flags_and_all_exit_codes(run: Run) -> None:
     page = run("completion", "man").stdout
     for name in COMMANDS:

@@ -239,7 +239,8 @@ def report_side(report: Report, label: str) -> dict[str, Any]:
                 safe_text(f"{name}: {figure.definition}"),
             ]
             for name, figure in figure_rows(report)
-        ],
+        ]
+        + [*_process(report)],
         "assumed": [
             [safe_text(a.kind), safe_text(a.name), safe_text(a.reason, limit=400), safe_text(a.hint, limit=400)]
             for a in report.assumed
@@ -292,6 +293,17 @@ def _report_view(found: RuntimeReport, graphs: Graphs, side: int, label: str) ->
         definition=found.runtime.definition,
     )
     return view_json(found.lifetimes, graphs, row, found.buffer_kinds)
+
+
+def _process(report: Report) -> Iterable[list[str]]:
+    """Yield what the process takes and its parts, as rows of what there is besides the peak."""
+    process = report.process
+    if process is None or process.size_bytes is None:
+        return
+    yield ["process", format_bytes(process.size_bytes), "estimate", safe_text(process.error, limit=400)]
+    for part, size in process.parts.items():
+        name = safe_text(part.replace("_", " "), limit=60)
+        yield [f"process: {name}", format_bytes(size), "estimate", "a part of it"]
 
 
 def _help(report: Report) -> Iterable[list[str]]:
