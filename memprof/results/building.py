@@ -69,8 +69,12 @@ def _with_categories(found: RuntimeReport, model: Model) -> RuntimeReport:
 
 
 def lowered(promise: Promise, graph: Graph) -> Promise:
-    """Return what is left of a promise where the source contradicts itself, or a size was taken at its largest."""
+    """Return what is left of a promise where the source contradicts itself, or a size was taken at its largest.
+
+    A malformed node contradicts what the file records of its outputs.
+    """
     contradicted = tuple(note.name for note in graph.assumed if note.kind in ("shape", "dtype"))
+    contradicted += tuple(node.name for node in graph.nodes if node.is_malformed)
     largest = taken_at_largest(graph)
     if promise.grade is None or not (contradicted or largest):
         return promise
