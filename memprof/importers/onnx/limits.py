@@ -28,7 +28,7 @@ MAX_FRAME = 16_384
 MAX_BODY_DEPTH = 24
 MAX_READS = 16_384
 MAX_FUNCTIONS = 100_000
-MAX_DISTINCT = 60_000
+MAX_DISTINCT = 40_000
 """Operations that differ from all others: each is worked out; a large model repeats itself."""
 
 
