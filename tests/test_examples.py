@@ -53,7 +53,11 @@ def describe(path: Path) -> list[dict[str, Any]]:
         nodes.append(
             {
                 "op": (node.domain, node.op_type),
-                "attributes": {a.name: helper.get_attribute_value(a) for a in node.attribute},
+                "attributes": {
+                    a.name: helper.get_attribute_value(a)
+                    for a in node.attribute
+                    if a.name != "kernel_shape"  # that of the weights: one exporter writes it, another does not
+                },
                 "reads": [
                     (origin.get(name, "weight" if name in weights else "?"), types[name]) for name in node.input
                 ],
