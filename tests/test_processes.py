@@ -272,18 +272,19 @@ def test_a_signal_at_any_call_of_a_scratch_folder_leaves_none(
 
 
 def _is_interrupted(at: int) -> bool:
-    calls = 0
+    calls, is_over = 0, False
 
     def count(_frame: object, event: str, _argument: object) -> None:
         nonlocal calls
         calls += event in ("call", "c_call")
-        if calls == at and event in ("call", "c_call"):
+        if calls == at and event in ("call", "c_call") and not is_over:
             os.kill(os.getpid(), signal.SIGINT)
 
     try:
         sys.setprofile(count)
         with scratch_folder() as folder:
             (folder / "file").write_text("x", encoding="utf-8")
+        is_over = True
         return False
     except KeyboardInterrupt:
         return True
