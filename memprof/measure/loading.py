@@ -29,7 +29,6 @@ from memprof.measure.stand_in import NoStandInError, left_out_bytes, write_look_
 MAX_WEIGHTS = 256 * 2**20
 """Bytes of weights and constants up to which a session is made that holds them."""
 
-_ANSWER = "loading.json"
 _LARGE_PART = 0.2
 
 
@@ -48,7 +47,8 @@ def find_loading(path: Path, digest: str, constant_bytes: int, threads: int, lim
     kept = kept_path("loading", digest, str(threads), str(path.stat().st_size))  # weights inside or beside
     if kept is not None and kept.is_file():
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            return read_loading(json.loads(kept.read_text(encoding="utf-8")))
+            answer = json.loads(kept.read_text(encoding="utf-8"))
+            return None if answer is None else read_loading(answer)
     try:
         with scratch_folder() as folder:
             structure, found = parse(path)
@@ -56,12 +56,12 @@ def find_loading(path: Path, digest: str, constant_bytes: int, threads: int, lim
             is_whole = path.stat().st_size >= left_out_bytes(structure)
             (write_look_alike if is_whole else write_stand_in)(structure, model)
             loading = _middle(partial(rehearse_loading, str(model), limits, threads=threads))
-            if loading is None or found != digest:
+            if found != digest:  # it changed while it was read
                 return None
             if kept is not None:
-                answer = folder / _ANSWER
-                answer.write_text(json.dumps(asdict(loading)), encoding="utf-8")
-                keep(answer, kept)
+                draft = folder / "loading.json"
+                draft.write_text(json.dumps(None if loading is None else asdict(loading)), encoding="utf-8")
+                keep(draft, kept)
     except (NoStandInError, MemprofError):  # it cannot be made: what it takes is simulated
         return None
     return loading

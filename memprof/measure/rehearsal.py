@@ -91,7 +91,7 @@ def _written_runs(start: int, end: int) -> list[tuple[int, int]]:
 def _holes(start: int, end: int) -> tuple[list[tuple[int, int]], int] | None:
     """Return the larger free pieces as (start, bytes), and where the last piece begins, all from the heap's start.
 
-    ``None`` where the heap is not one row of pieces.
+    ``None`` where there is no heap, or it is not one row of pieces.
     """
     if start == end:
         return None
@@ -106,7 +106,7 @@ def _holes(start: int, end: int) -> tuple[list[tuple[int, int]], int] | None:
         if not word & 1 and size >= _SMALLEST_HOLE:
             holes.append((place, size))
         place, size = following, word & ~7
-    return (holes, place) if place + size == length else None
+    return holes, place  # the heap may have grown since its end was read
 
 
 def _threshold(libc: Any, largest: int) -> int:
