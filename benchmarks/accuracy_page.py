@@ -66,7 +66,7 @@ def page(document: Mapping[str, Any]) -> str:
         "# Accuracy: predicted against measured",
         "",
         "Written by `benchmarks/accuracy.py` from its results and those of `accuracy_process.py`; do not edit. Each",
-        f"model in processes of its own, three for what one takes (the median counts). {len(rows)} models with random",
+        f"model in processes of its own, three for what one takes (the median counts). {len(rows)} models, random",
         "weights, open sizes assumed: torchvision, timm, transformers (small configurations), networks of",
         "`benchmarks/accuracy_networks.py`, quantised ones, control flow, the onnx package's, files of packages.",
         "",
@@ -134,14 +134,17 @@ def _process(row: Row) -> float | None:
 
 
 def _process_alone(row: Row) -> float | None:
-    return row["process"] and _error(row["process_alone"], _median(row["process"]["process"]["measured"]))
+    if row["process"] is None:
+        return None
+    return _error(row["process_alone"], _median(row["process"]["process"]["measured"]))
 
 
 def _spread(row: Row) -> float | None:
     if row["process"] is None:
         return None
     found = row["process"]["process"]["measured"]
-    return max(abs(size / _median(found) - 1) for size in found)
+    largest: float = max(abs(size / _median(found) - 1) for size in found)
+    return largest
 
 
 def _with_process(row: Row, found: Row) -> Row:
@@ -273,7 +276,7 @@ def _failed(failed: Mapping[str, str]) -> Iterator[str]:
 
 def _line(name: str, row: Row) -> str:
     head = row["headline"]
-    process = {"predicted": None, "measured": [None]} if row["process"] is None else row["process"]["process"]
+    process: Row = {"predicted": None, "measured": ()} if row["process"] is None else row["process"]["process"]
     errors = [_headline(row), _file_alone(row), _process(row)]
     shown = ["not known" if error is None else "exact" if error == _EXACT else f"{error:+.1%}" for error in errors]
     cells = [
@@ -282,7 +285,7 @@ def _line(name: str, row: Row) -> str:
         _bytes(head["measured"]),
         *shown[:2],
         _bytes(process["predicted"]),
-        _bytes(_median(process["measured"])),
+        _bytes(_median(process["measured"]) if process["measured"] else None),
         shown[2],
     ]
     return f"| {' | '.join(cells)} |"

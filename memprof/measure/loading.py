@@ -13,12 +13,13 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from memprof.base.errors import MemprofError
+from memprof.base.errors import InputError, MemprofError
 from memprof.base.folders import scratch_folder
+from memprof.importers.onnx.library import ModelProto
 from memprof.importers.onnx.read import parse
 from memprof.ir.model import Loading
 from memprof.measure.child import Limits
@@ -29,50 +30,99 @@ from memprof.measure.stand_in import NoStandInError, left_out_bytes, write_look_
 MAX_WEIGHTS = 256 * 2**20
 """Bytes of weights and constants up to which a session is made that holds them."""
 
+LIGHT_WEIGHTS = 64 * 2**20
+"""The same for the child that optimises the file too: what loading leaves there must not be missed."""
+
 _LARGE_PART = 0.2
 
 
-def find_loading(path: Path, digest: str, constant_bytes: int, threads: int, limits: Limits) -> Loading | None:
-    """Return what making a session takes, ``None`` if nobody can say.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked: what making a default session of a file takes.
 
-    Args:
+    Attributes:
         path: The file.
         digest: Digest of its structure.
         constant_bytes: Bytes of its weights, and of all that follows from constants alone.
         threads: Threads of the session.
-        limits: What the child process may use.
+        limits: What a child process may use.
     """
-    if constant_bytes > MAX_WEIGHTS or not sys.platform.startswith("linux"):
+
+    path: Path
+    digest: str
+    constant_bytes: int
+    threads: int
+    limits: Limits
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether it may be asked unasked, and there is somebody who answers."""
+        return self.constant_bytes <= MAX_WEIGHTS and sys.platform.startswith("linux")
+
+    @property
+    def is_light(self) -> bool:
+        """Whether it may be asked on the way."""
+        return self.is_cheap and self.constant_bytes <= LIGHT_WEIGHTS
+
+    def kept(self) -> Path | None:
+        """Return where the answer is kept, ``None`` where there is no place for it."""
+        size = self.path.stat().st_size  # tells whether weights are in the file or beside it
+        return kept_path("loading", self.digest, str(self.threads), str(size))
+
+
+def find_loading(question: Question, first: Loading | None = None) -> Loading | None:
+    """Return what making a session takes, ``None`` if nobody can say.
+
+    Args:
+        question: What is asked.
+        first: What a process said already.
+    """
+    if not question.is_cheap:
         return None
-    kept = kept_path("loading", digest, str(threads), str(path.stat().st_size))  # weights inside or beside
-    if kept is not None and kept.is_file():
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            answer = json.loads(kept.read_text(encoding="utf-8"))
-            return None if answer is None else read_loading(answer)
     try:
+        kept = question.kept()
+        if kept is not None and kept.is_file():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                answer = json.loads(kept.read_text(encoding="utf-8"))
+                return None if answer is None else read_loading(answer)
         with scratch_folder() as folder:
-            structure, found = parse(path)
             model = folder / "model.onnx"
-            is_whole = path.stat().st_size >= left_out_bytes(structure)
-            (write_look_alike if is_whole else write_stand_in)(structure, model)
-            loading = _middle(partial(rehearse_loading, str(model), limits, threads=threads))
-            if found != digest:  # it changed while it was read
-                return None
+            prepare(parse(question.path), question, model)
+            rehearse = partial(rehearse_loading, str(model), question.limits, threads=question.threads)
+            loading = _middle(first or rehearse(), rehearse)
             if kept is not None:
                 draft = folder / "loading.json"
                 draft.write_text(json.dumps(None if loading is None else asdict(loading)), encoding="utf-8")
                 keep(draft, kept)
-    except (NoStandInError, MemprofError):  # it cannot be made: what it takes is simulated
+    except (NoStandInError, MemprofError, OSError):  # it cannot be made: what it takes is simulated
         return None
     return loading
 
 
-def _middle(rehearse: Callable[[], Loading | None]) -> Loading | None:
-    """Return what one process says, or the middle one of three where holes are a large part of it.
+def prepare(parsed: tuple[ModelProto, str], question: Question, target: Path) -> None:
+    """Write what is to be loaded instead of a file.
+
+    Args:
+        parsed: Structure and digest of the file; the structure is changed.
+        question: What is asked.
+        target: The .onnx file to write.
+
+    Raises:
+        InputError: The file is another by now.
+        NoStandInError: There is a weight that nothing can stand in for.
+    """
+    structure, digest = parsed
+    if digest != question.digest:
+        raise InputError(f"{question.path} changed while it was read.", "Try again.")
+    holds_weights = question.path.stat().st_size >= left_out_bytes(structure)
+    (write_look_alike if holds_weights else write_stand_in)(structure, target)
+
+
+def _middle(first: Loading | None, rehearse: Callable[[], Loading | None]) -> Loading | None:
+    """Return what the first process says, or the middle one of three where holes are a large part of it.
 
     Some sizes of holes depend on the order of a hash table, which differs between processes.
     """
-    first = rehearse()
     if first is None or _holes_bytes(first) < _LARGE_PART * (first.library_bytes + first.anonymous_bytes):
         return first
     found = [first, *(loading for _ in range(2) if (loading := rehearse()) is not None)]

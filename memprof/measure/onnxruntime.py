@@ -10,6 +10,7 @@ The sessions have default settings but for the level of optimisation and the num
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -120,19 +121,49 @@ def measure_process(
     return found
 
 
-def write_optimized(model: str, target: Path, limits: Limits) -> str:
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A look-alike that the child which optimises a file loads first, while its heap is as it was at the start.
+
+    Attributes:
+        model: Path of the look-alike; the answer lies beside it.
+        threads: Threads inside an operation.
+    """
+
+    model: Path
+    threads: int
+
+    @property
+    def answer(self) -> Path:
+        """Where the child writes what loading took."""
+        return self.model.with_suffix(".json")
+
+    def loading(self) -> Loading | None:
+        """Return what loading took, ``None`` if it failed or the system does not tell."""
+        try:
+            return read_loading(json.loads(self.answer.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+def write_optimized(model: str, target: Path, limits: Limits, rehearsal: Rehearsal | None = None) -> str:
     """Write the graph as onnxruntime optimises it, without its weights; return onnxruntime's version.
 
     Args:
         model: Path of the .onnx file.
         target: The .onnx file to write; its weights go to a file beside it, which is removed again.
         limits: What the child process may use.
+        rehearsal: What it loads before, if anything.
 
     Raises:
         RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
         MissingExtraError: onnxruntime is not installed.
     """
-    version: str = _run("onnxruntime_optimizer:write_graph", model, limits, target=str(target))
+    task, more = "onnxruntime_optimizer:write_graph", dict[str, Any]()
+    if rehearsal is not None:
+        task = "rehearsal:rehearse_and_write"
+        more = {"look_alike": str(rehearsal.model), "answer": str(rehearsal.answer), "threads": rehearsal.threads}
+    version: str = _run(task, model, limits, target=str(target), **more)
     return version
 
 

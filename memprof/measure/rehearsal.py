@@ -8,12 +8,15 @@ So what runs take later can be worked out for any size of the inputs.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
+import json
 from array import array
 from pathlib import Path
 from typing import Any
 
+from memprof.measure.onnxruntime_optimizer import write_graph
 from memprof.measure.pages import c_library, resident, taken_bytes
 
 _PAGE = 4096
@@ -61,6 +64,24 @@ def rehearse(model: str, threads: int) -> dict[str, Any] | None:
         "threshold": threshold,
         "written": written,
     }
+
+
+def rehearse_and_write(model: str, target: str, look_alike: str, answer: str, threads: int) -> str:
+    """Rehearse, write what that said if anything, and write the optimised graph of another file, in one process.
+
+    Args:
+        model: Path of the file whose graph is written.
+        target: Where to.
+        look_alike: Path of the look-alike that is loaded before.
+        answer: Where to write what loading took, as JSON.
+        threads: Threads inside an operation.
+
+    Returns:
+        onnxruntime's version.
+    """
+    with contextlib.suppress(Exception):  # whatever it raises: the graph is asked for all the same
+        Path(answer).write_text(json.dumps(rehearse(look_alike, threads)), encoding="utf-8")
+    return write_graph(model, target)
 
 
 def _heap() -> tuple[int, int]:

@@ -21,11 +21,11 @@ from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.read import parse
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
-from memprof.ir.model import Model, Once, Session
+from memprof.ir.model import Loading, Model, Once, Session
 from memprof.measure.child import Limits
 from memprof.measure.kept import installed_version, keep, kept_path
-from memprof.measure.loading import find_loading
-from memprof.measure.onnxruntime import write_optimized
+from memprof.measure.loading import Question, find_loading, prepare
+from memprof.measure.onnxruntime import Rehearsal, write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
 from memprof.measure.threads import session_threads
 
@@ -70,16 +70,24 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
     reason = _reason_not_to_ask(request, constant_bytes)
     if reason:
         return Session(threads=session_threads(request), reason=reason)
-    kept = kept_session(digest)
+    kept, threads = kept_session(digest), session_threads(request)
+    question = Question(
+        path=request.path,
+        digest=digest,
+        constant_bytes=constant_bytes,
+        threads=threads,
+        limits=_LIMITS,
+    )
+    first = None
     try:
-        found = _read_kept(kept, request) or _ask(request, digest, kept)
+        found = _read_kept(kept, request)
+        if found is None:
+            found, first = _ask(request, question, kept)
     except NoStandInError as error:
-        return Session(threads=session_threads(request), reason=str(error))
+        return Session(threads=threads, reason=str(error))
     except MemprofError as error:
-        return Session(threads=session_threads(request), reason=f"onnxruntime did not optimise it: {error.message}")
-    threads = session_threads(request)
-    loading = Once(partial(find_loading, request.path, digest, constant_bytes, threads, _LIMITS))
-    return Session(model=found, threads=threads, loading=loading)
+        return Session(threads=threads, reason=f"onnxruntime did not optimise it: {error.message}")
+    return Session(model=found, threads=threads, loading=Once(partial(find_loading, question, first)))
 
 
 def kept_session(digest: str) -> Path | None:
@@ -108,14 +116,19 @@ def _read_kept(kept: Path | None, request: Request) -> Model | None:
     return None
 
 
-def _ask(request: Request, digest: str, kept: Path | None) -> Model:
+def _ask(request: Request, question: Question, kept: Path | None) -> tuple[Model, Loading | None]:
+    """Return the optimised model, and what making its session took, where that was found out on the way."""
     with scratch_folder() as folder:
         stand_in, target = folder / "model.onnx", folder / "optimized.onnx"
         structure, found = parse(request.path)
-        if found != digest:  # an answer under the wrong name would stay in the cache
+        if found != question.digest:  # an answer under the wrong name would stay in the cache
             raise InputError(f"{request.name} changed while it was read.", "Try again.")
         write_stand_in(structure, stand_in)
-        write_optimized(str(stand_in), target, _LIMITS)
+        rehearsal = None
+        if question.is_light:
+            rehearsal = Rehearsal(folder / "look_alike.onnx", question.threads)
+            prepare(parse(request.path), question, rehearsal.model)
+        write_optimized(str(stand_in), target, question.limits, rehearsal)
         if kept is not None:
             keep(target, kept)
-        return read_optimized(target, request)
+        return read_optimized(target, request), None if rehearsal is None else rehearsal.loading()

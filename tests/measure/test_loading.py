@@ -17,7 +17,7 @@ from memprof.importers.request import Request
 from memprof.ir.model import Loading
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
-from memprof.measure.loading import find_loading
+from memprof.measure.loading import Question, find_loading
 from memprof.measure.onnxruntime import measure_process, read_loading
 from memprof.measure.sessions import with_session
 from memprof.measure.stand_in import left_out_bytes, write_look_alike
@@ -41,6 +41,11 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "row.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
+
+
+def question(file: Path, constant_bytes: int = 0, threads: int = 1) -> Question:
+    digest = parse(file)[1]
+    return Question(path=file, digest=digest, constant_bytes=constant_bytes, threads=threads, limits=LIMITS)
 
 
 def test_a_look_alike_holds_zeros_where_the_file_holds_weights(file: Path, tmp_path: Path) -> None:
@@ -79,14 +84,13 @@ def test_making_a_session_takes_what_a_session_without_its_weights_takes(file: P
 
 def test_an_answer_is_kept_and_nobody_asks_about_many_weights(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
-    digest = parse(file)[1]
-    first = find_loading(file, digest, 0, 1, LIMITS)
+    first = find_loading(question(file))
     assert first is not None
     assert read_loading(json.loads(json.dumps(asdict(first)))) == first
 
     monkeypatch.setattr("memprof.measure.loading.rehearse_loading", lambda *_, **__: pytest.fail("asked again"))
-    assert find_loading(file, digest, 0, 1, LIMITS) == first
-    assert find_loading(file, digest, 2**40, 1, LIMITS) is None
+    assert find_loading(question(file)) == first
+    assert find_loading(question(file, constant_bytes=2**40)) is None
 
 
 def test_of_processes_with_large_holes_the_middle_one_counts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,11 +100,10 @@ def test_of_processes_with_large_holes_the_middle_one_counts(file: Path, monkeyp
     starts = [Loading(**names, anonymous_bytes=size, holes=(), written=()) for size in sizes]
     left = iter([*starts, None, None, replace(starts[0], taken_bytes=9_000)])
     monkeypatch.setattr("memprof.measure.loading.rehearse_loading", lambda *_, **__: next(left))
-    digest = parse(file)[1]
 
-    assert find_loading(file, digest, 0, 1, LIMITS) == starts[2]
-    assert find_loading(file, digest, 0, 2, LIMITS) == starts[3]  # two of the processes said nothing
-    assert find_loading(file, digest, 0, 3, LIMITS) == replace(starts[0], taken_bytes=9_000)  # small ones: asked once
+    assert find_loading(question(file)) == starts[2]
+    assert find_loading(question(file, threads=2)) == starts[3]  # two of the processes said nothing
+    assert find_loading(question(file, threads=3)) == replace(starts[0], taken_bytes=9_000)  # small ones: asked once
     assert next(left, "none left") == "none left"
 
 
