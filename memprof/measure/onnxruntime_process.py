@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from memprof.base.folders import scratch_folder
-from memprof.measure.feeds import InputSpec, random_feeds
+from memprof.measure.feeds import InputSpec, random_feeds, read_code
 from memprof.measure.onnxruntime_events import kernel_events
 from memprof.measure.pages import c_library, resident, taken_bytes
 
@@ -40,8 +40,7 @@ def grow(model: str, inputs: Sequence[InputSpec], threads: int) -> dict[str, Any
     """
     import onnxruntime
 
-    for dtype in ("float32", "int64"):  # code that makes inputs is read before, not between
-        random_feeds([InputSpec(name="", dtype=dtype, shape=[1], value=None)])
+    read_code()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4

@@ -16,6 +16,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+from memprof.measure.feeds import read_code
 from memprof.measure.onnxruntime_optimizer import write_graph
 from memprof.measure.pages import c_library, resident, taken_bytes
 
@@ -39,6 +40,7 @@ def rehearse(model: str, threads: int) -> dict[str, Any] | None:
     libc = c_library()
     if libc is None:
         return None
+    read_code()  # as in a process that runs a model
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
