@@ -114,7 +114,10 @@ def prepare(parsed: tuple[ModelProto, str], question: Question, target: Path) ->
     structure, digest = parsed
     if digest != question.digest:
         raise InputError(f"{question.path} changed while it was read.", "Try again.")
-    holds_weights = question.path.stat().st_size >= left_out_bytes(structure)
+    weights = left_out_bytes(structure)  # those of bodies too, which the caller may not have counted
+    if weights > MAX_WEIGHTS:
+        raise NoStandInError("its weights are too large to be held")
+    holds_weights = question.path.stat().st_size >= weights
     (write_look_alike if holds_weights else write_stand_in)(structure, target)
 
 

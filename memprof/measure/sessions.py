@@ -126,8 +126,9 @@ def _ask(request: Request, question: Question, kept: Path | None) -> tuple[Model
         write_stand_in(structure, stand_in)
         rehearsal = None
         if question.is_light:
-            rehearsal = Rehearsal(folder / "look_alike.onnx", question.threads)
-            prepare(parse(request.path), question, rehearsal.model)
+            with contextlib.suppress(NoStandInError):
+                prepare(parse(request.path), question, folder / "look_alike.onnx")
+                rehearsal = Rehearsal(folder / "look_alike.onnx", question.threads)
         write_optimized(str(stand_in), target, question.limits, rehearsal)
         if kept is not None:
             keep(target, kept)

@@ -93,6 +93,18 @@ def test_an_answer_is_kept_and_nobody_asks_about_many_weights(file: Path, monkey
     assert find_loading(question(file, constant_bytes=2**40)) is None
 
 
+def test_a_body_that_claims_gigabytes_is_not_held(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = onnx.load(file)
+    claimed = helper.make_node("Constant", [], ["y"], value=TensorProto(data_type=TensorProto.FLOAT, dims=[2**38]))
+    body = helper.make_graph([claimed], "body", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    flag = helper.make_tensor_value_info("flag", TensorProto.BOOL, [])
+    found.graph.input.append(flag)
+    found.graph.node.append(helper.make_node("If", ["flag"], ["unused"], then_branch=body, else_branch=body))
+    onnx.save(found, file)
+    monkeypatch.setattr("memprof.measure.loading.rehearse_loading", lambda *_, **__: pytest.fail("asked"))
+    assert find_loading(question(file)) is None
+
+
 def test_of_processes_with_large_holes_the_middle_one_counts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     names = dict.fromkeys(("library_bytes", "taken_bytes", "top", "end", "threshold"), 0)
