@@ -114,9 +114,12 @@ def _write_nothing(planned: Planned, path: Path) -> None:
 
 
 def _write_map(planned: Planned, path: Path) -> None:
+    from memprof.analysis.describing import describe_value
     from memprof.plots.address_map import plot_addresses
 
-    plot_addresses(planned.plan.arena, path, title=planned.title, before=_given_curve(planned))
+    graph = None if planned.model is None else planned.model.graph
+    about = {} if graph is None else {value.name: describe_value(value, graph) for value in graph.values}
+    plot_addresses(planned.plan.arena, path, title=planned.title, before=_given_curve(planned), about=about)
 
 
 def _given_curve(planned: Planned) -> tuple[int, ...]:

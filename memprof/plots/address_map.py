@@ -17,9 +17,10 @@ wide as a hair: ten and ten thousand buffers make the same picture at different 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,6 +45,7 @@ _NAME_ROOM = 0.34  # inches of height for a name with its bytes under it
 _TEXT_ROOM = 0.14  # for a name alone
 _BESIDE = 18  # names beside the map at most
 _LEAST_TEXT = 0.42  # inches of width
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _ON_PAPER = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.2, "alpha": 0.85}  # under a text on rectangles
 
 
@@ -69,7 +71,12 @@ class _Frame:
 
 
 def plot_addresses(
-    arena: MemoryPlan, path: str | PathLike[str] | None = None, *, title: str = "", before: Sequence[int] = ()
+    arena: MemoryPlan,
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str = "",
+    before: Sequence[int] = (),
+    about: Mapping[str, str] = _NOTHING,
 ) -> Figure:
     """Draw the address map of ``arena``.
 
@@ -78,6 +85,7 @@ def plot_addresses(
         path: A .png, .svg or .pdf file to write; nothing is written if left out.
         title: What was planned.
         before: Bytes alive at each step of the order that was given, where another was planned.
+        about: What is said of a buffer besides its name, by its name: operator and shape.
 
     Returns:
         The figure.
@@ -90,7 +98,8 @@ def plot_addresses(
         page = style.Page(_WIDTH, _HEIGHT)
         _draw_header(page, arena, title)
         _draw_band(page, frame)
-        _draw_map(page, arena, frame)
+        named = _draw_map(page, arena, frame)
+        _write_beside(page, arena, frame, (named, about))
         _draw_curve(page, arena, frame, before)
         _draw_footer(page, arena, frame)
         if path is not None:
@@ -144,7 +153,8 @@ def _draw_band(page: style.Page, frame: _Frame) -> None:
         axes.axvline(frame.busiest + 0.5, color=style.ACCENT, linewidth=0.5)
 
 
-def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
+def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> set[int]:
+    """Draw the rectangles, and return whose have their names in them."""
     axes = _axes(page, frame, _MAP_BOTTOM, _MAP_HEIGHT)
     top = max(1, arena.arena_bytes)
     axes.set_ylim(0, top)
@@ -163,7 +173,6 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
         if corners:
             axes.add_collection(PolyCollection(corners, facecolor=face, edgecolor=border, linewidth=edge, zorder=2))
     named = _write_names(axes, arena, frame)
-    _write_beside(page, arena, frame, named)
     axes.axhline(top, color=style.INK, linewidth=0.9, clip_on=False, zorder=3)
     if arena.lower_bound_bytes < arena.arena_bytes:
         axes.axhline(arena.lower_bound_bytes, color=style.INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=3)
@@ -178,6 +187,7 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
         )
     style.byte_axis(axes, arena.arena_bytes)
     style.set_tick_type(axes)
+    return named
 
 
 def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> set[int]:
@@ -206,15 +216,20 @@ def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> set[int]:
     return named
 
 
-def _write_beside(page: style.Page, arena: MemoryPlan, frame: _Frame, named: set[int]) -> None:
+def _write_beside(
+    page: style.Page, arena: MemoryPlan, frame: _Frame, known: tuple[set[int], Mapping[str, str]]
+) -> None:
     """Write the names of the largest buffers at the busiest step that have none yet beside the map, with a line."""
+    named, about = known
+    gap = 2 * _LINE if about else _LINE
+    most = min(_BESIDE, int(_MAP_HEIGHT / gap))
     problem, per_byte = arena.problem, _MAP_HEIGHT / max(1, arena.arena_bytes)
     at_busiest = [i for i in frame.shown if problem.buffers[i].start <= frame.busiest < problem.buffers[i].stop]
-    nameless = sorted((i for i in at_busiest if i not in named), key=lambda i: (-problem.sizes[i], i))[:_BESIDE]
+    nameless = sorted((i for i in at_busiest if i not in named), key=lambda i: (-problem.sizes[i], i))[:most]
     nameless.sort(key=lambda i: arena.offsets[i])
     wanted = [_MAP_BOTTOM + (arena.offsets[i] + problem.sizes[i] / 2) * per_byte for i in nameless]
     left = _WIDTH - _RIGHT + 0.3
-    for i, y, at in zip(nameless, spread(wanted, _LINE, _MAP_BOTTOM + _MAP_HEIGHT), wanted, strict=True):
+    for i, y, at in zip(nameless, spread(wanted, gap, _MAP_BOTTOM + _MAP_HEIGHT), wanted, strict=True):
         buffer = problem.buffers[i]
         start = _LEFT + (min(buffer.stop, frame.stop) - frame.start) * frame.inches_per_step()
         across = [start, max(start, _WIDTH - _RIGHT) + 0.08, left - 0.06]
@@ -230,6 +245,9 @@ def _write_beside(page: style.Page, arena: MemoryPlan, frame: _Frame, named: set
         room = _WIDTH - _MARGIN - left - style.text_width(amount, size=style.SMALL) - 0.12
         name = style.fit(buffer.name, room, size=style.SMALL)
         page.text(left, y, f"{name}  {amount}", size=style.SMALL, va="center_baseline")
+        if what := about.get(buffer.name):
+            what = style.fit(what, _WIDTH - _MARGIN - left, size=style.SMALL)
+            page.text(left, y - _LINE, what, size=style.SMALL, colour=style.MUTED, va="center_baseline")
 
 
 def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:

@@ -132,6 +132,9 @@ def test_what_makes_the_busiest_step_is_named_beside_the_map_where_it_has_no_roo
     figure = plot_addresses(plan_offsets(problem_of([*thin, *busiest])))
     beside = [text.get_text() for text in figure.texts if text.get_text().endswith(" B")]
     assert {text.rpartition("  ")[2] for text in beside} == {"500 B", "300 B", "200 B", "40 B"}
+    largest = max(plan_offsets(problem_of([*thin, *busiest])).problem.buffers, key=lambda buffer: buffer.size_bytes)
+    told = plot_addresses(plan_offsets(problem_of([*thin, *busiest])), about={largest.name: "Conv 1x500"})
+    assert "Conv 1x500" in texts(told)
     heights = sorted(text.get_position()[1] for text in figure.texts if text.get_text() in beside)
     inches = figure.get_figheight()
     assert all((high - low) * inches > 0.16 for low, high in pairwise(heights))
