@@ -3,10 +3,10 @@
     problem
     arena    load    gap    buffers
 
+     bytes    ___--^^^^---#--___           bytes alive at each step; dashed: in the order that was given
      address  ┌───────┐┌────┐ - - - - - -  top of the arena; below it the load bound, where they differ
               │ name  ││    └──┐           accent: alive at the busiest step
               └───────┘└───────┘
-     bytes    ___--^^^^---#--___           bytes alive at each step; dashed: in the order that was given
             0 ------------------ step
 
 A name is written where its rectangle has room for it; the largest of the others at the busiest step have theirs
@@ -37,8 +37,8 @@ _WIDTH, _HEIGHT = 12.0, 9.6
 _MARGIN = 0.7
 _LEFT = 1.55
 _RIGHT = 2.75  # the column of names that have no room in their rectangles
-_MAP_BOTTOM, _MAP_HEIGHT = 3.1, 4.3
-_CURVE_BOTTOM, _CURVE_HEIGHT = 1.45, 1.2
+_CURVE_BOTTOM, _CURVE_HEIGHT = 6.2, 1.1
+_MAP_BOTTOM, _MAP_HEIGHT = 1.45, 4.3
 _HAIR = 0.012  # inches
 _LINE = 0.17
 _NAME_ROOM = 0.34  # inches of height for a name with its bytes under it
@@ -144,7 +144,7 @@ def _figures(arena: MemoryPlan) -> list[tuple[str, str, str]]:
 
 def _draw_band(page: style.Page, frame: _Frame) -> None:
     """Mark the busiest step through map and curve."""
-    axes = _axes(page, frame, _CURVE_BOTTOM, _MAP_BOTTOM + _MAP_HEIGHT - _CURVE_BOTTOM)
+    axes = _axes(page, frame, _MAP_BOTTOM, _CURVE_BOTTOM + _CURVE_HEIGHT - _MAP_BOTTOM)
     axes.set_yticks([])
     axes.axvspan(
         frame.busiest, frame.busiest + 1, facecolor=style.ACCENT_TINT, edgecolor=style.ACCENT_TINT, linewidth=0.8
@@ -186,6 +186,8 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> set[int]:
             **style.text_style(size=style.SMALL, colour=style.INK, va="top", ha="right"),
         )
     style.byte_axis(axes, arena.arena_bytes)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     style.set_tick_type(axes)
     return named
 
@@ -278,12 +280,10 @@ def _draw_curve(page: style.Page, arena: MemoryPlan, frame: _Frame, before: Sequ
     axes.axhline(0, color=style.BAR_EDGE, linewidth=0.8)
     axes.axhline(arena.arena_bytes, color=style.INK, linewidth=0.9, clip_on=False)
     style.byte_axis(axes, most, count=2)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     style.set_tick_type(axes)
     page.text(_MARGIN, _CURVE_BOTTOM + _CURVE_HEIGHT + 0.1, "alive", size=style.SMALL, colour=style.MUTED)
     page.text(_MARGIN, _MAP_BOTTOM + _MAP_HEIGHT + 0.1, "address", size=style.SMALL, colour=style.MUTED)
-    page.text(_LEFT, _CURVE_BOTTOM - 0.42, "step", size=style.SMALL, colour=style.MUTED)
+    page.text(_LEFT, _MAP_BOTTOM - 0.42, "step", size=style.SMALL, colour=style.MUTED)
 
 
 def _draw_before(page: style.Page, axes: Axes, before: Sequence[int]) -> None:
