@@ -16,6 +16,7 @@ opset        the operations of a later opset                                 fil
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class FileTool:
 
 
 def _python(code: str) -> Callable[[str, str], tuple[str, ...]]:
-    return lambda path, target: ("python", "-c", code.format(path, target))
+    """Return a command of Python; strings stand in double quotes, since a shell puts single ones around it all."""
+    return lambda path, target: ("python", "-c", code.format(json.dumps(path), json.dumps(target)))
 
 
 def _has_float32(model: ModelProto) -> bool:
@@ -94,9 +96,7 @@ FILE_TOOLS: Mapping[str, FileTool] = MappingProxyType(
         "int8": FileTool(
             what="int8 weights",
             target="int8.onnx",
-            command=_python(
-                "from onnxruntime.quantization import quantize_dynamic as quantize; quantize({0!r}, {1!r})"
-            ),
+            command=_python("from onnxruntime.quantization import quantize_dynamic as quantize; quantize({0}, {1})"),
             applies=lambda model: _has_float32(model) and any(node.op_type in _PRODUCTS for node in model.graph.node),
         ),
         "float16": FileTool(
@@ -104,7 +104,7 @@ FILE_TOOLS: Mapping[str, FileTool] = MappingProxyType(
             target="half.onnx",
             command=_python(
                 "import onnx; from onnxruntime.transformers.float16 import convert_float_to_float16 as half;"
-                " onnx.save(half(onnx.load({0!r})), {1!r})"
+                " onnx.save(half(onnx.load({0})), {1})"
             ),
             applies=_has_float32,
         ),
@@ -113,8 +113,8 @@ FILE_TOOLS: Mapping[str, FileTool] = MappingProxyType(
             target="folded.onnx",
             command=_python(
                 "import onnxruntime as ort; options = ort.SessionOptions(); options.graph_optimization_level ="
-                " ort.GraphOptimizationLevel.ORT_ENABLE_BASIC; options.optimized_model_filepath = {1!r};"
-                " ort.InferenceSession({0!r}, options, providers=['CPUExecutionProvider'])"
+                " ort.GraphOptimizationLevel.ORT_ENABLE_BASIC; options.optimized_model_filepath = {1};"
+                ' ort.InferenceSession({0}, options, providers=["CPUExecutionProvider"])'
             ),
             applies=lambda model: any(node.op_type == "BatchNormalization" for node in model.graph.node),
         ),
@@ -123,7 +123,7 @@ FILE_TOOLS: Mapping[str, FileTool] = MappingProxyType(
             target="newer.onnx",
             command=_python(
                 "import onnx, onnx.version_converter as versions;"
-                f" onnx.save(versions.convert_version(onnx.load({{0!r}}), {OPSET}), {{1!r}})"
+                f" onnx.save(versions.convert_version(onnx.load({{0}}), {OPSET}), {{1}})"
             ),
             applies=lambda model: _opset(model) < _OLD,
         ),
