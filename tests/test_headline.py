@@ -176,7 +176,7 @@ def test_an_optimiser_that_wants_more_than_its_memory_is_told_as_the_reason(
 
     (reason, *_) = memprof.analyze(file).headline.lowered_by
 
-    assert "ran out of memory within 21.0 MB" in reason or "crashed" in reason
+    assert reason.startswith("onnxruntime did not optimise it: ")
 
 
 def test_threads_add_to_the_scratch_of_convolutions(tmp_path: Path) -> None:

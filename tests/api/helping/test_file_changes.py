@@ -87,6 +87,8 @@ def test_each_effect_is_that_of_the_file_which_its_command_writes(
 def test_what_there_was_no_time_for_is_said_and_made_the_next_time(
     tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if version("onnxruntime").startswith("1.28."):
+        pytest.skip("this onnxruntime crashes where it optimises the model in float16")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = old_convolution(tmp_path)
     request, report = Request(source=str(path)), memprof.analyze(path, runtimes=["reference"])

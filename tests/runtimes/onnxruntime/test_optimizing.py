@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 import memprof
+from memprof.runtimes.onnxruntime.kernel_table import VERSION
 from tests.onnx_models import body, integers, model, node, tensor, weight
 
 
@@ -411,5 +413,7 @@ def test_rules_and_the_installed_onnxruntime_agree(
 
     ruled, asked = (memprof.analyze(path, from_file=is_alone) for is_alone in (True, False))
 
-    assert ruled.peak_intermediate_bytes == asked.peak_intermediate_bytes
     assert ruled.headline.grade == "estimate"
+    if not version("onnxruntime").startswith(VERSION):
+        pytest.skip(f"the rules are those of onnxruntime {VERSION}; for another one they estimate")
+    assert ruled.peak_intermediate_bytes == asked.peak_intermediate_bytes
