@@ -174,9 +174,9 @@ def test_an_optimiser_that_wants_more_than_its_memory_is_told_as_the_reason(
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr("memprof.measure.sessions._LIMITS", Limits(memory_bytes=20 * 2**20))
 
-    (reason, *_) = memprof.analyze(file).headline.lowered_by
+    reasons = memprof.analyze(file).headline.lowered_by
 
-    assert reason.startswith("onnxruntime did not optimise it: ")
+    assert any(reason.startswith("onnxruntime did not optimise it: ") for reason in reasons)
 
 
 def test_threads_add_to_the_scratch_of_convolutions(tmp_path: Path) -> None:
