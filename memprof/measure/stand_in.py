@@ -8,6 +8,9 @@ texts, sparse initialisers, constants inside functions   no stand-in
 A look-alike holds its zeros itself, each where the file has its weights, as holes of a sparse file: it takes to load
 what the file takes. No two of its weights are equal, since kernels share what they pack of equal ones: its first
 bytes are its number.
+
+Where a tensor says that its elements lie in another file is forgotten: nodes are read with it, and native code would
+open what it names.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ def write_stand_in(model: ModelProto, target: Path) -> None:
     types = TypeTable()
     largest = 1
     _check(model)
+    _forget_places(model)
     for graph in _graphs(model.graph):
         _move_constants(graph)
         for tensor in graph.initializer:
@@ -68,6 +72,7 @@ def write_look_alike(model: ModelProto, target: Path) -> None:
     """
     types, numbers = TypeTable(), count(1)
     _check(model)
+    _forget_places(model)
     initialisers = list(model.graph.initializer)
     for graph in _graphs(model.graph):
         inner = [] if graph is model.graph else graph.initializer
@@ -133,6 +138,23 @@ def _check(model: ModelProto) -> None:
         raise NoStandInError("a function holds a large constant")
     if any(_is_left_out(sparse.values) for graph in _graphs(model.graph) for sparse in graph.sparse_initializer):
         raise NoStandInError("it has large sparse weights")
+
+
+def _forget_places(model: ModelProto) -> None:
+    """Drop, in place, where tensors say that their elements lie; those of graphs themselves were read without it."""
+    functions = [node for function in model.functions for node in function.node]
+    in_functions = (body for node in functions for body in bodies(node))
+    in_graphs = (node for graph in (model.graph, *in_functions) for inner in _graphs(graph) for node in inner.node)
+    for attribute in (attribute for node in (*functions, *in_graphs) for attribute in node.attribute):
+        sparse = [
+            *attribute.sparse_tensors,
+            *([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []),
+        ]
+        tensors = [*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])]
+        for tensor in (*tensors, *(part for of in sparse for part in (of.values, of.indices))):
+            if tensor.external_data or tensor.data_location:  # clearing would make what is not there
+                tensor.ClearField("external_data")
+                tensor.ClearField("data_location")
 
 
 def _size(types: TypeTable, tensor: TensorProto) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from memprof.measure.feeds import input_specs
 from memprof.measure.loading import Question, find_loading
 from memprof.measure.onnxruntime import measure_process, read_loading
 from memprof.measure.sessions import with_session
-from memprof.measure.stand_in import left_out_bytes, write_look_alike
+from memprof.measure.stand_in import left_out_bytes, write_look_alike, write_stand_in
 from memprof.runtimes.onnxruntime.default import session_frame, session_loading
 from memprof.runtimes.onnxruntime.process import STAGES, process_growth
 
@@ -65,6 +66,27 @@ def test_a_look_alike_holds_zeros_where_the_file_holds_weights(file: Path, tmp_p
         del graph.initializer[:]
         graph.node[0].attribute[0].t.ClearField("raw_data")
     assert found == source
+
+
+@pytest.mark.parametrize("write", [write_stand_in, write_look_alike])
+def test_what_native_code_gets_names_no_file_of_a_stranger(write: Callable[..., None], tmp_path: Path) -> None:
+    def elsewhere() -> onnx.NodeProto:
+        tensor = TensorProto(name="t", data_type=TensorProto.FLOAT, dims=[8])
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="secret.bin")
+        return helper.make_node("Constant", [], ["t"], value=tensor)
+
+    output = [helper.make_tensor_value_info("t", TensorProto.FLOAT, [8])]
+    body = helper.make_graph([elsewhere()], "body", [], output)
+    condition = helper.make_tensor_value_info("c", TensorProto.BOOL, [])
+    branch = helper.make_node("If", ["c"], ["y"], then_branch=body, else_branch=body)
+    graph = helper.make_graph([elsewhere(), branch], "graph", [condition], output)
+    source, target = tmp_path / "source.onnx", tmp_path / "target.onnx"
+    source.write_bytes(helper.make_model(graph).SerializeToString())
+    structure, _ = parse(source)
+    assert b"secret.bin" in structure.SerializeToString()
+    write(structure, target)
+    assert b"secret.bin" not in target.read_bytes()
 
 
 def test_making_a_session_takes_what_a_session_without_its_weights_takes(file: Path) -> None:
