@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import inf
 from pathlib import Path
@@ -30,7 +30,7 @@ from memprof.cli.options import (
 )
 from memprof.cli.output import note, open_stdout, telling
 from memprof.cli.pages import Origin, check_redaction, redact_option
-from memprof.cli.plan_targets import Planned, check_plan_targets, write_plan_targets
+from memprof.cli.plan_targets import PICTURES, Planned, check_plan_targets, write_plan_targets
 from memprof.cli.plan_tflite import TfliteRequest, check_flags, is_tflite, plan_file
 from memprof.render.json import write_document
 
@@ -98,6 +98,14 @@ _CODES = {True: 0, False: 1, None: 4}
     metavar="FILE",
     help="Write a file: model (.onnx .tflite), plan (.json .csv .h .html), address map (.png .svg .pdf).",
 )
+@click.option(
+    "--format",
+    "picture",
+    type=click.Choice(PICTURES),
+    default=PICTURES[0],
+    show_default=True,
+    help="Of an address map: landscape and around the busiest step, or every step.",
+)
 @click.option("--replace", is_flag=True, help="Let -o write over MODEL itself.")
 @click.option("--measure", is_flag=True, help="Run the model before and after in onnxruntime; needs -o FILE.onnx.")
 @run_options
@@ -119,6 +127,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     split: str | None,
     as_json: bool,
     targets: tuple[str, ...],
+    picture: str,
     replace: bool,
     measure: bool,
     redact_names: bool,
@@ -148,6 +157,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
                 keep_order=keep_order,
                 budget=budget,
                 targets=targets,
+                picture=picture,
                 measure=measure,
                 as_json=as_json,
             )
@@ -158,10 +168,11 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if measure and (reordered is None or replace):
         raise UsageError("--measure compares two files.", "Add -o better.onnx, and leave --replace out.")
     request, limits = read_request(model), read_limits()
-    from memprof.api import load
-    from memprof.api import plan as plan_model
-    from memprof.planning.plan import PlanOptions
-    from memprof.render.plan import PlanView, ProgressLine, render_plan
+    with telling("starting"):
+        from memprof.api import load
+        from memprof.api import plan as plan_model
+        from memprof.planning.plan import PlanOptions
+        from memprof.render.plan import PlanView, ProgressLine, render_plan
 
     options = PlanOptions(
         runtime=runtime,
@@ -189,19 +200,19 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         loaded = None if model.lower().endswith(".csv") else load(request)
     graph = None if loaded is None else loaded.graph
     try:
-        plan = plan_model(loaded or request, options=options, progress=report)
+        with telling(f"planning {safe_text(model)}"):
+            plan = plan_model(loaded or request, options=options, progress=report)
     finally:
         line.close()
-    flags = [*request_flags(), *repeat_flags({"--runtime": [runtime] if runtime != "reference" else []})]
     switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
-    flags += [flag for flag, is_set in {**switches, "--keep-order": keep_order}.items() if is_set]
-    flags += ["--alignment", str(alignment)] if alignment else []
-    flags += ["--recompute", recompute] if recompute else []
-    flags += ["--split", split] if split else []
+    values = {"--alignment": alignment, "--recompute": recompute, "--split": split}
+    flags = _repeated(runtime, switches | {"--keep-order": keep_order}, values)
     origin = Origin(shlex.join(["memprof", "plan", model, *flags]), is_redacted=redact_names)
     if split is not None and plan.split is None:
         note("no patches of the first layers, within that work, lower the peak")
-    planned = Planned(plan=plan, source=model, model=loaded, may_replace_source=replace, origin=origin)
+    planned = Planned(
+        plan=plan, source=model, model=loaded, may_replace_source=replace, origin=origin, picture=picture
+    )
     write_plan_targets(planned, targets)
     measured = _measure(request, Path(reordered), graph, limits) if measure and reordered and graph else ()
     with open_stdout() as stream:
@@ -218,6 +229,13 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             stream.write(f"{left_out[:1].upper()}{left_out[1:]}.\n\n" if left_out else "")
             render_plan(plan, stream, view)
     return 0 if plan.budget is None else _CODES[plan.budget.answer]
+
+
+def _repeated(runtime: str, switches: Mapping[str, bool], values: Mapping[str, object]) -> list[str]:
+    """Return the flags that ask for the same plan."""
+    flags = [*request_flags(), *repeat_flags({"--runtime": [runtime] if runtime != "reference" else []})]
+    flags += [flag for flag, is_set in switches.items() if is_set]
+    return flags + [word for flag, value in values.items() if value for word in (flag, str(value))]
 
 
 def _is_micro(runtime: str) -> bool:

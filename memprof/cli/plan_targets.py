@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from memprof.ir.model import Model
     from memprof.planning.record import Plan
 
+PICTURES = ("slide", "poster")
+"""Formats of an address map: keys in ``memprof.plots.address_map.LAYOUTS``, which takes matplotlib to read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -30,6 +33,7 @@ class Planned:
         model: It, as it was read, ``None`` for a table of buffers.
         may_replace_source: Whether a target may be the source.
         origin: How a page comes to be.
+        picture: Format of an address map.
     """
 
     plan: Plan
@@ -37,6 +41,7 @@ class Planned:
     model: Model | None
     may_replace_source: bool
     origin: Origin = UNSAID
+    picture: str = PICTURES[0]
 
     @property
     def title(self) -> str:
@@ -119,7 +124,14 @@ def _write_map(planned: Planned, path: Path) -> None:
 
     graph = None if planned.model is None else planned.model.graph
     about = {} if graph is None else {value.name: describe_value(value, graph) for value in graph.values}
-    plot_addresses(planned.plan.arena, path, title=planned.title, before=_given_curve(planned), about=about)
+    plot_addresses(
+        planned.plan.arena,
+        path,
+        title=planned.title,
+        before=_given_curve(planned),
+        about=about,
+        picture=planned.picture,
+    )
 
 
 def _given_curve(planned: Planned) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from memprof.base.files import check_writable, write_whole
 from memprof.base.text import safe_text
 from memprof.base.units import parse_bytes
 from memprof.cli.output import note, open_stdout, telling
+from memprof.cli.plan_targets import PLOTS
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class TfliteRequest:
         keep_order: Whether the operators stay in the file's order.
         budget: Size of an arena to decide about, as it was typed; ``None`` for none.
         targets: Files to write.
+        picture: Format of an address map.
         measure: Whether both files are run.
         as_json: Whether JSON is printed.
     """
@@ -46,6 +48,7 @@ class TfliteRequest:
     keep_order: bool
     budget: str | None
     targets: tuple[str, ...]
+    picture: str
     measure: bool
     as_json: bool
 
@@ -98,7 +101,8 @@ def plan_file(asked: TfliteRequest) -> int:
     with telling(f"planning {safe_text(asked.request.name)}"):
         plan = plan_program(program, asked.seconds, keep_order=asked.keep_order or has_header)
     for target in asked.targets:
-        write = _WRITERS[Path(target).suffix.lower()]
+        suffix = Path(target).suffix.lower()
+        write = partial(_write_map, asked.picture) if suffix in PLOTS else _WRITERS[suffix]
         with telling(f"writing {safe_text(target)}"):
             write(plan, request.path, Path(target))
         note(f"wrote {safe_text(target)}")
@@ -134,8 +138,8 @@ def _advise(model: str, planned: str | None, *, has_measured: bool) -> list[str]
 
 def _check_targets(targets: Iterable[str]) -> None:
     for target in targets:
-        if Path(target).suffix.lower() not in _WRITERS:
-            known = " ".join(_WRITERS)
+        if Path(target).suffix.lower() not in (*_WRITERS, *PLOTS):
+            known = " ".join((*_WRITERS, *PLOTS))
             raise UsageError(f"-o {target}: a plan for a .tflite file is not written as that.", f"Choose: {known}.")
         check_writable(target)
 
@@ -171,10 +175,10 @@ def _write_csv(plan: TflmPlan, source: Path, target: Path) -> None:
     write_whole(target, write)
 
 
-def _write_map(plan: TflmPlan, source: Path, target: Path) -> None:
+def _write_map(picture: str, plan: TflmPlan, source: Path, target: Path) -> None:
     from memprof.plots.address_map import plot_addresses
 
-    write_whole(target, partial(plot_addresses, plan.arena, title=source.stem))
+    write_whole(target, partial(plot_addresses, plan.arena, title=source.stem, picture=picture))
 
 
 _MODEL = ".tflite"
@@ -184,8 +188,5 @@ _WRITERS: Mapping[str, Callable[[TflmPlan, Path, Path], None]] = {
     ".h": _write_header,
     ".json": _write_json,
     ".csv": _write_csv,
-    ".png": _write_map,
-    ".svg": _write_map,
-    ".pdf": _write_map,
 }
-"""From a suffix to what writes such a file."""
+"""From a suffix to what writes such a file; pictures are ``PLOTS``."""

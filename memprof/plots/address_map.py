@@ -12,11 +12,14 @@
 A name is written where its rectangle has room for it; the largest of the others at the busiest step have theirs
 beside the map, at the end of a line. Edges grow thin as buffers grow many, and a buffer too short to see is drawn as
 wide as a hair: ten and ten thousand buffers make the same picture at different sharpness.
+
+The picture is landscape for a slide, and many steps are shown around the busiest; the poster shows all of them.
 """
 
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -30,15 +33,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from memprof.base.units import format_bytes
-from memprof.planning.offsets.problem import MemoryPlan
+from memprof.planning.offsets.problem import AllocationBuffer, MemoryPlan
 from memprof.plots import style
 
-_WIDTH, _HEIGHT = 12.0, 9.6
-_MARGIN = 0.7
-_LEFT = 1.55
+_MARGIN = 0.6
+_LEFT = 1.45
 _RIGHT = 2.75  # the column of names that have no room in their rectangles
-_CURVE_BOTTOM, _CURVE_HEIGHT = 6.2, 1.1
-_MAP_BOTTOM, _MAP_HEIGHT = 1.45, 4.3
 _HAIR = 0.012  # inches
 _LINE = 0.17
 _NAME_ROOM = 0.34  # inches of height for a name with its bytes under it
@@ -49,25 +49,87 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _ON_PAPER = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.2, "alpha": 0.85}  # under a text on rectangles
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where things stand on the page, in inches, and from how many steps on it shows a part of them.
+
+    Attributes:
+        width: Of the page.
+        height: Of the page.
+        lines: Of the header, below the page's margin: caption, title, figures, what they mean.
+        curve: Bottom and height of the curve.
+        map: Bottom and height of the map.
+        footer: Height of the first line of the footer.
+        zoomed_from: Steps from which on a part is shown, around the busiest; ``None`` for never.
+        zoomed_steps: As many are shown then.
+    """
+
+    width: float
+    height: float
+    lines: tuple[float, float, float, float]
+    curve: tuple[float, float]
+    map: tuple[float, float]
+    footer: float
+    zoomed_from: int | None
+    zoomed_steps: int = style.ZOOMED_STEPS
+
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "slide": Layout(
+            width=12.8,
+            height=7.2,
+            lines=(0.0, 0.34, 0.8, 1.0),
+            curve=(4.45, 0.8),
+            map=(1.15, 2.95),
+            footer=0.5,
+            zoomed_from=style.ZOOMED_FROM,
+        ),
+        "poster": Layout(
+            width=12.0,
+            height=9.6,
+            lines=(0.2, 0.58, 1.13, 1.34),
+            curve=(6.2, 1.1),
+            map=(1.45, 4.3),
+            footer=0.62,
+            zoomed_from=None,
+        ),
+    }
+)
+"""From a format of the picture to its layout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
     """The steps that the page shows, the busiest of them, and the buffers that count.
 
     Attributes:
+        layout: The page.
         start: First step.
         stop: Step after the last.
         busiest: First step with the most bytes alive.
-        shown: Ids of the buffers with bytes and steps.
+        shown: Ids of the buffers with bytes and steps on show.
+        steps: First step of all, and the step after the last.
     """
 
+    layout: Layout
     start: int
     stop: int
     busiest: int
     shown: tuple[int, ...]
+    steps: tuple[int, int]
 
     def inches_per_step(self) -> float:
         """Return how wide a step is."""
-        return (_WIDTH - _RIGHT - _LEFT) / max(1, self.stop - self.start)
+        return (self.layout.width - _RIGHT - _LEFT) / max(1, self.stop - self.start)
+
+    def inches_per_byte(self, arena: MemoryPlan) -> float:
+        """Return how high a byte is."""
+        return self.layout.map[1] / max(1, arena.arena_bytes)
+
+    def clip(self, buffer: AllocationBuffer) -> tuple[int, int]:
+        """Return the steps of a buffer that are on show."""
+        return max(buffer.start, self.start), min(buffer.stop, self.stop)
 
 
 def plot_addresses(
@@ -77,6 +139,7 @@ def plot_addresses(
     title: str = "",
     before: Sequence[int] = (),
     about: Mapping[str, str] = _NOTHING,
+    picture: str = "slide",
 ) -> Figure:
     """Draw the address map of ``arena``.
 
@@ -86,6 +149,7 @@ def plot_addresses(
         title: What was planned.
         before: Bytes alive at each step of the order that was given, where another was planned.
         about: What is said of a buffer besides its name, by its name: operator and shape.
+        picture: Key in ``LAYOUTS``.
 
     Returns:
         The figure.
@@ -93,10 +157,11 @@ def plot_addresses(
     Raises:
         UsageError: The file cannot be written.
     """
-    frame = _frame(arena)
+    layout = LAYOUTS[picture]
+    frame = _frame(arena, layout)
     with style.house_style():
-        page = style.Page(_WIDTH, _HEIGHT)
-        _draw_header(page, arena, title)
+        page = style.Page(layout.width, layout.height)
+        _draw_header(page, arena, title, layout.lines)
         _draw_band(page, frame)
         named = _draw_map(page, arena, frame)
         _write_beside(page, arena, frame, (named, about))
@@ -107,24 +172,29 @@ def plot_addresses(
     return page.figure
 
 
-def _frame(arena: MemoryPlan) -> _Frame:
+def _frame(arena: MemoryPlan, layout: Layout) -> _Frame:
     problem = arena.problem
     shown = tuple(i for i, size in enumerate(problem.sizes) if size)
-    steps, loads = problem.load_profile
     if not shown:
-        return _Frame(0, 1, 0, ())
-    return _Frame(steps[0], steps[-1], steps[loads.index(max(loads))], shown)
+        return _Frame(layout=layout, start=0, stop=1, busiest=0, shown=(), steps=(0, 1))
+    steps, loads = problem.load_profile
+    start, stop, busiest = steps[0], steps[-1], steps[loads.index(max(loads))]
+    if layout.zoomed_from is not None and stop - start >= layout.zoomed_from:
+        start = max(start, min(stop - layout.zoomed_steps, busiest - layout.zoomed_steps // 2))
+        stop = start + layout.zoomed_steps
+        shown = tuple(i for i in shown if problem.buffers[i].start < stop and problem.buffers[i].stop > start)
+    return _Frame(layout=layout, start=start, stop=stop, busiest=busiest, shown=shown, steps=(steps[0], steps[-1]))
 
 
-def _draw_header(page: style.Page, arena: MemoryPlan, title: str) -> None:
-    top = page.height - _MARGIN
+def _draw_header(page: style.Page, arena: MemoryPlan, title: str, lines: tuple[float, float, float, float]) -> None:
+    caption, headline, values, meanings = (page.height - _MARGIN - line for line in lines)
     name = style.fit(title or "arena", 9.5, size=style.TITLE, bold=True)
-    page.text(_MARGIN, top - 0.1, "ADDRESS MAP", size=style.SMALL, colour=style.MUTED)
-    page.text(_MARGIN, top - 0.48, name, size=style.TITLE, bold=True)
+    page.text(_MARGIN, caption, "ADDRESS MAP", size=style.SMALL, colour=style.MUTED)
+    page.text(_MARGIN, headline, name, size=style.TITLE, bold=True)
     left = _MARGIN
     for value, meaning, colour in _figures(arena):
-        page.text(left, top - 1.03, value, size=style.LARGE, bold=True, colour=colour)
-        page.text(left, top - 1.24, meaning, colour=style.MUTED)
+        page.text(left, values, value, size=style.LARGE, bold=True, colour=colour)
+        page.text(left, meanings, meaning, colour=style.MUTED)
         left += max(style.text_width(value, size=style.LARGE, bold=True), style.text_width(meaning)) + 0.6
 
 
@@ -144,7 +214,8 @@ def _figures(arena: MemoryPlan) -> list[tuple[str, str, str]]:
 
 def _draw_band(page: style.Page, frame: _Frame) -> None:
     """Mark the busiest step through map and curve."""
-    axes = _axes(page, frame, _MAP_BOTTOM, _CURVE_BOTTOM + _CURVE_HEIGHT - _MAP_BOTTOM)
+    bottom = frame.layout.map[0]
+    axes = _axes(page, frame, bottom, sum(frame.layout.curve) - bottom)
     axes.set_yticks([])
     axes.axvspan(
         frame.busiest, frame.busiest + 1, facecolor=style.ACCENT_TINT, edgecolor=style.ACCENT_TINT, linewidth=0.8
@@ -155,7 +226,7 @@ def _draw_band(page: style.Page, frame: _Frame) -> None:
 
 def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> set[int]:
     """Draw the rectangles, and return whose have their names in them."""
-    axes = _axes(page, frame, _MAP_BOTTOM, _MAP_HEIGHT)
+    axes = _axes(page, frame, *frame.layout.map)
     top = max(1, arena.arena_bytes)
     axes.set_ylim(0, top)
     axes.axhspan(0, top, facecolor="#f6f7f9", edgecolor="none", zorder=0)
@@ -167,9 +238,10 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> set[int]:
         for i in frame.shown:
             buffer = problem.buffers[i]
             if (buffer.start <= frame.busiest < buffer.stop) is is_stressed:
-                bottom, stop = arena.offsets[i], max(buffer.stop, buffer.start + least)
+                start, stop = frame.clip(buffer)
+                bottom, stop = arena.offsets[i], max(stop, start + least)
                 high = bottom + problem.sizes[i]
-                corners.append([(buffer.start, bottom), (buffer.start, high), (stop, high), (stop, bottom)])
+                corners.append([(start, bottom), (start, high), (stop, high), (stop, bottom)])
         if corners:
             axes.add_collection(PolyCollection(corners, facecolor=face, edgecolor=border, linewidth=edge, zorder=2))
     named = _write_names(axes, arena, frame)
@@ -196,10 +268,11 @@ def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> set[int]:
     """Write names into the rectangles that have room for them, and return whose."""
     named = set()
     problem = arena.problem
-    per_byte = _MAP_HEIGHT / max(1, arena.arena_bytes)
+    per_byte = frame.inches_per_byte(arena)
     for i in frame.shown:
         buffer, size = problem.buffers[i], problem.sizes[i]
-        width = (buffer.stop - buffer.start) * frame.inches_per_step() - 0.08
+        start, stop = frame.clip(buffer)
+        width = (stop - start) * frame.inches_per_step() - 0.08
         height = size * per_byte
         if width < _LEAST_TEXT or height < _TEXT_ROOM:
             continue
@@ -209,7 +282,7 @@ def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> set[int]:
         amount = format_bytes(buffer.size_bytes)
         has_amount = height >= _NAME_ROOM and style.text_width(amount, size=style.SMALL) <= width
         axes.text(
-            (buffer.start + buffer.stop) / 2,
+            (start + stop) / 2,
             arena.offsets[i] + size / 2,
             f"{name}\n{amount}" if has_amount else name,
             **style.text_style(size=style.SMALL, va="center", ha="center", zorder=4),
@@ -224,31 +297,33 @@ def _write_beside(
     """Write the names of the largest buffers at the busiest step that have none yet beside the map, with a line."""
     named, about = known
     gap = 2 * _LINE if about else _LINE
-    most = min(_BESIDE, int(_MAP_HEIGHT / gap))
-    problem, per_byte = arena.problem, _MAP_HEIGHT / max(1, arena.arena_bytes)
+    bottom, height = frame.layout.map
+    most = min(_BESIDE, int(height / gap))
+    problem, per_byte = arena.problem, frame.inches_per_byte(arena)
     at_busiest = [i for i in frame.shown if problem.buffers[i].start <= frame.busiest < problem.buffers[i].stop]
     nameless = sorted((i for i in at_busiest if i not in named), key=lambda i: (-problem.sizes[i], i))[:most]
     nameless.sort(key=lambda i: arena.offsets[i])
-    wanted = [_MAP_BOTTOM + (arena.offsets[i] + problem.sizes[i] / 2) * per_byte for i in nameless]
-    left = _WIDTH - _RIGHT + 0.3
-    for i, y, at in zip(nameless, spread(wanted, gap, _MAP_BOTTOM + _MAP_HEIGHT), wanted, strict=True):
+    wanted = [bottom + (arena.offsets[i] + problem.sizes[i] / 2) * per_byte for i in nameless]
+    right = page.width - _RIGHT
+    left = right + 0.3
+    for i, y, at in zip(nameless, spread(wanted, gap, bottom + height), wanted, strict=True):
         buffer = problem.buffers[i]
-        start = _LEFT + (min(buffer.stop, frame.stop) - frame.start) * frame.inches_per_step()
-        across = [start, max(start, _WIDTH - _RIGHT) + 0.08, left - 0.06]
+        start = _LEFT + (frame.clip(buffer)[1] - frame.start) * frame.inches_per_step()
+        across = [start, max(start, right) + 0.08, left - 0.06]
         page.figure.add_artist(
             Line2D(
                 [x / page.width for x in across],
-                [height / page.height for height in (at, at, y)],
+                [up / page.height for up in (at, at, y)],
                 color=style.ACCENT,
                 linewidth=0.4,
             )
         )
         amount = format_bytes(buffer.size_bytes)
-        room = _WIDTH - _MARGIN - left - style.text_width(amount, size=style.SMALL) - 0.12
+        room = page.width - _MARGIN - left - style.text_width(amount, size=style.SMALL) - 0.12
         name = style.fit(buffer.name, room, size=style.SMALL)
         page.text(left, y, f"{name}  {amount}", size=style.SMALL, va="center_baseline")
         if what := about.get(buffer.name):
-            what = style.fit(what, _WIDTH - _MARGIN - left, size=style.SMALL)
+            what = style.fit(what, page.width - _MARGIN - left, size=style.SMALL)
             page.text(left, y - _LINE, what, size=style.SMALL, colour=style.MUTED, va="center_baseline")
 
 
@@ -267,45 +342,53 @@ def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:
 
 
 def _draw_curve(page: style.Page, arena: MemoryPlan, frame: _Frame, before: Sequence[int]) -> None:
-    axes = _axes(page, frame, _CURVE_BOTTOM, _CURVE_HEIGHT)
+    axes = _axes(page, frame, *frame.layout.curve)
     most = max(arena.arena_bytes, *before, 1)
     axes.set_ylim(0, most)
     steps, loads = arena.problem.load_profile
     if steps:
-        edges = np.array(steps, dtype=np.float64)
-        axes.stairs(loads[:-1], edges, fill=True, color=style.CURVE, linewidth=0)
-        axes.stairs(loads[:-1], edges, color=style.BAR_EDGE, linewidth=0.8)
+        first, last = bisect_right(steps, frame.start) - 1, bisect_left(steps, frame.stop)
+        edges = np.clip(np.array(steps[first : last + 1], dtype=np.float64), frame.start, frame.stop)
+        axes.stairs(loads[first:last], edges, fill=True, color=style.CURVE, linewidth=0)
+        axes.stairs(loads[first:last], edges, color=style.BAR_EDGE, linewidth=0.8)
     if before:
-        _draw_before(page, axes, before)
+        _draw_before(page, axes, frame, before)
     axes.axhline(0, color=style.BAR_EDGE, linewidth=0.8)
     axes.axhline(arena.arena_bytes, color=style.INK, linewidth=0.9, clip_on=False)
     style.byte_axis(axes, most, count=2)
     style.set_tick_type(axes)
-    page.text(_MARGIN, _CURVE_BOTTOM + _CURVE_HEIGHT + 0.1, "alive", size=style.SMALL, colour=style.MUTED)
-    page.text(_MARGIN, _MAP_BOTTOM + _MAP_HEIGHT + 0.1, "address", size=style.SMALL, colour=style.MUTED)
-    page.text(_LEFT, _MAP_BOTTOM - 0.42, "step", size=style.SMALL, colour=style.MUTED)
+    page.text(_MARGIN, sum(frame.layout.curve) + 0.1, "alive", size=style.SMALL, colour=style.MUTED)
+    page.text(_MARGIN, sum(frame.layout.map) + 0.1, "address", size=style.SMALL, colour=style.MUTED)
+    page.text(_LEFT, frame.layout.map[0] - 0.42, "step", size=style.SMALL, colour=style.MUTED)
 
 
-def _draw_before(page: style.Page, axes: Axes, before: Sequence[int]) -> None:
+def _draw_before(page: style.Page, axes: Axes, frame: _Frame, before: Sequence[int]) -> None:
     """Draw what was alive in the order that was given, and say its peak beside the curve."""
-    axes.stairs(before, baseline=None, color=style.ACCENT, linewidth=0.9, linestyle=(0, (2, 1.5)), zorder=3)
-    left, peak = _WIDTH - _RIGHT + 0.3, max(before)
-    top = _CURVE_BOTTOM + _CURVE_HEIGHT * peak / axes.get_ylim()[1]
+    shown = before[frame.start : frame.stop]
+    edges = np.arange(len(shown) + 1) + frame.start
+    axes.stairs(shown, edges, baseline=None, color=style.ACCENT, linewidth=0.9, linestyle=(0, (2, 1.5)), zorder=3)
+    left, peak = page.width - _RIGHT + 0.3, max(before)
+    bottom, height = frame.layout.curve
+    top = bottom + height * peak / axes.get_ylim()[1]
     page.text(left, top, f"given order  {format_bytes(peak)}", size=style.SMALL, colour=style.ACCENT, va="top")
 
 
 def _draw_footer(page: style.Page, arena: MemoryPlan, frame: _Frame) -> None:
     aligned = f" Sizes are rounded up to {arena.problem.alignment} bytes." if arena.problem.alignment > 1 else ""
+    part = ""
+    if (frame.start, frame.stop) != frame.steps:
+        part = f"Steps {frame.start:,} to {frame.stop - 1:,} of {frame.steps[1] - frame.steps[0]:,}. "
     note = (
+        f"{part}"
         "A rectangle is a buffer: as wide as it lives, as high as it has bytes, at its address. In colour: alive at "
         f"step {frame.busiest:,}, the busiest. No two touch the same address at the same step.{aligned}"
     )
     for i, line in enumerate(textwrap.wrap(note, 190)):
-        page.text(_MARGIN, 0.62 - i * _LINE, line, size=style.SMALL, colour=style.MUTED)
+        page.text(_MARGIN, frame.layout.footer - i * _LINE, line, size=style.SMALL, colour=style.MUTED)
 
 
 def _axes(page: style.Page, frame: _Frame, bottom: float, height: float) -> Axes:
-    axes = page.axes(_LEFT, bottom, _WIDTH - _RIGHT - _LEFT, height)
+    axes = page.axes(_LEFT, bottom, page.width - _RIGHT - _LEFT, height)
     axes.set_xlim(frame.start, frame.stop)
     axes.set_xticks([])
     return axes

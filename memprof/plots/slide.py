@@ -46,8 +46,6 @@ _CURVE_BOTTOM, _CURVE_HEIGHT = 3.55, 2.1
 _ROWS_BOTTOM, _ROWS_TOP = 0.75, 3.1
 _ROWS = 11
 _AT_PEAK = 8  # of these, at most for what is alive at the peak where there is more elsewhere
-_ZOOMED_FROM = 200
-_ZOOMED_STEPS = 80
 _LEAST_TEXT = 6  # letters; less than that says nothing
 
 
@@ -81,10 +79,10 @@ def plot_slide(report: Report, path: str | PathLike[str] | None = None, runtime:
 
 def _shown_steps(found: RuntimeReport) -> tuple[int, int]:
     count = found.lifetimes.schedule.step_count
-    if count < _ZOOMED_FROM:
+    if count < style.ZOOMED_FROM:
         return 0, count
-    start = max(0, min(count - _ZOOMED_STEPS, found.peak.step - _ZOOMED_STEPS // 2))
-    return start, start + _ZOOMED_STEPS
+    start = max(0, min(count - style.ZOOMED_STEPS, found.peak.step - style.ZOOMED_STEPS // 2))
+    return start, start + style.ZOOMED_STEPS
 
 
 def _draw_header(page: style.Page, report: Report, found: RuntimeReport) -> None:

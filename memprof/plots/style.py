@@ -45,6 +45,9 @@ PAPER = LIGHT.paper
 SMALL, TEXT, LARGE, TITLE = 7.5, 8.5, 15.0, 21.0
 """Type sizes in points."""
 
+ZOOMED_FROM, ZOOMED_STEPS = 200, 80
+"""Steps from which on a picture for a slide shows a part of them, and how many it shows then."""
+
 _POINTS_PER_INCH = 72.0
 
 FORMATS: dict[str, dict[str, Any]] = {

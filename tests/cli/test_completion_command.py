@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,16 +44,53 @@ def test_commands_flags_and_values_are_completed(run_process: Run, model: Path, 
     assert completed(run_process, "memprof analyze gone.onnx --dim ") == []
 
 
-@pytest.mark.parametrize(
-    ("shell", "words"),
-    [
-        ("zsh", {"COMP_WORDS": "memprof analyze --runtime ", "COMP_CWORD": "3"}),
-        ("fish", {"COMP_WORDS": "memprof analyze --runtime ", "COMP_CWORD": ""}),
-    ],
-)
-def test_values_are_completed_in_the_other_shells_too(run_process: Run, shell: str, words: dict[str, str]) -> None:
-    offered = run_process(env={"_MEMPROF_COMPLETE": f"{shell}_complete", **words}).stdout
-    assert all(name in offered for name in RUNTIMES)
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_values_are_completed_in_the_other_shells_too(run_process: Run, shell: str, dynamic_model: Path) -> None:
+    def offered(words: str, begun: str = "") -> set[str]:
+        # zsh is told which word it is in, fish the text that it starts with.
+        at = {"zsh": str(len(words.split())), "fish": begun}[shell]
+        env = {"_MEMPROF_COMPLETE": f"{shell}_complete", "COMP_WORDS": f"{words} {begun}", "COMP_CWORD": at}
+        lines = run_process(env=env).stdout.splitlines()
+        # zsh: type, value, help, a line each; fish: type, value, help lie behind commas, tabs or line breaks.
+        return set(lines[1::3]) if shell == "zsh" else {re.split(r"[,\t]", line)[1] for line in lines if "," in line}
+
+    assert offered("memprof analyze --runtime") == set(RUNTIMES)
+    assert "nucleo-h743zi" in offered("memprof analyze --board", "nucleo")
+    assert all(name.startswith("nucleo") for name in offered("memprof analyze --board", "nucleo"))
+    assert offered(f"memprof analyze {dynamic_model} --dim") == {"batch="}
+    assert offered("memprof plan model.onnx --format", "po") == {"poster"}
+
+
+# What a shell's script does once the shell has the words: fish says it itself, zsh's own functions are stood in for.
+_ASKED = {
+    "fish": "source script; complete -C 'memprof {words}'",
+    "zsh": """
+        compdef() {{ : }}
+        compadd() {{ print -rl -- $completions }}
+        _describe() {{ print -rl -- $completions_with_descriptions }}
+        source ./script
+        words=(memprof {words})
+        CURRENT=$#words
+        _memprof_completion
+    """,
+}
+
+
+@pytest.mark.parametrize("shell", sorted(_ASKED))
+def test_the_script_offers_the_values_in_the_shell_itself(
+    run: Run, shell: str, dynamic_model: Path, tmp_path: Path
+) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell} here")
+    (tmp_path / "script").write_text(run("completion", shell).stdout)
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for words, offered in (
+        ("analyze --board nucleo-h7", "nucleo-h743zi"),
+        (f"fit {dynamic_model} --dim ba", "batch="),
+    ):
+        command = [shell, "-c", _ASKED[shell].format(words=words)]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+        assert [re.split(r"[\t:]", line)[0] for line in done.stdout.split("\n") if line] == [offered]
 
 
 def test_the_man_page_has_every_command_with_its_flags_and_all_exit_codes(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,6 +122,16 @@ def test_every_kind_of_file_is_written(run: Run, model: Path, tmp_path: Path) ->
     assert "#define NET_ARENA_BYTES 2048ull" in (tmp_path / "p.h").read_text()
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "p.svg").read_text()
+
+
+def test_a_map_is_for_a_slide_or_a_poster(run: Run, model: Path, tmp_path: Path) -> None:
+    page = {}
+    for flags in ([], ["--format", "slide"], ["--format", "poster"]):
+        assert run("plan", model, "-o", tmp_path / "map.svg", *flags).code == 0
+        found = re.search(r'viewBox="0 0 (\S+) (\S+)"', (tmp_path / "map.svg").read_text())
+        assert found is not None
+        page[" ".join(flags)] = round(float(found[1]) / float(found[2]), 4)
+    assert page == {"": 1.7778, "--format slide": 1.7778, "--format poster": 1.25}
 
 
 def test_a_bad_target_is_found_before_the_work(run: Run, model: Path, tmp_path: Path) -> None:

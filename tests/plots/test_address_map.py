@@ -73,10 +73,11 @@ def test_a_buffer_is_as_high_as_its_rounded_size() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 10, 1000])
-def test_any_number_of_buffers_fits_on_the_page(count: int) -> None:
+@pytest.mark.parametrize("picture", ["slide", "poster"])
+def test_any_number_of_buffers_fits_on_the_page(count: int, picture: str) -> None:
     problem = cut_rectangle(Random(0), count, steps=2048, size=2048)
-    figure = plot_addresses(plan_offsets(problem, seconds=0))
-    assert len(rectangles(figure)) == count
+    figure = plot_addresses(plan_offsets(problem, seconds=0), picture=picture)
+    assert len(rectangles(figure)) == count or picture == "slide"
     width, height = figure.get_size_inches() * figure.dpi
     renderer = FigureCanvasAgg(figure).get_renderer()
     for text in figure.texts:
@@ -85,6 +86,37 @@ def test_any_number_of_buffers_fits_on_the_page(count: int) -> None:
         assert box.x1 <= width
         assert box.y0 >= 0
         assert box.y1 <= height
+
+
+def test_many_steps_are_shown_around_the_busiest_one_and_all_of_them_on_a_poster() -> None:
+    few, many = ([(i, i + 1, 10) for i in range(count)] for count in (199, 300))
+    for buffers, picture, start, stop in (
+        (few, "slide", 0, 199),
+        ([*many, (220, 222, 50)], "slide", 180, 260),
+        ([*many, (0, 2, 50)], "slide", 0, 80),
+        ([*many, (299, 300, 50)], "slide", 220, 300),
+        ([*many, (220, 222, 50)], "poster", 0, 300),
+    ):
+        plan = plan_offsets(problem_of(buffers))
+        figure = plot_addresses(plan, before=(60,) * 300, picture=picture)
+        width, height = figure.get_size_inches()
+        assert bool(abs(width / height - 16 / 9) < 1e-9) is (picture == "slide")
+        drawn = [rectangle for rectangle, _ in rectangles(figure)]
+        assert len(drawn) == sum(first < stop and last > start for first, last, _ in buffers)
+        assert (min(left for left, *_ in drawn), max(right for _, _, right, _ in drawn)) == (start, stop)
+        is_part = stop - start < len(buffers) - 1
+        assert any(f"Steps {start} to {stop - 1} of 300." in text for text in texts(figure)) is is_part
+
+
+def test_what_reaches_over_the_steps_on_show_ends_at_their_edge_and_has_its_name_inside() -> None:
+    thin = [(i, i + 1, 10) for i in range(300)]
+    plan = plan_offsets(problem_of([*thin, (0, 300, 100), (150, 151, 50)]))
+    figure = plot_addresses(plan)
+    assert (110.0, 190.0, 100.0) in {
+        (left, right, top - bottom) for (left, bottom, right, top), _ in rectangles(figure)
+    }
+    (centre,) = {text.get_position()[0] for axes in figure.axes for text in axes.texts if "100 B" in text.get_text()}
+    assert centre == 150
 
 
 def test_nothing_to_place_is_an_empty_map(tmp_path: Path) -> None:
