@@ -168,42 +168,40 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if measure and (reordered is None or replace):
         raise UsageError("--measure compares two files.", "Add -o better.onnx, and leave --replace out.")
     request, limits = read_request(model), read_limits()
-    with telling("starting"):
+    with telling(f"reading and planning {safe_text(model)}"):
         from memprof.api import load
         from memprof.api import plan as plan_model
         from memprof.planning.plan import PlanOptions
         from memprof.render.plan import PlanView, ProgressLine, render_plan
 
-    options = PlanOptions(
-        runtime=runtime,
-        in_place=in_place,
-        keep_order=keep_order,
-        seconds=inf if effort is not None and _is_left_out("seconds") else seconds,
-        effort=effort,
-        alignment=alignment,
-        with_inputs=not no_inputs,
-        with_outputs=not no_outputs,
-        budget_bytes=None if budget is None else parse_bytes(budget),
-        arenas=parse_arenas(arenas),
-        recompute=recompute,
-        split=split,
-    )
-    line = ProgressLine(sys.stderr)
+        options = PlanOptions(
+            runtime=runtime,
+            in_place=in_place,
+            keep_order=keep_order,
+            seconds=inf if effort is not None and _is_left_out("seconds") else seconds,
+            effort=effort,
+            alignment=alignment,
+            with_inputs=not no_inputs,
+            with_outputs=not no_outputs,
+            budget_bytes=None if budget is None else parse_bytes(budget),
+            arenas=parse_arenas(arenas),
+            recompute=recompute,
+            split=split,
+        )
+        line = ProgressLine(sys.stderr)
 
-    def report(progress: PlanProgress) -> None:
-        line.show(progress.stage, progress.size_bytes, progress.lower_bound_bytes, progress.seconds)
+        def report(progress: PlanProgress) -> None:
+            line.show(progress.stage, progress.size_bytes, progress.lower_bound_bytes, progress.seconds)
 
-    left_out = _unused_offsets(Path(model)) if model.lower().endswith(".csv") else ""
-    if left_out and as_json:
-        note(left_out)
-    with telling(f"reading {safe_text(model)}"):
+        left_out = _unused_offsets(Path(model)) if model.lower().endswith(".csv") else ""
+        if left_out and as_json:
+            note(left_out)
         loaded = None if model.lower().endswith(".csv") else load(request)
-    graph = None if loaded is None else loaded.graph
-    try:
-        with telling(f"planning {safe_text(model)}"):
+        graph = None if loaded is None else loaded.graph
+        try:
             plan = plan_model(loaded or request, options=options, progress=report)
-    finally:
-        line.close()
+        finally:
+            line.close()
     switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
     values = {"--alignment": alignment, "--recompute": recompute, "--split": split}
     flags = _repeated(runtime, switches | {"--keep-order": keep_order}, values)

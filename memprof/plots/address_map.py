@@ -239,9 +239,9 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> set[int]:
             buffer = problem.buffers[i]
             if (buffer.start <= frame.busiest < buffer.stop) is is_stressed:
                 start, stop = frame.clip(buffer)
-                bottom, stop = arena.offsets[i], max(stop, start + least)
+                bottom, right = arena.offsets[i], max(stop, start + least)
                 high = bottom + problem.sizes[i]
-                corners.append([(start, bottom), (start, high), (stop, high), (stop, bottom)])
+                corners.append([(start, bottom), (start, high), (right, high), (right, bottom)])
         if corners:
             axes.add_collection(PolyCollection(corners, facecolor=face, edgecolor=border, linewidth=edge, zorder=2))
     named = _write_names(axes, arena, frame)
