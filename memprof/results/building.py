@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from memprof.analysis.bounds import is_bounded, taken_at_largest
@@ -74,12 +74,21 @@ def lowered(promise: Promise, graph: Graph) -> Promise:
     A malformed node contradicts what the file records of its outputs.
     """
     contradicted = tuple(note.name for note in graph.assumed if note.kind in ("shape", "dtype"))
-    contradicted += tuple(node.name for node in graph.nodes if node.is_malformed)
+    contradicted += tuple(_malformed(graph))
     largest = taken_at_largest(graph)
     if promise.grade is None or not (contradicted or largest):
         return promise
     is_estimate = promise.grade == "estimate" or contradicted or not is_bounded(graph)
     return Promise("estimate" if is_estimate else "upper bound", (*promise.lowered_by, *contradicted, *largest))
+
+
+def _malformed(graph: Graph) -> Iterator[str]:
+    """Yield the names of nodes that their operations do not allow, those of bodies too."""
+    for node in graph.nodes:
+        if node.is_malformed:
+            yield node.name
+        for body in node.bodies:
+            yield from _malformed(body)
 
 
 def _runtime_report(graph: Graph, runtime: RuntimeModel, weight_bytes: int | None) -> RuntimeReport:

@@ -46,6 +46,8 @@ def _reordered(asked: Asked) -> list[Change]:
     from memprof.planning.ordering.find import find_order
 
     order = find_order(find(ordering.bound)(asked.model.graph), _SECONDS)
+    if order.ending == "interrupted":  # the search keeps Ctrl-C to itself, which was meant for all of it
+        raise KeyboardInterrupt
     found = Change(
         what="another order",
         runtime=name,

@@ -14,6 +14,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.analysis.bounds import taken_at_largest
 from memprof.ir import Graph, Unknown
 from memprof.ir.model import OPTIMIZED_FORMAT, Loading, Model, Session
 from memprof.runtimes.onnxruntime.arranging import as_estimated, as_listed, as_planned
@@ -25,6 +26,9 @@ _MAX_BUFFERS = 20_000  # the block is laid out in O(buffers x buffers alive)
 
 _PROVEN_ALONE = frozenset(("LSTM", "GRU", "RNN"))
 """Operations whose scratch is proven for one thread."""
+
+_LAID_OUT = "a block laid out at the largest sizes"
+"""Each buffer takes the smallest gap that holds it: smaller ones may fall otherwise, and need a larger block."""
 
 _UNASKED = Session(reason="nobody asked onnxruntime")
 
@@ -66,13 +70,14 @@ def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
     session = _session(model)
     ops = {node.op for node in frame.graph.nodes} if session.threads > 1 else set()
     alone = [f"{op} with {session.threads} threads" for op in sorted(ops & _PROVEN_ALONE)]
+    laid_out = (_LAID_OUT,) if taken_at_largest(model.graph) else ()
     bare = Lifetimes(
         graph=frame.graph,
         schedule=schedule,
         buffers=buffers,
         is_complete=frame.is_complete,
         unknown=_unknown(model.graph, frame),
-        without=(session.reason, *alone) if session.reason else tuple(alone),
+        without=(*filter(None, (session.reason,)), *alone, *laid_out),
     )
     if not frame.is_complete or len(plan.owned) > _MAX_BUFFERS:
         return bare

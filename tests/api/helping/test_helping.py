@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,16 @@ def test_another_order_is_the_one_that_plan_finds(tmp_path: Path, no_tools: None
     assert order is not None
     assert (change.what, change.peak_bytes) == ("another order", order.peak_bytes)
     assert change.saved_bytes == order.before_bytes - order.peak_bytes > 0
+
+
+def test_a_search_that_is_interrupted_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from memprof.planning.ordering import find
+
+    order = find.find_order
+    interrupted = lambda *arguments: replace(order(*arguments), ending="interrupted")  # noqa: E731
+    monkeypatch.setattr(find, "find_order", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find_help(*asked(written(tmp_path, branches())))
 
 
 def test_operations_in_place_are_those_that_plan_counts(tmp_path: Path, no_tools: None) -> None:

@@ -259,3 +259,12 @@ def test_a_node_that_does_not_fit_its_body_is_unknown_by_name(tmp_path: Path, br
     (unknown,) = found.graph.unknown
     assert (unknown.kind, unknown.name) == ("node", "n")
     assert [n.is_malformed for n in found.graph.nodes if n.name == "n"] == [True]
+
+
+def test_a_malformed_node_in_a_body_bounds_nothing(tmp_path: Path) -> None:
+    branch = [node("MatMul", ["x"], ["t"]), node("Relu", ["t"], ["b"])]
+    inner = body(branch, outputs=["b"])
+    inner.value_info.append(tensor("t", [2, 3]))
+    source = _conditional(node("If", ["c"], ["y"], then_branch=inner, else_branch=inner))
+    found = memprof.analyze(load(tmp_path, source), runtimes=["reference"])
+    assert (found.headline.grade, found.peak_intermediate_bytes) == ("estimate", 97)

@@ -196,3 +196,30 @@ def test_a_bound_is_refused_by_the_strict_and_settled_by_a_size(tmp_path: Path) 
     assert refused is not None
     assert refused.code == 4
     assert not load(tmp_path, found, dims={"y[1]": 5}).graph.assumed
+
+
+@pytest.mark.default_session
+def test_a_block_laid_out_at_the_largest_sizes_bounds_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    nodes = [
+        node("Relu", ["x"], ["a"]),
+        node("NonZero", ["a"], ["n"]),
+        node("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
+        node("Concat", ["f"], ["one"], axis=1),
+        node("Concat", ["f"] * 3, ["three"], axis=1),
+        node("Concat", ["a"] * 2, ["two"], axis=0),
+        node("Concat", ["a"] * 3, ["other"], axis=0),
+        node("Concat", ["a"] * 3, ["last"], axis=0),
+        *(node("ReduceMax", [of], [f"most_{of}"], keepdims=0) for of in ("three", "one", "last")),
+        node("Sum", ["most_three", "most_one", "most_last"], ["y"]),
+    ]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model(nodes, inputs=[tensor("x", [8, 8])], outputs=["y"]).SerializeToString())
+    largest, smaller = (memprof.analyze(path, dims=dims) for dims in ({}, {"n[1]": 48}))
+    assert (smaller.peak_intermediate_bytes or 0) > (largest.peak_intermediate_bytes or 0)
+    assert {
+        name: row.grade for name, row in largest.runtimes.items() if name in ("onnxruntime", "onnxruntime-default")
+    } == {
+        "onnxruntime-default": "estimate",
+        "onnxruntime": "upper bound",
+    }
