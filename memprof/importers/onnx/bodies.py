@@ -123,10 +123,15 @@ class Bodies:
     is_to_blame: bool = False
     at_most: range = range(0)
 
-    @property
-    def decided(self) -> dict[str, int]:
-        """What the importer worked out, as an attribute of the node."""
-        return {} if self.trip_count is None else {"trip_count": self.trip_count}
+    def decided(self, facts: Sequence[Fact]) -> dict[str, int]:
+        """Return what the importer worked out, as an attribute of the node.
+
+        Args:
+            facts: What is known of the node's outputs; those at their largest are as long as the caller says.
+        """
+        lengths = [shape[0] for i in self.at_most if (shape := facts[i].type.shape)]
+        trips = max((length for length in lengths if isinstance(length, int)), default=self.trip_count)
+        return {} if trips is None else {"trip_count": trips}
 
     @property
     def graphs(self) -> tuple[Graph, ...]:
@@ -224,7 +229,7 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
         carried = agreed
     trips, at_most = _trip_count(scope, inputs, body), range(0)
     if trips is None and (limit := _most_trips(scope, inputs)) is not None:
-        at_most = range(len(carried), len(node.output))
+        at_most = range(len(carried), len(node.output) if any(node.output[len(carried) :]) else 0)
         trips = limit if at_most else None
     collected = [loop_collected(of, trips, types) for of in body.types[1 + len(carried) :]]
     changes = any(a.size_bytes is not None and b.size_bytes is None for a, b in zip(start, carried, strict=False))

@@ -25,7 +25,15 @@ from memprof.importers.onnx.given import given_fact
 from memprof.importers.onnx.library import GraphProto, NodeProto, TypeProto
 from memprof.importers.onnx.limits import MAX_DISTINCT, check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
-from memprof.importers.onnx.node_facts import Call, Context, bind_axes, complete, note_largest, output_facts
+from memprof.importers.onnx.node_facts import (
+    Call,
+    Context,
+    bind_axes,
+    complete,
+    note_largest,
+    output_facts,
+    settle_largest,
+)
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.twins import Answer, ask
@@ -335,7 +343,7 @@ class Scope:
         answer = Answer(
             op=op,
             facts=tuple(facts),
-            attributes={**attributes, **owned.decided} if owned.built else dict(attributes),
+            attributes={**attributes, **owned.decided(facts)} if owned.built else dict(attributes),
             is_view=op in VIEWS and bool(inputs),
             is_elementwise=op in ELEMENTWISE and bool(facts) and self._is_aligned(inputs, facts[0].type),
             is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
@@ -397,8 +405,9 @@ class Scope:
     def _output_facts(self, call: Call, inputs: Sequence[int | None], owned: Bodies) -> Sequence[Fact]:
         stated = [self._stated.get(name, UNKNOWN_FACT) for name in call.node.output]
         if owned.built:
-            facts = complete(call.node, stated, owned.facts, self._context)
-            note_largest(call.node, facts, owned.at_most, self._context)
+            found, left = settle_largest(call.node, owned.facts, owned.at_most, self._context)
+            facts = complete(call.node, stated, found, self._context)
+            note_largest(call.node, facts, left, self._context)
             return facts
         known = [None if i is None else self._facts[i] for i in inputs]
         return output_facts(call, known, stated, self._context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -163,6 +163,20 @@ def note_largest(node: NodeProto, facts: Sequence[Fact], which: Iterable[int], c
             fixed = tuple(dim for dim in shape if isinstance(dim, int))
             context.assumed.setdefault((BOUND, name), _bound_note(node, name, 0, fixed))
             context.goes_beyond = True
+
+
+def settle_largest(
+    node: NodeProto, facts: Sequence[Fact], which: Collection[int], context: Context
+) -> tuple[list[Fact], list[int]]:
+    """Return ``facts`` with what the caller says of first dimensions at their largest, and which are left at it."""
+    found, left = list(facts), []
+    for i in which:
+        of, size = facts[i].type, context.bindings.axes.get(node.output[i], {}).get(0)
+        if size is None or not of.shape or not isinstance(of.shape[0], int) or size > of.shape[0]:
+            left.append(i)
+        else:
+            found[i] = context.facts.of(context.types.of(of.dtype, (size, *of.shape[1:])))
+    return found, left
 
 
 def _bound_note(node: NodeProto, name: str, which: int | str, shape: tuple[int, ...]) -> Assumption:

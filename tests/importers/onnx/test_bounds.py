@@ -187,6 +187,16 @@ def test_a_loop_that_may_end_early_collects_at_most_what_its_limit_says(tmp_path
     assert [unknown.name for unknown in for_ever.graph.unknown] == ["all"]
 
 
+def test_how_often_a_loop_runs_may_be_said(tmp_path: Path) -> None:
+    found = load(tmp_path, model(**loop(limit=10)), dims={"all[0]": 3})  # type: ignore[arg-type]
+    assert shapes(found)["all"] == (3, 4, 8)
+    assert not found.graph.assumed
+    assert [each.attributes["trip_count"] for each in found.graph.nodes if each.op == "Loop"] == [3]
+    more = load(tmp_path, model(**loop(limit=10)), dims={"all[0]": 11})  # type: ignore[arg-type]
+    assert shapes(more)["all"] == (10, 4, 8)
+    assert [note.kind for note in more.graph.assumed] == ["bound"]
+
+
 def test_a_bound_is_refused_by_the_strict_and_settled_by_a_size(tmp_path: Path) -> None:
     nodes = [node("NonZero", ["x"], ["y"])]
     found = model(nodes, inputs=[tensor("x", [3, 4])], outputs=["y"])
