@@ -142,7 +142,7 @@ def applicable(path: Path) -> tuple[str, ...]:
     return tuple(name for name, tool in FILE_TOOLS.items() if tool.applies(structure))
 
 
-def changed_files(path: Path, names: Iterable[str]) -> Mapping[str, Path]:
+def changed_files(path: Path, expected: str, names: Iterable[str]) -> Mapping[str, Path]:
     """Return what the named changes make of a file: for each the structure, if there was time for it.
 
     What was made in time is returned, and the rest may be asked for again. How a default session runs each is kept
@@ -150,12 +150,15 @@ def changed_files(path: Path, names: Iterable[str]) -> Mapping[str, Path]:
 
     Args:
         path: The .onnx file.
+        expected: Digest of its structure; nothing is made of another one.
         names: Keys of ``FILE_TOOLS``.
 
     Raises:
         InputError: The file is missing or invalid.
     """
     structure, digest = parse(path)
+    if digest != expected:
+        return {}
     kept = {name: place for name in names if (place := kept_path("changed", name, digest)) is not None}
     missing = [name for name, place in kept.items() if not place.is_file()]
     if missing:

@@ -1,7 +1,7 @@
 """Answers of onnxruntime that are kept: structures of graphs without weights, by what they depend on.
 
 A file is there whole or not at all, and the oldest go first. What is kept depends on the structure that was asked
-about, on onnxruntime's version and on the processor, whose layout a session takes.
+about, on how it is asked, on onnxruntime's version and on the processor, whose layout a session takes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _MAX_KEPT = 1024
+_EDITION = "2"
+"""Another one wherever something else is asked, or of look-alikes made otherwise: older answers are not used."""
 
 
 def kept_path(kind: str, *key: str, suffix: str = ".onnx") -> Path | None:
@@ -33,7 +35,7 @@ def kept_path(kind: str, *key: str, suffix: str = ".onnx") -> Path | None:
         base = base if base.is_absolute() else Path.home() / ".cache"  # a relative one is to be ignored
     except RuntimeError:  # nobody's home
         return None
-    digest = hashlib.sha256("\n".join((*key, runtime, _processor())).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join((*key, _EDITION, runtime, _processor())).encode()).hexdigest()
     return base / "memprof" / kind / f"{digest}{suffix}"
 
 
@@ -46,11 +48,11 @@ def keep(answer: Path, kept: Path) -> None:
 def keep_bytes(answer: bytes, kept: Path) -> None:
     """Keep an answer, whole or not at all; a full or closed disk keeps none."""
     with contextlib.suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         others = sorted(kept.parent.iterdir(), key=lambda path: path.lstat().st_mtime)  # drafts of killed ones too
         for old in others[: max(0, len(others) - _MAX_KEPT + 1)]:
             old.unlink(missing_ok=True)
-        draft = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+        draft = kept.with_name(f"{kept.name}.{os.urandom(8).hex()}.part")  # threads keep the same answer, too
         draft.write_bytes(answer)
         draft.replace(kept)
 

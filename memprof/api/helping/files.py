@@ -23,7 +23,9 @@ def changes_of_files(asked: Asked) -> Iterator[Attempt]:
     if asked.model.format != "onnx":
         return
     names = [name for name in applicable(asked.request.path) if name != "batch_norm" or _has_batch_norms(asked)]
-    made: Once[Mapping[str, Path]] = Once(lambda: changed_files(asked.request.path, names))
+    made: Once[Mapping[str, Path]] = Once(
+        lambda: changed_files(asked.request.path, asked.model.structure_sha256, names)
+    )
     for name in names:
         yield FILE_TOOLS[name].what, partial(_changed, asked, name, made)
 

@@ -51,6 +51,11 @@ def patient() -> object:
         yield
 
 
+def test_a_file_that_is_another_by_now_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_tools, "_make", lambda *_: pytest.fail("another file was changed"))
+    assert file_tools.changed_files(old_convolution(tmp_path), "0", ["int8"]) == {}
+
+
 @pytest.mark.slow
 @pytest.mark.default_session
 def test_each_effect_is_that_of_the_file_which_its_command_writes(
