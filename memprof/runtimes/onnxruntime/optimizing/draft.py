@@ -88,7 +88,7 @@ class Draft:
         self.done: list[tuple[Node, int]] = []
         self._steps: dict[int, Step] = {}  # by number
         self._writers: dict[int, Step] = {}
-        self._readers: dict[int, list[Step]] = {}  # one entry for each time it is read
+        self._readers: dict[int, dict[tuple[Step, int], None]] = {}  # who reads a value, and at which positions
         self._ops: Counter[str] = Counter()
         self._order: list[Step] | None = None
         self._outputs = set(graph.outputs)
@@ -144,14 +144,15 @@ class Draft:
 
     def readers(self, value_id: int) -> list[Step]:
         """Return what reads a value, one entry for each time."""
-        return list(self._readers.get(value_id, ()))
+        return [step for step, _ in self._readers.get(value_id, ())]
 
     def only_reader(self, value_id: int, *ops: str) -> Step | None:
         """Return what alone reads a value, if it is of some kinds (any, if none are given)."""
         found = self._readers.get(value_id, ())
         if len(found) != 1 or self.is_seen(value_id):
             return None
-        return found[0] if not ops or found[0].op in ops else None
+        ((reader, _),) = found
+        return reader if not ops or reader.op in ops else None
 
     def uses(self, value_id: int) -> int:
         """Return how often a value is read, by the caller too."""
@@ -285,8 +286,9 @@ class Draft:
         self._ops[step.op] -= 1
         del self._steps[step.index]
         self._order = None
-        for i in step.given:
-            self._readers[i].remove(step)
+        for position, i in enumerate(step.inputs):
+            if i is not None:
+                del self._readers[i][step, position]
         for output in step.outputs:
             if output is not None and self._writers.get(output) is step:
                 del self._writers[output]
@@ -303,12 +305,9 @@ class Draft:
 
     def bypass(self, step: Step, source: int) -> None:
         """Remove a step, and let all readers of what it wrote read ``source`` instead."""
-        output = step.output
         self.remove(step)
-        for reader in self.readers(output):
-            for position, i in enumerate(reader.inputs):
-                if i == output:
-                    self.rewire(reader, position, source)
+        for reader, position in list(self._readers.get(step.output, ())):
+            self.rewire(reader, position, source)
 
     def rewire(self, step: Step, position: int, value_id: int | None) -> None:
         """Let a step read something else at a position."""
@@ -316,10 +315,10 @@ class Draft:
             step.inputs.append(None)
         old = step.inputs[position]
         if old is not None:
-            self._readers[old].remove(step)
+            del self._readers[old][step, position]
         step.inputs[position] = value_id
         if value_id is not None:
-            self._readers.setdefault(value_id, []).append(step)
+            self._readers.setdefault(value_id, {})[step, position] = None
         self._order = None
 
     def redirect(self, step: Step, value_id: int) -> None:
@@ -339,8 +338,9 @@ class Draft:
         self._steps[step.index] = step
         self._ops[step.op] += 1
         self._order = None
-        for i in step.given:
-            self._readers.setdefault(i, []).append(step)
+        for position, i in enumerate(step.inputs):
+            if i is not None:
+                self._readers.setdefault(i, {})[step, position] = None
         for output in step.outputs:
             if output is not None:
                 self._writers[output] = step
