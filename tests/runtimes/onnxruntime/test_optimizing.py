@@ -416,4 +416,6 @@ def test_rules_and_the_installed_onnxruntime_agree(
     assert ruled.headline.grade == "estimate"
     if not version("onnxruntime").startswith(VERSION):
         pytest.skip(f"the rules are those of onnxruntime {VERSION}; for another one they estimate")
-    assert ruled.peak_intermediate_bytes == asked.peak_intermediate_bytes
+    # Sessions that leave the blocked layout several times differ from one another, and are graded so.
+    slack = 0 if asked.headline.grade == "exact" else 0.001
+    assert ruled.peak_intermediate_bytes == pytest.approx(asked.peak_intermediate_bytes, rel=slack, abs=0)
