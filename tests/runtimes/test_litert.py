@@ -107,6 +107,13 @@ def test_an_unknown_operator_lowers_the_grade(tmp_path: Path) -> None:
     assert row.grade == "estimate" and "custom.Odd" in row.lowered_by[0]
 
 
+@pytest.mark.parametrize("op", ["MEAN", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"])
+@pytest.mark.parametrize("inputs", [[], [""], ["x"]], ids=["none", "left out", "one"])
+def test_an_operator_that_lacks_what_its_kernel_reads_lowers_the_grade(op: str, inputs: list[str]) -> None:
+    found = arena_of(Graph([Tensor("x", ()), Tensor("y", ())], [Operator(op, inputs, ["y"])], ["x"], ["y"]))
+    assert found.unproven == (f"{op}: it lacks what its kernel reads or writes",)
+
+
 def test_json_has_the_arena(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(make.model(small_network()))

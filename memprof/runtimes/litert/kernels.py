@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
-from memprof.ir.program import Content, ProgramOperator, Subgraph
+from memprof.ir.program import Content, ProgramOperator, ProgramTensor, Subgraph
 
 _DENSE = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _PLAIN_TYPES = frozenset(
@@ -44,15 +44,34 @@ PROVEN: frozenset[str] = frozenset(_PROVEN.split())
 
 def taken(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
     """Return the bytes of each block that a kernel takes while it runs."""
+    return _found(subgraph, operator) or ()
+
+
+def _found(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...] | None:
+    """Return what ``taken`` does, ``None`` if the operator does not have what its kernel reads and writes."""
     rule = _TAKES.get(operator.op)
     known = all(
         subgraph.tensors[i].type.size_bytes is not None for i in (*operator.inputs, *operator.outputs) if i >= 0
     )
-    return rule(subgraph, operator) if rule is not None and known else ()
+    try:
+        return rule(subgraph, operator) if rule is not None and known else ()
+    except (IndexError, ValueError):
+        return None
+
+
+def _tensor(subgraph: Subgraph, i: int) -> ProgramTensor:
+    """Return a tensor.
+
+    Raises:
+        IndexError: It is left out.
+    """
+    if i < 0:
+        raise IndexError
+    return subgraph.tensors[i]
 
 
 def _shape(subgraph: Subgraph, i: int) -> tuple[int, ...]:
-    return tuple([size for size in subgraph.tensors[i].type.shape or () if isinstance(size, int)])
+    return tuple([size for size in _tensor(subgraph, i).type.shape or () if isinstance(size, int)])
 
 
 def _unfolded(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
@@ -63,7 +82,7 @@ def _unfolded(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
     steps = [operator.options[name] for name in ("stride_w", "stride_h", "dilation_w", "dilation_h")]
     if len(filters) != 4 or len(output) != 4 or (steps == [1, 1, 1, 1] and filters[1:3] == (1, 1)):
         return ()
-    data = subgraph.tensors[operator.inputs[0]].type
+    data = _tensor(subgraph, operator.inputs[0]).type
     width = (data.size_bytes or 0) // max(1, data.element_count or 1)
     return (prod(output[:3]) * prod(filters[1:]) * width,)
 
@@ -79,12 +98,12 @@ def _counted(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
 
 
 def _added(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
-    return (subgraph.tensors[operator.outputs[0]].type.size_bytes or 0,)
+    return (_tensor(subgraph, operator.outputs[0]).type.size_bytes or 0,)
 
 
 def _filtered(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
     """An SVDF holds one number per filter; of 8 bits, the sums of its units too."""
-    data, filters = (subgraph.tensors[i] for i in operator.inputs[:2])
+    data, filters = (_tensor(subgraph, i) for i in operator.inputs[:2])
     batch = (_shape(subgraph, operator.inputs[0]) or (0,))[0]
     found = (batch * (_shape(subgraph, operator.inputs[1]) or (0,))[0] * 4,)
     if data.dtype == filters.dtype == "FLOAT32":
@@ -97,15 +116,15 @@ def _gated(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
     state = _shape(subgraph, operator.inputs[18])
     if len(state) != 2:
         return ()
-    if subgraph.tensors[operator.inputs[0]].dtype == "INT8":
+    if _tensor(subgraph, operator.inputs[0]).dtype == "INT8":
         return tuple([width * prod(state) for width in (2, 2, 2, 2, 1, 4)])
     return (state[0] * (5 * state[1] + 16) * 4,)
 
 
 def _transposed(subgraph: Subgraph, operator: ProgramOperator) -> tuple[int, ...]:
     """Both factors; a constant one once and for all, in another arena."""
-    sizes = [subgraph.tensors[i].type.size_bytes or 0 for i in operator.inputs[:2]]
-    return tuple(sizes if subgraph.tensors[operator.inputs[1]].content is Content.NONE else sizes[:1])
+    sizes = [_tensor(subgraph, i).type.size_bytes or 0 for i in operator.inputs[:2]]
+    return tuple(sizes if _tensor(subgraph, operator.inputs[1]).content is Content.NONE else sizes[:1])
 
 
 _TAKES: Mapping[str, Callable[[Subgraph, ProgramOperator], tuple[int, ...]]] = {
@@ -128,6 +147,8 @@ def doubt(subgraph: Subgraph, operator: ProgramOperator) -> str:
     """Return why an operator may take more than is counted, empty if it does not."""
     if operator.op not in PROVEN:
         return f"{operator.op}: what its kernel takes is not known"
+    if _found(subgraph, operator) is None:
+        return f"{operator.op}: it lacks what its kernel reads or writes"
     for position in _SIZED_BY.get(operator.op, ()):
         i = operator.inputs[position] if position < len(operator.inputs) else -1
         if i >= 0 and subgraph.tensors[i].content is Content.NONE:
