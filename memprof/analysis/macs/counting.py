@@ -115,7 +115,10 @@ def _macs(operation: Operation, unknown: dict[str, Unknown]) -> int | None:
 def _checked(formula: Formula, operation: Operation) -> int:
     """Return what ``formula`` says; ranks, counts and values that it does not expect are none that it covers."""
     try:
-        return formula(operation)
+        found = formula(operation)
+        if not isinstance(found, int):  # a text that an attribute holds, as many times
+            raise TypeError
+        return found
     except (IndexError, TypeError, ValueError, ZeroDivisionError) as error:
         raise NoFormulaError("has shapes or attributes that do not fit each other") from error
 

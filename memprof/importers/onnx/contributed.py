@@ -29,6 +29,9 @@ BLOCK = "block_channels"
 
 _Rule = Callable[[ContributedCall], list[TensorType]]
 
+_MISFITS = (OpenShape, ArithmeticError, AttributeError, IndexError, TypeError, ValueError)
+"""What a rule raises where attributes and shapes do not fit each other."""
+
 
 def is_contributed(node: NodeProto) -> bool:
     """Whether this file has a rule for the operation."""
@@ -46,7 +49,7 @@ def contributed_types(node: NodeProto, inputs: Sequence[TensorType | None], type
     if rule is not None:
         try:
             found = rule(ContributedCall(node, inputs, types))
-        except (OpenShape, IndexError, TypeError, ValueError):  # attributes and shapes that do not fit each other
+        except _MISFITS:
             found = []
     found = found[: len(node.output)]
     return found + [UNKNOWN_TYPE] * (len(node.output) - len(found))

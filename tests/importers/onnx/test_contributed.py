@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from onnx import ValueInfoProto, helper
 
+import memprof
 from memprof.importers.onnx.contributed import contributed_types
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import TensorType
@@ -96,3 +98,31 @@ def test_a_rule_says_what_the_kernel_writes(one: Case) -> None:
     known = [None if given is None else TensorType(np.dtype(given[0]).name, given[1]) for given in one.inputs]
     found = contributed_types(node, known, types)
     assert [(of.dtype, of.shape) for of in found] == [(array.dtype.name, array.shape) for array in written]
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("MultiHeadAttention", {"num_heads": 0}),
+        ("GroupQueryAttention", {"num_heads": 0, "kv_num_heads": 0}),
+        ("UnfoldTensor", {"size": 2, "step": 0}),
+        ("QLinearConv", {"auto_pad": 3, "kernel_shape": [1]}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_attributes_that_fit_nothing_leave_the_type_open(op: str, attributes: dict[str, Any]) -> None:
+    node = helper.make_node(op, [f"i{i}" for i in range(9)], ["y"], domain="com.microsoft", **attributes)
+    (found,) = contributed_types(node, [TensorType("float32", (2, 3, 8))] * 9, TypeTable())
+    assert found.shape is None
+
+
+def test_an_attribute_of_another_kind_costs_the_macs_alone(tmp_path: Path) -> None:
+    node = helper.make_node("MatMulNBits", ["x", "w", "s"], ["y"], domain="com.microsoft", N="ab", K="ab")
+    infos = [helper.make_tensor_value_info(name, 1, [2, 3, 8]) for name in "xws"]
+    graph = helper.make_graph([node], "g", infos, [ValueInfoProto(name="y")])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
+    report = memprof.analyze(path, runtimes=["reference"])
+    assert report.model.macs is None
+    assert "macs" in {unknown.kind for unknown in report.unknown}
