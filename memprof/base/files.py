@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,7 +47,9 @@ def write_whole(target: str | os.PathLike[str], write: Callable[[Path], object])
         with suppress(OSError):  # not every system can flush a folder, and the name is given all the same
             _flush(final.parent)
     except OSError as error:
-        raise _unwritable(target, error.strerror or str(error)) from error
+        raise _unwritable(
+            target, error.strerror or str(error), "Choose another place, or make room there."
+        ) from error
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
@@ -70,13 +72,29 @@ def check_writable(target: str | os.PathLike[str]) -> None:
     """
     final = Path(os.path.realpath(target))
     if not final.parent.is_dir():
-        raise _unwritable(target, "its folder does not exist")
+        raise _unwritable(target, "its folder does not exist", f"Make {final.parent} first, or choose another place.")
     if final.is_dir():
-        raise _unwritable(target, "it is a folder")
+        raise _unwritable(target, "it is a folder", "Name a file in it.")
     if final.exists() and not final.is_file():
-        raise _unwritable(target, "it is not a regular file")
+        raise _unwritable(target, "it is not a regular file", "Choose another place.")
     if not os.access(final if final.exists() else final.parent, os.W_OK):
-        raise _unwritable(target, "permission denied")
+        raise _unwritable(target, "permission denied", "Choose another place, or allow writing there.")
+
+
+def strange_suffix(
+    target: str, known: Iterable[str], problem: str = "the suffix says what to write, and this one says nothing"
+) -> UsageError:
+    """Return the error that nothing is written by the name of ``target``: a folder, or a suffix that is not known.
+
+    Args:
+        target: What ``-o`` was given.
+        known: The suffixes that mean something.
+        problem: What is wrong where it is no folder.
+    """
+    choices = " ".join(known)
+    if target.endswith(("/", os.sep)) or Path(target).is_dir():
+        return UsageError(f"-o {target}: that is a folder.", f"Name a file in it, by what to write: {choices}.")
+    return UsageError(f"-o {target}: {problem}.", f"Choose: {choices}.")
 
 
 def remove_drafts(folder: Path) -> None:
@@ -93,5 +111,5 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritable(target: str | os.PathLike[str], reason: str) -> UsageError:
-    return UsageError(f"Cannot write {os.fspath(target)}: {reason}.", "Choose another place, or make room there.")
+def _unwritable(target: str | os.PathLike[str], reason: str, hint: str) -> UsageError:
+    return UsageError(f"Cannot write {os.fspath(target)}: {reason}.", hint)

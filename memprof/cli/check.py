@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from memprof.base.errors import IncompleteError, UsageError
-from memprof.base.files import check_writable, write_text_whole
+from memprof.base.files import check_writable, strange_suffix, write_text_whole
 from memprof.base.text import safe_text
 from memprof.base.units import parse_bytes, unit_of
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, check_board
@@ -251,10 +251,7 @@ def _refuse(flags: Sequence[str]) -> None:
 def _find_writer(target: str) -> Callable[[Gate, TextIO], None]:
     suffix = Path(target).suffix.lower()
     if suffix not in _SUFFIXES:
-        known = " ".join(_SUFFIXES)
-        raise UsageError(
-            f"-o {target}: the suffix says what to write, and this one says nothing.", f"Choose: {known}."
-        )
+        raise strange_suffix(target, _SUFFIXES)
     return _VIEWS[_SUFFIXES[suffix]]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from memprof.base.errors import UsageError
-from memprof.base.files import check_writable, write_whole
+from memprof.base.files import check_writable, strange_suffix, write_whole
 from memprof.base.text import safe_text
 from memprof.cli.output import note, telling
 
@@ -70,10 +70,7 @@ def check_result_targets(targets: Iterable[str]) -> None:
     """
     for target in targets:
         if Path(target).suffix.lower() not in SUFFIXES:
-            raise UsageError(
-                f"-o {target}: the suffix says what to write, and this one says nothing.",
-                f"Choose: {' '.join(SUFFIXES)}.",
-            )
+            raise strange_suffix(target, SUFFIXES)
         check_writable(target)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from memprof.base.errors import UsageError
-from memprof.base.files import check_writable, write_whole
+from memprof.base.files import check_writable, strange_suffix, write_whole
 from memprof.base.text import safe_text
 from memprof.cli.output import note, telling
 from memprof.cli.pages import UNSAID, Origin, print_page
@@ -110,8 +110,7 @@ def _find_writer(target: str) -> Callable[[Planned, Path], None]:
         return partial(_write_text, TEXTS[suffix])
     if suffix == _MODEL:
         return _write_nothing
-    known = " ".join((_MODEL, *TEXTS, *PLOTS))
-    raise UsageError(f"-o {target}: the suffix says what to write, and this one says nothing.", f"Choose: {known}.")
+    raise strange_suffix(target, (_MODEL, *TEXTS, *PLOTS))
 
 
 def _write_nothing(planned: Planned, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memprof.base.errors import UsageError
-from memprof.base.files import check_writable, write_whole
+from memprof.base.files import check_writable, strange_suffix, write_whole
 from memprof.base.text import safe_text
 from memprof.base.units import parse_bytes
 from memprof.cli.output import note, open_stdout, telling
@@ -90,6 +90,10 @@ def plan_file(asked: TfliteRequest) -> int:
     _check_targets(asked.targets)
     if asked.measure and planned is None:
         raise UsageError("--measure compares two files.", "Add -o better.tflite.")
+    if asked.measure:
+        from memprof.measure.tflm import require_tflm
+
+        require_tflm("--measure")  # before anything is written
     request = asked.request
     if request.fixes_sizes:
         raise UsageError("The plan is for the file as it is.", "Convert the model with the shape that is wanted.")
@@ -139,8 +143,7 @@ def _advise(model: str, planned: str | None, *, has_measured: bool) -> list[str]
 def _check_targets(targets: Iterable[str]) -> None:
     for target in targets:
         if Path(target).suffix.lower() not in (*_WRITERS, *PLOTS):
-            known = " ".join((*_WRITERS, *PLOTS))
-            raise UsageError(f"-o {target}: a plan for a .tflite file is not written as that.", f"Choose: {known}.")
+            raise strange_suffix(target, (*_WRITERS, *PLOTS), "a plan for a .tflite file is not written as that")
         check_writable(target)
 
 

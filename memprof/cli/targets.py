@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from memprof.base.errors import UsageError
-from memprof.base.files import check_writable, write_whole
+from memprof.base.files import check_writable, strange_suffix, write_whole
 from memprof.base.text import safe_text
 from memprof.cli.output import note, telling
 from memprof.cli.pages import UNSAID, Origin, print_page
@@ -66,8 +65,7 @@ def _find_writer(target: str) -> Callable[[Report, Path], None]:
             return partial(_write_text, render)
     if suffix in RENDERERS:
         return partial(_write_text, RENDERERS[suffix])
-    known = " ".join((*PLOTS, *RENDERERS, *VIEWERS))
-    raise UsageError(f"-o {target}: the suffix says what to write, and this one says nothing.", f"Choose: {known}.")
+    raise strange_suffix(target, (*PLOTS, *RENDERERS, *VIEWERS))
 
 
 def _write_plot(report: Report, path: Path, picture: str = SLIDE) -> None:

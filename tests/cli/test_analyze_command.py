@@ -201,6 +201,20 @@ def test_folders_and_pipes_are_no_targets(run: Run, model: Path, tmp_path: Path)
         assert found.stderr.startswith(f"error: Cannot write {tmp_path / name}: it is ")
 
 
+def test_a_folder_as_target_is_said_to_be_one_and_a_missing_folder_to_be_missing(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    for arguments in (["analyze", model], ["plan", model], ["check", model, "--max-peak", "1MB"]):
+        for target in (str(tmp_path), f"{tmp_path}/new/"):
+            found = run(*arguments, "-o", target)
+            assert (found.code, found.stdout) == (2, "")
+            assert found.stderr.startswith(f"error: -o {target}: that is a folder."), found.stderr
+        found = run(*arguments, "-o", tmp_path / "new" / "x.json")
+        assert found.code == 2
+        assert "folder does not exist" in found.stderr
+        assert f"Make {tmp_path / 'new'} first" in found.stderr
+
+
 def test_a_missing_file_and_a_folder_are_input_errors(run: Run, tmp_path: Path) -> None:
     for source in (tmp_path / "nosuch.onnx", tmp_path):
         found = run("analyze", source)

@@ -24,6 +24,7 @@ from memprof.planning.offsets.solver import OffsetProgress
 from memprof.planning.validator import find_violation
 from tests.cli.conftest import Run
 from tests.planning.offsets.problems import GAP, cut_rectangle, problem_of, write_problem
+from tests.tflite_models import chain
 
 
 @pytest.fixture
@@ -377,3 +378,15 @@ def test_offsets_in_a_table_are_said_to_be_unused(run: Run, tmp_path: Path) -> N
     table.write_text("id,lower,upper,size,offset\na,0,3,4,4\nb,3,9,4,8\n")
     assert "(2 of 2 buffers, 12 bytes) are not used" in run("plan", table).stdout
     assert "are not used" in run("plan", table, "--json").stderr
+
+
+def test_a_runtime_that_is_missing_is_said_before_anything_is_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memprof.measure.tflm.find_spec", lambda name: None)
+    model, planned = tmp_path / "net.tflite", tmp_path / "better.tflite"
+    model.write_bytes(chain(4, 8, 4))
+    found = run("plan", model, "-o", planned, "--measure")
+    assert (found.code, found.stdout) == (5, "")
+    assert found.stderr.startswith("error: --measure needs an optional dependency")
+    assert not planned.exists()
