@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def test_an_onnx_file_leads_with_a_default_session(file: Path) -> None:
     assert report.headline.runtime.name == "onnxruntime-default"
     assert (report.headline.grade, report.headline.lowered_by) == ("exact", ())
     assert "com.microsoft.nchwc.Conv" in {each.op for each in report.headline.lifetimes.graph.nodes}
+
+
+def test_no_room_for_a_look_alike_costs_the_session_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("memprof.measure.sessions.write_stand_in", full)
+    report = memprof.analyze(file)
+    assert report.headline.grade == "estimate"
+    assert report.headline.lowered_by[0] == "onnxruntime could not be asked: No space left on device"
 
 
 def test_the_headline_is_what_the_second_run_takes(file: Path) -> None:

@@ -176,7 +176,7 @@ def _make(structure: ModelProto, folder: Path, names: list[str]) -> None:
         write_stand_in(structure, model)
         arguments = {"model": str(model), "folder": str(folder), "names": names}
         run_in_child(_TASK, arguments, limits, runtime="onnxruntime", model="a model")
-    except (NoStandInError, MemprofError):  # late, or a tool broke: what is there by now counts
+    except (NoStandInError, MemprofError, OSError):  # late, no room, a tool broke: what is there by now counts
         return
 
 

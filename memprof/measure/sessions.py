@@ -87,6 +87,8 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
         return Session(threads=threads, reason=str(error))
     except MemprofError as error:
         return Session(threads=threads, reason=f"onnxruntime did not optimise it: {error.message}")
+    except OSError as error:  # no room for a look-alike, say: the file itself was read
+        return Session(threads=threads, reason=f"onnxruntime could not be asked: {error.strerror or error}")
     return Session(model=found, threads=threads, loading=Once(partial(find_loading, question, first)))
 
 

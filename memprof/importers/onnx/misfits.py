@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
+from math import prod
 from types import MappingProxyType
 
 from memprof.importers.onnx.ops import ELEMENTWISE
@@ -107,14 +108,7 @@ def _concat(node: Node, reads: _Shapes, writes: _Shapes) -> bool:
 
 def _reshape(node: Node, reads: _Shapes, writes: _Shapes) -> bool:
     before, after = reads[0], writes[0]
-    return before is not None and after is not None and _count(before) != _count(after)
-
-
-def _count(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+    return before is not None and after is not None and prod(before) != prod(after)
 
 
 _RULES: Mapping[str, Callable[[Node, _Shapes, _Shapes], bool]] = MappingProxyType(
