@@ -25,9 +25,12 @@ def show_helped(screen: Screen, helped: Helped, leads: str, top: int) -> None:
     screen.show(Text("What would help", style="bold"))
     for change in helped.changes[:top]:
         of = "" if change.runtime == leads else f" under {screen.clean(change.runtime, limit=40)}"
-        effect = f"{less(change.saved_bytes)}{of}, {format_bytes(change.peak_bytes)}"
+        effects = [f"{less(change.saved_bytes)}{of}, {format_bytes(change.peak_bytes)}"]
         if change.saved_weight_bytes:
-            effect += f"; weights {less(change.saved_weight_bytes)}"
+            effects.append(f"weights {less(change.saved_weight_bytes)}")
+        if change.saved_bytes < 0:  # what it is good for comes first
+            effects = [*reversed(effects[1:]), f"but the peak {effects[0]}"]
+        effect = "; ".join(effects)
         screen.show(Text.assemble(f"  {screen.clean(change.what, limit=80)}: ", (effect, "bold")))
         screen.show(Text(f"    {screen.clean(change.command, limit=2000)}", style=TERMINAL_CURVE), keep_lines=True)
     for line in untried(helped):
@@ -36,7 +39,7 @@ def show_helped(screen: Screen, helped: Helped, leads: str, top: int) -> None:
 
 def untried(helped: Helped) -> Iterator[str]:
     """Yield a line for what was tried in vain, and one for what was not tried, where there is any."""
-    for title, names in (("Tried, and no less", helped.useless), ("Not tried", helped.skipped)):
+    for title, names in (("Tried in vain", helped.useless), ("Not tried", helped.skipped)):
         if names:
             yield f"{title}: {'; '.join(safe_text(name, limit=80) for name in names)}"
 

@@ -181,6 +181,9 @@ def _live(report: Report, top: int) -> str:
         more += f"<p>and {format_bytes(reserved)} inside the step itself: bodies of control flow, scratch</p>"
     if found.peak.held_bytes:
         more += f"<p>and {format_bytes(found.peak.held_bytes)} held by the block that is there all along</p>"
+    if found.later is not None:
+        step, bytes_later = found.later
+        more += f"<p>the block stays taken: {format_bytes(bytes_later)} more by step {step:,}</p>"
     return f"<h2>Alive at the peak</h2>{html_table(_LIVE_TITLES, (_live_row(tensor) for tensor in live[:top]))}{more}"
 
 

@@ -197,6 +197,9 @@ def _live(screen: Screen, report: Report, view: TextView) -> None:
     tensors = "1 tensor" if n == 1 else f"{n:,} tensors"
     inside = f", and {format_bytes(peak.reserved_bytes)} inside the step itself" if peak.reserved_bytes else ""
     inside += f", and {format_bytes(peak.held_bytes)} held" if peak.held_bytes else ""
+    if found.later is not None:
+        step, later_bytes = found.later
+        inside += f"; {format_bytes(later_bytes)} more by step {step:,}, as the block stays"
     screen.show(Text.assemble(("Alive at the peak", _HEADING), (f"  {tensors}{inside}", _QUIET)))
     if n:
         screen.show(live_table(screen, found, peak.live[: view.top]))

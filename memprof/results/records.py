@@ -144,6 +144,17 @@ class RuntimeReport:
         """Bytes alive at each step."""
         return self.lifetimes.timeline.step_bytes
 
+    @property
+    def later(self) -> tuple[int, int] | None:
+        """The step that takes most, and how many bytes more than the one of ``peak``; ``None`` if that is the same.
+
+        A block that stays taken is told by the step that fills it; what comes beside it later makes it more.
+        """
+        found = self.timeline
+        if not found or max(found) == found[self.peak.step]:
+            return None
+        return found.index(max(found)), max(found) - found[self.peak.step]
+
 
 def amount_text(found: RuntimeReport) -> str:
     """Return the peak as text, for one line."""

@@ -281,9 +281,9 @@ def test_what_would_help_is_shown_and_a_redacted_page_has_no_command(show: Show)
     report = replace(analyze(chain([1, 2])), helped=Helped((change,), ("another order",)))
     (side,) = report_page(report).sides
     assert side["help"] == [["batch 1", "500 B less", "500 B", "", "reference", change.command]]
-    assert side["help_notes"] == ["Tried, and no less: another order"]
+    assert side["help_notes"] == ["Tried in vain: another order"]
     (side,) = redact_page(report_page(report)).sides
     assert side["help"] == [["batch 1", "500 B less", "500 B", "", "reference", ""]]
     with show(report) as shown:
         assert shown.texts("#help td") == ["batch 1", "500 B less", "500 B", "", "reference", change.command]
-        assert shown.text("#help p") == "Tried, and no less: another order"
+        assert shown.text("#help p") == "Tried in vain: another order"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
 from memprof import Graph, GraphBuilder, Report, TensorType, analyze
+from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import NewValue, Unknown
+from memprof.results.peak import find_peak
 
 
 def u1(count: int | str) -> TensorType:
@@ -133,6 +135,7 @@ def test_json_holds_every_promised_field() -> None:
         "parameter_bytes": 8,
         "foldable_constant_bytes": 0,
         "stored_constant_bytes": 0,
+        "has_known_weights": True,
         "macs": None,
         "bytes_by_dtype": {"float16": 8},
     }
@@ -180,3 +183,24 @@ def test_a_report_cannot_be_changed() -> None:
         report.unknown = ()  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         report.headline.peak.live[0].name = "other"  # type: ignore[misc]
+
+
+def test_what_comes_beside_a_block_that_stays_is_told_by_its_step() -> None:
+    builder = GraphBuilder()
+    x = builder.add_input("x", u1(1))
+    (wide,) = builder.add_node("Op", [x], [NewValue("wide", u1(90))])
+    (y,) = builder.add_node("Op", [wide], [NewValue("y", u1(20))])
+    assert wide is not None
+    assert y is not None
+    graph = builder.build([y])
+    lifetimes = Lifetimes(
+        graph=graph,
+        schedule=Schedule.sequential((0, 1)),
+        buffers=(Buffer((wide,), 90, 0, 1), Buffer((y,), 20, 1, 2)),
+        reserved=(0, 90),
+        held=(0, 90),
+    )
+    found = replace(analyze(graph).headline, lifetimes=lifetimes, peak=find_peak(lifetimes))
+    assert found.peak.step == 0  # what fills the block
+    assert found.later == (1, 20)
+    assert replace(found, lifetimes=replace(lifetimes, held=(), reserved=(0, 0))).later is None

@@ -33,6 +33,7 @@ from memprof.results.report import Report
 MAX_SECONDS = 1.0
 """After so long no further change is begun."""
 
+_LEAST = 0.01
 _MOST_NODES = 2000
 _MOST_BYTES = 64 * 2**20
 
@@ -103,12 +104,18 @@ def _try_all(asked: Asked) -> Helped:
             continue
         except MemprofError:  # the model does not run so
             continue
-        useful = [change for change in found if max(change.saved_bytes, change.total_saved_bytes) > 0]
+        useful = [change for change in found if _is_worth_it(asked, change)]
         changes += useful
         if found and not useful:
             useless.append(what)
     largest_first = sorted(changes, key=lambda change: -change.total_saved_bytes)
     return Helped(tuple(largest_first), tuple(useless), tuple(skipped))
+
+
+def _is_worth_it(asked: Asked, change: Change) -> bool:
+    """Tell whether a change lowers the peak, or peak and weights together, by a hundredth at least."""
+    whole = asked.peak_bytes + asked.weight_bytes
+    return change.saved_bytes > asked.peak_bytes * _LEAST or change.total_saved_bytes > whole * _LEAST
 
 
 def _attempts(asked: Asked) -> Iterator[Attempt]:

@@ -90,4 +90,9 @@ def _micro(asked: Asked) -> list[Change]:
 
 
 def _plan(asked: Asked, *flags: str) -> str:
-    return shlex.join(["memprof", "plan", asked.request.name, *flags, *size_flags(asked.request)])
+    """Return the command of a plan, which assumes no sizes: those that the answer assumed are settled by flags."""
+    hints = [
+        note.hint for note in asked.model.graph.assumed if note.kind == "dimension" and note.hint.startswith("--")
+    ]
+    assumed = [word for hint in dict.fromkeys(hints) for word in shlex.split(hint)]
+    return shlex.join(["memprof", "plan", asked.request.name, *flags, *size_flags(asked.request), *assumed])

@@ -211,7 +211,12 @@ function writeStep() {
   const inside = (view.count && reserved ? `, ${formatBytes(reserved)} inside the step itself` : "") + (held ? `, ${formatBytes(held)} held` : "");
   fill($("at"), make("b", `Step ${formatCount(step)}`), " ", make("code", running), op ? ` (${op}): ` : ": ",
     make("b", formatBytes(view.total[step])), measured !== undefined ? ` predicted, ${formatBytes(measured)} measured` : ` in ${many(alive.length, "tensor", "tensors")}${inside}`,
-    step === view.peakStep ? " · the peak" : "");
+    step === view.peakStep ? ` · the peak${laterText(view)}` : "");
+}
+
+function laterText(view) {
+  const more = view.total[view.fullStep] - view.total[view.peakStep];
+  return more > 0 ? `; the block stays taken, with ${formatBytes(more)} more at step ${formatCount(view.fullStep)}` : "";
 }
 
 const COLUMNS = [

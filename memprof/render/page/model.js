@@ -43,7 +43,11 @@ class View {
     this.held = record.held;
     const used = this.held.length ? this.total.map((n, step) => n - this.held[step]) : this.total;
     this.peakStep = 0; // of one block held all along, the step that fills it
-    for (let step = 1; step < this.steps; step++) if (used[step] > used[this.peakStep]) this.peakStep = step;
+    this.fullStep = 0; // where it takes most, with what came beside it
+    for (let step = 1; step < this.steps; step++) {
+      if (used[step] > used[this.peakStep]) this.peakStep = step;
+      if (this.total[step] > this.total[this.fullStep]) this.fullStep = step;
+    }
     this.groupings = {};
     this.hasModules = this.first.some((_, i) => this.module(i) !== "");
   }

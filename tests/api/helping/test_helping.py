@@ -76,6 +76,24 @@ def test_another_order_is_the_one_that_plan_finds(tmp_path: Path, no_tools: None
     assert change.saved_bytes == order.before_bytes - order.peak_bytes > 0
 
 
+def test_a_plan_is_told_the_sizes_that_were_assumed(tmp_path: Path, no_tools: None, run: Run) -> None:  # noqa: F811
+    found = branches()
+    found.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    change = next(
+        change for change in find_help(*asked(written(tmp_path, found))).changes if "plan" in change.command
+    )
+    words = shlex.split(change.command)
+    assert words[-2:] == ["--dim", "batch=1"]
+    words[words.index("better.onnx")] = str(tmp_path / "better.onnx")
+    assert run(*words[1:]).code == 0  # plan assumes no sizes
+
+
+def test_less_than_a_hundredth_is_no_help(tmp_path: Path, no_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, branches())
+    monkeypatch.setattr(helping, "_LEAST", 0.9)
+    assert find_help(*asked(path)).useless == ("another order", "operations in place")
+
+
 def test_a_search_that_is_interrupted_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from memprof.planning.ordering import find
 
