@@ -44,6 +44,24 @@ def modules(count: int) -> Graph:
     return builder.build([last])
 
 
+def hostile(count: int) -> Graph:
+    """Return as many tensors, a chain, with names of operations and modules that a page must not run."""
+    builder = GraphBuilder("<script>alert('graph')</script>")
+    last, kept = None, []
+    for i in range(count):
+        name = f"<img src=x onerror=alert({i})>"
+        if last is None:
+            last = builder.add_input(name, TensorType("float32", (64,)))
+        else:
+            type_ = TensorType("float32", (64 + i % 7, 4))
+            wrote = NewValue(name, type_)
+            (last,) = builder.add_node(
+                f"</script>{i % 5}", [last], [wrote], name=f"{name}()", module=f"<marquee>{i // 40}.<iframe>{i % 3}"
+            )
+        kept = [last]
+    return builder.build([value for value in kept if value is not None])
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with start_browser() as found:
@@ -249,17 +267,51 @@ def test_a_theme_can_be_chosen_and_paper_is_white(show: Show) -> None:
         assert not shown.page.is_visible(".bar")
 
 
-@pytest.mark.parametrize("count", [5_000, 100_000])
-def test_many_tensors_are_all_there(show: Show, count: int) -> None:
-    with show(analyze(modules(count), runtimes=("reference",))) as shown:
-        shown.page.fill("#search", f"op{count - 1}")
-        assert rows(shown) == [f"t{count - 1}"]
-        shown.page.fill("#search", "")
-        assert shown.text("#tensors-note") == f"showing 100 of {count + 1:,} tensors"
-        press(shown, "Escape", "0", "-", "p")
-        shown.page.select_option("#stack", "module")
-        shown.page.click("#tensor-table th button:text('why')")
-        assert len(rows(shown)) == 100
+def check_search(shown: Shown, count: int) -> None:
+    shown.page.select_option("#only", "all")
+    noun = "tensor" if count == 1 else "tensors"
+    assert shown.text("#tensors-note") == f"showing {min(count, 100):,} of {count:,} {noun}"
+    shown.page.fill("#search", f"alert({count - 1})")
+    assert rows(shown) == [f"<img src=x onerror=alert({count - 1})>"]
+    shown.page.fill("#search", "no tensor is called that")
+    assert rows(shown) == []
+    shown.page.fill("#search", "")
+    shown.page.click("#tensor-table th button:text('why')")
+    assert len(rows(shown)) == min(count, 100)
+
+
+def check_zoom_and_keys(shown: Shown, steps: int) -> None:
+    press(shown, "0")
+    whole = shown.text("#curve-note")
+    assert whole == ("1 step" if steps == 1 else f"{steps:,} steps")
+    press(shown, "+", "+")
+    assert (shown.text("#curve-note") != whole) is (steps > 1)
+    press(shown, "0", "p")
+    at = shown.text("#at")
+    assert at.endswith("the peak")
+    press(shown, "ArrowRight")
+    assert (shown.text("#at") != at) is (steps > 1)
+    press(shown, "p")
+    assert shown.text("#at") == at
+
+
+@pytest.mark.parametrize("count", [0, 1, 5_000, 100_000])
+def test_any_number_of_tensors_is_searched_pointed_at_zoomed_and_walked_through(show: Show, count: int) -> None:
+    report = analyze(hostile(count), runtimes=("reference",))
+    with show(report) as shown:
+        assert shown.page.is_visible("#search") is (count > 0)  # there is nothing to search in nothing
+        if count:
+            check_search(shown, count)
+            shown.page.select_option("#stack", "module")
+            shown.page.hover("#lifetimes", position={"x": 500, "y": 10})
+            shown.page.hover("#tensor-table tbody tr >> nth=0")
+        shown.page.hover("#curve", position={"x": 500, "y": 100})
+        shown.settle()
+        assert re.match(r"step [\d,]+: ", shown.text("#tip"))
+        check_zoom_and_keys(shown, max(1, count - 1))
+        press(shown, "/")
+        assert shown.page.evaluate("document.activeElement.id") == ("search" if count else "")
+        assert shown.page.locator("img, iframe, a, object, marquee").count() == 0
 
 
 def test_a_page_says_what_was_assumed_and_a_redacted_one_no_name() -> None:
