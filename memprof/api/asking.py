@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from memprof.base.collector import paused_collector
 from memprof.base.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
+from memprof.importers import scripts
 from memprof.importers.formats import recognise
 from memprof.importers.request import Request, RequestArguments, Source, make_request, names_module
 from memprof.importers.saved import read_saved_report
@@ -385,6 +386,8 @@ def _load_module(request: Request) -> Model:
 
 def _read_file(request: Request) -> Model:
     """Read a file by its name's ending; what is not read is told by its first bytes."""
+    if request.path.suffix.lower() == scripts.SUFFIX and request.path.is_file():
+        raise scripts.unnamed_function(request.path)
     reader = _READERS.get(request.path.suffix.lower())
     if reader is None and _holds_weights(request.path):
         reader = _read_weights

@@ -175,6 +175,7 @@ def _check_project(path: Path | None, *, updates: bool, trusts: bool) -> Gate:
     from memprof.gate.config import code_of, find_config, read_config
     from memprof.gate.project import check_project, update_baseline
 
+    update = ["memprof", "check", "--update-baseline", *([] if path is None else ["--config", str(path)])]
     path = path or find_config(Path())
     if path is None:
         raise UsageError(
@@ -183,10 +184,11 @@ def _check_project(path: Path | None, *, updates: bool, trusts: bool) -> Gate:
             """[[check.models]], source = "models/*.onnx", max-growth = "1%".""",
         )
     config = read_config(path)
-    if not trusts and (code := code_of(config)):  # nobody has typed its name, and the folder may be a stranger's
+    code = code_of(config)
+    if code and not trusts:  # nobody has typed its name, and the folder may be a stranger's
         raise UsageError(f"{path} names Python code, which would run: {safe_text(code)}.", "If you trust it: --trust")
     if not updates:
-        return check_project(config)
+        return check_project(config, shlex.join([*update, *(["--trust"] if code else [])]))
     found = update_baseline(config)
     is_written = all(row.status != "failed" for row in found.rows)
     note(f"{'wrote' if is_written else 'did not change'} {safe_text(str(config.baseline))}")

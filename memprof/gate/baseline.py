@@ -13,11 +13,16 @@ from memprof.importers.saved import read_saved_report
 from memprof.results.snapshot import Snapshot, read_snapshot
 
 BASELINE_SCHEMA = "memprof/baseline/1"
-_HINT = "Write it with: memprof check --update-baseline"
+UPDATE = "memprof check --update-baseline"
+"""The command that writes it."""
 
 
-def read_baseline(path: Path) -> dict[str, Snapshot]:
+def read_baseline(path: Path, update: str = UPDATE) -> dict[str, Snapshot]:
     """Return the saved numbers by name of the model; none if there is no file yet.
+
+    Args:
+        path: The file.
+        update: The command that writes it.
 
     Raises:
         InputError: The file is no baseline, or damaged.
@@ -29,7 +34,7 @@ def read_baseline(path: Path) -> dict[str, Snapshot]:
         check_schema(document, str(path), (BASELINE_SCHEMA,))
         return {name: read_snapshot(found) for name, found in Fields(document, str(path)).named("models")}
     except InputError as error:
-        raise InputError(error.message, _HINT) from error
+        raise InputError(error.message, f"Write it with: {update}") from error
 
 
 def format_baseline(snapshots: Mapping[str, Snapshot]) -> str:

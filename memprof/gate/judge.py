@@ -17,6 +17,7 @@ from memprof.api.helping import help_broken
 from memprof.base.errors import MemprofError
 from memprof.base.units import format_bytes
 from memprof.gate.advice import advise
+from memprof.gate.baseline import UPDATE
 from memprof.gate.config import Growth, Watched
 from memprof.results.assumed import assumed_sizes
 from memprof.results.budgets import Budgets, Verdict, check_budgets, tighten
@@ -35,7 +36,6 @@ NUMBERS: Mapping[str, str] = {"peak": "peak", "params": "parameters", "weights":
 _DIM = re.compile(r"--dim (?P<name>[\w-]+)=(?P<size>\w+)")
 
 NO_BASELINE = "it has no baseline yet"
-UPDATE = "memprof check --update-baseline"
 
 
 @dataclass(frozen=True, slots=True)

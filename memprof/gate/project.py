@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 
 from memprof.api import snapshot
 from memprof.base.errors import UsageError
 from memprof.base.files import write_text_whole
-from memprof.gate.baseline import format_baseline, read_baseline
+from memprof.gate.baseline import UPDATE, format_baseline, read_baseline
 from memprof.gate.config import Config, Growth, Watched
 from memprof.gate.judge import judge
 from memprof.importers.request import Request
@@ -16,15 +17,20 @@ from memprof.results.budgets import Budgets
 from memprof.results.gate import Gate
 
 
-def check_project(config: Config) -> Gate:
+def check_project(config: Config, update: str = UPDATE) -> Gate:
     """Return how the models of a project stand against their budgets and its baseline.
+
+    Args:
+        config: What is watched.
+        update: The command that saves its baseline, as it works for this project.
 
     Raises:
         InputError: The baseline is damaged.
     """
-    saved = read_baseline(config.baseline)
-    rows = tuple(judge(watched, saved.get(watched.name)).row for watched in config.models)
-    return Gate(config=str(config.path), rows=rows)
+    saved = read_baseline(config.baseline, update)
+    rows = [judge(watched, saved.get(watched.name)).row for watched in config.models]
+    advised = tuple(replace(row, advice=update) if row.advice == UPDATE else row for row in rows)
+    return Gate(config=str(config.path), rows=advised)
 
 
 def update_baseline(config: Config) -> Gate:

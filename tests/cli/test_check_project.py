@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -326,6 +327,24 @@ def test_code_that_a_file_names_runs_only_if_asked(run: Run, project: Path, sour
 
     assert (found.code, (project / "ran").exists()) == (2, False)
     assert f"names Python code, which would run: {source}." in found.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--config", "own name.toml"]], ids=["found", "named"])
+def test_the_command_that_saves_a_baseline_of_code_works_as_it_is_printed(
+    run: Run, project: Path, more: list[str]
+) -> None:
+    pytest.importorskip("torch")
+    (project / "tiny.py").write_text(
+        "import torch\ndef make(): return torch.nn.Linear(2, 2), torch.zeros(1, 2, device='meta')\n"
+    )
+    text = '[[check.models]]\nsource = "tiny.py:make"\nmax-growth = "1%"\n'
+    (project / (more[1] if more else "memprof.toml")).write_text(text)
+    found = run("check", "--trust", *more)
+    assert found.code == 4
+    command = found.stdout.partition("no baseline yet; ")[2].splitlines()[0]
+    assert command == shlex.join(["memprof", "check", "--update-baseline", *more, "--trust"])
+    assert run(*shlex.split(command)[1:]).code == 0
+    assert run("check", "--trust", *more).code == 0
 
 
 @pytest.mark.parametrize("baseline", ["../outside.json", "link.json"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import memprof
-from memprof.base.errors import InputError
+from memprof.base.errors import InputError, UsageError
 
 
 def _zip(*names: str) -> bytes:
@@ -72,3 +72,22 @@ def test_a_broken_onnx_file_is_still_one(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="ONNX"):
         memprof.analyze(str(tmp_path / "m.onnx"))
+
+
+def test_a_python_file_alone_is_asked_for_its_function_and_never_run(tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\n"
+        "def make(): ...\ndef resize(image, size=3): ...\ndef _own(): ...\n"
+        "class Net(Base):\n    def __init__(self, width=8): ...\n"
+        "class Block(Base):\n    def __init__(self, width): ...\n"
+    )
+    with pytest.raises(UsageError, match="is not named") as caught:
+        memprof.analyze(path, inputs={"": (8, 3, 64, 64)})
+    assert caught.value.hint == f"Name it: {path}:make, {path}:Net."
+    assert not (tmp_path / "ran").exists()
+    for text in (b"def broken(", b"\0", b"(" * 10_000, b""):
+        path.write_bytes(text)
+        with pytest.raises(UsageError, match="is not named") as caught:
+            memprof.analyze(path)
+        assert caught.value.hint == f"Name it: {path}:FUNCTION."

@@ -37,6 +37,7 @@ from memprof.ir import Assumption
 
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _FILE_NAME = re.compile(r"(.+\.py):([A-Za-z_][\w.]*)", re.DOTALL)
+_SHOWN = 5
 _NO_SIZES: Mapping[str, int] = {}
 
 
@@ -151,10 +152,24 @@ def _attribute(module: ModuleType, package: str, attribute: str) -> Any:
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
-            close = difflib.get_close_matches(part, dir(found), n=3)
-            raise UsageError(f"{package} has no {attribute!r}.", f"Did you mean {', '.join(close)}?" if close else "")
+            raise UsageError(f"{package} has no {attribute!r}.", _what_else(found, part))
         found = getattr(found, part)
     return found
+
+
+def _what_else(owner: Any, name: str) -> str:
+    """Return the hint which names are near, or which of its own a module has."""
+    public = [each for each in dir(owner) if not each.startswith("_")]
+    close = difflib.get_close_matches(name, public, n=3)
+    if close or not isinstance(owner, ModuleType):
+        return f"Did you mean {', '.join(close)}?" if close else ""
+    members = vars(owner)
+    own = [each for each in public if callable(of := members.get(each)) and _home(of) == owner.__name__]
+    return f"Did you mean {', '.join(own[:_SHOWN])}?" if own else ""
+
+
+def _home(value: Any) -> object:
+    return getattr(value, "__module__", None)
 
 
 def _call(name: str, factory: Callable[[], Any], device: str) -> Any:

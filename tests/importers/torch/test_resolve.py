@@ -176,3 +176,13 @@ def test_analyze_refuses_what_does_not_fit() -> None:
         memprof.analyze(nn.ReLU(), torch.zeros(3), dims={"batch": 1})
     with pytest.raises(UsageError, match="only PyTorch modules can be trained"):
         memprof.analyze("model.onnx", training=memprof.Training())
+
+
+def test_a_name_that_a_file_lacks_brings_those_that_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = tmp_path / "lacking_net.py"
+    path.write_text("from random import Random\ndef make(): ...\nclass Net: ...\ndef _own(): ...\n")
+    for name, hint in {"nope": "Did you mean Net, make?", "mak": "Did you mean make?"}.items():
+        with pytest.raises(UsageError, match=f"has no '{name}'") as caught:
+            resolve(f"{path}:{name}")
+        assert caught.value.hint == hint
