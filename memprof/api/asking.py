@@ -212,7 +212,9 @@ def plan(
         model = load(request)
         sizes = [note for note in model.graph.assumed if note.kind == "dimension"]
         if sizes:  # an arena is laid out for one size, and nobody named it
-            raise IncompleteError(f"The model leaves sizes open: {sizes[0].name} would be assumed.", sizes[0].hint)
+            names = ", ".join(note.name for note in sizes)
+            hint = " ".join(dict.fromkeys(note.hint for note in sizes))
+            raise IncompleteError(f"The model leaves sizes open: {names} would be assumed.", hint)
         return plan_graph(model, options, progress)
 
 

@@ -41,6 +41,15 @@ def sweep_range(sweep: Sweep) -> str:
     return f"Peak {known_amount(min(known))} to {known_amount(max(known))}"
 
 
+def known_words(sweep: Sweep) -> str:
+    """Return at how many sizes the peak is known, and up to which; nothing where it is known at all of them."""
+    known = [point for point in sweep.points if point.peak_intermediate_bytes is not None]
+    if not known or len(known) == len(sweep.points):
+        return ""
+    upto = f", up to {max(known[-1].dims.values()):,}" if len(sweep.dims) == 1 else ""
+    return f", known at {len(known):,} of {len(sweep.points):,} sizes{upto}"
+
+
 def formula_lines(sweep: Sweep) -> list[tuple[str, str]]:
     """Return each piece of the formula in words, with where it holds; nothing for sizes that stand alone."""
     name = safe_text(next(iter(sweep.dims)), limit=60)
@@ -173,7 +182,7 @@ def render_sweep(report: Report, stream: TextIO, *, top: int, next_command: str,
     sweep = report.sweep
     assert sweep is not None, "a sweep was asked for"
     screen = open_screen(stream, width)
-    rest = f" over {sweep_title(sweep)}"
+    rest = f" over {sweep_title(sweep)}{known_words(sweep)}"
     about = f" ({safe_text(sweep.runtime, limit=40)}, {grade_words(sweep.grade)})"
     screen.show(Text.assemble((sweep_range(sweep), f"bold {TERMINAL_ACCENT}"), rest, (about, _QUIET)))
     screen.show()
@@ -190,6 +199,8 @@ def show_sweep(screen: Screen, sweep: Sweep, rows: int = _ROWS) -> None:
         lead = "Peak = " if i == 0 else "       "
         screen.show(Text.assemble((lead, _HEADING), (screen.clean(formula), TERMINAL_CURVE), f"   {where}"))
     screen.show(Text(formula_remark(sweep), style=_QUIET))
+    if sweep.unknown:
+        screen.show(Text(f"Unknown at {screen.clean(sweep.unknown, limit=300)}", style=_QUIET))
     screen.show()
     screen.show(_matrix(screen, sweep) if len(sweep.dims) > 1 else _table(screen, sweep, rows))
     if len(sweep.dims) == 1 and len(sweep.points) > rows:

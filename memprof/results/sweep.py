@@ -57,6 +57,7 @@ class Sweep:
         surfaces: Over two, the peak as polynomials in both where it is that.
         surface_dims: Names of the two, in the order of the sizes of a surface.
         grade: The least that a peak which was evaluated promises, ``None`` where one is not known.
+        unknown: The first size whose peak is not known, and why; empty where all that were evaluated are known.
     """
 
     path: str
@@ -67,6 +68,7 @@ class Sweep:
     grade: Grade | None
     surfaces: tuple[Surface, ...] = ()
     surface_dims: tuple[str, ...] = ()
+    unknown: str = ""
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {found[0]} to {found[-1]}" for name, found in self.dims.items())
@@ -86,6 +88,7 @@ class Sweep:
                 "grade": self.grade,
                 "formula": None if self.pieces is None else [_piece_json(piece) for piece in self.pieces],
                 "surfaces": [_surface_json(surface, self.surface_dims) for surface in self.surfaces],
+                **({"unknown": self.unknown} if self.unknown else {}),
             },
         }
 
@@ -121,6 +124,7 @@ class Sweep:
             points=points,
             pieces=None if about.is_null("formula") else tuple(_read_piece(piece) for piece in about.each("formula")),
             grade=None if about.is_null("grade") else about.value("grade", _known_grade),
+            unknown=about.text("unknown") if "unknown" in about else "",
         )
 
 

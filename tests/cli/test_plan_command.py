@@ -22,7 +22,7 @@ from memprof.planning.minimalloc import parse_csv
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import OffsetProgress
 from memprof.planning.validator import find_violation
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, write_chain
 from tests.planning.offsets.problems import GAP, cut_rectangle, problem_of, write_problem
 from tests.tflite_models import chain
 
@@ -34,6 +34,15 @@ def gap(tmp_path: Path) -> Path:
     with path.open("w") as stream:
         write_problem(problem_of(GAP), stream)
     return path
+
+
+def test_all_open_sizes_are_named_at_once(run: Run, tmp_path: Path) -> None:
+    path = write_chain(tmp_path / "open.onnx", ["Relu", "Relu"], ["batch", "width"])
+    found = run("plan", path)
+    assert found.code == 4
+    flags = next(line for line in found.stderr.splitlines() if line.startswith("hint: ")).removeprefix("hint: ")
+    assert [word.partition("=")[0] for word in flags.split()] == ["--dim", "batch", "--dim", "width"]
+    assert run("plan", path, *flags.split()).code == 0
 
 
 def test_line_one_is_what_became_of_the_peak_and_the_last_the_next_command(run: Run, model: Path) -> None:

@@ -3,12 +3,12 @@
 Over one dimension the peak is found as polynomials, piece by piece (``analysis.pieces``), and so is the process; what
 has no formula is evaluated size by size, up to ``MAX_EVALUATIONS``. Over two, that is done along the longer one for
 each size of the other, and rows that agree are one polynomial in both. Where few sizes are asked for, each is
-evaluated.
+evaluated. Where the last size is not known, those before it that are have the formula; of the rest a few are tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, Unpack
@@ -27,6 +27,7 @@ MAX_EVALUATIONS = 512
 """So many sizes are evaluated one by one where there is no formula; the others stay unknown."""
 
 _FEW = 8
+_PROBES = 16
 _STRENGTH: tuple[Grade | None, ...] = (None, "estimate", "upper bound", "measured", "exact")
 
 
@@ -86,25 +87,38 @@ class _Grid:
     def fill(self, name: str, fixed: Mapping[str, int]) -> tuple[Piece, ...] | None:
         """Find the numbers along one dimension, and return the formula of the peak there, ``None`` if it has none."""
         sizes = self._dims[name]
-        first, last = (self._at({**fixed, name: size}) for size in (sizes[0], sizes[-1]))
-        if first.peak_bytes is None or last.peak_bytes is None:
-            return None
+
+        def at(size: int) -> Numbers:
+            return self._at({**fixed, name: size})
+
         if len(sizes) <= _FEW:
             for size in sizes:
-                self._at({**fixed, name: size})
-        peaks = find_pieces(lambda size: self._at({**fixed, name: size}).peak_bytes or 0, sizes)
+                at(size)
+        known = sizes[: _count_known(at, sizes)]
+        peaks = _find_pieces(lambda size: at(size).peak_bytes, known)
         processes: tuple[Piece, ...] | None = ()
-        if first.process_bytes is not None and last.process_bytes is not None:
-            processes = find_pieces(lambda size: self._at({**fixed, name: size}).process_bytes or 0, sizes)
-        for size in sizes:
+        if known and None not in (at(known[0]).process_bytes, at(known[-1]).process_bytes):
+            processes = _find_pieces(lambda size: at(size).process_bytes, known)
+        for size in known:
             key = self._key({**fixed, name: size})
             if key in self._evaluated:
                 continue
             if (peaks is None or processes is None) and len(self._evaluated) < MAX_EVALUATIONS:
-                self._at({**fixed, name: size})
+                at(size)
                 continue
             self._given[key] = (_given(peaks, size), _given(processes, size))
-        return peaks
+        self._probe(at, sizes[len(known) :])
+        return peaks if known and (len(known) == len(sizes) or len(self._dims) == 1) else None
+
+    def _probe(self, at: Callable[[int], Numbers], sizes: Sequence[int]) -> None:
+        """Evaluate sizes that no formula covers: a few spread evenly, and all of them if one of those is known."""
+        probes = sizes[:: max(1, -(-len(sizes) // _PROBES))]
+        if all(at(size).peak_bytes is None for size in probes):
+            return
+        for size in sizes:
+            if len(self._evaluated) >= MAX_EVALUATIONS:
+                return
+            at(size)
 
     def table(self, path: str, pieces: tuple[Piece, ...] | None) -> Sweep:
         """Return all points as one result."""
@@ -132,7 +146,16 @@ class _Grid:
             points=tuple(points),
             pieces=pieces,
             grade=min(grades, key=_STRENGTH.index),
+            unknown=self._why_unknown(),
         )
+
+    def _why_unknown(self) -> str:
+        """Return the first size that is not known, and why it is not; empty where all that were evaluated are."""
+        for sizes, numbers in sorted(self._evaluated.items(), key=lambda item: item[0]):
+            if numbers.peak_bytes is None:
+                where = ", ".join(f"{name}={size}" for name, size in zip(self._dims, sizes, strict=True))
+                return f"{where}: " + next((f"{each.name}: {each.reason}" for each in numbers.unknown), "not known")
+        return ""
 
     def _key(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(sizes[name] for name in self._dims)
@@ -145,6 +168,41 @@ class _Grid:
             request = self._axes.resized(sizes)
             found = self._evaluated[key] = at_size(where, lambda: evaluate(request, self._runtime))
         return found
+
+
+class _UnknownInsideError(Exception):
+    """A size between known ones is not known."""
+
+
+def _find_pieces(value: Callable[[int], int | None], sizes: Sequence[int]) -> tuple[Piece, ...] | None:
+    """Return ``value`` over ``sizes`` as pieces; ``None`` where it is none of few, or not known everywhere."""
+
+    def known(size: int) -> int:
+        found = value(size)
+        if found is None:
+            raise _UnknownInsideError
+        return found
+
+    try:
+        return find_pieces(known, sizes)
+    except _UnknownInsideError:
+        return None
+
+
+def _count_known(at: Callable[[int], Numbers], sizes: Sequence[int]) -> int:
+    """Return how many sizes there are up to the last known one; where the end is not known, a search by halving."""
+    if at(sizes[0]).peak_bytes is None:
+        return 0
+    if at(sizes[-1]).peak_bytes is not None:
+        return len(sizes)
+    low, high = 0, len(sizes) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if at(sizes[middle]).peak_bytes is None:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def _given(pieces: tuple[Piece, ...] | None, size: int) -> int | None:
