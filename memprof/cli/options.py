@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _KEY = "memprof.given"
+_BELOW_ONE = re.compile(r"-[0-9]{1,18}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -251,6 +252,8 @@ def parse_dims(texts: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for text in texts:
         name, _, size = text.rpartition("=")
+        if name and _BELOW_ONE.fullmatch(size):
+            raise UsageError(f"--dim {text}: {size} is no size.", "Give 1 or more.")
         if not name or not _NUMBER.fullmatch(size):
             raise UsageError(f"--dim {text} is not NAME=N.", "Write --dim batch=1.")
         if found.setdefault(name, int(size)) != int(size):

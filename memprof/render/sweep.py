@@ -46,7 +46,9 @@ def known_words(sweep: Sweep) -> str:
     known = [point for point in sweep.points if point.peak_intermediate_bytes is not None]
     if not known or len(known) == len(sweep.points):
         return ""
-    upto = f", up to {max(known[-1].dims.values()):,}" if len(sweep.dims) == 1 else ""
+    upto = (
+        f", up to {max(known[-1].dims.values()):,}" if len(sweep.dims) == 1 and known[-1] != sweep.points[-1] else ""
+    )
     return f", known at {len(known):,} of {len(sweep.points):,} sizes{upto}"
 
 

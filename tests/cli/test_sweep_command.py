@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, write_chain
 
 
 def test_a_sweep_says_range_formula_and_evaluations(run: Run, dynamic_model: Path) -> None:
@@ -36,8 +36,6 @@ def test_the_document_is_that_of_a_report_with_every_point(run: Run, dynamic_mod
 
 
 def test_two_dimensions_are_a_matrix(run: Run, tmp_path: Path) -> None:
-    from tests.cli.conftest import write_chain
-
     path = write_chain(tmp_path / "two.onnx", ["Relu"], ["batch", "width"])
     done = run("analyze", path, "--sweep", "batch=1..3", "--sweep", "width=10..30:10", "-o", tmp_path / "two.svg")
     assert done.code == 0
@@ -66,3 +64,30 @@ def test_what_does_not_go_with_a_sweep_is_refused(
     done = run("analyze", dynamic_model, *flags)
     assert done.code == 2
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["analyze", "--dim", "bach=2"], ["analyze", "--sweep", "bach=1..4"], ["fit", "--dim", "bach", "--ram", "1MB"]],
+)
+def test_a_wrong_name_is_told_the_nearest_and_each_other_once(run: Run, tmp_path: Path, words: list[str]) -> None:
+    path = write_chain(tmp_path / "open.onnx", ["Relu"], ["batch", *(f"b_{i}" for i in range(20))])
+    done = run(words[0], path, *words[1:])
+    assert done.code == 2
+    hint = next(line for line in done.stderr.splitlines() if line.startswith("hint: "))
+    assert hint.startswith("hint: Did you mean batch? It has: batch, b_0, ")
+    names = hint.partition("It has: ")[2].partition(" and ")[0].split(", ")
+    assert len(names) == len(set(names)) == 12
+    assert "seq" not in hint
+
+
+@pytest.mark.parametrize("size", ["0", "-1"])
+def test_a_size_below_one_is_no_size(run: Run, dynamic_model: Path, size: str) -> None:
+    done = run("analyze", dynamic_model, "--dim", f"batch={size}")
+    assert done.code == 2
+    assert f"--dim batch={size}: {size} is no size." in done.stderr
+
+
+def test_a_first_step_may_have_no_past(run: Run, tmp_path: Path) -> None:
+    path = write_chain(tmp_path / "past.onnx", ["Relu"], ["past_length", 4])
+    assert run("analyze", path, "--dim", "past_length=0").code == 0

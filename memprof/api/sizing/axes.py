@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from memprof.api.sizing.numbers import given_values
 from memprof.base.errors import UsageError
+from memprof.base.names import near_names
 from memprof.importers.request import Request
 from memprof.ir import Dim, TensorType
 from memprof.ir.model import Model
@@ -190,9 +191,15 @@ def _find_places(
         return symbols
     wished = _wished(name, stated, types)
     if wished is None:
-        known = list(dict.fromkeys(dim for of in stated.values() for dim in of.shape or () if isinstance(dim, str)))
-        shown = ", ".join([*known[:20], *_RULES])
-        raise UsageError(f"The model has no dimension {name!r}.", f"Known here: {shown}, or INPUT[AXIS].")
+        known = [dim for of in stated.values() for dim in of.shape or () if isinstance(dim, str)]
+        known += [
+            rule
+            for rule in _RULES
+            if any(
+                is_module or _is_open(stated[place.input], place.axis) for place in _wished(rule, stated, types) or ()
+            )
+        ]
+        raise UsageError(f"The model has no dimension {name!r}.", near_names(name, known, ", or INPUT[AXIS]"))
     found = []
     for place in wished:
         dim = (stated[place.input].shape or ())[place.axis]

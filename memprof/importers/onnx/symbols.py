@@ -22,11 +22,15 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from memprof.base.errors import UsageError
+from memprof.base.names import near_names
 from memprof.importers.request import Request
 from memprof.ir import TensorType
 from memprof.ir.types import MAX_DIM
 
 _AXIS = re.compile(r"(?P<tensor>.+)\[(?P<axis>\d{1,3})\]", re.DOTALL)
+_MAY_BE_EMPTY = re.compile(r"past|cache", re.IGNORECASE)
+"""Names of what a first step of a decoder has none of; elsewhere 0 leaves nothing to compute."""
+
 _MAX_EXPRESSION = 256
 _LISTED = 20
 _Number = int | Fraction
@@ -91,13 +95,15 @@ def bind(
     axes: dict[str, dict[int, int]] = {}
     for name, size in request.dims.items():
         _check_size(f"--dim {name}", size)
+        if size == 0 and not _MAY_BE_EMPTY.search(name):
+            raise UsageError(f"--dim {name}=0: 0 is no size.", "Give 1 or more.")
         match = _AXIS.fullmatch(name)
         if name in symbols:
             sizes[name] = size
         elif match and match["tensor"] in tensors():
             axes.setdefault(match["tensor"], {})[int(match["axis"])] = size
         else:
-            raise UsageError(f"The model has no dimension {name!r}.", f"It has: {_listed(symbols)}.")
+            raise UsageError(f"The model has no dimension {name!r}.", near_names(name, symbols))
     shapes: dict[str, tuple[int, ...]] = {}
     for wish, shape in request.inputs.items():
         name = _input_name(wish, graph_inputs)

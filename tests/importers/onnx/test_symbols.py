@@ -108,7 +108,7 @@ def test_a_flag_that_does_not_fit_is_the_callers_error(
 def test_the_error_lists_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(tmp_path, _dynamic(), dims={"width": 1})
-    assert caught.value.hint == "It has: 'batch', 'h'."
+    assert caught.value.hint == "It has: batch, h."
 
     two = model([node("Add", ["a", "b"], ["y"])], inputs=[tensor("a", ["n"]), tensor("b", ["n"])], outputs=["y"])
     with pytest.raises(UsageError) as caught:
