@@ -32,6 +32,7 @@ def test_every_field_of_the_contract_is_there_with_its_type() -> None:
         "parameter_bytes": int,
         "foldable_constant_bytes": int,
         "stored_constant_bytes": int,
+        "has_known_weights": bool,
         "macs": type(None),
         "bytes_by_dtype": dict,
     }
