@@ -141,10 +141,26 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     if refused and view == "json":  # one document on stdout, and it says what went wrong
         raise refused
     units = {name: unit_of(text) for name, text in limits.items() if text is not None}
-    _show_one(one, models[0], units, as_json=view == "json")
+    deciders = {} if older is None else _deciders(one, limits, budgets, growth)
+    _show_one(one, models[0], units, deciders, as_json=view == "json")
     if refused:
         raise refused
     return _CODES[one.is_met]
+
+
+def _deciders(found: Check, typed: Mapping[str, str | None], budgets: Budgets, growth: Fraction) -> dict[str, str]:
+    """Return by name of a limit whether it is the one that was typed or the baseline's."""
+    extra = f" + {float(growth * 100):.4g} %" if growth else ""
+    words = {}
+    for verdict in found.verdicts:
+        own, flag = getattr(budgets, verdict.name), f"--max-{verdict.name} {typed[verdict.name]}"
+        if own is None:
+            words[verdict.name] = f"the baseline{extra} decides"
+        elif own > verdict.limit_bytes:
+            words[verdict.name] = f"the baseline{extra} decides; {flag} allows more"
+        else:
+            words[verdict.name] = f"{flag} decides; the baseline allows no less"
+    return words
 
 
 def _check_one(
@@ -226,7 +242,9 @@ def _refuse_assumed(found: Gate) -> IncompleteError | None:
     return None
 
 
-def _show_one(found: Check, model: str, units: Mapping[str, str], *, as_json: bool) -> None:
+def _show_one(
+    found: Check, model: str, units: Mapping[str, str], deciders: Mapping[str, str], *, as_json: bool
+) -> None:
     with open_stdout() as stream:
         if as_json:
             write_document(found.to_json(), stream)
@@ -239,6 +257,7 @@ def _show_one(found: Check, model: str, units: Mapping[str, str], *, as_json: bo
                 found,
                 stream,
                 units=units,
+                deciders=deciders,
                 next_command="" if model.lower().endswith(".json") else command,
             )
 

@@ -64,6 +64,7 @@ def render_check(
     stream: TextIO,
     *,
     units: Mapping[str, str] = MappingProxyType({}),
+    deciders: Mapping[str, str] = MappingProxyType({}),
     next_command: str = "",
 ) -> None:
     """Write ``found`` to ``stream``: the answer first, then one row per limit.
@@ -72,6 +73,7 @@ def render_check(
         found: The check.
         stream: Where to.
         units: By name of a limit the unit in which it was typed; its row comes back in it.
+        deciders: By name of a limit where it comes from, where there is more than one place.
         next_command: What to run next, empty for nothing.
     """
     screen = open_screen(stream)
@@ -89,6 +91,9 @@ def render_check(
         shown = show(size) if size is not None else f"{screen.glyphs.at_least} {show(verdict.at_least_bytes)}"
         table.add_row(verdict.name, shown, show(verdict.limit_bytes), _verdict(verdict, show))
     screen.show(table)
+    for verdict in found.verdicts:
+        if verdict.name in deciders:
+            screen.show(Text(f"{verdict.name}: {deciders[verdict.name]}", style=_QUIET))
     show_assumed_sizes(screen, found.assumed, _ASSUMED_SHOWN)
     if found.helped is not None:
         screen.show()

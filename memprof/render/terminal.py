@@ -75,6 +75,10 @@ ASCII = Glyphs(
 )
 
 
+_LEAST_PARTS = 12
+"""Cells below which a name and what stands in brackets behind it are not both shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Screen:
     """Where text is drawn.
@@ -109,8 +113,26 @@ class Screen:
         return self._encodable(safe_text(text, limit))
 
     def fit(self, text: str, width: int) -> str:
-        """Return ``text`` in at most ``width`` cells, shortened in the middle: both ends of a name tell it apart."""
+        """Return ``text`` in at most ``width`` cells, shortened in the middle: both ends of a name tell it apart.
+
+        Of ``name (operation)`` each part is shortened by itself, so that the brackets stay whole.
+        """
         text = self._encodable(text)
+        if cell_len(text) <= width:
+            return text
+        name, bracket, inner = text.removesuffix(")").rpartition(" (")
+        if bracket and text.endswith(")") and "(" not in inner and ")" not in inner:
+            return self._fit_parts(name, inner, width)
+        return self._cut(text, width)
+
+    def _fit_parts(self, name: str, inner: str, width: int) -> str:
+        room = width - len(" ()")
+        if room < _LEAST_PARTS:
+            return self._cut(f"{name.partition(' (')[0]}{self.glyphs.ellipsis}", width)
+        of_name = min(cell_len(name), max(room - cell_len(inner), room // 3))
+        return f"{self.fit(name, of_name)} ({self.fit(inner, room - of_name)})"
+
+    def _cut(self, text: str, width: int) -> str:
         if cell_len(text) <= width:
             return text
         room = width - len(self.glyphs.ellipsis)

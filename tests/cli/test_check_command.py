@@ -102,6 +102,15 @@ def test_what_is_known_already_can_break_the_budget(run: Run, tmp_path: Path) ->
     assert (found.code, found.json["checks"][0]["is_met"]) == (1, False)
 
 
+def test_which_of_two_limits_decides_is_said(run: Run, model: Path) -> None:
+    check = ("check", model, "--baseline", model, "--tolerance", "1%")
+    loose, tight = run(*check, "--max-peak", "10MB").stdout, run(*check, "--max-peak", "1kB").stdout
+    assert "peak: the baseline + 1 % decides; --max-peak 10MB allows more" in loose
+    assert "total: the baseline + 1 % decides\n" in loose
+    assert "peak: --max-peak 1kB decides; the baseline allows no less" in tight
+    assert "decides" not in run("check", model, "--max-peak", "10MB").stdout
+
+
 def test_a_baseline_bounds_peak_parameters_and_total(run: Run, model: Path, tmp_path: Path) -> None:
     baseline = tmp_path / "baseline.json"
     run("analyze", model, "-o", baseline)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import accumulate
 
 import pytest
 from rich.cells import cell_len
 
 from memprof import Graph, GraphBuilder, analyze
+from memprof.render.terminal import open_screen
 from memprof.render.text import TextView, render_text
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
@@ -134,6 +136,20 @@ def test_an_ascii_stream_gets_an_ascii_drawing_that_fits() -> None:
     assert any(re.search(r"v peak, step \d+", line) for line in shown)
     assert any(line.startswith("     18 B +") for line in shown)
     assert all(line.isascii() and len(line) <= 80 for line in shown)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(
+    "name", ["features.2.conv.0.0 (com.microsoft.nchwc.Conv)", "a (b) (a.very.long.operation)", "x" * 60]
+)
+def test_a_shortened_name_keeps_its_brackets_whole(name: str, encoding: str) -> None:
+    screen = open_screen(io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    for width in range(1, len(name) + 2):
+        shown = screen.fit(name, width)
+        assert cell_len(shown) <= width
+        depths = list(accumulate((c == "(") - (c == ")") for c in shown))
+        assert (depths[-1], min(depths) >= 0) == (0, True), shown
+        assert (shown == name) == (width >= len(name))
 
 
 def test_a_pipe_gets_no_colours_and_no_blanks_at_line_ends() -> None:
