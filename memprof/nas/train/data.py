@@ -28,12 +28,12 @@ from memprof.base.text import first_line, safe_text
 from memprof.nas.train import own
 from memprof.nas.train.decoded import decode_once
 from memprof.nas.train.own import kept_images
+from memprof.nas.train.splits import held_out_places, shuffled_by_class
 
 MOST_PIXELS, MOST_IMAGE_BYTES = 50_000_000, 128 * 1024**2
 _SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif"))
 """Of the kinds that torchvision decodes."""
 VALIDATION_SHARE = 0.2
-_SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def load_training(name: str, *, root: Path, limit: int | None = None, side: int 
     found = _source(name).training(_Request(name, root, limit, side))
     images = found.images
     order = torch.arange(len(images))
-    held_out = _every(order, images.labels, VALIDATION_SHARE)
+    held_out = held_out_places(order, images.labels, VALIDATION_SHARE)
     return TrainingData(
         name=name,
         training=images.select(order[~held_out]),
@@ -218,7 +218,7 @@ def _choose(labels: Tensor, class_names: Sequence[str], limit: int | None) -> Te
                 f"The class {class_name!r} has one training image, which would be held out to choose by.",
                 "Add an image of it, or leave the class out.",
             )
-    return _shuffled_by_class(labels, limit)
+    return shuffled_by_class(labels, limit)
 
 
 _DIGITS = tuple("0123456789")
@@ -252,8 +252,8 @@ def _split_digits() -> tuple[Images, Images]:
     found = load_digits()
     pixels = torch.from_numpy((found.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     images = Images(pixels, torch.from_numpy(found.target.astype(np.int64)))
-    order = _shuffled_by_class(images.labels, None)
-    is_held_out = _every(order, images.labels, VALIDATION_SHARE)
+    order = shuffled_by_class(images.labels, None)
+    is_held_out = held_out_places(order, images.labels, VALIDATION_SHARE)
     return images.select(order[~is_held_out]), images.select(order[is_held_out])
 
 
@@ -483,24 +483,3 @@ SOURCES = {
     own.NAME: _Source(training=_own, test=_own_test),
 }
 _FOLDER = _Source(training=_folder, test=_folder_test)
-
-
-def _shuffled_by_class(labels: Tensor, limit: int | None) -> Tensor:
-    """Return indices that go round the classes, each class shuffled with the fixed seed; at most ``limit``."""
-    generator = torch.Generator().manual_seed(_SPLIT_SEED)
-    turns = torch.empty(len(labels), dtype=torch.int64)
-    for label in torch.unique(labels):
-        members = (labels == label).nonzero().squeeze(1)
-        turns[members[torch.randperm(len(members), generator=generator)]] = torch.arange(len(members))
-    order = torch.argsort(turns, stable=True)
-    return order if limit is None else order[:limit]
-
-
-def _every(order: Tensor, labels: Tensor, share: float) -> Tensor:
-    """Return which places of ``order`` are held out: of each class the first ``share``."""
-    chosen = labels[order]
-    is_held_out = torch.zeros(len(order), dtype=torch.bool)
-    for label in torch.unique(chosen):
-        places = (chosen == label).nonzero().squeeze(1)
-        is_held_out[places[: max(1, round(len(places) * share))]] = True
-    return is_held_out

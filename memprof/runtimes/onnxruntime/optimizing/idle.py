@@ -117,7 +117,7 @@ def merge_reciprocals(draft: Draft) -> None:
 
 
 def merge_clips(draft: Draft) -> None:
-    """Remove a Relu whose only reader clips from zero on anyway."""
+    """Remove a Relu whose only reader clips, from a constant on, anyway."""
     for step in draft.of("Relu"):
         second = draft.only_reader(step.output, "Clip")
         if second is not None and draft.elements(second.read(1)) is not None:

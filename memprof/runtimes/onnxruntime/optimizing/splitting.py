@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from memprof.ir import TensorType
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 
-_MAX_END = 2**31
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
