@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import memprof
+from memprof import Request
+from memprof.api.sizing import fitting
+from memprof.api.sizing.numbers import Numbers, evaluate
 from memprof.boards import find_board
 from tests.cli.conftest import Run, write_chain
 from tests.tflite_models import Graph, Operator, Tensor
@@ -44,6 +48,26 @@ def test_nothing_fits_is_one_and_unknown_is_four(run: Run, dynamic_model: Path, 
     unknown = run("fit", strange, "--ram", "1MB", "--json")
     assert unknown.code == 4
     assert (unknown.json["fits"], unknown.json["next_bytes"]) == (None, None)
+
+
+def test_a_network_without_sizes_between_is_told_a_step_that_has_an_answer(
+    dynamic_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def partly(request: Request, runtime: str) -> Numbers:
+        numbers = evaluate(request, runtime)
+        size = request.dims["batch"]
+        return replace(numbers, process=None, peak_bytes=None) if size > 14 and size % 8 else numbers
+
+    monkeypatch.setattr(fitting, "evaluate", partly)
+    found = memprof.fit(dynamic_model, 200_000, dim="batch", runtime="reference")
+    assert found.following is not None
+    assert found.following.fits is None
+    stepped = memprof.fit(dynamic_model, 200_000, dim="batch", runtime="reference", step=8)
+    assert stepped.largest is not None
+    assert stepped.following is not None
+    expected = f"batch {stepped.largest.size} fits and {stepped.following.size} does not"
+    assert found.hint == f"--step 8: of its sizes {expected}"
+    assert {stepped.largest.size, stepped.following.size} <= set(found.evaluated)
 
 
 def test_another_dimension_in_steps(run: Run, tmp_path: Path) -> None:

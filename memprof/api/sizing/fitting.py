@@ -9,15 +9,16 @@ a board                                          the arena, and a margin for the
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Unpack
 
 from memprof.api import load
 from memprof.api.sizing.axes import Axes, find_axes
 from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
-from memprof.api.sizing.search import MAX_SIZE, find_largest, formula_around
+from memprof.api.sizing.search import MAX_SIZE, Bracket, find_largest, formula_around
 from memprof.base.collector import paused_collector
-from memprof.base.errors import IncompleteError, LimitError, UsageError
+from memprof.base.errors import IncompleteError, LimitError, MemprofError, UsageError
 from memprof.boards import Board, arena_on, find_board
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.ir import Unknown
@@ -40,6 +41,8 @@ CUDA_PARTS = (
     ),
 )
 """What a process holds on a GPU besides tensors. Not counted: libraries' kernels, what the allocator cannot use."""
+
+_FACTORS = (2, 4, 8, 16, 32, 64)
 
 BOARD_MARGIN_BYTES = 16 * 1024
 """RAM that the rest of a board's program takes, unless somebody says otherwise."""
@@ -106,6 +109,9 @@ def fit(
         name = dim or _default_dim(request, model)
         asked = _Asked(find_axes(request, model, [name]), name, memory, runtime or leading_runtime(model))
         found = find_largest(asked.take, step, memory.size_bytes)
+        hint = ""
+        if not _is_decided(found):
+            hint = _coarser(asked, name, step, memory.size_bytes)
     shown = found.largest or found.following
     numbers = None if shown is None else asked.numbers.get(shown.size)
     return Fit(
@@ -118,12 +124,34 @@ def fit(
         step=step,
         largest=found.largest,
         following=found.following,
-        evaluated=tuple(sorted(found.taken)),
+        evaluated=tuple(sorted(asked.sizes)),
         formula=formula_around(found),
         error="" if numbers is None or numbers.process is None else numbers.process.error,
         assumed=tuple(note for note in model.graph.assumed if note.name.partition("=")[0] != name),
-        hint=next((unknown.hint for unknown in asked.unknown), ""),
+        hint=hint or next((unknown.hint for unknown in asked.unknown), ""),
     )
+
+
+def _is_decided(found: Bracket) -> bool:
+    """Tell whether the sizes that decide are known."""
+    return found.following.fits is not None if found.following is not None else found.largest is not None
+
+
+def _coarser(asked: _Asked, name: str, step: int, limit_bytes: int) -> str:
+    """Return a step at which the answer is known, with that answer; empty if none of a few is such a step.
+
+    A network whose branches meet every so many pixels has no size between.
+    """
+    for factor in _FACTORS:
+        coarse = step * factor
+        if coarse > MAX_SIZE:
+            break
+        with suppress(MemprofError):  # one that does not run at these sizes is no answer
+            found = find_largest(asked.take, coarse, limit_bytes)
+            if found.largest is not None and _is_decided(found):
+                after = "" if found.following is None else f" and {found.following.size:,} does not"
+                return f"--step {coarse}: of its sizes {name} {found.largest.size:,} fits{after}"
+    return ""
 
 
 def _default_dim(request: Request, model: Model) -> str:
@@ -147,11 +175,13 @@ class _Asked:
         self._name = name
         self._memory = memory
         self.runtime = runtime
+        self.sizes: set[int] = set()
         self.numbers: dict[int, Numbers] = {}
         self.unknown: list[Unknown] = []
 
     def take(self, size: int) -> Taken:
         """Return what the model takes at a size."""
+        self.sizes.add(size)
         request = self._axes.resized({self._name: size})
         where = f"{self._name}={size}"
         board = self._memory.board
