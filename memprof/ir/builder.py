@@ -86,6 +86,7 @@ class GraphBuilder:
         is_malformed: bool = False,
         attributes: Mapping[str, Attribute] = _NO_ATTRIBUTES,
         module: str = "",
+        line: str = "",
         version: int = 0,
         definition: Graph | None = None,
     ) -> tuple[int | None, ...]:
@@ -103,6 +104,7 @@ class GraphBuilder:
             is_malformed: See ``Node.is_malformed``.
             attributes: See ``Node.attributes``.
             module: Path of the module it belongs to.
+            line: See ``Node.line``.
             version: See ``Node.version``.
             definition: See ``Node.definition``.
 
@@ -144,6 +146,7 @@ class GraphBuilder:
                 is_elementwise=is_elementwise,
                 attributes=attributes if isinstance(attributes, dict) else dict(attributes),  # views do not pickle
                 module=module,
+                line=line,
                 version=version,
                 definition=definition,
                 is_malformed=is_malformed,

@@ -73,6 +73,7 @@ class Node:
             reads one storage through views that order its elements differently.
         attributes: Small attributes: numbers, strings and lists of them.
         module: Path of the module it belongs to, empty if unknown.
+        line: Line of the model's own code that asked for it (``net.py:12``), empty if unknown.
         version: Version of the format's operations in which this one last changed, 0 if the format has none.
         definition: What the format defines the operation as, in simpler ones, where a runtime may have to use that:
             its inputs are the node's own, those left out excepted, its outputs those that are wanted.
@@ -89,6 +90,7 @@ class Node:
     is_elementwise: bool = False
     attributes: Mapping[str, Attribute] = field(default_factory=dict, hash=False)
     module: str = ""
+    line: str = ""
     version: int = 0
     definition: Graph | None = None
     is_malformed: bool = False

@@ -40,6 +40,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
             "reads": [list(reads) for reads in graph.reads],
             "writes": [list(writes) for writes in graph.writes],
             "module": repeated(node.module for node in nodes),
+            **({"line": repeated(node.line for node in nodes)} if any(node.line for node in nodes) else {}),
         },
     }
 
@@ -62,7 +63,8 @@ def read_graph(found: Fields) -> Graph:
     _same_length(values, n, (*columns, modules))
     ops, node_modules = nodes.repeated("op", read_text), nodes.repeated("module", read_text)
     reads, writes = nodes.groups("reads", n), nodes.groups("writes", n)
-    _same_length(nodes, steps, (ops, node_modules, reads, writes))
+    lines = nodes.repeated("line", read_text) if "line" in nodes else ("",) * steps
+    _same_length(nodes, steps, (ops, node_modules, reads, writes, lines))
     return Graph(
         name=found.text("name"),
         values=tuple(
@@ -75,8 +77,10 @@ def read_graph(found: Fields) -> Graph:
         ),
         nodes=tuple(
             [
-                Node(name=name, op=op, inputs=read, outputs=written, module=module)
-                for name, op, read, written, module in zip(node_names, ops, reads, writes, node_modules, strict=True)
+                Node(name=name, op=op, inputs=read, outputs=written, module=module, line=line)
+                for name, op, read, written, module, line in zip(
+                    node_names, ops, reads, writes, node_modules, lines, strict=True
+                )
             ]
         ),
         inputs=found.counts("inputs", n),

@@ -339,3 +339,16 @@ def test_what_would_help_is_shown_and_a_redacted_page_has_no_command(show: Show)
     with show(report) as shown:
         assert shown.texts("#help td") == ["batch 1", "500 B less", "500 B", "", "reference", change.command]
         assert shown.text("#help p") == "Tried in vain: another order"
+
+
+def test_lines_of_code_are_shown_and_a_redacted_page_has_none(show: Show) -> None:
+    builder = GraphBuilder("net")
+    x = builder.add_input("x", TensorType.of_bytes(4))
+    (y,) = builder.add_node("Op", [x], [NewValue("y", TensorType.of_bytes(8))], line="net.py:12")
+    assert y is not None
+    report = analyze(builder.build([y]))
+    assert "net.py" not in json.dumps(redact_page(report_page(report)).to_json())
+    with show(report) as shown:
+        assert "net.py:12" in shown.texts("#tensor-table td")
+    with show(analyze(chain([1, 2]))) as shown:
+        assert "line of code" not in shown.texts("#tensor-table th")

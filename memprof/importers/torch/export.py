@@ -24,6 +24,7 @@ import torch
 from torch.export.graph_signature import InputKind
 
 from memprof.base.errors import LimitError
+from memprof.importers.torch.lines import line_of
 from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, autocast_note, base_name
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.importers.torch.sharing import Layout, shares_input
@@ -173,6 +174,7 @@ class _Reader:
                 changes=tuple(sorted({self._index(v) for key in changed for v in _fake_tensors(named.get(key))})),
                 name=node.name.rstrip("_"),
                 module=_module_path(node),
+                line=line_of(node.meta.get("stack_trace")),
                 attributes=attributes,
                 is_random=base_name(op) in RANDOM,
                 bodies=bodies,

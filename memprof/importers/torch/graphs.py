@@ -114,6 +114,7 @@ def _add_op(state: _State, changes: _Changes, position: int, op: OpRecord) -> No
         ),
         attributes=op.attributes,
         module=op.module,
+        line=op.line,
         captures=[i for i in reads if i is not None] if op.bodies else (),
         bodies=[build_graph(body) for body in op.bodies],
     )

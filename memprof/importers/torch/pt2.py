@@ -27,6 +27,7 @@ from memprof.importers.documents import parse_json
 from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.graphs import build_graph
+from memprof.importers.torch.lines import line_of
 from memprof.importers.torch.ops import INLINED, MAX_BODY_DEPTH, RANDOM, autocast_note, base_name, is_in_place
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.importers.torch.sharing import Layout, shares_input
@@ -261,6 +262,7 @@ class _Reader:
                 changes=(reads[0].window.storage,) if reads and is_in_place(op) else (),
                 name=str(node.get("name") or names[0]).rstrip("_"),
                 module=_module_path(node),
+                line=line_of((node.get("metadata") or {}).get("stack_trace")),
                 attributes=attributes,
                 is_random=base_name(op) in RANDOM,
                 bodies=tuple(_Reader(graph, self._tied, self._depth + 1).body() for graph in graphs),

@@ -69,6 +69,7 @@ class OpRecord:
         changes: Storages that it wrote on although they existed before.
         name: Wished name, made from ``op`` if empty.
         module: Path of the module it ran in.
+        line: Line of the model's own code that asked for it (``net.py:12``), empty if not known.
         attributes: Its other arguments that are numbers, strings or lists of them.
         is_random: Whether it draws random numbers.
         bodies: What it runs inside itself: the branches of a condition, the body of a loop.
@@ -80,6 +81,7 @@ class OpRecord:
     changes: tuple[int, ...] = ()
     name: str = ""
     module: str = ""
+    line: str = ""
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     is_random: bool = False
     bodies: tuple[Recording, ...] = ()

@@ -42,6 +42,7 @@ def build_trace(run: Run) -> Trace:
             is_foldable=False,  # a run computes everything anew
             attributes=op.attributes,
             module=op.module or _module_of_parameters(op, recording.storages),
+            line=op.line,
         )
         for tensor, value_id in zip(op.writes, written, strict=True):
             if value_id is not None:

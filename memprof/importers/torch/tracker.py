@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from memprof.importers.torch.lines import calling_line
 from memprof.importers.torch.ops import DTYPES, RANDOM, base_name
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.ir import Attribute, Role
@@ -67,7 +68,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._references: dict[int, weakref.ref[Any]] = {}
         self._schemas: dict[Any, _Schema] = {}
         self._module_stack: list[str] = []
-        self._module_of_sequence: dict[int, str] = {}
+        self._place_of_sequence: dict[int, tuple[str, str]] = {}
 
     def add_known(self, tensor: torch.Tensor, role: Role, name: str, module: str = "") -> None:
         """Tell of a tensor that exists before the run: an input or a parameter."""
@@ -137,7 +138,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if schema.op not in _FRESH:
             reads = [self._window(tensor, role=Role.PARAMETER) for tensor in _tensors(named.values())]
         changes = {self.storage_index(t) for key in schema.changed for t in _tensors((named.get(key),))}
-        path = self._current_module()
+        path, line = self._current_place()
         result = self._complete(schema.op, named, lambda: func(*args, **kwargs))
         writes = [window for tensor in _tensors((result,)) if (window := self._window(tensor)) is not None]
         self._ops.append(
@@ -147,6 +148,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 writes=tuple(writes),
                 changes=tuple(sorted(index for index in changes if index is not None)),
                 module=path,
+                line=line,
                 attributes=plain_attributes(named),
                 is_random=schema.is_random,
             )
@@ -165,14 +167,15 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
         return schema
 
-    def _current_module(self) -> str:
+    def _current_place(self) -> tuple[str, str]:
+        """Return the module that runs and the line of its code; of a gradient, of what it is the gradient of."""
         node = torch._C._current_autograd_node()
         if node is not None:
-            return self._module_of_sequence.get(node._sequence_nr(), "")
-        path = self._module_stack[-1] if self._module_stack else ""
+            return self._place_of_sequence.get(node._sequence_nr(), ("", ""))
+        place = (self._module_stack[-1] if self._module_stack else "", calling_line())
         # operations without gradient show the number of the one before them, which has spoken first
-        self._module_of_sequence.setdefault(torch.autograd._get_sequence_nr() - 1, path)
-        return path
+        self._place_of_sequence.setdefault(torch.autograd._get_sequence_nr() - 1, place)
+        return place
 
     def _window(self, tensor: torch.Tensor, role: Role = Role.INTERMEDIATE) -> TensorRecord | None:
         try:

@@ -228,6 +228,7 @@ const COLUMNS = [
   { key: "start", title: "steps", value: (v, i) => v.start[i], cell: (v, i) => `${formatCount(v.start[i])} to ${formatCount(Math.max(v.start[i], v.stop[i] - 1))}`, isNumber: true },
   { key: "producer", title: "written by", value: (v, i) => nodeName(v, v.producer(i)), cell: (v, i) => make("code", nodeName(v, v.producer(i))) },
   { key: "readers", title: "read by", value: (v, i) => v.readers(i).length, cell: (v, i) => make("span", readersText(v, i, 2)) },
+  { key: "line", title: "line of code", value: (v, i) => v.line(i), cell: (v, i) => make("code", v.line(i)) },
   { key: "module", title: "module", value: (v, i) => v.module(i), cell: (v, i) => make("code", v.module(i)) },
 ];
 
@@ -255,7 +256,7 @@ function writeTable() {
   if (!show("tensors", view.count > 0)) return;
   const shown = (state.column === "bytes" && state.isDown ? ranked : sorted(view)).slice(0, state.limit);
   const head = make("tr"), body = make("tbody"), top = make("thead");
-  const columns = COLUMNS.filter(({ key }) => key !== "module" || view.hasModules);
+  const columns = COLUMNS.filter(({ key }) => (key !== "module" || view.hasModules) && (key !== "line" || view.graph.nodes.line));
   for (const { key, title, isNumber } of columns) {
     const isSorted = key === state.column;
     const button = make("button", `${title}${isSorted ? (state.isDown ? " ▾" : " ▴") : ""}`, "sort");
@@ -293,6 +294,7 @@ function writeTensor() {
     ["steps", `${formatCount(view.start[i])} to ${formatCount(Math.max(view.start[i], view.stop[i] - 1))}`],
     ["written by", nodeName(view, view.producer(i))],
     ["read by", readersText(view, i, 12)],
+    ["line of code", view.line(i)],
     ["module", view.module(i) || "none"],
     ["shares its bytes with", others.slice(0, 12).join(", ") + (others.length > 12 ? ` and ${others.length - 12} more` : "")],
     ["address", view.record.plan && view.record.plan.offsets[i] !== null ? formatCount(view.record.plan.offsets[i]) : ""],

@@ -53,6 +53,8 @@ class View {
   }
 
   name(i) { return this.graph.values.name[this.first[i]]; }
+  /** The line of the model's own code that asked for what writes a buffer. */
+  line(i) { return this.producer(i) === null || !this.graph.nodes.line ? "" : column(this.graph.nodes.line, this.producer(i)); }
   module(i) { return column(this.graph.values.module, this.first[i]); }
   type(i) { return column(this.graph.values.type, this.first[i]); }
   dtype(i) { return this.type(i)[0] || "unknown"; }

@@ -65,7 +65,7 @@ def _redact_graph(graph: Mapping[str, Any]) -> dict[str, Any]:
             "module": {**values["module"], "table": list(map(path, values["module"]["table"]))},
         },
         "nodes": {
-            **nodes,
+            **{name: column for name, column in nodes.items() if name != "line"},
             "name": [f"operation {i + 1}" for i in range(len(nodes["name"]))],
             "module": {**nodes["module"], "table": list(map(path, nodes["module"]["table"]))},
         },
