@@ -63,11 +63,15 @@ def _axes(node: NodeProto, inputs: Sequence[_Array | None], index: int = 1) -> t
     return None if stated is None else tuple(stated)
 
 
-def _first(inputs: Sequence[_Array | None]) -> _Array:
-    data = inputs[0]
+def _given(inputs: Sequence[_Array | None], place: int) -> _Array:
+    data = inputs[place]
     if data is None:
-        raise ValueError("the first input is missing")
+        raise ValueError("an input is missing")
     return data
+
+
+def _first(inputs: Sequence[_Array | None]) -> _Array:
+    return _given(inputs, 0)
 
 
 def _unary(function: Callable[[Any], Any]) -> Callable[[NodeProto, list[_Array | None]], Any]:
@@ -93,7 +97,7 @@ def _divide(a: _Array, b: _Array) -> _Array:
 
 
 def _mod(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    return (np.fmod if attribute(node, "fmod", 0) else np.mod)(_first(inputs), inputs[1])  # type: ignore[arg-type]  # or it raises
+    return (np.fmod if attribute(node, "fmod", 0) else np.mod)(_first(inputs), _given(inputs, 1))
 
 
 def _cast(node: NodeProto, inputs: list[_Array | None]) -> Any:
@@ -103,8 +107,12 @@ def _cast(node: NodeProto, inputs: list[_Array | None]) -> Any:
     return _first(inputs).astype(NUMERIC[number])
 
 
+def _concat(node: NodeProto, inputs: list[_Array | None]) -> Any:
+    return np.concatenate([_given(inputs, i) for i in range(len(inputs))], axis=attribute(node, "axis", 1))
+
+
 def _gather(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    return np.take(_first(inputs), inputs[1], axis=attribute(node, "axis", 0))  # type: ignore[arg-type]  # or it raises
+    return np.take(_first(inputs), _given(inputs, 1), axis=attribute(node, "axis", 0))
 
 
 def _slice(node: NodeProto, inputs: list[_Array | None]) -> Any:
@@ -134,7 +142,7 @@ def _unsqueeze(node: NodeProto, inputs: list[_Array | None]) -> Any:
 
 def _reshape(node: NodeProto, inputs: list[_Array | None]) -> Any:
     data = _first(inputs)
-    wish = attribute(node, "shape") if len(inputs) == 1 else inputs[1].reshape(-1).tolist()  # type: ignore[union-attr]
+    wish = attribute(node, "shape") if len(inputs) == 1 else _given(inputs, 1).reshape(-1).tolist()
     if not attribute(node, "allowzero", 0):
         wish = [data.shape[i] if dim == 0 else dim for i, dim in enumerate(wish)]
     return data.reshape(wish)
@@ -147,8 +155,8 @@ def _flatten(node: NodeProto, inputs: list[_Array | None]) -> Any:
 
 
 def _expand(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    data, shape = _first(inputs), inputs[1]
-    return np.broadcast_to(data, np.broadcast_shapes(data.shape, tuple(shape)))  # type: ignore[arg-type]  # or it raises
+    data = _first(inputs)
+    return np.broadcast_to(data, np.broadcast_shapes(data.shape, tuple(_given(inputs, 1))))
 
 
 def _constant_of_shape(node: NodeProto, inputs: list[_Array | None]) -> Any:
@@ -160,7 +168,7 @@ def _constant_of_shape(node: NodeProto, inputs: list[_Array | None]) -> Any:
 
 
 def _range(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    start, limit, delta = (given.reshape(-1)[0] for given in inputs)  # type: ignore[union-attr]  # or it raises
+    start, limit, delta = (_given(inputs, place).reshape(-1)[0] for place in range(3))
     count = max(0, math.ceil((float(limit) - float(start)) / float(delta)))
     if count > MAX_ELEMENTS:
         raise ValueError("too long")
@@ -189,11 +197,11 @@ def _reduce(function: Callable[..., Any]) -> Callable[[NodeProto, list[_Array | 
 
 
 def _scatter_nd(node: NodeProto, inputs: list[_Array | None]) -> Any:
-    data, indices, updates = _first(inputs).copy(), inputs[1], inputs[2]
-    if attribute(node, "reduction", b"none") != b"none" or indices is None:
+    data, indices, updates = _first(inputs).copy(), _given(inputs, 1), _given(inputs, 2)
+    if attribute(node, "reduction", b"none") != b"none":
         raise ValueError("not in the table")
     for place in np.ndindex(indices.shape[:-1]):
-        data[tuple(indices[place])] = updates[place]  # type: ignore[index]  # or it raises
+        data[tuple(indices[place])] = updates[place]
     return data
 
 
@@ -208,7 +216,7 @@ def _cumsum(node: NodeProto, inputs: list[_Array | None]) -> Any:
     if attribute(node, "exclusive", 0) or attribute(node, "reverse", 0):
         raise ValueError("not in the table")
     data = _first(inputs)
-    return np.cumsum(data, axis=int(inputs[1].reshape(-1)[0]), dtype=data.dtype)  # type: ignore[union-attr]  # or it raises
+    return np.cumsum(data, axis=int(_given(inputs, 1).reshape(-1)[0]), dtype=data.dtype)
 
 
 EVALUATORS: Mapping[str, Callable[[NodeProto, list[_Array | None]], Any]] = MappingProxyType(
@@ -217,10 +225,10 @@ EVALUATORS: Mapping[str, Callable[[NodeProto, list[_Array | None]], Any]] = Mapp
         "Add": _fold(np.add),
         "And": _fold(np.logical_and),
         "Cast": _cast,
-        "CastLike": lambda node, inputs: _first(inputs).astype(inputs[1].dtype),  # type: ignore[union-attr]
+        "CastLike": lambda node, inputs: _first(inputs).astype(_given(inputs, 1).dtype),
         "Ceil": _unary(np.ceil),
         "Clip": _clip,
-        "Concat": lambda node, inputs: np.concatenate(inputs, axis=attribute(node, "axis", 1)),  # type: ignore[arg-type]
+        "Concat": _concat,
         "ConstantOfShape": _constant_of_shape,
         "CumSum": _cumsum,
         "Div": _fold(_divide),
@@ -242,7 +250,7 @@ EVALUATORS: Mapping[str, Callable[[NodeProto, list[_Array | None]], Any]] = Mapp
         "NonZero": lambda node, inputs: np.array(np.nonzero(np.atleast_1d(_first(inputs))), dtype=np.int64),
         "Not": _unary(np.logical_not),
         "Or": _fold(np.logical_or),
-        "Pow": lambda node, inputs: np.power(_first(inputs), inputs[1]).astype(_first(inputs).dtype),  # type: ignore[arg-type]
+        "Pow": lambda node, inputs: np.power(_first(inputs), _given(inputs, 1)).astype(_first(inputs).dtype),
         "Range": _range,
         "ReduceMax": _reduce(np.max),
         "ReduceMean": _reduce(np.mean),
@@ -258,10 +266,10 @@ EVALUATORS: Mapping[str, Callable[[NodeProto, list[_Array | None]], Any]] = Mapp
         "Squeeze": _squeeze,
         "Sub": _fold(np.subtract),
         "Sum": _fold(np.add),
-        "Tile": lambda node, inputs: np.tile(_first(inputs), inputs[1].tolist()),  # type: ignore[union-attr]
+        "Tile": lambda node, inputs: np.tile(_first(inputs), _given(inputs, 1).tolist()),
         "Transpose": lambda node, inputs: np.transpose(_first(inputs), attribute(node, "perm")),
         "Unsqueeze": _unsqueeze,
-        "Where": lambda node, inputs: np.where(_first(inputs), inputs[1], inputs[2]),  # type: ignore[arg-type]
+        "Where": lambda node, inputs: np.where(_first(inputs), _given(inputs, 1), _given(inputs, 2)),
         "Xor": _fold(np.logical_xor),
     }
 )
