@@ -23,6 +23,7 @@ from memprof.importers.onnx.library import (
     GraphProto,
     NodeProto,
     TypeProto,
+    defaults,
     get_schema,
 )
 from memprof.importers.onnx.ops import names
@@ -76,8 +77,7 @@ def definition_of(schema: Any, node: NodeProto, types: Sequence[TypeProto], opse
                 return None
     except Exception:  # no body in this version, or native code raised what it likes
         return None
-    defaults = {name: of.default_value for name, of in schema.attributes.items() if of.default_value.name}
-    return _called(function, node, defaults)
+    return _called(function, node, defaults(schema))
 
 
 def _has_changed(function: FunctionProto, before: int, after: int) -> bool:
@@ -88,11 +88,11 @@ def _has_changed(function: FunctionProto, before: int, after: int) -> bool:
     )
 
 
-def _called(function: FunctionProto, call: NodeProto, defaults: Mapping[str, AttributeProto]) -> GraphProto | None:
+def _called(function: FunctionProto, call: NodeProto, left: Mapping[str, AttributeProto]) -> GraphProto | None:
     if len(call.output) > len(function.output):
         return None
     left_out = {name for i, name in enumerate(function.input) if i >= len(call.input) or not call.input[i]}
-    given = {**defaults, **{attribute.name: attribute for attribute in function.attribute_proto}}
+    given = {**left, **{attribute.name: attribute for attribute in function.attribute_proto}}
     given |= {attribute.name: attribute for attribute in call.attribute}
     graph = GraphProto(name=call.op_type)
     for name in function.input:

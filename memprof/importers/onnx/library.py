@@ -59,6 +59,21 @@ def infer_node_outputs(
     return {name: TypeProto.FromString(serialized) for name, serialized in found.items()}
 
 
+def defaults(schema: OpSchema) -> dict[str, AttributeProto]:
+    """Return the values of the attributes of an operation that have one where a node leaves them out, by name."""
+    found = {name: _default(attribute) for name, attribute in schema.attributes.items()}
+    return {name: attribute for name, attribute in found.items() if attribute.name}
+
+
+def _default(attribute: OpSchema.Attribute) -> AttributeProto:
+    serialized = getattr(attribute, "_default_value", None)
+    if serialized is None:  # another version: the package has it for its users
+        return attribute.default_value
+    default = AttributeProto()
+    default.ParseFromString(serialized)
+    return default
+
+
 def _load(name: str) -> ModuleType:
     """Return a module of onnx, loaded without the package that it is in if nobody has loaded that."""
     whole = f"onnx.{name}"
@@ -108,6 +123,7 @@ __all__ = [
     "TensorProto",
     "TypeProto",
     "ValueInfoProto",
+    "defaults",
     "get_schema",
     "infer_node_outputs",
 ]

@@ -36,6 +36,21 @@ def test_the_messages_are_those_of_onnx(first: str) -> None:
     assert run(script) == ["True"] * 4
 
 
+def test_what_operations_are_defined_as_is_read_without_the_package(tmp_path: Path) -> None:
+    """Their defaults too, which onnx makes values of only where all of it is imported."""
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("Celu", ["x"], ["y"])
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT16, [2, 3]) for name in "xy")
+    model = helper.make_model(helper.make_graph([node], "g", [x], [y]), opset_imports=[helper.make_opsetid("", 17)])
+    path = tmp_path / "celu.onnx"
+    path.write_bytes(model.SerializeToString())
+    script = READ + "from memprof.importers.onnx import read_onnx; from memprof.importers.request import Request\n"
+    script += f"node, = read_onnx(Request(source={str(path)!r})).graph.nodes\n"
+    script += "print(node.definition is not None, 'onnx' in sys.modules)"
+    assert run(script) == ["True", "False"]
+
+
 def test_another_layout_of_the_package_is_imported_whole() -> None:
     script = (
         "import sys; from importlib.machinery import PathFinder; find = PathFinder.find_spec\n"
