@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("hypothesis", "jsonschema", "pytest", "pytest-xdist", "scipy")
+TOOLS = ("expecttest", "hypothesis", "jsonschema", "pytest", "pytest-xdist", "scipy")
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[\w,-]+\])?>=(?P<lowest>[\w.]+)")
 
 

@@ -13,6 +13,7 @@ from memprof.base import errors
 from memprof.base.distribution import install_command
 from memprof.base.errors import (
     BudgetError,
+    ChangedError,
     IncompleteError,
     InputError,
     LimitError,
@@ -26,6 +27,7 @@ CODES = {
     UsageError: 2,
     InputError: 3,
     LimitError: 3,
+    ChangedError: 3,
     RuntimeFailure: 3,
     BudgetError: 1,
     IncompleteError: 4,
@@ -91,6 +93,7 @@ class OwnArgumentsError(InputError):
 
 
 ARGUMENTS: dict[type[MemprofError], Callable[[], MemprofError]] = {
+    ChangedError: lambda: ChangedError("net.onnx"),
     MissingExtraError: lambda: MissingExtraError("Training", "nas"),
     OwnArgumentsError: lambda: OwnArgumentsError(path="a.csv", line=3),
 }

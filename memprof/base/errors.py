@@ -3,7 +3,8 @@
     MemprofError                 code  whose fault, what next
     ├── UsageError                 2   the call: a flag, name or value that does not fit
     ├── InputError                 3   the input: missing, unreadable, invalid
-    │   └── LimitError             3   the input asks for more than a safety limit allows
+    │   ├── LimitError             3   the input asks for more than a safety limit allows
+    │   └── ChangedError           3   a file is another than it was a moment before
     ├── RuntimeFailure             3   a runtime that was asked to run the model crashed, hung or ran out
     ├── BudgetError                1   a budget that is proven impossible, or a promise that does not hold
     ├── IncompleteError            4   something stayed unknown and ``--strict`` was asked for
@@ -66,6 +67,15 @@ class LimitError(InputError):
     """The input asks for more than a safety limit allows."""
 
     kind = "limit"
+
+
+class ChangedError(InputError):
+    """A file is another than it was when it was read first, so that two answers would be for two files."""
+
+    kind = "changed"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} changed while it was read.", "Try again.")
 
 
 class RuntimeFailure(MemprofError):  # noqa: N818 - "RuntimeError" is taken and means something else

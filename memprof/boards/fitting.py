@@ -237,9 +237,17 @@ def smallest_fit(fits: Iterable[BoardFit]) -> BoardFit | None:
 def _try_plan(graph: Graph, seconds: float) -> TflmPlan | None:
     assert graph.program is not None, "only a program is planned here"
     try:
-        return plan_program(graph.program, seconds)
+        plan = plan_program(graph.program, seconds)
     except (IncompleteError, UsageError):  # it cannot be planned safely, or is planned already
         return None
+    _end_if(plan.was_interrupted)
+    return plan
+
+
+def _end_if(was_interrupted: bool) -> None:
+    """End all if a planner was told to: it keeps Ctrl-C to itself, which was meant for whoever asked for a plan."""
+    if was_interrupted:
+        raise KeyboardInterrupt
 
 
 def _bounds(program: Program, plan: TflmPlan | None, kernels: tuple[str, ...], seconds: float) -> Mapping[str, int]:
@@ -248,7 +256,9 @@ def _bounds(program: Program, plan: TflmPlan | None, kernels: tuple[str, ...], s
     problem = order_problem(program, needs)
     bare = load_bound(needs.buffers, needs.scopes)
     if problem is not None:
-        bare = min(bare, find_order(problem, seconds / 2).lower_bound_bytes)
+        order = find_order(problem, seconds / 2)
+        _end_if(order.ending == "interrupted")
+        bare = min(bare, order.lower_bound_bytes)
     portable = bare if plan is None else max(bare, plan.least_bytes)
     tail = least_tail_bytes(program)
     return {name: tail + (portable if name == "portable" else bare) for name in kernels}
@@ -256,6 +266,7 @@ def _bounds(program: Program, plan: TflmPlan | None, kernels: tuple[str, ...], s
 
 def _planned_footprint(graph: Graph, kernels: tuple[str, ...], seconds: float) -> Footprint:
     plan = plan_graph(Model.of(graph), PlanOptions(seconds=seconds, alignment=16), None)
+    _end_if(plan.was_interrupted)
     order = plan.order
     bound = plan.arena.load_bytes if order is None else order.lower_bound_bytes
     return Footprint(

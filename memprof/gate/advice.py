@@ -41,9 +41,12 @@ def advise(request: Request, model: Model | None, runtime: str, verdicts: Sequen
     if peak is None or runtime not in RUNTIMES or RUNTIMES[runtime].ordering is None:
         return ""
     try:
-        order = plan(model or request, options=PlanOptions(runtime=runtime, seconds=SECONDS)).order
+        found = plan(model or request, options=PlanOptions(runtime=runtime, seconds=SECONDS))
     except MemprofError:  # what cannot be planned has been said by what was analysed
         return ""
+    if found.was_interrupted:  # the planner keeps Ctrl-C to itself, which was meant for all of it
+        raise KeyboardInterrupt
+    order = found.order
     assert order is not None, "a model has an order"
     if order.lower_bound_bytes > peak.limit_bytes:
         return f"no order of its operations needs less than {format_bytes(order.lower_bound_bytes)}"

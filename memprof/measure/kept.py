@@ -73,6 +73,17 @@ def installed_version() -> str | None:
         return None
 
 
+def package_stamp(*names: str) -> str:
+    """Return what changes when one of the named packages is installed anew, removed or added; none of them is run."""
+    stamps = []
+    for name in names:
+        found = find_spec(name)
+        if found is not None and found.origin is not None:
+            status = Path(found.origin).stat()
+            stamps.append((name, found.origin, status.st_mtime_ns, status.st_size))
+    return repr(stamps)
+
+
 def _processor() -> str:
     """Return what the layout of a session depends on."""
     lines: list[str] = []

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from memprof.base.errors import InputError, MemprofError
+from memprof.base.errors import ChangedError, MemprofError
 from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.library import ModelProto
 from memprof.importers.onnx.read import parse
@@ -108,12 +108,12 @@ def prepare(parsed: tuple[ModelProto, str], question: Question, target: Path) ->
         target: The .onnx file to write.
 
     Raises:
-        InputError: The file is another by now.
+        ChangedError: The file is another by now.
         NoStandInError: There is a weight that nothing can stand in for.
     """
     structure, digest = parsed
     if digest != question.digest:
-        raise InputError(f"{question.path} changed while it was read.", "Try again.")
+        raise ChangedError(str(question.path))
     weights = left_out_bytes(structure)  # those of bodies too, which the caller may not have counted
     if weights > MAX_WEIGHTS:
         raise NoStandInError("its weights are too large to be held")

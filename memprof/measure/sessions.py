@@ -16,7 +16,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from memprof.base.errors import InputError, MemprofError
+from memprof.base.errors import ChangedError, InputError, MemprofError
 from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.read import parse
 from memprof.importers.onnxruntime_dump import read_optimized
@@ -124,7 +124,7 @@ def _ask(request: Request, question: Question, kept: Path | None) -> tuple[Model
         stand_in, target = folder / "model.onnx", folder / "optimized.onnx"
         structure, found = parse(request.path)
         if found != question.digest:  # an answer under the wrong name would stay in the cache
-            raise InputError(f"{request.name} changed while it was read.", "Try again.")
+            raise ChangedError(request.name)
         write_stand_in(structure, stand_in)
         rehearsal = None
         if question.is_light:

@@ -88,6 +88,11 @@ class Meter:
         """Whether some of the steps are left, whatever the clock says."""
         return self.spent < self._effort
 
+    @property
+    def was_ended(self) -> bool:
+        """Whether somebody who waits has ended it (Ctrl-C), rather than the time or the steps."""
+        return self.deadline == -inf
+
     def spend(self, steps: int = 1) -> None:
         """Count ``steps`` that were, or are about to be, done.
 

@@ -165,15 +165,17 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
     if options.budget_bytes is not None:
         lower_bytes = arena.lower_bound_bytes if options.keep_order else floor_bytes
         budget = answer_budget(arena, options.budget_bytes, lower_bytes)
+    arenas = plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None
     return Plan(
         rules=options.rules,
         order=order,
         arena=arena,
         content=options.content,
         budget=budget,
-        arenas=plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None,
+        arenas=arenas,
         recomputation=recomputation,
         split=None if options.split is None else _split(lifetimes, options, options.split),
+        was_interrupted=meter.was_ended,
     )
 
 
@@ -190,13 +192,15 @@ def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Re
     budget = None
     if options.budget_bytes is not None:
         budget = answer_budget(arena, options.budget_bytes, arena.lower_bound_bytes)
+    arenas = plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None
     return Plan(
         rules="",
         order=None,
         arena=arena,
         content=ArenaContent(problem.alignment),
         budget=budget,
-        arenas=plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None,
+        arenas=arenas,
+        was_interrupted=meter.was_ended,
     )
 
 
@@ -275,7 +279,7 @@ class _Order:
         order, before_bytes = self._given, self._peak_bytes(self._given)
         peak_bytes = before_bytes
         if self._options.keep_order:
-            bound = find_order(self._pose(self._ordering.bound), 0.0)
+            bound = find_order(self._pose(self._ordering.bound), self._meter.part(0.0))
             if not self._ordering.is_exact:
                 bound = replace(bound, proof=f"{bound.proof}, relaxed")
         elif self._ordering.is_exact:

@@ -123,6 +123,7 @@ class Plan:
         recomputation: What runs twice, ``None`` if nothing might.
         split: What the first layers would take patch by patch, an estimate beside the plan; ``None`` if nobody asked,
             or if it would be no less.
+        was_interrupted: Whether Ctrl-C ended a search on the way, so that this is the best until then.
     """
 
     rules: str
@@ -133,6 +134,7 @@ class Plan:
     arenas: ArenasPlan | None = None
     recomputation: Recomputation | None = None
     split: Split | None = None
+    was_interrupted: bool = False
 
     @property
     def runtime(self) -> str:

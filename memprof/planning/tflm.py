@@ -13,13 +13,13 @@ subgraph k under its number in subgraph 0 (``AllocateVariables``), so that the t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir.program import Program
+from memprof.planning.meter import Meter
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import plan_offsets
 from memprof.planning.ordering.find import find_order
@@ -50,6 +50,7 @@ class TflmPlan:
         tail_bytes: An estimate of the arena's tail, which the plan does not change, with pointers of 4 bytes.
         arena_bytes: An estimate of the smallest arena that the file loads in.
         arena: All buffers at the addresses that the runtime will use, scratch included.
+        was_interrupted: Whether Ctrl-C ended a search on the way, so that this is the best until then.
     """
 
     program: Program
@@ -61,6 +62,7 @@ class TflmPlan:
     tail_bytes: int
     arena_bytes: int
     arena: MemoryPlan
+    was_interrupted: bool = False
 
     @property
     def is_better(self) -> bool:
@@ -122,20 +124,19 @@ def plan_program(program: Program, seconds: float = 10.0, *, keep_order: bool = 
         UsageError: The file has a plan of its own.
         IncompleteError: A kernel's scratch or a tensor's size is not known.
     """
-    started = time.monotonic()
+    meter = Meter(seconds)
     needs = _check(program)
     plain = _Candidate.of(program, needs, tuple(range(len(program.subgraphs[0].operators))))
-    share = seconds / 2
-    candidates = [plain, _with_addresses(plain, share)]
+    candidates = [plain, _with_addresses(plain, meter.part(1 / 3))]
     order = None
     if not keep_order and (problem := order_problem(program, needs)) is not None:
-        order = find_order(problem, share)
+        order = find_order(problem, meter.part(0.5))
         if order.peak_bytes < order.before_bytes:
             reordered = _reorder(program, order.order)
             found = _Candidate.of(reordered, find_needs(reordered, REFERENCE), order.order)
-            candidates += [found, _with_addresses(found, share)]
+            candidates += [found, _with_addresses(found, meter.part(1))]
     best = min(candidates, key=lambda candidate: candidate.head_bytes)  # of equals the one that changes least
-    return _result(best, plain.head_bytes, order, time.monotonic() - started)
+    return _result(best, plain.head_bytes, order, meter)
 
 
 def order_problem(program: Program, needs: Needs) -> OrderProblem | None:
@@ -240,10 +241,10 @@ class _Candidate:
         return height(self.needs.buffers, self.offsets)
 
 
-def _with_addresses(candidate: _Candidate, seconds: float) -> _Candidate:
+def _with_addresses(candidate: _Candidate, meter: Meter) -> _Candidate:
     """Return the candidate with the best addresses found, fixed in its program where that is safe."""
     needs, program = candidate.needs, candidate.program
-    solved = plan_offsets(_pose(program, needs), seconds)
+    solved = plan_offsets(_pose(program, needs), meter)
     starts = [sum(len(s.tensors) for s in program.subgraphs[:k]) for k in range(len(program.subgraphs))]
     count = sum(len(subgraph.tensors) for subgraph in program.subgraphs)
     fixed = [ONLINE] * count
@@ -276,7 +277,7 @@ def _name(program: Program, need: Need) -> str:
     return f"scratch of {subgraph.operators[need.operator].op}_{need.operator}"
 
 
-def _result(best: _Candidate, before_bytes: int, order: OrderResult | None, seconds: float) -> TflmPlan:
+def _result(best: _Candidate, before_bytes: int, order: OrderResult | None, meter: Meter) -> TflmPlan:
     problem = _pose(best.program, best.needs)
     arena = MemoryPlan(
         problem=problem,
@@ -284,7 +285,7 @@ def _result(best: _Candidate, before_bytes: int, order: OrderResult | None, seco
         lower_bound_bytes=best.lower_bound_bytes,
         proof="load" if best.lower_bound_bytes == load_bound(best.needs.buffers, best.needs.scopes) else "search",
         strategy="offline addresses, scratch by the runtime" if best.program.offsets else "the runtime's own planner",
-        seconds=seconds,
+        seconds=meter.seconds,
     )
     check_plan(arena)
     tail = tail_bytes(best.program, best.needs, BUILD_32)
@@ -298,4 +299,5 @@ def _result(best: _Candidate, before_bytes: int, order: OrderResult | None, seco
         tail_bytes=tail,
         arena_bytes=max(best.head_bytes, setup_bytes(best.program, best.needs, BUILD_32)) + tail,
         arena=arena,
+        was_interrupted=meter.was_ended,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memprof.base.fields import Fields
@@ -19,6 +19,7 @@ class Change:
         peak_bytes: The peak then.
         saved_weight_bytes: By how much the weights are smaller.
         command: The command that makes or shows it.
+        was_cut: Whether a search for it was ended by the clock: on another machine it may save more.
     """
 
     what: str
@@ -27,6 +28,7 @@ class Change:
     peak_bytes: int
     saved_weight_bytes: int = 0
     command: str
+    was_cut: bool = field(default=False, compare=False)
 
     @property
     def total_saved_bytes(self) -> int:
@@ -53,11 +55,13 @@ class Helped:
         changes: Those that lower a peak, or peak and weights together, the largest first.
         useless: What was tried and lowers neither, in a few words each.
         skipped: What was not tried for want of time, in a few words each.
+        was_cut: Whether a search on the way was ended by the clock; not saved, since it decides what is kept alone.
     """
 
     changes: tuple[Change, ...] = ()
     useless: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    was_cut: bool = field(default=False, compare=False)
 
     def of_peak(self) -> Helped:
         """Return the same without changes that lower weights alone."""

@@ -157,7 +157,7 @@ def test_ranks_and_values_that_do_not_fit_are_unknown_by_name(tmp_path: Path, br
 
 
 @pytest.mark.default_session
-@pytest.mark.parametrize("path", GIVEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", GIVEN, ids=[path.stem for path in GIVEN])
 def test_a_mutant_that_broke_something_once_ends_in_a_report_that_says_what_is_unknown(path: Path) -> None:
     try:
         report = memprof.analyze(path, from_file=True)

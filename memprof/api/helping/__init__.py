@@ -24,7 +24,7 @@ from memprof.api.helping.asked import Asked, Attempt, NotMadeError
 from memprof.api.helping.kept import kept_help
 from memprof.api.helping.orders import other_orders
 from memprof.api.helping.sizes import smaller_sizes
-from memprof.base.errors import MemprofError
+from memprof.base.errors import ChangedError, MemprofError
 from memprof.importers.request import Request
 from memprof.ir.model import Model
 from memprof.results.helped import Change, Helped
@@ -92,24 +92,25 @@ def help_broken(request: Request, report: Report, model: Model | None, over: Col
 
 def _try_all(asked: Asked) -> Helped:
     changes: list[Change] = []
-    useless, skipped = [], []
+    useless, skipped, was_cut = [], [], False
     for what, attempt in _attempts(asked):
         if asked.seconds_left < 0:
             skipped.append(what)
             continue
         try:
             found = attempt()
-        except NotMadeError:
+        except (NotMadeError, ChangedError):
             skipped.append(what)
             continue
         except MemprofError:  # the model does not run so
             continue
+        was_cut |= any(change.was_cut for change in found)
         useful = [change for change in found if _is_worth_it(asked, change)]
         changes += useful
         if found and not useful:
             useless.append(what)
     largest_first = sorted(changes, key=lambda change: -change.total_saved_bytes)
-    return Helped(tuple(largest_first), tuple(useless), tuple(skipped))
+    return Helped(tuple(largest_first), tuple(useless), tuple(skipped), was_cut)
 
 
 def _is_worth_it(asked: Asked, change: Change) -> bool:

@@ -1,7 +1,7 @@
 """What would help, as it was found before: it takes as long as the analysis itself, and the next one asks again.
 
-It follows from the file's structure, the request, the report, onnxruntime and the code here; the key names them all.
-An answer that lacks something for want of time is not kept.
+It follows from the file's structure, the request, the report, the code here and the packages that it calls; the key
+names them all. An answer that lacks something for want of time, or whose search the clock ended, is not kept.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from pathlib import Path
 from memprof.base.errors import MemprofError
 from memprof.base.fields import Fields
 from memprof.importers.request import Request
-from memprof.measure.kept import keep_bytes, kept_path
+from memprof.measure.kept import keep_bytes, kept_path, package_stamp
 from memprof.results.helped import Helped
 from memprof.results.report import Report
+
+_PACKAGES = ("networkx", "numba", "numpy", "onnx", "onnxruntime")
+"""What evaluates, plans and changes files."""
 
 _PACKAGE = Path(__file__).parents[2]
 
@@ -27,12 +30,13 @@ def kept_help(request: Request, report: Report, find: Callable[[], Helped]) -> H
     if report.model.format != "onnx":
         return find()
     rows = [f"{name}={row.peak_intermediate_bytes}" for name, row in report.runtimes.items()]
-    path = kept_path("help", report.model.structure_sha256, repr(request), *rows, code_stamp(), suffix=".json")
+    key = (report.model.structure_sha256, repr(request), *rows, code_stamp(), package_stamp(*_PACKAGES))
+    path = kept_path("help", *key, suffix=".json")
     found = None if path is None else _read(path)
     if found is not None:
         return found
     answer = find()
-    if path is not None and not answer.skipped:
+    if path is not None and not answer.skipped and not answer.was_cut:
         keep_bytes(json.dumps(answer.to_json()).encode(), path)
     return answer
 

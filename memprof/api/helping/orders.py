@@ -54,6 +54,7 @@ def _reordered(asked: Asked) -> list[Change]:
         saved_bytes=before - order.peak_bytes,
         peak_bytes=order.peak_bytes,
         command=_plan(asked, "--runtime", name, "-o", "better.onnx"),
+        was_cut=order.ending == "time",
     )
     return [found]
 
@@ -84,6 +85,8 @@ def _micro(asked: Asked) -> list[Change]:
         found = plan_program(program, _SECONDS)
     except MemprofError:  # what cannot be planned safely stays as it is
         return []
+    if found.was_interrupted:
+        raise KeyboardInterrupt
     return asked.effect(
         _PLAN, shlex.join(["memprof", "plan", asked.request.name, "-o", "better.tflite"]), found.head_bytes
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from memprof.api.helping.asked import Asked, Attempt
@@ -27,7 +27,7 @@ def smaller_sizes(asked: Asked) -> Iterator[Attempt]:
             continue
         size = _size(axes, name)
         if size is not None and smaller(size) < size:
-            yield what, partial(_resized, asked, what, axes.resized({name: smaller(size)}))
+            yield what, partial(_resized, asked, what, axes, {name: smaller(size)})
 
 
 def _size(axes: Axes, name: str) -> int | None:
@@ -37,9 +37,10 @@ def _size(axes: Axes, name: str) -> int | None:
     return axes.shapes[places[0].input][places[0].axis]
 
 
-def _resized(asked: Asked, what: str, smaller: Request) -> list[Change]:
+def _resized(asked: Asked, what: str, axes: Axes, sizes: Mapping[str, int]) -> list[Change]:
+    smaller = axes.resized(sizes)
     words = ["memprof", "analyze", smaller.name, *size_flags(smaller)]
-    return asked.effect(what, shlex.join(words), evaluate(smaller, asked.runtime).peak_bytes)
+    return asked.effect(what, shlex.join(words), evaluate(smaller, asked.runtime, axes.digest).peak_bytes)
 
 
 def size_flags(request: Request) -> list[str]:

@@ -94,6 +94,7 @@ class Axes:
         symbols: Size of each named dimension as it stands: what was assumed for one must not follow another.
         places: Of each name that changes; none where the source itself knows the name.
         open_inputs: Inputs with dimensions that have no name: their shape is given whole.
+        digest: Of the file's structure as it was read: what is asked about stays the same, whatever its size.
     """
 
     request: Request
@@ -101,6 +102,7 @@ class Axes:
     symbols: Mapping[str, int]
     places: Mapping[str, Sequence[_Place]]
     open_inputs: frozenset[str]
+    digest: str = ""
 
     def resized(self, sizes: Mapping[str, int]) -> Request:
         """Return the request with these sizes; every name is one of ``places``."""
@@ -142,7 +144,14 @@ def find_axes(
         shapes[value.name] = tuple(dim if isinstance(dim, int) else 1 for dim in shape)
     if model.format == "tflite":  # it calls its only open dimension "batch" and checks the name
         places: dict[str, Sequence[_Place]] = dict.fromkeys(names, ())
-        return Axes(request=request, shapes=shapes, symbols={}, places=places, open_inputs=frozenset())
+        return Axes(
+            request=request,
+            shapes=shapes,
+            symbols={},
+            places=places,
+            open_inputs=frozenset(),
+            digest=model.structure_sha256,
+        )
     is_module = not request.is_file
     if stated is None:
         stated = stated_types(request, model)
@@ -157,6 +166,7 @@ def find_axes(
         },
         places={name: _find_places(name, stated, types, is_module=is_module) for name in names},
         open_inputs=frozenset(name for name, of in stated.items() if is_module or _has_nameless(of)),
+        digest=model.structure_sha256,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Unpack
 
 from memprof.api import load
 from memprof.api.sizing.axes import Axes, find_axes
-from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
+from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime, load_same
 from memprof.api.sizing.search import MAX_SIZE, Bracket, find_largest, formula_around
 from memprof.base.collector import paused_collector
 from memprof.base.errors import IncompleteError, LimitError, MemprofError, UsageError
@@ -189,7 +189,7 @@ class _Asked:
             parts = at_size(where, lambda: self._on_board(request, board))
         else:
             try:
-                numbers = at_size(where, lambda: evaluate(request, self.runtime))
+                numbers = at_size(where, lambda: evaluate(request, self.runtime, self._axes.digest))
             except LimitError:  # a tensor would be larger than any memory
                 return Taken(size=size, parts=(), fits=False, size_bytes=None)
             self.numbers[size] = numbers
@@ -204,7 +204,7 @@ class _Asked:
         return Taken(size=size, parts=parts, fits=total <= self._memory.size_bytes, size_bytes=total)
 
     def _on_board(self, request: Request, board: Board) -> tuple[Part, ...]:
-        graph = load(request).graph
+        graph = load_same(request, self._axes.digest).graph
         try:
             arena = arena_on(graph, board)
         except IncompleteError:

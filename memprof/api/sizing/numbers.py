@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from memprof.api import load
-from memprof.base.errors import InputError, MemprofError
+from memprof.base.errors import ChangedError, InputError, MemprofError
 from memprof.importers.request import Request
 from memprof.ir import Assumption, Unknown, Value
 from memprof.ir.model import Model
@@ -50,17 +50,19 @@ class Numbers:
         return None if self.process is None else self.process.size_bytes
 
 
-def evaluate(request: Request, runtime: str) -> Numbers:
+def evaluate(request: Request, runtime: str, digest: str = "") -> Numbers:
     """Return what the model of ``request`` takes.
 
     Args:
         request: The model and its sizes.
         runtime: Name of a runtime model that applies to it.
+        digest: Of the file's structure as it was read before; empty if this is the first time.
 
     Raises:
+        ChangedError: The file is another by now.
         MemprofError: As ``memprof.analyze``.
     """
-    model = _load(request, runtime)
+    model = _load(request, runtime, digest)
     row = choose_runtimes((runtime,), model)[runtime]
     lifetimes, graph = row.lifetimes(model.graph), model.graph
     return Numbers(
@@ -84,7 +86,25 @@ def leading_runtime(model: Model) -> str:
     return next(iter(choose_runtimes(None, model)))
 
 
-def _load(request: Request, runtime: str) -> Model:
+def load_same(request: Request, digest: str) -> Model:
+    """Return the model of ``request``, whose file was read before: answers for two files must not be one.
+
+    Args:
+        request: The model and its sizes.
+        digest: Of the file's structure as it was read before; empty if there is none.
+
+    Raises:
+        ChangedError: The file is another by now.
+        MemprofError: As ``memprof.analyze``.
+    """
+    model = load(request)
+    is_as_written = request.is_file and not request.optimized  # what a session makes of a file depends on its size
+    if digest and is_as_written and model.structure_sha256 != digest:
+        raise ChangedError(request.name)
+    return model
+
+
+def _load(request: Request, runtime: str, digest: str) -> Model:
     need = find_runtime(runtime).needs
     if need and request.is_file:
         settled: dict[str, Any] = {need: True}
@@ -94,7 +114,7 @@ def _load(request: Request, runtime: str) -> Model:
 
         with suppress(InputError):  # one that cannot run without data is exported instead
             return read_run(request)
-    return load(request)
+    return load_same(request, digest)
 
 
 def given_values(model: Model) -> list[Value]:

@@ -166,7 +166,7 @@ class _Grid:
         if found is None:
             where = ", ".join(f"{name}={sizes[name]}" for name in self._dims)
             request = self._axes.resized(sizes)
-            found = self._evaluated[key] = at_size(where, lambda: evaluate(request, self._runtime))
+            found = self._evaluated[key] = at_size(where, lambda: evaluate(request, self._runtime, self._axes.digest))
         return found
 
 

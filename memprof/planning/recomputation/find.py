@@ -120,8 +120,10 @@ def _scored(found: _Finder, scoring: Scoring, meter: Meter) -> Runs:
             scored = rule(runs).timeline.peak_bytes
             if scored < peak_bytes:
                 best, peak_bytes = runs, scored
-    except (OutOfBudget, KeyboardInterrupt):
+    except OutOfBudget:
         pass
+    except KeyboardInterrupt:
+        meter.end()
     return Runs(
         runs=tuple(best),
         peak_bytes=peak_bytes,
@@ -160,6 +162,7 @@ class _Finder:
             pass
         except KeyboardInterrupt:
             self.was_interrupted = True
+            self._meter.end()
         self._meter.settle()
         return is_complete
 

@@ -174,3 +174,13 @@ def test_a_named_module_is_asked_for_at_other_sizes(tmp_path: Path) -> None:
     assert changes[1].command.endswith("net.py:make --input 1x3x64x64")
     training = Request(source=request.source, inputs=request.inputs, training=memprof.Training("adam"))
     assert find_help(training, report) == helping.Helped()
+
+
+def test_a_search_that_the_clock_ends_is_said_to_have_been_cut(
+    tmp_path: Path, no_tools: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memprof.planning.ordering import find
+
+    order = find.find_order
+    monkeypatch.setattr(find, "find_order", lambda *arguments: replace(order(*arguments), ending="time"))
+    assert find_help(*asked(written(tmp_path, branches()))).was_cut

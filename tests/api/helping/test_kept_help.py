@@ -11,6 +11,7 @@ import pytest
 import memprof
 from memprof.api.helping import kept
 from memprof.importers.request import Request
+from memprof.measure import kept as measure_kept
 from memprof.results.helped import Change, Helped
 from memprof.results.report import Report
 from tests.cli.conftest import write_chain
@@ -70,3 +71,23 @@ def test_the_stamp_changes_with_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     before = kept.code_stamp()
     (tmp_path / "a.py").write_text("a = 12")
     assert kept.code_stamp() != before
+
+
+def test_an_answer_whose_search_the_clock_ended_is_not_kept(asked: tuple[Request, Report]) -> None:
+    kept.kept_help(*asked, lambda: replace(ANSWER, was_cut=True))
+    assert kept.kept_help(*asked, Helped) == Helped()
+
+
+@pytest.mark.parametrize("name", ["networkx", "numba", "numpy", "onnx", "onnxruntime"])
+def test_another_version_of_a_package_is_asked_anew(
+    asked: tuple[Request, Report], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    pytest.importorskip(name)
+    kept.kept_help(*asked, lambda: ANSWER)
+    real = measure_kept.find_spec
+
+    def another(wanted: str) -> object:
+        return real("json") if wanted == name else real(wanted)
+
+    monkeypatch.setattr(measure_kept, "find_spec", another)
+    assert kept.kept_help(*asked, Helped) == Helped()

@@ -68,8 +68,8 @@ def test_a_length_is_quadratic_and_exact_at_every_size(tmp_path: Path) -> None:
 
 
 def unknown_where(monkeypatch: pytest.MonkeyPatch, is_unknown: Callable[[int], bool]) -> None:
-    def partly(request: Request, runtime: str) -> Numbers:
-        numbers = evaluate(request, runtime)
+    def partly(request: Request, runtime: str, digest: str) -> Numbers:
+        numbers = evaluate(request, runtime, digest)
         why = (Unknown(kind="shape", name="rnn", reason="it depends on data"),)
         return (
             replace(numbers, peak_bytes=None, grade=None, unknown=why) if is_unknown(request.dims["seq"]) else numbers
