@@ -7,18 +7,19 @@ names of values and of nodes are unique, view chains point backwards, and roles 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from memprof.base.errors import InputError
 from memprof.ir.graph import Assumption, Attribute, Graph, Node, Role, Unknown, Value
 from memprof.ir.types import TensorType
 
 _NO_ATTRIBUTES: Mapping[str, Attribute] = {}
+_record = tuple.__new__  # with all fields in order: a quarter of the time of naming them
+_INTERMEDIATE, _CONSTANT = Role.INTERMEDIATE, Role.CONSTANT  # an attribute of an Enum is slow to read
 
 
-@dataclass(frozen=True, slots=True)
-class NewValue:
-    """What a node writes.
+class NewValue(NamedTuple):
+    """What a node writes. A named tuple, as ``Value`` is.
 
     Attributes:
         name: Unique in the graph.
@@ -31,6 +32,30 @@ class NewValue:
     type: TensorType
     view_of: int | None = None
     module: str = ""
+
+
+class Kind(NamedTuple):
+    """What nodes share that differ in names and ids alone.
+
+    Attributes:
+        op: Kind of operation.
+        type: Type of its one output.
+        is_view: Whether its output shares the storage of its first input.
+        is_elementwise: See ``Node.is_elementwise``.
+        is_foldable: See ``GraphBuilder.add_node``.
+        attributes: See ``Node.attributes``.
+        version: See ``Node.version``.
+        definition: See ``Node.definition``.
+    """
+
+    op: str
+    type: TensorType
+    is_view: bool
+    is_elementwise: bool
+    is_foldable: bool
+    attributes: dict[str, Attribute]
+    version: int
+    definition: Graph | None
 
 
 class GraphBuilder:
@@ -112,12 +137,9 @@ class GraphBuilder:
             InputError: An output's name is already taken.
         """
         node_id = len(self._nodes)
-        values = self._values
         reads = [i for i in inputs if i is not None]
         reads += captures
-        assert not reads or 0 <= min(reads) <= max(reads) < len(values), "a node reads what does not exist yet"
-        is_constant = is_foldable and all(map(self._is_fixed.__getitem__, reads))
-        role = Role.CONSTANT if is_constant else Role.INTERMEDIATE
+        role = self._role_after(reads, is_foldable=is_foldable)
         written = tuple(
             [
                 None
@@ -154,6 +176,48 @@ class GraphBuilder:
         )
         return written
 
+    def add_alike(self, kind: Kind, inputs: tuple[int, ...], output: str, name: str, module: str) -> int:
+        """Add a node of a kind, which runs after all added before it; return the id of what it writes.
+
+        Args:
+            kind: What it shares with others.
+            inputs: Ids it reads, none left out.
+            output: Name of what it writes.
+            name: Wished name, as in ``add_node``.
+            module: Path of the module it belongs to.
+
+        Raises:
+            InputError: The output's name is already taken.
+        """
+        values, fixed, taken = self._values, self._is_fixed, self._node_names
+        value_id, node_id = len(values), len(self._nodes)
+        op, of, is_view, is_elementwise, is_foldable, attributes, version, definition = kind
+        if output in self._value_names:
+            raise _taken(output)
+        self._value_names.add(output)
+        for i in inputs:
+            if not fixed[i]:
+                role = _INTERMEDIATE
+                fixed.append(0)
+                break
+        else:
+            role = _CONSTANT if is_foldable else _INTERMEDIATE
+            fixed.append(is_foldable)
+        values.append(_record(Value, (output, of, role, node_id, inputs[0] if is_view else None, module)))
+        wish = name or f"{op}_{node_id}"
+        if wish in taken:
+            wish = self._unique_node_name(wish)
+        taken.add(wish)
+        facts = (is_elementwise, attributes, module, "", version, definition, False)
+        self._nodes.append(_record(Node, (wish, op, inputs, (value_id,), (), (), *facts)))
+        return value_id
+
+    def _role_after(self, reads: Sequence[int], *, is_foldable: bool) -> Role:
+        """Return the role of what a node writes that reads these values."""
+        assert not reads or 0 <= min(reads) <= max(reads) < len(self._values), "a node reads what does not exist yet"
+        is_constant = is_foldable and all(map(self._is_fixed.__getitem__, reads))
+        return Role.CONSTANT if is_constant else Role.INTERMEDIATE
+
     def add_unknown(self, unknown: Unknown) -> None:
         """Record something that could not be learnt."""
         self._unknown.append(unknown)
@@ -185,7 +249,7 @@ class GraphBuilder:
 
     def _add_value(self, value: Value) -> int:
         if value.name in self._value_names:
-            raise InputError(f"Two tensors of one graph are named {value.name!r}.", "Export the model again.")
+            raise _taken(value.name)
         value_id = len(self._values)
         assert value.view_of is None or 0 <= value.view_of < value_id, "a view must come after what it views"
         self._value_names.add(value.name)
@@ -201,3 +265,7 @@ class GraphBuilder:
             suffix += 1
         self._node_names.add(name)
         return name
+
+
+def _taken(name: str) -> InputError:
+    return InputError(f"Two tensors of one graph are named {name!r}.", "Export the model again.")

@@ -35,9 +35,8 @@ class Role(Enum):
     CAPTURE = "capture"  # inside a body: a value of the graph around it, counted there
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """One tensor of the graph.
+class Value(NamedTuple):
+    """One tensor of the graph. A named tuple: there are as many as tensors, and it is quick to make.
 
     Attributes:
         name: Unique in its graph.
@@ -57,9 +56,8 @@ class Value:
     module: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One occurrence of an operation.
+class Node(NamedTuple):
+    """One occurrence of an operation. A named tuple, as ``Value`` is.
 
     Attributes:
         name: Unique in its graph.
@@ -88,12 +86,15 @@ class Node:
     captures: tuple[int, ...] = ()
     bodies: tuple[Graph, ...] = ()
     is_elementwise: bool = False
-    attributes: Mapping[str, Attribute] = field(default_factory=dict, hash=False)
+    attributes: Mapping[str, Attribute] = {}
     module: str = ""
     line: str = ""
     version: int = 0
     definition: Graph | None = None
     is_malformed: bool = False
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.op, self.inputs, self.outputs))  # attributes have no hash
 
     @property
     def reads(self) -> tuple[int, ...]:

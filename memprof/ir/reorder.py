@@ -17,7 +17,7 @@ def reorder(graph: Graph, order: Sequence[int]) -> Graph:
     """
     position = {node_id: step for step, node_id in enumerate(order)}
     values = tuple(
-        value if value.producer is None else replace(value, producer=position[value.producer])
+        value if value.producer is None else value._replace(producer=position[value.producer])
         for value in graph.values
     )
     return replace(

@@ -270,10 +270,10 @@ def renamed(graph: Graph) -> Graph:
     """Return ``graph`` under other names of values and nodes."""
 
     def other(value: Value) -> Value:
-        return replace(value, name=f"other {value.name}")
+        return value._replace(name=f"other {value.name}")
 
     nodes = tuple(
-        replace(node, name=f"other {node.name}", bodies=tuple(map(renamed, node.bodies))) for node in graph.nodes
+        node._replace(name=f"other {node.name}", bodies=tuple(map(renamed, node.bodies))) for node in graph.nodes
     )
     return replace(graph, values=tuple(map(other, graph.values)), nodes=nodes)
 
@@ -282,6 +282,6 @@ def with_open_sizes(graph: Graph) -> Graph:
     """Return ``graph`` with no shape known of what its nodes write."""
 
     def opened(value: Value) -> Value:
-        return value if value.producer is None else replace(value, type=replace(value.type, shape=None))
+        return value if value.producer is None else value._replace(type=replace(value.type, shape=None))
 
     return replace(graph, values=tuple(map(opened, graph.values)))

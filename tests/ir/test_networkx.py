@@ -27,8 +27,8 @@ def without_constants(graph: Graph) -> Graph:
     """
     return replace(
         graph,
-        values=tuple(replace(v, role=Role.INTERMEDIATE) if v.role is Role.CONSTANT else v for v in graph.values),
-        nodes=tuple(replace(n, bodies=(), inputs=(*n.inputs, *n.captures), captures=()) for n in graph.nodes),
+        values=tuple(v._replace(role=Role.INTERMEDIATE) if v.role is Role.CONSTANT else v for v in graph.values),
+        nodes=tuple(n._replace(bodies=(), inputs=(*n.inputs, *n.captures), captures=()) for n in graph.nodes),
     )
 
 

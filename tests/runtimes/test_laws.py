@@ -24,11 +24,11 @@ def timeline(graph: Graph, runtime: str) -> tuple[int, ...]:
 
 
 def without_bodies(graph: Graph) -> Graph:
-    return replace(graph, nodes=tuple(replace(node, bodies=()) for node in graph.nodes))
+    return replace(graph, nodes=tuple(node._replace(bodies=()) for node in graph.nodes))
 
 
 def over_all_values(graph: Graph, change: Callable[[Value], Value]) -> Graph:
-    nodes = tuple(replace(n, bodies=tuple(over_all_values(b, change) for b in n.bodies)) for n in graph.nodes)
+    nodes = tuple(n._replace(bodies=tuple(over_all_values(b, change) for b in n.bodies)) for n in graph.nodes)
     return replace(graph, values=tuple(map(change, graph.values)), nodes=nodes)
 
 
@@ -36,8 +36,8 @@ def over_all_values(graph: Graph, change: Callable[[Value], Value]) -> Graph:
 @given(rng=randoms)
 def test_renaming_changes_nothing(runtime: str, rng: Random) -> None:
     graph = random_graph(rng)
-    renamed = over_all_values(graph, lambda value: replace(value, name=f"renamed {value.name[::-1]}"))
-    renamed = replace(renamed, nodes=tuple(replace(n, name=f"{n.name[::-1]} renamed") for n in renamed.nodes))
+    renamed = over_all_values(graph, lambda value: value._replace(name=f"renamed {value.name[::-1]}"))
+    renamed = replace(renamed, nodes=tuple(n._replace(name=f"{n.name[::-1]} renamed") for n in renamed.nodes))
     assert timeline(renamed, runtime) == timeline(graph, runtime)
 
 
@@ -45,10 +45,10 @@ def test_renaming_changes_nothing(runtime: str, rng: Random) -> None:
 @given(rng=randoms, factor=st.integers(0, 9))
 def test_all_sizes_times_k_give_the_whole_timeline_times_k(runtime: str, rng: Random, factor: int) -> None:
     def bytewise(value: Value) -> Value:  # sub-byte types round up, so only whole bytes scale
-        return replace(value, type=TensorType.of_bytes(value.type.size_bytes or 0))
+        return value._replace(type=TensorType.of_bytes(value.type.size_bytes or 0))
 
     def scaled(value: Value) -> Value:
-        return replace(value, type=TensorType.of_bytes(factor * (value.type.size_bytes or 0)))
+        return value._replace(type=TensorType.of_bytes(factor * (value.type.size_bytes or 0)))
 
     graph = over_all_values(random_graph(rng), bytewise)
     before, after = timeline(graph, runtime), timeline(over_all_values(graph, scaled), runtime)
@@ -63,10 +63,10 @@ def with_view_behind(graph: Graph, value_id: int) -> Graph:
     at, view_id = value.producer + 1, len(graph.values)
 
     def moved(node: Node) -> Node:
-        return replace(node, inputs=tuple(view_id if i == value_id else i for i in node.inputs))
+        return node._replace(inputs=tuple(view_id if i == value_id else i for i in node.inputs))
 
     def later(other: Value) -> Value:
-        return replace(other, producer=None if other.producer is None else other.producer + (other.producer >= at))
+        return other._replace(producer=None if other.producer is None else other.producer + (other.producer >= at))
 
     view = Value(name="the view", type=value.type, role=value.role, producer=at, view_of=value_id)
     reshape = Node(name="the reshape", op="Reshape", inputs=(value_id,), outputs=(view_id,))
@@ -106,7 +106,7 @@ def test_removing_a_reader_never_raises_the_peak(runtime: str, rng: Random) -> N
         return
     node_id, k = rng.choice(reads)
     node = graph.nodes[node_id]
-    fewer = replace(node, inputs=(*node.inputs[:k], None, *node.inputs[k + 1 :]))
+    fewer = node._replace(inputs=(*node.inputs[:k], None, *node.inputs[k + 1 :]))
     freed = replace(graph, nodes=(*graph.nodes[:node_id], fewer, *graph.nodes[node_id + 1 :]))
     assert max(timeline(freed, runtime)) <= max(timeline(graph, runtime))
 

@@ -20,7 +20,7 @@ from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
 from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
-from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable, known_elements
 from memprof.importers.onnx.given import given_fact
 from memprof.importers.onnx.library import GraphProto, NodeProto, TypeProto
 from memprof.importers.onnx.limits import MAX_DISTINCT, check_depth, check_frame, check_names, check_node
@@ -40,12 +40,12 @@ from memprof.importers.onnx.twins import Answer, ask
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
 from memprof.ir import DTYPE_BITS, Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir.builder import Kind
 
 if TYPE_CHECKING:
     import numpy as np
 
 _NO_BODIES = Bodies()
-_MAX_ELEMENTS = 16  # shapes, axes and numbers; what is longer is data
 
 
 def build_graph(graph: GraphProto, context: Context, causes: Causes) -> Graph:
@@ -73,6 +73,7 @@ class Scope:
         self._builder = GraphBuilder(graph.name, context.inference.opset)
         self._ids: dict[str, int] = {}
         self._facts: list[Fact] = []  # by value id
+        self._settled: list[int] = []  # by value id what decides about its readers, see ``twins``
         self._tainted: set[int] = set()
         self._stated: dict[str, Fact] = {}
         self._outputs: list[int] = []
@@ -104,8 +105,7 @@ class Scope:
             for info, fact in zip(graph.input, facts, strict=False):
                 value_id = self._builder.add_input(info.name, fact.type)
                 self._define(info.name, value_id, fact, is_tainted=fact.is_open)
-        for node in graph.node:
-            self._add_node(node)
+        self._add_nodes()
         self._outputs = [self._output(info.name) for info in graph.output]
         if self._parent is None:
             self._blame_the_first()
@@ -113,18 +113,7 @@ class Scope:
                 self._builder.add_unknown(unknown)
             for assumption in self._context.assumed.values():
                 self._builder.add_assumption(assumption)
-        return self._builder.build(self._outputs, self._elements())
-
-    def _elements(self) -> dict[int, tuple[float, ...]]:
-        """Return the elements of small constants, for rules that ask whether they are one, a half, or an axis."""
-        found: dict[int, tuple[float, ...]] = {}
-        for value_id, fact in enumerate(self._facts):
-            constant, count = fact.constant, fact.type.element_count
-            if constant is None or count is None or count > _MAX_ELEMENTS or (numbers := constant.elements) is None:
-                continue
-            if len(numbers) <= _MAX_ELEMENTS:
-                found[value_id] = numbers
-        return found
+        return self._builder.build(self._outputs, known_elements(self._facts))
 
     @property
     def types(self) -> TypeTable:
@@ -202,9 +191,15 @@ class Scope:
         assert value_id == len(self._facts), "facts are kept in the builder's order"
         self._ids[name] = value_id
         self._facts.append(fact)
+        self._settled.append(0 if is_tainted else fact.settled)
         if is_tainted:
             self._tainted.add(value_id)
         return value_id
+
+    def _descends(self, value_id: int, origin: int) -> None:
+        """Note that the unknown elements of a value come from a graph input."""
+        self._origins[value_id] = origin
+        self._settled[value_id] = 0
 
     def _add_parameters(self) -> None:
         types = self._context.types
@@ -250,7 +245,7 @@ class Scope:
             value_id = self._builder.add_input(name, of)
             self._define(name, value_id, fact, is_tainted=fact.is_open or i in tainted)
             if is_main and fact.is_small and fact.constant is None and of.dtype not in FLOATS:
-                self._origins[value_id] = value_id
+                self._descends(value_id, value_id)
 
     def _output(self, name: str) -> int:
         found = self.lookup(name) if name else None
@@ -263,19 +258,26 @@ class Scope:
         is_tensor = proto.WhichOneof("value") in ("tensor_type", "sparse_tensor_type", None)
         return self.facts.of(of) if is_tensor else self.facts.described(of, proto)
 
-    def _add_node(self, node: NodeProto) -> None:
-        context = self._context
-        context.nodes_left -= 1
+    def _add_nodes(self) -> None:
+        nodes, context = self._graph.node, self._context
+        context.nodes_left -= len(nodes)
         if context.nodes_left < 0:
             raise LimitError("The bodies of the model's loops need too many passes.")
-        ids, names, written = self._ids, list(node.input), list(node.output)
+        for node in nodes:
+            self._add_node(node)
+
+    def _add_node(self, node: NodeProto) -> None:
+        context, ids, settled = self._context, self._ids, self._settled
+        names, written = list(node.input), list(node.output)
         context.edges_left -= len(names) + len(written)
         if context.edges_left < 0:
             most = context.room.edges
             raise LimitError(f"The nodes of the model read and write values more than {most} times in all.")
-        inputs = [None if not name else ids[name] if name in ids else self._read(node, name) for name in names]
-        is_marked = not (self._tainted.isdisjoint(inputs) and self._origins.keys().isdisjoint(inputs))
-        question = None if is_marked else ask(node, inputs, written, self._facts)
+        try:
+            inputs: tuple[int | None, ...] = tuple([ids[name] for name in names])
+        except KeyError:  # one is left out, or from a scope around
+            inputs = tuple([self._read(node, name) if name else None for name in names])
+        question = ask(node, [None if i is None else settled[i] for i in inputs], written)
         answer = None if question is None else context.answers.get(question)
         if answer is not None and self._repeat(node, (inputs, written), answer):
             return
@@ -288,36 +290,40 @@ class Scope:
         if question is not None and answer is not None:
             context.answers[question] = answer
 
-    def _repeat(self, node: NodeProto, frame: tuple[Sequence[int | None], Sequence[str]], answer: Answer) -> bool:
+    def _repeat(self, node: NodeProto, frame: tuple[tuple[int | None, ...], Sequence[str]], answer: Answer) -> bool:
         """Add a node of which a twin was met before, unless the file or the caller says more of its outputs."""
         inputs, names = frame
-        view_of = inputs[0] if answer.is_view else None
-        stated, bound = self._stated, self._context.bindings.axes
-        new: list[NewValue | None] = []
-        if type(node.name) is not str:
-            check_names((node.name,))
-        for name, fact in zip(names, answer.facts, strict=True):
+        kind, facts = answer
+        stated, bound, called = self._stated, self._context.bindings.axes, node.name
+        if type(called) is not str:
+            check_names((called,))
+        for name, fact in zip(names, facts, strict=True):
             if type(name) is not str:
                 check_names((name,))
             if name in bound or (name in stated and stated[name].type is not fact.type):
                 return False
-            new.append(NewValue(name, fact.type, view_of) if name else None)
-            view_of = None  # the first output alone
+        if len(names) == 1 and names[0] and None not in inputs:
+            value_id = self._builder.add_alike(kind, inputs, names[0], called, module_path(node))  # type: ignore[arg-type]
+            self._define(names[0], value_id, facts[0], is_tainted=False)
+            return True
+        new = [NewValue(name, fact.type) if name else None for name, fact in zip(names, facts, strict=True)]
+        if kind.is_view and (first := new[0]) is not None:
+            new[0] = first._replace(view_of=inputs[0])
         ids = self._builder.add_node(
-            answer.op,
+            kind.op,
             inputs,
             new,
-            name=node.name,
-            is_elementwise=answer.is_elementwise,
-            is_foldable=answer.is_foldable,
-            attributes=answer.attributes,
+            name=called,
+            is_elementwise=kind.is_elementwise,
+            is_foldable=kind.is_foldable,
+            attributes=kind.attributes,
             module=module_path(node),
-            version=answer.version,
-            definition=answer.definition,
+            version=kind.version,
+            definition=kind.definition,
         )
-        for name, value_id, fact in zip(names, ids, answer.facts, strict=True):
-            if value_id is not None:
-                self._define(name, value_id, fact, is_tainted=False)
+        for name, written, fact in zip(names, ids, facts, strict=True):
+            if written is not None:
+                self._define(name, written, fact, is_tainted=False)
         return True
 
     def _add_new_node(self, node: NodeProto, inputs: Sequence[int | None]) -> Answer | None:
@@ -340,9 +346,9 @@ class Scope:
                 check_names((name,))
             new.append(NewValue(name, fact.type, view_of) if name else None)
             view_of = None  # the first output alone
-        answer = Answer(
+        kind = Kind(
             op=op,
-            facts=tuple(facts),
+            type=facts[0].type if facts else UNKNOWN_FACT.type,
             attributes={**attributes, **owned.decided(facts)} if owned.built else dict(attributes),
             is_view=op in VIEWS and bool(inputs),
             is_elementwise=op in ELEMENTWISE and bool(facts) and self._is_aligned(inputs, facts[0].type),
@@ -357,17 +363,17 @@ class Scope:
             name=node.name,
             captures=owned.captures,
             bodies=owned.graphs,
-            is_elementwise=answer.is_elementwise,
-            is_foldable=answer.is_foldable,
-            attributes=answer.attributes,
+            is_elementwise=kind.is_elementwise,
+            is_foldable=kind.is_foldable,
+            attributes=kind.attributes,
             module=module_path(node),
-            version=answer.version,
-            definition=answer.definition,
+            version=kind.version,
+            definition=kind.definition,
         )
         self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
         for body in owned.built:
             self.causes.adopt(body.scope.causes)
-        return answer if owned is _NO_BODIES and self._is_plain(node, facts) else None
+        return Answer(kind, tuple(facts)) if owned is _NO_BODIES and self._is_plain(node, facts) else None
 
     def _is_plain(self, node: NodeProto, facts: Sequence[Fact]) -> bool:
         """Tell whether what was found of the outputs follows from types alone, without what the file states."""
@@ -456,7 +462,7 @@ class Scope:
             self._define(name, value_id, fact, is_tainted=suffers)
             hides = fact.type.elements is not None or (fact.is_small and fact.constant is None)
             if origin is not None and hides:
-                self._origins[value_id] = origin
+                self._descends(value_id, origin)
 
     def _blame(self, node: NodeProto, op: str, output: tuple[str, int | None], fact: Fact, *, is_late: bool) -> None:
         """Give to the causes what this node leaves open, unless something before it is to blame."""

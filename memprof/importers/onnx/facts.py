@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from memprof.importers.onnx.constants import Constant, may_decide_shapes
@@ -37,6 +38,8 @@ class Fact:
         object.__setattr__(self, "settled", id(self.type) if is_settled else 0)  # types are interned
 
 
+_MAX_ELEMENTS = 16  # shapes, axes and numbers; what is longer is data
+
 UNKNOWN_FACT = Fact(UNKNOWN_TYPE, is_open=True)
 
 
@@ -64,6 +67,18 @@ class FactTable:
         """Return the fact that a value has this type, which ``proto`` describes in full."""
         plain = self.of(type)
         return plain if proto is None else Fact(type, plain.is_open, plain.is_fixed, plain.is_small, proto=proto)
+
+
+def known_elements(facts: Sequence[Fact]) -> dict[int, tuple[float, ...]]:
+    """Return the elements of small constants by place, for rules that ask whether they are one, or an axis."""
+    found: dict[int, tuple[float, ...]] = {}
+    for place, fact in [(place, fact) for place, fact in enumerate(facts) if fact.constant is not None]:
+        constant, count = fact.constant, fact.type.element_count
+        if constant is None or count is None or count > _MAX_ELEMENTS or (numbers := constant.elements) is None:
+            continue
+        if len(numbers) <= _MAX_ELEMENTS:
+            found[place] = numbers
+    return found
 
 
 def _is_fixed(of: TensorType) -> bool:

@@ -22,6 +22,11 @@ _SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"
 _WITH_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
+def has_insides(model: ModelProto) -> bool:
+    """Tell whether nodes of the main graph hold others: then only a walk over all tells whether they are sorted."""
+    return bool(model.functions) or not _WITH_BODIES.isdisjoint([node.op_type for node in model.graph.node])
+
+
 def sort_model(model: ModelProto) -> Assumption | None:
     """Bring the main graph and all functions into execution order, in place; say so if the main graph was not."""
     for function in model.functions:

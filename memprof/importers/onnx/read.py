@@ -28,7 +28,7 @@ from memprof.importers.onnx.limits import MAX_DISTINCT, USUAL, Room, bodies, che
 from memprof.importers.onnx.misfits import count_misfits
 from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context
-from memprof.importers.onnx.order import sort_model
+from memprof.importers.onnx.order import has_insides, sort_model
 from memprof.importers.onnx.refit import MOST_NODES, refit
 from memprof.importers.onnx.symbols import Bindings, bind
 from memprof.importers.onnx.types import TypeTable
@@ -100,12 +100,19 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
     try:
         room = Room(request.max_nodes)
         check_model(proto, room)
-        sorted_first = sort_model(proto)
+        sorted_first = sort_model(proto) if has_insides(proto) else None
         expand_functions(proto, room)
         graph_inputs = _inputs_as_bound(proto.graph, request)
         check_given(request.values, graph_inputs)
         build = partial(_build, proto, graph_inputs, request, (sorted_first,) if sorted_first is not None else ())
-        built = build(request.wished or {})
+        try:
+            built = build(request.wished or {})
+        except InputError:  # nearly all files are sorted: that costs nothing to find out by building
+            sorted_first = sort_model(proto)
+            if sorted_first is None:
+                raise
+            build = partial(_build, proto, graph_inputs, request, (sorted_first,))
+            built = build(request.wished or {})
         is_free = request.wished is None and built.groups and len(proto.graph.node) <= MOST_NODES
         if is_free and count_misfits(built.graph):
             wished = refit(proto, graph_inputs, built.groups, lambda sizes: build(sizes).graph)

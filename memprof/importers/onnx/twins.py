@@ -6,12 +6,12 @@ A node has none where more than types decides: elements of small constants, bodi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from memprof.importers.onnx.facts import Fact
 from memprof.importers.onnx.library import AttributeProto, NodeProto
-from memprof.ir import Attribute, Graph
+from memprof.ir.builder import Kind
 
 Question = tuple[object, ...]
 """What decides about a node, but for names."""
@@ -21,53 +21,32 @@ _PLAIN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What holds of a node and its twins.
 
     Attributes:
-        op: Its operation, with the domain unless it is ONNX's own.
+        kind: What they share.
         facts: What is known of each output.
-        attributes: See ``Node.attributes``.
-        is_view: Whether its first output shares the storage of its first input.
-        is_elementwise: See ``Node.is_elementwise``.
-        is_foldable: See ``GraphBuilder.add_node``.
-        version: See ``Node.version``.
-        definition: See ``Node.definition``.
     """
 
-    op: str
+    kind: Kind
     facts: tuple[Fact, ...]
-    attributes: Mapping[str, Attribute]
-    is_view: bool
-    is_elementwise: bool
-    is_foldable: bool
-    version: int
-    definition: Graph | None
 
 
-def ask(
-    node: NodeProto, inputs: Sequence[int | None], outputs: Sequence[str], facts: Sequence[Fact]
-) -> Question | None:
+def ask(node: NodeProto, marks: Sequence[int | None], outputs: Sequence[str]) -> Question | None:
     """Return what decides about ``node``, ``None`` if it has no twins.
 
     Args:
         node: A node.
-        inputs: Ids of what it reads.
+        marks: By input what decides about it, see ``Fact.settled``; ``None`` where one is left out.
         outputs: Names of what it writes.
-        facts: What is known of each value.
     """
-    key: list[object] = [node.op_type, node.domain, *map(bool, outputs), None]
-    for value_id in inputs:
-        if value_id is None:
-            key.append(None)
-            continue
-        settled = facts[value_id].settled
-        if not settled:
-            return None
-        key.append(settled)
-    for attribute in node.attribute:
-        if attribute.type not in _PLAIN:
-            return None
-        key.append(attribute.SerializeToString())
-    return tuple(key)
+    if 0 in marks:
+        return None
+    written = len(outputs) if all(outputs) else tuple(map(bool, outputs))
+    attributes = node.attribute
+    if not attributes:
+        return (node.op_type, node.domain, written, *marks)
+    if not _PLAIN.issuperset([attribute.type for attribute in attributes]):
+        return None
+    return (node.op_type, node.domain, written, *marks, *[each.SerializeToString() for each in attributes])

@@ -163,7 +163,7 @@ def test_the_floor_of_onnxruntime_is_that_of_the_parts_of_an_operation_that_runs
     assert y is not None
     plain = builder.build([y])
     whole, part, last = plain.nodes
-    graph = replace(plain, nodes=(whole, replace(part, definition=inner.build([large])), last))
+    graph = replace(plain, nodes=(whole, part._replace(definition=inner.build([large])), last))
 
     peak_bytes = RUNTIMES["onnxruntime"].lifetimes(graph).timeline.peak_bytes
 
