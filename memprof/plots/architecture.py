@@ -40,7 +40,7 @@ from memprof.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from memprof.nas.space.architecture import Architecture, Block, Cell, Layer
+    from memprof.nas.space.architecture import AnyLayer, Architecture, Block, Cell
 
 _LAYER, _TO_COMBINER, _GAP, _MARGIN = 1.15, 0.22, 0.66, 0.5
 _PITCH = _LAYER + _TO_COMBINER + _GAP
@@ -52,16 +52,6 @@ _CLEAR, _LANE = 0.16, 0.1
 """From the layers to the first rail, and from rail to rail."""
 _TITLE, _PADDING = 0.42, 0.22
 _LEGEND = "+ sum, c concatenation; dashed: a trimmed layer; in colour: what feeds the block's output"
-_LABELS = {
-    "CONV_3X3": "conv 3x3",
-    "DEPTHWISE_3X3": "depthwise 3x3",
-    "DEPTHWISE_5X5": "depthwise 5x5",
-    "FACTORIZED_7": "1x7, 7x1",
-    "AVG_POOL_3X3": "avg pool 3x3",
-    "MAX_POOL_3X3": "max pool 3x3",
-    "DILATED_3X3": "dilated 3x3",
-    "IDENTITY": "identity",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +235,7 @@ def _draw_bus(axes: Axes, row: _Row, inner: float) -> None:
     axes.plot([end], [row.middle + 0.13], marker="v", markersize=4, color=ACCENT, zorder=2)
 
 
-def _draw_layer(axes: Axes, x: float, y: float, layer: Layer) -> None:
+def _draw_layer(axes: Axes, x: float, y: float, layer: AnyLayer) -> None:
     axes.add_patch(
         FancyBboxPatch(
             (x, y - _HALF),
@@ -259,8 +249,9 @@ def _draw_layer(axes: Axes, x: float, y: float, layer: Layer) -> None:
             zorder=3,
         )
     )
-    label = _LABELS[layer.name]
-    axes.text(x + _LAYER / 2, y, label, ha="center", va="center", zorder=4, **text_style(colour=INK, size=SMALL))
+    axes.text(
+        x + _LAYER / 2, y, layer.label, ha="center", va="center", zorder=4, **text_style(colour=INK, size=SMALL)
+    )
 
 
 def _draw_combiner(axes: Axes, x: float, middle: float, cell: Cell) -> None:

@@ -13,6 +13,7 @@ from memprof.base.files import write_text_whole
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.cli.nas.candidates import pick_candidate
+from memprof.cli.nas.options import code_file, space_options
 from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import format_document, write_document
@@ -35,9 +36,16 @@ FILES = ("model.onnx", "architecture.json", "architecture.png", "lifetimes.png")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder; DIR/export if left out."
 )
+@space_options
 @json_option
 def export(
-    folder: Path, candidate: int | None, trained: str | None, tflite: bool, output: Path | None, as_json: bool
+    folder: Path,
+    candidate: int | None,
+    trained: str | None,
+    tflite: bool,
+    output: Path | None,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
     """Write a network of the search in DIR: ONNX checked in onnxruntime, JSON, drawing and lifetime plot.
 
@@ -53,13 +61,15 @@ def export(
         import memprof
         from memprof.nas.given.inside import output_folder
         from memprof.nas.searching.export import export_onnx, weights_of
-        from memprof.nas.searching.run import saved_search
+        from memprof.nas.searching.run import builders_of, saved_search, trusted
         from memprof.nas.space.screening import measure
+        from memprof.nas.train.modules import build_module
 
         found = pick_candidate(folder, candidate, trained)
         architecture, weights, origin = weights_of(folder, found.candidate, found.architecture, trained)
         settings = saved_search(folder)[0]
         budget = settings.budget
+        builders = builders_of(settings, trusted(code_file(flags), settings))
     if tflite:
         from memprof.nas.searching.tflite import require_converter
 
@@ -70,11 +80,15 @@ def export(
     if (target / "model.onnx").is_file():
         note(f"replacing the export that was in {safe_text(str(target))}")
     with telling(f"exporting candidate {found.candidate}"):
-        exported = export_onnx(architecture, weights, target / "model.onnx")
+        exported = export_onnx(architecture, weights, target / "model.onnx", builders)
         report = memprof.analyze(str(exported.path))
         report.plot(target / "lifetimes.png")
         _describe(architecture, origin, f"Candidate {found.candidate} of {folder.name}", target)
-        converted = _convert(folder, settings, architecture, weights, target) if tflite else None
+        converted = (
+            _convert(folder, settings, architecture, build_module(architecture, builders), weights, target)
+            if tflite
+            else None
+        )
     for name in files:
         note(f"wrote {safe_text(str(target / name))}")
     with open_stdout() as stream:
@@ -121,7 +135,7 @@ def _known(counted: Footprint) -> dict[str, int]:
 
 
 def _convert(
-    folder: Path, settings: Settings, architecture: Architecture, weights: dict[str, Any], target: Path
+    folder: Path, settings: Settings, architecture: Architecture, module: Any, weights: dict[str, Any], target: Path
 ) -> dict[str, Any]:
     """Write the .tflite file; return what it is, and its arena beside the one that the search would have counted."""
     import memprof
@@ -130,7 +144,7 @@ def _convert(
 
     budget = settings.budget
     images = calibration_images(folder, settings)
-    found = export_tflite(architecture, weights, images, target / TFLITE, budget.dtype)
+    found = export_tflite(module, weights, images, target / TFLITE, budget.dtype)
     graph = memprof.load(str(found.path)).graph
     foreseen = memprof.tflm_arena(deployed(architecture, found.dtype), found.dtype, budget.kernels)
     return {

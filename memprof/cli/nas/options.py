@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from memprof.base.errors import UsageError
 from memprof.cli.boards import board_option
 from memprof.cli.options import runtime_option
 
@@ -115,6 +117,32 @@ _LIMITS = (
     ),
     click.option("--device", help="cpu, cuda, cuda:N, cuda:0,cuda:1 or all GPUs (a GPU if there is one)."),
 )
+
+_SPACE = (
+    click.option(
+        "--space",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Blocks, layers and layers of your own, in TOML (docs/own-layers.md).",
+    ),
+    click.option("--trust", is_flag=True, help="Run the Python code that makes layers of --space FILE."),
+)
+
+
+def space_options(command: _Function) -> _Function:
+    """Add the flags that name a space file, and that its code may run."""
+    return _decorate(command, _SPACE)
+
+
+def code_file(flags: Mapping[str, Any]) -> Path | None:
+    """Return the space file whose code may run; ``None`` where nobody said so.
+
+    Raises:
+        UsageError: No file is named that could be trusted.
+    """
+    if flags["trust"] and flags["space"] is None:
+        raise UsageError("--trust trusts nothing here.", "Name the file: --space FILE --trust")
+    return flags["space"] if flags["trust"] else None
 
 
 def settings_options(command: _Function) -> _Function:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from memprof.cli.nas.options import limit_options, make_engine, make_limits
+from memprof.cli.nas.options import code_file, limit_options, make_engine, make_limits, space_options
 from memprof.cli.nas.progress import drive
 from memprof.cli.options import json_option
 
@@ -18,6 +18,7 @@ from memprof.cli.options import json_option
 @click.option("--seed", type=click.IntRange(min=0), help="Refuse to go on unless the search has this seed.")
 @click.option("--dataset", help="Refuse to go on unless the search has this data set.")
 @click.option("--width", type=click.IntRange(min=1), help="Refuse to go on unless its layers have this width.")
+@space_options
 @limit_options
 @json_option
 def resume(
@@ -48,4 +49,5 @@ def resume(
         dataset=saved.dataset if dataset is None else place_of(dataset),
         template=template,
     )
-    return drive(folder, lambda watch: go_on(folder, limits, wanted, watch, make_engine(flags)), as_json=as_json)
+    engine, code = make_engine(flags), code_file(flags)
+    return drive(folder, lambda watch: go_on(folder, limits, wanted, watch, engine, code), as_json=as_json)

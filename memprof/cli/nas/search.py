@@ -10,7 +10,14 @@ import click
 
 from memprof.base.errors import UsageError
 from memprof.base.units import parse_bytes
-from memprof.cli.nas.options import limit_options, make_engine, make_limits, settings_options
+from memprof.cli.nas.options import (
+    code_file,
+    limit_options,
+    make_engine,
+    make_limits,
+    settings_options,
+    space_options,
+)
 from memprof.cli.nas.progress import drive
 from memprof.cli.options import json_option
 from memprof.cli.output import note
@@ -19,13 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from memprof.nas.record.settings import Limits, Settings
-    from memprof.nas.space.architecture import Layer, Template
+    from memprof.nas.space.architecture import Template
     from memprof.nas.space.budget import Budget
+    from memprof.nas.space.own_layers import OwnLayer
     from memprof.nas.train.data import VALIDATION_SHARE
 
 
 LAMBDA = 0.9
-_SIZES = ("images", "width", "sample", "top_k", "epochs", "batch", "no_halving", "widths", "strides")
+_SIZES = ("images", "width", "sample", "top_k", "epochs", "batch", "no_halving", "widths", "strides", "space")
 """Flags by which the user has sized the search already."""
 
 _CHANGED = ("max_cells", "sample", "top_k", "ranker", "finalists", "final_seeds", "final_epochs")
@@ -33,6 +41,7 @@ _CHANGED = ("max_cells", "sample", "top_k", "ranker", "finalists", "final_seeds"
 
 @click.command()
 @settings_options
+@space_options
 @click.option(
     "--data-from", metavar="MODULE:FUNCTION", help="Images that a function of yours returns; they are kept in DIR."
 )
@@ -48,12 +57,13 @@ def search(output: Path, as_json: bool, **flags: Any) -> int:
     memprof nas search --dataset digits --minutes 5 -o runs/first
     memprof nas search --dataset cifar10 --lambda 0.8 --max-peak 256KiB --dtype int8
     memprof nas search --board nucleo-f446re --runtime tflm --dtype int8
+    memprof nas search --space space.toml -o runs/own
     """
-    limits, engine = make_limits(flags), make_engine(flags)
+    limits, engine, code = make_limits(flags), make_engine(flags), code_file(flags)
     from memprof.nas import search as start
 
     settings = make_settings(output, flags, limits)
-    return drive(output, lambda watch: start(output, settings, limits, watch, engine), as_json=as_json)
+    return drive(output, lambda watch: start(output, settings, limits, watch, engine, code), as_json=as_json)
 
 
 def make_settings(folder: Path, flags: dict[str, Any], limits: Limits) -> Settings:
@@ -151,6 +161,7 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
     """Return the preset with what the flags change of it."""
     from memprof.nas.searching.presets import EPOCHS_OF_FINAL
 
+    settings = _in_space(settings, flags)
     named = {name: flags[name] for name in _CHANGED if flags[name] is not None}
     if flags["accuracy_weight"] is not None:
         named["goal"] = "metric"
@@ -163,10 +174,6 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
         if flags["final_epochs"] is None:
             named["final_epochs"] = EPOCHS_OF_FINAL * recipe.epochs
         named |= {"recipe": recipe, "rungs": recipe.cycle_ends if len(settings.rungs) > 1 else (recipe.epochs,)}
-    if flags["widths"] is not None or flags["strides"] is not None:
-        named["template"] = _template(settings.template, flags)
-    if flags["layers"] is not None:
-        named["layers"] = _layers(flags["layers"])
     if flags["no_halving"]:
         named["rungs"] = (named.get("rungs", settings.rungs)[-1],)
     if flags["halving"] is not None:
@@ -176,6 +183,21 @@ def _changed(settings: Settings, flags: dict[str, Any]) -> Settings:
     if flags["mirror_images"]:
         named["mirror_images"] = True
     return replace(settings, **named)
+
+
+def _in_space(settings: Settings, flags: dict[str, Any]) -> Settings:
+    """Return settings with the blocks and layers of a space file, and those that flags ask for."""
+    from memprof.nas.record.space_file import pick_layers, read_space, with_space
+
+    own: tuple[OwnLayer, ...] = ()
+    if flags["space"] is not None:
+        space = read_space(flags["space"])
+        settings, own = with_space(settings, space), space.own
+    if flags["layers"] is not None:
+        settings = replace(settings, layers=pick_layers(flags["layers"].split(","), own))
+    if flags["widths"] is not None or flags["strides"] is not None:
+        settings = replace(settings, template=_template(settings.template, flags))
+    return settings
 
 
 def _template(template: Template, flags: dict[str, Any]) -> Template:
@@ -205,16 +227,6 @@ def _numbers(text: str | None) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"{text!r} is no list of numbers.", "Write them as 1,2,1.") from error
-
-
-def _layers(text: str) -> tuple[Layer, ...]:
-    from memprof.nas.space.architecture import GROWN_LAYERS
-
-    by_name = {layer.name.lower(): layer for layer in GROWN_LAYERS}
-    for name in text.split(","):
-        if name not in by_name:
-            raise UsageError(f"There is no layer {name!r}.", f"Choose of {', '.join(by_name)}.")
-    return tuple(by_name[name] for name in text.split(","))
 
 
 def _bytes(text: str | None) -> int | None:

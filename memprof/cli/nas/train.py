@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memprof.base.text import safe_text
 from memprof.cli.nas.candidates import pick_candidate
+from memprof.cli.nas.options import code_file, space_options
 from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout
 from memprof.render.json import write_document
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     help="all: the validation images too, now that every choice is made.",
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU.")
+@space_options
 @json_option
 def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     folder: Path,
@@ -48,6 +50,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     train_on: Part,
     device: str,
     as_json: bool,
+    **flags: Any,
 ) -> None:
     """Train a network that the search in DIR found, from fresh weights, and look at the test images once.
 
@@ -78,6 +81,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
         recipe=recipe,
         device=device,
         part=train_on,
+        space_file=code_file(flags),
     )
     with TrainingProgress(epochs) as progress:
         result = train_final(plan, progress.watch)

@@ -87,7 +87,10 @@ def read_value(kind: Any, value: object) -> Any:
 def _read_union(kinds: tuple[Any, ...], value: object) -> Any:
     if value is None and type(None) in kinds:
         return None
-    (kind,) = (kind for kind in kinds if kind is not type(None))
+    left = [kind for kind in kinds if kind is not type(None)]
+    if len(left) > 1:  # a record is written as a mapping, whatever else there is is not
+        left = [kind for kind in left if is_dataclass(kind) == isinstance(value, Mapping)]
+    (kind,) = left
     return read_value(kind, value)
 
 

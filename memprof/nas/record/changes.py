@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from memprof.nas.space.architecture import Architecture, Block, Cell, Layer
+from memprof.nas.space.architecture import Architecture, Block, Cell
 
 if TYPE_CHECKING:
     from memprof.nas.record.summary import SearchSummary
-
-_NAMES: Mapping[Layer, str] = {
-    Layer.CONV_3X3: "conv 3x3",
-    Layer.DEPTHWISE_3X3: "depthwise 3x3",
-    Layer.DEPTHWISE_5X5: "depthwise 5x5",
-    Layer.FACTORIZED_7: "1x7, 7x1",
-    Layer.AVG_POOL_3X3: "avg pool 3x3",
-    Layer.MAX_POOL_3X3: "max pool 3x3",
-    Layer.DILATED_3X3: "dilated 3x3",
-    Layer.IDENTITY: "identity",
-}
 
 
 def changes_of_rounds(summary: SearchSummary) -> dict[int, str]:
@@ -77,7 +65,7 @@ def describe_blocks(found: Architecture) -> list[str]:
 
 def _describe_cell(cell: Cell) -> str:
     """Return both layers and how they are joined; what is said to read nothing reads the block's input."""
-    sides = [f"{_NAMES[layer]} on cell {read}" if read else _NAMES[layer] for read, layer in cell.layers]
+    sides = [f"{layer.label} on cell {read}" if read else layer.label for read, layer in cell.layers]
     return f"{' & '.join(sides)} ({cell.combine.value})"
 
 
@@ -91,6 +79,6 @@ def _describe_trim(before: Block, after: Block) -> str:
             continue
         if new.feeds_output != old.feeds_output:
             return f"cell {slot} off the output"
-        trimmed = old.layer1 if old.layer1 is not new.layer1 else old.layer2
-        return f"cell {slot}, {_NAMES[trimmed]} to identity"
+        trimmed = old.layer1 if old.layer1 != new.layer1 else old.layer2
+        return f"cell {slot}, {trimmed.label} to identity"
     return ""

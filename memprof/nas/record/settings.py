@@ -15,9 +15,19 @@ from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.nas.given.values import MOST_CHARACTERS
 from memprof.nas.rank.metric import Metric
-from memprof.nas.space.architecture import GROWN_LAYERS, MOST_CELLS, MOST_SIDE, Combine, Layer, Template
+from memprof.nas.space.architecture import (
+    GROWN_LAYERS,
+    MOST_CELLS,
+    MOST_SIDE,
+    AnyLayer,
+    Combine,
+    Layer,
+    Template,
+    check_own_layers,
+)
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.generator import BOTH
+from memprof.nas.space.own_layers import MOST_OWN_LAYERS, PAPER_LAYERS, OwnLayer
 from memprof.nas.train.recipe import Recipe
 
 MOST_WORKERS = 1024
@@ -82,7 +92,7 @@ class Settings:
     inherits: bool = True
     mirror_images: bool = False
     combines: tuple[Combine, ...] = BOTH
-    layers: tuple[Layer, ...] = GROWN_LAYERS
+    layers: tuple[AnyLayer, ...] = GROWN_LAYERS
     prunes: bool = True
 
     def __post_init__(self) -> None:
@@ -103,16 +113,27 @@ class Settings:
             raise UsageError(f"A tournament has at most {MOST_FINALISTS} finalists of as many seeds.")
         if not self.layers or len(set(self.layers)) < len(self.layers) or Layer.IDENTITY in self.layers:
             raise UsageError("A new cell has layers to choose from, each named once, and none that is trimmed.")
+        _check_own(self.own_layers, self.template)
         if self.final_epochs < 1:
             raise UsageError("A final training has at least one epoch.")
         if self.ranker not in RANKER_NAMES:
             raise UsageError(f"There is no ranker {self.ranker!r}.", _choices(RANKER_NAMES))
 
+    @property
+    def own_layers(self) -> tuple[OwnLayer, ...]:
+        """Those of its layers that are one's own."""
+        return tuple(layer for layer in self.layers if isinstance(layer, OwnLayer))
+
+    @property
+    def layer_bits(self) -> int:
+        """Bits of a layer in the codes of its networks."""
+        return PAPER_LAYERS + max((layer.position + 1 for layer in self.own_layers), default=0)
+
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values; ``read_record(Settings, values)`` reads them back."""
         data = asdict(self)
         data["combines"] = [combine.value for combine in self.combines]
-        data["layers"] = [layer.value for layer in self.layers]
+        data["layers"] = [layer.to_json() if isinstance(layer, OwnLayer) else layer.value for layer in self.layers]
         data["rungs"] = list(self.rungs)
         data["template"] = {
             key: list(value) if isinstance(value, tuple) else value for key, value in data["template"].items()
@@ -127,7 +148,7 @@ class Settings:
         """
         mine, others = _flat(self), _flat(other)
         different = [
-            f"{name} is {mine[name]!r} here, {others[name]!r} was asked for"
+            f"{name} is {_show(mine[name])} here, {_show(others[name])} was asked for"
             for name in mine
             if mine[name] != others[name]
         ]
@@ -182,6 +203,29 @@ class Limits:
         return asdict(self)
 
 
+def _check_own(layers: tuple[OwnLayer, ...], template: Template) -> None:
+    """Raise unless own layers can stand beside each other, and at every place of every block.
+
+    Raises:
+        UsageError: With the reason.
+    """
+    if len(layers) > MOST_OWN_LAYERS:
+        raise UsageError(f"A search has at most {MOST_OWN_LAYERS} layers of one's own.")
+    try:
+        check_own_layers(layers)
+    except ValueError as error:
+        raise UsageError(f"These layers do not go together: {error}.", "Rename one.") from error
+    widths = {template.stem_width, *template.widths}
+    for layer in layers:  # a layer reads the stem, or what is a sum of widths
+        for groups in {operation.groups for operation in layer.operations}:
+            if any(width % groups for width in widths):
+                raise UsageError(
+                    f"Layer {layer.name} has {groups} groups, and not all widths are multiples of that: "
+                    f"{', '.join(map(str, sorted(widths)))}.",
+                    "Give other --widths, or fewer groups.",
+                )
+
+
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Return all fields of a dataclass by their names, those of the dataclasses in it after a dot."""
     found: dict[str, Any] = {}
@@ -190,6 +234,13 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{field.name}"
         found.update(_flat(inner, f"{name}.") if is_dataclass(inner) else {name: inner})
     return found
+
+
+def _show(value: Any) -> str:
+    """Return a setting as a message names it: layers by what they are called."""
+    if isinstance(value, tuple) and any(isinstance(item, Layer | OwnLayer) for item in value):
+        return ", ".join(item.label for item in value)
+    return repr(value)
 
 
 def _choices(names: Iterable[str]) -> str:

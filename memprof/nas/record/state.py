@@ -311,6 +311,8 @@ def _check_fits(architecture: Architecture, settings: Settings) -> None:
     wanted = (template.input_shape, template.classes, template.stem_width, template.stem_stride)
     if ends != wanted or blocks != list(zip(template.strides, template.widths, strict=True)):
         raise ValueError("a candidate has other blocks, images or classes than the search")
+    if not set(architecture.own_layers) <= set(settings.own_layers):
+        raise ValueError("a candidate has a layer that the search has not")
     if not 1 <= architecture.slots <= settings.max_cells:
         raise ValueError("a candidate has no cell, or more than the search grows")
 

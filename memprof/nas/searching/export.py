@@ -22,6 +22,7 @@ from memprof.nas.searching.rounds import WEIGHTS
 from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.screening import refuse_giant
 from memprof.nas.train.evaluation import load_checkpoint
+from memprof.nas.train.modules import NO_BUILDERS, Builders, build_module
 from memprof.nas.train.trainer import restore
 
 TOLERANCE = 1e-4
@@ -85,23 +86,24 @@ def weights_of(
     return result.architecture, checkpoint.weights, words
 
 
-def export_onnx(architecture: Architecture, weights: dict[str, torch.Tensor], path: Path) -> Exported:
+def export_onnx(
+    architecture: Architecture, weights: dict[str, torch.Tensor], path: Path, builders: Builders = NO_BUILDERS
+) -> Exported:
     """Write ``architecture`` with ``weights`` to ``path`` and check it; the file appears only if it is right.
 
     Args:
         architecture: The network.
         weights: State of its module.
         path: The .onnx file; its folder must exist.
+        builders: What makes the modules of layers of one's own.
 
     Raises:
         MissingExtraError: onnxruntime or onnxscript is not installed.
         RuntimeFailure: onnxruntime's outputs differ from PyTorch's.
         UsageError: The file cannot be written.
     """
-    from memprof.nas.train.modules import build_module
-
     refuse_giant(architecture)
-    module = build_module(architecture)
+    module = build_module(architecture, builders)
     restore(module, weights)
     module.eval()
     images = torch.randn((1, *architecture.input_shape), generator=torch.Generator().manual_seed(0))

@@ -32,7 +32,7 @@ from memprof.nas.record.trainings import (
     FinalTraining,
     finished_trainings,
 )
-from memprof.nas.searching.run import DATA, Part, TrainerRecipe, saved_search
+from memprof.nas.searching.run import DATA, Part, TrainerRecipe, saved_search, trusted
 from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.isomorphism import network_key
 from memprof.nas.space.screening import refuse_giant, screen
@@ -59,6 +59,7 @@ class FinalPlan:
         recipe: How to train.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         part: What to train on.
+        space_file: What declares layers of one's own that code makes; that code runs.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class FinalPlan:
     recipe: Recipe
     device: str
     part: Part = "training"
+    space_file: Path | None = None
 
     @property
     def stops(self) -> tuple[int, ...]:
@@ -167,14 +169,15 @@ def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> Fina
     # Loaded first, scored last: after hours of training is too late to find out that they are missing.
     test = load_test(saved.dataset, root=inside(plan.folder, DATA), side=saved.image_side)
     settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))
-    trainer = TrainerRecipe(settings, str(plan.folder / DATA), plan.device, plan.part)()
+    code = trusted(plan.space_file, saved)
+    trainer = TrainerRecipe(settings, str(plan.folder / DATA), plan.device, plan.part, code)()
     inner_folder(plan.folder / TRAINED, plan.name)
     _write_json(plan.place / "architecture.json", plan.architecture.to_json())
     _write_json(plan.place / _RECIPE, {**asdict(plan.recipe), "part": plan.part})
     seed = derive_seed(settings.seed, "final", plan.candidate)
     torch.manual_seed(seed)
     refuse_giant(plan.architecture)
-    module = build_module(plan.architecture)
+    module = build_module(plan.architecture, trainer.builders)
     done = 0 if start is None else start.epoch
     for until in (end for end in plan.stops if end >= done):
         training, start = trainer.train(module, seed=seed, until=until, start=start, on_epoch=on_epoch)

@@ -422,8 +422,8 @@ class Search:
         return history
 
     def _candidate(self, architecture: Architecture, parameter_bytes: int) -> Candidate:
-        slots = self.settings.max_cells
-        return Candidate(tuple(encode_block(block, slots) for block in architecture.blocks), parameter_bytes)
+        slots, bits = self.settings.max_cells, self.settings.layer_bits
+        return Candidate(tuple(encode_block(block, slots, bits) for block in architecture.blocks), parameter_bytes)
 
     def _jobs(self, found: Round) -> list[Job]:
         """Return the visits of an open round that wait for nothing and have no outcome."""

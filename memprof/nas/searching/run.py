@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from memprof.base.errors import InputError, MemprofError, RuntimeFailure, UsageError
+from memprof.base.text import safe_text
 from memprof.nas.given.inside import inside
 from memprof.nas.jobs import Outcome
 from memprof.nas.record.journal import Journal, has_search, read_journal
 from memprof.nas.record.settings import Limits, Settings
+from memprof.nas.record.space_file import read_space
 from memprof.nas.record.state import SearchState, fold
 from memprof.nas.searching.engines import LOCAL, Engine, Work
 from memprof.nas.searching.rounds import Search
 
 if TYPE_CHECKING:
+    from memprof.nas.train.modules import Builders
     from memprof.nas.train.trainer import Trainer
 
 DATA = "data"
@@ -41,12 +44,14 @@ class TrainerRecipe:
         root: Folder that data are downloaded to.
         device: Where to train.
         part: What to train on.
+        space_file: What declares layers of one's own whose modules are code that may run; ``None`` for no such code.
     """
 
     settings: Settings
     root: str
     device: str
     part: Part = "training"
+    space_file: Path | None = None
 
     def __call__(self) -> Trainer:
         """Load the data and return a ``memprof.nas.train.trainer.Trainer``."""
@@ -61,7 +66,52 @@ class TrainerRecipe:
         )
         if self.part == "all":
             data = data.with_validation
-        return Trainer(data, settings.recipe, torch.device(self.device))
+        builders = builders_of(settings, self.space_file)
+        return Trainer(data, settings.recipe, torch.device(self.device), builders=builders)
+
+
+def builders_of(settings: Settings, space_file: Path | None) -> Builders:
+    """Return what makes the modules of a search's own layers; none where no code may run.
+
+    Args:
+        settings: What the search does.
+        space_file: What declares the layers; their code runs.
+    """
+    from memprof.nas.train.modules import NO_BUILDERS
+    from memprof.nas.train.own_modules import load_builders
+
+    return NO_BUILDERS if space_file is None else load_builders(space_file, settings.own_layers)
+
+
+def trusted(space_file: Path | None, settings: Settings) -> Path | None:
+    """Return the file whose code makes modules of a search's own layers, checked; ``None`` where no code is needed.
+
+    Args:
+        space_file: The file that the user named and trusts; ``None`` for none.
+        settings: What the search does.
+
+    Raises:
+        UsageError: A layer is made by code, and no file was named.
+        InputError: The file declares other layers, or a module is not what its layer declares.
+    """
+    coded = [layer for layer in settings.own_layers if layer.module]
+    if not coded:
+        return None
+    if space_file is None:
+        raise UsageError(
+            f"Layer {coded[0].name} is made by code of yours, {coded[0].module}, which is not at hand.",
+            "Name its space file, and say that its code may run: --space FILE --trust.",
+        )
+    from memprof.nas.train.own_modules import check_builders
+
+    declared = read_space(space_file).own
+    if other := [layer for layer in settings.own_layers if layer not in declared]:
+        raise InputError(
+            f"{safe_text(str(space_file))} declares layer {other[0].name} in another way than the search, or not.",
+            "Name the file that the search was started with.",
+        )
+    check_builders(coded, builders_of(settings, space_file))
+    return space_file.resolve()
 
 
 def search(
@@ -70,6 +120,7 @@ def search(
     limits: Limits,
     on_outcome: OnOutcome = lambda search, outcome: None,
     engine: Engine = LOCAL,
+    space_file: Path | None = None,
 ) -> SearchState:
     """Start a new search in ``folder`` and run it to its end.
 
@@ -79,6 +130,7 @@ def search(
         limits: How long and where it runs.
         on_outcome: Called after every decision and outcome.
         engine: What trains.
+        space_file: What declares layers of one's own that code makes; that code runs.
 
     Raises:
         UsageError: The folder holds a search already, or another process runs it.
@@ -91,9 +143,10 @@ def search(
             f"{folder} already holds this search.",
             f"Go on with it: {shlex.join(['memprof', 'nas', 'resume', str(folder)])}",
         )
+    code = trusted(space_file, settings)
     with Journal(folder) as journal:
         journal.append("started", {"settings": settings.to_json(), "limits": limits.to_json()})
-        return _drive(folder, journal, on_outcome, engine)
+        return _drive(folder, journal, on_outcome, engine, code)
 
 
 def resume(
@@ -102,6 +155,7 @@ def resume(
     settings: Settings | None = None,
     on_outcome: OnOutcome = lambda search, outcome: None,
     engine: Engine = LOCAL,
+    space_file: Path | None = None,
 ) -> SearchState:
     """Go on with the search in ``folder``; finished candidates are not trained again.
 
@@ -111,6 +165,7 @@ def resume(
         settings: What the caller thinks the search does; ``None`` to take what it was started with.
         on_outcome: Called after every decision and outcome.
         engine: What trains.
+        space_file: As for ``search``: a folder from somebody else names no code.
 
     Raises:
         InputError: There is no search in the folder.
@@ -122,9 +177,10 @@ def resume(
     saved_settings, saved_limits = saved_search(folder)
     if settings is not None:
         saved_settings.refuse_other(settings)
+    code = trusted(space_file, saved_settings)
     with Journal(folder) as journal:
         journal.append("resumed", {"limits": (limits or saved_limits).to_json()})
-        return _drive(folder, journal, on_outcome, engine)
+        return _drive(folder, journal, on_outcome, engine, code)
 
 
 def saved_search(folder: Path) -> tuple[Settings, Limits]:
@@ -139,7 +195,7 @@ def saved_search(folder: Path) -> tuple[Settings, Limits]:
     return state.settings, state.limits
 
 
-def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome, engine: Engine) -> SearchState:
+def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome, engine: Engine, code: Path | None) -> SearchState:
     decisions = Search(folder, journal, time.monotonic)
     if not decisions.ask():  # over already: no worker need start
         return decisions.state
@@ -147,7 +203,9 @@ def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome, engine: Engine
     root = str(inside(folder.resolve(), DATA))
     work = Work(
         folder=folder.resolve(),
-        factories=tuple(TrainerRecipe(decisions.settings, root, device) for device in limits.devices),
+        factories=tuple(
+            TrainerRecipe(decisions.settings, root, device, space_file=code) for device in limits.devices
+        ),
         device=limits.device,
         workers=limits.workers,
         threads=limits.threads,

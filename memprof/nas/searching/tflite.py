@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from memprof.base.errors import MissingExtraError, RuntimeFailure, UsageError
 from memprof.base.files import write_whole
@@ -28,9 +29,7 @@ from memprof.nas.given.inside import inside
 from memprof.nas.record.settings import Settings
 from memprof.nas.searching.export import TOLERANCE
 from memprof.nas.searching.run import DATA
-from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.budget import CONVERTIBLE
-from memprof.nas.space.screening import refuse_giant
 from memprof.nas.train.augmentation import Pictures
 from memprof.nas.train.data import load_training
 from memprof.nas.train.trainer import restore
@@ -80,13 +79,13 @@ def calibration_images(folder: Path, settings: Settings) -> torch.Tensor:
 
 
 def export_tflite(
-    architecture: Architecture, weights: dict[str, torch.Tensor], images: torch.Tensor, path: Path, dtype: str
+    module: nn.Module, weights: dict[str, torch.Tensor], images: torch.Tensor, path: Path, dtype: str
 ) -> Converted:
-    """Write ``architecture`` with ``weights`` to ``path`` and run it; the file appears only if it is right.
+    """Write ``module`` with ``weights`` to ``path`` and run it; the file appears only if it is right.
 
     Args:
-        architecture: The network.
-        weights: State of its module.
+        module: The network, as ``memprof.nas.build_module`` gives it.
+        weights: Its state.
         images: What to calibrate on and to compare on, (n, channels, height, width).
         path: The .tflite file; its folder must exist.
         dtype: ``float32`` or ``int8``.
@@ -99,10 +98,6 @@ def export_tflite(
     if dtype not in CONVERTIBLE:
         raise UsageError(f"Nothing converts a network to {dtype}.", f"Choose from: {', '.join(CONVERTIBLE)}.")
     require_converter()
-    from memprof.nas.train.modules import build_module
-
-    refuse_giant(architecture)
-    module = build_module(architecture)
     restore(module, weights)
     module.eval()
     with torch.inference_mode():

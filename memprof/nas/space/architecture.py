@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from memprof.nas.space.own_layers import MOST_OWN_LAYERS, OwnLayer
+
 MOST_BLOCKS, MOST_CELLS, MOST_WIDTH, MOST_SIDE, MOST_CLASSES = 64, 32, 16_384, 8192, 1_000_000
 """Larger networks are refused: what a file says may be anything, and is built, counted and drawn."""
 
@@ -40,6 +42,15 @@ class Layer(Enum):
     def is_trimmed(self) -> bool:
         """Whether this is what a trim leaves behind."""
         return self is Layer.IDENTITY
+
+    @property
+    def label(self) -> str:
+        """What drawings and reports call it."""
+        return "1x7, 7x1" if self is Layer.FACTORIZED_7 else self.name.lower().replace("_", " ")
+
+
+AnyLayer = Layer | OwnLayer
+"""One of the paper's, or one's own."""
 
 
 GROWN_LAYERS: tuple[Layer, ...] = tuple(layer for layer in Layer if not layer.is_trimmed)
@@ -70,8 +81,8 @@ class Cell:
 
     input1: int
     input2: int
-    layer1: Layer
-    layer2: Layer
+    layer1: AnyLayer
+    layer2: AnyLayer
     combine: Combine = Combine.SUM
     feeds_output: bool = True
 
@@ -85,7 +96,7 @@ class Cell:
         return (self.input1, self.input2)
 
     @property
-    def layers(self) -> tuple[tuple[int, Layer], tuple[int, Layer]]:
+    def layers(self) -> tuple[tuple[int, AnyLayer], tuple[int, AnyLayer]]:
         """Both (input, layer) pairs."""
         return ((self.input1, self.layer1), (self.input2, self.layer2))
 
@@ -187,9 +198,17 @@ class Architecture:
         """Number of slots of each block, trimmed ones included: what the search's limit on cells counts."""
         return len(self.blocks[0].cells)
 
+    @property
+    def own_layers(self) -> tuple[OwnLayer, ...]:
+        """The layers of one's own that it has, each once, by their position."""
+        layers = {layer for b in self.blocks for _, cell in b.existing for _, layer in cell.layers}
+        own = [layer for layer in layers if isinstance(layer, OwnLayer)]
+        return tuple(sorted(own, key=lambda layer: layer.position))
+
     def to_json(self) -> dict[str, Any]:
         """Return the architecture as JSON-ready values; ``from_json`` reads them back."""
-        return {
+        own = self.own_layers
+        return ({"own_layers": [layer.to_json() for layer in own]} if own else {}) | {
             "schema": ARCHITECTURE_SCHEMA,
             "input_shape": list(self.input_shape),
             "classes": self.classes,
@@ -216,10 +235,11 @@ class Architecture:
             raise ValueError(f"not an architecture: schema {schema!r}, wanted {ARCHITECTURE_SCHEMA!r}")
         try:
             channels, height, width = data["input_shape"]
+            layers = {**_LAYER_NAMES} | _own_layers(data.get("own_layers", ()))
             return cls(
                 blocks=tuple(
                     Block(
-                        tuple(None if cell is None else _cell_from_json(cell) for cell in block["cells"]),
+                        tuple(None if cell is None else _cell_from_json(cell, layers) for cell in block["cells"]),
                         stride=block["stride"],
                         width=block["width"],
                     )
@@ -263,21 +283,42 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _cell_from_json(data: Mapping[str, Any]) -> Cell:
+def _own_layers(data: object) -> dict[str, AnyLayer]:
+    if not isinstance(data, list | tuple) or len(data) > MOST_OWN_LAYERS:
+        raise ValueError(f"not a list of at most {MOST_OWN_LAYERS} own layers")
+    found = list(map(OwnLayer.from_json, data))
+    check_own_layers(found)
+    return {layer.name: layer for layer in found}
+
+
+def check_own_layers(layers: Sequence[OwnLayer]) -> None:
+    """Raise unless each of a network's or a search's own layers has a name and a place of its own.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    names = [layer.name for layer in layers]
+    if taken := [name for name in names if name in _LAYER_NAMES or names.count(name) > 1]:
+        raise ValueError(f"the name of layer {taken[0]!r} is taken")
+    if len({layer.position for layer in layers}) < len(layers):
+        raise ValueError("two own layers have one place in the code")
+
+
+def _cell_from_json(data: Mapping[str, Any], layers: Mapping[str, AnyLayer]) -> Cell:
     (input1, input2), (layer1, layer2) = data["inputs"], data["layers"]
     if not isinstance(data["feeds_output"], bool):
         raise ValueError("whether a cell feeds the output is true or false")
     return Cell(
         input1=input1,
         input2=input2,
-        layer1=_LAYER_NAMES[layer1],
-        layer2=_LAYER_NAMES[layer2],
+        layer1=layers[layer1],
+        layer2=layers[layer2],
         combine=Combine(data["combine"]),
         feeds_output=data["feeds_output"],
     )
 
 
-_LAYER_NAMES = {layer.name.lower(): layer for layer in Layer}
+_LAYER_NAMES: Mapping[str, AnyLayer] = {layer.name.lower(): layer for layer in Layer}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from memprof.nas.space.architecture import Architecture, Cell, Combine, Layer
+from memprof.nas.space.architecture import AnyLayer, Architecture, Cell, Combine, Layer
+from memprof.nas.space.own_layers import ACTIVATIONS, POOLS, Operation, OwnLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ _POOLS = frozenset({"AveragePool", "MaxPool"})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation of a chain: a convolution (with its batch norm), a ReLU or a pool."""
+    """One operation of a chain: a convolution (with its batch norm), an activation or a pool."""
 
     op: str
     output: Shape
@@ -64,12 +65,14 @@ class Step:
     stride: int = 1
     groups: int = 1
     dilation: int = 1
+    window: tuple[int, int] = (3, 3)  # of a pool
 
     @property
     def attributes(self) -> Mapping[str, int | tuple[int, ...]]:
         """Attributes of an ONNX convolution or pool: scratch of kernels and a converter's padding depend on them."""
         if self.op in _POOLS:
-            return {"kernel_shape": (3, 3), "strides": (self.stride, self.stride), "pads": (1, 1, 1, 1)}
+            pads = (self.window[0] // 2, self.window[1] // 2)
+            return {"kernel_shape": self.window, "strides": (self.stride, self.stride), "pads": pads * 2}
         if self.weight is None:
             return {}
         row_pad, column_pad = (self.dilation * (side // 2) for side in self.weight[2:])
@@ -89,9 +92,11 @@ def _convolution(
 
 
 @lru_cache(maxsize=100_000)
-def chain(layer: Layer, shape: Shape, width: int, stride: int) -> tuple[Step, ...]:
+def chain(layer: AnyLayer, shape: Shape, width: int, stride: int) -> tuple[Step, ...]:
     """Return the operations of one layer, as ``memprof.nas.train.modules`` builds it; none for a plain identity."""
     match layer:
+        case OwnLayer():
+            return _own_chain(layer, shape, width, stride)
         case Layer.CONV_3X3 | Layer.DILATED_3X3:
             dilation = 2 if layer is Layer.DILATED_3X3 else 1
             return _with_relu(_convolution(shape, width, (3, 3), stride=stride, dilation=dilation))
@@ -111,6 +116,42 @@ def chain(layer: Layer, shape: Shape, width: int, stride: int) -> tuple[Step, ..
         case Layer.IDENTITY:
             is_plain = shape.channels == width and stride == 1
             return () if is_plain else (_convolution(shape, width, (1, 1), stride=stride),)
+
+
+def _own_chain(layer: OwnLayer, shape: Shape, width: int, stride: int) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    source = shape
+    for operation in layer.operations:
+        steps.append(_own_step(operation, source, channels_of(operation, shape.channels, width), stride))
+        source = steps[-1].output
+    return tuple(steps)
+
+
+def channels_of(operation: Operation, channels: int, width: int) -> int:
+    """Return how many channels a convolution of an own layer writes.
+
+    Args:
+        operation: A convolution.
+        channels: What its layer reads.
+        width: Of the block.
+    """
+    return operation.times * (width if operation.of == "width" else channels)
+
+
+def _own_step(operation: Operation, shape: Shape, channels: int, stride: int) -> Step:
+    stride = stride if operation.strided else 1
+    match operation.kind:
+        case "activation":
+            return Step(ACTIVATIONS[operation.op], shape)
+        case "pool":
+            return Step(
+                POOLS[operation.op], shape.strided(shape.channels, stride), stride=stride, window=operation.kernel
+            )
+        case "depthwise":
+            groups, written = shape.channels, shape.channels
+        case _:
+            groups, written = operation.groups, channels
+    return _convolution(shape, written, operation.kernel, stride=stride, groups=groups, dilation=operation.dilation)
 
 
 def _with_relu(step: Step) -> tuple[Step, Step]:

@@ -2,7 +2,8 @@
 
     part   bits      meaning
     I1 I2  slots + 1 from the right: block input, slot 1, slot 2, ...
-    L1 L2  7         ``Layer.value``; all zeros for an identity, which only a trim makes
+    L1 L2  7         ``Layer.value``; all zeros for an identity, which only a trim makes; one bit more in front for
+                     each layer of one's own that the search has
     O      3         feeds the block's output | concatenates | does not feed the output
 
 A slot without a cell is all zeros, which no cell can be: one of its outer O bits is always set.
@@ -11,18 +12,18 @@ A slot without a cell is all zeros, which no cell can be: one of its outer O bit
 from __future__ import annotations
 
 from memprof.nas.space.architecture import Block, Cell, Combine, Layer
+from memprof.nas.space.own_layers import PAPER_LAYERS
 
-_LAYER_BITS = 7
 _OUTPUT_BITS = 3
 _LAYERS = {layer.value: layer for layer in Layer}
 
 
-def code_length(slots: int) -> int:
-    """Return the number of bits of one cell in a block of ``slots`` slots."""
-    return 2 * (slots + 1) + 2 * _LAYER_BITS + _OUTPUT_BITS
+def code_length(slots: int, layer_bits: int = PAPER_LAYERS) -> int:
+    """Return the number of bits of one cell in a block of ``slots`` slots, ``layer_bits`` of them for each layer."""
+    return 2 * (slots + 1) + 2 * layer_bits + _OUTPUT_BITS
 
 
-def encode_cell(cell: Cell | None, slots: int) -> str:
+def encode_cell(cell: Cell | None, slots: int, layer_bits: int = PAPER_LAYERS) -> str:
     """Return the code of one cell as a string of 0 and 1: I1, I2, L1, L2, O.
 
     Raises:
@@ -32,13 +33,13 @@ def encode_cell(cell: Cell | None, slots: int) -> str:
     '010100000100001000100'
     """
     if cell is None:
-        return "0" * code_length(slots)
+        return "0" * code_length(slots, layer_bits)
     if max(cell.inputs) > slots:
         raise ValueError(f"the cell reads slot {max(cell.inputs)} of {slots}")
     inputs = "".join(format(1 << i, f"0{slots + 1}b") for i in cell.inputs)
     concat = "1" if cell.combine is Combine.CONCAT else "0"
     output = f"1{concat}0" if cell.feeds_output else f"0{concat}1"
-    return inputs + cell.layer1.value + cell.layer2.value + output
+    return inputs + cell.layer1.value.zfill(layer_bits) + cell.layer2.value.zfill(layer_bits) + output
 
 
 def decode_cell(code: str, slots: int) -> Cell | None:
@@ -53,7 +54,7 @@ def decode_cell(code: str, slots: int) -> Cell | None:
         return None
     width = slots + 1
     input1, input2, rest = code[:width], code[width : 2 * width], code[2 * width :]
-    layer1, layer2, output = rest[:_LAYER_BITS], rest[_LAYER_BITS : 2 * _LAYER_BITS], rest[2 * _LAYER_BITS :]
+    layer1, layer2, output = rest[:PAPER_LAYERS], rest[PAPER_LAYERS : 2 * PAPER_LAYERS], rest[2 * PAPER_LAYERS :]
     if {input1.count("1"), input2.count("1")} != {1} or output[0] == output[2]:
         raise ValueError(f"{code!r} is not the code of a cell")
     if layer1 not in _LAYERS or layer2 not in _LAYERS:
@@ -68,12 +69,13 @@ def decode_cell(code: str, slots: int) -> Cell | None:
     )
 
 
-def encode_block(block: Block, slots: int) -> str:
+def encode_block(block: Block, slots: int, layer_bits: int = PAPER_LAYERS) -> str:
     """Return the codes of a block's cells one after the other.
 
     Args:
         block: The block.
         slots: Slots that the code has room for; those the block has not are zeros.
+        layer_bits: Bits of each layer.
 
     Raises:
         ValueError: The block has more than ``slots`` slots.
@@ -81,7 +83,7 @@ def encode_block(block: Block, slots: int) -> str:
     if len(block.cells) > slots:
         raise ValueError(f"a block of {len(block.cells)} slots has no code of {slots}")
     cells = block.cells + (None,) * (slots - len(block.cells))
-    return "".join(encode_cell(cell, slots) for cell in cells)
+    return "".join(encode_cell(cell, slots, layer_bits) for cell in cells)
 
 
 def decode_cells(code: str, slots: int) -> tuple[Cell | None, ...]:

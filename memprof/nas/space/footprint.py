@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from memprof import Graph, GraphBuilder, NewValue, TensorType
-from memprof.nas.space.architecture import Architecture, Block, Cell, Combine, Layer
+from memprof.nas.space.architecture import AnyLayer, Architecture, Block, Cell, Combine
 from memprof.nas.space.chains import DTYPES, ElementTypes, Shape, Step, cell_shape, chain, stem
+from memprof.nas.space.own_layers import ACTIVATIONS
 
 
 class _Emitter:
@@ -52,6 +53,7 @@ class _Emitter:
             reads,
             [NewValue(f"{op}_{self._count}", output, view_of)],
             is_elementwise=op in _ELEMENTWISE,
+            definition=_hard_swish(output) if op == "HardSwish" and self._folds else None,
             attributes=attributes,
         )
         assert written is not None
@@ -71,7 +73,7 @@ class _Emitter:
         self.parameter(TensorType("int64", ()))  # num_batches_tracked: read in training only, held always
         return self.node("BatchNormalization", [convolved, *statistics], output)
 
-    def layer(self, layer: Layer, source: int, shape: Shape, block: Block, stride: int) -> int:
+    def layer(self, layer: AnyLayer, source: int, shape: Shape, block: Block, stride: int) -> int:
         for step in chain(layer, shape, block.width, stride):
             source = self.step(step, source)
         return source
@@ -108,7 +110,18 @@ class _Emitter:
         return self.node("Gemm", [flat, weight, bias], self.tensor(1, classes))
 
 
-_ELEMENTWISE = frozenset({"Relu", "Add"})
+def _hard_swish(type_: TensorType) -> Graph:
+    """Return what ONNX defines the operation as: onnxruntime has no kernel for it and runs these two."""
+    builder = GraphBuilder("HardSwish")
+    source = builder.add_input("x", type_)
+    gate = builder.add_node("HardSigmoid", [source], [NewValue("gate", type_)], is_elementwise=True)[0]
+    assert gate is not None
+    product = builder.add_node("Mul", [source, gate], [NewValue("y", type_)], is_elementwise=True)[0]
+    assert product is not None
+    return builder.build([product])
+
+
+_ELEMENTWISE = frozenset({"Add", *ACTIVATIONS.values()})
 
 
 def as_trained(architecture: Architecture) -> Graph:

@@ -22,14 +22,23 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from memprof.nas.space.architecture import GROWN_LAYERS, Architecture, Block, Cell, Combine, Layer, idle_slot
+from memprof.nas.space.architecture import (
+    GROWN_LAYERS,
+    AnyLayer,
+    Architecture,
+    Block,
+    Cell,
+    Combine,
+    Layer,
+    idle_slot,
+)
 from memprof.nas.space.isomorphism import network_key
 
 BOTH: tuple[Combine, ...] = (Combine.SUM, Combine.CONCAT)
 
 
 def ordered_cells(
-    inputs: Sequence[int], combines: Sequence[Combine] = BOTH, layers: Sequence[Layer] = GROWN_LAYERS
+    inputs: Sequence[int], combines: Sequence[Combine] = BOTH, layers: Sequence[AnyLayer] = GROWN_LAYERS
 ) -> Iterator[Cell]:
     """Yield every new cell over ``inputs``, mirror images apart: |I|^2 |L|^2 |C| of them."""
     for input1, input2, layer1, layer2, combine in product(inputs, inputs, layers, layers, combines):
@@ -46,7 +55,7 @@ def grow(
     base: Architecture,
     combines: Sequence[Combine] = BOTH,
     *,
-    layers: Sequence[Layer] = GROWN_LAYERS,
+    layers: Sequence[AnyLayer] = GROWN_LAYERS,
     mirror_images: bool = False,
 ) -> Iterator[Architecture]:
     """Yield ``base`` with one more cell, the same in every block.
@@ -73,7 +82,7 @@ def generate(
     base: Architecture,
     combines: Sequence[Combine] = BOTH,
     *,
-    layers: Sequence[Layer] = GROWN_LAYERS,
+    layers: Sequence[AnyLayer] = GROWN_LAYERS,
     known: Iterable[Architecture] = (),
     mirror_images: bool = False,
 ) -> Iterator[Architecture]:

@@ -19,13 +19,15 @@ from functools import lru_cache
 from itertools import groupby, permutations, product
 from math import factorial, prod
 
-from memprof.nas.space.architecture import Architecture, Cell, Combine, Layer
+from memprof.nas.space.architecture import AnyLayer, Architecture, Cell, Combine, Layer
+from memprof.nas.space.own_layers import OwnLayer
 
 _MOST_ORDERS = 720
 """More ties than this are not tried: the form then depends on the slots, and one network may count as two."""
 
 _LAYERS = tuple(Layer)
 _LAYER_RANKS = {layer: rank for rank, layer in enumerate(_LAYERS)}
+_RANKED = dict[int, AnyLayer](enumerate(_LAYERS))
 
 _Side = tuple[int, int]
 """What a layer reads (0 for the block's input, else a place) and its rank."""
@@ -51,11 +53,12 @@ def network_key(architecture: Architecture) -> Hashable:
 def canonical(architecture: Architecture) -> Architecture:
     """Return the form that every way of writing ``architecture`` shares; empty slots come last."""
     codes = [_block_codes(block.cells) for block in architecture.blocks]
+    layers = _RANKED | {_rank(layer): layer for layer in architecture.own_layers}
     slots = max(map(len, codes))
     return replace(
         architecture,
         blocks=tuple(
-            replace(block, cells=(*map(_cell, code), *[None] * (slots - len(code))))
+            replace(block, cells=(*(_cell(part, layers) for part in code), *[None] * (slots - len(code))))
             for block, code in zip(architecture.blocks, codes, strict=True)
         ),
     )
@@ -66,7 +69,7 @@ def _block_codes(cells: tuple[Cell | None, ...]) -> tuple[_Code, ...]:
     """Return the least of all ways to number the cells of a block, as codes."""
     existing = {
         slot: (
-            ((cell.input1, _LAYER_RANKS[cell.layer1]), (cell.input2, _LAYER_RANKS[cell.layer2])),
+            ((cell.input1, _rank(cell.layer1)), (cell.input2, _rank(cell.layer2))),
             cell.combine is Combine.CONCAT,
             cell.feeds_output,
         )
@@ -74,6 +77,10 @@ def _block_codes(cells: tuple[Cell | None, ...]) -> tuple[_Code, ...]:
         if cell is not None
     }
     return min((_renumbered(existing, order) for order in _orders(existing)), default=())
+
+
+def _rank(layer: AnyLayer) -> int:
+    return len(_LAYERS) + layer.position if isinstance(layer, OwnLayer) else _LAYER_RANKS[layer]
 
 
 _Parts = Mapping[int, tuple[tuple[_Side, _Side], bool, bool]]
@@ -134,13 +141,13 @@ def _renumbered(existing: _Parts, order: tuple[int, ...]) -> tuple[_Code, ...]:
     return tuple(codes)
 
 
-def _cell(code: _Code) -> Cell:
+def _cell(code: _Code, layers: Mapping[int, AnyLayer]) -> Cell:
     (input1, layer1), (input2, layer2), concatenates, feeds_output = code
     return Cell(
         input1=input1,
         input2=input2,
-        layer1=_LAYERS[layer1],
-        layer2=_LAYERS[layer2],
+        layer1=layers[layer1],
+        layer2=layers[layer2],
         combine=Combine.CONCAT if concatenates else Combine.SUM,
         feeds_output=feeds_output,
     )

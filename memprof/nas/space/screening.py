@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from memprof import TensorType, analyze, tflm_arena
 from memprof.base.errors import LimitError
-from memprof.nas.space.architecture import Architecture, Block, Cell, Layer
+from memprof.nas.space.architecture import AnyLayer, Architecture, Block, Cell
 from memprof.nas.space.budget import ARENA_RUNTIME, Budget
 from memprof.nas.space.chains import DTYPES, Shape, Step, cell_shape, chain, stem
 from memprof.nas.space.footprint import deployed
@@ -55,7 +55,7 @@ class _Profile:
 
 
 @lru_cache(maxsize=100_000)
-def _profile(layer: Layer, shape: Shape, width: int, stride: int) -> _Profile | None:
+def _profile(layer: AnyLayer, shape: Shape, width: int, stride: int) -> _Profile | None:
     steps = chain(layer, shape, width, stride)
     return _profile_of(steps) if steps else None
 

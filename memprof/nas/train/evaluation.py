@@ -53,7 +53,7 @@ def evaluate(job: Job, trainer: Trainer) -> Outcome:
     refuse_giant(architecture)
     with _DRAWING:
         torch.default_generator.manual_seed(job.seed % 2**63)  # the CPU's: a GPU's may be in another lane's capture
-        module = build_module(architecture)
+        module = build_module(architecture, trainer.builders)
     start = None
     if job.resume_from:
         start = load_checkpoint(Path(job.resume_from))

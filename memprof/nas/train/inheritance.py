@@ -95,7 +95,7 @@ def _other_layers(architecture: Architecture, base: Architecture) -> tuple[str, 
         for slot, cell in block.existing
         if slot <= len(old.cells) and (before := old.cells[slot - 1]) is not None
         for side, (new, was) in enumerate(((cell.layer1, before.layer1), (cell.layer2, before.layer2)), start=1)
-        if new is not was
+        if new != was
     )
 
 

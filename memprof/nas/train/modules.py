@@ -6,6 +6,7 @@
     factorized 1x7, 7x1      1x1 (s), BN, ReLU, 1x7, BN, ReLU, 7x1, BN, ReLU
     pool 3x3                 1x1, BN, pool (s)
     identity                 nothing where shape and width stay, else 1x1 (s), BN
+    one's own                as it is declared (``memprof.nas.space.own_layers``), or what one's own function makes
 
 A layer that reads the block's input uses the block's stride; every layer writes ``width`` channels. The stem is a
 3x3 convolution with BN and ReLU, the head global average pooling and one linear layer: the paper names neither.
@@ -14,31 +15,49 @@ A layer that reads the block's input uses the block's stride; every layer writes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
-from memprof.nas.space.architecture import Architecture, Block, Cell, Combine, Layer
+from memprof.base.errors import UsageError
+from memprof.nas.space.architecture import AnyLayer, Architecture, Block, Cell, Combine, Layer
+from memprof.nas.space.chains import channels_of
+from memprof.nas.space.own_layers import OwnLayer
 from memprof.nas.train.fused import can_fuse, normalized
 
+Builder = Callable[[int, int, int], nn.Module]
+"""(channels, width, stride) -> module of a layer: it writes ``width`` channels."""
 
-def build_module(architecture: Architecture) -> nn.Module:
-    """Return ``architecture`` as a module: images (n, channels, height, width) to logits (n, classes)."""
-    return Network(architecture)
+Builders = Mapping[str, Builder]
+"""By the name of a layer of one's own what makes its module; one that is not here is made from its operations."""
+
+NO_BUILDERS: Builders = MappingProxyType({})
+
+
+def build_module(architecture: Architecture, builders: Builders = NO_BUILDERS) -> nn.Module:
+    """Return ``architecture`` as a module: images (n, channels, height, width) to logits (n, classes).
+
+    Args:
+        architecture: Any architecture.
+        builders: What makes the modules of layers of one's own.
+    """
+    return Network(architecture, builders)
 
 
 class Network(nn.Module):
     """Stem, blocks and head."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, builders: Builders = NO_BUILDERS) -> None:
         super().__init__()
         channels = architecture.input_shape[0]
         self.stem = _convolution(channels, architecture.stem_width, 3, stride=architecture.stem_stride)
         width = architecture.stem_width
         self.blocks = nn.ModuleList()
         for block in architecture.blocks:
-            self.blocks.append(CellBlock(block, width))
+            self.blocks.append(CellBlock(block, width, builders))
             width = block_channels(block, width)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(width, architecture.classes)
@@ -55,14 +74,14 @@ class Network(nn.Module):
 class CellBlock(nn.Module):
     """The cells of one block and the concatenation of those that feed its output."""
 
-    def __init__(self, block: Block, channels: int) -> None:
+    def __init__(self, block: Block, channels: int, builders: Builders = NO_BUILDERS) -> None:
         super().__init__()
         self.cells = nn.ModuleDict()
         self.wiring = block.existing
         self.output_slots = block.output_slots
         widths = {0: channels}
         for slot, cell in block.existing:
-            self.cells[str(slot)] = CellModule(cell, widths, block)
+            self.cells[str(slot)] = CellModule(cell, widths, block, builders)
             widths[slot] = cell_channels(cell, block.width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,11 +96,11 @@ class CellBlock(nn.Module):
 class CellModule(nn.Module):
     """Two layers side by side, summed or concatenated."""
 
-    def __init__(self, cell: Cell, widths: dict[int, int], block: Block) -> None:
+    def __init__(self, cell: Cell, widths: dict[int, int], block: Block, builders: Builders = NO_BUILDERS) -> None:
         super().__init__()
         strides = [block.stride if i == 0 else 1 for i in cell.inputs]
-        self.layer1 = LAYER_MODULES[cell.layer1](widths[cell.input1], block.width, strides[0])
-        self.layer2 = LAYER_MODULES[cell.layer2](widths[cell.input2], block.width, strides[1])
+        self.layer1 = _builder(cell.layer1, builders)(widths[cell.input1], block.width, strides[0])
+        self.layer2 = _builder(cell.layer2, builders)(widths[cell.input2], block.width, strides[1])
         self.concatenates = cell.combine is Combine.CONCAT
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
@@ -162,6 +181,58 @@ def _identity(channels: int, width: int, stride: int) -> nn.Module:
     if channels == width and stride == 1:
         return nn.Identity()
     return _convolution(channels, width, 1, stride=stride, activation=False)
+
+
+def _builder(layer: AnyLayer, builders: Builders) -> Builder:
+    """Return what makes a layer's module."""
+    if isinstance(layer, Layer):
+        return LAYER_MODULES[layer]
+    if layer.module and layer.name not in builders:
+        raise UsageError(
+            f"Layer {layer.name} is made by code of yours, {layer.module}, which is not at hand.",
+            "Name its space file again and say that its code may run: --space FILE --trust.",
+        )
+    return builders.get(layer.name) or partial(_own_module, layer)
+
+
+def _own_module(layer: OwnLayer, channels: int, width: int, stride: int) -> nn.Module:
+    parts: list[nn.Module] = []
+    written = channels
+    for operation in layer.operations:
+        taken = stride if operation.strided else 1
+        if operation.kind == "pool":
+            padding = (operation.kernel[0] // 2, operation.kernel[1] // 2)
+            parts.append(_POOLS[operation.op](operation.kernel, taken, padding=padding))
+        elif operation.kind == "activation":
+            parts.append(_ACTIVATIONS[operation.op]())
+        else:
+            is_depthwise = operation.kind == "depthwise"
+            before, groups = written, written if is_depthwise else operation.groups
+            written = written if is_depthwise else channels_of(operation, channels, width)
+            parts.append(
+                _convolution(
+                    before,
+                    written,
+                    operation.kernel,
+                    stride=taken,
+                    dilation=operation.dilation,
+                    groups=groups,
+                    activation=False,
+                )
+            )
+    return nn.Sequential(*parts)
+
+
+_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "hard_swish": nn.Hardswish,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+_POOLS: Mapping[str, Callable[..., nn.Module]] = {"avg_pool": nn.AvgPool2d, "max_pool": nn.MaxPool2d}
 
 
 LAYER_MODULES: dict[Layer, Callable[[int, int, int], nn.Module]] = {

@@ -25,6 +25,7 @@ from memprof.base.text import first_line
 from memprof.nas.jobs import Status
 from memprof.nas.train.augmentation import Pictures
 from memprof.nas.train.data import Images, TrainingData
+from memprof.nas.train.modules import NO_BUILDERS, Builders
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.steps import Scores, Steps, on_own_stream
 
@@ -71,9 +72,19 @@ class Trainer:
         recipe: How to train.
         device: Where.
         captures: Whether a GPU's steps are captured as CUDA graphs.
+        builders: What makes the modules of layers of one's own.
     """
 
-    def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device, *, captures: bool = True) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        captures: bool = True,
+        builders: Builders = NO_BUILDERS,
+    ) -> None:
+        self.builders = builders
         self.recipe = recipe
         self._device = device
         self._captures = captures
