@@ -216,8 +216,9 @@ def _graded(rows: Mapping[str, Row]) -> Iterator[str]:
     wrong = sorted(name for name in exact if _headline(rows[name]) != _EXACT)
     off = ", ".join(wrong) or "none"
     yield f"{len(exact)} headlines are graded exact; what was measured is another number on {off}."
-    yield "A session that leaves the blocked layout several times is an estimate: two sessions of one model may run"
-    yield "in another order. So are recurrent layers above one thread, and branches and loops that the data decide."
+    yield "Two sessions of one model may leave the blocked layout in another order: exact where all orders take that,"
+    yield "proven per graph, else an estimate. So are recurrent layers above one thread, and branches and loops"
+    yield "that the data decide."
 
 
 def _families(rows: Mapping[str, Row]) -> Iterator[str]:

@@ -146,7 +146,7 @@ def _default_of(model: Model) -> RuntimeModel:
     ran = Once(partial(session_frame, model))
     return replace(
         DEFAULT_MODEL,
-        lowered_by=of_version(default_lowered_by, model.installed),
+        lowered_by=of_version(partial(default_lowered_by, ran=ran), model.installed),
         lifetimes=fixed(lambda _: default_lifetimes(model, ran()), DEFAULT_MODEL.name),
         process=lambda graph: default_process(graph, ran(), session_loading(model)),
     )

@@ -11,6 +11,7 @@ end of each run: what nothing lives in at a step is reserved and held, and the p
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
@@ -20,6 +21,8 @@ from memprof.ir.model import OPTIMIZED_FORMAT, Loading, Model, Session
 from memprof.runtimes.onnxruntime.arranging import as_estimated, as_listed, as_planned
 from memprof.runtimes.onnxruntime.frame import Frame, run_frame
 from memprof.runtimes.onnxruntime.proven import lowered_by
+from memprof.runtimes.onnxruntime.unsettled import block_sizes
+from memprof.runtimes.onnxruntime.windows import LEAVING
 
 _MAX_BUFFERS = 20_000  # the block is laid out in O(buffers x buffers alive)
 
@@ -99,16 +102,30 @@ def _unknown(graph: Graph, frame: Frame) -> tuple[Unknown, ...]:
     return tuple(unknown for unknown in (*frame.source.unknown, *frame.unknown) if unknown not in listed)
 
 
-def default_lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
+def default_lowered_by(lifetimes: Lifetimes, ran: Callable[[], Frame] | None = None) -> tuple[str, ...]:
     """Return what keeps the answer from being exact: what was not asked, and operations that are not proven.
 
-    onnxruntime makes the operations that leave the blocked layout in the order of addresses in memory, and where
-    several could run it takes the one that was made first: two sessions of one model may differ.
+    Args:
+        lifetimes: What a default session runs.
+        ran: How it runs it; left out, nobody can say what another order would take.
     """
     nodes = lifetimes.graph.nodes
     bodies = dict.fromkeys(node.op for node in nodes if node.bodies)  # their second run: not proven
-    unordered = (_LEAVING,) if sum(node.op == _LEAVING for node in nodes) > 1 else ()
+    unordered = (found,) if (found := _by_order(lifetimes, ran)) else ()
     return (*lifetimes.without, *lowered_by(lifetimes), *bodies, *unordered)
 
 
-_LEAVING = "com.microsoft.nchwc.ReorderOutput"
+def _by_order(lifetimes: Lifetimes, ran: Callable[[], Frame] | None) -> str:
+    """Return what another order of a session would change, nothing where all take the same, see ``unsettled``."""
+    if sum(node.op == LEAVING for node in lifetimes.graph.nodes) < 2:
+        return ""
+    if lifetimes.without or not lifetimes.is_complete or ran is None:
+        return LEAVING
+    frame = ran()
+    sizes = block_sizes(frame)
+    if sizes is None:
+        return LEAVING
+    if len(sizes) == 1:
+        return ""
+    rest = lifetimes.timeline.peak_bytes - frame.pattern_bytes
+    return f"{LEAVING}: {min(sizes) + rest:,} to {max(sizes) + rest:,} bytes, by the order of a session"

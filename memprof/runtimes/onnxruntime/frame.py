@@ -5,9 +5,9 @@ The same for the main graph and for bodies; what a node's bodies take counts as 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from memprof.ir import Graph, Role, TensorType, Unknown
 from memprof.runtimes.onnxruntime.arranging import NOBODY, Arrangement, Owner, never_run
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
 from memprof.runtimes.onnxruntime.pattern import pattern_bytes
-from memprof.runtimes.onnxruntime.plan import ReusePlan, plan_reuse
+from memprof.runtimes.onnxruntime.plan import Planning, ReusePlan
 from memprof.runtimes.onnxruntime.scratch import scratch_bytes
 from memprof.runtimes.onnxruntime.tables import PREPACKED, UNTYPED
 
@@ -35,6 +35,7 @@ class Frame:
         bodies: By step the bodies of the node that runs, for nodes that have some.
         open_outputs: Ids of graph outputs whose size onnxruntime does not know before it runs.
         has_pattern: Whether later passes take all buffers as one block.
+        planning: From an order of its nodes to a plan of which nothing is decided yet.
     """
 
     source: Graph
@@ -44,6 +45,7 @@ class Frame:
     bodies: Mapping[int, tuple[Frame, ...]]
     open_outputs: frozenset[int]
     has_pattern: bool
+    planning: Callable[[Sequence[int]], Planning]
 
     @cached_property
     def without_scratch(self) -> Frame:
@@ -196,14 +198,16 @@ def run_frame(
             known = _matching_bodies(node.bodies, planned.nodes[node_id].bodies)
             pairs = zip(node.bodies, known, strict=True)
             bodies[step] = tuple(run_frame(body, other, arrange, inner, threads) for body, other in pairs)
+    planning = partial(Planning, ran, types=types, foreign=foreign, shared=shared)
     return Frame(
         source=graph,
         graph=ran,
-        plan=plan_reuse(ran, order, types=types, foreign=foreign, shared=shared),
+        plan=planning(order).whole(order),
         scratch=tuple([scratch_bytes(ran, ran.nodes[i], threads) for i in order]),
         bodies=bodies,
         open_outputs=frozenset(i for i in ran.outputs if types[i].size_bytes is None),
         has_pattern=not (owner.constants and _reads_prepacked(ran, owner.constants)),
+        planning=planning,
     )
 
 

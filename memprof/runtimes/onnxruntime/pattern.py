@@ -29,7 +29,7 @@ def pattern_bytes(plan: ReusePlan, sizes: Sequence[int | None], outputs: frozens
         outputs: Ids of graph outputs.
     """
     ends: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-    block = _Block()
+    block = Block()
     step = 0
     for value_id in plan.owned:
         size = sizes[value_id]
@@ -39,12 +39,17 @@ def pattern_bytes(plan: ReusePlan, sizes: Sequence[int | None], outputs: frozens
             for start, padded in ends.pop(step + 1, ()):
                 block.give(start, padded)
             step += 1
-        padded = -(-size // ALIGNMENT) * ALIGNMENT
+        padded = rounded(size)
         ends[plan.stop[value_id]].append((block.take(padded), padded))
     return block.size_bytes
 
 
-class _Block:
+def rounded(size: int) -> int:
+    """Return the bytes that a buffer of ``size`` bytes takes of the block."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+class Block:
     """The block while it grows: what is not taken of it, in gaps that never touch.
 
     Attributes:
@@ -56,6 +61,21 @@ class _Block:
         self._by_size: list[tuple[int, int]] = []  # (bytes, start), ascending
         self._by_start: dict[int, int] = {}  # start -> end
         self._by_end: dict[int, int] = {}  # end -> start
+
+    def fork(self) -> Block:
+        """Return a block that grows by itself from here."""
+        other = Block()
+        other.size_bytes, other._by_size = self.size_bytes, self._by_size.copy()
+        other._by_start, other._by_end = self._by_start.copy(), self._by_end.copy()
+        return other
+
+    def __eq__(self, other: object) -> bool:
+        """Whether what comes will be placed alike in both."""
+        if not isinstance(other, Block):
+            return NotImplemented
+        return self.size_bytes == other.size_bytes and self._by_size == other._by_size
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def take(self, size: int) -> int:
         """Take ``size`` bytes of the smallest gap that holds them, the first of several, else at the end."""

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from memprof.ir import DTYPE_BITS, Graph, Role, TensorType
@@ -50,61 +51,98 @@ class ReusePlan:
     owned: tuple[int, ...]
 
 
-def plan_reuse(
-    graph: Graph,
-    order: Sequence[int],
-    *,
-    types: Sequence[TensorType],
-    foreign: frozenset[int] = frozenset(),
-    shared: frozenset[int] = frozenset(),
-) -> ReusePlan:
-    """Return onnxruntime's plan for ``graph`` run in ``order``.
+class Planning:
+    """A plan while it is made, node by node: what has been decided, and what the decisions to come depend on.
 
     Args:
         graph: Any graph.
-        order: Ids of the nodes that run, in execution order.
+        order: Ids of the nodes that run; in which order is said when they are planned.
         types: What onnxruntime knows of each value when it plans: a named dimension is equal to itself alone.
         foreign: Ids of further values that belong to others: initialisers that the graph writes as nodes.
         shared: Ids of graph outputs that share their node's first input all the same.
+
+    Attributes:
+        home: As in the plan, so far.
+        start: As in the plan, so far.
+        owned: As in the plan, so far.
+        uses: By value how often its buffer is still needed.
+        dead: Buffers that may be taken, by element size and shape, the one that died last at the end.
     """
-    values, nodes, reads, writes = graph.values, graph.nodes, graph.reads, graph.writes
-    uses = _count_uses(graph, order, foreign)
-    is_output = bytearray(len(values))
-    for output in graph.outputs:
-        is_output[output] = 1
-    home = list(range(len(values)))
-    start = [0] * len(values)
-    owned: list[int] = []
-    dead: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
-    keys = _shape_keys(types)
-    for step, node_id in enumerate(order):
-        node = nodes[node_id]
-        for position, value_id in enumerate(node.outputs):
-            if value_id is None:
-                continue
-            target: int | None = None
-            if not is_output[value_id] or value_id in shared:
-                target = _reusable_input(node.op, node.inputs, position, (home, uses, keys), value_id)
-                if target is None and (key := keys[value_id]) is not None and key[1] and dead[key]:
-                    target = dead[key].pop()
-            if target is None:
-                start[value_id] = step
-                owned.append(value_id)
-            else:
-                home[value_id] = target
-                uses[target] += uses[value_id]
-        for value_id in (*reads[node_id], *writes[node_id]):
-            buffer = home[value_id]
-            uses[buffer] -= 1
-            if not uses[buffer] and (key := keys[buffer]) is not None:
-                dead[key].append(buffer)
-    return ReusePlan(
-        order=tuple(order),
-        home=tuple(home),
-        start=tuple(start),
-        stop=tuple(_stops(graph, order, home)),
-        owned=tuple(owned),
-    )
+
+    def __init__(
+        self,
+        graph: Graph,
+        order: Sequence[int],
+        *,
+        types: Sequence[TensorType],
+        foreign: frozenset[int] = frozenset(),
+        shared: frozenset[int] = frozenset(),
+    ) -> None:
+        self._graph, self._shared = graph, shared
+        self._is_output = bytearray(len(graph.values))
+        for output in graph.outputs:
+            self._is_output[output] = 1
+        self._keys = _shape_keys(types)
+        self.uses = _count_uses(graph, order, foreign)
+        self.home = list(range(len(graph.values)))
+        self.start = [0] * len(graph.values)
+        self.owned: list[int] = []
+        self.dead: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
+
+    def fork(self) -> Planning:
+        """Return a plan that goes on from here by itself."""
+        other = copy(self)
+        other.uses, other.home, other.start = self.uses.copy(), self.home.copy(), self.start.copy()
+        other.owned = self.owned.copy()
+        other.dead = defaultdict(list, {key: buffers.copy() for key, buffers in self.dead.items() if buffers})
+        return other
+
+    def decides_like(self, other: Planning) -> bool:
+        """Whether all that is decided is the same, and all that is to come will be."""
+        same = self.home == other.home and self.uses == other.uses
+        return same and all(self.dead[key] == other.dead[key] for key in {*self.dead, *other.dead})
+
+    def whole(self, order: Sequence[int]) -> ReusePlan:
+        """Plan ``order`` from its first node on, and return the plan."""
+        self.run(order, 0)
+        return self.plan(order)
+
+    def plan(self, order: Sequence[int]) -> ReusePlan:
+        """Return the plan for ``order``, all of which has been planned."""
+        return ReusePlan(
+            order=tuple(order),
+            home=tuple(self.home),
+            start=tuple(self.start),
+            stop=tuple(_stops(self._graph, order, self.home)),
+            owned=tuple(self.owned),
+        )
+
+    def run(self, order: Sequence[int], step: int) -> None:
+        """Plan the nodes of ``order``, the first of which runs at ``step``."""
+        nodes, reads, writes = self._graph.nodes, self._graph.reads, self._graph.writes
+        is_output, shared, keys = self._is_output, self._shared, self._keys
+        uses, home, start, owned, dead = self.uses, self.home, self.start, self.owned, self.dead
+        for at, node_id in enumerate(order, step):
+            node = nodes[node_id]
+            for position, value_id in enumerate(node.outputs):
+                if value_id is None:
+                    continue
+                target: int | None = None
+                if not is_output[value_id] or value_id in shared:
+                    target = _reusable_input(node.op, node.inputs, position, (home, uses, keys), value_id)
+                    if target is None and (key := keys[value_id]) is not None and key[1] and dead[key]:
+                        target = dead[key].pop()
+                if target is None:
+                    start[value_id] = at
+                    owned.append(value_id)
+                else:
+                    home[value_id] = target
+                    uses[target] += uses[value_id]
+            for value_id in (*reads[node_id], *writes[node_id]):
+                buffer = home[value_id]
+                uses[buffer] -= 1
+                if not uses[buffer] and (key := keys[buffer]) is not None:
+                    dead[key].append(buffer)
 
 
 def _count_uses(graph: Graph, order: Sequence[int], foreign: frozenset[int]) -> list[int]:
