@@ -23,7 +23,8 @@ from torch import nn
 
 from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS, Architecture, Cell, Layer
 from memprof.nas.train.augmentation import Pictures
-from memprof.nas.train.data import Augmentation, Images, TrainingData
+from memprof.nas.train.data import TrainingData
+from memprof.nas.train.images import Augmentation, Images
 from memprof.nas.train.modules import Convolution, build_module
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.steps import Steps, autocast, on_own_stream

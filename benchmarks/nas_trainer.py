@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nas_record import write_record
 
 from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS
-from memprof.nas.train.data import Augmentation, Images, TrainingData
+from memprof.nas.train.data import TrainingData
+from memprof.nas.train.images import Augmentation, Images
 from memprof.nas.train.modules import build_module
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.trainer import Checkpoint, Trainer

@@ -67,7 +67,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "submitit": ("nas/searching/submitting",),
     "ray": ("nas/searching/raying",),
     "sklearn": ("nas/train/", "nas/rank/blend"),
-    "PIL": ("nas/train/data",),  # a dependency of torchvision's
+    "PIL": ("nas/train/encoded",),  # a dependency of torchvision's
     "numba": ("planning/",),
     "triton": ("nas/train/fused_kernels",),  # comes with torch for GPUs
     "tflite_micro": ("measure/",),

@@ -10,9 +10,9 @@ a draw, a branch on values or a wait: a step can be captured as a CUDA graph and
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from memprof.nas.train.data import Augmentation, Images
+from memprof.nas.train.images import AnyImages, Augmentation
 
 PLAN_ROWS = 6
 _IMAGES_OF_STATISTICS = 2000
@@ -29,18 +29,18 @@ class Pictures:
     """
 
     def __init__(
-        self, images: Images, change: Augmentation, device: torch.device, layout: torch.memory_format
+        self, images: AnyImages, change: Augmentation, device: torch.device, layout: torch.memory_format
     ) -> None:
         self._change = change
         self._device = device
         self._layout = layout
         self.images = images.to(device)
-        pixels = self.images.pixels[:_IMAGES_OF_STATISTICS].float()
+        first = torch.arange(min(len(images), _IMAGES_OF_STATISTICS), device=device)
+        pixels = self.images.gather(first).float()
         self._mean = pixels.mean((0, 2, 3)).view(1, -1, 1, 1)
         self._deviation = pixels.std((0, 2, 3)).view(1, -1, 1, 1).clamp_min(1.0)
         _, _, height, width = pixels.shape
-        padded = nn.functional.pad(self.images.pixels, (change.padding,) * 4)
-        self._crops = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (n, c, 2 pad + 1, 2 pad + 1, h, w)
+        self._crop = self.images.crops(change.padding)
         self._rows = torch.arange(height, device=device)
         self._columns = torch.arange(width, device=device)
 
@@ -63,7 +63,7 @@ class Pictures:
     def changed(self, plan: Tensor) -> Tensor:
         """Return the images of some columns of a plan: cropped, flipped, normalised and cut out."""
         indices, top, left, flip, row, column = plan.unbind()
-        pixels = self._crops[indices, :, top, left]
+        pixels = self._crop(indices, top, left)
         if self._change.flips:
             pixels = torch.where(flip.view(-1, 1, 1, 1) == 1, pixels.flip(3), pixels)
         images = self.normalized(pixels)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from memprof.base.errors import InputError
 from memprof.nas.given.inside import create_anew, inside
+from memprof.nas.train.encoded import Encoded
 
 FEWEST_KEPT = 1000
 """Fewer images are decoded in the time that a file takes."""
@@ -30,25 +31,25 @@ _MOST_THREADS = 8
 
 
 def decode_once(
-    paths: Sequence[Path], shape: torch.Size, side: int | None, root: Path, decode: Callable[[int], Tensor]
+    files: Sequence[Encoded], shape: torch.Size, side: int | None, root: Path, decode: Callable[[int], Tensor]
 ) -> Tensor:
     """Return the pixels of image files, uint8 (n, *shape).
 
     Args:
-        paths: The files.
+        files: The encoded images.
         shape: Channels, height and width of each.
         side: What they are scaled to; part of the key.
         root: Folder to keep them in.
-        decode: Returns the pixels of one file by its place in ``paths``; may run in several threads.
+        decode: Returns the pixels of one file by its place in ``files``; may run in several threads.
     """
-    if len(paths) < FEWEST_KEPT:
-        return _decode_all(len(paths), shape, decode)
-    name = f"decoded-{_key(paths, side)}.npy"
+    if len(files) < FEWEST_KEPT:
+        return _decode_all(len(files), shape, decode)
+    name = f"decoded-{_key(files, side)}.npy"
     with suppress(OSError, ValueError, InputError):
         kept = np.load(inside(root, name), mmap_mode="c", allow_pickle=False)
-        if kept.dtype == np.uint8 and kept.shape == (len(paths), *shape):
+        if kept.dtype == np.uint8 and kept.shape == (len(files), *shape):
             return torch.from_numpy(kept)
-    pixels = _decode_all(len(paths), shape, decode)
+    pixels = _decode_all(len(files), shape, decode)
     with suppress(OSError, InputError):  # where nothing can be kept, nothing is saved
         _keep(pixels, root, name)
     return pixels
@@ -77,14 +78,14 @@ def _keep(pixels: Tensor, root: Path, name: str) -> None:
         passing.unlink(missing_ok=True)
 
 
-def _key(paths: Sequence[Path], side: int | None) -> str:
+def _key(files: Sequence[Encoded], side: int | None) -> str:
     digest = hashlib.sha256(repr(side).encode())
-    for part in _facts(paths):
+    for part in _facts(files):
         digest.update(part.encode(errors="surrogateescape"))
     return digest.hexdigest()[:24]
 
 
-def _facts(paths: Sequence[Path]) -> Iterator[str]:
-    for path in paths:
-        status = path.stat()
-        yield f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0"
+def _facts(files: Sequence[Encoded]) -> Iterator[str]:
+    for file in files:
+        status = file.path.stat()
+        yield f"{file.path}\0{file.offset}\0{status.st_size}\0{status.st_mtime_ns}\0"

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from memprof.nas.train.augmentation import PLAN_ROWS, Pictures
-from memprof.nas.train.data import Images
 from memprof.nas.train.descent import Descent
+from memprof.nas.train.images import AnyImages
 from memprof.nas.train.recipe import Recipe
 
 WARM_UP_STEPS = 1
@@ -61,7 +61,7 @@ class Steps:
         self._pictures = pictures
         self._recipe = recipe
         self._device = pictures.images.labels.device
-        self._captures = captures and self._device.type == "cuda"
+        self._captures = captures and self._device.type == "cuda" and pictures.images.is_held
         self._graph: torch.cuda.CUDAGraph | None = None
         self._done = 0
         count, device = len(pictures), self._device
@@ -86,6 +86,7 @@ class Steps:
         self._module.train()
         generator = torch.Generator(self._device).manual_seed((seed * 100_003 + epoch) % 2**63)
         self._plan.copy_(self._pictures.draw(generator))
+        self._pictures.images.foresee(self._plan[0])
         rates = [self._recipe.rate_at(epoch + i / self.count) for i in range(self.count)]
         self._rates.copy_(torch.tensor(rates))
         for counter in (self._start, self._number, self._total):
@@ -150,7 +151,7 @@ class Scores:
     def __init__(
         self,
         module: nn.Module,
-        images: Images,
+        images: AnyImages,
         normalized: Callable[[Tensor], Tensor],
         batch: int,
         captures: bool = True,
@@ -160,13 +161,14 @@ class Scores:
         self._normalized = normalized
         self._device = images.labels.device
         self._batch = batch
-        self._captures = captures and self._device.type == "cuda"
+        self._captures = captures and self._device.type == "cuda" and images.is_held
         self._places = torch.arange(batch, device=self._device)
         self._right = torch.zeros((), dtype=torch.int64, device=self._device)
 
     def count(self) -> int:
         """Return how many images are classified correctly; one wait for the device."""
         graph = None
+        self._images.foresee(torch.arange(len(self._images)))
         with torch.inference_mode():
             for number in range(-(-len(self._images) // self._batch)):
                 if graph is None and self._captures and number:
@@ -183,7 +185,7 @@ class Scores:
         count = len(self._images)
         chosen = self._places.clamp(max=count - 1)
         with autocast(self._device):
-            logits = self._module(self._normalized(self._images.pixels.index_select(0, chosen)))
+            logits = self._module(self._normalized(self._images.gather(chosen)))
         is_right = logits.argmax(1) == self._images.labels.index_select(0, chosen)
         self._right += (is_right & (self._places < count)).sum()
         self._places += self._batch

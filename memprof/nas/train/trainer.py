@@ -24,7 +24,8 @@ from memprof.base.errors import InputError
 from memprof.base.text import first_line
 from memprof.nas.jobs import Status
 from memprof.nas.train.augmentation import Pictures
-from memprof.nas.train.data import Images, TrainingData
+from memprof.nas.train.data import TrainingData
+from memprof.nas.train.images import AnyImages
 from memprof.nas.train.modules import NO_BUILDERS, Builders
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.steps import Scores, Steps, on_own_stream
@@ -158,7 +159,7 @@ class Trainer:
         training = Training(status=status, accuracy=accuracy, epochs=epoch, loss=loss, message=message)
         return training, Checkpoint(epoch, module.state_dict(), steps.descent.state())
 
-    def accuracy(self, module: nn.Module, images: Images) -> float:
+    def accuracy(self, module: nn.Module, images: AnyImages) -> float:
         """Return the share of ``images`` that ``module`` classifies correctly; one wait for the device."""
         images = images.to(self._device)
         batch = min(len(images), 512 if self._device.type == "cpu" else self.recipe.batch)  # a shape that cuDNN knows

@@ -74,7 +74,8 @@ def real_trainer() -> Any:
     """Return memprof's own trainer on four grey images."""
     import torch
 
-    from memprof.nas.train.data import Augmentation, Images, TrainingData
+    from memprof.nas.train.data import TrainingData
+    from memprof.nas.train.images import Augmentation, Images
     from memprof.nas.train.recipe import Recipe
     from memprof.nas.train.trainer import Trainer
 

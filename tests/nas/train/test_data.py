@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -21,9 +20,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from memprof.base.errors import InputError, UsageError
-from memprof.nas.train import data as data_module
 from memprof.nas.train import decoded as decoded_module
-from memprof.nas.train.data import Images, load_test, load_training
+from memprof.nas.train import images as images_module
+from memprof.nas.train.data import load_test, load_training
+from memprof.nas.train.encoded import Encoded
+from memprof.nas.train.images import Images
 
 # torchvision 0.29 names a successor on every picture that it decodes.
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding and encoding:DeprecationWarning")
@@ -143,7 +144,7 @@ def test_test_labels_mean_the_training_classes_even_if_one_has_no_test_images(an
 def test_a_test_class_that_training_does_not_know_is_refused(animals: Path) -> None:
     write_images(animals / "test" / "ant", [100])
     write_images(animals / "test" / "bat", [100])
-    with pytest.raises(InputError, match=r"test has a class that .*train lacks: 'bat'"):
+    with pytest.raises(InputError, match=r"test has a class that its training images lack: 'bat'"):
         load_test(str(animals), root=NOWHERE)
 
 
@@ -185,13 +186,13 @@ def test_a_data_set_of_one_size_takes_no_other() -> None:
 
 def test_of_a_large_folder_only_the_chosen_images_are_decoded(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    decode = data_module._decode
+    read = Encoded.read
 
-    def counted(path: Path, side: int | None) -> Any:
-        decoded.append(path)
-        return decode(path, side)
+    def counted(file: Encoded) -> bytes:
+        decoded.append(file)
+        return read(file)
 
-    monkeypatch.setattr(data_module, "_decode", counted)
+    monkeypatch.setattr(Encoded, "read", counted)
     load_training(str(animals), root=NOWHERE, limit=6)
     assert len(decoded) == 1 + 6  # one for the shape
 
@@ -201,8 +202,8 @@ def test_many_images_are_decoded_once_and_mapped_after_that(animals: Path, monke
     root = animals / "kept" / "data"
     first = load_training(str(animals), root=root)
     (kept,) = root.iterdir()
-    decode = data_module._decode
-    monkeypatch.setattr(data_module, "_decode", lambda path, side: decode(path, side) // 2)
+    decode = images_module.decode
+    monkeypatch.setattr(images_module, "decode", lambda file, side: decode(file, side) // 2)
     second = load_training(str(animals), root=root)
     assert pictures(first.training) == pictures(second.training)
     assert pictures(first.validation) == pictures(second.validation)

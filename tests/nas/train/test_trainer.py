@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from memprof.base.errors import UsageError
-from memprof.nas.train.data import Augmentation, Images, TrainingData
+from memprof.nas.train.data import TrainingData
 from memprof.nas.train.descent import Descent
 from memprof.nas.train.devices import pick_device
 from memprof.nas.train.evaluation import load_checkpoint, save_checkpoint
+from memprof.nas.train.images import Augmentation, Images
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.trainer import Checkpoint, Trainer, Training
 
