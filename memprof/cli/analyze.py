@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -28,6 +30,7 @@ from memprof.cli.sweep import helped, read_sweep, swept
 from memprof.cli.targets import PICTURES, RENDERERS, SLIDE, check_targets, write_targets
 
 if TYPE_CHECKING:
+    from memprof.importers.request import Request
     from memprof.results.report import Report
 
 _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
@@ -70,22 +73,7 @@ _VIEWS = {"--json": ".json", "--csv": ".csv", "--markdown": ".md"}
     help="Of a picture: the curve and who makes the peak, or every tensor.",
 )
 @redact_option
-def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
-    model: str,
-    runtimes: tuple[str, ...],
-    sweeps: tuple[str, ...],
-    strict: bool,
-    modules: int | None,
-    as_json: bool,
-    as_csv: bool,
-    as_markdown: bool,
-    why: bool,
-    top: int,
-    board: str | None,
-    targets: tuple[str, ...],
-    picture: str,
-    redact_names: bool,
-) -> None:
+def command(**given: Any) -> None:
     """How much memory MODEL needs, where it goes and why. MODEL may be a report saved with -o report.json.
 
     \b
@@ -98,45 +86,94 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof analyze model.py:make --run
     memprof analyze report.json -o report.html
     """
-    view = pick_one({"--json": as_json, "--csv": as_csv, "--markdown": as_markdown})
-    if board is not None and view:
-        raise UsageError(f"{view} and --board exclude each other.", f"memprof check MODEL --board {board} --json")
-    request = read_request(model)
-    axes = read_sweep(sweeps, model, view, board)
-    check_targets(targets)
-    check_redaction(targets, is_redacted=redact_names)
-    from memprof.api.asking import read_and_report
-
-    fit = None if board is None else fit_one(request, board, DEFAULT_MARGIN)
-    with telling(f"reading {safe_text(model)}"):
-        report, read = read_and_report(request, runtimes or None)
-        if axes:
-            report = swept(report, request, axes)
-        elif view in (None, "--json", "--markdown") and not model.lower().endswith(".json"):
-            report = helped(report, request, read)
-    flags = [*request_flags(), *repeat_flags({"--runtime": runtimes, "--sweep": sweeps})]
-    origin = Origin(shlex.join(["memprof", "analyze", model, *flags]), is_redacted=redact_names)
-    write_targets(report, targets, origin, picture)
-    incomplete = _find_incomplete(report) if strict else None
-    if incomplete and as_json:  # one document on stdout, and it says what went wrong
+    flags = AnalyzeFlags(**given)
+    if flags.board is not None and flags.view:
+        raise UsageError(
+            f"{flags.view} and --board exclude each other.", f"memprof check MODEL --board {flags.board} --json"
+        )
+    request = read_request(flags.model)
+    axes = read_sweep(flags.sweeps, flags.model, flags.view, flags.board)
+    check_targets(flags.targets)
+    check_redaction(flags.targets, is_redacted=flags.redact_names)
+    fit = None if flags.board is None else fit_one(request, flags.board, DEFAULT_MARGIN)
+    report = _report(flags, request, axes)
+    origin = Origin(shlex.join(["memprof", "analyze", flags.model, *flags.repeated]), is_redacted=flags.redact_names)
+    write_targets(report, flags.targets, origin, flags.picture)
+    incomplete = _find_incomplete(report) if flags.strict else None
+    if incomplete and flags.as_json:  # one document on stdout, and it says what went wrong
         raise incomplete
     with open_stdout() as stream:
-        if view:
-            RENDERERS[_VIEWS[view]](report, stream)
-        elif axes:
-            from memprof.render.sweep import render_sweep
-
-            render_sweep(report, stream, top=top, next_command=advise_sweep(report, model, flags, targets))
+        if flags.view:
+            RENDERERS[_VIEWS[flags.view]](report, stream)
         else:
-            from memprof.render.text import TextView, render_text
-
-            next_command = advise(report, model, flags, has_files=bool(targets), has_why=why)
-            render_text(report, stream, TextView(top=top, why=why, next_command=next_command, modules=modules))
+            _print_text(report, flags, stream)
             if fit is not None:
                 stream.write("\n")
                 show_fit(*fit, request, stream)
     if incomplete:
         raise incomplete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzeFlags:
+    """What was typed; each field is an argument of ``memprof analyze`` by its name."""
+
+    model: str
+    runtimes: tuple[str, ...]
+    sweeps: tuple[str, ...]
+    strict: bool
+    modules: int | None
+    as_json: bool
+    as_csv: bool
+    as_markdown: bool
+    why: bool
+    top: int
+    board: str | None
+    targets: tuple[str, ...]
+    picture: str
+    redact_names: bool
+
+    @property
+    def view(self) -> str | None:
+        """The flag that says what is printed; ``None`` for text.
+
+        Raises:
+            UsageError: There are two.
+        """
+        return pick_one({"--json": self.as_json, "--csv": self.as_csv, "--markdown": self.as_markdown})
+
+    @property
+    def repeated(self) -> list[str]:
+        """The flags that ask for the same report."""
+        return [*request_flags(), *repeat_flags({"--runtime": self.runtimes, "--sweep": self.sweeps})]
+
+
+def _report(flags: AnalyzeFlags, request: Request, axes: Mapping[str, tuple[int, ...]]) -> Report:
+    """Return the report, with the sweep that was asked for or else, where somebody will read it, what would help."""
+    from memprof.api.asking import read_and_report
+
+    with telling(f"reading {safe_text(flags.model)}"):
+        report, read = read_and_report(request, flags.runtimes or None)
+        if axes:
+            return swept(report, request, axes)
+        if flags.view in (None, "--json", "--markdown") and not flags.model.lower().endswith(".json"):
+            return helped(report, request, read)
+        return report
+
+
+def _print_text(report: Report, flags: AnalyzeFlags, stream: TextIO) -> None:
+    if flags.sweeps:
+        from memprof.render.sweep import render_sweep
+
+        next_command = advise_sweep(report, flags.model, flags.repeated, flags.targets)
+        render_sweep(report, stream, top=flags.top, next_command=next_command)
+        return
+    from memprof.render.text import TextView, render_text
+
+    next_command = advise(report, flags.model, flags.repeated, has_files=bool(flags.targets), has_why=flags.why)
+    render_text(
+        report, stream, TextView(top=flags.top, why=flags.why, next_command=next_command, modules=flags.modules)
+    )
 
 
 def _find_incomplete(report: Report) -> IncompleteError | None:

@@ -10,7 +10,7 @@ import click
 from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.cli.options import json_option, read_limits, read_request, run_options, source_options, top_option
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         return
     benched = []
     for request, model in zip(requests, loaded, strict=True):
-        note(f"running {safe_text(request.name)}")
-        benched.append(bench(model, settings, limits=limits, values=request.values))
+        with telling(f"running {safe_text(request.name)}"):
+            benched.append(bench(model, settings, limits=limits, values=request.values))
     with open_stdout() as stream:
         if as_json:
             write_document(Bench(settings=settings, models=tuple(benched)).to_json(), stream)

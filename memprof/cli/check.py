@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -68,23 +68,7 @@ _CODES = {True: 0, False: 1, None: 4}
     metavar="FILE",
     help="Write a file too: .json .md .sarif .xml (JUnit) .txt. Repeatable.",
 )
-def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
-    models: tuple[str, ...],
-    max_peak: str | None,
-    max_params: str | None,
-    max_weights: str | None,
-    max_total: str | None,
-    runtime: str | None,
-    board: str | None,
-    baseline: str | None,
-    tolerance: str | None,
-    config: Path | None,
-    strict: bool,
-    update_baseline: bool,
-    view: str,
-    as_json: bool,
-    targets: tuple[str, ...],
-) -> int:
+def command(**given: Any) -> int:
     """Do models fit? Exit code 0: all do, 1: one does not, 4: a size that decides is unknown.
 
     Without a MODEL, memprof.toml (or [tool.memprof] of pyproject.toml) says which models are watched.
@@ -97,52 +81,128 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof check model.onnx --baseline report.json --tolerance 1%
     memprof check model.tflite --board nucleo-h743zi
     """
-    for target in targets:
+    flags = CheckFlags(**given)
+    for target in flags.targets:
         _find_writer(target)
         check_writable(target)
-    view = "json" if as_json else view
-    limits = {"peak": max_peak, "params": max_params, "weights": max_weights, "total": max_total}
-    if board is not None:
-        others = {"--runtime": runtime, "--baseline": baseline, "--config": config, "-o": targets or None}
-        others |= {f"--max-{name}": text for name, text in limits.items()}
-        named = {flag for flag, value in others.items() if value is not None} | ({"--strict"} if strict else set())
-        _check_alone(models, named, view)
-        return check_board(read_request(models[0]), board, DEFAULT_MARGIN, as_json=view == "json")
-    if strict and update_baseline:
-        raise UsageError("--strict judges, and --update-baseline saves.", "Leave one of them out.")
-    if not models:
-        flags = {f"--max-{name}": text for name, text in limits.items()}
-        flags |= {"--runtime": runtime, "--baseline": baseline, "--tolerance": tolerance}
-        given = request_flags()
-        _refuse(
-            [*(flag for flag, value in flags.items() if value is not None), *(f for f in given if f != "--trust")]
+    if flags.board is not None:
+        _check_alone(flags)
+        return check_board(
+            read_request(flags.models[0]), flags.board, DEFAULT_MARGIN, as_json=flags.printed == "json"
         )
-        with telling("reading the models"):
-            found = _check_project(config, updates=update_baseline, trusts="--trust" in given)
-        return _show(found, view, targets, is_strict=strict)
-    if config is not None or update_baseline:
+    if flags.strict and flags.update_baseline:
+        raise UsageError("--strict judges, and --update-baseline saves.", "Leave one of them out.")
+    if not flags.models:
+        return _show(_judge_project(flags), flags)
+    if flags.config is not None or flags.update_baseline:
         raise UsageError("A MODEL that is named is no part of a file's baseline.", "Leave MODEL out, or the flag.")
-    from memprof.gate.project import check_named
-    from memprof.results.budgets import Budgets
+    if len(flags.models) > 1 or flags.printed not in ("text", "json") or flags.targets:
+        return _show(_judge_named(flags), flags)
+    return _judge_one(flags)
 
-    budgets = Budgets(**{name: None if text is None else parse_bytes(text) for name, text in limits.items()})
-    growth = parse_percent(tolerance or "0%")
-    older = None if baseline is None else read_request(baseline)
-    if len(models) > 1 or view not in ("text", "json") or targets:
-        requests = [read_request(model) for model in models]
-        with telling("reading the models"):
-            gate = check_named(requests, budgets, runtime, older, growth)
-        return _show(gate, view, targets, is_strict=strict)
-    with telling(f"reading {safe_text(models[0])}"):
-        one = _check_one(read_request(models[0]), budgets, runtime, older, growth)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFlags:
+    """What was typed; each field is an argument of ``memprof check`` by its name."""
+
+    models: tuple[str, ...]
+    max_peak: str | None
+    max_params: str | None
+    max_weights: str | None
+    max_total: str | None
+    runtime: str | None
+    board: str | None
+    baseline: str | None
+    tolerance: str | None
+    config: Path | None
+    strict: bool
+    update_baseline: bool
+    view: str
+    as_json: bool
+    targets: tuple[str, ...]
+
+    @property
+    def printed(self) -> str:
+        """What is printed: a key of ``_VIEWS``."""
+        return "json" if self.as_json else self.view
+
+    @property
+    def limits(self) -> dict[str, str | None]:
+        """From what is limited to the limit as it was typed."""
+        return {
+            "peak": self.max_peak,
+            "params": self.max_params,
+            "weights": self.max_weights,
+            "total": self.max_total,
+        }
+
+    @property
+    def budgets(self) -> Budgets:
+        """The limits in bytes."""
+        from memprof.results.budgets import Budgets
+
+        return Budgets(**{name: None if text is None else parse_bytes(text) for name, text in self.limits.items()})
+
+    @property
+    def growth(self) -> Fraction:
+        """How much a model may grow."""
+        return parse_percent(self.tolerance or "0%")
+
+    @property
+    def older(self) -> Request | None:
+        """What it is compared with."""
+        return None if self.baseline is None else read_request(self.baseline)
+
+    def named(self, *others: str) -> list[str]:
+        """Return those of the flags about one model, and of ``others``, that were given."""
+        flags: dict[str, object] = {f"--max-{name}": text for name, text in self.limits.items()}
+        flags |= {"--runtime": self.runtime, "--baseline": self.baseline}
+        of_others = {
+            "--tolerance": self.tolerance,
+            "--config": self.config,
+            "-o": self.targets or None,
+            "--strict": self.strict or None,
+        }
+        flags |= {name: of_others[name] for name in others}
+        return [flag for flag, value in flags.items() if value is not None]
+
+
+def _judge_project(flags: CheckFlags) -> Gate:
+    """Return how the models stand that a file names.
+
+    Raises:
+        UsageError: A flag is about a model that is named.
+    """
+    given = request_flags()
+    _refuse([*flags.named("--tolerance"), *(flag for flag in given if flag != "--trust")])
+    with telling("reading the models"):
+        return _check_project(flags.config, updates=flags.update_baseline, trusts="--trust" in given)
+
+
+def _judge_named(flags: CheckFlags) -> Gate:
+    """Return how the models stand that were typed."""
+    from memprof.gate.project import check_named
+
+    budgets, growth, older = flags.budgets, flags.growth, flags.older
+    requests = [read_request(model) for model in flags.models]
+    with telling("reading the models"):
+        return check_named(requests, budgets, flags.runtime, older, growth)
+
+
+def _judge_one(flags: CheckFlags) -> int:
+    """Show how the one model stands that was typed; return the exit code."""
+    model = flags.models[0]
+    budgets, growth, older = flags.budgets, flags.growth, flags.older
+    with telling(f"reading {safe_text(model)}"):
+        one = _check_one(read_request(model), budgets, flags.runtime, older, growth)
     from memprof.results.assumed import refuse_assumed
 
-    refused = refuse_assumed(one.assumed) if strict else None
-    if refused and view == "json":  # one document on stdout, and it says what went wrong
+    refused = refuse_assumed(one.assumed) if flags.strict else None
+    if refused and flags.printed == "json":  # one document on stdout, and it says what went wrong
         raise refused
-    units = {name: unit_of(text) for name, text in limits.items() if text is not None}
-    deciders = {} if older is None else _deciders(one, limits, budgets, growth)
-    _show_one(one, models[0], units, deciders, as_json=view == "json")
+    units = {name: unit_of(text) for name, text in flags.limits.items() if text is not None}
+    deciders = {} if older is None else _deciders(one, flags.limits, budgets, growth)
+    _show_one(one, model, units, deciders, as_json=flags.printed == "json")
     if refused:
         raise refused
     return _CODES[one.is_met]
@@ -179,11 +239,17 @@ def _check_one(
     return replace(found, helped=help_broken(request, report, model, found.over))
 
 
-def _check_alone(models: Sequence[str], others: Collection[str], view: str) -> None:
-    if len(models) != 1:
+def _check_alone(flags: CheckFlags) -> None:
+    """Refuse what a question about a board has no use for.
+
+    Raises:
+        UsageError: There is not one model, or another limit was typed.
+    """
+    if len(flags.models) != 1:
         raise UsageError("--board is about one MODEL.", "memprof check model.tflite --board NAME")
-    if others or view not in ("text", "json"):
-        odd = next(iter(sorted(others)), f"--format {view}")
+    others = sorted(flags.named("--config", "-o", "--strict"))
+    if others or flags.printed not in ("text", "json"):
+        odd = next(iter(others), f"--format {flags.printed}")
         raise UsageError(f"{odd} does not go with --board, which has limits of its own.", "Leave one of them out.")
 
 
@@ -211,20 +277,19 @@ def _check_project(path: Path | None, *, updates: bool, trusts: bool) -> Gate:
     return found
 
 
-def _show(found: Gate, view: str, targets: Sequence[str], *, is_strict: bool) -> int:
+def _show(found: Gate, flags: CheckFlags) -> int:
     from io import StringIO
 
-    refused = _refuse_assumed(found) if is_strict else None
-
-    for target in targets:
+    refused = _refuse_assumed(found) if flags.strict else None
+    for target in flags.targets:
         text = StringIO()
         _find_writer(target)(found, text)
         write_text_whole(target, text.getvalue())
         note(f"wrote {safe_text(target)}")
-    if refused and view == "json":
+    if refused and flags.printed == "json":
         raise refused
     with open_stdout() as stream:
-        _VIEWS[view](found, stream)
+        _VIEWS[flags.printed](found, stream)
     if refused:
         raise refused
     return found.code

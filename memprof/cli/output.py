@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 import click
 
 from memprof.base.errors import UsageError
+from memprof.cli.waiting import Bar, Stage, WaitLine
 
-PATIENCE_SECONDS = 1.0
-"""How long a person waits without a word."""
+_Bar = TypeVar("_Bar", bound=Bar)
 
 
 @contextmanager
@@ -33,8 +32,9 @@ def open_stdout() -> Iterator[TextIO]:
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
     try:
-        yield stream
-        stream.flush()
+        with _line().quiet():
+            yield stream
+            stream.flush()
     except BrokenPipeError:
         silence(stream)
     except OSError as error:
@@ -49,24 +49,29 @@ def silence(stream: TextIO) -> None:
 
 
 @contextmanager
-def telling(what: str) -> Iterator[None]:
-    """Tell a person at a terminal what is going on, once it has taken longer than a moment."""
-    stream = sys.stderr
-    if stream is None or not stream.isatty():
-        yield
-        return
-    timer = threading.Timer(PATIENCE_SECONDS, note, [f"{what} ..."])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+def telling(what: str) -> Iterator[Stage]:
+    """Tell a person at a terminal what is going on, once a wait has taken longer than a moment."""
+    with _line().saying(what) as stage:
+        yield stage
+
+
+@contextmanager
+def drawing(bar: _Bar) -> Iterator[_Bar]:
+    """Show a bar while the body runs."""
+    with _line().drawing(bar):
+        yield bar
+
+
+def _line() -> WaitLine:
+    """Return the line of the command that runs; outside of the program one that nobody draws."""
+    context = click.get_current_context(silent=True)
+    return (context and context.find_object(WaitLine)) or WaitLine(sys.stderr)
 
 
 def note(message: str) -> None:
     """Tell the person, not the pipe: one line on stderr."""
-    print_quietly(message, sys.stderr)
+    with _line().cleared():
+        print_quietly(message, sys.stderr)
 
 
 def print_quietly(message: str, stream: TextIO | None) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -35,8 +35,10 @@ from memprof.cli.plan_tflite import TfliteRequest, check_flags, is_tflite, plan_
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
+    from memprof.cli.waiting import Stage
     from memprof.importers.request import Request
     from memprof.ir import Graph
+    from memprof.ir.model import Model
     from memprof.measure.child import Limits
     from memprof.measure.orders import MeasuredOrder
     from memprof.planning.arenas import Arena
@@ -110,28 +112,7 @@ _CODES = {True: 0, False: 1, None: 4}
 @click.option("--measure", is_flag=True, help="Run the model before and after in onnxruntime; needs -o FILE.onnx.")
 @run_options
 @redact_option
-def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
-    model: str,
-    runtime: str,
-    in_place: bool,
-    keep_order: bool,
-    seconds: float,
-    effort: int | None,
-    alignment: int | None,
-    no_inputs: bool,
-    no_outputs: bool,
-    budget: str | None,
-    board: str | None,
-    arenas: tuple[str, ...],
-    recompute: str | None,
-    split: str | None,
-    as_json: bool,
-    targets: tuple[str, ...],
-    picture: str,
-    replace: bool,
-    measure: bool,
-    redact_names: bool,
-) -> int:
+def command(**given: Any) -> int:
     """The least memory MODEL needs: order, addresses, proof. MODEL may be a CSV of buffers (minimalloc's format).
 
     \b
@@ -142,98 +123,153 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     memprof plan problem.csv --capacity 1048576
     memprof plan model.tflite -o better.tflite --measure
     """
-    budget = budget if board is None else budget_on(board, budget)
-    if is_tflite(model) and _is_micro(runtime) and recompute is None and split is None:
-        unused = {"--in-place": in_place, "--alignment": alignment, "--no-inputs": no_inputs, "--effort": effort}
-        check_flags(
-            unused
-            | {"--no-outputs": no_outputs, "--arena": arenas, "--replace": replace, "--redact-names": redact_names}
-        )
-        return plan_file(
-            TfliteRequest(
-                request=read_request(model),
-                limits=read_limits(),
-                seconds=seconds,
-                keep_order=keep_order,
-                budget=budget,
-                targets=targets,
-                picture=picture,
-                measure=measure,
-                as_json=as_json,
-            )
-        )
-    check_plan_targets(targets, model)
-    check_redaction(targets, is_redacted=redact_names)
-    reordered = next((target for target in targets if target.lower().endswith(".onnx")), None)
-    if measure and (reordered is None or replace):
+    if given["board"] is not None:
+        given["budget"] = budget_on(given["board"], given["budget"])
+    flags = PlanFlags(**given)
+    if is_tflite(flags.model) and _is_micro(flags.runtime) and flags.recompute is None and flags.split is None:
+        return plan_file(_tflite_request(flags))
+    check_plan_targets(flags.targets, flags.model)
+    check_redaction(flags.targets, is_redacted=flags.redact_names)
+    if flags.measure and (flags.reordered is None or flags.replace):
         raise UsageError("--measure compares two files.", "Add -o better.onnx, and leave --replace out.")
-    request, limits = read_request(model), read_limits()
-    with telling(f"reading and planning {safe_text(model)}"):
-        from memprof.api import load
-        from memprof.api import plan as plan_model
-        from memprof.planning.plan import PlanOptions
-        from memprof.render.plan import PlanView, ProgressLine, render_plan
-
-        options = PlanOptions(
-            runtime=runtime,
-            in_place=in_place,
-            keep_order=keep_order,
-            seconds=inf if effort is not None and _is_left_out("seconds") else seconds,
-            effort=effort,
-            alignment=alignment,
-            with_inputs=not no_inputs,
-            with_outputs=not no_outputs,
-            budget_bytes=None if budget is None else parse_bytes(budget),
-            arenas=parse_arenas(arenas),
-            recompute=recompute,
-            split=split,
-        )
-        line = ProgressLine(sys.stderr)
-
-        def report(progress: PlanProgress) -> None:
-            line.show(progress.stage, progress.size_bytes, progress.lower_bound_bytes, progress.seconds)
-
-        left_out = _unused_offsets(Path(model)) if model.lower().endswith(".csv") else ""
-        if left_out and as_json:
-            note(left_out)
-        loaded = None if model.lower().endswith(".csv") else load(request)
-        graph = None if loaded is None else loaded.graph
-        try:
-            plan = plan_model(loaded or request, options=options, progress=report)
-        finally:
-            line.close()
-    switches = {"--in-place": in_place, "--no-inputs": no_inputs, "--no-outputs": no_outputs}
-    values = {"--alignment": alignment, "--recompute": recompute, "--split": split}
-    flags = _repeated(runtime, switches | {"--keep-order": keep_order}, values)
-    origin = Origin(shlex.join(["memprof", "plan", model, *flags]), is_redacted=redact_names)
-    if split is not None and plan.split is None:
+    request, limits = read_request(flags.model), read_limits()
+    with telling(f"reading and planning {safe_text(flags.model)}") as stage:
+        plan, loaded, left_out = _plan(flags, request, stage)
+    if flags.split is not None and plan.split is None:
         note("no patches of the first layers, within that work, lower the peak")
+    origin = Origin(shlex.join(["memprof", "plan", flags.model, *flags.repeated]), is_redacted=flags.redact_names)
     planned = Planned(
-        plan=plan, source=model, model=loaded, may_replace_source=replace, origin=origin, picture=picture
+        plan=plan,
+        source=flags.model,
+        model=loaded,
+        may_replace_source=flags.replace,
+        origin=origin,
+        picture=flags.picture,
     )
-    write_plan_targets(planned, targets)
-    measured = _measure(request, Path(reordered), graph, limits) if measure and reordered and graph else ()
-    with open_stdout() as stream:
-        if as_json:
-            runs = {"measured": [run.to_json() for run in measured]} if measure else {}
-            write_document(plan.to_json() | runs, stream)
-        else:
-            view = PlanView(
-                next_command=_advise(plan, model, flags, targets, has_measured=measure),
-                measured=measured,
-                has_model=reordered is not None,
-                budget_unit="" if budget is None else unit_of(budget),
-            )
-            stream.write(f"{left_out[:1].upper()}{left_out[1:]}.\n\n" if left_out else "")
-            render_plan(plan, stream, view)
+    write_plan_targets(planned, flags.targets)
+    measured: Sequence[MeasuredOrder] = ()
+    if flags.measure and flags.reordered is not None and loaded is not None:
+        measured = _measure(request, Path(flags.reordered), loaded.graph, limits)
+    _show(plan, flags, measured, left_out)
     return 0 if plan.budget is None else _CODES[plan.budget.answer]
 
 
-def _repeated(runtime: str, switches: Mapping[str, bool], values: Mapping[str, object]) -> list[str]:
-    """Return the flags that ask for the same plan."""
-    flags = [*request_flags(), *repeat_flags({"--runtime": [runtime] if runtime != "reference" else []})]
-    flags += [flag for flag, is_set in switches.items() if is_set]
-    return flags + [word for flag, value in values.items() if value for word in (flag, str(value))]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFlags:
+    """What was typed; each field is a flag of ``memprof plan`` by its name."""
+
+    model: str
+    runtime: str
+    in_place: bool
+    keep_order: bool
+    seconds: float
+    effort: int | None
+    alignment: int | None
+    no_inputs: bool
+    no_outputs: bool
+    budget: str | None
+    board: str | None
+    arenas: tuple[str, ...]
+    recompute: str | None
+    split: str | None
+    as_json: bool
+    targets: tuple[str, ...]
+    picture: str
+    replace: bool
+    measure: bool
+    redact_names: bool
+
+    @property
+    def reordered(self) -> str | None:
+        """Where the model in the planned order goes."""
+        return next((target for target in self.targets if target.lower().endswith(".onnx")), None)
+
+    @property
+    def repeated(self) -> list[str]:
+        """The flags that ask for the same plan."""
+        switches = {"--in-place": self.in_place, "--no-inputs": self.no_inputs, "--no-outputs": self.no_outputs}
+        switches |= {"--keep-order": self.keep_order}
+        values = {"--alignment": self.alignment, "--recompute": self.recompute, "--split": self.split}
+        runtimes = [self.runtime] if self.runtime != "reference" else []
+        flags = [*request_flags(), *repeat_flags({"--runtime": runtimes})]
+        flags += [flag for flag, is_set in switches.items() if is_set]
+        return flags + [word for flag, value in values.items() if value for word in (flag, str(value))]
+
+
+def _tflite_request(flags: PlanFlags) -> TfliteRequest:
+    """Return what is asked of a plan for TensorFlow Lite Micro.
+
+    Raises:
+        UsageError: A flag means nothing to it.
+    """
+    unused: dict[str, object]
+    unused = {"--in-place": flags.in_place, "--alignment": flags.alignment, "--no-inputs": flags.no_inputs}
+    unused |= {"--effort": flags.effort, "--no-outputs": flags.no_outputs, "--arena": flags.arenas}
+    check_flags(unused | {"--replace": flags.replace, "--redact-names": flags.redact_names})
+    return TfliteRequest(
+        request=read_request(flags.model),
+        limits=read_limits(),
+        seconds=flags.seconds,
+        keep_order=flags.keep_order,
+        budget=flags.budget,
+        targets=flags.targets,
+        picture=flags.picture,
+        measure=flags.measure,
+        as_json=flags.as_json,
+    )
+
+
+def _plan(flags: PlanFlags, request: Request, stage: Stage) -> tuple[Plan, Model | None, str]:
+    """Return the plan, the model as it was read (none for a table of buffers) and what of a table is not used."""
+    from memprof.api import load
+    from memprof.api import plan as plan_model
+    from memprof.planning.plan import PlanOptions
+    from memprof.render.plan import describe_progress
+
+    is_endless = flags.effort is not None and _is_left_out("seconds")
+    options = PlanOptions(
+        runtime=flags.runtime,
+        in_place=flags.in_place,
+        keep_order=flags.keep_order,
+        seconds=inf if is_endless else flags.seconds,
+        effort=flags.effort,
+        alignment=flags.alignment,
+        with_inputs=not flags.no_inputs,
+        with_outputs=not flags.no_outputs,
+        budget_bytes=None if flags.budget is None else parse_bytes(flags.budget),
+        arenas=parse_arenas(flags.arenas),
+        recompute=flags.recompute,
+        split=flags.split,
+    )
+
+    def report(progress: PlanProgress) -> None:
+        stage.say(describe_progress(progress), progress.seconds)
+
+    is_table = flags.model.lower().endswith(".csv")
+    left_out = _unused_offsets(Path(flags.model)) if is_table else ""
+    if left_out and flags.as_json:
+        note(left_out)
+    loaded = None if is_table else load(request)
+    return plan_model(loaded or request, options=options, progress=report), loaded, left_out
+
+
+def _show(plan: Plan, flags: PlanFlags, measured: Sequence[MeasuredOrder], left_out: str) -> None:
+    with open_stdout() as stream:
+        if flags.as_json:
+            runs = {"measured": [run.to_json() for run in measured]} if flags.measure else {}
+            write_document(plan.to_json() | runs, stream)
+            return
+        from memprof.render.plan import PlanView, render_plan
+
+        advice = _advise(plan, flags.model, flags.repeated, flags.targets, has_measured=flags.measure)
+        view = PlanView(
+            next_command=advice,
+            measured=measured,
+            has_model=flags.reordered is not None,
+            budget_unit="" if flags.budget is None else unit_of(flags.budget),
+        )
+        stream.write(f"{left_out[:1].upper()}{left_out[1:]}.\n\n" if left_out else "")
+        render_plan(plan, stream, view)
 
 
 def _is_micro(runtime: str) -> bool:

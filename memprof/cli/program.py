@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from memprof.base.text import safe_text
 from memprof.cli.failures import BUG_CODE, describe_failure, is_full, print_failure
 from memprof.cli.output import silence
 from memprof.cli.signals import Heard, ended_by_signals
+from memprof.cli.waiting import WaitLine
 
 _COMPLETION = "_MEMPROF_COMPLETE"
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -97,14 +99,17 @@ class Program(click.Group):
         if code is None:
             code = self._run(arguments, extra)
         if standalone_mode:
+            gc.freeze()  # the last collection of torch's million objects would take a second after the last word
             sys.exit(code)
         return code
 
     def _run(self, arguments: list[str], extra: dict[str, Any]) -> int:
         heard = Heard()
+        line = WaitLine(sys.stderr)
         try:
-            with ended_by_signals(heard), _safe_path(), self.make_context("memprof", list(arguments), **extra) as ctx:
-                code = self.invoke(ctx)
+            with ended_by_signals(heard), _safe_path(), line.running():
+                with self.make_context("memprof", list(arguments), obj=line, **extra) as ctx:
+                    code = self.invoke(ctx)
                 return code if isinstance(code, int) else 0
         except click.exceptions.Exit as done:
             return done.exit_code

@@ -14,6 +14,7 @@ from rich.text import Text
 from memprof.base.units import format_bytes, format_in
 from memprof.planning.arenas import ArenasPlan
 from memprof.planning.offsets.problem import MemoryPlan
+from memprof.planning.plan import PlanProgress
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder, Recomputation
 from memprof.planning.splitting.estimate import Split
 from memprof.render.terminal import Screen, open_screen
@@ -232,41 +233,7 @@ def _measured(runs: Sequence[MeasuredRun]) -> list[RenderableType]:
     return [text, table]
 
 
-class ProgressLine:
-    """One line on stderr for a long search: rewritten on a terminal, a line every few seconds elsewhere."""
-
-    _QUIET_SECONDS = 1.0
-    _LINE_SECONDS = 5.0
-
-    def __init__(self, stream: TextIO) -> None:
-        self._screen: Screen = open_screen(stream)
-        self._stream = stream
-        self._is_terminal = stream.isatty()
-        self._next = self._QUIET_SECONDS if self._is_terminal else self._LINE_SECONDS
-        self._stage = ""
-        self._is_open = False
-
-    def show(self, stage: str, size_bytes: int, lower_bound_bytes: int, seconds: float) -> None:
-        """Take note of where a stage is."""
-        if stage != self._stage:
-            self._stage = stage
-            self._next = self._QUIET_SECONDS if self._is_terminal else self._LINE_SECONDS
-        if seconds < self._next:
-            return
-        bytes_so_far = f"{format_bytes(size_bytes)}, lower bound {format_bytes(lower_bound_bytes)}"
-        line = f"{stage}: {bytes_so_far}, {seconds:.0f} s (Ctrl-C keeps the best so far)"
-        if self._is_terminal:
-            self._stream.write(f"\r{self._screen.fit(line, self._screen.width - 1)}\x1b[K")
-            self._is_open = True
-            self._next = seconds + 0.2
-        else:
-            self._stream.write(f"{line}\n")
-            self._next = seconds + self._LINE_SECONDS
-        self._stream.flush()
-
-    def close(self) -> None:
-        """Leave the terminal's line empty."""
-        if self._is_open:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._is_open = False
+def describe_progress(progress: PlanProgress) -> str:
+    """Return where a stage of a long search is, for the line of a terminal."""
+    found, bound = format_bytes(progress.size_bytes), format_bytes(progress.lower_bound_bytes)
+    return f"{progress.stage}: {found}, lower bound {bound} (Ctrl-C keeps the best so far)"

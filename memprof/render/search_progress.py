@@ -6,7 +6,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from memprof.base.text import safe_text
@@ -28,16 +36,18 @@ class SearchProgress:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._bar = Progress(
+            SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
+            TextColumn("{task.fields[epochs]}"),
             TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[best]}"),
             console=self._console,
             disable=not self._console.is_terminal,
             expand=True,
+            auto_refresh=False,
         )
-        self._task: TaskID | None = None
+        self._task: TaskID = self._bar.add_task("preparing", total=None, epochs="", left="", best="")
         self._round = (-1, False)
 
     def __enter__(self) -> SearchProgress:
@@ -49,14 +59,17 @@ class SearchProgress:
     ) -> None:
         self._bar.stop()
 
+    def refresh(self) -> None:
+        """Draw the bar anew."""
+        self._bar.refresh()
+
     def watch(self, progress: forecast.Progress, outcome: Outcome | None) -> None:
         """Show how far a search is, after a decision (no outcome) or after what came of a job."""
         if (progress.index, progress.is_final) != self._round:
             self._open(progress)
         if outcome is not None and outcome.status != "ok":
             self._print(f"candidate {outcome.candidate}: {outcome.status} ({safe_text(outcome.message)})", "dim")
-        if self._task is not None:
-            self._bar.update(self._task, **_bar_of(progress))
+        self._bar.update(self._task, refresh=True, **_bar_of(progress))
 
     def _open(self, progress: forecast.Progress) -> None:
         self._round = (progress.index, progress.is_final)
@@ -66,8 +79,7 @@ class SearchProgress:
         if progress.is_final:
             facts = f"{name}: the front from fresh weights"
         self._print(f"{facts}, {left}" if left else facts)
-        if self._task is not None:
-            self._bar.remove_task(self._task)
+        self._bar.remove_task(self._task)
         self._task = self._bar.add_task(name, **_bar_of(progress))
 
     def _print(self, text: str, style: str = "") -> None:
@@ -79,6 +91,7 @@ def _bar_of(progress: forecast.Progress) -> dict[str, Any]:
     return {
         "completed": progress.epochs_done,
         "total": progress.epochs_done + progress.epochs_left,
+        "epochs": f"{progress.epochs_done:.0f}/{progress.epochs_done + progress.epochs_left:.0f} epochs",
         "left": describe_time_left(progress),
         "best": _describe_leading(progress),
     }
@@ -126,6 +139,7 @@ class TrainingProgress:
     def __init__(self, epochs: int) -> None:
         console = Console(stderr=True)
         self._progress = Progress(
+            SpinnerColumn(),
             TextColumn("epoch"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -133,6 +147,7 @@ class TrainingProgress:
             TextColumn("{task.fields[loss]}"),
             console=console,
             disable=not console.is_terminal,
+            auto_refresh=False,
         )
         self._task = self._progress.add_task("", total=epochs, loss="")
 
@@ -145,6 +160,10 @@ class TrainingProgress:
     ) -> None:
         self._progress.stop()
 
+    def refresh(self) -> None:
+        """Draw the bar anew."""
+        self._progress.refresh()
+
     def watch(self, epoch: int, loss: float) -> None:
         """Take note of a finished epoch."""
-        self._progress.update(self._task, completed=epoch, loss=f"loss {loss:.3f}")
+        self._progress.update(self._task, completed=epoch, loss=f"loss {loss:.3f}", refresh=True)

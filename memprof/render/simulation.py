@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from memprof.render.terminal import open_screen
@@ -58,12 +58,14 @@ class SimulationProgress:
     def __init__(self) -> None:
         console = Console(stderr=True)
         self._progress = Progress(
+            SpinnerColumn(),
             TextColumn("run"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
+            auto_refresh=False,
         )
         self._task = self._progress.add_task("", total=None)
 
@@ -76,6 +78,10 @@ class SimulationProgress:
     ) -> None:
         self._progress.stop()
 
+    def refresh(self) -> None:
+        """Draw the bar anew."""
+        self._progress.refresh()
+
     def watch(self, done: int, of: int) -> None:
         """Take note of a finished run."""
-        self._progress.update(self._task, completed=done, total=of)
+        self._progress.update(self._task, completed=done, total=of, refresh=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -71,6 +73,17 @@ def run_process() -> Run:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return invoke
+
+
+def write_space(path: Path) -> Path:
+    """Write a whole space of six bits, in which what is larger is more accurate."""
+    rng = random.Random(0)
+    rows = ["code,accuracy,bytes"]
+    for bits in itertools.product("01", repeat=6):
+        ones = bits.count("1")
+        rows.append(f"{''.join(bits)},{0.5 + 0.05 * ones + 0.05 * rng.random()},{100 * (1 + ones)}")
+    path.write_text("\n".join(rows))
+    return path
 
 
 def write_chain(path: Path, ops: Sequence[str], shape: Sequence[int | str], names: Sequence[str] = ()) -> Path:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from memprof import nas
 from memprof.cli import main
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, write_space
 
 TINY = (
     *("--dataset", "digits", "--images", "200", "--width", "4", "--sample", "2", "--epochs", "1", "--rounds", "1"),
@@ -274,17 +274,6 @@ def test_cifar10_without_a_network_is_one_clear_error(
     assert found.code == 3
     assert "cannot be downloaded" in found.stderr.splitlines()[0]
     assert "--dataset digits" in found.stderr.splitlines()[1]
-
-
-def write_space(path: Path) -> Path:
-    """Write a whole space of six bits, in which what is larger is more accurate."""
-    rng = random.Random(0)
-    rows = ["code,accuracy,bytes"]
-    for bits in itertools.product("01", repeat=6):
-        ones = bits.count("1")
-        rows.append(f"{''.join(bits)},{0.5 + 0.05 * ones + 0.05 * rng.random()},{100 * (1 + ones)}")
-    path.write_text("\n".join(rows))
-    return path
 
 
 def test_a_simulation_compares_strategies_on_a_table_of_ones_own(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memprof.base.text import safe_text
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import drawing, note, open_stdout
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def drive(folder: Path, run: Callable[[OnOutcome], Any], *, as_json: bool) -> in
         bar.watch(measure_progress(search.state, search.forecast), outcome)
 
     try:
-        with bar:
+        with drawing(bar):
             run(watch)
     except KeyboardInterrupt:  # told when the bar is gone, which would break a long line
         command = shlex.join(["memprof", "nas", "resume", str(folder)])

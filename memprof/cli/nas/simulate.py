@@ -8,7 +8,7 @@ import click
 
 from memprof.base.text import safe_text
 from memprof.cli.options import json_option
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import drawing, note, open_stdout
 from memprof.render.json import write_document
 
 
@@ -64,7 +64,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one argument per flag
     cells = read_table(table)
     metric = None if accuracy_weight is None else Metric(accuracy_weight=accuracy_weight)
     plan = SimulationPlan(table=table.name, trained=trained, seeds=seeds, seed=seed, metric=metric, ranker=ranker)
-    with SimulationProgress() as progress:
+    with drawing(SimulationProgress()) as progress:
         found = simulate(cells, plan, progress.watch)
     if output is not None:
         from memprof.plots.simulation import plot_simulation

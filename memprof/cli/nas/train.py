@@ -12,7 +12,7 @@ from memprof.base.text import safe_text
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.nas.options import code_file, space_options
 from memprof.cli.options import json_option
-from memprof.cli.output import note, open_stdout
+from memprof.cli.output import drawing, note, open_stdout
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
         part=train_on,
         space_file=code_file(flags),
     )
-    with TrainingProgress(epochs) as progress:
+    with drawing(TrainingProgress(epochs)) as progress:
         result = train_final(plan, progress.watch)
     known = result.validation_accuracy
     beside = "" if known is None else f" (validation {known:.2%})"
