@@ -52,7 +52,7 @@ def test_a_resumed_search_opens_with_the_epochs_and_the_accuracy_it_has() -> Non
     lines = shown((HALF, None))
     assert "preparing" in lines[0]  # the bar before the first decision
     assert lines[1] == "round 3: 8 of 462 candidates, about 2 min left in this round"
-    assert lines[-1].startswith("round 3 ")
+    assert lines[-1][2:].startswith("round 3 ")  # a spinner before it
     assert lines[-1].endswith("12/32 epochs about 2 min left in this round leads 91.2%")
 
 
