@@ -8,6 +8,7 @@ from typing import Unpack
 
 from memprof.api import load
 from memprof.base.errors import UsageError
+from memprof.importers import scripts
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.ir.model import Model
 from memprof.measure.child import Limits
@@ -69,6 +70,8 @@ _FORMATS = {
     ".csv": "csv",
     ".json": "json",
 }
+_OTHERS = frozenset({*_FORMATS, ".pte", scripts.SUFFIX})
+"""Endings of files that onnxruntime does not run."""
 
 
 def _measuring(name: str | None, request: Request) -> Measuring:
@@ -77,6 +80,8 @@ def _measuring(name: str | None, request: Request) -> Measuring:
     Raises:
         UsageError: There is no such runtime, nothing runs it, or it cannot run such a source.
     """
+    if request.is_file and request.path.suffix.lower() == scripts.SUFFIX and request.path.is_file():
+        raise scripts.unnamed_function(request.path)
     source_format = _format(request) if request.is_file else "torch.run"
     rows = sorted(list_runtimes(), key=lambda row: source_format not in row.leads)
     fitting = {row.name: row.measuring for row in rows if row.measuring and source_format in row.measuring.formats}
@@ -127,7 +132,7 @@ def load_runnable(request: Request) -> Model:
     """
     if isinstance(request.source, Model) and request.source.format == "onnx":
         return request.source
-    if not request.is_file or request.path.suffix.lower() == ".pt2":
+    if not request.is_file or request.path.suffix.lower() in _OTHERS:
         raise UsageError(
             f"onnxruntime runs ONNX files, and {request.name} is none.",
             "Export it first: torch.onnx.export(module, inputs, 'model.onnx'); then: memprof bench model.onnx",

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from memprof.api.sizing.fitting import Memory
     from memprof.results.fit import Fit
 
-_CODES = {True: 0, False: 1, None: 4}
-
 
 @click.command()
 @click.argument("model")
@@ -55,7 +53,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     What counts for an ONNX file is the whole process of a default session; for a module weights, inputs and the peak,
     with --device cuda the CUDA context and cuBLAS's workspace too; on a board the arena.
 
-    Exit code 0: a size fits, 1: none does, 4: a size that decides is unknown.
+    Exit code 0: a size fits and the next does not, 1: none does, 4: a size that decides is unknown.
 
     \b
     memprof fit model.onnx --ram 8GB
@@ -82,8 +80,12 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
             from memprof.render.fit import render_fit
 
             words = [*flags, *repeat_flags({"--runtime": [runtime] if runtime else []})]
-            render_fit(found, stream, next_command=_advise(found, model, words))
-    return _CODES[found.fits]
+            memory_flags = {"--ram": ram, "--board": board, "--margin": margin}
+            asked = repeat_flags({flag: [text] for flag, text in memory_flags.items() if text})
+            render_fit(found, stream, next_command=_advise(found, model, words, asked))
+    if not found.is_decided:
+        return 4
+    return 0 if found.fits else 1
 
 
 def _memory(ram: str | None, board: str | None, margin: str | None) -> Memory:
@@ -97,8 +99,11 @@ def _memory(ram: str | None, board: str | None, margin: str | None) -> Memory:
     return Memory(size_bytes=parse_bytes(ram or ""), margin_bytes=kept or 0)
 
 
-def _advise(found: Fit, model: str, flags: list[str]) -> str:
-    """Return the command to try next: the peak over the sizes up to the answer, or what takes so much."""
+def _advise(found: Fit, model: str, flags: list[str], memory: list[str]) -> str:
+    """Return the command to try next: a step with an answer, the peak up to it, or what takes so much."""
+    if found.coarser_step is not None:
+        words = ["memprof", "fit", model, *flags, "--dim", found.dim, *memory, "--step", str(found.coarser_step)]
+        return safe_text(shlex.join(words), limit=2000)
     if found.largest is None or found.largest.size == found.step:
         words = ["memprof", "analyze", model, *flags]
         return safe_text(shlex.join(words), limit=2000)

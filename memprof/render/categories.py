@@ -24,6 +24,7 @@ def show_categories(screen: Screen, found: RuntimeReport) -> None:
     for name, size in found.categories.items():
         share = f"{size / total:>4.0%}" if total else ""
         table.add_row(Text(f"  {screen.clean(name, limit=40)}"), Text(format_bytes(size)), Text(share, style="dim"))
-    table.add_row(Text("  together", style="bold"), Text(format_bytes(total), style="bold"), Text(""))
+    about = "with the inputs that the caller holds" if found.categories.get("inputs") else ""
+    table.add_row(Text("  together", style="bold"), Text(format_bytes(total), style="bold"), Text(about, style="dim"))
     screen.show(table)
     screen.show()

@@ -118,7 +118,7 @@ def rows(plan: Plan) -> list[tuple[str, str]]:
     if plan.split is not None:
         found.append(("patches", _patches(plan.split)))
     arena = plan.arena
-    proof = f"proven optimal ({arena.proof})" if arena.is_optimal else f"at most {_gap(arena)} above the smallest"
+    proof = f"proven optimal ({arena.proof})" if arena.is_optimal else _most_above(arena)
     found.append(("arena", f"{arena.arena_bytes:,} bytes, {proof}, by {arena.strategy}, {arena.seconds:.2f} s"))
     bounds = f"load {arena.load_bytes:,} bytes"
     if arena.lower_bound_bytes > arena.load_bytes:
@@ -175,12 +175,25 @@ def _with_verdict(what: str, size_bytes: int, lower_bytes: int) -> Text:
     text = Text(f"{what}, lower bound {format_bytes(lower_bytes)}: ")
     if size_bytes == lower_bytes:
         return text.append("optimal", style=_GOOD)
-    share = f"{size_bytes / lower_bytes - 1:.2%}" if lower_bytes else "open"
-    return text.append(f"gap {share}", style=_UNSURE)
+    return text.append(gap_words(size_bytes, lower_bytes), style=_UNSURE)
 
 
-def _gap(arena: MemoryPlan) -> str:
-    return f"{arena.arena_bytes / arena.lower_bound_bytes - 1:.2%}" if arena.lower_bound_bytes else "all of it"
+def gap_words(found: float, bound: float) -> str:
+    """Return how far a number is from its lower bound: a share while it is small, how many times where it is not.
+
+    >>> gap_words(110, 100), gap_words(1047, 100), gap_words(5, 0)
+    ('gap 10.00%', '10.5 times the bound', 'gap open')
+    """
+    if not bound:
+        return "gap open"
+    return f"gap {found / bound - 1:.2%}" if found < 2 * bound else f"{found / bound:,.3g} times the bound"
+
+
+def _most_above(arena: MemoryPlan) -> str:
+    size, bound = arena.arena_bytes, arena.lower_bound_bytes
+    if not bound:
+        return "no bound above 0"
+    return f"at most {size / bound - 1:.2%} above the smallest" if size < 2 * bound else gap_words(size, bound)
 
 
 def _budget(budget: BudgetAnswer, arena: MemoryPlan, show: Callable[[int], str]) -> Text:
@@ -204,7 +217,7 @@ def _arenas(screen: Screen, plan: ArenasPlan) -> list[RenderableType]:
     if plan.is_optimal:
         text.append("optimal", style=_GOOD)
     else:
-        text.append(f"gap {cost / bound - 1:.2%}" if bound else "gap open", style=_UNSURE)
+        text.append(gap_words(cost, bound), style=_UNSURE)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_QUIET, highlight=False)
     for title in ("arena", "bytes", "used", "cost per byte", "read and written"):
         table.add_column(title, justify="left" if title == "arena" else "right", no_wrap=True)

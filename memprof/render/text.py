@@ -114,7 +114,7 @@ def _footprint(screen: Screen, report: Report, view: TextView) -> None:
     for name, amount, size, what in (
         ("RAM", peak_amount(found, screen.glyphs.at_least), found.peak_intermediate_bytes, "intermediates"),
         ("Weights", weights_amount(model, screen.glyphs.at_least), weights, f"parameters{parts}"),
-        ("Total", known_amount(found.total_bytes), found.total_bytes, ""),
+        ("Total", known_amount(found.total_bytes), found.total_bytes, "without inputs" if found.categories else ""),
     ):
         exact = "" if size is None else exact_amount(size)
         about = exact if screen.width < _NARROW else f"{exact}  {what}" if exact else what
@@ -280,7 +280,8 @@ def _help(screen: Screen, report: Report, view: TextView) -> None:
 
 
 def _figures(screen: Screen, report: Report, view: TextView) -> None:
-    rows = figure_rows(report)
+    leads = report.headline.runtime.name
+    rows = [row for row in figure_rows(report) if view.why or row[0] == leads]
     if not rows:
         return
     screen.show(Text("Besides the peak", style=_HEADING))

@@ -64,7 +64,8 @@ class Fit:
         formula: The bytes around the answer as a polynomial that was held against both; ``None`` if there is none.
         error: How far sums of such parts were from real processes; empty if that was not measured.
         assumed: What was taken for what the model leaves open besides ``dim``.
-        hint: What settles it, where it is not known whether anything fits.
+        hint: What settles it, where the answer is not known.
+        coarser_step: A step at which the answer is known, where it is not at this one; ``None`` if there is none.
     """
 
     path: str
@@ -81,6 +82,14 @@ class Fit:
     error: str
     assumed: tuple[Assumption, ...] = ()
     hint: str = ""
+    coarser_step: int | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the answer is known: the largest size that fits and that the next does not, or that none does."""
+        if self.following is not None:
+            return self.following.fits is not None
+        return self.largest is not None
 
     @property
     def fits(self) -> bool | None:

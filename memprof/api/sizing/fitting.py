@@ -1,9 +1,9 @@
 """How much a model takes in a memory, part by part, and the largest size of a dimension that fits there.
 
 what is asked about                              the sum of these parts
-an .onnx file under its headline                 those of the process of a default session
+a file or a module under its headline            those of its process, on device cuda too
 any other runtime model                          weights, graph inputs, the peak of intermediates
-device cuda                                      the context and cuBLAS's workspace too, as assumptions
+    device cuda                                  the context and cuBLAS's workspace too, as assumptions
 a board                                          the arena, and a margin for the rest of the program
 """
 
@@ -18,7 +18,7 @@ from memprof.api.sizing.axes import Axes, find_axes
 from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime, load_same
 from memprof.api.sizing.search import MAX_SIZE, Bracket, find_largest, formula_around
 from memprof.base.collector import paused_collector
-from memprof.base.errors import IncompleteError, LimitError, MemprofError, UsageError
+from memprof.base.errors import ChangedError, IncompleteError, InputError, LimitError, MemprofError, UsageError
 from memprof.boards import Board, arena_on, find_board
 from memprof.importers.request import Request, RequestArguments, Source, make_request
 from memprof.ir import Unknown
@@ -30,7 +30,7 @@ from memprof.runtimes.pytorch_process.process import CONTEXT_BYTES
 
 CUDA_PARTS = (
     Part(
-        "cuda_context",
+        "context",
         CONTEXT_BYTES,
         "assumed: as measured on an H100 (PyTorch 2.11, CUDA 13) with the kernels that it loaded; others differ",
     ),
@@ -41,6 +41,12 @@ CUDA_PARTS = (
     ),
 )
 """What a process holds on a GPU besides tensors. Not counted: libraries' kernels, what the allocator cannot use."""
+
+_SOURCES = {
+    **{part.name: part.source for part in CUDA_PARTS},
+    "libraries": "assumed: code that oneDNN compiles and rests of the heap, as fitted to six networks of torchvision",
+}
+"""Where a figure comes from that no rule gives, by the name of the part."""
 
 _FACTORS = (2, 4, 8, 16, 32, 64)
 
@@ -96,7 +102,7 @@ def fit(
         arguments: Fields of ``Request``.
 
     Raises:
-        InputError: The source is missing, unreadable or invalid, or does not run at one of the sizes.
+        InputError: The source is missing, unreadable or invalid, or runs at none of the sizes that were tried.
         UsageError: A name does not exist, or the dimension is fixed.
         MissingExtraError: The source needs PyTorch, which is not installed.
     """
@@ -109,9 +115,11 @@ def fit(
         name = dim or _default_dim(request, model)
         asked = _Asked(find_axes(request, model, [name]), name, memory, runtime or leading_runtime(model))
         found = find_largest(asked.take, step, memory.size_bytes)
-        hint = ""
+        coarser, hint = None, ""
         if not _is_decided(found):
-            hint = _coarser(asked, name, step, memory.size_bytes)
+            coarser, hint = _coarser(asked, name, step, memory.size_bytes)
+            if coarser is None and found.largest is None and asked.failed:
+                raise asked.failed[0]
     shown = found.largest or found.following
     numbers = None if shown is None else asked.numbers.get(shown.size)
     return Fit(
@@ -127,8 +135,9 @@ def fit(
         evaluated=tuple(sorted(asked.sizes)),
         formula=formula_around(found),
         error="" if numbers is None or numbers.process is None else numbers.process.error,
-        assumed=tuple(note for note in model.graph.assumed if note.name.partition("=")[0] != name),
+        assumed=tuple(note for note in model.graph.assumed if note.name.partition("=")[0] not in asked.names),
         hint=hint or next((unknown.hint for unknown in asked.unknown), ""),
+        coarser_step=coarser,
     )
 
 
@@ -137,8 +146,8 @@ def _is_decided(found: Bracket) -> bool:
     return found.following.fits is not None if found.following is not None else found.largest is not None
 
 
-def _coarser(asked: _Asked, name: str, step: int, limit_bytes: int) -> str:
-    """Return a step at which the answer is known, with that answer; empty if none of a few is such a step.
+def _coarser(asked: _Asked, name: str, step: int, limit_bytes: int) -> tuple[int | None, str]:
+    """Return a step at which the answer is known, and that answer; ``None`` if none of a few is such a step.
 
     A network whose branches meet every so many pixels has no size between.
     """
@@ -150,8 +159,8 @@ def _coarser(asked: _Asked, name: str, step: int, limit_bytes: int) -> str:
             found = find_largest(asked.take, coarse, limit_bytes)
             if found.largest is not None and _is_decided(found):
                 after = "" if found.following is None else f" and {found.following.size:,} does not"
-                return f"--step {coarse}: of its sizes {name} {found.largest.size:,} fits{after}"
-    return ""
+                return coarse, f"--step {coarse}: of its sizes {name} {found.largest.size:,} fits{after}"
+    return None, ""
 
 
 def _default_dim(request: Request, model: Model) -> str:
@@ -178,6 +187,12 @@ class _Asked:
         self.sizes: set[int] = set()
         self.numbers: dict[int, Numbers] = {}
         self.unknown: list[Unknown] = []
+        self.failed: list[InputError] = []
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the dimension is called, by the caller and in the file."""
+        return frozenset({self._name, *(place.symbol for place in self._axes.places[self._name])})
 
     def take(self, size: int) -> Taken:
         """Return what the model takes at a size."""
@@ -192,6 +207,11 @@ class _Asked:
                 numbers = at_size(where, lambda: evaluate(request, self.runtime, self._axes.digest))
             except LimitError:  # a tensor would be larger than any memory
                 return Taken(size=size, parts=(), fits=False, size_bytes=None)
+            except ChangedError:
+                raise
+            except InputError as error:  # the network has no such size; another step may have an answer
+                self.failed.append(error)
+                return Taken(size=size, parts=(), fits=None, size_bytes=None)
             self.numbers[size] = numbers
             parts = _parts(numbers, request, counts_inputs=find_runtime(self.runtime).counts_inputs)
             if not parts:
@@ -215,13 +235,19 @@ class _Asked:
         return (Part("arena", arena),)
 
 
+def _weights_words(numbers: Numbers) -> str:
+    stored = "" if numbers.weight_bytes is None else f"; stored they take {numbers.weight_bytes:,} bytes"
+    return f"as the session keeps them, packed or in blocks{stored}"
+
+
 def _parts(numbers: Numbers, request: Request, *, counts_inputs: bool) -> tuple[Part, ...]:
     """Return what is counted, nothing if a size is not known."""
-    device = CUDA_PARTS if request.device == "cuda" else ()
     if numbers.process is not None:
         if numbers.process.size_bytes is None:
             return ()
-        return (*(Part(name, size) for name, size in numbers.process.parts.items()), *device)
+        sources = {**_SOURCES, "weights": _weights_words(numbers)} if request.is_file else _SOURCES
+        return tuple(Part(name, size, sources.get(name, "")) for name, size in numbers.process.parts.items())
+    device = CUDA_PARTS if request.device == "cuda" else ()
     if numbers.peak_bytes is None or numbers.weight_bytes is None or numbers.input_bytes is None:
         return ()
     inputs = () if counts_inputs else (Part("inputs", numbers.input_bytes),)

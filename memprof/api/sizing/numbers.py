@@ -29,8 +29,7 @@ class Numbers:
         peak_bytes: Peak of intermediates, ``None`` if a size is not known.
         weight_bytes: Parameters and foldable constants, ``None`` if not known.
         input_bytes: What the caller gives, ``None`` if not known.
-        process: Of the runtime model, ``None`` if it is not modelled; of files alone: that of a module has steps that
-            no formula follows.
+        process: Of the runtime model, ``None`` if it is not modelled.
         grade: What the peak promises, ``None`` where it is not known.
         unknown: What could not be learnt.
         assumed: What was taken otherwise than the source says, or for what it leaves open.
@@ -69,7 +68,7 @@ def evaluate(request: Request, runtime: str, digest: str = "") -> Numbers:
         peak_bytes=lifetimes.timeline.peak_bytes if lifetimes.is_complete else None,
         weight_bytes=model.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None,
         input_bytes=_input_bytes(model),
-        process=None if row.process is None or not request.is_file else row.process(graph),
+        process=None if row.process is None else row.process(graph),
         grade=lowered(row.promise(lifetimes), graph).grade,
         unknown=graph.unknown + lifetimes.unknown,
         assumed=graph.assumed,

@@ -19,7 +19,9 @@ from memprof.api import load
 from memprof.api.sizing.axes import Axes, check_sizes, find_axes
 from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime
 from memprof.base.collector import paused_collector
+from memprof.base.errors import ChangedError, InputError
 from memprof.importers.request import Request, RequestArguments, Source, make_request
+from memprof.ir import Unknown
 from memprof.results.sweep import Sweep, SweepPoint
 from memprof.runtimes import Grade
 
@@ -50,7 +52,7 @@ def sweep(
         arguments: Fields of ``Request``.
 
     Raises:
-        InputError: The source is missing, unreadable or invalid, or does not run at one of the sizes.
+        InputError: The source is missing, unreadable or invalid, or runs at none of the sizes that were tried.
         UsageError: A name does not exist, a dimension is fixed, or there are too many sizes.
         MissingExtraError: The source needs PyTorch, which is not installed.
     """
@@ -66,6 +68,8 @@ def sweep(
             (fixed, found.fill(longest, dict(zip(others, fixed, strict=True))))
             for fixed in product(*(wanted[name] for name in others))
         ]
+    if found.failed and not found.has_numbers:
+        raise found.failed[0]
     if not others:
         return found.table(request.name, rows[0][1])
     surfaces = find_surfaces([(fixed[0], pieces or ()) for fixed, pieces in rows])
@@ -83,6 +87,12 @@ class _Grid:
         self._dims = dims
         self._evaluated: dict[tuple[int, ...], Numbers] = {}
         self._given: dict[tuple[int, ...], tuple[int | None, int | None]] = {}
+        self.failed: list[InputError] = []
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether the peak is known at a size that was evaluated."""
+        return any(numbers.peak_bytes is not None for numbers in self._evaluated.values())
 
     def fill(self, name: str, fixed: Mapping[str, int]) -> tuple[Piece, ...] | None:
         """Find the numbers along one dimension, and return the formula of the peak there, ``None`` if it has none."""
@@ -166,8 +176,31 @@ class _Grid:
         if found is None:
             where = ", ".join(f"{name}={sizes[name]}" for name in self._dims)
             request = self._axes.resized(sizes)
-            found = self._evaluated[key] = at_size(where, lambda: evaluate(request, self._runtime, self._axes.digest))
+            try:
+                found = at_size(where, lambda: evaluate(request, self._runtime, self._axes.digest))
+            except InputError as error:  # the network has no such size; others it may have
+                if isinstance(error, ChangedError):
+                    raise
+                self.failed.append(error)
+                found = _nothing(where, error)
+            if not request.is_file:  # the process of a module has steps that no formula follows
+                found = replace(found, process=None)
+            self._evaluated[key] = found
         return found
+
+
+def _nothing(where: str, error: InputError) -> Numbers:
+    """Return the numbers of a size at which the model does not run."""
+    reason = error.message.removeprefix(f"At {where}: ").rstrip(".")
+    return Numbers(
+        peak_bytes=None,
+        weight_bytes=None,
+        input_bytes=None,
+        process=None,
+        grade=None,
+        unknown=(Unknown(kind="dimension", name="network", reason=reason, hint=error.hint),),
+        assumed=(),
+    )
 
 
 class _UnknownInsideError(Exception):
