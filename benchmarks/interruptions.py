@@ -9,7 +9,7 @@ a process that has everything imported. After it, these must hold:
     output        the files that the command writes are whole (the old ones or the new ones), and no draft is beside
                   them (SIGKILL cannot be caught: it may leave a draft, never half a target)
     search        every event that the journal of a search held is still in it, in order, and the journal can be read
-    exit          INT: 130, TERM: 143, or the command's own code where it was done or keeps what it has
+    exit          INT: 130, TERM: 143; of a plan 0 too, which keeps the best so far
     message       no traceback, no "bug"
     processes     none that the trial started is alive
     folders       no temporary folder (SIGKILL: at most until the next command starts)
@@ -41,6 +41,7 @@ from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from xml.etree import ElementTree
 
 import onnx
 from onnx import TensorProto, helper
@@ -55,6 +56,8 @@ OLD = '{"old": true}'
 GONE_SECONDS = 30.0
 _OF_PYTORCH = "torchinductor_"
 """A cache that PyTorch's exporter makes, disturbed or not, and finds again."""
+
+PROJECT = '[[check.models]]\nsource = "*et.onnx"\nmax-peak = "1GB"\n'
 
 SEARCH = (
     "--dataset",
@@ -81,10 +84,17 @@ class Trial:
     Attributes:
         line: What is typed after ``memprof``; files named ``out`` are what it writes.
         weight: Its share of the trials: what starts processes or trains takes long.
+        writes: Files that it writes and that are not named in its line.
     """
 
     line: str
     weight: int = 4
+    writes: tuple[str, ...] = ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it ends in order with the best so far, as ``plan`` does; others would have lost the signal."""
+        return self.arguments[0] == "plan"
 
     @property
     def arguments(self) -> list[str]:
@@ -94,7 +104,7 @@ class Trial:
     @property
     def outputs(self) -> list[str]:
         """The files that it writes."""
-        return [argument for argument in self.arguments if argument.startswith("out.")]
+        return [*self.writes, *(argument for argument in self.arguments if argument.startswith("out."))]
 
     @property
     def needs_search(self) -> bool:
@@ -111,7 +121,13 @@ COMMANDS: Mapping[str, Trial] = {
     "plan tflite": Trial("plan net.tflite --seconds 1 -o out.tflite", 8),
     "plan measured": Trial("plan net.onnx --seconds 1 -o out.onnx --measure", 2),
     "compare": Trial("compare net.onnx other.onnx --from-file -o out.html", 8),
+    "sweep": Trial("analyze open.onnx --from-file --sweep n=1..64 -o out.json -o out.html"),
+    "fit": Trial("fit open.onnx --dim n --from-file --ram 1MB --runtime reference"),
+    "boards": Trial("boards net.tflite --seconds 1"),
+    "completion": Trial("completion man"),
     "check": Trial("check net.onnx --from-file --max-peak 1GB --json", 8),
+    "gate": Trial("check -o out.json -o out.sarif -o out.xml -o out.md"),
+    "baseline": Trial("check --update-baseline", writes=("memprof-baseline.json",)),
     "verify": Trial("verify net.onnx -o out.html", 2),
     "bench": Trial("bench net.onnx --runs 1", 2),
     "optimized": Trial("analyze net.onnx --optimized"),
@@ -119,6 +135,9 @@ COMMANDS: Mapping[str, Trial] = {
     "nas status": Trial(f"nas status {FOLDER}", 8),
     "nas report": Trial(f"nas report {FOLDER}", 2),
     "nas export": Trial(f"nas export {FOLDER}", 2),
+    "nas sweep": Trial(f"nas sweep {FOLDER} -o out.png", 2),
+    "nas simulate": Trial("nas simulate table.csv --trained 8 --seeds 1 --ranker parameters -o out.svg", 2),
+    "nas bench-controller": Trial("nas bench-controller table.csv --repeats 1 --pool 24 --trained 12", 1),
     "nas train": Trial(f"nas train {FOLDER} --epochs 1 --device cpu", 2),
     "nas search": Trial(f"nas search {' '.join(SEARCH)} --rounds 1 -o new", 1),
     "nas resume": Trial(f"nas resume {FOLDER} --rounds 2 --workers 1", 1),
@@ -129,13 +148,24 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKIL
 
 def write_models(folder: Path) -> None:
     """Write the models that the commands read."""
-    for name, ops in (("net.onnx", ["Relu", "Sigmoid", "Exp", "Tanh"]), ("other.onnx", ["Relu", "Exp"])):
+    chains = {"net.onnx": (1, ["Relu", "Sigmoid", "Exp", "Tanh"]), "other.onnx": (1, ["Relu", "Exp"])}
+    for name, (size, ops) in (chains | {"open.onnx": ("n", ["Relu", "Exp"])}).items():
         nodes = [helper.make_node(op, [f"t{i}"], [f"t{i + 1}"]) for i, op in enumerate(ops)]
-        ends = [helper.make_tensor_value_info(t, TensorProto.FLOAT, [1, 64]) for t in ("t0", f"t{len(ops)}")]
+        ends = [helper.make_tensor_value_info(t, TensorProto.FLOAT, [size, 64]) for t in ("t0", f"t{len(ops)}")]
         graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:])
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         onnx.save(made, str(folder / name))
     (folder / "net.tflite").write_bytes(chain(4, 4))
+    (folder / "memprof.toml").write_text(PROJECT, encoding="utf-8")
+    (folder / "table.csv").write_text(_table(), encoding="utf-8")
+
+
+def _table() -> str:
+    """Return networks whose accuracy is known: a code of blocks, accuracy, bytes."""
+    rng = random.Random(5)
+    codes = [[rng.randint(0, 1) for _ in range(12)] for _ in range(40)]
+    rows = [f"{' '.join(map(str, code))},{60 + sum(code)},{1000 * (1 + sum(code))}" for code in codes]
+    return "\n".join(["code,accuracy,bytes", *rows, ""])
 
 
 def run_command(arguments: Sequence[str], at: int, number: int) -> int:
@@ -207,7 +237,12 @@ def processes_of(folder: Path) -> list[int]:
 def judge(folder: Path, trial: Trial, code: int, number: int) -> list[str]:
     """Return what is wrong after a trial."""
     wrong = []
-    if code not in (CODES[signal.Signals(number)], -number, 0):  # before the program is there, the system ends it
+    in_order = (0,) if trial.keeps and number != signal.SIGKILL else ()
+    if code not in (
+        CODES[signal.Signals(number)],
+        -number,
+        *in_order,
+    ):  # before the program is there, the system ends it
         wrong.append(f"exit code {code}")
     said = (folder / "stderr").read_text(encoding="utf-8") if (folder / "stderr").exists() else ""
     if "Traceback" in said or "failed where it should not" in said:
@@ -257,6 +292,8 @@ _READERS: Mapping[str, Callable[[bytes], object]] = {
     ".svg": _ends_with(b"</svg>\n"),
     ".png": _ends_with(b"IEND\xaeB`\x82"),
     ".csv": _ends_with(b"\n"),
+    ".sarif": json.loads,
+    ".xml": ElementTree.fromstring,
     ".md": _ends_with(b"\n"),
     ".h": _ends_with(b"\n"),
     ".pt": lambda content: zipfile.ZipFile(io.BytesIO(content)).testzip(),
