@@ -1,4 +1,6 @@
-"""Files that are written whole or not at all: by a draft beside them, flushed to the disk, that takes their name.
+"""Files that are read whole within a limit, and written whole or not at all.
+
+A result is written as a draft beside its target, flushed to the disk, that takes its name:
 
     folder/.memprof-1a2b3c4d.png    the draft: written, flushed; removed if anything fails
     folder/picture.png              the target: the old one or the new one, whole, a loss of power included
@@ -11,13 +13,57 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from memprof.base.errors import UsageError
+from memprof.base.errors import InputError, LimitError, UsageError
 
 _DRAFT = ".memprof-"
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def read_plain(path: Path, limit_bytes: int, what: str) -> bytes:
+    """Return the content of a stranger's file, which may be a pipe that nobody writes to, or a device without an end.
+
+    Args:
+        path: The file.
+        limit_bytes: More is not read.
+        what: What it should be, for the error: ``a table of boards``.
+
+    Raises:
+        InputError: It is missing, cannot be read, or is no regular file.
+        LimitError: It is larger.
+    """
+    with open_plain(path, what) as file:
+        if os.fstat(file.fileno()).st_size > limit_bytes:
+            raise _too_large(path, limit_bytes, what)
+        try:
+            content = file.read(limit_bytes + 1)  # it may grow meanwhile
+        except OSError as error:
+            raise InputError(f"Cannot read {path}: {error.strerror or error}.", "Fetch it again.") from error
+    if len(content) > limit_bytes:
+        raise _too_large(path, limit_bytes, what)
+    return content
+
+
+def open_plain(path: Path, what: str) -> BinaryIO:
+    """Open a stranger's file for reading; errors as ``read_plain``."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NO_WAITING)
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"Cannot read {path}: {reason}.", "Check the path and its permissions.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path} is not a regular file.", f"Name {what}.")
+    return os.fdopen(descriptor, "rb")
+
+
+def _too_large(path: Path, limit_bytes: int, what: str) -> LimitError:
+    return LimitError(f"{path} has more than {limit_bytes:,} bytes.", f"Check that it is {what}.")
 
 
 def write_whole(target: str | os.PathLike[str], write: Callable[[Path], object]) -> None:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from memprof.base.errors import InputError, UsageError
+from memprof.base.files import read_plain
 from memprof.base.units import parse_bytes
 
 KERNELS = ("portable", "cmsis-nn", "cmsis-nn-mve")
@@ -83,12 +84,8 @@ def read_boards(path: Path) -> Mapping[str, Board]:
         InputError: The file is missing, no TOML, or a board in it is not whole.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than any table of boards.")
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = tomllib.loads(read_plain(path, MAX_BYTES, "a table of boards").decode())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no TOML: {error}.", _EXAMPLE) from error
     rows = document.get("board")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -48,13 +48,14 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
     """Turn the first of those signals into ``Terminated``; a signal that is ignored (``nohup``) stays so.
 
     What a signal raises may be lost: native code makes another error of it, and in a finaliser nobody can catch it.
-    The first is told by ``heard``; the second comes once more, a moment later.
+    The first is told by ``heard``; the second comes once more, a moment later, or at the end if that is sooner.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        lost_ones.clear()
         heard.error = KeyboardInterrupt()
         raise heard.error
 
@@ -62,6 +63,7 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
         for each in ENDING_SIGNALS:  # once is enough: a second one must not cut the cleaning up short
             if signal.getsignal(each) is terminate:
                 signal.signal(each, signal.SIG_IGN)
+        lost_ones.clear()
         heard.error = Terminated(number)
         raise heard.error
 
@@ -75,8 +77,10 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
             signal.signal(number, terminate)
         again = threading.Timer(_MOMENT_SECONDS, _send, [number])
         again.daemon = True
+        lost_ones.append((lost.exc_value, again))
         again.start()
 
+    lost_ones: list[tuple[KeyboardInterrupt, threading.Timer]] = []
     wanted: dict[int, tuple[Any, Callable[[int, FrameType | None], None]]]
     wanted = dict.fromkeys(ENDING_SIGNALS, (signal.SIG_DFL, terminate))
     wanted[signal.SIGINT] = (signal.default_int_handler, interrupt)
@@ -91,6 +95,19 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
         for number in mine:
             signal.signal(number, before[number])
         sys.unraisablehook = report_lost
+        _cancel(lost_ones)
+    _raise_first(lost_ones)
+
+
+def _cancel(lost_ones: Sequence[tuple[KeyboardInterrupt, threading.Timer]]) -> None:
+    for _, again in lost_ones:
+        again.cancel()
+
+
+def _raise_first(lost_ones: Sequence[tuple[KeyboardInterrupt, threading.Timer]]) -> None:
+    """Raise what was lost and has not come again, since the end came first."""
+    for error, _ in lost_ones:
+        raise error
 
 
 def _send(number: int) -> None:

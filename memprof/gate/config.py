@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import Any
 
 from memprof.base.errors import InputError, UsageError
+from memprof.base.files import read_plain
 from memprof.base.units import parse_bytes, parse_shape
 from memprof.importers.request import DEVICES, Request, names_module
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
@@ -214,13 +215,7 @@ def _sources(pattern: str, where: str, folder: Path) -> dict[str, str]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror}.", "Check the path and its permissions.") from error
-    if len(content) > MAX_CONFIG_BYTES:
-        raise InputError(f"{path} has more than {MAX_CONFIG_BYTES} bytes.", "Check that it is what you meant.")
+    content = read_plain(path, MAX_CONFIG_BYTES, "what you meant")
     try:
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:

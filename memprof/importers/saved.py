@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memprof.base.errors import InputError, LimitError
+from memprof.base.errors import InputError
+from memprof.base.files import read_plain
 from memprof.base.text import safe_text
 from memprof.importers.documents import parse_json
 
@@ -21,12 +22,8 @@ def read_saved_report(path: Path) -> object:
     hint = "Give a report written with: memprof analyze MODEL -o report.json"
     if not path.is_file():
         raise InputError(f"{path} is {'not a file' if path.exists() else 'missing'}.", hint)
-    if path.stat().st_size > MAX_BYTES:
-        raise LimitError(f"{path} is larger than {MAX_BYTES} bytes.", hint)
     try:
-        document: object = parse_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", hint) from error
+        document: object = parse_json(read_plain(path, MAX_BYTES, "a report"))
     except ValueError as error:
         raise InputError(f"{path} is no JSON of a report: {safe_text(str(error), limit=200)}.", hint) from error
     return document

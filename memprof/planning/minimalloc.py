@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TextIO
 
 from memprof.base.errors import InputError, LimitError
+from memprof.base.files import read_plain
 from memprof.base.text import safe_text, text_cell
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 
@@ -58,13 +59,7 @@ def read_csv(path: Path, alignment: int = 1) -> AllocationTable:
         InputError: The file is missing or no such table; the message names the line.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path} is not a regular file.", "Name a table of buffers.")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise LimitError(f"{path} has more than {MAX_FILE_BYTES} bytes.", "Check that it is a list of buffers.")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+        text = read_plain(path, MAX_FILE_BYTES, "a table of buffers").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no text: byte {error.start} is not UTF-8.", "Save it as UTF-8.") from error
     return parse_csv(text, str(path), alignment)

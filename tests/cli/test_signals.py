@@ -110,6 +110,16 @@ def test_a_signal_that_a_finaliser_loses_comes_once_more(number: int, error: typ
         threading.Event().wait(60)
 
 
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_that_is_lost_just_before_the_end_comes_at_the_end(number: int, error: type[BaseException]) -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    with pytest.raises(error), ended_by_signals(Heard()):
+        Finalised()
+
+
 def test_a_signal_of_which_native_code_makes_another_error_is_told_as_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

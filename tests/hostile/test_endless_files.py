@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from memprof.cli import main
 from tests.hostile.attack import SECONDS, attack
 from tests.onnx_models import model, node, tensor
 
@@ -58,3 +61,76 @@ def test_a_full_disk_keeps_the_old_result(tmp_path: Path, suffix: str) -> None:
         "old",
         ["net.onnx", target.name],
     )
+
+
+@pytest.fixture
+def guard() -> Iterator[None]:
+    """Fail instead of waiting for ever for somebody who writes into a pipe."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("it waits for a pipe")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 60)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+LINES = {
+    **{suffix: f"analyze odd{suffix}" for suffix in SUFFIXES if suffix != ".csv"},
+    ".csv": "plan odd.csv",
+    ".toml": "boards --boards odd.toml",
+    "board of a check": "check net.onnx --board odd.toml:NAME",
+    "project": "check --config odd.toml",
+    "baseline": "check net.onnx --baseline odd.json",
+    "table": "nas simulate odd.csv",
+    "networks": "nas bench-controller odd.json",
+}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+@pytest.mark.parametrize("line", LINES.values(), ids=list(LINES))
+def test_what_is_no_plain_file_is_refused_by_every_reader(
+    tmp_path: Path,
+    guard: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    line: str,
+) -> None:
+    if line.startswith("nas"):
+        pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").write_bytes(
+        model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [4])]).SerializeToString()
+    )
+    for suffix in (*SUFFIXES, ".toml"):
+        if kind == "pipe":
+            os.mkfifo(f"odd{suffix}")
+        else:
+            Path(f"odd{suffix}").symlink_to("/dev/zero")
+
+    assert main.main(line.split(), standalone_mode=False) == 3
+
+    said = capsys.readouterr().err
+    assert "odd" in said
+    assert "not a" in said
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "model.safetensors.index.json"])
+def test_a_folder_of_weights_with_no_plain_files_is_not_waited_for(
+    tmp_path: Path, guard: None, capsys: pytest.CaptureFixture[str], kind: str, name: str
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(tmp_path / name)
+    else:
+        (tmp_path / name).symlink_to("/dev/zero")
+
+    code = main.main(["analyze", str(tmp_path)], standalone_mode=False)
+
+    assert code in (0, 3, 5)  # what is no plain file counts as missing, and the configuration alone is read
+    assert capsys.readouterr().err.startswith("error: ") == (code > 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from memprof.base.errors import InputError, LimitError, UsageError
+from memprof.base.files import read_plain
 
 CONFIG_NAME = "config.json"
 _MAX_BYTES = 8 * 2**20
@@ -25,15 +26,13 @@ _LEFT_OUT = frozenset(
     {
         "auto_map",
         "custom_pipelines",
-        "_attn_implementation",
-        "_attn_implementation_internal",
-        "attn_implementation",
-        "_experts_implementation",
-        "experts_implementation",
         "quantization_config",
         "_name_or_path",
     }
 )
+_KERNELS = re.compile(r".*_implementation(?:_internal)?", re.DOTALL)
+"""Names of kernels, which a library would fetch, and run the code that comes with them."""
+
 _SWITCHED_OFF = frozenset({"use_pretrained_backbone"})
 
 
@@ -81,9 +80,10 @@ def config_of(found: Any, name: str) -> Config:
     """Return what was read as a configuration; errors as ``read_config``."""
     if not isinstance(found, dict):
         raise InputError(f"{name} is no configuration: it holds no object.", "It must be a model's config.json.")
-    left_out = tuple(key for key in found if key in _LEFT_OUT)
-    values = _kept(found)
-    for key, number in _numbers(values, "", name, 0):
+    left_out = tuple(key for key in found if _is_left_out(key))
+    numbers = list(_numbers(found, "", name, 0))  # before all else: it says how deep the file is
+    values: dict[str, Any] = _kept(found)
+    for key, number in numbers:
         if abs(number) > _MAX_NUMBER:
             raise LimitError(f"{name}: {key} is {number}, beyond all models.", "Check the file.")
         if number > _MAX_REPEATS and _REPEATS.search(key.rpartition(".")[2].lower()):
@@ -92,20 +92,24 @@ def config_of(found: Any, name: str) -> Config:
 
 
 def _read(path: Path) -> Any:
-    if path.stat().st_size > _MAX_BYTES:
-        raise LimitError(f"{path} is too large for a configuration.", f"The limit is {_MAX_BYTES:,} bytes.")
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_plain(path, _MAX_BYTES, "a configuration"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON that can be read.", "It must be a model's config.json.") from error
 
 
-def _kept(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``found`` without the keys of ``_LEFT_OUT``, in objects inside it too."""
+def _is_left_out(key: str) -> bool:
+    return key in _LEFT_OUT or _KERNELS.fullmatch(key) is not None
+
+
+def _kept(found: Any) -> Any:
+    """Return ``found`` without the keys that fetch something, in objects inside it too."""
+    if isinstance(found, list):
+        return [_kept(value) for value in found]
+    if not isinstance(found, dict):
+        return found
     return {
-        key: False if key in _SWITCHED_OFF else _kept(value) if isinstance(value, dict) else value
-        for key, value in found.items()
-        if key not in _LEFT_OUT
+        key: False if key in _SWITCHED_OFF else _kept(value) for key, value in found.items() if not _is_left_out(key)
     }
 
 

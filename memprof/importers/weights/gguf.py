@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from memprof.base.errors import InputError, LimitError
+from memprof.base.files import open_plain
 from memprof.importers.weights.stored import Stored, StoredTensor
 from memprof.ir.types import MAX_DIM
 
@@ -108,9 +109,9 @@ def _parts(path: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Stored:
-    if path.stat().st_size < 24:
-        raise InputError(f"{path} ends inside its header.", "Fetch it again.")
-    with path.open("rb") as file:
+    with open_plain(path, "a .gguf file") as file:
+        if os.fstat(file.fileno()).st_size < 24:
+            raise InputError(f"{path} ends inside its header.", "Fetch it again.")
         return _Walk(path, file).stored()
 
 

@@ -7,6 +7,7 @@ of the file before it counts: a tensor lies inside the file, and has as many byt
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from memprof.base.errors import InputError, LimitError
+from memprof.base.files import open_plain, read_plain
 from memprof.importers.weights.stored import Stored, StoredTensor
 from memprof.ir.types import MAX_DIM, MAX_RANK
 
@@ -59,8 +61,8 @@ def read_safetensors(path: Path) -> Stored:
         InputError: It is no such file, or its header contradicts itself or the file's size.
         LimitError: The header is larger than the format allows.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_plain(path, "a .safetensors file") as file:
+        size = os.fstat(file.fileno()).st_size
         first = file.read(8)
         length = int.from_bytes(first, "little")
         if length > MAX_HEADER_BYTES:
@@ -77,9 +79,7 @@ def read_safetensors(path: Path) -> Stored:
 
 def read_index(path: Path) -> Stored:
     """Return what the headers of all files say that an index names; errors as ``read_safetensors``."""
-    if path.stat().st_size > MAX_HEADER_BYTES:
-        raise LimitError(f"{path} is too large for an index.", f"The limit is {MAX_HEADER_BYTES:,} bytes.")
-    found = _json(path.read_bytes(), path)
+    found = _json(read_plain(path, MAX_HEADER_BYTES, "an index"), path)
     names = found.get("weight_map") if isinstance(found, dict) else None
     if not isinstance(names, dict):
         raise InputError(f"{path} has no weight_map.", "Save the model again.")

@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from memprof.base.errors import InputError
+from memprof.base.files import open_plain
 from memprof.nas.rank.rankers import Candidate
 
 MOST_BYTES = 256 * 2**20
@@ -67,11 +70,11 @@ def read_table(path: Path) -> list[tuple[Candidate, float]]:
         InputError: The file is missing or is no such table; names the line.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} is larger than {MOST_BYTES:,} B.", "Keep fewer of its rows.")
-        with path.open(newline="", encoding="utf-8") as file:
+        with TextIOWrapper(open_plain(path, "a table of networks"), encoding="utf-8", newline="") as file:
+            if os.fstat(file.fileno()).st_size > MOST_BYTES:
+                raise InputError(f"{path} is larger than {MOST_BYTES:,} B.", "Keep fewer of its rows.")
             rows = list(_macro(json.load(file), path) if path.suffix == ".json" else _read_rows(file, path))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text of that kind"
         raise InputError(f"Cannot read {path}: {reason}.", _HINT) from error
     if not rows:

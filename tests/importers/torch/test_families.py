@@ -54,6 +54,23 @@ def test_a_decoder_from_its_configuration_equals_a_real_run_of_it(tmp_path: Path
     assert predicted.headline.categories["key-value cache"] == keys_and_values
 
 
+KERNELS = (
+    "_attn_implementation",
+    "_attn_implementation_internal",
+    "_experts_implementation_internal",
+    "x_implementation",
+)
+
+
+@pytest.mark.parametrize("key", KERNELS)
+def test_no_name_of_a_kernel_reaches_a_library(tmp_path: Path, key: str) -> None:
+    inner = {key: "a/kernel", "hidden_size": 8}
+    (tmp_path / "config.json").write_text(json.dumps({key: "a/kernel", "text_config": inner, "parts": [inner]}))
+    found = read_config(str(tmp_path))
+    assert found.left_out == (key,)
+    assert found.values == {"text_config": {"hidden_size": 8}, "parts": [{"hidden_size": 8}]}
+
+
 @pytest.mark.parametrize("change", [{"auto_map": {"AutoModel": "evil.Model"}}, {"_attn_implementation": "a/kernel"}])
 def test_a_configuration_fetches_and_runs_nothing(tmp_path: Path, change: dict[str, Any]) -> None:
     pytest.importorskip("transformers")
@@ -78,10 +95,12 @@ def test_an_unknown_type_is_told_and_no_code_is_asked_for(tmp_path: Path) -> Non
         ("[1]", InputError, "holds no object"),
         ("{", InputError, "no JSON"),
         ("[" * 100_000, InputError, "no JSON"),
+        ('{"a":' * 700 + "1" + "}" * 700, LimitError, "nested too deep"),
+        ('{"a":' + "9" * 5000 + "}", InputError, "no JSON"),
         (json.dumps({"num_hidden_layers": 10**6}), LimitError, "num_hidden_layers is 1000000"),
         (json.dumps({"text_config": {"n_layer": 4000}}), LimitError, "text_config.n_layer"),
         (json.dumps({"vocab_size": 10**12}), LimitError, "beyond all models"),
-        (" " * (9 * 2**20), LimitError, "too large"),
+        (" " * (9 * 2**20), LimitError, "more than 8,388,608 bytes"),
     ],
 )
 def test_a_hostile_configuration_is_one_clear_error(
