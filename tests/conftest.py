@@ -1,5 +1,6 @@
 """Settings that every test shares."""
 
+import gc
 import os
 import signal
 from importlib.metadata import version
@@ -26,6 +27,12 @@ settings.load_profile("memprof")
 
 _LEADS = "onnxruntime-default"
 _OTHER_VERSION = find_spec("onnxruntime") is not None and not version("onnxruntime").startswith(f"{VERSION}.")
+
+
+def pytest_collection_finish() -> None:
+    """Let collections of garbage pass over what all tests have loaded, PyTorch above all: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

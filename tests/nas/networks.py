@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 from memprof.nas.space.architecture import Architecture, Template
 from memprof.nas.space.generator import grow, trim
@@ -34,6 +35,7 @@ def random_template(rng: random.Random) -> Template:
     )
 
 
+@cache
 def random_network(seed: int) -> Architecture:
     """Return network ``seed`` of the contract: one to four cells, every second one in a template of its own."""
     rng = random.Random(seed)

@@ -7,7 +7,8 @@
 
 After Lin, Chen, Cai, Gan, Han (MCUNetV2, 2021). An estimate: nothing here runs it, and a kernel may need more room.
 
-Complexity: O(points where one tensor is left x grids x operations of the stage).
+Complexity: O(points where one tensor is left x grids x operations of the stage); what a row of patches needs is found
+once for all grids that have it, and bytes are counted only where the work is allowed.
 """
 
 from __future__ import annotations
@@ -65,12 +66,16 @@ def find_split(lifetimes: Lifetimes, roots: Sequence[int], extra_macs: int) -> S
     for stage in _stages(lifetimes, roots):
         if stage.rest_bytes > best_key[0]:
             continue
-        for rows, columns in product(_PARTS, repeat=2):
-            if rows * columns == 1 or rows > stage.size[0] or columns > stage.size[1]:
+        cuts = [[_cut(stage, axis, n) for n in _PARTS if n <= stage.size[axis]] for axis in range(2)]
+        for rows, columns in product(*cuts):
+            if len(rows) * len(columns) == 1:
                 continue
-            split = _Cut(stage, rows, columns).estimate(macs)
-            key = (split.peak_bytes, split.extra_macs, rows * columns)
-            if split.extra_macs <= extra_macs and key < best_key:
+            grid = _Grid(stage, rows, columns)
+            if grid.extra(macs) > extra_macs:
+                continue
+            split = grid.estimate(macs)
+            key = (split.peak_bytes, split.extra_macs, split.rows * split.columns)
+            if key < best_key:
                 best, best_key = split, key
     return best
 
@@ -168,16 +173,29 @@ def needed_spans(
     return needed
 
 
-class _Cut:
-    """One stage, cut into a grid."""
+Cut = list[dict[int, Span]]
+"""What each row, or each column, of a grid of patches needs of the values of a stage."""
 
-    def __init__(self, stage: _Stage, rows: int, columns: int) -> None:
+
+def _cut(stage: _Stage, axis: int, parts: int) -> Cut:
+    spans = _cells(stage.size[axis], parts)
+    return [needed_spans(stage.graph, stage.nodes, stage.windows, (stage.output, axis, span)) for span in spans]
+
+
+class _Grid:
+    """One stage, cut into rows and columns of patches."""
+
+    def __init__(self, stage: _Stage, rows: Cut, columns: Cut) -> None:
         self._stage = stage
-        self._grid = (rows, columns)
-        self._spans = [
-            [needed_spans(stage.graph, stage.nodes, stage.windows, (stage.output, axis, span)) for span in cells]
-            for axis, cells in enumerate(map(_cells, stage.size, self._grid))
-        ]
+        self._spans = (rows, columns)
+
+    def extra(self, counts: Sequence[int | None]) -> int:
+        """Return how much patches have in common of what is counted per operation."""
+        total = 0
+        for node in self._stage.nodes:
+            again, all_of_it = self._computed(self._stage.graph.nodes[node].writes[0])
+            total += (counts[node] or 0) * max(0, again - all_of_it) // all_of_it
+        return total
 
     def estimate(self, macs: Sequence[int | None]) -> Split:
         """Return what the cut is expected to take."""
@@ -187,23 +205,18 @@ class _Cut:
             for rows in _distinct(self._spans[0])
             for columns in _distinct(self._spans[1])
         )
-        extra_macs = extra_bytes = 0
-        for node in stage.nodes:
-            value = stage.graph.nodes[node].writes[0]
-            again, all_of_it = self._computed(value)
-            extra_macs += (macs[node] or 0) * max(0, again - all_of_it) // all_of_it
-            extra_bytes += (stage.graph.value_bytes[value] or 0) * max(0, again - all_of_it) // all_of_it
         stage_bytes = stage.whole_bytes + patch_bytes
+        written = [stage.graph.value_bytes[node.writes[0]] if node.writes else 0 for node in stage.graph.nodes]
         return Split(
             operations=tuple(stage.graph.nodes[i].name for i in stage.nodes),
-            rows=self._grid[0],
-            columns=self._grid[1],
+            rows=len(self._spans[0]),
+            columns=len(self._spans[1]),
             peak_bytes=max(stage_bytes, stage.rest_bytes),
             stage_bytes=stage_bytes,
             rest_bytes=stage.rest_bytes,
-            extra_macs=extra_macs,
+            extra_macs=self.extra(macs),
             model_macs=sum(count or 0 for count in macs),
-            extra_bytes=extra_bytes,
+            extra_bytes=self.extra(written),
         )
 
     def _computed(self, value: int) -> tuple[int, int]:
