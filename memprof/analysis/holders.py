@@ -31,9 +31,8 @@ class Holders:
     """
 
     def __init__(self, lifetimes: Lifetimes) -> None:
-        steps = enumerate(lifetimes.schedule.steps)
         self._graph = lifetimes.graph
-        self._step_of_node = {node_id: step for step, nodes in steps for node_id in nodes}
+        self._step_of_node = lifetimes.schedule.step_of_node
         self._outputs = frozenset(lifetimes.graph.outputs)
 
     def find(self, buffer: Buffer) -> Holder:

@@ -47,16 +47,22 @@ def module_rows(lifetimes: Lifetimes, depth: int) -> tuple[ModuleRow, ...]:
     nodes: dict[str, int] = {}
     highest: dict[str, int] = {}
     step_bytes = lifetimes.timeline.step_bytes
-    for step, node_ids in enumerate(lifetimes.schedule.steps):
+    modules = [node.module for node in graph.nodes]
+    folded = {module: fold(module, depth) for module in {*modules}}
+    paths = [folded[module] for module in modules]
+    for node_ids, size in zip(lifetimes.schedule.steps, step_bytes, strict=False):
         for node_id in node_ids:
-            path = fold(graph.nodes[node_id].module, depth)
-            nodes[path] = nodes.get(path, 0) + 1
-            highest[path] = max(highest.get(path, 0), step_bytes[step])
+            path = paths[node_id]
+            if path not in nodes:
+                nodes[path], highest[path] = 0, 0
+            nodes[path] += 1
+            if size > highest[path]:  # noqa: PLR1730 - a call for each node would take longer
+                highest[path] = size
     parameters: dict[str, int] = {}
-    for value, size in zip(graph.values, graph.value_bytes, strict=True):
-        if value.role is Role.PARAMETER and size:
+    for value, of in graph.weights:
+        if value.role is Role.PARAMETER and of:
             path = fold(value.module, depth)
-            parameters[path] = parameters.get(path, 0) + size
+            parameters[path] = parameters.get(path, 0) + of
     alive: dict[str, int] = {}
     for buffer in lifetimes.alive_at(lifetimes.timeline.peak_step):
         path = fold(graph.values[buffer.values[0]].module, depth)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from memprof.base.collector import paused_collector
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.base.text import safe_text
 from memprof.cli.advice import advise, advise_sweep, settling_flags
@@ -86,6 +87,7 @@ def command(**given: Any) -> None:
     memprof analyze model.py:make --run
     memprof analyze report.json -o report.html
     """
+    click.get_current_context().with_resource(paused_collector())
     flags = AnalyzeFlags(**given)
     if flags.board is not None and flags.view:
         raise UsageError(

@@ -8,11 +8,11 @@ that depends on a whole graph (who reads what) is derived once and cached. Impor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from memprof.base.text import safe_text
 from memprof.ir.program import Program
@@ -20,6 +20,8 @@ from memprof.ir.types import TensorType
 
 if TYPE_CHECKING:
     import networkx as nx
+
+_T = TypeVar("_T")
 
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 """What a node's attribute can be. Tensors and bodies are not attributes: they are values and ``Node.bodies``."""
@@ -214,6 +216,31 @@ class Graph:
         return tuple([body for node in self.nodes if node.bodies for body in node.bodies])
 
     @cached_property
+    def ops(self) -> frozenset[str]:
+        """The kinds of operations that occur, those of bodies not: most rules are about a few of them."""
+        return frozenset([node.op for node in self.nodes])
+
+    @cached_property
+    def has_malformed(self) -> bool:
+        """Whether a node is malformed, those of bodies not looked at."""
+        return True in [node.is_malformed for node in self.nodes]
+
+    def derived(self, rule: Callable[[Graph], _T]) -> _T:
+        """Return what follows from the graph by a rule, worked out once whoever asks.
+
+        Args:
+            rule: A pure function at the top of a module. What it returns does not hold the graph.
+        """
+        found = self._derived
+        if rule not in found:
+            found[rule] = rule(self)
+        return cast("_T", found[rule])
+
+    @cached_property
+    def _derived(self) -> dict[Callable[[Graph], Any], Any]:
+        return {}
+
+    @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
         """For each value the ids of the nodes that read it, in execution order, each once."""
         readers: list[list[int]] = [[] for _ in self.values]
@@ -225,8 +252,15 @@ class Graph:
         return tuple(map(tuple, readers))
 
     @cached_property
+    def has_views(self) -> bool:
+        """Whether a value shares the storage of another."""
+        return {value.view_of for value in self.values} != {None}
+
+    @cached_property
     def storage(self) -> tuple[int, ...]:
         """For each value the id of the value whose storage it uses: itself, or the root of its chain of views."""
+        if not self.has_views:
+            return tuple(range(len(self.values)))
         roots: list[int] = []
         for value_id, value in enumerate(self.values):
             roots.append(value_id if value.view_of is None else roots[value.view_of])
@@ -235,6 +269,8 @@ class Graph:
     @cached_property
     def storage_members(self) -> Mapping[int, tuple[int, ...]]:
         """For each value with storage of its own the ids of all values in that storage, itself first."""
+        if not self.has_views:
+            return dict(enumerate(zip(range(len(self.values)), strict=True)))
         shared: dict[int, list[int]] = {}
         for value_id, root in enumerate(self.storage):
             if root != value_id:
@@ -249,7 +285,7 @@ class Graph:
         sizes, values = self.value_bytes, self.values
         return tuple(
             [
-                Activation(root, group, sizes[root] if len(group) == 1 else _storage_bytes(group, sizes))
+                _record(Activation, (root, group, sizes[root] if len(group) == 1 else _storage_bytes(group, sizes)))
                 for root, group in self.storage_members.items()
                 if values[root].role in _ACTIVE  # a tuple, since hashing an Enum is slow
             ]
@@ -258,13 +294,13 @@ class Graph:
     @cached_property
     def parameter_bytes(self) -> int:
         """Bytes of all parameters, those of bodies included. Open sizes count nothing and are in ``unknown``."""
-        own = sum(size or 0 for value, size in self._weights if value.role is Role.PARAMETER)
+        own = sum(size or 0 for value, size in self.weights if value.role is Role.PARAMETER)
         return own + sum(body.parameter_bytes for body in self.bodies)
 
     @cached_property
     def foldable_constant_bytes(self) -> int:
         """Bytes of all values computed from parameters and constants alone, views of either not counted again."""
-        own = sum(size or 0 for value, size in self._weights if value.role is Role.CONSTANT and value.view_of is None)
+        own = sum(size or 0 for value, size in self.weights if value.role is Role.CONSTANT and value.view_of is None)
         return own + sum(body.foldable_constant_bytes for body in self.bodies)
 
     @cached_property
@@ -276,14 +312,14 @@ class Graph:
     @cached_property
     def has_known_weights(self) -> bool:
         """Whether the bytes of all parameters and constants are known, those of bodies included."""
-        is_known = all(size is not None for _, size in self._weights)
+        is_known = all(size is not None for _, size in self.weights)
         return is_known and all(body.has_known_weights for body in self.bodies)
 
     @cached_property
     def parameter_bytes_by_dtype(self) -> Mapping[str, int]:
         """Bytes of all parameters by element type in alphabetical order, those of bodies included."""
         found: Counter[str] = Counter()
-        for value, size in self._weights:
+        for value, size in self.weights:
             if value.role is Role.PARAMETER and size:
                 found[value.type.dtype or "unknown"] += size
         for body in self.bodies:
@@ -291,10 +327,9 @@ class Graph:
         return dict(sorted(found.items()))
 
     @cached_property
-    def _weights(self) -> tuple[tuple[Value, int | None], ...]:
+    def weights(self) -> tuple[tuple[Value, int | None], ...]:
         """Parameters and constants with their bytes."""
-        sized = zip(self.values, self.value_bytes, strict=True)
-        return tuple([(value, size) for value, size in sized if value.role in _WEIGHTS])
+        return tuple([(value, value.type.size_bytes) for value in self.values if value.role in _WEIGHTS])
 
     def to_networkx(self) -> nx.DiGraph[str]:
         """Return the graph as a ``networkx.DiGraph``, built on the first call; treat it as read-only.
@@ -308,6 +343,7 @@ class Graph:
         return _to_networkx(self)
 
 
+_record = tuple.__new__  # with all fields in order: half of the time
 _ACTIVE = (Role.INTERMEDIATE, Role.INPUT)
 _WEIGHTS = (Role.PARAMETER, Role.CONSTANT)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 from memprof.base.collector import paused_collector
@@ -11,6 +13,9 @@ if TYPE_CHECKING:
     from memprof.results.report import Report
 
 _INLINE = frozenset({str, int, float, bool, list, type(None)})
+_LONG = 64
+_PLAIN = re.compile(r"[ !\x22-\[\]-~]*")  # nothing that is escaped but the quotes between names
+_NUMBERS = frozenset({int, type(None)})
 _encode = json.JSONEncoder(allow_nan=False).encode  # one for all: a report of many tensors has as many small values
 
 
@@ -22,34 +27,66 @@ def render_json(report: Report, stream: TextIO) -> None:
 
 def write_document(document: dict[str, Any], stream: TextIO) -> None:
     """Write any JSON document of ours: ASCII only, two spaces per level, a list without objects on one line."""
-    stream.writelines(_parts(document, "\n"))  # all of them made before the first is written
+    stream.writelines(_Texts().parts(document, "\n"))  # all of them made before the first is written
     stream.write("\n")
 
 
 def format_document(document: dict[str, Any]) -> str:
     """Return any JSON document of ours as ``write_document`` writes it."""
-    return "".join(_parts(document, "\n")) + "\n"
+    return "".join(_Texts().parts(document, "\n")) + "\n"
 
 
-def _parts(value: Any, newline: str) -> list[str]:
-    """Return the text of ``value`` in pieces: joined on each level, a large report would be in memory many times."""
-    deeper = newline + "  "
-    if isinstance(value, dict) and value:
-        if _INLINE.issuperset(map(type, value.values())):
-            rows = [f"{_encode(key)}: {_encode(item)}" for key, item in value.items()]
-            return [f"{{{deeper}{(',' + deeper).join(rows)}{newline}}}"]
-        pieces, before = [], "{"
-        for key, item in value.items():
-            pieces.append(f"{before}{deeper}{_encode(key)}: ")
-            pieces += _parts(item, deeper)
-            before = ","
-        return [*pieces, f"{newline}}}"]
-    if isinstance(value, list) and not _INLINE.issuperset(map(type, value)):
+class _Numbers(dict[int | None, str]):
+    """Whole numbers as text: the columns of a report repeat the same ones, and each is written out once."""
+
+    def __missing__(self, number: int | None) -> str:
+        found = self[number] = "null" if number is None else repr(number)
+        return found
+
+
+class _Texts:
+    """What one document looks like."""
+
+    def __init__(self) -> None:
+        self._number = _Numbers().__getitem__
+
+    def parts(self, value: Any, newline: str) -> list[str]:
+        """Return the text of ``value`` in pieces; joined on each level it would be in memory many times."""
+        deeper = newline + "  "
+        if isinstance(value, dict) and value:
+            is_flat = _INLINE.issuperset(map(type, value.values()))
+            pieces, before = [], "{"
+            for key, item in value.items():
+                pieces.append(f"{before}{deeper}{_encode(key)}: ")
+                pieces += [self._inline(item, _kinds(item))] if is_flat else self.parts(item, deeper)
+                before = ","
+            return [*pieces, f"{newline}}}"]
+        kinds = _kinds(value)
+        if kinds <= _INLINE:
+            return [self._inline(value, kinds)]
         pieces, before = [], "["
         for item in value:
-            first, *rest = _parts(item, deeper)
+            first, *rest = self.parts(item, deeper)
             pieces.append(f"{before}{deeper}{first}")
             pieces += rest
             before = ","
         return [*pieces, f"{newline}]"]
-    return [_encode(value)]
+
+    def _inline(self, value: Any, kinds: set[type]) -> str:
+        """Return the text of a value on one line; a long column is put together here: twice as fast."""
+        if not kinds or len(value) < _LONG:
+            return _encode(value)
+        if kinds <= _NUMBERS:
+            return f"[{', '.join(map(self._number, value))}]"
+        if kinds == {list} and {*map(type, chain.from_iterable(value))} <= {int}:
+            if {*map(len, value)} == {1}:
+                return f"[[{'], ['.join(map(self._number, chain.from_iterable(value)))}]]"
+            return f"[[{'], ['.join([', '.join(map(self._number, row)) for row in value])}]]"
+        if kinds == {str} and _PLAIN.fullmatch(text := '", "'.join(value)) and text.count('"') == 2 * len(value) - 2:
+            return f'["{text}"]'
+        return _encode(value)
+
+
+def _kinds(value: Any) -> set[type]:
+    """Return the types of what is in a list, none for anything else."""
+    return {*map(type, value)} if isinstance(value, list) else set()

@@ -84,7 +84,7 @@ def lowered(promise: Promise, graph: Graph) -> Promise:
 
 def _malformed(graph: Graph) -> Iterator[str]:
     """Yield the names of nodes that their operations do not allow, those of bodies too."""
-    for node in graph.nodes:
+    for node in graph.nodes if graph.has_malformed or graph.bodies else ():
         if node.is_malformed:
             yield node.name
         for body in node.bodies:

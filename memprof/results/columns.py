@@ -7,7 +7,7 @@ megabytes. A column whose values repeat is a table and indices into it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
@@ -19,30 +19,43 @@ from memprof.ir.types import MAX_TENSOR_BYTES
 
 def graph_json(graph: Graph) -> dict[str, Any]:
     """Return the skeleton of ``graph``."""
-    values, nodes = graph.values, graph.nodes
-    types = repeated((value.type.dtype, value.type.shape, value.type.elements) for value in values)
-    types["table"] = [_type_json(*entry) for entry in types["table"]]
+    names, types, roles, producers, views, modules = _columns(graph.values, len(Value._fields))
+    node_names, ops, *_, node_modules, lines, _, _, _ = _columns(graph.nodes, len(Node._fields))
+    kinds = repeated(_by_identity(types, lambda of: (of.dtype, of.shape, of.elements)))
+    kinds["table"] = [_type_json(*entry) for entry in kinds["table"]]
     return {
         "name": graph.name,
         "inputs": list(graph.inputs),
         "outputs": list(graph.outputs),
         "values": {
-            "name": [value.name for value in values],
-            "type": types,
-            "role": repeated(value.role.value for value in values),
-            "producer": [value.producer for value in values],
-            "view_of": [value.view_of for value in values],
-            "module": repeated(value.module for value in values),
+            "name": names,
+            "type": kinds,
+            "role": repeated(_by_identity(roles, lambda role: role.value)),
+            "producer": producers,
+            "view_of": views,
+            "module": repeated(modules),
         },
         "nodes": {
-            "name": [node.name for node in nodes],
-            "op": repeated(node.op for node in nodes),
-            "reads": [list(reads) for reads in graph.reads],
-            "writes": [list(writes) for writes in graph.writes],
-            "module": repeated(node.module for node in nodes),
-            **({"line": repeated(node.line for node in nodes)} if any(node.line for node in nodes) else {}),
+            "name": node_names,
+            "op": repeated(ops),
+            "reads": list(map(list, graph.reads)),
+            "writes": list(map(list, graph.writes)),
+            "module": repeated(node_modules),
+            **({"line": repeated(lines)} if any(lines) else {}),
         },
     }
+
+
+def _columns(records: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    """Return records of ``count`` fields field by field."""
+    return list(map(list, zip(*records, strict=True))) if records else [[] for _ in range(count)]
+
+
+def _by_identity(objects: Sequence[Any], find: Callable[[Any], Hashable]) -> list[Hashable]:
+    """Return what ``find`` says of each object, asked once of each, of which there are few."""
+    known = {id(each): each for each in objects}
+    found = {key: find(each) for key, each in known.items()}
+    return list(map(found.__getitem__, map(id, objects)))
 
 
 def read_graph(found: Fields) -> Graph:
@@ -90,15 +103,10 @@ def read_graph(found: Fields) -> Graph:
 
 def lifetimes_json(lifetimes: Lifetimes) -> dict[str, Any]:
     """Return everything of ``lifetimes`` but the graph."""
-    buffers = lifetimes.buffers
+    values, sizes, starts, stops = _columns(lifetimes.buffers, len(Buffer._fields))
     return {
-        "steps": [list(nodes) for nodes in lifetimes.schedule.steps],
-        "buffers": {
-            "values": [list(buffer.values) for buffer in buffers],
-            "bytes": [buffer.size_bytes for buffer in buffers],
-            "start": [buffer.start for buffer in buffers],
-            "stop": [buffer.stop for buffer in buffers],
-        },
+        "steps": list(map(list, lifetimes.schedule.steps)),
+        "buffers": {"values": list(map(list, values)), "bytes": sizes, "start": starts, "stop": stops},
         "reserved": list(lifetimes.reserved),
         "scratch": None if lifetimes.scratch is None else list(lifetimes.scratch),
         "held": list(lifetimes.held),
@@ -108,9 +116,9 @@ def lifetimes_json(lifetimes: Lifetimes) -> dict[str, Any]:
 
 def repeated(values: Iterable[Hashable]) -> dict[str, Any]:
     """Return a column whose values repeat: a table of them, and an index into it for each."""
-    places: dict[Hashable, int] = {}
-    index = [places.setdefault(value, len(places)) for value in values]
-    return {"table": list(places), "index": index}
+    column = list(values)
+    places = {value: place for place, value in enumerate(dict.fromkeys(column))}
+    return {"table": list(places), "index": list(map(places.__getitem__, column))}
 
 
 def read_lifetimes(found: Fields, graph: Graph) -> Lifetimes:

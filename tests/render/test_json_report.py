@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
+import pytest
+
 from memprof import Graph, analyze
-from memprof.render.json import render_json
+from memprof.render.json import format_document, render_json
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
 
@@ -100,3 +104,27 @@ def test_a_long_timeline_stays_on_one_line() -> None:
     stream = io.StringIO()
     render_json(analyze(chain([1] * 10_000)), stream)
     assert stream.getvalue().count("\n") < 300
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_long_columns_are_written_as_any_other(seed: int) -> None:
+    rng = Random(seed)
+    texts = ["a", "", "t1", 'a"b', '", "', "\\", "\n", "\x7f", "é", " ", "~", "[", "]"]
+    kinds: list[Callable[[], Any]] = [
+        lambda: rng.randint(-9, 2**70),
+        lambda: rng.choice([None, 0, 7]),
+        lambda: rng.choice([True, 1, 0, False]),
+        lambda: rng.choice([1.0, 1]),
+        lambda: rng.choice(texts),
+        lambda: rng.choice(texts[:3]),
+        lambda: [rng.randint(0, 9)],
+        lambda: [rng.randint(0, 9)] * rng.randint(0, 3),
+        lambda: rng.choice([[1], [None], ["a"], [[1]], [True]]),
+        lambda: rng.choice([[1], 1, "1", None]),
+    ]
+    plain = json.JSONEncoder(allow_nan=False)
+    columns = [[kind() for _ in range(100)] for kind in kinds]
+    for column in columns:
+        assert format_document({"column": column}) == f'{{\n  "column": {plain.encode(column)}\n}}\n'
+    whole = {"some": {"columns": {str(i): column for i, column in enumerate(columns)}}, "n": columns[0]}
+    assert json.loads(format_document(whole)) == whole

@@ -21,7 +21,7 @@ from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph, Role
 from memprof.runtimes.bodies import reserve_bodies
 from memprof.runtimes.model import EVERY, Ordering, RuntimeModel
-from memprof.runtimes.reference import storage_spans
+from memprof.runtimes.reference import as_listed, storage_spans
 
 
 def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
@@ -33,9 +33,8 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
 
     Complexity: O(values + reads).
     """
-    if order is None:
-        order = range(len(graph.nodes))
-    schedule = Schedule.sequential(order)
+    schedule = graph.derived(as_listed) if order is None else Schedule.sequential(order)
+    order = range(len(graph.nodes)) if order is None else order
     starts, stops = storage_spans(graph, order)
     nodes, values, roots, members = graph.nodes, graph.values, graph.storage, graph.storage_members
     for leaving in graph.outputs:

@@ -11,13 +11,12 @@ kernels take scratch from the same allocator while they run             scratch
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import sub
 
-from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.analysis import Lifetimes, Schedule
 from memprof.ir import Graph
 from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Model, Once
 from memprof.ir.reorder import reorder
@@ -68,20 +67,15 @@ def _listed(graph: Graph, order: Sequence[int] | None, ahead: Once[Graph] | None
 
 
 def _lifetimes(frame: Frame) -> Lifetimes:
-    ran, plan, writes = frame.graph, frame.plan, frame.graph.writes
-    members: defaultdict[int, list[int]] = defaultdict(list)
-    for node_id in plan.order:
-        for value_id in writes[node_id]:
-            members[plan.home[value_id]].append(value_id)
-    buffers = tuple([Buffer(tuple(members[i]), ran.value_bytes[i], plan.start[i], plan.stop[i]) for i in plan.owned])
+    ran, plan = frame.graph, frame.plan
     reserved = frame.reserved
     bare = frame.without_scratch.reserved if frame.bodies else (0,) * len(reserved)
     return Lifetimes(
         graph=ran,
         schedule=Schedule.sequential(plan.order),
-        buffers=buffers,
+        buffers=frame.buffers,
         reserved=reserved if any(reserved) else (),
-        scratch=tuple(map(sub, reserved, bare)),
+        scratch=tuple(map(sub, reserved, bare)) if frame.bodies else reserved,
         is_complete=frame.is_complete,
         unknown=frame.unknown,
     )

@@ -9,6 +9,7 @@ from memprof.ir import Graph
 from memprof.runtimes.onnxruntime.lowering import lower
 from memprof.runtimes.onnxruntime.optimizing import optimized
 from memprof.runtimes.onnxruntime.order import execution_order
+from memprof.runtimes.onnxruntime.rewriter import Lowered
 from memprof.runtimes.onnxruntime.tables import INITIALISERS
 
 
@@ -36,11 +37,13 @@ class Arranged:
         graph: The graph that runs.
         planned: The same with no more known than onnxruntime plans with.
         order: Ids of its nodes in the order in which they run.
+        is_own: Whether the order follows from the graph alone: ``own_order``.
     """
 
     graph: Graph
     planned: Graph
     order: Sequence[int]
+    is_own: bool = False
 
 
 Arrangement = Callable[[Graph, Graph | None, Owner], Arranged]
@@ -50,9 +53,8 @@ Arrangement = Callable[[Graph, Graph | None, Owner], Arranged]
 def as_planned(graph: Graph, ahead: Graph | None = None, owner: Owner = NOBODY) -> Arranged:
     """Return what onnxruntime makes of a graph from a file, and the order it finds."""
     lowered = lower(graph)
-    order = execution_order(lowered.graph, never_run(lowered.graph), lowered.index)
     planned = lowered.graph if ahead is None else lower(ahead).graph
-    return Arranged(graph=lowered.graph, planned=planned, order=order)
+    return _ordered(graph, lowered, planned)
 
 
 def as_estimated(graph: Graph, ahead: Graph | None = None, owner: Owner = NOBODY) -> Arranged:
@@ -63,10 +65,22 @@ def as_estimated(graph: Graph, ahead: Graph | None = None, owner: Owner = NOBODY
         known = None
     found, planned = optimized(lowered.graph, lowered.index, known, owner.constants)
     if found is lowered.graph:
-        order = execution_order(found, never_run(found), lowered.index)
-        return Arranged(graph=found, planned=planned, order=order)
+        return _ordered(graph, lowered, planned)
     skipped = never_run(found)
     return Arranged(graph=found, planned=planned, order=[i for i in range(len(found.nodes)) if i not in skipped])
+
+
+def _ordered(source: Graph, lowered: Lowered, planned: Graph) -> Arranged:
+    """Return a graph in the order that onnxruntime finds for it."""
+    found = lowered.graph
+    if found is source:  # and numbered as listed
+        return Arranged(graph=found, planned=planned, order=found.derived(own_order), is_own=True)
+    return Arranged(graph=found, planned=planned, order=execution_order(found, never_run(found), lowered.index))
+
+
+def own_order(graph: Graph) -> Sequence[int]:
+    """Return the order that onnxruntime finds for a graph whose nodes have the numbers in which they are listed."""
+    return execution_order(graph, never_run(graph))
 
 
 def as_listed(graph: Graph, ahead: Graph | None = None, owner: Owner = NOBODY) -> Arranged:
@@ -82,4 +96,6 @@ def _are_alike(one: Graph, other: Graph) -> bool:
 
 def never_run(graph: Graph) -> frozenset[int]:
     """Return the ids of the nodes that only hold an initialiser."""
-    return frozenset(i for i, node in enumerate(graph.nodes) if node.op in INITIALISERS)
+    if INITIALISERS.isdisjoint(graph.ops):
+        return frozenset()
+    return frozenset([i for i, node in enumerate(graph.nodes) if node.op in INITIALISERS])

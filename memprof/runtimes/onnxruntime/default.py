@@ -10,11 +10,10 @@ end of each run: what nothing lives in at a step is reserved and held, and the p
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
-from memprof.analysis import Buffer, Lifetimes, Schedule
+from memprof.analysis import Lifetimes, Schedule
 from memprof.analysis.bounds import taken_at_largest
 from memprof.ir import Graph, Unknown
 from memprof.ir.model import OPTIMIZED_FORMAT, Loading, Model, Session
@@ -63,21 +62,16 @@ def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
         model: The model.
         frame: What the session runs of it, see ``session_frame``.
     """
-    plan, sizes = frame.plan, frame.graph.value_bytes
-    members: defaultdict[int, list[int]] = defaultdict(list)
-    for node_id in plan.order:
-        for value_id in frame.graph.writes[node_id]:
-            members[plan.home[value_id]].append(value_id)
-    buffers = tuple([Buffer(tuple(members[i]), sizes[i], plan.start[i], plan.stop[i]) for i in plan.owned])
+    plan = frame.plan
     schedule = Schedule.sequential(plan.order)
     session = _session(model)
-    ops = {node.op for node in frame.graph.nodes} if session.threads > 1 else set()
+    ops = frame.graph.ops if session.threads > 1 else frozenset[str]()
     alone = [f"{op} with {session.threads} threads" for op in sorted(ops & _PROVEN_ALONE)]
     laid_out = (_LAID_OUT,) if taken_at_largest(model.graph) else ()
     bare = Lifetimes(
         graph=frame.graph,
         schedule=schedule,
-        buffers=buffers,
+        buffers=frame.buffers,
         is_complete=frame.is_complete,
         unknown=_unknown(model.graph, frame),
         without=(*filter(None, (session.reason,)), *alone, *laid_out),
@@ -110,14 +104,16 @@ def default_lowered_by(lifetimes: Lifetimes, ran: Callable[[], Frame] | None = N
         ran: How it runs it; left out, nobody can say what another order would take.
     """
     nodes = lifetimes.graph.nodes
-    bodies = dict.fromkeys(node.op for node in nodes if node.bodies)  # their second run: not proven
+    has_bodies = bool(lifetimes.graph.bodies)
+    bodies = dict.fromkeys(node.op for node in nodes if node.bodies) if has_bodies else {}  # second run: not proven
     unordered = (found,) if (found := _by_order(lifetimes, ran)) else ()
     return (*lifetimes.without, *lowered_by(lifetimes), *bodies, *unordered)
 
 
 def _by_order(lifetimes: Lifetimes, ran: Callable[[], Frame] | None) -> str:
     """Return what another order of a session would change, nothing where all take the same, see ``unsettled``."""
-    if sum(node.op == LEAVING for node in lifetimes.graph.nodes) < 2:
+    graph = lifetimes.graph
+    if LEAVING not in graph.ops or sum(node.op == LEAVING for node in graph.nodes) < 2:
         return ""
     if lifetimes.without or not lifetimes.is_complete or ran is None:
         return LEAVING

@@ -9,15 +9,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
-from types import MappingProxyType
 
+from memprof.analysis import Buffer
 from memprof.base.text import safe_text
 from memprof.ir import Graph, Role, TensorType, Unknown
-from memprof.runtimes.onnxruntime.arranging import NOBODY, Arrangement, Owner, never_run
+from memprof.runtimes.onnxruntime.arranging import NOBODY, Arrangement, Owner, never_run, own_order
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
 from memprof.runtimes.onnxruntime.pattern import pattern_bytes
-from memprof.runtimes.onnxruntime.plan import Planning, ReusePlan
-from memprof.runtimes.onnxruntime.scratch import scratch_bytes
+from memprof.runtimes.onnxruntime.plan import Planning, ReusePlan, plan_buffers
+from memprof.runtimes.onnxruntime.scratch import scratch_by_step
 from memprof.runtimes.onnxruntime.tables import PREPACKED, UNTYPED
 
 _MAX_UNKNOWN = 1000
@@ -56,7 +56,8 @@ class Frame:
     @cached_property
     def uses(self) -> tuple[BodiesUse | None, ...]:
         """By step what runs there takes beyond what it writes, ``None`` where it is not known."""
-        found = [None if size is None else _USES.get(size) or BodiesUse(size) for size in self.scratch]
+        known = {size: None if size is None else BodiesUse(size) for size in {*self.scratch}}
+        found = [known[size] for size in self.scratch]
         for step, bodies in self.bodies.items():
             found[step] = bodies_use(self.graph, self.graph.nodes[self.plan.order[step]], bodies)
         return tuple(found)
@@ -81,7 +82,8 @@ class Frame:
     def is_complete(self) -> bool:
         """Whether all sizes are known."""
         sizes = self.graph.value_bytes
-        return None not in self.uses and all(sizes[i] is not None for i in self.plan.owned)
+        is_known = None not in (self.uses if self.bodies else self.scratch)
+        return is_known and None not in [sizes[i] for i in self.plan.owned]
 
     @cached_property
     def unknown(self) -> tuple[Unknown, ...]:
@@ -119,6 +121,11 @@ class Frame:
         ]
 
     @cached_property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """Every buffer of its own with all that lives in it."""
+        return plan_buffers(self.graph, self.plan)
+
+    @cached_property
     def outputs(self) -> frozenset[int]:
         """Ids of the graph outputs that have a buffer of their own."""
         return frozenset(self.graph.outputs).intersection(self.plan.owned)
@@ -126,6 +133,8 @@ class Frame:
     @cached_property
     def reserved(self) -> tuple[int, ...]:
         """By step the bytes beyond all buffers, those that the step writes included."""
+        if not self.bodies:
+            return tuple([size or 0 for size in self.scratch])
         return tuple([self._reserved(step, use) for step, use in enumerate(self.uses)])
 
     @cached_property
@@ -186,26 +195,26 @@ def run_frame(
     ran, planned, order = arranged.graph, arranged.planned, arranged.order
     if len(planned.values) != len(ran.values):  # a condition that is constant only with the bindings
         planned = ran
-    foreign = frozenset(value_id for i in never_run(ran) for value_id in ran.nodes[i].writes)
     types = _types_ahead(planned)
-    shared = _shared_outputs(ran) if owner.op == "Loop" else frozenset()
-    constants = owner.constants | _own_constants(ran, foreign)
+    constants = owner.constants | _own_constants(ran)
     bodies: dict[int, tuple[Frame, ...]] = {}
-    for step, node_id in enumerate(order):
+    for step, node_id in enumerate(order) if ran.bodies else ():
         node = ran.nodes[node_id]
         if node.bodies:
             inner = Owner(op=node.op, constants=constants)
             known = _matching_bodies(node.bodies, planned.nodes[node_id].bodies)
             pairs = zip(node.bodies, known, strict=True)
             bodies[step] = tuple(run_frame(body, other, arrange, inner, threads) for body, other in pairs)
-    planning = partial(Planning, ran, types=types, foreign=foreign, shared=shared)
+    shared = _shared_outputs(ran) if owner.op == "Loop" else frozenset[int]()
+    planning = partial(Planning, ran, types=types, foreign=_foreign(ran), shared=shared)
+    is_alone = arranged.is_own and planned is ran and owner is NOBODY
     return Frame(
         source=graph,
         graph=ran,
-        plan=planning(order).whole(order),
-        scratch=tuple([scratch_bytes(ran, ran.nodes[i], threads) for i in order]),
+        plan=ran.derived(_own_plan) if is_alone else planning(order).whole(order),
+        scratch=scratch_by_step(ran, order, threads),
         bodies=bodies,
-        open_outputs=frozenset(i for i in ran.outputs if types[i].size_bytes is None),
+        open_outputs=frozenset([i for i in ran.outputs if types[i].size_bytes is None]),
         has_pattern=not (owner.constants and _reads_prepacked(ran, owner.constants)),
         planning=planning,
     )
@@ -221,10 +230,22 @@ def _output_names(body: Graph) -> tuple[str, ...]:
     return tuple(body.values[i].name for i in body.outputs)
 
 
-def _own_constants(graph: Graph, foreign: frozenset[int]) -> frozenset[str]:
+def _own_plan(graph: Graph) -> ReusePlan:
+    """Return the plan of a graph that is nobody's body, of which all is known before it runs, in its own order."""
+    order = graph.derived(own_order)
+    return Planning(graph, order, types=_types_ahead(graph), foreign=_foreign(graph)).whole(order)
+
+
+def _foreign(graph: Graph) -> frozenset[int]:
+    """Return the ids of the values that are written by nodes that do not run."""
+    return frozenset([value_id for i in never_run(graph) for value_id in graph.nodes[i].writes])
+
+
+def _own_constants(graph: Graph) -> frozenset[str]:
     """Return the names of initialisers that bodies may read, none if there are no bodies."""
-    if not any(node.bodies for node in graph.nodes):
+    if not graph.bodies:
         return frozenset()
+    foreign = _foreign(graph)
     return frozenset(
         value.name for i, value in enumerate(graph.values) if value.role is Role.PARAMETER or i in foreign
     )
@@ -233,7 +254,7 @@ def _own_constants(graph: Graph, foreign: frozenset[int]) -> frozenset[str]:
 def _types_ahead(graph: Graph) -> list[TensorType]:
     """Return what onnxruntime knows of each value when it plans."""
     types = [value.type for value in graph.values]
-    for node in graph.nodes:
+    for node in graph.nodes if not graph.ops.isdisjoint(UNTYPED) else ():
         if node.op in UNTYPED and graph.opset is not None:
             position, version = UNTYPED[node.op]
             value_id = node.outputs[position] if position < len(node.outputs) else None
@@ -243,10 +264,6 @@ def _types_ahead(graph: Graph) -> list[TensorType]:
 
 
 _UNKNOWN = TensorType(None, None)
-
-
-_USES = MappingProxyType({0: BodiesUse(0)})
-"""By far the most common use, made once."""
 
 
 def _reads_prepacked(graph: Graph, constants: frozenset[str]) -> bool:

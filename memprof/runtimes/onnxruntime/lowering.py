@@ -57,7 +57,7 @@ def _inline(lowered: Lowered, replaced: list[int]) -> Lowered:
 
 def _extra_readers(graph: Graph) -> dict[int, list[tuple[int, int]]]:
     """Return, for each DequantizeLinear with several readers, the (node, input position) pairs that get a copy."""
-    if not any(node.op == _COPIED for node in graph.nodes):
+    if _COPIED not in graph.ops:
         return {}
     found: dict[int, list[tuple[int, int]]] = {}
     for node_id, node in enumerate(graph.nodes):

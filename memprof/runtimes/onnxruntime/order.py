@@ -28,17 +28,19 @@ def execution_order(graph: Graph, skipped: frozenset[int] = frozenset(), index: 
     """
     values, count = graph.values, len(graph.nodes)
     rank = index or range(count)
-    written_by = [None if (i := value.producer) is None or i in skipped else i for value in values]
+    written_by = [value.producer for value in values]
+    if skipped:
+        written_by = [None if i in skipped else i for i in written_by]
     is_read = bytearray(count)
-    producers: list[list[int]] = []
+    producers: list[Sequence[int]] = []
     for node_id, reads in enumerate(graph.reads):
-        found: list[int] = []
-        if node_id not in skipped:
-            found = list(dict.fromkeys([producer for i in reads if (producer := written_by[i]) is not None]))
-            for producer in found:
-                is_read[producer] = 1
-            if len(found) > 1:
-                found.sort(key=rank.__getitem__)
+        found = [producer for i in reads if (producer := written_by[i]) is not None]
+        if skipped and node_id in skipped:
+            found = []
+        for producer in found:
+            is_read[producer] = 1
+        if len(found) > 1:
+            found = sorted(dict.fromkeys(found), key=rank.__getitem__)
         producers.append(found)
     leaves = [node_id for node_id in range(count) if not is_read[node_id] and node_id not in skipped]
     stack = sorted(leaves, key=rank.__getitem__)
@@ -51,5 +53,5 @@ def execution_order(graph: Graph, skipped: frozenset[int] = frozenset(), index: 
         elif not is_seen[node_id]:
             is_seen[node_id] = 1
             stack.append(~node_id)
-            stack += [i for i in producers[node_id] if not is_seen[i]]
+            stack += producers[node_id]
     return order

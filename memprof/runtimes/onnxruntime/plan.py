@@ -21,14 +21,17 @@ Complexity: O(values + reads), dead buffers kept by shape.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 
+from memprof.analysis import Buffer
 from memprof.ir import DTYPE_BITS, Graph, Role, TensorType
 from memprof.runtimes.onnxruntime.tables import ALIASES, IN_PLACE
 
+_record = tuple.__new__  # with all fields in order: half of the time
 _FOREIGN = (Role.INPUT, Role.PARAMETER, Role.CAPTURE)  # a tuple, since hashing an Enum is slow
 
 
@@ -83,11 +86,12 @@ class Planning:
         for output in graph.outputs:
             self._is_output[output] = 1
         self._keys = _shape_keys(types)
+        self._shares = frozenset([op for op in graph.ops if op in ALIASES or op in IN_PLACE])
         self.uses = _count_uses(graph, order, foreign)
         self.home = list(range(len(graph.values)))
         self.start = [0] * len(graph.values)
         self.owned: list[int] = []
-        self.dead: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
+        self.dead: defaultdict[int, list[int]] = defaultdict(list)
 
     def fork(self) -> Planning:
         """Return a plan that goes on from here by itself."""
@@ -122,6 +126,7 @@ class Planning:
         nodes, reads, writes = self._graph.nodes, self._graph.reads, self._graph.writes
         is_output, shared, keys = self._is_output, self._shared, self._keys
         uses, home, start, owned, dead = self.uses, self.home, self.start, self.owned, self.dead
+        shares = self._shares
         for at, node_id in enumerate(order, step):
             node = nodes[node_id]
             for position, value_id in enumerate(node.outputs):
@@ -129,52 +134,67 @@ class Planning:
                     continue
                 target: int | None = None
                 if not is_output[value_id] or value_id in shared:
-                    target = _reusable_input(node.op, node.inputs, position, (home, uses, keys), value_id)
-                    if target is None and (key := keys[value_id]) is not None and key[1] and dead[key]:
-                        target = dead[key].pop()
+                    if node.op in shares:
+                        target = _reusable_input(node.op, node.inputs, position, (home, uses, keys), value_id)
+                    if target is None and (key := keys[value_id]) > 0 and (free := dead[key]):
+                        target = free.pop()
                 if target is None:
                     start[value_id] = at
                     owned.append(value_id)
                 else:
                     home[value_id] = target
                     uses[target] += uses[value_id]
-            for value_id in (*reads[node_id], *writes[node_id]):
+            for value_id in reads[node_id] + writes[node_id]:
                 buffer = home[value_id]
                 uses[buffer] -= 1
-                if not uses[buffer] and (key := keys[buffer]) is not None:
+                if not uses[buffer] and (key := keys[buffer]):
                     dead[key].append(buffer)
+
+
+def plan_buffers(graph: Graph, plan: ReusePlan) -> tuple[Buffer, ...]:
+    """Return the buffers of a plan in order of birth, each with all that lives in it in the order it is written."""
+    sizes, writes, home = graph.value_bytes, graph.writes, plan.home
+    members: dict[int, list[int]] = {}
+    for node_id in plan.order:
+        for value_id in writes[node_id]:
+            root = home[value_id]
+            if root in members:
+                members[root].append(value_id)
+            else:
+                members[root] = [value_id]
+    starts, stops = plan.start, plan.stop
+    return tuple([_record(Buffer, (tuple(members.get(i, ())), sizes[i], starts[i], stops[i])) for i in plan.owned])
 
 
 def _count_uses(graph: Graph, order: Sequence[int], foreign: frozenset[int]) -> list[int]:
     """Return by value how often it is read, plus one for the node that writes it and one for each outside owner."""
-    reads, writes = graph.reads, graph.writes
-    uses = [1 if value.role in _FOREIGN or i in foreign else 0 for i, value in enumerate(graph.values)]
-    for node_id in order:
-        for value_id in reads[node_id]:
-            uses[value_id] += 1
-        for value_id in writes[node_id]:
-            uses[value_id] += 1
+    uses = [1 if value.role in _FOREIGN else 0 for value in graph.values]
+    for value_id in foreign:
+        uses[value_id] = 1
+    for ends in (graph.reads, graph.writes):
+        for value_id, count in Counter(chain.from_iterable(map(ends.__getitem__, order))).items():
+            uses[value_id] += count
     for value_id in graph.outputs:
         uses[value_id] += 1
     return uses
 
 
-_Key = tuple[int, tuple[object, ...]] | None
-
-
-def _shape_keys(types: Sequence[TensorType]) -> list[_Key]:
-    """Return by value its element bits and shape, ``None`` where the planner does not compare them."""
-    known: dict[int, _Key] = {}
-    keys: list[_Key] = []
+def _shape_keys(types: Sequence[TensorType]) -> list[int]:
+    """Return by value a number for its element bits and shape: negative for scalars, 0 if it is not compared."""
+    known: dict[int, int] = {}
+    numbers: dict[tuple[int, tuple[object, ...]], int] = {}
+    keys: list[int] = []
     for of in types:
         identity = id(of)
         if identity not in known:
-            known[identity] = _shape_key(of)
+            key = _shape_key(of)
+            number = 0 if key is None else numbers.setdefault(key, len(numbers) + 1)
+            known[identity] = number if key is None or key[1] else -number
         keys.append(known[identity])
     return keys
 
 
-def _shape_key(of: TensorType) -> _Key:
+def _shape_key(of: TensorType) -> tuple[int, tuple[object, ...]] | None:
     bits = DTYPE_BITS.get(of.dtype or "")
     if bits is None or of.shape is None or None in of.shape:
         return None
@@ -185,7 +205,7 @@ def _reusable_input(
     op: str,
     inputs: Sequence[int | None],
     position: int,
-    state: tuple[list[int], list[int], list[_Key]],
+    state: tuple[list[int], list[int], list[int]],
     value_id: int,
 ) -> int | None:
     """Return the buffer that output ``position`` of a node takes over from one of its inputs, if any."""
@@ -196,7 +216,7 @@ def _reusable_input(
     for source, target in IN_PLACE.get(op, ()):
         if target == position and source < len(inputs) and (read := inputs[source]) is not None:
             found = home[read]
-            if uses[found] == 1 and keys[read] is not None and keys[read] == keys[value_id]:
+            if uses[found] == 1 and keys[read] and keys[read] == keys[value_id]:
                 return found
     return None
 

@@ -8,7 +8,7 @@ grade; so does another version of onnxruntime that is installed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 
@@ -34,7 +34,7 @@ _APART = "!"
 
 def lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
     """Return the names of the operations in what runs that are not proven, each once, in the order they run."""
-    return tuple(dict.fromkeys(_unproven(lifetimes.graph)))
+    return lifetimes.graph.derived(_unproven)
 
 
 def of_version(rule: Callable[[Lifetimes], tuple[str, ...]], version: str) -> Callable[[Lifetimes], tuple[str, ...]]:
@@ -56,15 +56,24 @@ def kernels(graph: Graph) -> frozenset[tuple[str, str]]:
     return frozenset({*own, *inside})
 
 
-def _unproven(graph: Graph) -> Iterator[str]:
-    for node in graph.nodes:
+def _unproven(graph: Graph) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    seen: set[tuple[str, str | None, int]] = set()
+    values, outputs = graph.values, [graph.values[i] for i in graph.outputs]
+    for node in graph.nodes if graph.bodies or not graph.ops <= MOVES else ():
+        first = next((i for i in (*node.inputs, *node.outputs) if i is not None), None)
+        kind = (node.op, None if first is None else values[first].type.dtype, id(node.attributes))
+        if kind in seen and not node.bodies:
+            continue
+        seen.add(kind)
         if not _is_proven(graph, node):
-            yield node.op
+            found[node.op] = None
         for body in node.bodies:
-            yield from _unproven(body)
-    constants = {i for node in graph.nodes if node.op == "Constant" for i in node.writes}
-    if any(i in constants or graph.values[i].role is Role.PARAMETER for i in graph.outputs):
-        yield "a constant output"
+            found |= dict.fromkeys(body.derived(_unproven))
+    stored = {value.producer for value in outputs if value.producer is not None}
+    if any(graph.nodes[i].op == "Constant" for i in stored) or any(v.role is Role.PARAMETER for v in outputs):
+        found["a constant output"] = None
+    return tuple(found)
 
 
 def _is_proven(graph: Graph, node: Node) -> bool:

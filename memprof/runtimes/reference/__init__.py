@@ -32,11 +32,12 @@ def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lif
 
     Complexity: O(values + reads).
     """
-    if order is None:
-        order = range(len(graph.nodes))
-    schedule = Schedule.sequential(order)
+    schedule = graph.derived(as_listed) if order is None else Schedule.sequential(order)
+    order = range(len(graph.nodes)) if order is None else order
     starts, stops = storage_spans(graph, order)
-    buffers = tuple([Buffer(values, size, starts[root], stops[root]) for root, values, size in graph.activations])
+    buffers = tuple(
+        [_record(Buffer, (values, size, starts[root], stops[root])) for root, values, size in graph.activations]
+    )
     reserved, bodies_complete = reserve_bodies(graph, schedule, reference_lifetimes)
     return Lifetimes(
         graph=graph,
@@ -45,6 +46,14 @@ def reference_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lif
         reserved=reserved,
         is_complete=bodies_complete and None not in {b.size_bytes for b in buffers},
     )
+
+
+def as_listed(graph: Graph) -> Schedule:
+    """Return the schedule that runs the nodes of a graph as it lists them."""
+    return Schedule.sequential(range(len(graph.nodes)))
+
+
+_record = tuple.__new__  # with all fields in order: half of the time
 
 
 def storage_spans(graph: Graph, order: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
+from memprof.ir import Attribute, Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import Once
 from memprof.runtimes import Promise
 from memprof.runtimes.onnxruntime import MODEL, onnxruntime_lifetimes
 from memprof.runtimes.onnxruntime.arranging import as_listed, as_planned
 from memprof.runtimes.onnxruntime.figures import runtime_figures
+from memprof.runtimes.onnxruntime.frame import run_frame
 from memprof.runtimes.onnxruntime.order import execution_order
-from memprof.runtimes.onnxruntime.scratch import scratch_bytes
+from memprof.runtimes.onnxruntime.scratch import SCRATCH, scratch_by_step, scratch_bytes
 
 
 def build(*nodes: tuple[str, str, tuple[str, ...]], outputs: tuple[str, ...], shape: tuple[int, ...] = (4,)) -> Graph:
@@ -204,3 +205,33 @@ def test_a_grade_is_exact_only_where_every_kernel_is_proven() -> None:
     assert MODEL.promise(onnxruntime_lifetimes(plain)) == Promise("exact")
     found = MODEL.promise(onnxruntime_lifetimes(odd))
     assert found == Promise("estimate", ("com.microsoft.DynamicQuantizeLSTM",))
+
+
+def test_scratch_of_equal_nodes_is_that_of_each() -> None:
+    ops = [op for op in SCRATCH if "." not in op]
+    shapes = [(1, 4, 9, 9), (1, 4, 8, 8), (1, 2, 9, 9)]
+    builder = GraphBuilder("equal and unequal", 17)
+    values = [builder.add_input(f"x{i}", TensorType("float32", shape)) for i, shape in enumerate(shapes)]
+    filters = [
+        builder.add_parameter("w", TensorType("float32", (4, 4, 3, 3))),
+        builder.add_input("v", TensorType("float32", (4, 4, 3, 3))),
+        builder.add_parameter("q", TensorType("int8", (4, 4, 3, 3))),
+    ]
+    settings: list[dict[str, Attribute]] = [{}, {"kernel_shape": (3, 3)}, {"group": 2}, {"axis": 1}]
+    for i in range(300):
+        new = NewValue(f"t{i}", TensorType("float32", shapes[i % 2]))
+        reads = [values[i % 3], filters[i // 3 % 3], None, filters[i // 5 % 3]]
+        builder.add_node(ops[i % len(ops)], reads, [new], attributes=settings[i // 7 % 4])
+    graph = builder.build([])
+    order = [*range(0, 300, 2), *range(1, 300, 2)]
+    for threads in (1, 4):
+        found = scratch_by_step(graph, order, threads)
+        assert list(found) == [scratch_bytes(graph, graph.nodes[i], threads) for i in order]
+        assert len({*found}) > 3
+
+
+def test_rows_of_one_graph_share_its_order_and_plan() -> None:
+    graph = build(("a", "Exp", ("x",)), ("y", "Neg", ("a",)), outputs=("y",))
+    one, other = run_frame(graph, None, as_planned), run_frame(graph, None, as_planned, threads=4)
+    assert one.plan is other.plan
+    assert one.plan.order is not run_frame(graph, None, as_listed).plan.order

@@ -147,7 +147,7 @@ def _simulated(graph: Graph, weights: int, resident: int) -> dict[str, int]:
 
 
 def _graph_bytes(graph: Graph) -> int:
-    constants = sum(node.op == "Constant" for node in graph.nodes)
+    constants = sum(node.op == "Constant" for node in graph.nodes) if "Constant" in graph.ops else 0
     return _GRAPH_BYTES + constants * _CONSTANT_BYTES + (len(graph.nodes) - constants) * _NODE_BYTES
 
 
@@ -175,7 +175,11 @@ def _run(arena: Arena, frame: Frame, owned: Sequence[int], uses: Sequence[Bodies
             begin[frame.plan.start[value_id]].append(value_id)
             end[min(frame.plan.stop[value_id], len(uses))].append(value_id)
     alive: dict[int, tuple[int, int]] = {}
-    for step, use in enumerate(uses):
+    kinds = {id(use): use for use in uses}
+    idle = {key for key, use in kinds.items() if use is None or not (use.before_bytes or use.beside_bytes)}
+    busy = [step for step, use in enumerate(uses) if id(use) not in idle] if len(idle) < len(kinds) else []
+    for step in sorted({*begin, *end, *busy} - {len(uses)}):  # nothing happens at any other
+        use = uses[step]
         for value_id in end.pop(step, ()):
             arena.give(alive.pop(value_id))
         before = 0 if use is None else use.before_bytes

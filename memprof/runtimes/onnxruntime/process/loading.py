@@ -28,6 +28,7 @@ _DOUBLES = 50_000_000
 _SMALL = 2048  # smaller weights are counted with the graph's objects
 _REORDERED = "com.microsoft.nchwc.Conv"
 _MAX_DIGITS = 10
+_PARAMETER, _CONSTANT = Role.PARAMETER, Role.CONSTANT  # an attribute of an Enum is slow to read
 
 Weights = dict[str, int]
 
@@ -78,21 +79,23 @@ def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
 
 def _weights(graph: Graph) -> Weights:
     """Return the larger weights by name, in order."""
-    constants = {i for node in graph.nodes if node.op == "Constant" for i in node.writes}
+    sized = zip(graph.values, graph.value_bytes, strict=True)
+    large = [(value, size) for value, size in sized if size is not None and size >= _SMALL]
+    nodes, has_constants = graph.nodes, "Constant" in graph.ops
     return {
         value.name: size
-        for i, (value, size) in enumerate(zip(graph.values, graph.value_bytes, strict=True))
-        if (value.role is Role.PARAMETER or i in constants) and size is not None and size >= _SMALL
+        for value, size in large
+        if value.role is _PARAMETER
+        or (has_constants and value.producer is not None and nodes[value.producer].op == "Constant")
     }
 
 
 def _computed(source: Graph) -> Iterator[tuple[Value, int, bool]]:
     """Yield the larger values that are computed from weights alone, in order, and whether one number fills them."""
-    for node in source.nodes:
-        for i in node.writes if node.op != "Constant" else ():
-            value, size = source.values[i], source.value_bytes[i]
-            if value.role is Role.CONSTANT and size is not None and size >= _SMALL:
-                yield value, size, node.op == "ConstantOfShape"
+    for value in [value for value in source.values if value.role is _CONSTANT]:  # ids rise from node to node
+        size, op = value.type.size_bytes, "" if value.producer is None else source.nodes[value.producer].op
+        if op != "Constant" and size is not None and size >= _SMALL:
+            yield value, size, op == "ConstantOfShape"
 
 
 def _read(heap: Heap, weights: Weights) -> Weights:
@@ -119,6 +122,8 @@ def _text(heap: Heap, size: int) -> int:
 
 def _folded(source: Graph, weights: Weights) -> Iterator[tuple[str, int]]:
     """Yield the filters of convolutions that swallow a batch normalisation, which are then other weights."""
+    if not {"Conv", "BatchNormalization"} <= source.ops:
+        return
     readers = Counter(i for node in source.nodes for i in node.reads)
     norms = {node.inputs[0] for node in source.nodes if node.op == "BatchNormalization" and node.inputs}
     for node in source.nodes:
@@ -139,6 +144,8 @@ def _fold(heap: Heap, size: int) -> int:
 
 def _reorder(heap: Heap, ran: Graph, wanted: Weights, source: Graph) -> Weights:
     """Return where the filters in a blocked layout lie, by name; those names are numbered as they are made."""
+    if _REORDERED not in ran.ops:
+        return {}
     filters = [name for node in source.nodes if node.op == "Conv" and (name := _filter(source, node))]
     sizes = {value.name: size or 0 for value, size in zip(source.values, source.value_bytes, strict=True)}
     before = [sizes[name] for name in filters]
@@ -172,6 +179,8 @@ def _filter(graph: Graph, node: Node) -> str:
 
 def _pack(heap: Heap, source: Graph, ran: Graph, wanted: Weights, kept: Weights) -> int:
     """Let kernels keep copies in ``heap``; drop from ``kept`` what is not read any more. Return the copies' bytes."""
+    if ran.ops.isdisjoint(PREPACKED):
+        return 0
     readers = Counter(ran.values[i].name for node in ran.nodes for i in node.inputs if i is not None)
     constant = {i for i, value in enumerate(ran.values) if value.role is Role.PARAMETER}
     constant.update(i for node in ran.nodes if node.op == "Constant" for i in node.writes)
@@ -195,6 +204,7 @@ def _pack(heap: Heap, source: Graph, ran: Graph, wanted: Weights, kept: Weights)
 
 
 def _by_age(source: Graph, ran: Graph) -> list[Node]:
-    """Return what runs in the order in which onnxruntime numbers nodes: those of the file, then what it made."""
-    place = {(node.name, node.op): i for i, node in enumerate(source.nodes)}
-    return sorted(ran.nodes, key=lambda node: place.get((node.name, node.op), len(source.nodes)))
+    """Return what packs weights as onnxruntime numbers nodes: those of the file, then what it made."""
+    place = {(node.name, node.op): i for i, node in enumerate(source.nodes) if node.op in PREPACKED}
+    packing = [node for node in ran.nodes if node.op in PREPACKED]
+    return sorted(packing, key=lambda node: place.get((node.name, node.op), len(source.nodes)))

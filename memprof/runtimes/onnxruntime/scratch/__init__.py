@@ -6,14 +6,15 @@ not in the table takes none: found by running single operations under a traced a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from memprof.ir import Graph, Node
+from memprof.ir import Graph, Node, Role
 from memprof.runtimes.onnxruntime.scratch import attention, convolution, dense, einsum, quantized, recurrent
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize
 
 _NEWEST_OPSET = 1000
+_PARAMETER = Role.PARAMETER
 
 MISFITS = (IndexError, TypeError, ValueError, ZeroDivisionError)
 """What a rule raises where ranks, counts or values are none that its kernel takes: onnxruntime refuses such a node.
@@ -52,4 +53,33 @@ def scratch_bytes(graph: Graph, node: Node, threads: int = 1) -> int | None:
     return found if found >= 0 else None
 
 
-__all__ = ["SCRATCH", "scratch_bytes"]
+def scratch_by_step(graph: Graph, order: Sequence[int], threads: int = 1) -> tuple[int | None, ...]:
+    """Return the scratch of all nodes in the order in which they run.
+
+    A rule is asked once about nodes that are equal in what a rule may look at: operation, attributes, and of inputs
+    and outputs the types, whether they are weights, and the elements of small constants.
+    """
+    if graph.ops.isdisjoint(SCRATCH) and not graph.has_malformed:
+        return (0,) * len(order)
+    nodes, values = graph.nodes, graph.values
+    stored = {i for node in nodes if node.op == "Constant" for i in node.writes} if "Constant" in graph.ops else set()
+    marks = [
+        (id(value.type), value.role is _PARAMETER or i in stored, graph.elements.get(i))
+        for i, value in enumerate(values)
+    ]
+    known: dict[tuple[object, ...], int | None] = {}
+    found: list[int | None] = []
+    for node_id in order:
+        node = nodes[node_id]
+        if node.op not in SCRATCH or node.is_malformed:
+            found.append(None if node.is_malformed else 0)
+            continue
+        ends = [None if i is None else marks[i] for i in (*node.inputs, *node.outputs)]
+        key = (node.op, id(node.attributes), len(node.inputs), *ends)
+        if key not in known:
+            known[key] = scratch_bytes(graph, node, threads)
+        found.append(known[key])
+    return tuple(found)
+
+
+__all__ = ["SCRATCH", "scratch_by_step", "scratch_bytes"]
