@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.cli.nas.candidates import pick_candidate
 from memprof.cli.nas.options import code_file, space_options
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="all: the validation images too, now that every choice is made.",
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:N, or several GPUs that share each batch: cuda:0,cuda:1, or all.",
+)
+@click.option("--processes", type=click.IntRange(1, 64), help="CPU processes that share each batch (1).")
 @space_options
 @json_option
 def train(  # noqa: PLR0913, PLR0917 - one argument per flag
@@ -49,6 +56,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     schedule: str | None,
     train_on: Part,
     device: str,
+    processes: int | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -56,13 +64,13 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
 
     \b
     memprof nas train runs/first
-    memprof nas train runs/first --candidate 12 --blocks 16 --width 256
+    memprof nas train runs/first --candidate 12 --blocks 16 --width 256 --device all
     """
     from dataclasses import replace
 
     from memprof.nas.train.devices import pick_device
 
-    device = pick_device(device)
+    devices = _devices(pick_device(device), processes)
     from memprof.nas.searching.final import FinalPlan, count_epochs, scale, train_final, training_name
     from memprof.nas.searching.run import saved_search
     from memprof.nas.train.recipe import Recipe
@@ -79,12 +87,17 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
         architecture=scale(found.architecture, blocks=blocks, width=width),
         name=training_name(found.candidate, found.architecture, blocks=blocks, width=width),
         recipe=recipe,
-        device=device,
+        device=devices[0],
         part=train_on,
         space_file=code_file(flags),
     )
     with drawing(TrainingProgress(epochs)) as progress:
-        result = train_final(plan, progress.watch)
+        if len(devices) > 1:
+            from memprof.nas.searching.together import train_together
+
+            result = train_together(plan, devices, progress.watch)
+        else:
+            result = train_final(plan, progress.watch)
     known = result.validation_accuracy
     beside = "" if known is None else f" (validation {known:.2%})"
     note(f"wrote {safe_text(str(plan.place))}")
@@ -97,3 +110,16 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
                 f"Test accuracy {result.test_accuracy:.2%}{beside} after {count_epochs(result.epochs)} from scratch\n"
                 f"Next: {safe_text(export, limit=2000)}\n"
             )
+
+
+def _devices(picked: str, processes: int | None) -> tuple[str, ...]:
+    """Return the device of each process.
+
+    Raises:
+        UsageError: Processes are asked for beside GPUs, of which each has its own.
+    """
+    if picked == "cpu":
+        return ("cpu",) * (processes or 1)
+    if processes is not None:
+        raise UsageError("Each GPU has a process of its own.", "Leave --processes out, and name the GPUs: --device")
+    return tuple(picked.split(","))

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from memprof.nas.train.data import load_test
 from memprof.nas.train.evaluation import load_checkpoint, save_checkpoint
 from memprof.nas.train.modules import build_module
 from memprof.nas.train.recipe import Recipe
+from memprof.nas.train.sharing import ALONE, Share
 from memprof.nas.train.trainer import Checkpoint
 
 CHECKPOINT = "checkpoint.pt"
@@ -157,23 +159,47 @@ def train_final(plan: FinalPlan, on_epoch: Callable[[int, float], None] = lambda
         InputError: The training or test images, or what an interrupted training left, cannot be read.
         RuntimeFailure: Training diverged or ran out of memory.
     """
-    place = inner_folder(plan.folder, TRAINED)
-    with take_lock(place, FINAL_LOCK, "final training"):  # two at once would both look at the test
-        return _train_once(plan, on_epoch)
+    with hold_training(plan):
+        return train_share(plan, plan.device, ALONE, on_epoch)
 
 
-def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> FinalTraining:
-    _refuse_second_look(plan)
+@contextmanager
+def hold_training(plan: FinalPlan) -> Iterator[None]:
+    """Keep others from training in the search's folder: two at once would both look at the test.
+
+    Raises:
+        UsageError: It is trained and scored already, or another process trains.
+    """
+    with take_lock(inner_folder(plan.folder, TRAINED), FINAL_LOCK, "final training"):
+        _refuse_second_look(plan)
+        yield
+
+
+def train_share(plan: FinalPlan, device: str, share: Share, on_epoch: Callable[[int, float], None]) -> FinalTraining:
+    """Train a share of what is planned, of which somebody holds the lock; the first share writes what comes of it.
+
+    Args:
+        plan: What to train.
+        device: Where this share trains.
+        share: Which one, of how many.
+        on_epoch: Called after each epoch with its number and mean loss.
+
+    Raises:
+        UsageError: It was begun in another way.
+        InputError: The training or test images, or what an interrupted training left, cannot be read.
+        RuntimeFailure: Training diverged or ran out of memory.
+    """
     start = _interrupted_training(plan)
     saved, _ = saved_search(plan.folder)
     # Loaded first, scored last: after hours of training is too late to find out that they are missing.
     test = load_test(saved.dataset, root=inside(plan.folder, DATA), side=saved.image_side)
     settings = replace(saved, recipe=plan.recipe, rungs=(plan.recipe.epochs,))
     code = trusted(plan.space_file, saved)
-    trainer = TrainerRecipe(settings, str(plan.folder / DATA), plan.device, plan.part, code)()
-    inner_folder(plan.folder / TRAINED, plan.name)
-    _write_json(plan.place / "architecture.json", plan.architecture.to_json())
-    _write_json(plan.place / _RECIPE, {**asdict(plan.recipe), "part": plan.part})
+    trainer = TrainerRecipe(settings, str(plan.folder / DATA), device, plan.part, code, share)()
+    if share.rank == 0:
+        inner_folder(plan.folder / TRAINED, plan.name)
+        _write_json(plan.place / "architecture.json", plan.architecture.to_json())
+        _write_json(plan.place / _RECIPE, {**asdict(plan.recipe), "part": plan.part})
     seed = derive_seed(settings.seed, "final", plan.candidate)
     torch.manual_seed(seed)
     refuse_giant(plan.architecture)
@@ -183,7 +209,8 @@ def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> Fina
         training, start = trainer.train(module, seed=seed, until=until, start=start, on_epoch=on_epoch)
         if training.status != "ok":
             raise RuntimeFailure(f"Training {plan.name} ended: {training.status}, {training.message}.")
-        save_checkpoint(start, plan.place / CHECKPOINT)
+        if share.rank == 0:
+            save_checkpoint(start, plan.place / CHECKPOINT)
     footprint = screen(plan.architecture, settings.budget.dtype)
     result = FinalTraining(
         name=plan.name,
@@ -195,7 +222,8 @@ def _train_once(plan: FinalPlan, on_epoch: Callable[[int, float], None]) -> Fina
         parameter_bytes=footprint.parameter_bytes,
         peak_intermediate_bytes=footprint.peak_intermediate_bytes,
     )
-    _write_json(plan.place / RESULT, result.to_json())
+    if share.rank == 0:
+        _write_json(plan.place / RESULT, result.to_json())
     return result
 
 

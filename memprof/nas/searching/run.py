@@ -23,6 +23,7 @@ from memprof.nas.searching.rounds import Search
 
 if TYPE_CHECKING:
     from memprof.nas.train.modules import Builders
+    from memprof.nas.train.sharing import Share
     from memprof.nas.train.trainer import Trainer
 
 DATA = "data"
@@ -45,6 +46,7 @@ class TrainerRecipe:
         device: Where to train.
         part: What to train on.
         space_file: What declares layers of one's own whose modules are code that may run; ``None`` for no such code.
+        share: What of a training is this process's; ``None`` for all.
     """
 
     settings: Settings
@@ -52,12 +54,14 @@ class TrainerRecipe:
     device: str
     part: Part = "training"
     space_file: Path | None = None
+    share: Share | None = None
 
     def __call__(self) -> Trainer:
         """Load the data and return a ``memprof.nas.train.trainer.Trainer``."""
         import torch
 
         from memprof.nas.train.data import load_training
+        from memprof.nas.train.sharing import ALONE
         from memprof.nas.train.trainer import Trainer
 
         settings = self.settings
@@ -67,7 +71,7 @@ class TrainerRecipe:
         if self.part == "all":
             data = data.with_validation
         builders = builders_of(settings, self.space_file)
-        return Trainer(data, settings.recipe, torch.device(self.device), builders=builders)
+        return Trainer(data, settings.recipe, torch.device(self.device), builders=builders, share=self.share or ALONE)
 
 
 def builders_of(settings: Settings, space_file: Path | None) -> Builders:

@@ -25,6 +25,7 @@ from memprof.nas.train.augmentation import PLAN_ROWS, Pictures
 from memprof.nas.train.descent import Descent
 from memprof.nas.train.images import AnyImages
 from memprof.nas.train.recipe import Recipe
+from memprof.nas.train.sharing import ALONE, Share, averaged
 
 WARM_UP_STEPS = 1
 MOST_QUEUED = 64
@@ -53,23 +54,28 @@ class Steps:
         pictures: What it learns from.
         recipe: How.
         captures: Whether steps may be captured; only a GPU's are.
+        share: What of each step is this process's.
     """
 
-    def __init__(self, module: nn.Module, pictures: Pictures, recipe: Recipe, captures: bool = True) -> None:
+    def __init__(
+        self, module: nn.Module, pictures: Pictures, recipe: Recipe, captures: bool = True, share: Share = ALONE
+    ) -> None:
         self.descent = Descent(module.parameters(), recipe)
-        self._module = module
+        self._share = share
+        self._module = module if share.count == 1 else averaged(module, pictures.images.labels.device)
         self._pictures = pictures
         self._recipe = recipe
         self._device = pictures.images.labels.device
-        self._captures = captures and self._device.type == "cuda" and pictures.images.is_held
+        self._captures = captures and self._device.type == "cuda" and pictures.images.is_held and share.count == 1
         self._graph: torch.cuda.CUDAGraph | None = None
         self._done = 0
         count, device = len(pictures), self._device
-        self.size = min(recipe.batch, count)
-        """Images of each step."""
+        self.size = min(recipe.batch, count) // share.count * share.count
+        """Images of each step, of all processes together."""
         self.count = count // self.size
         """Steps of an epoch."""
-        self._lanes = torch.arange(self.size, device=device)
+        own = self.size // share.count
+        self._lanes = torch.arange(share.rank * own, (share.rank + 1) * own, device=device)
         self._plan = torch.empty((PLAN_ROWS, count), dtype=torch.int64, device=device)
         self._rates = torch.empty(self.count, device=device)
         self._start = torch.zeros((), dtype=torch.int64, device=device)
@@ -86,7 +92,8 @@ class Steps:
         self._module.train()
         generator = torch.Generator(self._device).manual_seed((seed * 100_003 + epoch) % 2**63)
         self._plan.copy_(self._pictures.draw(generator))
-        self._pictures.images.foresee(self._plan[0])
+        steps = self._plan[0, : self.count * self.size].view(self.count, self.size)
+        self._pictures.images.foresee(steps.index_select(1, self._lanes).flatten())
         rates = [self._recipe.rate_at(epoch + i / self.count) for i in range(self.count)]
         self._rates.copy_(torch.tensor(rates))
         for counter in (self._start, self._number, self._total):
@@ -103,8 +110,8 @@ class Steps:
         self._done += 1
 
     def mean_loss(self) -> float:
-        """Return the mean over the steps of the epoch; waits for the device."""
-        return float(self._total) / self.count
+        """Return the mean over the steps of the epoch, and over all processes; waits for the device."""
+        return float(self._share.total(self._total)) / self.count / self._share.count
 
     def wait(self, number: int) -> None:
         """Let a GPU catch up now and then.

@@ -28,6 +28,7 @@ from memprof.nas.train.data import TrainingData
 from memprof.nas.train.images import AnyImages
 from memprof.nas.train.modules import NO_BUILDERS, Builders
 from memprof.nas.train.recipe import Recipe
+from memprof.nas.train.sharing import ALONE, Share, share_norms
 from memprof.nas.train.steps import Scores, Steps, on_own_stream
 
 
@@ -74,6 +75,7 @@ class Trainer:
         device: Where.
         captures: Whether a GPU's steps are captured as CUDA graphs.
         builders: What makes the modules of layers of one's own.
+        share: What of each batch, and of what is scored, is this process's.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class Trainer:
         *,
         captures: bool = True,
         builders: Builders = NO_BUILDERS,
+        share: Share = ALONE,
     ) -> None:
         self.builders = builders
+        self._share = share
         self.recipe = recipe
         self._device = device
         self._captures = captures
@@ -133,8 +137,10 @@ class Trainer:
     ) -> tuple[Training, Checkpoint]:
         module.to(self._device)
         module.to(memory_format=self._layout)
+        if self._share.count > 1:
+            share_norms(module, self._share.count)
         recipe = self.recipe if until <= self.recipe.epochs else replace(self.recipe, epochs=until)
-        steps = Steps(module, self._pictures, recipe, self._captures)
+        steps = Steps(module, self._pictures, recipe, self._captures, self._share)
         epoch = 0
         if start is not None:
             epoch = start.epoch
@@ -161,10 +167,13 @@ class Trainer:
 
     def accuracy(self, module: nn.Module, images: AnyImages) -> float:
         """Return the share of ``images`` that ``module`` classifies correctly; one wait for the device."""
-        images = images.to(self._device)
+        images, of_all = images.to(self._device), len(images)
+        if self._share.count > 1:
+            images = images.select(self._share.part_of(torch.arange(of_all, device=self._device)))
         batch = min(len(images), 512 if self._device.type == "cpu" else self.recipe.batch)  # a shape that cuDNN knows
         with on_own_stream(self._device):
-            return Scores(module, images, self._pictures.normalized, batch, self._captures).count() / len(images)
+            right = Scores(module, images, self._pictures.normalized, batch, self._captures).count()
+            return int(self._share.total(torch.tensor(right, device=self._device))) / of_all
 
 
 def _train_epoch(steps: Steps, seed: int, epoch: int, deadline: float) -> float:
