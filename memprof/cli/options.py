@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from memprof.base.errors import UsageError
 from memprof.base.units import parse_bytes, parse_shape
+from memprof.cli.output import OWN_PROCESS
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ def read_request(source: str) -> Request:
         from_file=bool(_given("--from-file")),
         threads=_given("--threads"),
         max_nodes=_given("--max-nodes") or 100_000,
+        ends_process=bool(click.get_current_context().meta.get(OWN_PROCESS)),
     )
 
 

@@ -15,6 +15,9 @@ from memprof.cli.waiting import Bar, Stage, WaitLine
 
 _Bar = TypeVar("_Bar", bound=Bar)
 
+OWN_PROCESS = "memprof.own_process"
+"""Key in the metadata of a context: whether the process ends with the command."""
+
 
 @contextmanager
 def open_stdout() -> Iterator[TextIO]:

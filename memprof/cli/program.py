@@ -18,7 +18,7 @@ import memprof
 from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.cli.failures import BUG_CODE, describe_failure, is_full, print_failure
-from memprof.cli.output import silence
+from memprof.cli.output import OWN_PROCESS, silence
 from memprof.cli.signals import Heard, ended_by_signals
 from memprof.cli.waiting import WaitLine
 
@@ -97,18 +97,19 @@ class Program(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         code = self._complete()
         if code is None:
-            code = self._run(arguments, extra)
+            code = self._run(arguments, extra, {OWN_PROCESS: standalone_mode and args is None})
         if standalone_mode:
             gc.freeze()  # the last collection of torch's million objects would take a second after the last word
             sys.exit(code)
         return code
 
-    def _run(self, arguments: list[str], extra: dict[str, Any]) -> int:
+    def _run(self, arguments: list[str], extra: dict[str, Any], about: Mapping[str, Any]) -> int:
         heard = Heard()
         line = WaitLine(sys.stderr)
         try:
             with ended_by_signals(heard), _safe_path(), line.running():
                 with self.make_context("memprof", list(arguments), obj=line, **extra) as ctx:
+                    ctx.meta.update(about)
                     code = self.invoke(ctx)
                 return code if isinstance(code, int) else 0
         except click.exceptions.Exit as done:

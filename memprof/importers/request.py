@@ -78,6 +78,7 @@ class Request:
         threads: Threads of the runtime, ``None`` for one on each core; each adds to the scratch of some kernels.
         wished: Sizes that are assumed for open dimensions of an ONNX file, by name or ``INPUT[AXIS]``, instead of
             usual ones; ``None`` to look for sizes that its graph fits.
+        ends_process: The process ends with the answer, so that libraries which it does not need may be kept out.
 
     Raises:
         UsageError: A field does not fit the source.
@@ -99,6 +100,7 @@ class Request:
     threads: int | None = None
     max_nodes: int = 100_000
     wished: Mapping[str, int] | None = None
+    ends_process: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("dims", "inputs", "dtypes", "values"):

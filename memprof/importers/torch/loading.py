@@ -28,12 +28,13 @@ from memprof.importers.request import Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.calls import Call, call_of, real_call, shaped_call
 from memprof.importers.torch.causes import explain, quiet
-from memprof.importers.torch.configs import Config
+from memprof.importers.torch.configs import Config, read_config
 from memprof.importers.torch.export import record_program
 from memprof.importers.torch.fakes import Placeholders
 from memprof.importers.torch.families import config_module
 from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.guesses import open_types, with_indices
+from memprof.importers.torch.lean import leave_out
 from memprof.importers.torch.lowering import FORMAT as LOWERED_FORMAT
 from memprof.importers.torch.lowering import lower_module, lower_program
 from memprof.importers.torch.packed import packed_weights
@@ -44,9 +45,15 @@ from memprof.importers.torch.tracked import run_tracked, run_without_data
 from memprof.ir import Assumption, Graph
 from memprof.ir.model import Model
 
+TRANSFORMERS = "transformers:"
+"""Beginning of the names of modules that are made from a configuration."""
+
 
 def read_name(request: Request) -> Model:
     """Return the Model of "torchvision:resnet18" or "package.module:factory"; see ``resolve`` for errors."""
+    if request.ends_process and request.name.startswith(TRANSFORMERS) and not request.training:
+        with contextlib.suppress(MemprofError):  # the type of a model: its sizes are the library's to say
+            leave_out(read_config(request.name.removeprefix(TRANSFORMERS)).values)
     module, given, assumed = _named(request)
     return _noted(read_module(module, given, request), assumed)
 
@@ -87,6 +94,8 @@ def read_configuration(config: Config, request: Request) -> Model:
         InputError: No module can be made of it, or it cannot run without data.
         UsageError: A dimension or an input does not exist.
     """
+    if request.ends_process:
+        leave_out(config.values)
     with paused_collector():  # what transformers imports makes a million objects that stay
         made = config_module(config, "meta", request.dims)
         call = shaped_call(made.module, made.call, request.inputs, request.dtypes)
@@ -157,7 +166,7 @@ def _read_module(module: torch.nn.Module, given: Call | None, request: Request) 
     made = Made(run, packed, guessed)
     if request.training is not None:
         return _of_run(request, made)
-    is_long = request.name.startswith("transformers:")  # an export of one takes many times as long as its run
+    is_long = request.name.startswith(TRANSFORMERS)  # an export of one takes many times as long as its run
     recording = None if is_long else _exported(module, call, request.name)
     if recording is None:
         return _of_run(request, made)
