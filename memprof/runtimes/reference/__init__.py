@@ -16,10 +16,15 @@ nor need scratch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.ir import Graph
+from memprof.ir.model import Model
+from memprof.ir.trace import Category, Trace
 from memprof.runtimes.bodies import reserve_bodies
+from memprof.runtimes.late import find
 from memprof.runtimes.model import EVERY, Ordering, RuntimeModel
 
 
@@ -78,6 +83,22 @@ def storage_spans(graph: Graph, order: Sequence[int]) -> tuple[list[int], list[i
     return starts, stops
 
 
+def _of_source(model: Model) -> RuntimeModel:
+    """Return the row for a source: of a module that was run, a bound only where its run takes no more."""
+    trace = model.trace
+    return MODEL if trace is None else replace(MODEL, lowered_by=partial(_kept_longer, trace))
+
+
+def _kept_longer(trace: Trace, lifetimes: Lifetimes) -> tuple[str, ...]:
+    """Return what lowers the grade: Python keeps what it has a name for, and the caller keeps the inputs."""
+    ran: Lifetimes = find(_RUN)(trace)
+    given = sum(life.size_bytes for life in trace.storages if life.category is Category.INPUT)
+    is_more = ran.timeline.peak_bytes + given > lifetimes.timeline.peak_bytes
+    return ("tensors that Python or the caller keeps",) if is_more else ()
+
+
+_RUN = "memprof.runtimes.pytorch:trace_lifetimes"  # by late name: that file reads this one
+
 MODEL = RuntimeModel(
     name="reference",
     definition="one operation at a time in file order; its inputs, its outputs and all that is needed later are "
@@ -87,5 +108,6 @@ MODEL = RuntimeModel(
     counts_inputs=True,
     lifetimes=reference_lifetimes,
     default_for=EVERY,
+    of_source=_of_source,
     ordering=Ordering(bound="memprof.planning.ordering.kinds:reference_problem", is_exact=True),
 )

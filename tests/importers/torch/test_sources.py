@@ -246,3 +246,22 @@ def test_a_cache_that_is_returned_or_given_counts_and_has_a_name(given: int | No
     assert own.categories["key-value cache"] >= kept * 40
     assert own.timeline == measured.headline.timeline
     assert own.timeline[-1] == kept * 40 + 40
+
+
+def test_the_reference_row_is_a_bound_of_a_module_only_where_its_run_takes_no_more() -> None:
+    class Cast(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.Sequential(torch.nn.Linear(256, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return self.layers(x)
+
+    for module in (Cast(), Cast().layers):
+        report = memprof.analyze(module, torch.zeros(64, 256))
+        ran, reference = report.runtimes["pytorch"], report.runtimes["reference"]
+        taken = (ran.peak_intermediate_bytes or 0) + 64 * 256 * 4
+        is_bound = taken <= (reference.peak_intermediate_bytes or 0)
+        assert (reference.runtime.grade == "upper bound") == is_bound
+    assert memprof.analyze(Cast(), torch.zeros(64, 256)).runtimes["pytorch"].peak_intermediate_bytes == 197_120
