@@ -1,6 +1,7 @@
 """The ONNX standard's own node tests: predicted peaks against the installed onnxruntime, optimisation off.
 
-    python benchmarks/node_tests.py --json benchmarks/results/node_tests.json      # all, about a minute
+    python benchmarks/node_tests.py --json nodes.json      # all, about a minute; what ``proven.py`` reads
+    python benchmarks/node_tests.py --page benchmarks/results/node_tests.json      # what the accuracy page reads
     python benchmarks/node_tests.py --only attention --list wrong
 
 Each test of ``onnx.backend.test.case.node`` is one small model with data. Recorded shapes of what nodes write are
@@ -252,6 +253,7 @@ def main() -> None:
     """Run the tests and print what came of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--page", type=Path, help="file to write of the summary and the tests that are not exact")
     parser.add_argument("--only", default="", help="a part of the test's name")
     parser.add_argument("--list", default="", help="verdicts to list, with commas: wrong,graded,unknown,not run")
     parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
@@ -269,8 +271,17 @@ def main() -> None:
             )
     print(json.dumps(summary(outcomes), indent=1))
     if arguments.json is not None:
-        document = {"summary": summary(outcomes), "tests": [asdict(found) for found in outcomes]}
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        _write(arguments.json, {"summary": summary(outcomes), "tests": [asdict(found) for found in outcomes]})
+    if arguments.page is not None:
+        from importlib.metadata import version
+
+        off = [asdict(found) for found in outcomes if found.verdict(with_scratch=True) not in ("exact", "not run")]
+        about = {**summary(outcomes), "onnxruntime": version("onnxruntime")}
+        _write(arguments.page, {"summary": about, "not exact": off})
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import ctypes
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,8 @@ def _steps(trace: Sequence[tuple[int, int]], events: Sequence[KernelEvent]) -> l
     for i, mark in enumerate(marks):
         end = marks[i + 1] if i + 1 < len(marks) else len(trace)
         segment = _segment(trace[mark + 1 : end], live)
+        if _leaves_a_body(events, i):  # what is given back by then are results of the body, not scratch alone
+            segment = replace(segment, live_bytes=segment.most_bytes)
         segments.append(segment)
         live = segment.end_bytes
     steps: list[MeasuredStep] = []
@@ -207,6 +209,10 @@ def _steps(trace: Sequence[tuple[int, int]], events: Sequence[KernelEvent]) -> l
             most = max(last.most_bytes or 0, segment.most_bytes)
             steps[-1] = MeasuredStep(last.node, last.op, max(last.live_bytes, segment.live_bytes), most)
     return steps
+
+
+def _leaves_a_body(events: Sequence[KernelEvent], i: int) -> bool:
+    return events[i].depth > (events[i + 1].depth if i + 1 < len(events) else 0)
 
 
 def _segment(trace: Sequence[tuple[int, int]], before: int) -> _Segment:

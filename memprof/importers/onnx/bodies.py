@@ -1,6 +1,7 @@
 """If, Loop and Scan: their bodies are built as scopes, and their outputs typed from what the bodies write.
 
-Where an If's condition is constant only the branch that runs is a body.
+Where an If's condition is constant only the branch that runs is a body. What the other one reads of the graph around
+has to be there all the same: a runtime that learns late which branch it takes keeps it until then.
 
 A loop's carried value has the type it starts with if one pass over the body, given that type, returns it: then every
 pass does, by induction. Where the pass returns another shape, the dimensions that differ are open and the body is
@@ -83,6 +84,9 @@ class Scope(Protocol):
     def is_tainted(self, value_id: int | None) -> bool:
         """Whether a value suffers from something unknown before it."""
 
+    def lookup(self, name: str) -> int | None:
+        """Return the id of a name here, captured from the scopes around if it is theirs, else ``None``."""
+
     def body(self, graph: GraphProto, given: Sequence[TensorType] = (), tainted: Collection[int] = ()) -> Body:
         """Return a body of a node of this scope, built."""
 
@@ -115,6 +119,7 @@ class Bodies:
         trip_count: How often a Loop runs, ``None`` unless a constant alone decides.
         is_to_blame: Whether the node itself leaves outputs open: a loop whose values change their shape.
         at_most: Outputs that were taken at their largest: what a Loop collects that a condition may end early.
+        read_elsewhere: Ids, in the scope around, of what bodies read there that do not run.
     """
 
     built: tuple[Body, ...] = ()
@@ -122,6 +127,7 @@ class Bodies:
     trip_count: int | None = None
     is_to_blame: bool = False
     at_most: range = range(0)
+    read_elsewhere: frozenset[int] = frozenset()
 
     def decided(self, facts: Sequence[Fact]) -> dict[str, int]:
         """Return what the importer worked out, as an attribute of the node.
@@ -143,7 +149,8 @@ class Bodies:
         """Ids, in the scope around, of what the bodies read there."""
         if not self.built:
             return ()
-        return tuple(sorted({outer for body in self.built for outer in body.scope.captured.values()}))
+        read = {outer for body in self.built for outer in body.scope.captured.values()}
+        return tuple(sorted(read | self.read_elsewhere))
 
     @property
     def has_tainted_output(self) -> bool:
@@ -169,7 +176,7 @@ def build_bodies(scope: Scope, node: NodeProto, op: str, inputs: Sequence[int | 
     ran = owner(scope, node, found, inputs)
     facts = list(ran.facts[: len(node.output)]) or [scope.facts.of(of) for of in ran.types[: len(node.output)]]
     facts += [UNKNOWN_FACT] * (len(node.output) - len(facts))
-    return Bodies(tuple(ran.bodies), tuple(facts), ran.trip_count, ran.is_to_blame, ran.at_most)
+    return Bodies(tuple(ran.bodies), tuple(facts), ran.trip_count, ran.is_to_blame, ran.at_most, ran.read_elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +192,7 @@ class _Ran:
     is_to_blame: bool = False
     facts: Sequence[Fact] = ()
     at_most: range = range(0)
+    read_elsewhere: frozenset[int] = frozenset()
 
 
 def _plain(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:
@@ -196,14 +204,33 @@ def _if(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence
     condition = scope.elements(inputs[0]) if inputs else None
     if condition is not None and condition.size == 1:
         wanted = "then_branch" if bool(condition.reshape(-1)[0]) else "else_branch"
+        left_out = [graph for name, graph in branches.items() if name != wanted]
         branches = {name: graph for name, graph in branches.items() if name == wanted}
+    else:
+        left_out = []
+    read = {scope.lookup(name) for graph in left_out for name in _read_outside(graph)}
     built = [scope.body(graph) for graph in branches.values()]
     first, *others = [body.types for body in built] or [[]]
     for other in others:
         first = [agree(a, b, scope.types) for a, b in zip(first, other, strict=False)]
     return _Ran(
-        built, first, facts=[_outside(fact) for fact in built[0].scope.output_facts] if len(built) == 1 else ()
+        built,
+        first,
+        facts=[_outside(fact) for fact in built[0].scope.output_facts] if len(built) == 1 else (),
+        read_elsewhere=frozenset(value_id for value_id in read if value_id is not None),
     )
+
+
+def _read_outside(graph: GraphProto) -> set[str]:
+    """Return the names that a body, and the bodies in it, read of the scopes around; each node once."""
+    written = {tensor.name for tensor in graph.initializer} | {info.name for info in graph.input}
+    read = {info.name for info in graph.output}
+    for node in graph.node:
+        read.update(node.input)
+        written.update(node.output)
+        for body in bodies(node):
+            read |= _read_outside(body)
+    return read - written - {""}
 
 
 def _outside(fact: Fact) -> Fact:

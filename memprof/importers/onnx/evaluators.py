@@ -257,6 +257,7 @@ EVALUATORS: Mapping[str, Callable[[NodeProto, list[_Array | None]], Any]] = Mapp
         "ReduceMin": _reduce(np.min),
         "ReduceProd": _reduce(np.prod),
         "ReduceSum": _reduce(np.sum),
+        "Relu": _unary(lambda data: np.maximum(data, 0)),
         "Reshape": _reshape,
         "Round": _unary(np.round),
         "ScatterND": _scatter_nd,

@@ -16,6 +16,7 @@ from memprof.importers.onnx.bounded import largest_shapes
 from memprof.importers.onnx.constants import MAX_ELEMENTS, Constant, constant_of
 from memprof.importers.onnx.contradictions import contradiction, describe
 from memprof.importers.onnx.counted import counted_type
+from memprof.importers.onnx.decided import decided_shapes
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.library import NodeProto, TensorProto
@@ -25,7 +26,7 @@ from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.twins import Answer, Question
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.request import Elements
-from memprof.ir import BOUND, DTYPE_BITS, Assumption, Attribute, Graph, TensorType
+from memprof.ir import BOUND, DTYPE_BITS, Assumption, Attribute, Dim, Graph, TensorType
 
 _BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
 _RECORD_ANEW = "remove the recorded shapes (value_info) from the file and infer them again"
@@ -35,7 +36,7 @@ _ANY_SIZE = frozenset({"NonZero"})
 EVALUATED = names(
     "Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape CumSum Div Equal Expand Flatten Floor "
     "Gather Greater GreaterOrEqual Identity Less LessOrEqual Max Min Mod Mul Neg NonZero Not Or Pow Range "
-    "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape Round ScatterND Slice Split Sqrt Squeeze "
+    "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape Round ScatterND Slice Split Sqrt Squeeze "
     "Sub Sum Tile Transpose Unsqueeze Where Xor"
 )
 """Operations that ``evaluators`` computes: asked before it, and numpy with it, is loaded."""
@@ -121,7 +122,7 @@ def output_facts(
             return [_tensor_fact(value, context)]
     facts = complete(node, stated, context.inference.infer(node, inputs, call.attributes), context)
     if any(fact.is_open for fact in facts) and context.evaluates is reader_evaluates:
-        facts = _bounded(call, inputs, facts, context)
+        facts = _bounded(call, inputs, _decided(node, inputs, facts, context), context)
     if op in EVALUATED:
         is_known = all(fact is None or fact.constant is not None for fact in inputs)
         return _evaluated(node, op, inputs, facts, context) if is_known and context.evaluates(op, inputs) else facts
@@ -133,6 +134,23 @@ def output_facts(
             return facts
         return [_known(Constant(array, is_computed=True), facts[0], context), *facts[1:]]
     return _with_elements(node, facts, context) if op == "Constant" else facts
+
+
+def _decided(node: NodeProto, inputs: Sequence[Fact | None], facts: Sequence[Fact], context: Context) -> list[Fact]:
+    """Return ``facts`` with the shapes of what the data decide, where these are at hand."""
+    found = list(facts)
+    for i, shape in zip(range(len(found)), decided_shapes(node, inputs) or (), strict=False):
+        of = found[i].type
+        if found[i].is_open and (of.shape is None or _fits(of.shape, shape)):
+            found[i] = context.facts.of(context.types.of(of.dtype, shape))
+            context.goes_beyond = True
+    return found
+
+
+def _fits(known: Sequence[Dim], shape: Sequence[int]) -> bool:
+    return len(known) == len(shape) and all(
+        not isinstance(dim, int) or dim == size for dim, size in zip(known, shape, strict=True)
+    )
 
 
 def _bounded(call: Call, inputs: Sequence[Fact | None], facts: Sequence[Fact], context: Context) -> list[Fact]:

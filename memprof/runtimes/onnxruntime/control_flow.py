@@ -6,9 +6,9 @@ Loop    a counter and a flag. Each iteration writes carried and collected values
         given back one iteration later, collected ones at the end, when the outputs exist too and all is copied. What
         an Identity in the body hands on from outside is shared, not copied. ``trip_count`` says how often it runs;
         where that is open, and nothing is collected, it is taken to run twice or more.
-Scan    its outputs exist before it starts; each state has two buffers that take turns (one for two iterations, none
-        for one). An input or output that is not scanned along its first axis has a transposed copy; such an output
-        itself exists only at the end.
+Scan    its outputs exist before it starts (what it collects, if its shape is open: once it is written); each state
+        has two buffers that take turns (one for two iterations, none for one). An input or output that is not scanned
+        along its first axis has a transposed copy; such an output itself exists only at the end.
 
 From its second iteration on a body takes its other buffers as one block (``pattern``), unless it reads a weight from
 outside that its kernels keep in a layout of their own: then it has no pattern.
@@ -130,7 +130,15 @@ def _scan(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | No
     transposed = [i for i, axis in zip(collected, out_axes, strict=False) if axis and i is not None]
     held = turns + sum(sizes[i] or 0 for i, axis in zip(sequences, axes, strict=False) if axis)
     held += sum(sizes[i] or 0 for i in transposed)
-    most = max(frame.first_pass(()) + (frame.later_pass(()) if length > 1 else []), default=0)
+    later = max(frame.later_pass(()), default=0) if length > 1 else 0
+    late = frame.open_outputs.intersection(frame.graph.outputs[len(states) :])
+    if late and not transposed:  # what it collects exists once the first iteration has written it
+        open_at = [
+            i for i, output in zip(collected, frame.graph.outputs[len(states) :], strict=False) if output in late
+        ]
+        early = sum(sizes[i] or 0 for i in node.writes if i not in open_at)
+        return BodiesUse(held + later, held + early + max(frame.first_pass(late), default=0))
+    most = max(later, *frame.first_pass(()), 0)
     if not transposed:
         return BodiesUse(held + most)
     early = sum(sizes[i] or 0 for i in node.writes if i not in transposed)

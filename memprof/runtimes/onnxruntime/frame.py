@@ -162,7 +162,7 @@ class Frame:
         return sum(self.graph.value_bytes[i] or 0 for i in self.outputs.intersection(value_ids))
 
     def _alive(self, value_ids: Collection[int]) -> list[int]:
-        change = [0] * (len(self.uses) + 1)
+        change = [0] * (max(1, len(self.uses)) + 1)
         for value_id in value_ids:
             size = self.graph.value_bytes[value_id] or 0
             change[self.plan.start[value_id]] += size
@@ -206,7 +206,9 @@ def run_frame(
             pairs = zip(node.bodies, known, strict=True)
             bodies[step] = tuple(run_frame(body, other, arrange, inner, threads) for body, other in pairs)
     shared = _shared_outputs(ran) if owner.op == "Loop" else frozenset[int]()
-    planning = partial(Planning, ran, types=types, foreign=_foreign(ran), shared=shared)
+    foreign = _foreign(ran)
+    copied = () if owner.op else _constant_outputs(ran, foreign)
+    planning = partial(Planning, ran, types=types, foreign=foreign, shared=shared, copied=copied)
     is_alone = arranged.is_own and planned is ran and owner is NOBODY
     return Frame(
         source=graph,
@@ -233,7 +235,15 @@ def _output_names(body: Graph) -> tuple[str, ...]:
 def _own_plan(graph: Graph) -> ReusePlan:
     """Return the plan of a graph that is nobody's body, of which all is known before it runs, in its own order."""
     order = graph.derived(own_order)
-    return Planning(graph, order, types=_types_ahead(graph), foreign=_foreign(graph)).whole(order)
+    foreign = _foreign(graph)
+    copied = _constant_outputs(graph, foreign)
+    return Planning(graph, order, types=_types_ahead(graph), foreign=foreign, copied=copied).whole(order)
+
+
+def _constant_outputs(graph: Graph, foreign: frozenset[int]) -> tuple[int, ...]:
+    """Return the ids of the graph outputs that are initialisers, each once."""
+    outputs = dict.fromkeys(graph.outputs)
+    return tuple([i for i in outputs if i in foreign or graph.values[i].role is Role.PARAMETER])
 
 
 def _foreign(graph: Graph) -> frozenset[int]:

@@ -12,9 +12,10 @@ The planner walks the nodes in execution order. For each output of a node the fi
     5 else                                                                  a new buffer
 
 A buffer dies in the plan when its last reader has run, or at once if nobody reads it. It is freed when the last
-reader of the last tensor in it has run. What nobody ever reads is freed when the run ends. Graph inputs, initialisers
-and values of the graph around a body belong to others: their buffers are never taken, only aliased. Scalars (rank 0)
-and strings never take a dead buffer.
+reader of the last tensor in it has run. What nobody ever reads is freed when the run ends. A graph output that is a
+constant is a copy of it, made before the first node runs. Graph inputs, initialisers and values of the graph around a
+body belong to others: their buffers are never taken, only aliased. Scalars (rank 0) and strings never take a dead
+buffer.
 
 Complexity: O(values + reads), dead buffers kept by shape.
 """
@@ -63,6 +64,7 @@ class Planning:
         types: What onnxruntime knows of each value when it plans: a named dimension is equal to itself alone.
         foreign: Ids of further values that belong to others: initialisers that the graph writes as nodes.
         shared: Ids of graph outputs that share their node's first input all the same.
+        copied: Ids of graph outputs that are constants: copies that exist before the first node runs.
 
     Attributes:
         home: As in the plan, so far.
@@ -80,6 +82,7 @@ class Planning:
         types: Sequence[TensorType],
         foreign: frozenset[int] = frozenset(),
         shared: frozenset[int] = frozenset(),
+        copied: Sequence[int] = (),
     ) -> None:
         self._graph, self._shared = graph, shared
         self._is_output = bytearray(len(graph.values))
@@ -90,7 +93,7 @@ class Planning:
         self.uses = _count_uses(graph, order, foreign)
         self.home = list(range(len(graph.values)))
         self.start = [0] * len(graph.values)
-        self.owned: list[int] = []
+        self.owned: list[int] = list(copied)
         self.dead: defaultdict[int, list[int]] = defaultdict(list)
 
     def fork(self) -> Planning:
@@ -163,7 +166,7 @@ def plan_buffers(graph: Graph, plan: ReusePlan) -> tuple[Buffer, ...]:
             else:
                 members[root] = [value_id]
     starts, stops = plan.start, plan.stop
-    return tuple([_record(Buffer, (tuple(members.get(i, ())), sizes[i], starts[i], stops[i])) for i in plan.owned])
+    return tuple([_record(Buffer, (tuple(members.get(i, (i,))), sizes[i], starts[i], stops[i])) for i in plan.owned])
 
 
 def _count_uses(graph: Graph, order: Sequence[int], foreign: frozenset[int]) -> list[int]:

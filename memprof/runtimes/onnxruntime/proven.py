@@ -59,7 +59,7 @@ def kernels(graph: Graph) -> frozenset[tuple[str, str]]:
 def _unproven(graph: Graph) -> tuple[str, ...]:
     found: dict[str, None] = {}
     seen: set[tuple[str, str | None, int]] = set()
-    values, outputs = graph.values, [graph.values[i] for i in graph.outputs]
+    values = graph.values
     for node in graph.nodes if graph.bodies or not graph.ops <= MOVES else ():
         first = next((i for i in (*node.inputs, *node.outputs) if i is not None), None)
         kind = (node.op, None if first is None else values[first].type.dtype, id(node.attributes))
@@ -70,10 +70,15 @@ def _unproven(graph: Graph) -> tuple[str, ...]:
             found[node.op] = None
         for body in node.bodies:
             found |= dict.fromkeys(body.derived(_unproven))
-    stored = {value.producer for value in outputs if value.producer is not None}
-    if any(graph.nodes[i].op == "Constant" for i in stored) or any(v.role is Role.PARAMETER for v in outputs):
-        found["a constant output"] = None
+            if _has_constant_output(body):
+                found["a constant output"] = None
     return tuple(found)
+
+
+def _has_constant_output(graph: Graph) -> bool:
+    outputs = [graph.values[i] for i in graph.outputs]
+    stored = {value.producer for value in outputs if value.producer is not None}
+    return any(graph.nodes[i].op == "Constant" for i in stored) or any(v.role is Role.PARAMETER for v in outputs)
 
 
 def _is_proven(graph: Graph, node: Node) -> bool:

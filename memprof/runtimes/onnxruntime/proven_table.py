@@ -7,11 +7,11 @@ single operations, and counts for this version alone.
 VERSION = "1.32"
 
 TABLE = """\
-f Abs Acos Acosh AffineGrid ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Ceil Col2Im Conv
-  ConvTranspose Cos Cosh DFT DeformConv Det Dropout DynamicQuantizeLinear Elu Erf Floor GRU Gelu Gemm
+f Abs Acos Acosh AffineGrid ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization CastLike Ceil Col2Im
+  Conv ConvTranspose Cos Cosh DFT DeformConv Det Dropout DynamicQuantizeLinear Elu Erf Floor GRU Gelu Gemm
   GlobalAveragePool GlobalMaxPool GridSample HardSigmoid Hardmax InstanceNormalization LRN LSTM LayerNormalization
-  LeakyRelu LogSoftmax LpNormalization LpPool MaxUnpool Mean MeanVarianceNormalization PRelu QuantizeLinear
-  RMSNormalization RNN Reciprocal ReduceL1 ReduceL2 ReduceMean ReduceProd ReduceSumSquare Relu Resize
+  LeakyRelu LogSoftmax LpNormalization LpPool MaxUnpool Mean MeanVarianceNormalization NonMaxSuppression PRelu
+  QuantizeLinear RMSNormalization RNN Reciprocal ReduceL1 ReduceL2 ReduceMean ReduceProd ReduceSumSquare Relu Resize
   RotaryEmbedding Round STFT Scatter Selu Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Softplus
   Softsign Sqrt Sum Tan Tanh TensorScatter ThresholdedRelu Upsample ai.onnx.ml.ArrayFeatureExtractor
   ai.onnx.ml.Binarizer com.microsoft.DynamicQuantizeMatMul com.microsoft.FastGelu com.microsoft.FusedConv
@@ -24,13 +24,13 @@ f Abs Acos Acosh AffineGrid ArgMax ArgMin Asin Asinh Atan Atanh AveragePool Batc
 fd Einsum Exp Log MatMul ReduceSum Softmax ai.onnx.ml.TreeEnsemble
 3 BlackmanWindow EyeLike HammingWindow HannWindow MelWeightMatrix TfIdfVectorizer
 ? And Not Or Where Xor
-f1245678 GreaterOrEqual Less LessOrEqual Sub
+f4 Neg OneHot TopK Unique
+f12345678 Add Div Sub
+f1245678 GreaterOrEqual Less LessOrEqual
 fh Attention IsInf IsNaN
 2358 BitwiseAnd BitwiseXor
 d3 CumProd CumSum
-f12345678 Add Div
 f34 Pow Range
-f4 Neg TopK
 f? ReduceMax ReduceMin
 fdh134578 Max Min
 s RegexFullMatch ai.onnx.ml.LabelEncoder
@@ -39,7 +39,6 @@ s RegexFullMatch ai.onnx.ml.LabelEncoder
 1358 BitwiseOr
 15 QLinearMatMul
 356 BitwiseNot
-4 Unique
 f12345678s Equal
 f125678 Greater
 f14 Clip
