@@ -19,7 +19,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from memprof.nas.rank.rankers import Candidate
 
 MOST_BYTES = 256 * 2**20
 MOST_ROWS = 500_000
+_MOST_ACCURATE, _MOST_WEIGHTS = 100, 2**48
 _PERCENT_ABOVE = 1.5
 _CODE = re.compile(r"[0-9A-Za-z]+( [0-9A-Za-z]+)*")
 _HINT = (
@@ -121,9 +121,9 @@ def _macro(document: Any, path: Path) -> Iterator[_Row]:
 
 
 def _checked(row: _Row) -> _Row:
-    if not isfinite(row.accuracy) or row.accuracy < 0 or not isinstance(row.parameter_bytes, int):
+    if not 0 <= row.accuracy <= _MOST_ACCURATE or not isinstance(row.parameter_bytes, int):
         raise ValueError("an accuracy is a number and bytes are whole")
-    if row.parameter_bytes <= 0:
+    if not 0 < row.parameter_bytes <= _MOST_WEIGHTS:
         raise ValueError("a network has bytes")
     return row
 

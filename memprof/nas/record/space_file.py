@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from memprof.base.errors import InputError, UsageError
+from memprof.base.files import read_plain
 from memprof.base.text import first_line, safe_text
 from memprof.nas.given.values import read_value
 from memprof.nas.record.settings import Settings
@@ -57,16 +58,12 @@ def read_space(path: Path) -> Space:
     Raises:
         InputError: There is no such file, or it is no space.
     """
+    content = read_plain(path, _MOST_BYTES, "a space")
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
         return _space(tomllib.loads(content.decode()))
-    except (OSError, ValueError, RecursionError) as error:  # TOML's own error is a ValueError
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+    except (ValueError, RecursionError) as error:  # TOML's own error is a ValueError
         raise InputError(
-            f"The space in {safe_text(str(path))} cannot be read: {safe_text(str(reason))}.",
+            f"The space in {safe_text(str(path))} cannot be read: {safe_text(first_line(error))}.",
             "docs/own-layers.md shows one.",
         ) from error
     except UsageError as error:
