@@ -13,3 +13,13 @@ def describe_value(value: Value, graph: Graph) -> str:
     op = "" if value.producer is None else graph.nodes[value.producer].op.rpartition(".")[2]
     shape = value.type.shape
     return " ".join(filter(None, (op, "" if shape is None else "\u00d7".join(map(str, shape)))))
+
+
+def name_value(value: Value, graph: Graph) -> str:
+    """Return what a tensor is called in few letters: without the type of the operation that writes it.
+
+    Sessions of onnxruntime call what they fuse after both, ``features.0.2/com.microsoft.nchwc.Conv``.
+    """
+    if value.producer is None:
+        return value.name
+    return value.name.removesuffix(f"/{graph.nodes[value.producer].op}") or value.name

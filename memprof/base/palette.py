@@ -66,6 +66,24 @@ DARK = Theme(
     bad="#f87171",
 )
 
+BAR_EDGE = "#8a95a1"
+"""Around a tensor that is not at the peak, and lines between things; on paper."""
+
+ACCENT_SHADE = "#eba987"
+"""At the peak, under text."""
+
+ACCENT_TINT = "#fbe9df"
+"""The step of the peak, behind all else."""
+
+CURVE_FILL = "#d5dce3"
+"""Under a curve that no kinds of bytes are told apart in."""
+
+FIELD = "#f6f7f9"
+"""An arena where nothing lies."""
+
+ON_COLOUR = "#ffffff"
+"""Text on one of the series."""
+
 BYTES_FOR: Mapping[str, str] = MappingProxyType(
     {
         "parameters": "#0072b2",

@@ -20,11 +20,12 @@ from types import MappingProxyType
 from typing import Any
 
 from memprof.analysis import Holders, Lifetimes
+from memprof.base.palette import ACCENT_SHADE, LIGHT
 from memprof.base.units import format_bytes
 
 _PROCESS = 1
 _OPERATIONS = 2  # a thread with the number of its process would be called its main thread
-_GRADIENT = ({"stop": 0, "bgColor": "#ffffff"}, {"stop": 1, "bgColor": "#eba987"})
+_GRADIENT = ({"stop": 0, "bgColor": LIGHT.paper}, {"stop": 1, "bgColor": ACCENT_SHADE})
 _GRAPHS: Mapping[str, str] = MappingProxyType({"tflite": "main", "torch.export": "graph"})
 """What Model Explorer calls the only graph of a format; that of an ONNX file by the graph's own name."""
 

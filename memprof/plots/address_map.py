@@ -32,6 +32,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from memprof.base.palette import FIELD
 from memprof.base.units import format_bytes
 from memprof.planning.offsets.problem import AllocationBuffer, MemoryPlan
 from memprof.plots import style
@@ -132,6 +133,15 @@ class _Frame:
         return max(buffer.start, self.start), min(buffer.stop, self.stop)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    """Where a text stands, in inches; its left edge does not matter to lines that run to the right."""
+
+    right: float
+    bottom: float
+    top: float
+
+
 def plot_addresses(
     arena: MemoryPlan,
     path: str | PathLike[str] | None = None,
@@ -224,12 +234,12 @@ def _draw_band(page: style.Page, frame: _Frame) -> None:
         axes.axvline(frame.busiest + 0.5, color=style.ACCENT, linewidth=0.5)
 
 
-def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> set[int]:
-    """Draw the rectangles, and return whose have their names in them."""
+def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> dict[int, _Box]:
+    """Draw the rectangles, and return whose have their names in them, and where."""
     axes = _axes(page, frame, *frame.layout.map)
     top = max(1, arena.arena_bytes)
     axes.set_ylim(0, top)
-    axes.axhspan(0, top, facecolor="#f6f7f9", edgecolor="none", zorder=0)
+    axes.axhspan(0, top, facecolor=FIELD, edgecolor="none", zorder=0)
     problem = arena.problem
     least = _HAIR / frame.inches_per_step()
     edge = min(0.7, 12 / max(1, len(frame.shown)) ** 0.5)
@@ -264,9 +274,9 @@ def _draw_map(page: style.Page, arena: MemoryPlan, frame: _Frame) -> set[int]:
     return named
 
 
-def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> set[int]:
-    """Write names into the rectangles that have room for them, and return whose."""
-    named = set()
+def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> dict[int, _Box]:
+    """Write names into the rectangles that have room for them, and return where, by buffer."""
+    named = {}
     problem = arena.problem
     per_byte = frame.inches_per_byte(arena)
     for i in frame.shown:
@@ -287,12 +297,16 @@ def _write_names(axes: Axes, arena: MemoryPlan, frame: _Frame) -> set[int]:
             f"{name}\n{amount}" if has_amount else name,
             **style.text_style(size=style.SMALL, va="center", ha="center", zorder=4),
         )
-        named.add(i)
+        middle = frame.layout.map[0] + (arena.offsets[i] + size / 2) * per_byte
+        high = _NAME_ROOM / 2 if has_amount else _TEXT_ROOM / 2
+        right = _LEFT + ((start + stop) / 2 - frame.start) * frame.inches_per_step()
+        right += style.text_width(name, size=style.SMALL) / 2
+        named[i] = _Box(right=right, bottom=middle - high, top=middle + high)
     return named
 
 
 def _write_beside(
-    page: style.Page, arena: MemoryPlan, frame: _Frame, known: tuple[set[int], Mapping[str, str]]
+    page: style.Page, arena: MemoryPlan, frame: _Frame, known: tuple[Mapping[int, _Box], Mapping[str, str]]
 ) -> None:
     """Write the names of the largest buffers at the busiest step that have none yet beside the map, with a line."""
     named, about = known
@@ -301,14 +315,16 @@ def _write_beside(
     most = min(_BESIDE, int(height / gap))
     problem, per_byte = arena.problem, frame.inches_per_byte(arena)
     at_busiest = [i for i in frame.shown if problem.buffers[i].start <= frame.busiest < problem.buffers[i].stop]
-    nameless = sorted((i for i in at_busiest if i not in named), key=lambda i: (-problem.sizes[i], i))[:most]
-    nameless.sort(key=lambda i: arena.offsets[i])
-    wanted = [bottom + (arena.offsets[i] + problem.sizes[i] / 2) * per_byte for i in nameless]
+    nameless = _largest(arena, [i for i in at_busiest if i not in named], most)
     right = page.width - _RIGHT
     left = right + 0.3
-    for i, y, at in zip(nameless, spread(wanted, gap, bottom + height), wanted, strict=True):
+    starts = [_LEFT + (frame.clip(problem.buffers[i])[1] - frame.start) * frame.inches_per_step() for i in nameless]
+    wanted = []
+    for i, start in zip(nameless, starts, strict=True):
+        low, high = (bottom + at * per_byte for at in (arena.offsets[i], arena.offsets[i] + problem.sizes[i]))
+        wanted.append(_free_height(low, high, [box for box in named.values() if box.right > start]))
+    for i, y, at, start in zip(nameless, spread(wanted, gap, bottom + height), wanted, starts, strict=True):
         buffer = problem.buffers[i]
-        start = _LEFT + (frame.clip(buffer)[1] - frame.start) * frame.inches_per_step()
         across = [start, max(start, right) + 0.08, left - 0.06]
         page.figure.add_artist(
             Line2D(
@@ -325,6 +341,27 @@ def _write_beside(
         if what := about.get(buffer.name):
             what = style.fit(what, page.width - _MARGIN - left, size=style.SMALL)
             page.text(left, y - _LINE, what, size=style.SMALL, colour=style.MUTED, va="center_baseline")
+
+
+def _free_height(low: float, high: float, texts: Sequence[_Box]) -> float:
+    """Return the height between two where a line to the right crosses no text, the nearest to the middle."""
+    middle, margin = (low + high) / 2, 0.03
+    heights = [middle, *(box.top + margin for box in texts), *(box.bottom - margin for box in texts)]
+    free = [y for y in heights if low < y < high and not any(box.bottom < y < box.top for box in texts)]
+    return min(free, key=lambda y: abs(y - middle), default=middle)
+
+
+def _largest(arena: MemoryPlan, ids: Sequence[int], most: int) -> list[int]:
+    """Return the largest buffers by address; those of one size as far apart as can be, so that their lines are."""
+    sizes = arena.problem.sizes
+    ranked = sorted(ids, key=lambda i: (-sizes[i], arena.offsets[i]))
+    if len(ranked) > most:
+        least = sizes[ranked[most - 1]]
+        larger = [i for i in ranked if sizes[i] > least]
+        alike = [i for i in ranked if sizes[i] == least]
+        places = most - len(larger)
+        ranked = larger + [alike[(2 * k + 1) * len(alike) // (2 * places)] for k in range(places)]
+    return sorted(ranked, key=lambda i: arena.offsets[i])
 
 
 def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:

@@ -51,7 +51,6 @@ _SIDE, _HALF = 0.27, 0.17
 _CLEAR, _LANE = 0.16, 0.1
 """From the layers to the first rail, and from rail to rail."""
 _TITLE, _PADDING = 0.42, 0.22
-_LEGEND = "+ sum, c concatenation; dashed: a trimmed layer; in colour: what feeds the block's output"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +104,7 @@ def plot_architecture(
         _row(tuple(group))
         for _, group in groupby(enumerate(architecture.blocks, 1), lambda numbered: numbered[1].cells)
     ]
-    inner = max(6.4, _FIRST + architecture.slots * _PITCH + 0.45)
+    inner = max(6.4, _FIRST + architecture.slots * _PITCH + 0.6)
     width = inner + 2 * _MARGIN
     with house_style():
         page = Page(width, 1.2 + sum(row.height for row in rows))
@@ -115,7 +114,7 @@ def plot_architecture(
         count = len(architecture.blocks)
         facts = f"{shape} images, {count} {'block' if count == 1 else 'blocks'}, {architecture.classes} classes"
         page.text(_MARGIN, page.height - 0.7, facts, colour=MUTED)
-        page.text(_MARGIN, page.height - 0.88, _LEGEND, colour=MUTED)
+        page.text(_MARGIN, page.height - 0.88, _legend(architecture), colour=MUTED)
         top = page.height - 1.05
         for row in rows:
             top -= row.height
@@ -124,10 +123,23 @@ def plot_architecture(
             axes.set_ylim(0, row.height)
             axes.set_xticks([])
             axes.set_yticks([])
-            _draw_row(axes, row, inner)
+            _draw_row(axes, row)
         if path is not None:
             save_figure(page.figure, path, title=title)
         return page.figure
+
+
+def _legend(architecture: Architecture) -> str:
+    """Return what the signs mean that occur."""
+    cells = [cell for block in architecture.blocks for _, cell in block.existing]
+    combined = {cell.combine.value for cell in cells}
+    signs = (
+        ("sum" in combined, "+ sum"),
+        (bool(combined - {"sum"}), "c concatenation"),
+        (any(layer.is_trimmed for cell in cells for _, layer in cell.layers), "dashed: a trimmed layer"),
+        (bool(cells), "in colour: what feeds the block's output"),
+    )
+    return "; ".join(text for occurs, text in signs if occurs)
 
 
 def _row(members: tuple[tuple[int, Block], ...]) -> _Row:
@@ -139,7 +151,7 @@ def _row(members: tuple[tuple[int, Block], ...]) -> _Row:
     return _Row(numbers=tuple(n for n, _ in members), blocks=tuple(b for _, b in members), lanes=lanes)
 
 
-def _draw_row(axes: Axes, row: _Row, inner: float) -> None:
+def _draw_row(axes: Axes, row: _Row) -> None:
     block, middle = row.blocks[0], row.middle
     first, last = row.numbers[0], row.numbers[-1]
     name = f"block {first}" if first == last else f"blocks {first} to {last}"
@@ -166,7 +178,7 @@ def _draw_row(axes: Axes, row: _Row, inner: float) -> None:
         )
         _draw_combiner(axes, x + _LAYER + _TO_COMBINER, middle, cell)
     _draw_rails(axes, row)
-    _draw_bus(axes, row, inner)
+    _draw_bus(axes, row)
 
 
 def _left(slot: int) -> float:
@@ -222,11 +234,16 @@ def _draw_rails(axes: Axes, row: _Row) -> None:
             _dot(axes, _exit(source), row.middle)
 
 
-def _draw_bus(axes: Axes, row: _Row, inner: float) -> None:
+def _draw_bus(axes: Axes, row: _Row) -> None:
     """Draw one line at the top that every cell of the block's output joins, and that ends at "out"."""
-    y, end = row.middle + row.above, inner - 0.15
-    axes.text(end, row.middle, "out", ha="center", va="center", **text_style(colour=ACCENT))
     starts = [_left(slot) + _LAYER + _TO_COMBINER for slot in row.blocks[0].output_slots]
+    last = _left(max(slot for slot, _ in row.blocks[0].existing)) + _LAYER + _TO_COMBINER
+    y, end = row.middle + row.above, last + 0.85
+    axes.text(end, row.middle, "out", ha="center", va="center", **text_style(colour=ACCENT))
+    if starts == [last]:  # nothing is in the way
+        _line(axes, [last, end - 0.22], [row.middle, row.middle], ACCENT, 1.3)
+        axes.plot([end - 0.22], [row.middle], marker=">", markersize=4, color=ACCENT, zorder=2)
+        return
     for x in starts:
         _line(axes, [x, x], [row.middle, y], ACCENT, 1.3)
     for x in starts[1:]:

@@ -43,13 +43,16 @@ _LEAST_LENGTH = 0.022  # inches of a bar, to be seen
 _ON_PAPER = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.5}  # hides what runs behind a text
 
 
-def plot_lifetimes(report: Report, path: str | PathLike[str] | None = None, runtime: str | None = None) -> Figure:
+def plot_lifetimes(
+    report: Report, path: str | PathLike[str] | None = None, runtime: str | None = None, *, title: str = ""
+) -> Figure:
     """Draw the lifetime plot of one runtime model.
 
     Args:
         report: What was found out about a model.
         path: A .png, .svg or .pdf file to write; nothing is written if left out.
         runtime: Name of the runtime model, the headline's if left out.
+        title: What the model is called; the name of its file if left out.
 
     Returns:
         The figure.
@@ -58,18 +61,19 @@ def plot_lifetimes(report: Report, path: str | PathLike[str] | None = None, runt
         UsageError: The report has no such runtime model, or the file cannot be written.
     """
     found = choose_runtime(report, runtime)
+    title = title or PurePath(report.model.path).name or "unnamed model"
     rows = arrange_rows(found.lifetimes)
     with style.house_style():
         layout = lay_out(rows)
         page = style.Page(at.WIDTH, layout.height)
-        _draw_header(page, report, found)
+        _draw_header(page, report, found, title)
         _draw_peak_band(page, layout, found)
         _draw_rows(page, layout, rows, found)
         draw_curve(page, layout, found)
         draw_peak_label(page, layout, found)
         _draw_footer(page, found)
         if path is not None:
-            style.save_figure(page.figure, path, title=f"{PurePath(report.model.path).name}: {known_peak(found)}")
+            style.save_figure(page.figure, path, title=f"{title}: {known_peak(found)}")
     return page.figure
 
 
@@ -88,9 +92,9 @@ def choose_runtime(report: Report, runtime: str | None) -> RuntimeReport:
     return report.runtimes[runtime]
 
 
-def _draw_header(page: style.Page, report: Report, found: RuntimeReport) -> None:
+def _draw_header(page: style.Page, report: Report, found: RuntimeReport, title: str) -> None:
     top = page.height - at.MARGIN
-    name = style.fit(PurePath(report.model.path).name or "unnamed model", 9.5, size=style.TITLE, bold=True)
+    name = style.fit(title, 9.5, size=style.TITLE, bold=True)
     page.text(at.MARGIN, top - 0.1, "TENSOR LIFETIMES", size=style.SMALL, colour=style.MUTED)
     page.text(at.MARGIN, top - 0.48, name, size=style.TITLE, bold=True)
     left = at.MARGIN

@@ -21,6 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from memprof.base.units import format_bytes
 from memprof.plots.style import (
     ACCENT,
+    ACCENT_SHADE,
     BAR,
     BAR_EDGE,
     CURVE,
@@ -91,6 +92,7 @@ def plot_rounds(summary: SearchSummary, path: str | Path | None = None) -> Figur
     """
     trained, winners = _trained(summary), _winners(summary)
     grown = {winner.round: _is_grown(winner, summary) for winner in winners}
+    count = 1 + max((c.round for c in trained), default=0)  # a round may have been cut short before any
     panels = (
         _Panel("Worth: accuracy gained over equal training", _accuracy, _accuracy_scale),
         _Panel("Parameters", lambda c: c.parameter_bytes, _byte_scale),
@@ -104,8 +106,8 @@ def plot_rounds(summary: SearchSummary, path: str | Path | None = None) -> Figur
             axes = page.axes(_LEFT, 4.55 - 1.95 * place, _INNER, 1.5)
             _draw_rounds(axes, summary, panel)
             panel.scale(axes, max(map(panel.value, trained), default=1.0))
-            axes.set_xlim(0.5, max(1, len(summary.rounds)) + 0.5)
-            _number_rounds(axes, len(summary.rounds), grown if panel is panels[-1] else {})
+            axes.set_xlim(0.5, count + 0.5)
+            _number_rounds(axes, count, grown if panel is panels[-1] else None)
             axes.set_title(panel.label, loc="left", **text_style(colour=INK, bold=True))
         page.text(_LEFT + _INNER / 2, 0.16, "round", colour=MUTED, size=SMALL, ha="center")
         return _done(page.figure, path)
@@ -231,15 +233,19 @@ def _draw_rounds(axes: Axes, summary: SearchSummary, panel: _Panel) -> None:
         group = [c for c in others if _is_whole(c, summary) is is_whole]
         places = [c.round + 1 + _spread(c.candidate) for c in group]
         axes.scatter(places, [panel.value(c) for c in group], s=16, zorder=2, **style)
-    axes.plot([c.round + 1 for c in winners], [panel.value(c) for c in winners], color=ACCENT, linewidth=1.5)
+    axes.plot([c.round + 1 for c in winners], [panel.value(c) for c in winners], color=ACCENT_SHADE, linewidth=1.2)
     for c in winners:
         style = _CHOSEN if _is_whole(c, summary) else _CHOSEN_HOLLOW
         marker = "o" if _is_grown(c, summary) else "v"
         axes.scatter([c.round + 1], [panel.value(c)], s=34, marker=marker, zorder=4, **style)
 
 
-def _number_rounds(axes: Axes, count: int, grown: dict[int, bool]) -> None:
-    """Number the rounds and, where there are few, say under each what it did."""
+def _number_rounds(axes: Axes, count: int, grown: dict[int, bool] | None) -> None:
+    """Number the rounds and, where there are few, say under each what it did; ``None`` for neither."""
+    if grown is None:
+        axes.set_xticks([])
+        set_tick_type(axes)
+        return
     words = {i: "\ngrown" if is_grown else "\ntrimmed" for i, is_grown in grown.items()}
     if count > _MOST_NUMBERED_ROUNDS:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -297,8 +303,8 @@ def _front_key(summary: SearchSummary) -> list[_Sign]:
     front = {c.candidate for c in summary.front}
     groups = {(c.candidate in front, _is_whole(c, summary)) for c in trained}
     signs = (
-        ((True, True) in groups, _Sign("on the front", _front_style(is_front=True, is_whole=True))),
-        ((False, True) in groups, _Sign("beaten", _front_style(is_front=False, is_whole=True))),
+        (bool(front), _Sign("on the front", _front_style(is_front=True, is_whole=(True, True) in groups))),
+        (len(front) < len(trained), _Sign("beaten", _front_style(is_front=False, is_whole=(False, True) in groups))),
         (not all(is_whole for _, is_whole in groups), _Sign("hollow: dropped early, its accuracy then", _FAINT)),
         (summary.best is not None, _Sign("best of the tournament", {**_RING, "s": 60})),
         (summary.best is None and summary.leader is not None, _Sign("leading", {**_RING, "s": 60})),

@@ -26,7 +26,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from memprof.analysis import Buffer
 from memprof.analysis.categories import KINDS, buffer_kinds
-from memprof.analysis.describing import describe_value
+from memprof.analysis.describing import describe_value, name_value
 from memprof.base.palette import BYTES_FOR
 from memprof.base.units import format_bytes
 from memprof.plots import style
@@ -177,16 +177,17 @@ def _draw_rows(page: style.Page, found: RuntimeReport, steps: tuple[int, int]) -
     pitch = (_ROWS_TOP - _ROWS_BOTTOM) / _ROWS
     for row, (buffer, kind) in enumerate(rows):
         is_at_peak = buffer.start <= found.peak.step < buffer.stop
-        axes.axhline(row + 0.5, color=style.RULE, linewidth=0.5, zorder=0)
         start, stop = max(buffer.start, steps[0]), min(buffer.stop, steps[1])
         axes.barh(row + 0.5, max(stop - start, 0.1), left=start, height=0.62, color=BYTES_FOR[kind], linewidth=0)
         y = _ROWS_TOP - (row + 0.5) * pitch
         place = {"va": "center_baseline", "ha": "right"}
         ink = style.INK if is_at_peak else style.MUTED
-        name = lifetimes.graph.values[buffer.values[0]].name
+        name = name_value(lifetimes.graph.values[buffer.values[0]], lifetimes.graph)
         name = style.fit(name, _LEFT - _MARGIN - 0.14, bold=is_at_peak)
         page.text(_LEFT - 0.14, y, name, bold=is_at_peak, colour=ink, **place)
-        _say_what(page, lifetimes.graph.values[buffer.values[0]], lifetimes.graph, (start, stop, steps), y)
+        said = _say_what(page, lifetimes.graph.values[buffer.values[0]], lifetimes.graph, (start, stop, steps), y)
+        for left, right in ((steps[0], min(start, said[0])), (max(stop, said[1]), steps[1])):  # through no text
+            axes.plot([left, max(left, right)], [row + 0.5] * 2, color=style.RULE, linewidth=0.5, zorder=0)
         amount = "size unknown" if buffer.size_bytes is None else format_bytes(buffer.size_bytes)
         colour = style.ACCENT if is_at_peak else style.MUTED
         page.text(page.width - _MARGIN, y, amount, colour=colour, bold=is_at_peak, **place)
@@ -194,18 +195,25 @@ def _draw_rows(page: style.Page, found: RuntimeReport, steps: tuple[int, int]) -
 
 def _say_what(
     page: style.Page, value: Value, graph: Graph, where: tuple[int, int, tuple[int, int]], y: float
-) -> None:
-    """Write the operator and the shape of a tensor beside its bar: behind it, or before it where that has no room."""
+) -> tuple[float, float]:
+    """Write the operator and the shape of a tensor beside its bar: behind it, or before it where that has no room.
+
+    Returns:
+        Where it begins and ends, in steps; twice the bar's start if there is no room for it.
+    """
     start, stop, steps = where
     unit = (page.width - _LEFT - _RIGHT) / (steps[1] - steps[0])
     before, behind = (start - steps[0]) * unit - 0.16, (steps[1] - stop) * unit - 0.16
     text = style.fit(describe_value(value, graph), max(before, behind), size=style.SMALL)
     if len(text) < _LEAST_TEXT:
-        return
+        return start, start
     is_behind = style.text_width(text, size=style.SMALL) <= behind or behind >= before
     x = _LEFT + ((stop if is_behind else start) - steps[0]) * unit + (0.08 if is_behind else -0.08)
     side = "left" if is_behind else "right"
     page.text(x, y, text, size=style.SMALL, colour=style.MUTED, va="center_baseline", ha=side)
+    width = style.text_width(text, size=style.SMALL)
+    left = x - _LEFT - (0 if is_behind else width)
+    return steps[0] + (left - 0.06) / unit, steps[0] + (left + width + 0.06) / unit
 
 
 def _choose_rows(

@@ -26,21 +26,21 @@ from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from memprof.base import palette
 from memprof.base.errors import UsageError
 from memprof.base.files import write_whole
-from memprof.base.palette import LIGHT
 from memprof.base.text import safe_text
 
-INK = LIGHT.ink
-MUTED = LIGHT.muted
-BAR = LIGHT.bar
-BAR_EDGE = "#8a95a1"
-RULE = LIGHT.rule
-ACCENT = LIGHT.accent
-ACCENT_SHADE = "#eba987"
-ACCENT_TINT = "#fbe9df"
-CURVE = "#d5dce3"
-PAPER = LIGHT.paper
+INK = palette.LIGHT.ink
+MUTED = palette.LIGHT.muted
+BAR = palette.LIGHT.bar
+BAR_EDGE = palette.BAR_EDGE
+RULE = palette.LIGHT.rule
+ACCENT = palette.LIGHT.accent
+ACCENT_SHADE = palette.ACCENT_SHADE
+ACCENT_TINT = palette.ACCENT_TINT
+CURVE = palette.CURVE_FILL
+PAPER = palette.LIGHT.paper
 
 SMALL, TEXT, LARGE, TITLE = 7.5, 8.5, 15.0, 21.0
 """Type sizes in points."""

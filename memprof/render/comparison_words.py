@@ -36,18 +36,27 @@ def summarize_comparison(found: Comparison, show: Show = safe_text) -> str:
 
 
 def _peak(found: Comparison, show: Show) -> str:
-    before, after = (show(PurePath(side.path).name or side.path) for side in (found.before, found.after))
+    before, after = map(show, _names(found))
     peak = found.peak
     if peak.delta is None or peak.after is None or peak.before is None:
         return f"The peaks of {before} and {after} do not compare: a size is not known."
     if not peak.delta:
-        return f"{after} needs as much at its peak as {before}: {format_bytes(peak.after)}."
+        return f"{after} needs as much at its peak as {before}, {format_bytes(peak.after)}."
     more = "more" if peak.delta > 0 else "less"
     ratio = "" if peak.ratio is None else f", {_times(peak.ratio)}"
     return (
         f"{after} needs {format_bytes(abs(peak.delta))} {more} at its peak than {before}: "
         f"{format_bytes(peak.after)} instead of {format_bytes(peak.before)}{ratio}."
     )
+
+
+def _names(found: Comparison) -> tuple[str, str]:
+    """Return what the sides are called: files without folders, and networks of one library without its name."""
+    before, after = (PurePath(side.path).name or side.path for side in (found.before, found.after))
+    library, colon, _ = before.partition(":")
+    if colon and after.startswith(library + colon) and before != after:
+        return before[len(library) + 1 :], after[len(library) + 1 :]
+    return before, after
 
 
 def _times(ratio: float) -> str:
@@ -87,10 +96,14 @@ def _causes(found: Comparison, show: Show) -> str:
     if not named:
         return ""
     share = _share(named, delta)
-    verb = "Most of it" if share >= _MOST else "The largest part"
+    verb = f"Most of the {_more(delta)}" if share >= _MOST else f"The largest part of the {_more(delta)}"
     if share > _ALL:  # what went the other way takes some of it back
         verb = f"What {'grew' if delta > 0 else 'shrank'} most"
     return f"{verb}: {_list(named, show)}."
+
+
+def _more(delta: int) -> str:
+    return f"{format_bytes(abs(delta))} {'more' if delta > 0 else 'less'}"
 
 
 def _weights(found: Comparison, show: Show) -> str:
@@ -99,14 +112,16 @@ def _weights(found: Comparison, show: Show) -> str:
         return f"The weights stay at {format_bytes(change.after)}." if change.after and change.delta == 0 else ""
     what = "grow" if change.delta > 0 else "shrink"
     text = f"The weights {what} from {format_bytes(change.before)} to {format_bytes(change.after)}"
+    text += "" if change.ratio is None else f", {_times(change.ratio)}"
     named = _largest(_fold(found.parameter_modules), change.delta)
     inside = [one for one in found.parameter_modules if named and one.name.startswith(f"{named[0].name}.")]
     if len(named) == 1 and len(inside) > 1:  # a trunk that holds nearly all says nothing of where
         named = _largest(found.parameter_modules, change.delta) or named
     if not named:
         return f"{text}."
-    part = "most of it" if _share(named, change.delta) >= _MOST else "the largest part"
-    return f"{text}, {part} in {_list(named, show)}."
+    part = "most" if _share(named, change.delta) >= _MOST else "the largest part"
+    growth = "growth" if change.delta > 0 else "saving"
+    return f"{text}; {part} of that {growth} is in {_list(named, show)}."
 
 
 def _largest(changes: Sequence[NamedChange], delta: int) -> list[NamedChange]:
@@ -125,6 +140,10 @@ def _share(named: Sequence[NamedChange], delta: int) -> float:
 
 
 def _list(named: Sequence[NamedChange], show: Show) -> str:
+    amounts = {_signed(one.change) for one in named}
+    if len(named) > 1 and len(amounts) == 1:
+        names = [show(one.name) for one in named]
+        return f"{', '.join(names[:-1])} and {names[-1]} ({amounts.pop()} each)"
     words = [f"{show(one.name)} ({_signed(one.change)})" for one in named]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 

@@ -23,7 +23,7 @@ from memprof.nas.record.changes import changes_of_rounds
 from memprof.nas.record.journal import Journal
 from memprof.nas.record.settings import Limits
 from memprof.nas.record.summary import SearchSummary
-from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS
+from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS, Combine
 from memprof.plots.architecture import plot_architecture
 from memprof.plots.search import _round_bytes, _short, plot_front, plot_lambda, plot_rounds
 from memprof.render.search_page import Pictures, render_page
@@ -62,6 +62,14 @@ def test_what_was_not_trained_to_the_end_is_hollow_and_the_key_says_so(
     assert discs(figure, is_hollow=True) - {0.9} == {0.5, 0.51, 0.52}  # 0.9: the ring round the best
     assert discs(figure, is_hollow=False) == {0.9, 0.8}
     assert any(text.get_text().startswith("hollow: dropped") for text in figure.axes[0].texts)
+
+
+def test_the_key_of_a_front_of_hollow_signs_alone_is_complete() -> None:
+    found = made_up_search()
+    epochs = found.settings.recipe.epochs - 1
+    hollow = replace(found, candidates=tuple(replace(c, epochs=min(c.epochs, epochs)) for c in found.candidates))
+    words = [text.get_text() for text in plot_front(hollow).axes[0].texts]
+    assert words[:3] == ["on the front", "beaten", "hollow: dropped early, its accuracy then"]
 
 
 def test_each_round_says_whether_its_winner_was_grown_or_trimmed() -> None:
@@ -186,7 +194,9 @@ def test_equal_neighbours_are_drawn_once_and_others_each(tmp_path: Path) -> None
     assert (tmp_path / "found.svg").read_bytes().startswith(b"<?xml")
 
 
-def test_the_drawing_says_what_its_signs_mean() -> None:
+def test_the_drawing_says_what_its_signs_mean_that_occur() -> None:
     texts = " ".join(text.get_text() for text in plot_architecture(CIFAR10.build(MEMNAS_CELLS)).texts)
-    assert "+ sum" in texts
-    assert "c concatenation" in texts
+    assert "+ sum; in colour" in texts
+    both = [replace(MEMNAS_CELLS[0], combine=combine, feeds_output=True) for combine in Combine]
+    texts = " ".join(text.get_text() for text in plot_architecture(CIFAR10.build(both)).texts)
+    assert "+ sum; c concatenation; in colour" in texts

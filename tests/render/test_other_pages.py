@@ -67,7 +67,7 @@ def verified(measured: int | None = 3) -> Page:
 
 def test_a_plan_shows_both_orders_and_every_address(browser: Any, tmp_path: Path) -> None:
     with open_page(browser, saved(planned(), tmp_path)) as shown:
-        assert shown.text("#headline").startswith("Peak 4 B to 4 B, ")
+        assert shown.text("#headline").startswith("Peak 4 B, ")
         assert shown.texts("#view option") == ["planned: reference, 4 B", "given order: reference, 4 B"]
         assert shown.page.is_visible("#map")
         shown.page.click("#tensor-table tbody tr >> nth=0")

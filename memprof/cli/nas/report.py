@@ -74,12 +74,12 @@ def _report(folders: tuple[Path, ...], output: Path | None) -> None:
     plot_front(first, target / pictures.front)
     if pictures.weights is not None:
         plot_lambda(summaries, target / pictures.weights)
+    title = "" if first.found is None else f"Candidate {first.found.candidate} of {folders[0].resolve().name}"
     if first.found is not None and pictures.architecture is not None:
-        title = f"Candidate {first.found.candidate}"
         plot_architecture(first.found.architecture, target / pictures.architecture, title=title)
     if first.found is not None and pictures.lifetimes is not None:
         levels = analyze(nas.deployed(first.found.architecture), runtimes=["paper"])
-        plot_lifetimes(levels, target / pictures.lifetimes)
+        plot_lifetimes(levels, target / pictures.lifetimes, title=title)
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8") as stream:

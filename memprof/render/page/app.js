@@ -75,8 +75,11 @@ function writeHead() {
     DATA.sides.flatMap((side) => side.figures.map((row) => labelled(side, row))), [sides.length + 1]);
   list("sweep", "Over other sizes", [...sides, "sizes", "peak", "process"],
     DATA.sides.flatMap((side) => side.sweep.map((row) => labelled(side, row))), [sides.length + 1, sides.length + 2]);
-  list("categories", "What for, at the peak", [...sides, "", "bytes", "share"],
-    DATA.sides.flatMap((side) => side.categories.map((row) => labelled(side, row))), [sides.length + 1, sides.length + 2]);
+  const whose = new Set(DATA.sides.flatMap((side) => side.categories.map((row) => row[3])));
+  const isOne = whose.size === 1; // said once in the title then
+  list("categories", "What for, at the peak", [...sides, "", "bytes", "share", ...(isOne ? [] : ["whose"])],
+    DATA.sides.flatMap((side) => side.categories.map((row) => labelled(side, isOne ? row.slice(0, 3) : row))), [sides.length + 1, sides.length + 2]);
+  if (isOne) $("categories").querySelector("h2").append(make("small", [...whose][0]));
   fill($("footer"), ...DATA.footer.map(([name, text]) => fill(make("span"), `${name} `, make("code", text))));
   DATA.views.forEach((record, place) => {
     const option = make("option", `${record.side ? `${record.side}: ` : ""}${record.name}, ${record.peak}`);
@@ -174,16 +177,17 @@ function drawAll() {
     ? `steps ${formatCount(range.start)} to ${formatCount(range.stop - 1)} of ${formatCount(view.steps)}` : many(view.steps, "step", "steps");
   const rows = ranked.slice(0, state.top).sort((a, b) => view.start[a] - view.start[b] || view.stop[a] - view.stop[b] || a - b);
   if (show("lifetimes-section", view.count > 0)) {
-    lifetimes = { rows, ...drawLifetimes($("lifetimes"), { view, rows, groups, range, step, theme: theme() }) };
+    lifetimes = { rows, ...drawLifetimes($("lifetimes"), { view, rows, groups, range, step, theme: theme(), isMarked: marksPeak() }) };
     $("lifetimes-note").textContent = `showing ${formatCount(rows.length)} of ${many(ids.length, "tensor", "tensors")}${ids.length < view.count ? `, ${formatCount(view.count)} in all` : ""}, the largest`;
   }
   if (show("map-section", Boolean(view.record.plan))) {
     const isFiltered = ids.length < view.count && state.query !== "";
-    map = drawMap($("map"), { view, ids: isFiltered ? ids : null, groups, range, step, theme: theme() });
+    map = drawMap($("map"), { view, ids: isFiltered ? ids : null, groups, range, step, theme: theme(), onColour: DATA.palette.on_colour });
   }
   for (const canvas of document.querySelectorAll("canvas.spark")) drawSparkline(canvas, canvas.values, canvas.highest, range, theme().curve);
 }
 
+const marksPeak = () => state.only !== "peak"; // where all of a list are alive at the peak, no colour needs to say so
 const aliveAtPeak = (view) => view.start.reduce((n, _, i) => n + view.isAlive(i, view.peakStep), 0);
 const maximum = (values) => values.reduce((most, n) => Math.max(most, n || 0), 0);
 
@@ -270,7 +274,7 @@ function writeTable() {
     head.append(fill(cell, button));
   }
   for (const i of shown) {
-    const row = make("tr", null, view.isAlive(i, view.peakStep) ? "peak" : "");
+    const row = make("tr", null, marksPeak() && view.isAlive(i, view.peakStep) ? "peak" : "");
     for (const { cell, isNumber, key } of columns) {
       const content = cell(view, i);
       row.append(content instanceof Node ? fill(make("td", null, key), content) : make("td", content, isNumber ? "n" : ""));

@@ -77,6 +77,7 @@ def _colours() -> dict[str, object]:
         "dark": asdict(palette.DARK),
         "for": dict(palette.BYTES_FOR),
         "series": list(palette.SERIES),
+        "on_colour": palette.ON_COLOUR,
     }
 
 

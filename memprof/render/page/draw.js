@@ -73,7 +73,7 @@ function drawByteAxis({ pen, width }, top, bottom, highest, theme) {
     pen.lineTo(width - RIGHT, Math.round(y(tick)) + 0.5);
     pen.stroke();
     pen.fillStyle = theme.muted;
-    pen.fillText(formatBytes(tick), LEFT - 6, y(tick));
+    pen.fillText(formatTick(tick), LEFT - 6, y(tick));
   }
   return y;
 }
@@ -153,7 +153,7 @@ function markStep({ pen }, scale, range, step, top, bottom, theme) {
 }
 
 /** A bar per buffer, from its first step to its last; a name beside it where there is room. */
-function drawLifetimes(canvas, { view, rows, groups, range, step, theme }) {
+function drawLifetimes(canvas, { view, rows, groups, range, step, theme, isMarked }) {
   const height = Math.max(2, rows.length) * ROW + AXIS + 4;
   const frame = prepare(canvas, height), { pen, width } = frame;
   const left = width > 700 ? 220 : width > 480 ? 130 : LEFT;
@@ -162,9 +162,10 @@ function drawLifetimes(canvas, { view, rows, groups, range, step, theme }) {
   rows.forEach((i, row) => {
     const y = 2 + row * ROW;
     const from = Math.max(view.start[i], range.start), to = Math.min(view.stop[i], range.stop);
-    pen.fillStyle = view.isAlive(i, view.peakStep) ? theme.accent : theme.muted;
+    const isAlive = view.isAlive(i, view.peakStep);
+    pen.fillStyle = isAlive ? (isMarked ? theme.accent : theme.ink) : theme.muted;
     pen.textAlign = "right";
-    pen.fillText(cut(pen, view.name(i), left - 10), left - 6, y + ROW / 2 - 1);
+    pen.fillText(cut(pen, view.shortName(i), left - 10), left - 6, y + ROW / 2 - 1);
     pen.fillStyle = groups.colours[groups.index[i]] || theme.bar;
     if (to > from) pen.fillRect(scale.x(from), y, Math.max(1.5, (to - from) * scale.unit - 0.5), ROW - 4);
     if (!view.isKnown[i] && to > from) {
@@ -183,7 +184,7 @@ function drawLifetimes(canvas, { view, rows, groups, range, step, theme }) {
 }
 
 /** Every buffer of the arena at its address; labels where a rectangle has room for one. */
-function drawMap(canvas, { view, ids, groups, range, step, theme }) {
+function drawMap(canvas, { view, ids, groups, range, step, theme, onColour }) {
   const frame = prepare(canvas, 320), { pen, width } = frame;
   const { offsets, arena_bytes: arena, lower_bound_bytes: bound } = view.record.plan;
   const top = 14, bottom = frame.height - AXIS;
@@ -207,9 +208,9 @@ function drawMap(canvas, { view, ids, groups, range, step, theme }) {
     pen.fillRect(x, y(offsets[i] + view.bytes[i]), wide, high);
     if (wide > 3 && high > 3) pen.strokeRect(x, y(offsets[i] + view.bytes[i]), wide, high);
     if (wide > 40 && high > 13) {
-      pen.fillStyle = "#ffffff";
+      pen.fillStyle = onColour;
       pen.textAlign = "left";
-      pen.fillText(cut(pen, view.name(i), wide - 8), x + 4, y(offsets[i] + view.bytes[i] / 2));
+      pen.fillText(cut(pen, view.shortName(i), wide - 8), x + 4, y(offsets[i] + view.bytes[i] / 2));
     }
   }
   pen.globalAlpha = 1;

@@ -18,6 +18,9 @@ function formatBytes(n) {
   return `${value.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0)} ${unit}`;
 }
 
+/** Bytes on an axis: round numbers without their noughts. */
+const formatTick = (n) => (n ? formatBytes(n).replace(/(\.[0-9]*?)0+(?= )/, "$1").replace(/\.(?= )/, "") : "0");
+
 const formatCount = (n) => n.toLocaleString("en-US");
 const many = (n, one, more) => (n === 1 ? `1 ${one}` : `${formatCount(n)} ${more}`);
 
@@ -53,6 +56,11 @@ class View {
   }
 
   name(i) { return this.graph.values.name[this.first[i]]; }
+  /** In few letters: without the type of what writes it, by which sessions name what they fuse. */
+  shortName(i) {
+    const name = this.name(i), op = this.producer(i) === null ? "" : `/${column(this.graph.nodes.op, this.producer(i))}`;
+    return op.length > 1 && name.length > op.length && name.endsWith(op) ? name.slice(0, -op.length) : name;
+  }
   /** The line of the model's own code that asked for what writes a buffer. */
   line(i) { return this.producer(i) === null || !this.graph.nodes.line ? "" : column(this.graph.nodes.line, this.producer(i)); }
   module(i) { return column(this.graph.values.module, this.first[i]); }

@@ -55,7 +55,9 @@ def plan_page(plan: Plan, path: str, model: Model | None = None) -> Page:
         ]
         views[0]["pair"], views[1]["pair"] = 1, 0
         size, bound = order.peak_bytes, order.lower_bound_bytes
-        what = f"Peak {format_bytes(order.before_bytes)} to {format_bytes(size)}"
+        what = f"Peak {format_bytes(size)}"
+        if order.is_changed and size != order.before_bytes:
+            what = f"Peak {format_bytes(order.before_bytes)} to {format_bytes(size)}"
         changes = [("peak", order.before_bytes, order.peak_bytes)]
     verdict = "optimal" if size == bound else f"lower bound {format_bytes(bound)}"
     return Page(

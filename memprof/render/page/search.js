@@ -58,6 +58,16 @@ function ticks(low, high) {
   return found;
 }
 
+/** Two to five round shares between two; the ends of a span that holds none. */
+function roundShares(low, high) {
+  for (const step of [0.25, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001]) {
+    const first = Math.ceil(low / step - 1e-9), count = Math.floor(Math.min(high, 1) / step + 1e-9) - first + 1;
+    if (count >= 3) return Array.from({ length: count }, (_, i) => (first + i) * step);
+  }
+  return [low, high];
+}
+const share = (value) => `${Number((100 * value).toFixed(1))} %`;
+
 function plot(width, tall, label) {
   return draw("svg", { viewBox: `0 0 ${width} ${tall}`, width: "100%", height: tall, role: "img", "aria-label": label });
 }
@@ -78,11 +88,9 @@ function drawFront() {
   const floor = Math.max(0, Math.min(...ys) - gap), roof = Math.min(1 + gap / 2, Math.max(...ys) + gap);
   const x = (value) => left + ((Math.log(value) - Math.log(low)) / (Math.log(high) - Math.log(low))) * (width - left - right);
   const y = (value) => tall - bottom - ((value - floor) / (roof - floor)) * (tall - top - bottom);
-  for (let i = 0; i <= 4; i++) {
-    const value = floor + ((roof - floor) * i) / 4;
-    if (value > 1) continue;
+  for (const value of roundShares(floor, roof)) {
     svg.append(draw("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), stroke: "var(--rule)" }));
-    svg.append(write(left - 6, y(value) + 4, `${(100 * value).toFixed(roof - floor < 0.1 ? 1 : 0)} %`, { "text-anchor": "end" }));
+    svg.append(write(left - 6, y(value) + 4, share(value), { "text-anchor": "end" }));
   }
   let last = -100;
   for (const value of ticks(low, high)) {
@@ -166,9 +174,9 @@ function drawLambda() {
   const svg = plot(width, tall, "Accuracy against lambda; the table below says the same");
   const ys = data.sweep.map((found) => found.accuracy), low = Math.min(...ys) - 0.01, high = Math.max(...ys) + 0.01;
   const x = (value) => 52 + value * (width - 80), y = (value) => tall - 30 - ((value - low) / (high - low)) * (tall - 50);
-  for (const value of [low, (low + high) / 2, high]) {
+  for (const value of roundShares(low, high)) {
     svg.append(draw("line", { x1: 46, x2: width - 20, y1: y(value), y2: y(value), stroke: "var(--rule)" }));
-    svg.append(write(42, y(value) + 4, `${(100 * value).toFixed(1)} %`, { "text-anchor": "end" }));
+    svg.append(write(42, y(value) + 4, share(value), { "text-anchor": "end" }));
   }
   for (const value of [0, 0.25, 0.5, 0.75, 1]) svg.append(write(x(value), tall - 8, value, { "text-anchor": "middle" }));
   const own = data.sweep.filter((found) => found.candidate !== null);

@@ -303,7 +303,7 @@ def _process(report: Report) -> Iterable[list[str]]:
     yield ["process", format_bytes(process.size_bytes), "estimate", safe_text(process.error, limit=400)]
     for part, size in process.parts.items():
         name = safe_text(part.replace("_", " "), limit=60)
-        yield [f"process: {name}", format_bytes(size), "estimate", "a part of it"]
+        yield [f"of which {name}", format_bytes(size), "", ""]
 
 
 def _help(report: Report) -> Iterable[list[str]]:
@@ -326,8 +326,8 @@ def _sweep(sweep: Sweep) -> Iterable[list[str]]:
 def _categories(found: RuntimeReport) -> Iterable[list[str]]:
     total = sum(found.categories.values())
     for name, size in found.categories.items():
-        shown = f"{safe_text(name, limit=60)}, {category_title(found)}"
-        yield [shown, format_bytes(size), f"{size / total:.0%}" if total else ""]
+        if size:
+            yield [safe_text(name, limit=60), format_bytes(size), f"{size / total:.0%}", category_title(found)]
 
 
 def _exact(size_bytes: int | None) -> str:
