@@ -20,7 +20,7 @@ from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
 from memprof.importers.onnx.constants import FLOATS, Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
-from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable, known_elements
+from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable, are_aligned, known_elements
 from memprof.importers.onnx.given import given_fact
 from memprof.importers.onnx.library import GraphProto, NodeProto, TypeProto
 from memprof.importers.onnx.limits import MAX_DISTINCT, check_depth, check_frame, check_names, check_node
@@ -74,6 +74,7 @@ class Scope:
         self._ids: dict[str, int] = {}
         self._facts: list[Fact] = []  # by value id
         self._settled: list[int] = []  # by value id what decides about its readers, see ``twins``
+        self._constants: set[int] = set()  # ids of those that are marked for their elements
         self._tainted: set[int] = set()
         self._stated: dict[str, Fact] = {}
         self._outputs: list[int] = []
@@ -191,7 +192,10 @@ class Scope:
         assert value_id == len(self._facts), "facts are kept in the builder's order"
         self._ids[name] = value_id
         self._facts.append(fact)
-        self._settled.append(0 if is_tainted else fact.settled)
+        mark = 0 if is_tainted else fact.settled
+        if fact.constant is not None and not is_tainted and (mark := self._context.marks.of(fact)):
+            self._constants.add(value_id)
+        self._settled.append(mark)
         if is_tainted:
             self._tainted.add(value_id)
         return value_id
@@ -271,13 +275,13 @@ class Scope:
         names, written = list(node.input), list(node.output)
         context.edges_left -= len(names) + len(written)
         if context.edges_left < 0:
-            most = context.room.edges
-            raise LimitError(f"The nodes of the model read and write values more than {most} times in all.")
+            raise LimitError(f"The nodes of the model read and write over {context.room.edges} values in all.")
         try:
             inputs: tuple[int | None, ...] = tuple([ids[name] for name in names])
         except KeyError:  # one is left out, or from a scope around
             inputs = tuple([self._read(node, name) if name else None for name in names])
-        question = ask(node, [None if i is None else settled[i] for i in inputs], written)
+        constants = not self._constants.isdisjoint(inputs)
+        question = ask(node, [None if i is None else settled[i] for i in inputs], written, has_constants=constants)
         answer = None if question is None else context.answers.get(question)
         if answer is not None and self._repeat(node, (inputs, written), answer):
             return
@@ -287,7 +291,7 @@ class Scope:
                 f"More than {MAX_DISTINCT} operations of the model differ from all others in sizes or elements."
             )
         answer = self._add_new_node(node, inputs)
-        if question is not None and answer is not None:
+        if question is not None and answer is not None and not (constants and answer.kind.definition):
             context.answers[question] = answer
 
     def _repeat(self, node: NodeProto, frame: tuple[tuple[int | None, ...], Sequence[str]], answer: Answer) -> bool:
@@ -297,9 +301,8 @@ class Scope:
         stated, bound, called = self._stated, self._context.bindings.axes, node.name
         if type(called) is not str:
             check_names((called,))
+        check_names(names)
         for name, fact in zip(names, facts, strict=True):
-            if type(name) is not str:
-                check_names((name,))
             if name in bound or (name in stated and stated[name].type is not fact.type):
                 return False
         if len(names) == 1 and names[0] and None not in inputs:
@@ -338,7 +341,8 @@ class Scope:
         owned = _NO_BODIES
         if op in CONTROL_FLOW or len(attributes) < len(node.attribute):  # what is not kept may be a body
             owned = build_bodies(self, node, op, inputs)
-        facts = self._output_facts(Call(node, op, attributes), inputs, owned)
+        call = Call(node, op, attributes)
+        facts = self._output_facts(call, inputs, owned)
         view_of = inputs[0] if op in VIEWS and inputs else None
         new: list[NewValue | None] = []
         for name, fact in zip(node.output, facts, strict=True):
@@ -346,12 +350,13 @@ class Scope:
                 check_names((name,))
             new.append(NewValue(name, fact.type, view_of) if name else None)
             view_of = None  # the first output alone
+        read = [self._facts[i] for i in inputs if i is not None]
         kind = Kind(
             op=op,
             type=facts[0].type if facts else UNKNOWN_FACT.type,
             attributes={**attributes, **owned.decided(facts)} if owned.built else dict(attributes),
             is_view=op in VIEWS and bool(inputs),
-            is_elementwise=op in ELEMENTWISE and bool(facts) and self._is_aligned(inputs, facts[0].type),
+            is_elementwise=op in ELEMENTWISE and bool(facts) and are_aligned(read, facts[0].type),
             is_foldable=op not in RANDOM and node.domain in KNOWN_DOMAINS,
             version=self._context.inference.version(node),
             definition=None if owned.built else self._definition(node, inputs),
@@ -373,14 +378,18 @@ class Scope:
         self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
         for body in owned.built:
             self.causes.adopt(body.scope.causes)
-        return Answer(kind, tuple(facts)) if owned is _NO_BODIES and self._is_plain(node, facts) else None
+        is_plain = owned is _NO_BODIES and self._is_plain(call, inputs, facts)
+        return Answer(kind, tuple(facts)) if is_plain else None
 
-    def _is_plain(self, node: NodeProto, facts: Sequence[Fact]) -> bool:
-        """Tell whether what was found of the outputs follows from types alone, without what the file states."""
-        stated = [self._stated.get(name, UNKNOWN_FACT) for name in node.output]
-        return all(fact.settled for fact in facts) and all(
-            of is UNKNOWN_FACT or of.type is fact.type for of, fact in zip(stated, facts, strict=True)
-        )
+    def _is_plain(self, call: Call, inputs: Sequence[int | None], facts: Sequence[Fact]) -> bool:
+        """Tell whether what was found of the outputs follows from the inputs alone, without what the file states."""
+        if not all(fact.settled for fact in facts):
+            return False
+        if not any(name in self._stated for name in call.node.output):
+            return True
+        known = [None if i is None else self._facts[i] for i in inputs]
+        inferred = self._context.inference.infer(call.node, known, call.attributes)
+        return [fact.type for fact in inferred] == [fact.type for fact in facts]
 
     def _add_malformed(self, node: NodeProto, op: str, inputs: Sequence[int | None], misfit: str) -> None:
         """Add a node of which nothing holds but its place in the graph and what the file records of its outputs."""
@@ -489,11 +498,3 @@ class Scope:
             if self._facts[value_id].is_open:
                 self.causes.output(name, "the model", self._facts[value_id].type)
                 return
-
-    def _is_aligned(self, inputs: Sequence[int | None], output: TensorType) -> bool:
-        """Whether every input of the output's bytes also has its elements one by one in the same places."""
-        for value_id in inputs:
-            of = output if value_id is None else self._facts[value_id].type
-            if of is not output and of.size_bytes == output.size_bytes and of.element_count != output.element_count:
-                return False
-        return True

@@ -81,5 +81,12 @@ def known_elements(facts: Sequence[Fact]) -> dict[int, tuple[float, ...]]:
     return found
 
 
+def are_aligned(inputs: Sequence[Fact], output: TensorType) -> bool:
+    """Whether every input of the output's bytes also has its elements one by one in the same places."""
+    count = output.element_count
+    same = [fact.type for fact in inputs if fact.type is not output and fact.type.size_bytes == output.size_bytes]
+    return all(of.element_count == count for of in same)
+
+
 def _is_fixed(of: TensorType) -> bool:
     return of.size_bytes is not None and of.shape is not None and all(isinstance(dim, int) for dim in of.shape)

@@ -23,7 +23,7 @@ from memprof.importers.onnx.library import NodeProto, TensorProto
 from memprof.importers.onnx.limits import USUAL, Room
 from memprof.importers.onnx.ops import names
 from memprof.importers.onnx.symbols import Bindings
-from memprof.importers.onnx.twins import Answer, Question
+from memprof.importers.onnx.twins import Answer, Marks, Question
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.request import Elements
 from memprof.ir import BOUND, DTYPE_BITS, Assumption, Attribute, Dim, Graph, TensorType
@@ -86,6 +86,7 @@ class Context:
     goes_beyond: bool = False
     definitions: dict[object, Graph] = field(default_factory=dict)
     answers: dict[Question, Answer] = field(default_factory=dict)
+    marks: Marks = field(default_factory=Marks)
     assumed: dict[tuple[str, str], Assumption] = field(default_factory=dict)
 
 

@@ -21,16 +21,11 @@ def repetitive_model(rng: Random) -> onnx.ModelProto:
     nodes, known = [], ["x", "open", "x.2"]
     stated = []
     for step in range(40):
-        op = rng.choice(
-            ["Relu", "Add", "Conv", "Reshape", "Identity", "Shape", "Concat", "Cast", "Gather", "Range", "Given"]
-        )
+        op = rng.choice([*_OPS, *_READS_CONSTANTS])
         name = f"t{step}"
         read = rng.choice(known)
         if op == "Add":
             nodes.append(node(op, [read, read], [name]))
-        elif op == "Conv":
-            pads = rng.choice([[1, 1, 1, 1], [0, 0, 0, 0]])
-            nodes.append(node(op, ["x", "w"], [name], pads=pads))
         elif op == "Reshape":
             nodes.append(node(op, ["x", rng.choice(["flat", "tall"])], [name]))
         elif op == "Concat":
@@ -39,6 +34,9 @@ def repetitive_model(rng: Random) -> onnx.ModelProto:
             nodes.append(node(op, [read], [name], to=rng.choice([TensorProto.FLOAT16, TensorProto.FLOAT])))
         elif op == "Gather":
             nodes += [node("Shape", [read], [f"{name}.shape"]), node(op, [f"{name}.shape", "first"], [name])]
+        elif op in _READS_CONSTANTS:
+            pads = {"pads": rng.choice([[1, 1, 1, 1], [0, 0, 0, 0]])} if op == "Conv" else {}
+            nodes.append(node(op, [rng.choice(names) for names in _READS_CONSTANTS[op]], [name], **pads))
         elif op == "Given":
             nodes += [node("Neg", ["given"], [f"{name}.minus"]), node("Reshape", ["x", f"{name}.minus"], [name])]
         elif op == "Range":
@@ -50,6 +48,10 @@ def repetitive_model(rng: Random) -> onnx.ModelProto:
         if rng.random() < 0.2:
             stated.append(tensor(name, rng.choice([[1, 4, 8, 8], [1, 4, "n", 8], [9], [None]])))
     values = [weight("w", 4, 4, 3, 3), integers("flat", 1, 256), integers("tall", 256, 1), integers("first", 0)]
+    values += [integers("zero.1", 0), integers("one.1", 1), integers("two.1", 2)]
+    floats = {"scale": [1.0] * 4, "shift": [2.0] * 4, "half": [0.5], "same": [1.0] * 4, "twice": [1.0, 1.0, 2.0, 2.0]}
+    values += [onnx.numpy_helper.from_array(np.array(found, np.float32), name) for name, found in floats.items()]
+    values.append(onnx.numpy_helper.from_array(np.ones((4, 1, 1), np.float32), "scale.wide"))
     values += [onnx.numpy_helper.from_array(_scalar(n), name) for name, n in _SCALARS.items()]
     inputs = [tensor("x", [1, 4, 8, 8]), tensor("open", ["n", 4]), tensor("x.2", [1, 4, 8, 8])]
     inputs.append(tensor("given", [2], TensorProto.INT64))
@@ -58,7 +60,15 @@ def repetitive_model(rng: Random) -> onnx.ModelProto:
     return found
 
 
-_OPS = ["Relu", "Add", "Conv", "Reshape", "Identity", "Shape", "Concat", "Cast", "Gather", "Range", "Given"]
+_SCALES = ["scale", "shift"]
+_READS_CONSTANTS = {
+    "Conv": [["x"], ["w"]],
+    "BatchNormalization": [["x"], _SCALES, _SCALES, _SCALES, _SCALES],
+    "Mul": [["half", "x"], ["half", "scale.wide", "scale"]],
+    "Resize": [["x"], [""], ["same", "twice"]],
+    "Slice": [["x"], ["zero.1", "one.1"], ["one.1", "two.1"]],
+}
+_OPS = ["Relu", "Add", "Reshape", "Identity", "Shape", "Concat", "Cast", "Gather", "Range", "Given"]
 _SCALARS = {"zero": 0, "one": 1, "four": 4, "six": 6}
 
 
@@ -77,7 +87,7 @@ def test_a_graph_is_the_same_without_twins(seed: int, tmp_path: Path, monkeypatc
     found = read(path)
     asked = []
 
-    def ask_nothing(*question: object) -> None:
+    def ask_nothing(*question: object, has_constants: bool) -> None:
         asked.append(question)
 
     monkeypatch.setattr(build, "ask", ask_nothing)
