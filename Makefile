@@ -1,7 +1,7 @@
 # make demo   first answer: MobileNetV2, analysed and drawn (base install, no torch)
-# make test   everything: lint, types, all tests (installs torch and friends: minutes and gigabytes, the first time)
+# make test   lint, types, and the tests of every kind (installs torch and friends: minutes and gigabytes, the first time)
 # make lint   lint and types alone, as before each commit
-# make quick  the tests that are not marked slow
+# make slow   the tests that are marked slow: more examples of the same kinds
 # make docs   the documentation as a site, in site/
 # make pictures   draw those of the documentation anew (minutes)
 # make clean  remove what the two made, the virtual environment too
@@ -18,7 +18,7 @@ PLOT := demo/mobilenet_v2.png
 unexport PYTHONPATH PYTHONHOME
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # two installs into one environment would race
-.PHONY: help demo test lint quick docs pictures clean
+.PHONY: help demo test lint slow docs pictures clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -28,15 +28,15 @@ demo: $(MODEL)
 	@echo "The plot is in $(PLOT)"
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-quick: $(VENV)/.all
-	$(BIN)/python -m pytest
+slow: $(VENV)/.all
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 docs: $(VENV)/.all
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

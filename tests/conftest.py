@@ -21,6 +21,10 @@ for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
 # Hundreds of processes are started here: each would compile all of memprof anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Threads that wait for one another take processor time from the tests beside them.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 # No deadline: the two cores may be busy. Derandomised: a run that failed fails again.
 settings.register_profile("memprof", deadline=None, derandomize=True)
 settings.load_profile("memprof")

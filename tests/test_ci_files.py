@@ -31,6 +31,16 @@ def test_the_workflow_runs_make_test_on_every_python_that_is_claimed() -> None:
     assert PROJECT["requires-python"] == f">={VERSIONS[0]}"
 
 
+def test_the_weekly_workflow_runs_the_tests_that_make_test_leaves_out() -> None:
+    workflow, makefile = text_of(".github/workflows/slow.yml"), text_of("Makefile")
+    assert "- run: make slow\n" in workflow
+    assert "    - cron:" in workflow
+    run = r"^{}:[^\n]*\n\t\$\(BIN\)/python -m pytest -n 2 --dist loadfile{}$"
+    assert re.search(run.format("test", ""), makefile, re.MULTILINE)
+    assert re.search(run.format("slow", " -m slow"), makefile, re.MULTILINE)
+    assert "-m 'not slow'\"" in text_of("pyproject.toml")
+
+
 def test_the_hook_before_a_commit_is_the_first_part_of_make_test() -> None:
     assert "entry: make lint" in text_of(".pre-commit-config.yaml")
     assert re.search(r"^test: lint$", text_of("Makefile"), re.MULTILINE)

@@ -35,6 +35,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 AS_TYPED = ("index.md", "board.md")
+ONE_WORKER = {"nas": {"search": {"workers": 1}, "resume": {"workers": 1}}}
+"""Each worker is a process that loads PyTorch."""
 _SET_UP = ("make ", "git ", "pip ", "cd ", "python -m pip")
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
@@ -79,14 +81,14 @@ def test_every_block_of_a_page_runs(
     for language, text in blocks(page):
         for command in commands(text) if language == "sh" else [text]:
             if command in searched:
-                shutil.copytree(searched[command], tmp_path / "run")
+                shutil.copytree(searched[command], tmp_path / searched[command].name)
                 continue
             code, said = run(command, language)
             if code == MissingExtraError.code and find_spec("torch") is None:
                 pytest.skip(said)
             assert code == 0, f"{command}\n{said[-4000:]}"
             if command.startswith("memprof nas search"):
-                searched[command] = tmp_path / "run"
+                searched[command] = tmp_path / command.partition(" -o ")[2].split()[0]
 
 
 def as_typed(command: str, language: str) -> tuple[int, str]:
@@ -106,7 +108,7 @@ def in_process(command: str, language: str) -> tuple[int, str]:
     if program != "memprof":
         return as_typed(command, language)
     arguments, written = (words[:-2], words[-1]) if words[-2:-1] == [">"] else (words, None)
-    done = CliRunner().invoke(main, arguments)
+    done = CliRunner().invoke(main, arguments, default_map=ONE_WORKER)
     if written:
         Path(written).write_text(done.stdout)
     return done.exit_code, done.output

@@ -207,7 +207,10 @@ def write_table(path: Path, cells: int) -> Path:
     return path
 
 
-def test_controllers_are_compared_on_a_table(run: Run, tmp_path: Path) -> None:
+def test_controllers_are_compared_on_a_table(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memprof.nas.rank.controller.LEAST_STEPS", 6)  # whether they learn is tested elsewhere
+    monkeypatch.setattr("memprof.nas.rank.controller.LEAST_VISITS", 3)
+    monkeypatch.setattr("memprof.nas.rank.set_controller.STEPS", 3)
     data = run("nas", "bench-controller", write_table(tmp_path / "table.csv", 400), "--repeats", "1", "--json").json
     assert data["schema"] == "memprof/nas-controllers/1"
     assert set(data["scores"]) == {
