@@ -1,7 +1,7 @@
 # make demo   first answer: MobileNetV2, analysed and drawn (base install, no torch)
 # make test   lint, types, and the tests of every kind (installs torch and friends: minutes and gigabytes, the first time)
 # make lint   lint and types alone, as before each commit
-# make slow   the tests that are marked slow: more examples of the same kinds
+# make slow   all tests, those that are marked slow too, with more examples of each kind: half an hour
 # make docs   the documentation as a site, in site/
 # make pictures   draw those of the documentation anew (minutes)
 # make clean  remove what the two made, the virtual environment too
@@ -36,7 +36,7 @@ lint: $(VENV)/.all
 	$(BIN)/mypy
 
 slow: $(VENV)/.all
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow" --hypothesis-profile=thorough
 
 docs: $(VENV)/.all
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

@@ -26,7 +26,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 # No deadline: the two cores may be busy. Derandomised: a run that failed fails again.
-settings.register_profile("memprof", deadline=None, derandomize=True)
+settings.register_profile("memprof", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=250)  # of "make slow"
 settings.load_profile("memprof")
 
 _LEADS = "onnxruntime-default"

@@ -37,7 +37,9 @@ def test_the_weekly_workflow_runs_the_tests_that_make_test_leaves_out() -> None:
     assert "    - cron:" in workflow
     run = r"^{}:[^\n]*\n\t\$\(BIN\)/python -m pytest -n 2 --dist loadfile{}$"
     assert re.search(run.format("test", ""), makefile, re.MULTILINE)
-    assert re.search(run.format("slow", " -m slow"), makefile, re.MULTILINE)
+    assert re.search(
+        run.format("slow", ' -m "slow or not slow" --hypothesis-profile=thorough'), makefile, re.MULTILINE
+    )
     assert "-m 'not slow'\"" in text_of("pyproject.toml")
 
 

@@ -49,6 +49,11 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     ]
 
 
+SLOW = ("out-of-memory.md",)
+"""Training steps of a large network; commands on modules, ``fit`` among them, stand on quick pages too."""
+SHOWN = [pytest.param(page, marks=pytest.mark.slow if page.name in SLOW else ()) for page in PAGES if blocks(page)]
+
+
 def commands(text: str) -> list[str]:
     lines = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line and not line.startswith(("#", *_SET_UP))]
@@ -67,7 +72,7 @@ def searched() -> dict[str, Path]:
     return {}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
 def test_every_block_of_a_page_runs(
     page: Path, model: Path, searched: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,12 +41,22 @@ def trapped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder, marker
 
 
-def run_in(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run the program as its command does: by a script that lies elsewhere."""
+COMMAND = """
+import json, sys
+from memprof.cli import main
+if __name__ == "__main__":
+    for words in json.loads(sys.argv[1]):
+        if code := main.main(words, standalone_mode=False):
+            sys.exit(f"{words} ended with {code}")
+"""
+
+
+def run_in(folder: Path, *commands: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run the program as its command does, by a script that lies elsewhere; a name that was met is not met again."""
     script = folder.parent / "memprof-command.py"
-    script.write_text("from memprof.cli import main\nif __name__ == '__main__':\n    main()\n")
+    script.write_text(COMMAND)
     return subprocess.run(
-        [sys.executable, str(script), *arguments],
+        [sys.executable, str(script), json.dumps(commands)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -101,15 +112,15 @@ def test_a_search_runs_no_trap(trapped: tuple[Path, Path], tmp_path: Path) -> No
     pytest.importorskip("torch")
     folder, marker = trapped
     found = str(tmp_path / "run")
-    for arguments in (
+    commands = (
         ("search", *TINY, "--workers", "1", "-o", found),
         ("resume", found, "--rounds", "1"),
         ("report", found),
         ("train", found, "--epochs", "1"),
         ("export", found, "-o", str(tmp_path / "best.onnx")),
-    ):
-        done = run_in(folder, ("nas", *arguments))
-        said = marker.read_text() if marker.exists() else ""
-        marker.unlink(missing_ok=True)
-        assert not said, f"nas {arguments[0]}: these ran: {said}"
-        assert done.returncode == 0, done.stderr
+    )
+    done = run_in(folder, *(("nas", *words) for words in commands))
+    said = marker.read_text() if marker.exists() else ""
+    marker.unlink(missing_ok=True)
+    assert not said, f"these ran: {said}"
+    assert done.returncode == 0, done.stderr
