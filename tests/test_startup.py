@@ -25,7 +25,7 @@ def loaded_after(script: str) -> set[str]:
         text=True,
         check=True,
         cwd=ROOT,
-        timeout=120,
+        timeout=600,
     )
     last = done.stdout.splitlines()[-1]
     assert last.startswith("loaded:")

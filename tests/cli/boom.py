@@ -42,5 +42,5 @@ def command(failure: str, json: bool) -> int:
     if failure == "sleep":
         print("asleep")
         sys.stdout.flush()
-        time.sleep(30)
+        time.sleep(600)
     raise FAILURES[failure]()

@@ -65,7 +65,7 @@ def run_process() -> Run:
             [sys.executable, "-m", "memprof", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})},
             cwd=cwd,

@@ -38,7 +38,7 @@ def test_a_person_is_told_what_takes_long_and_the_line_goes_when_it_is_over(monk
     monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 0.0)
     line = waiting.WaitLine(terminal)
     with line.running(), line.saying("reading net.onnx"):
-        assert terminal.written.wait(60)
+        assert terminal.written.wait(600)
     assert terminal.text.startswith("\rworking ...\x1b[K") or terminal.text.startswith("\rreading net.onnx ...\x1b[K")
     assert "\rreading net.onnx ...\x1b[K" in terminal.text
     assert terminal.text.endswith("\r\x1b[K")

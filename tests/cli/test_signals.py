@@ -59,7 +59,7 @@ class Running:
 
     def next_byte(self) -> bytes:
         """Return what the child writes next, nothing once it is gone. Fails instead of hanging."""
-        ready, _, _ = select.select([self.pipe], [], [], 60)
+        ready, _, _ = select.select([self.pipe], [], [], 600)
         assert ready, "the child still runs"
         return os.read(self.pipe, 1)
 
@@ -75,7 +75,7 @@ def test_a_signal_ends_all_and_leaves_nothing(
 ) -> None:
     running = Running(tmp_path, *arguments)
     running.process.send_signal(number)
-    out, err = running.process.communicate(timeout=60)
+    out, err = running.process.communicate(timeout=600)
     assert running.next_byte() == b""
     assert (running.process.returncode, out) == (code, "")
     assert err.splitlines()[-1] in ("error: Interrupted.", f"error: Ended by {signal.Signals(number).name}.")
@@ -86,13 +86,13 @@ def test_a_signal_ends_all_and_leaves_nothing(
 def test_a_killed_program_takes_its_child_along(tmp_path: Path) -> None:
     running = Running(tmp_path, "verify")
     running.process.kill()
-    running.process.communicate(timeout=60)
+    running.process.communicate(timeout=600)
     assert running.next_byte() == b""
 
 
 def test_a_child_that_runs_out_of_time_leaves_no_folder(tmp_path: Path) -> None:
     running = Running(tmp_path, "verify", "--timeout", "2")
-    _, err = running.process.communicate(timeout=60)
+    _, err = running.process.communicate(timeout=600)
     assert running.process.returncode == 3
     assert "did not finish within 2 s" in err
     assert running.next_byte() == b""
@@ -107,7 +107,7 @@ def test_a_signal_that_a_finaliser_loses_comes_once_more(number: int, error: typ
 
     with pytest.raises(error), ended_by_signals(Heard()):
         Finalised()
-        threading.Event().wait(60)
+        threading.Event().wait(600)
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])

@@ -104,7 +104,7 @@ def run(house: Path, *words: str) -> subprocess.CompletedProcess[str]:
         check=False,
         cwd=house,
         env=environment,
-        timeout=300,
+        timeout=600,
     )
 
 

@@ -57,7 +57,7 @@ def compile_with(
         f'#include "plan.h"\n#include "plan.h"\n#include <stdio.h>\nint main(void) {{{body} return 0;}}\n'
     )
     command = [*compiler, "-Wall", "-Wextra", "-Werror", str(source), "-o", str(folder / "main")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 @needs_gcc
@@ -84,7 +84,7 @@ def test_a_program_reads_offsets_and_names_as_they_are(tmp_path: Path) -> None:
     )
     done = compile_with(tmp_path, header_of(plan), ("gcc", "-std=c11"), body)
     assert done.returncode == 0, done.stderr
-    said = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, timeout=60, check=True).stdout
+    said = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, timeout=600, check=True).stdout
     first, second = plan.offsets
     assert said == f'{plan.arena_bytes} {first} 11\n{first} conv1/Relu:0|{second} x"?\n|'
 

@@ -60,10 +60,10 @@ def test_a_program_reads_the_addresses_as_they_were_planned(tmp_path: Path, titl
     (tmp_path / "main.cc").write_text(PROGRAM % (name, name))
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{tmp_path}"]
     command = ["g++", *flags, str(tmp_path / "main.cc"), "-o", str(tmp_path / "main")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
 
-    said = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, timeout=60, check=True).stdout
+    said = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, timeout=600, check=True).stdout
     assert [int(word) for word in said.split()] == [*plan.arena.offsets, plan.head_bytes]
 
 
@@ -78,6 +78,6 @@ def test_a_plan_that_was_cut_does_not_compile(tmp_path: Path) -> None:
     (tmp_path / "plan.h").write_text(cut)
     (tmp_path / "main.cc").write_text(PROGRAM % ("m", "m"))
     command = ["g++", "-std=c++17", f"-I{tmp_path}", "-fsyntax-only", str(tmp_path / "main.cc")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode != 0
     assert "shorter than its count" in done.stderr

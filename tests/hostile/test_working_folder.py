@@ -62,7 +62,7 @@ def run_in(folder: Path, *commands: Sequence[str]) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
 
 

@@ -64,7 +64,7 @@ def open_page(browser: Any, path: Path, *, width: int = 1024, scheme: str = "lig
     page.on("request", lambda request: shown.complaints.append(f"request: {request.url}"))
     page.on("dialog", lambda dialog: shown.complaints.append(f"dialog: {dialog.message}"))
     page.goto(path.as_uri())
-    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    page.wait_for_selector("html[data-ready]", timeout=600_000)
     try:
         yield shown
         assert shown.complaints == [f"request: {path.as_uri()}"]

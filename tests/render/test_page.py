@@ -295,7 +295,7 @@ def check_zoom_and_keys(shown: Shown, steps: int) -> None:
     assert shown.text("#at") == at
 
 
-@pytest.mark.parametrize("count", [0, 1, 5_000, 100_000])
+@pytest.mark.parametrize("count", [0, 1, 5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_any_number_of_tensors_is_searched_pointed_at_zoomed_and_walked_through(show: Show, count: int) -> None:
     report = analyze(hostile(count), runtimes=("reference",))
     with show(report) as shown:

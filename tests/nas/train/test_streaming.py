@@ -141,7 +141,7 @@ def test_what_is_foreseen_is_bounded_and_what_is_not_is_decoded_all_the_same() -
 
     def decode(place: int) -> torch.Tensor:
         begun.append(place)
-        may_end.wait(10)
+        may_end.wait(600)
         return torch.tensor([place])
 
     found = Ahead(decode, image_bytes=ahead._BYTES_AHEAD // 4)
