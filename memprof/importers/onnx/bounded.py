@@ -8,7 +8,12 @@ NonMaxSuppression    boxes for each batch and class, as many as asked for or as 
 TopK                 all along its axis, where how many is not known
 Slice                all along every axis whose borders are not known
 
-Source: the ONNX operator specification.
+Of onnxruntime's own:
+
+Unique               every element
+DynamicTimeWarping   a path of rows and columns that share one point
+
+Source: the ONNX operator specification, onnxruntime's descriptions of its operators.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from types import MappingProxyType
 from memprof.importers.onnx.attributes import integer
 from memprof.importers.onnx.facts import Fact
 from memprof.importers.onnx.library import NodeProto
+from memprof.importers.onnx.ops import op_name
 
 Shapes = list[tuple[int, ...]]
 
@@ -27,11 +33,11 @@ def largest_shapes(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes | N
     """Return the largest shape of each output of ``node``, ``None`` if that is not known.
 
     Args:
-        node: A node of ONNX's own domain.
+        node: The node.
         inputs: What is known of its inputs, ``None`` where one is left out.
     """
-    rule = _RULES.get(node.op_type)
-    if rule is None or node.domain not in ("", "ai.onnx"):
+    rule = _RULES.get(op_name(node))
+    if rule is None:
         return None
     try:
         return rule(node, inputs)
@@ -91,6 +97,15 @@ def _slice(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes:
     return [_shape(inputs)]
 
 
+def _own_unique(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes:
+    return [_shape(inputs)] * 3
+
+
+def _path(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes:
+    *_, rows, columns = _shape(inputs)
+    return [(2, rows + columns - 1)]
+
+
 def _number(inputs: Sequence[Fact | None], i: int, *, left_out: int) -> int | None:
     fact = inputs[i] if i < len(inputs) else None
     if fact is None:
@@ -107,5 +122,7 @@ _RULES: Mapping[str, Callable[[NodeProto, Sequence[Fact | None]], Shapes]] = Map
         "Slice": _slice,
         "TopK": _top,
         "Unique": _unique,
+        "com.microsoft.DynamicTimeWarping": _path,
+        "com.microsoft.Unique": _own_unique,
     }
 )

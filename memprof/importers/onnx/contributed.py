@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from memprof.importers.onnx import contributed_models, contributed_others
+from memprof.importers.onnx import contributed_given, contributed_models, contributed_others, contributed_sequences
+from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.contributed_call import ContributedCall, OpenShape
 from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.overruled import last_window_begins_inside
@@ -38,8 +39,19 @@ def is_contributed(node: NodeProto) -> bool:
     return f"{node.domain}.{node.op_type}" in _RULES
 
 
-def contributed_types(node: NodeProto, inputs: Sequence[TensorType | None], types: TypeTable) -> list[TensorType]:
+def contributed_types(
+    node: NodeProto,
+    inputs: Sequence[TensorType | None],
+    types: TypeTable,
+    data: Sequence[Constant | None] = (),
+) -> list[TensorType]:
     """Return the type of each output of ``node``, ``UNKNOWN_TYPE`` where no rule says it.
+
+    Args:
+        node: The node.
+        inputs: Types of its inputs, ``None`` where one is left out.
+        types: The model's types.
+        data: Elements of its inputs, ``None`` where they are not at hand.
 
     Raises:
         LimitError: An output is larger than a tensor can be.
@@ -48,7 +60,7 @@ def contributed_types(node: NodeProto, inputs: Sequence[TensorType | None], type
     found: list[TensorType] = []
     if rule is not None:
         try:
-            found = rule(ContributedCall(node, inputs, types))
+            found = rule(ContributedCall(node, inputs, types, data))
         except _MISFITS:
             found = []
     found = found[: len(node.output)]
@@ -164,6 +176,10 @@ def _product(a: int, b: int, dtype: str | None = None) -> _Rule:
     return rule
 
 
+def _sparse_product(call: ContributedCall) -> list[TensorType]:
+    return _product(0, 1, call.of(1).dtype)(call)
+
+
 def _quantized_product(call: ContributedCall) -> list[TensorType]:
     is_float = len(call.inputs) < 8 or call.inputs[7] is None
     return _product(0, 3, "float32" if is_float else None)(call)
@@ -188,6 +204,8 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         **contributed_models.RULES,
         **contributed_others.RULES,
+        **contributed_sequences.RULES,
+        **contributed_given.RULES,
         **dict.fromkeys((_MS + op for op in ("Gelu", "FastGelu", "BiasGelu", "QuickGelu")), _like(0)),
         **dict.fromkeys((_MS + op for op in ("QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax")), _like(0)),
         _MS + "QLinearAdd": _broadcast(0, 3),
@@ -203,6 +221,8 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
         _MS + "TransposeMatMul": _product(0, 1),
         _MS + "DynamicQuantizeMatMul": _product(0, 1, "float32"),
         _MS + "MatMulIntegerToFloat": _product(0, 1, "float32"),
+        _MS + "SparseToDenseMatMul": _sparse_product,
+        _MS + "MaxpoolWithMask": _pooling,
         _MS + "NhwcMaxPool": _pooling_last,
         _MS + "SkipLayerNormalization": _skip_normalization,
         _MS + "SkipSimplifiedLayerNormalization": _skip_normalization,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from memprof.importers.onnx.attributes import attribute
+from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.library import NodeProto
-from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
+from memprof.importers.onnx.types import DTYPES, UNKNOWN_TYPE, TypeTable
 from memprof.ir import Dim, TensorType
 
 
@@ -19,6 +20,7 @@ class ContributedCall:
     node: NodeProto
     inputs: Sequence[TensorType | None]
     types: TypeTable
+    data: Sequence[Constant | None] = ()
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an attribute."""
@@ -35,6 +37,18 @@ class ContributedCall:
         if shape is None:
             raise OpenShape
         return shape
+
+    def elements(self, i: int) -> tuple[float, ...]:
+        """Return the elements of input ``i``; raises ``OpenShape`` if they are not at hand."""
+        constant = self.data[i] if i < len(self.data) else None
+        found = None if constant is None else constant.elements
+        if found is None:
+            raise OpenShape
+        return found
+
+    def dtype(self, number: int) -> str:
+        """Return the name of ONNX's element type ``number``."""
+        return DTYPES[number]
 
     def typed(self, like: int, shape: tuple[Dim, ...]) -> TensorType:
         """Return input ``like``'s element type with another shape."""

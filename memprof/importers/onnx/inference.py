@@ -160,7 +160,7 @@ class Inference:
         schema = self._schema(node)
         if schema is None:
             read = [None if fact is None else fact.type for fact in inputs]
-            return tuple(self._facts.of(of) for of in contributed_types(node, read, self._types))
+            return tuple(self._facts.of(of) for of in contributed_types(node, read, self._types, data))
         named = [(name, fact) for name, fact in zip(node.input, inputs, strict=True) if fact is not None]
         try:
             answers = infer_node_outputs(

@@ -11,6 +11,7 @@ import pytest
 from onnx import ValueInfoProto, helper
 
 import memprof
+from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.contributed import contributed_types
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import TensorType
@@ -21,15 +22,15 @@ F, I8, U8, I16, I32, I64 = np.float32, np.int8, np.uint8, np.int16, np.int32, np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One operation: arrays of zeros by type and shape, ``None`` for an input that is left out."""
+    """One operation: arrays of zeros by type and shape, or their elements; ``None`` for an input that is left out."""
 
     op: str
-    inputs: tuple[tuple[Any, tuple[int, ...]] | None, ...]
+    inputs: tuple[tuple[Any, ...] | None, ...]
     outputs: int = 1
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-def case(op: str, *inputs: tuple[Any, tuple[int, ...]] | None, outputs: int = 1, **attributes: Any) -> Case:
+def case(op: str, *inputs: tuple[Any, ...] | None, outputs: int = 1, **attributes: Any) -> Case:
     return Case(op=op, inputs=inputs, outputs=outputs, attributes=attributes)
 
 
@@ -74,7 +75,110 @@ CASES = [
         k=2,
         activation_type="silu",
     ),
+    case("CausalConvWithState", (F, (2, 6, 9)), (F, (6, 1, 4)), outputs=2),
+    case(
+        "CausalConvWithState", (F, (2, 6, 9)), (F, (6, 1, 4)), (F, (6,)), (F, (2, 6, 3)), outputs=2, activation="silu"
+    ),
+    case(
+        "VarlenCausalConvWithState",
+        (F, (7, 6)),
+        (F, (6, 1, 4)),
+        (I32, (3,), (0, 3, 7)),
+        None,
+        (F, (2, 6, 3)),
+        outputs=2,
+    ),
+    case(
+        "LinearAttention",
+        *[(F, (2, 5, 32)), (F, (2, 5, 16)), (F, (2, 5, 24))],
+        outputs=2,
+        q_num_heads=4,
+        kv_num_heads=2,
+        update_rule="linear",
+    ),
+    case(
+        "LinearAttention",
+        *[(F, (2, 5, 32)), (F, (2, 5, 16)), (F, (2, 5, 24)), (F, (2, 2, 8, 12))],
+        outputs=2,
+        q_num_heads=4,
+        kv_num_heads=2,
+        update_rule="linear",
+    ),
+    case("LinearAttentionGate", (F, (2, 5, 4)), (F, (4,)), (F, (4,)), (F, (2, 5, 4)), outputs=2),
+    case(
+        "GatedDeltaNet",
+        *[(F, (7, 2, 8))] * 2,
+        (F, (7, 2, 12)),
+        (I32, (3,), (0, 3, 7)),
+        outputs=2,
+        update_rule="linear",
+    ),
+    case("GatedDeltaNet", *[(F, (8, 2, 8))] * 3, *[None] * 3, (F, (2, 2, 8, 8)), outputs=2, update_rule="linear"),
+    case("GatedDeltaNet", (F, (2, 7, 2, 8)), (F, (2, 7, 2, 8)), (F, (2, 7, 6, 12)), outputs=2, update_rule="linear"),
+    case("EngramGate", *[(F, (2, 5, 3, 8))] * 2, (F, (2, 5, 8)), *[(F, (3, 8))] * 3, outputs=2),
+    case("HyperConnectionPreMix", (F, (2, 5, 3, 8)), (F, (2, 5, 3))),
+    case("HyperConnectionPreMix", (F, (2, 5, 24)), (F, (2, 5, 3)), num_branches=3),
+    case("HyperConnectionPostMix", (F, (2, 5, 3, 8)), (F, (2, 5, 8)), (F, (2, 5, 3)), (F, (2, 5, 3, 3))),
+    case("MoEGroupRouter", (F, (2, 5, 8)), (F, (8,)), n_group=2, topk_group=1, top_k=2, group_topk=2),
+    case(
+        "NGramHashMapping",
+        (I64, (2, 5)),
+        (I64, (3,)),
+        (I64, (4,), (7, 7, 7, 7)),
+        outputs=2,
+        max_ngram_size=3,
+        n_head_per_ngram=2,
+        pad_id=0,
+    ),
+    case(
+        "VarlenNGramHashMapping",
+        *[(I64, (7,)), (I64, (3,)), (I64, (4,), (7, 7, 7, 7)), (I32, (3,), (0, 3, 7))],
+        outputs=2,
+        max_ngram_size=3,
+        n_head_per_ngram=2,
+        pad_id=0,
+    ),
+    case("WordConvEmbedding", (I32, (4, 6)), (F, (10, 1, 3, 5)), (F, (10,)), (F, (20, 5))),
+    case(
+        "AttnLSTM",
+        *[
+            (F, (5, 2, 6)),
+            (F, (1, 16, 10)),
+            (F, (1, 16, 4)),
+            (F, (1, 32)),
+            None,
+            None,
+            None,
+            None,
+            (F, (1, 4, 3)),
+            (F, (1, 7, 3)),
+            (F, (1, 3)),
+            (F, (2, 8, 7)),
+            None,
+            (F, (1, 11, 4)),
+        ],
+        outputs=3,
+        hidden_size=4,
+    ),
+    case("CropAndResize", (F, (2, 3, 9, 9)), (F, (5, 4)), (I32, (5,)), (I32, (2,), (4, 6))),
+    case(
+        "ConvTransposeWithDynamicPads",
+        (F, (2, 3, 5, 6)),
+        (F, (3, 4, 3, 3)),
+        (I64, (4,), (1, 0, 1, 2)),
+        strides=[2, 3],
+    ),
+    case("MaxpoolWithMask", (F, (2, 3, 8, 8)), (I32, (2, 3, 8, 8)), kernel_shape=[3, 3], strides=[2, 2]),
+    case("ExpandDims", (F, (2, 3)), (I32, (), -2)),
+    case("Pad", (F, (2, 3)), (I64, (4,), (1, 0, 2, -1))),
+    case("Range", (F, (), 1.0), (F, (), 10.0), (F, (), 2.0)),
+    case("Range", (I32, (), 1), (I32, (), 10)),
+    case("BifurcationDetector", (I64, (6,)), (I64, (4,)), (I64, ()), outputs=2),
 ]
+
+
+def array_of(kind: Any, shape: tuple[int, ...], elements: Any = 0) -> Any:
+    return np.full(shape, elements, kind) if np.ndim(elements) == 0 else np.array(elements, kind).reshape(shape)
 
 
 @pytest.mark.parametrize("one", CASES, ids=lambda one: one.op)
@@ -82,7 +186,7 @@ def test_a_rule_says_what_the_kernel_writes(one: Case) -> None:
     names = ["" if given is None else f"i{i}" for i, given in enumerate(one.inputs)]
     outputs = [f"o{i}" for i in range(one.outputs)]
     node = helper.make_node(one.op, names, outputs, domain="com.microsoft", **one.attributes)
-    arrays = {f"i{i}": np.zeros(given[1], given[0]) for i, given in enumerate(one.inputs) if given is not None}
+    arrays = {f"i{i}": array_of(*given) for i, given in enumerate(one.inputs) if given is not None}
     infos = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
         for name, array in arrays.items()
@@ -96,7 +200,8 @@ def test_a_rule_says_what_the_kernel_writes(one: Case) -> None:
 
     types = TypeTable()
     known = [None if given is None else TensorType(np.dtype(given[0]).name, given[1]) for given in one.inputs]
-    found = contributed_types(node, known, types)
+    data = [Constant(array_of(*given)) if given and len(given) > 2 else None for given in one.inputs]
+    found = contributed_types(node, known, types, data)
     assert [(of.dtype, of.shape) for of in found] == [(array.dtype.name, array.shape) for array in written]
 
 
@@ -126,3 +231,32 @@ def test_an_attribute_of_another_kind_costs_the_macs_alone(tmp_path: Path) -> No
     report = memprof.analyze(path, runtimes=["reference"])
     assert report.model.macs is None
     assert "macs" in {unknown.kind for unknown in report.unknown}
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "peak"), [("Unique", (12,), 3 * 12 * 8 - 12 * 4), ("DynamicTimeWarping", (4, 6), 2 * 9 * 4)]
+)
+def test_what_the_data_decide_is_bounded(tmp_path: Path, op: str, shape: tuple[int, ...], peak: int) -> None:
+    outputs = ["y", "i", "n"] if op == "Unique" else ["y"]
+    node = helper.make_node(op, ["x"], outputs, domain="com.microsoft")
+    graph = helper.make_graph(
+        [node], "g", [helper.make_tensor_value_info("x", 1, shape)], [ValueInfoProto(name=name) for name in outputs]
+    )
+    path = tmp_path / "net.onnx"
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
+
+    found = memprof.analyze(path, runtimes=["reference"])
+
+    written = runtime.InferenceSession(path.read_bytes()).run(None, {"x": np.zeros(shape, F)})
+    assert found.headline.grade == "upper bound"
+    sizes = {value.name: value.type.size_bytes for value in memprof.load(path).graph.values}
+    assert sum(sizes[name] or 0 for name in outputs) == peak
+    assert all(array.nbytes <= (sizes[name] or 0) for name, array in zip(outputs, written, strict=True))
+
+
+def test_the_product_of_a_sparse_matrix_has_its_type() -> None:
+    node = helper.make_node("SparseToDenseMatMul", ["a", "b"], ["y"], domain="com.microsoft")
+    types = [TensorType("float32", (4, 5)), TensorType("float32", (5, 7))]
+    (found,) = contributed_types(node, types, TypeTable())
+    assert (found.dtype, found.shape) == ("float32", (4, 7))
