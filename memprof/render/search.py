@@ -47,6 +47,7 @@ def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
     if summary.front:
         screen.show()
         screen.show(_front(summary))
+        screen.show(Text(_WORTH, style="dim"))
     screen.show()
     screen.show(Text(_next_command(summary, folder)), keep_lines=True)
 
@@ -132,8 +133,12 @@ def describe_accuracy(found: Standing) -> str:
     """Return a mean with its standard error, and of how many trainings it is."""
     error, count = found.standard_error, len(found.accuracies)
     if error is None:
-        return f"{found.accuracy:.2%} (1 training of {found.epochs} epochs)"
-    return f"{found.accuracy:.2%} +- {error:.2%} ({count} trainings of {found.epochs} epochs)"
+        return f"{found.accuracy:.2%} (1 training of {_epochs(found)})"
+    return f"{found.accuracy:.2%} +- {error:.2%} ({count} trainings of {_epochs(found)})"
+
+
+def _epochs(found: Standing) -> str:
+    return "1 epoch" if found.epochs == 1 else f"{found.epochs} epochs"
 
 
 def _standings(summary: SearchSummary) -> Table:
@@ -183,6 +188,12 @@ def _front(summary: SearchSummary) -> Table:
     return table
 
 
+_WORTH = (
+    "Worth is accuracy during the search, where weights are inherited: that of the base, and what was gained over it. "
+    "Which is best is told by the tournament, where all train from fresh weights."
+)
+
+
 def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(first)
@@ -205,9 +216,11 @@ def _next_command(summary: SearchSummary, folder: str) -> str:
 def format_duration(seconds: float) -> str:
     """Return a time as people say it.
 
-    >>> format_duration(92.3), format_duration(4000), format_duration(1_000_000)
-    ('1 min 32 s', '1 h 6 min', '11 d 13 h')
+    >>> format_duration(0.42), format_duration(92.3), format_duration(4000), format_duration(1_000_000)
+    ('0.4 s', '1 min 32 s', '1 h 6 min', '11 d 13 h')
     """
+    if 0 < seconds < 9.95:  # "0 s of training" would say that nothing trained
+        return f"{max(seconds, 0.1):.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
