@@ -189,8 +189,8 @@ def _front(summary: SearchSummary) -> Table:
 
 
 _WORTH = (
-    "Worth is accuracy during the search, where weights are inherited: that of the base, and what was gained over it. "
-    "Which is best is told by the tournament, where all train from fresh weights."
+    "Worth is accuracy during the search, where weights are inherited: that of the base, and what was gained "
+    "over it. Which is best is told by the tournament, where all train from fresh weights."
 )
 
 

@@ -23,74 +23,30 @@ Who is better is in ``memprof.nas.record.scores``, who is best in ``memprof.nas.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import inf
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import mean, pstdev
 from typing import Any
 
 from memprof.nas.given.inside import inner_folder
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
-from memprof.nas.rank.choosing import BASES, choose_for_front, choose_for_metric, hopeful
-from memprof.nas.rank.controller import believe
-from memprof.nas.rank.fronts import pareto_front
-from memprof.nas.rank.metric import Measures
-from memprof.nas.rank.rankers import Candidate, RankedRound
 from memprof.nas.record.forecast import forecast_seconds, plan_tournament, reserved_seconds
 from memprof.nas.record.halving import open_visits
 from memprof.nas.record.journal import Journal
 from memprof.nas.record.scores import (
     finalists_of_round,
     first_winner,
-    measured_in_round,
-    median_measures,
-    next_bases,
     scores_of_round,
-    worth,
-    worth_above_first_rung,
 )
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import Chosen, Round, fold
 from memprof.nas.record.tournament import waiting
-from memprof.nas.space.architecture import Architecture
+from memprof.nas.searching.offering import Offers
 from memprof.nas.space.budget import Budget
-from memprof.nas.space.encoding import encode_block
-from memprof.nas.space.generator import generate
-from memprof.nas.space.screening import Footprint, count_macs, is_within, measure
+from memprof.nas.space.screening import Footprint
 
 WEIGHTS = "weights"
 """Folder of checkpoints inside a search's folder."""
-
-
-_Pick = tuple[Architecture, Footprint, float | None]
-"""A network to train, what it takes, and the accuracy that was predicted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Offer:
-    """What a round from one base would be.
-
-    Attributes:
-        base: Candidate that it starts from; ``None`` for the empty network.
-        parent: That network.
-        measured: Candidates that were not trained before, with what they take.
-        idle: Trims that save nothing.
-        fitting: How many are within the budget.
-        able: Of those, how many could win.
-        picked: What it would train.
-        gain: What that promises.
-    """
-
-    base: int | None
-    parent: Architecture
-    measured: list[tuple[Architecture, Footprint]]
-    idle: int
-    fitting: int
-    able: int
-    picked: list[_Pick]
-    gain: float
 
 
 class Search:
@@ -107,6 +63,7 @@ class Search:
         self._journal = journal
         self._clock = clock
         self.state = fold(journal.events())
+        self._offers = Offers()
         self._is_judging = False
         self._spent_before = self.state.seconds
         self._began = clock()
@@ -181,6 +138,8 @@ class Search:
         if any(told.rung == outcome.rung for told in self.state.outcomes.get(outcome.candidate, ())):
             return False
         self._write("outcome", outcome.to_json())
+        if not self._is_judging and (self.limits.rounds is None or len(self.state.rounds) < self.limits.rounds):
+            self._offers.prepare(self.state)
         if outcome.status == "ok" and outcome.rung:
             self.checkpoint(outcome.candidate, outcome.rung - 1).unlink(missing_ok=True)
         return True
@@ -272,10 +231,8 @@ class Search:
         )
 
     def _open_round(self) -> None:
-        index, bases = len(self.state.rounds), next_bases(self.state)
-        weighed: list[int | None] = [*bases[: BASES if index >= self.settings.first_rounds else 1]]
-        offers = [self._offer(index, base) for base in weighed or [None]]
-        offer = max(offers, key=lambda found: (bool(found.picked), found.gain))  # the first of equals
+        index = len(self.state.rounds)
+        offer = self._offers.best(self.state)
         base, parent, picked = offer.base, offer.parent, offer.picked
         if picked and base is not None and self.settings.inherits:  # it trains on beside them, as candidate 0
             before = self.state.chosen[base]
@@ -289,12 +246,12 @@ class Search:
             {
                 "index": index,
                 "base": base,
-                "generated": len(offer.measured),
-                "rejected": len(offer.measured) - offer.fitting,
-                "idle": offer.idle,
+                "generated": len(offer.fresh.measured),
+                "rejected": len(offer.fresh.measured) - offer.fitting,
+                "idle": offer.fresh.idle,
                 "pruned": offer.fitting - offer.able,
-                "least_peak_bytes": min((f.peak_intermediate_bytes for _, f in offer.measured), default=None),
-                "least_parameter_bytes": min((f.parameter_bytes for _, f in offer.measured), default=None),
+                "least_peak_bytes": min((f.peak_intermediate_bytes for _, f in offer.fresh.measured), default=None),
+                "least_parameter_bytes": min((f.parameter_bytes for _, f in offer.fresh.measured), default=None),
                 "chosen": [
                     Chosen(
                         candidate=start + i,
@@ -308,122 +265,6 @@ class Search:
                 ],
             },
         )
-
-    def _offer(self, index: int, base: int | None) -> _Offer:
-        """Return what a round from ``base`` would train."""
-        parent = self.settings.template.build([]) if base is None else self.state.chosen[base].architecture
-        fresh, idle = self._fresh(parent)
-        budget = self.settings.budget
-        measured = [(candidate, measure(candidate, budget)) for candidate in fresh]
-        fitting = [(candidate, footprint) for candidate, footprint in measured if is_within(footprint, budget)]
-        able = [(candidate, footprint) for candidate, footprint in fitting if self._can_win(footprint, base)]
-        picked, gain = self._choose(index, base, parent, able)
-        return _Offer(
-            base=base,
-            parent=parent,
-            measured=measured,
-            idle=idle,
-            fitting=len(fitting),
-            able=len(able),
-            picked=picked,
-            gain=gain,
-        )
-
-    def _fresh(self, parent: Architecture) -> tuple[list[Architecture], int]:
-        """Return the candidates that were not trained before, and how many trims save nothing and so are none."""
-        settings = self.settings
-        known = [found.architecture for found in self.state.chosen.values()]
-        found = list(_candidates_of(parent, settings, known))
-        if parent.slots >= settings.max_cells:
-            found = [candidate for candidate in found if candidate.slots == parent.slots]
-        if not settings.prunes:
-            return found, 0
-        trims = [candidate for candidate in found if candidate.slots == parent.slots]
-        own, macs = measure(parent, settings.budget), count_macs(parent) if trims else 0
-        idle = {id(candidate) for candidate in trims if not _saves(candidate, own, macs, settings.budget)}
-        return [candidate for candidate in found if id(candidate) not in idle], len(idle)
-
-    def _can_win(self, footprint: Footprint, base: int | None) -> bool:
-        """Return whether a candidate without a single error would beat its base as that is now; bytes are exact."""
-        previous = None if base is None else self.state.measures(base)
-        if previous is None or self.settings.goal == "front" or not self.settings.prunes:
-            return True
-        flawless = Measures(
-            accuracy=1.0,
-            peak_intermediate_bytes=footprint.peak_intermediate_bytes,
-            parameter_bytes=footprint.parameter_bytes,
-        )
-        return self.settings.metric.score(flawless, previous) > 0
-
-    def _choose(
-        self, index: int, base: int | None, parent: Architecture, able: list[tuple[Architecture, Footprint]]
-    ) -> tuple[list[_Pick], float]:
-        """Return what the round trains, and what that promises: all or a sample of the first rounds, else what the
-        controller likes best."""
-        settings = self.settings
-        if index < settings.first_rounds:
-            if settings.sample is not None and len(able) > settings.sample:
-                rng = random.Random(derive_seed(settings.seed, "sample", index))
-                grown = [i for i, (found, _) in enumerate(able) if found.slots > parent.slots]
-                trimmed = [i for i, (found, _) in enumerate(able) if found.slots == parent.slots]
-                able = [able[i] for i in _stratified(rng, (grown, trimmed), settings.sample)]
-            return [(architecture, footprint, None) for architecture, footprint in able], 0.0
-        if not able:
-            return [], -inf
-        predicted = self._predict(index, able)
-        offered = {i: hopeful(found, deviation) for i, (found, deviation) in predicted.items()}
-        if settings.goal == "front":
-            found = worth(self.state)
-            known = [found[number] for number in pareto_front(found)]
-            lift = worth_above_first_rung(self.state)
-            lifted = {i: replace(m, accuracy=max(1e-6, m.accuracy + lift)) for i, m in offered.items()}
-            batch = choose_for_front(known, lifted, settings.top_k)
-        else:
-            previous = self.state.measures(base) if base is not None else None
-            yardstick = previous or median_measures(m for m, _ in predicted.values())
-            batch = choose_for_metric(lambda m: settings.metric.score(m, yardstick), offered, settings.top_k)
-        return [(*able[i], predicted[i][0].accuracy) for i in batch.chosen], batch.gain
-
-    def _predict(self, index: int, able: list[tuple[Architecture, Footprint]]) -> dict[int, tuple[Measures, float]]:
-        """Return each candidate's exact bytes, its predicted accuracy on the scale of the last round trained, and how
-        unsure that is."""
-        settings, history = self.settings, self._history()
-        seed = derive_seed(settings.seed, "controller", index) % 2**31
-        candidates = [self._candidate(architecture, found.parameter_bytes) for architecture, found in able]
-        belief = believe(settings.ranker, history, seed)(candidates)
-        last = history[-1].scores
-        deviation = max(pstdev(last), 1e-3)
-        return {
-            i: (
-                Measures(
-                    accuracy=min(1.0, max(1e-3, mean(last) + deviation * said)),
-                    peak_intermediate_bytes=found.peak_intermediate_bytes,
-                    parameter_bytes=found.parameter_bytes,
-                ),
-                deviation * unsure,
-            )
-            for i, ((_, found), said, unsure) in enumerate(zip(able, belief.means, belief.deviations, strict=True))
-        }
-
-    def _history(self) -> list[RankedRound]:
-        """Return what the controller learns from: the accuracy of all that were trained, at the first rung."""
-        history = []
-        for found in self.state.rounds:
-            measured = measured_in_round(self.state, found, rung=0)
-            if measured:
-                by_number = {chosen.candidate: chosen for chosen in found.chosen}
-                candidates = [by_number[number] for number in measured]
-                history.append(
-                    RankedRound(
-                        tuple(self._candidate(c.architecture, c.parameter_bytes) for c in candidates),
-                        tuple(m.accuracy for m in measured.values()),
-                    )
-                )
-        return history
-
-    def _candidate(self, architecture: Architecture, parameter_bytes: int) -> Candidate:
-        slots, bits = self.settings.max_cells, self.settings.layer_bits
-        return Candidate(tuple(encode_block(block, slots, bits) for block in architecture.blocks), parameter_bytes)
 
     def _jobs(self, found: Round) -> list[Job]:
         """Return the visits of an open round that wait for nothing and have no outcome."""
@@ -460,30 +301,6 @@ class Search:
 
     def _write(self, kind: str, data: Mapping[str, Any]) -> None:
         self.state = fold([self._journal.append(kind, data)], self.state)
-
-
-def _candidates_of(parent: Architecture, settings: Settings, known: Sequence[Architecture]) -> Iterator[Architecture]:
-    return generate(
-        parent, settings.combines, layers=settings.layers, known=known, mirror_images=settings.mirror_images
-    )
-
-
-def _saves(candidate: Architecture, base: Footprint, macs: int, budget: Budget) -> bool:
-    """Return whether a trim is less than its base in anything that can be counted."""
-    found = measure(candidate, budget)
-    is_smaller = (
-        found.parameter_bytes < base.parameter_bytes or found.peak_intermediate_bytes < base.peak_intermediate_bytes
-    )
-    return is_smaller or count_macs(candidate) < macs
-
-
-def _stratified(rng: random.Random, strata: Sequence[Sequence[int]], most: int) -> list[int]:
-    """Return ``most`` of all, as many of each stratum where it has so many, in order."""
-    drawn = sorted((rng.sample(stratum, len(stratum)) for stratum in strata), key=len)
-    chosen: list[int] = []
-    for i, stratum in enumerate(drawn):
-        chosen += stratum[: (most - len(chosen)) // (len(drawn) - i)]
-    return sorted(chosen)
 
 
 def _why_there_is_no_winner(found: Round, budget: Budget) -> str:

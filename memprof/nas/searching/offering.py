@@ -1,0 +1,276 @@
+"""What a round may start from and train: generate, reject, rank; begun before it is asked for.
+
+    first rung told    what the ranker learns from is known: it learns while the later rungs train
+    last rung begun    who may be the next base is nearly known: what would grow from each is generated and counted
+
+So workers that finish a round find the next one chosen, or nearly so. Both are functions of the state alone and are
+taken only where that is still the one they were begun with: who is faster changes no choice.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from statistics import mean, pstdev
+
+from memprof.nas.jobs import derive_seed
+from memprof.nas.rank.blend import Belief
+from memprof.nas.rank.choosing import BASES, choose_for_front, choose_for_metric, hopeful
+from memprof.nas.rank.controller import believe
+from memprof.nas.rank.fronts import pareto_front
+from memprof.nas.rank.metric import Measures
+from memprof.nas.rank.rankers import Candidate, RankedRound
+from memprof.nas.record.scores import (
+    measured_in_round,
+    median_measures,
+    next_bases,
+    settings_of,
+    worth,
+    worth_above_first_rung,
+)
+from memprof.nas.record.settings import Settings
+from memprof.nas.record.state import SearchState
+from memprof.nas.searching.aside import Aside
+from memprof.nas.space.architecture import Architecture
+from memprof.nas.space.budget import Budget
+from memprof.nas.space.encoding import encode_block
+from memprof.nas.space.generator import generate
+from memprof.nas.space.screening import Footprint, count_macs, is_within, measure
+
+_MOST_PREPARED = 3
+"""Possible bases whose candidates are counted ahead."""
+
+Pick = tuple[Architecture, Footprint, float | None]
+"""A network to train, what it takes, and the accuracy that was predicted."""
+
+_Beliefs = Callable[[Sequence[Candidate]], Belief]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """What is next to a base.
+
+    Attributes:
+        measured: Candidates that were not trained before, with what they take.
+        idle: How many trims save nothing and so are none.
+    """
+
+    measured: list[tuple[Architecture, Footprint]]
+    idle: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a round from one base would be.
+
+    Attributes:
+        base: Candidate that it starts from; ``None`` for the empty network.
+        parent: That network.
+        fresh: What is next to it.
+        fitting: How many are within the budget.
+        able: Of those, how many could win.
+        picked: What it would train.
+        gain: What that promises.
+    """
+
+    base: int | None
+    parent: Architecture
+    fresh: Fresh
+    fitting: int
+    able: int
+    picked: list[Pick]
+    gain: float
+
+
+class Offers:
+    """Chooses rounds, and prepares the next one while the last one trains."""
+
+    def __init__(self) -> None:
+        self._aside = Aside()
+        self._prepared = -1
+
+    def best(self, state: SearchState) -> Offer:
+        """Return the round that promises most, the first of equals."""
+        index, bases = len(state.rounds), next_bases(state)
+        weighed: list[int | None] = [*bases[: BASES if index >= settings_of(state).first_rounds else 1]]
+        offers = [self._offer(state, index, base) for base in weighed or [None]]
+        self._aside.forget()
+        return max(offers, key=lambda found: (bool(found.picked), found.gain))
+
+    def prepare(self, state: SearchState) -> None:
+        """Begin what the next round will ask for, as far as it is known; returns at once."""
+        found, settings = state.last, settings_of(state)
+        if found.is_closed or found.index + 1 < settings.first_rounds:
+            return
+        going = [c.candidate for c in found.chosen if c.candidate not in found.cut]
+        if not all(state.outcomes.get(number) for number in going):
+            return
+        if self._prepared != found.index:  # once a round: all of this is known now
+            self._prepared, history = found.index, _history(state)
+            if history:
+                key = ("belief", found.index + 1, history)
+                self._aside.begin(key, lambda: _learn(state, found.index + 1, history))
+        last = len(settings.rungs) - 1
+        likely = [number for number in going if len(state.outcomes[number]) >= last]
+        for number in likely[:_MOST_PREPARED]:
+            if state.outcomes[number][-1].status == "ok":
+                base = state.origin(number) if settings.goal == "front" else number
+                self._aside.begin(("fresh", state.count, base), partial(_fresh, state, base))
+
+    def _offer(self, state: SearchState, index: int, base: int | None) -> Offer:
+        """Return what a round from ``base`` would train."""
+        settings = settings_of(state)
+        parent = _network(state, base)
+        fresh = self._aside.take(("fresh", state.count, base), lambda: _fresh(state, base))
+        fitting = [found for found in fresh.measured if is_within(found[1], settings.budget)]
+        able = [found for found in fitting if _can_win(state, found[1], base)]
+        picked, gain = self._choose(state, index, base, able)
+        return Offer(
+            base=base, parent=parent, fresh=fresh, fitting=len(fitting), able=len(able), picked=picked, gain=gain
+        )
+
+    def _choose(
+        self, state: SearchState, index: int, base: int | None, able: list[tuple[Architecture, Footprint]]
+    ) -> tuple[list[Pick], float]:
+        """Return what the round trains, and what that promises: all or a sample of the first rounds, else what the
+        controller likes best."""
+        settings = settings_of(state)
+        if index < settings.first_rounds:
+            if settings.sample is not None and len(able) > settings.sample:
+                slots = _network(state, base).slots
+                rng = random.Random(derive_seed(settings.seed, "sample", index))
+                grown = [i for i, (found, _) in enumerate(able) if found.slots > slots]
+                trimmed = [i for i, (found, _) in enumerate(able) if found.slots == slots]
+                able = [able[i] for i in _stratified(rng, (grown, trimmed), settings.sample)]
+            return [(architecture, footprint, None) for architecture, footprint in able], 0.0
+        if not able:
+            return [], -inf
+        history = _history(state)
+        beliefs = self._aside.take(("belief", index, history), lambda: _learn(state, index, history))
+        predicted = _predict(state, beliefs, history, able)
+        offered = {i: hopeful(found, deviation) for i, (found, deviation) in predicted.items()}
+        if settings.goal == "front":
+            found = worth(state)
+            known = [found[number] for number in pareto_front(found)]
+            lift = worth_above_first_rung(state)
+            lifted = {i: replace(m, accuracy=max(1e-6, m.accuracy + lift)) for i, m in offered.items()}
+            batch = choose_for_front(known, lifted, settings.top_k)
+        else:
+            previous = state.measures(base) if base is not None else None
+            yardstick = previous or median_measures(m for m, _ in predicted.values())
+            batch = choose_for_metric(lambda m: settings.metric.score(m, yardstick), offered, settings.top_k)
+        return [(*able[i], predicted[i][0].accuracy) for i in batch.chosen], batch.gain
+
+
+def _network(state: SearchState, base: int | None) -> Architecture:
+    return settings_of(state).template.build([]) if base is None else state.chosen[base].architecture
+
+
+def _fresh(state: SearchState, base: int | None) -> Fresh:
+    """Return the candidates next to a base that were not trained before; trims that save nothing are none."""
+    settings, parent = settings_of(state), _network(state, base)
+    known = [found.architecture for found in state.chosen.values()]
+    found = list(_candidates_of(parent, settings, known))
+    if parent.slots >= settings.max_cells:
+        found = [candidate for candidate in found if candidate.slots == parent.slots]
+    idle = set[int]()
+    if settings.prunes:
+        trims = [candidate for candidate in found if candidate.slots == parent.slots]
+        own, macs = measure(parent, settings.budget), count_macs(parent) if trims else 0
+        idle = {id(candidate) for candidate in trims if not _saves(candidate, own, macs, settings.budget)}
+    left = [candidate for candidate in found if id(candidate) not in idle]
+    return Fresh(measured=[(each, measure(each, settings.budget)) for each in left], idle=len(idle))
+
+
+def _can_win(state: SearchState, footprint: Footprint, base: int | None) -> bool:
+    """Return whether a candidate without a single error would beat its base as that is now; bytes are exact."""
+    settings = settings_of(state)
+    previous = None if base is None else state.measures(base)
+    if previous is None or settings.goal == "front" or not settings.prunes:
+        return True
+    flawless = Measures(
+        accuracy=1.0,
+        peak_intermediate_bytes=footprint.peak_intermediate_bytes,
+        parameter_bytes=footprint.parameter_bytes,
+    )
+    return settings.metric.score(flawless, previous) > 0
+
+
+def _learn(state: SearchState, index: int, history: tuple[RankedRound, ...]) -> _Beliefs:
+    """Return what the ranker holds of candidates of round ``index``."""
+    settings = settings_of(state)
+    return believe(settings.ranker, history, derive_seed(settings.seed, "controller", index) % 2**31)
+
+
+def _predict(
+    state: SearchState,
+    beliefs: _Beliefs,
+    history: tuple[RankedRound, ...],
+    able: list[tuple[Architecture, Footprint]],
+) -> dict[int, tuple[Measures, float]]:
+    """Return each candidate's exact bytes, its predicted accuracy on the scale of the last round trained, and how
+    unsure that is."""
+    settings = settings_of(state)
+    belief = beliefs([_candidate(settings, architecture, found.parameter_bytes) for architecture, found in able])
+    last = history[-1].scores
+    deviation = max(pstdev(last), 1e-3)
+    return {
+        i: (
+            Measures(
+                accuracy=min(1.0, max(1e-3, mean(last) + deviation * said)),
+                peak_intermediate_bytes=found.peak_intermediate_bytes,
+                parameter_bytes=found.parameter_bytes,
+            ),
+            deviation * unsure,
+        )
+        for i, ((_, found), said, unsure) in enumerate(zip(able, belief.means, belief.deviations, strict=True))
+    }
+
+
+def _history(state: SearchState) -> tuple[RankedRound, ...]:
+    """Return what the controller learns from: the accuracy of all that were trained, at the first rung."""
+    settings, history = settings_of(state), []
+    for found in state.rounds:
+        measured = measured_in_round(state, found, rung=0)
+        if measured:
+            by_number = {chosen.candidate: chosen for chosen in found.chosen}
+            candidates = [by_number[number] for number in measured]
+            history.append(
+                RankedRound(
+                    tuple(_candidate(settings, c.architecture, c.parameter_bytes) for c in candidates),
+                    tuple(m.accuracy for m in measured.values()),
+                )
+            )
+    return tuple(history)
+
+
+def _candidate(settings: Settings, architecture: Architecture, parameter_bytes: int) -> Candidate:
+    slots, bits = settings.max_cells, settings.layer_bits
+    return Candidate(tuple(encode_block(block, slots, bits) for block in architecture.blocks), parameter_bytes)
+
+
+def _candidates_of(parent: Architecture, settings: Settings, known: Sequence[Architecture]) -> Iterator[Architecture]:
+    return generate(
+        parent, settings.combines, layers=settings.layers, known=known, mirror_images=settings.mirror_images
+    )
+
+
+def _saves(candidate: Architecture, base: Footprint, macs: int, budget: Budget) -> bool:
+    """Return whether a trim is less than its base in anything that can be counted."""
+    found = measure(candidate, budget)
+    is_smaller = (
+        found.parameter_bytes < base.parameter_bytes or found.peak_intermediate_bytes < base.peak_intermediate_bytes
+    )
+    return is_smaller or count_macs(candidate) < macs
+
+
+def _stratified(rng: random.Random, strata: Sequence[Sequence[int]], most: int) -> list[int]:
+    """Return ``most`` of all, as many of each stratum where it has so many, in order."""
+    drawn = sorted((rng.sample(stratum, len(stratum)) for stratum in strata), key=len)
+    chosen: list[int] = []
+    for i, stratum in enumerate(drawn):
+        chosen += stratum[: (most - len(chosen)) // (len(drawn) - i)]
+    return sorted(chosen)
