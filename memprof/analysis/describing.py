@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from memprof.ir import Graph, Value
+
+_NUMBERED = re.compile(r"reorder(_token_[0-9]+)?")
 
 
 def describe_value(value: Value, graph: Graph) -> str:
@@ -16,10 +20,13 @@ def describe_value(value: Value, graph: Graph) -> str:
 
 
 def name_value(value: Value, graph: Graph) -> str:
-    """Return what a tensor is called in few letters: without the type of the operation that writes it.
+    """Return what a person calls a tensor; one that a session of onnxruntime made, after the operation it is from.
 
-    Sessions of onnxruntime call what they fuse after both, ``features.0.2/com.microsoft.nchwc.Conv``.
+    The session calls it by a number, ``reorder_token_6``, or adds the type of the operation that writes it.
     """
     if value.producer is None:
         return value.name
-    return value.name.removesuffix(f"/{graph.nodes[value.producer].op}") or value.name
+    node = graph.nodes[value.producer]
+    if _NUMBERED.fullmatch(value.name):
+        return node.name.removesuffix("_nchwc") or value.name
+    return value.name.removesuffix(f"/{node.op}") or value.name

@@ -259,6 +259,9 @@ def test_colours_follow_what_is_chosen(show: Show) -> None:
 
 def test_a_theme_can_be_chosen_and_paper_is_white(show: Show) -> None:
     with show(analyze(modules(20)), scheme="dark") as shown:
+        shown.page.emulate_media(media="print", color_scheme="dark")  # a system's dark is not for paper
+        assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        shown.page.emulate_media(media="screen", color_scheme="dark")
         shown.page.click("#theme")
         assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         shown.page.click("#theme")

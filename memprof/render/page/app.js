@@ -28,7 +28,11 @@ function table(titles, rows, numbers = []) {
   titles.forEach((title, i) => head.append(make("th", title, numbers.includes(i) ? "n" : "")));
   for (const cells of rows) {
     const row = make("tr");
-    cells.forEach((cell, i) => row.append(fill(make("td", null, numbers.includes(i) ? "n" : ""), cell)));
+    cells.forEach((cell, i) => {
+      const place = fill(make("td", null, numbers.includes(i) ? "n" : ""), cell);
+      if (cell !== "") place.dataset.title = titles[i]; // said beside it where a narrow screen has no row of titles
+      row.append(place);
+    });
     body.append(row);
   }
   top.append(head);

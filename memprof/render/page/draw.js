@@ -156,7 +156,7 @@ function markStep({ pen }, scale, range, step, top, bottom, theme) {
 function drawLifetimes(canvas, { view, rows, groups, range, step, theme, isMarked }) {
   const height = Math.max(2, rows.length) * ROW + AXIS + 4;
   const frame = prepare(canvas, height), { pen, width } = frame;
-  const left = width > 700 ? 220 : width > 480 ? 130 : LEFT;
+  const left = width > 700 ? 220 : width > 480 ? 130 : 92;
   const scale = scaleOf(range, width, left);
   markStep(frame, scale, range, step, 0, height - AXIS, theme);
   rows.forEach((i, row) => {

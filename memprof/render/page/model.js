@@ -56,10 +56,13 @@ class View {
   }
 
   name(i) { return this.graph.values.name[this.first[i]]; }
-  /** In few letters: without the type of what writes it, by which sessions name what they fuse. */
+  /** What a person calls it: what a session made and numbered, or named after its type, after what it runs. */
   shortName(i) {
-    const name = this.name(i), op = this.producer(i) === null ? "" : `/${column(this.graph.nodes.op, this.producer(i))}`;
-    return op.length > 1 && name.length > op.length && name.endsWith(op) ? name.slice(0, -op.length) : name;
+    const name = this.name(i), node = this.producer(i);
+    if (node === null) return name;
+    if (/^reorder(_token_[0-9]+)?$/.test(name)) return this.graph.nodes.name[node].replace(/_nchwc$/, "") || name;
+    const op = `/${column(this.graph.nodes.op, node)}`;
+    return name.length > op.length && name.endsWith(op) ? name.slice(0, -op.length) : name;
   }
   /** The line of the model's own code that asked for what writes a buffer. */
   line(i) { return this.producer(i) === null || !this.graph.nodes.line ? "" : column(this.graph.nodes.line, this.producer(i)); }
