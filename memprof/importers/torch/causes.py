@@ -58,10 +58,21 @@ def explain(error: BaseException, name: str, module: torch.nn.Module) -> InputEr
     if any(word in text for word in _DEVICE_WORDS):
         hint = "Leave devices to the caller: --device cuda asks about a GPU."
         return InputError(f"{name} moves tensors to another device{where}: {text}.", hint)
+    if any(isinstance(each, torch.jit.ScriptModule) for each in module.modules()):
+        return InputError(
+            f"{name} is TorchScript, whose operations cannot be watched without data.",
+            f"Name the Python module that it was made from. {_RUN}",
+        )
     message = f"{name} fails{where}: {type(error).__name__}: {text}."
     if _TYPE_WORDS.search(text):
         return InputError(message, "Say the type of an input: --input NAME=int64:2x16.")
     return InputError(message, f"The same happens without memprof? Else {_RUN[0].lower()}{_RUN[1:]}")
+
+
+def explain_real(error: BaseException, name: str) -> InputError:
+    """Return the error that tells why ``module`` could not be run for real; arguments as ``explain``."""
+    message = f"{name} fails{_where(error)}: {type(error).__name__}: {_say(error)}."
+    return InputError(message, "It was run on a CPU with random data: does it run so without memprof?")
 
 
 @contextlib.contextmanager

@@ -24,10 +24,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from memprof.base.collector import paused_collector
 from memprof.base.errors import InputError, MemprofError, UsageError
 from memprof.base.text import first_line
-from memprof.importers.request import Request
+from memprof.importers.request import DEVICES, Request
 from memprof.importers.torch.binding import bind_recording
 from memprof.importers.torch.calls import Call, call_of, real_call, shaped_call
-from memprof.importers.torch.causes import explain, quiet
+from memprof.importers.torch.causes import explain_real, quiet
 from memprof.importers.torch.configs import Config, read_config
 from memprof.importers.torch.export import record_program
 from memprof.importers.torch.fakes import Placeholders
@@ -42,7 +42,7 @@ from memprof.importers.torch.records import Recording, Run, StorageRecord
 from memprof.importers.torch.resolve import resolve
 from memprof.importers.torch.traces import build_trace
 from memprof.importers.torch.tracked import run_tracked, run_without_data
-from memprof.ir import Assumption, Graph
+from memprof.ir import Assumption, Graph, Role
 from memprof.ir.model import Model
 
 TRANSFORMERS = "transformers:"
@@ -200,7 +200,7 @@ def _real_run(module: torch.nn.Module, request: Request) -> Callable[[Call], Run
         except MemprofError:
             raise
         except Exception as error:
-            raise explain(error, request.name, module) from error
+            raise explain_real(error, request.name) from error
 
     return run
 
@@ -262,14 +262,35 @@ class Made:
 
 
 def _model(path: str, format_: str, recording: Recording, made: Made) -> Model:
-    graph = build_graph(with_more(recording, made))
     run = made.run
+    if run is not None:
+        made = replace(made, guessed=(*made.guessed, *_elsewhere(run)))
+    graph = build_graph(with_more(recording, made))
     return Model(
         path=path,
         format=format_,
         structure_sha256=_digest(graph),
         graph=graph,
         trace=None if run is None else build_trace(replace(run, recording=with_more(run.recording, made))),
+    )
+
+
+def _elsewhere(run: Run) -> tuple[Assumption, ...]:
+    """Return a note for each other device that the module moves tensors to: what they take there does not count."""
+    own = {run.device, run.tensors}
+    moved: dict[str, int] = {}
+    for storage in run.recording.storages:
+        if storage.role is Role.INTERMEDIATE and storage.device not in own:
+            moved[storage.device] = moved.get(storage.device, 0) + (storage.size_bytes or 0)
+    return tuple(
+        Assumption(
+            kind="device",
+            name=device,
+            reason=f"the module itself moves tensors there, {size:,} bytes in all, which do not count here",
+            hint=f"--device {device}" if device in DEVICES else "",
+        )
+        for device, size in moved.items()
+        if device
     )
 
 

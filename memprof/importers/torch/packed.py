@@ -8,6 +8,7 @@ bytes are what is counted, the scales and zero points of single channels too. Ho
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -48,7 +49,8 @@ def _tensors(value: Any, depth: int) -> Iterator[torch.Tensor]:
         for item in value:
             yield from _tensors(item, depth + 1)
     elif depth < _MAX_DEPTH and isinstance(value, torch.ScriptObject) and hasattr(value, "__getstate__"):
-        yield from _tensors(value.__getstate__(), depth + 1)
+        with suppress(RuntimeError):  # one that was never meant to be stored, such as TorchScript's own
+            yield from _tensors(value.__getstate__(), depth + 1)
 
 
 def _storage(name: str, module: str, tensor: torch.Tensor) -> StorageRecord:

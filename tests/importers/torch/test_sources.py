@@ -265,3 +265,31 @@ def test_the_reference_row_is_a_bound_of_a_module_only_where_its_run_takes_no_mo
         is_bound = taken <= (reference.peak_intermediate_bytes or 0)
         assert (reference.runtime.grade == "upper bound") == is_bound
     assert memprof.analyze(Cast(), torch.zeros(64, 256)).runtimes["pytorch"].peak_intermediate_bytes == 197_120
+
+
+def test_a_module_in_torchscript_is_run_too() -> None:
+    made = torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+    assert memprof.analyze(made, torch.zeros(2, 4)).peak_intermediate_bytes == 64
+
+
+def test_what_a_module_moves_to_another_device_is_said_not_to_count() -> None:
+    class Moves(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * 2).cuda()
+
+    report = memprof.analyze(Moves(), torch.zeros(2, 4))
+    assert report.peak_intermediate_bytes == 32
+    (note,) = (note for note in report.assumed if note.kind == "device")
+    assert (note.name, note.hint) == ("cuda", "--device cuda")
+    assert "32 bytes" in note.reason
+
+
+def test_a_real_run_that_fails_does_not_ask_for_a_real_run() -> None:
+    class Fails(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise NotImplementedError("Could not run 'a::b' with arguments from the 'CPU' backend.")
+
+    with pytest.raises(InputError) as caught:
+        memprof.analyze(Fails(), torch.zeros(2), run=True)
+    assert "NotImplementedError" in caught.value.message
+    assert "--run" not in f"{caught.value.message} {caught.value.hint}"
