@@ -77,7 +77,16 @@ def advise_sweep(report: Report, model: str, flags: Sequence[str], targets: Sequ
     assert report.sweep is not None, "a sweep was asked for"
     others = flags[: flags.index("--sweep")]  # sweeps are the last of the flags
     name = next(iter(report.sweep.dims))
-    return _shell(["memprof", "fit", model, *others, "--ram", "8GB", "--dim", name])
+    return _shell(["memprof", "fit", model, *others, "--ram", str(_amount_at_the_end(report)), "--dim", name])
+
+
+def _amount_at_the_end(report: Report) -> int:
+    """Return what the largest known point of a sweep takes, rounded up: asked what fits that, fit has an answer."""
+    model, points = report.model, report.sweep.points if report.sweep is not None else ()
+    weights = model.parameter_bytes + model.foldable_constant_bytes
+    taken = [point.process_bytes or (point.peak_intermediate_bytes or 0) + weights for point in points]
+    digits = max(0, len(str(max(taken, default=0))) - 2)
+    return (max(taken, default=0) // 10**digits + 1) * 10**digits
 
 
 def settling_flags(report: Report) -> list[str]:

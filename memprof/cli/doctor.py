@@ -24,6 +24,8 @@ DOCTOR_SCHEMA = "memprof/doctor/1"
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?[^;]*(?:;.*extra\s*==\s*[\"']([^\"']+)[\"'])?")
 _FOR_DEVELOPERS = frozenset({"dev", "docs"})
 _SUMS = frozenset({"all"})  # other extras together
+_FIRST = ("onnxruntime", "torch")
+"""What most answers profit from, in this order; other extras serve single commands, which ask for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def _lines(base: list[Distribution], extras: dict[str, list[Distribution]]) -> l
     if not all(d.version for d in base):
         hint = install_command()
     else:
-        hint = install_command(",".join(missing)) if missing else "memprof analyze model.onnx"
+        useful = next((extra for extra in _FIRST if extra in missing), None)
+        hint = install_command(useful) if useful else "memprof analyze model.onnx"
     return [*lines, "", f"Next: {hint}"]
 
 

@@ -35,12 +35,22 @@ def test_what_is_missing_comes_with_the_command_that_brings_it(run: Run, monkeyp
     lines = run("doctor").stdout.splitlines()
     at = lines.index("solver        numba           missing")
     assert lines[at + 1].strip() == command
-    assert lines[-1] == f"Next: {command}"
+    assert lines[-1] == "Next: memprof analyze model.onnx", "numba serves the planner alone"
     assert run("doctor", "--json").json["extras"]["solver"] == {
         "is_complete": False,
         "distributions": {"numba": None},
         "install": command,
     }
+
+
+def test_the_next_command_brings_one_extra_and_not_all(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name in {"numba", "torch", "ray"}:
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert run("doctor").stdout.splitlines()[-1] == f"Next: {distribution.install_command('torch')}"
 
 
 def test_a_missing_base_dependency_is_the_exit_code_of_a_missing_extra(

@@ -7,17 +7,17 @@ orders.py   another order of the same operations, operations in place
 files.py    what tools make of an .onnx file: initialisers that are no graph inputs, int8, float16, folded batch
             norms, a later opset
 
-A change is begun while the time lasts, one second; what is left then is named as skipped, as is everything for a
-large file. Of a named module smaller sizes alone are tried. Tools run in a child process that is stopped after a
-second of a processor; what they made is kept. What was tried in vain is named too. Nothing is promised of results: a
-smaller image may be seen worse.
+A change is begun while the time lasts, one second of a processor; what is left then is named as skipped, as is
+everything for a large file. Of a named module smaller sizes alone are tried. Tools run in a child process that is
+stopped after a second of a processor; what they made is kept. What was tried in vain is named too. Nothing is
+promised of results: a smaller image may be seen worse.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import partial
-from time import monotonic
+from time import process_time
 
 from memprof.api import load
 from memprof.api.helping.asked import Asked, Attempt, NotMadeError
@@ -31,7 +31,7 @@ from memprof.results.helped import Change, Helped
 from memprof.results.report import Report
 
 MAX_SECONDS = 1.0
-"""After so long no further change is begun."""
+"""After so much time of a processor no further change is begun."""
 
 _LEAST = 0.01
 _MOST_NODES = 2000
@@ -63,7 +63,7 @@ def _is_resized_by_name(request: Request) -> bool:
 
 
 def _find(request: Request, report: Report, model: Model | None, peak: int) -> Helped:
-    deadline = monotonic() + MAX_SECONDS
+    deadline = process_time() + MAX_SECONDS
     try:
         model = model or load(request)
     except MemprofError:

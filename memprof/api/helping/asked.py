@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import monotonic
+from time import process_time
 
 from memprof.importers.request import Request
 from memprof.ir.model import Model
@@ -29,7 +29,7 @@ class Asked:
         model: The source as it was read for it.
         peak_bytes: The peak of what leads the report.
         weight_bytes: Parameters and foldable constants.
-        deadline: When nothing further is begun, on the clock of ``monotonic``.
+        deadline: When nothing further is begun, on the clock of ``process_time``: other load takes none of it.
     """
 
     request: Request
@@ -47,7 +47,7 @@ class Asked:
     @property
     def seconds_left(self) -> float:
         """How long something may still be begun."""
-        return self.deadline - monotonic()
+        return self.deadline - process_time()
 
     def effect(
         self, what: str, command: str, peak_bytes: int | None, weight_bytes: int | None = None

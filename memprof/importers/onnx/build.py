@@ -38,7 +38,7 @@ from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.twins import Answer, ask
 from memprof.importers.onnx.types import TypeTable
-from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
+from memprof.importers.onnx.unknowns import DATA_DEPENDENT, DECIDED_BY_FLOATS, Causes
 from memprof.ir import DTYPE_BITS, Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.builder import Kind
 
@@ -75,7 +75,7 @@ class Scope:
         self._facts: list[Fact] = []  # by value id
         self._settled: list[int] = []  # by value id what decides about its readers, see ``twins``
         self._constants: set[int] = set()  # ids of those that are marked for their elements
-        self._tainted: set[int] = set()
+        self._tainted, self._few_floats = set[int](), set[int]()
         self._stated: dict[str, Fact] = {}
         self._outputs: list[int] = []
         self._origins: dict[int, int] = {}  # small value to the graph input that its unknown elements come from
@@ -248,8 +248,8 @@ class Scope:
                 self.causes.parameter(name, of)  # a body that takes what nobody outside gives
             value_id = self._builder.add_input(name, of)
             self._define(name, value_id, fact, is_tainted=fact.is_open or i in tainted)
-            if is_main and fact.is_small and fact.constant is None and of.dtype not in FLOATS:
-                self._descends(value_id, value_id)
+            if is_main and fact.is_small and fact.constant is None:
+                self._few_floats.add(value_id) if of.dtype in FLOATS else self._descends(value_id, value_id)
 
     def _output(self, name: str) -> int:
         found = self.lookup(name) if name else None
@@ -461,7 +461,8 @@ class Scope:
         is_late: bool,
     ) -> None:
         op, inputs = read
-        origin = next((self._origins[i] for i in inputs if i in self._origins), None)
+        deciding = (i for i in inputs[DECIDED_BY_FLOATS.get(op, len(inputs)) :] if i in self._few_floats)
+        origin = next((self._origins[i] for i in inputs if i in self._origins), next(deciding, None))
         for name, value_id, fact in zip(node.output, ids, facts, strict=True):
             if value_id is None:
                 continue

@@ -15,7 +15,8 @@ computed from one (the arithmetic of shapes), cannot be blamed.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from memprof.base.text import safe_text
 from memprof.importers.onnx.symbols import format_shape
@@ -23,6 +24,9 @@ from memprof.ir import DTYPE_BITS, TensorType, Unknown
 
 DATA_DEPENDENT = frozenset({"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"})
 """Operations whose output's shape depends on elements, not shapes, of their inputs."""
+
+DECIDED_BY_FLOATS: Mapping[str, int] = MappingProxyType({"Range": 0, "Resize": 1, "Upsample": 1})
+"""Operations whose shape elements of other types than integers decide, and from which input on."""
 
 _MAX_ENTRIES = 1000
 _SHOWN_ELEMENTS = 8

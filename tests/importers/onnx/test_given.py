@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, helper
 
 import memprof
 from memprof import UsageError
@@ -122,3 +123,18 @@ def test_an_input_that_decides_is_asked_for_by_name(tmp_path: Path) -> None:
     inputs = [tensor("x", [1]), tensor("sizes", [2], INT)]
     found = read(tmp_path, model(nodes, inputs=inputs, outputs=["z"], initializers=[integers("one", 1)]))
     assert [(unknown.name, unknown.hint) for unknown in found.graph.unknown] == [("y", "--value sizes=N,N")]
+
+
+def test_a_scale_that_the_caller_gives_is_asked_for_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "resize.onnx"
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8]),
+        helper.make_tensor_value_info("scales", TensorProto.FLOAT, [4]),
+    ]
+    nodes = [helper.make_node("Resize", ["x", "", "scales"], ["y"])]
+    graph = helper.make_graph(nodes, "g", inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    (unknown,) = (each for each in memprof.analyze(path, from_file=True).unknown if each.kind == "shape")
+    assert unknown.hint == "--value scales=N,N,N,N"
+    given = memprof.analyze(path, from_file=True, values={"scales": (1, 1, 2, 2)})
+    assert given.runtimes["reference"].peak_intermediate_bytes == 3 * 64 * 4 + 4 * 4 + 4 * 3 * 64 * 4
