@@ -85,8 +85,9 @@ def _amount_at_the_end(report: Report) -> int:
     model, points = report.model, report.sweep.points if report.sweep is not None else ()
     weights = model.parameter_bytes + model.foldable_constant_bytes
     taken = [point.process_bytes or (point.peak_intermediate_bytes or 0) + weights for point in points]
-    digits = max(0, len(str(max(taken, default=0))) - 2)
-    return (max(taken, default=0) // 10**digits + 1) * 10**digits
+    most = max(taken, default=0)
+    unit = int("1".ljust(len(str(most)) - 1, "0"))
+    return (most // unit + 1) * unit
 
 
 def settling_flags(report: Report) -> list[str]:

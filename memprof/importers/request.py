@@ -30,6 +30,9 @@ Elements = float | tuple[float, ...]
 DEVICES = ("cpu", "cuda")
 """What a PyTorch module may be asked to run on."""
 
+PRECISIONS = ("bfloat16", "float16")
+"""What a PyTorch module and its inputs may be converted to."""
+
 _MODULE_NAME = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*", re.DOTALL)
 _FAMILIES = ("timm:", "transformers:")
 _FILE_SUFFIXES = frozenset({".onnx", ".pt2", ".pte", ".tflite", ".json", ".csv", ".gguf", ".safetensors"})
@@ -52,6 +55,7 @@ class RequestArguments(TypedDict, total=False):
     threads: int | None
     max_nodes: int
     wished: Mapping[str, int] | None
+    precision: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,8 @@ class Request:
         threads: Threads of the runtime, ``None`` for one on each core; each adds to the scratch of some kernels.
         wished: Sizes that are assumed for open dimensions of an ONNX file, by name or ``INPUT[AXIS]``, instead of
             usual ones; ``None`` to look for sizes that its graph fits.
+        precision: What the floating parameters, buffers and inputs of a PyTorch module are converted to, one of
+            ``PRECISIONS``; ``None`` to leave them as they are.
         ends_process: The process ends with the answer, so that libraries which it does not need may be kept out.
 
     Raises:
@@ -100,6 +106,7 @@ class Request:
     threads: int | None = None
     max_nodes: int = 100_000
     wished: Mapping[str, int] | None = None
+    precision: str | None = None
     ends_process: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -166,6 +173,16 @@ _MISFITS: tuple[tuple[Callable[[Request], bool], str, str], ...] = (
         lambda asked: asked.run and not _is_module(asked),
         "{name} is no PyTorch module, and only those are measured so.",
         "'memprof verify' runs files.",
+    ),
+    (
+        lambda asked: asked.precision is not None and not _is_module(asked),
+        "{name} is no PyTorch module, and only those are converted.",
+        "Leave --precision out.",
+    ),
+    (
+        lambda asked: asked.precision not in (None, *PRECISIONS),
+        "A module is not converted to such a precision.",
+        f"Choose from: {', '.join(PRECISIONS)}.",
     ),
     (
         lambda asked: asked.training is not None and asked.is_file,

@@ -103,6 +103,7 @@ def child_arguments(request: Request) -> dict[str, Any]:
         "inputs": {key: list(shape) for key, shape in request.inputs.items()},
         "dtypes": dict(request.dtypes),
         "values": dict(request.values),
+        "precision": request.precision,
         "is_training": training is not None,
         "optimizer": optimizer,
     }

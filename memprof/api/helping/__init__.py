@@ -2,13 +2,14 @@
 
 asked.py    what is to be helped
 sizes.py    batch 1, half the height and width, half the length, where the source leaves them open
+lighter.py  another optimiser or precision of a named PyTorch module
 kept.py     the answer, kept for the next analysis of the same file
 orders.py   another order of the same operations, operations in place
 files.py    what tools make of an .onnx file: initialisers that are no graph inputs, int8, float16, folded batch
             norms, a later opset
 
 A change is begun while the time lasts, one second of a processor; what is left then is named as skipped, as is
-everything for a large file. Of a named module smaller sizes alone are tried. Tools run in a child process that is
+everything for a large file. Tools run in a child process that is
 stopped after a second of a processor; what they made is kept. What was tried in vain is named too. Nothing is
 promised of results: a smaller image may be seen worse.
 """
@@ -22,6 +23,7 @@ from time import process_time
 from memprof.api import load
 from memprof.api.helping.asked import Asked, Attempt, NotMadeError
 from memprof.api.helping.kept import kept_help
+from memprof.api.helping.lighter import lighter_runs
 from memprof.api.helping.orders import other_orders
 from memprof.api.helping.sizes import smaller_sizes
 from memprof.base.errors import ChangedError, MemprofError
@@ -48,7 +50,8 @@ def find_help(request: Request, report: Report, model: Model | None = None) -> H
     """
     if request.from_file or not (request.is_file or _is_resized_by_name(request)):
         return Helped()
-    if report.model.nodes > _MOST_NODES or report.model.parameter_bytes > _MOST_BYTES:
+    is_heavy = request.is_file and report.model.parameter_bytes > _MOST_BYTES
+    if report.model.nodes > _MOST_NODES or is_heavy:
         return Helped(skipped=("a large file: changes are not tried",))
     peak = report.peak_intermediate_bytes
     if peak is None:
@@ -57,9 +60,9 @@ def find_help(request: Request, report: Report, model: Model | None = None) -> H
 
 
 def _is_resized_by_name(request: Request) -> bool:
-    """Tell whether a module can be asked for again at another size, by a command: it is named, for inference."""
-    is_named = isinstance(request.source, str)
-    return is_named and request.training is None and not request.run and request.device == "cpu"
+    """Tell whether a module can be asked for again in another way, by a command: it is named, with a usual loss."""
+    is_usual = request.training is None or request.training.loss is None
+    return isinstance(request.source, str) and is_usual and not request.run
 
 
 def _find(request: Request, report: Report, model: Model | None, peak: int) -> Helped:
@@ -121,6 +124,8 @@ def _is_worth_it(asked: Asked, change: Change) -> bool:
 
 def _attempts(asked: Asked) -> Iterator[Attempt]:
     yield from smaller_sizes(asked)
+    if not asked.request.is_file:
+        yield from lighter_runs(asked)
     if asked.request.is_file and not asked.model.format.startswith("torch"):
         yield from other_orders(asked)
     if asked.model.format == "onnx":

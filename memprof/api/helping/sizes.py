@@ -39,7 +39,7 @@ def _size(axes: Axes, name: str) -> int | None:
 
 def _resized(asked: Asked, what: str, axes: Axes, sizes: Mapping[str, int]) -> list[Change]:
     smaller = axes.resized(sizes)
-    words = ["memprof", "analyze", smaller.name, *size_flags(smaller)]
+    words = ["memprof", "analyze", smaller.name, *request_flags(smaller)]
     return asked.effect(what, shlex.join(words), evaluate(smaller, asked.runtime, axes.digest).peak_bytes)
 
 
@@ -49,6 +49,18 @@ def size_flags(request: Request) -> list[str]:
     for name, shape in request.inputs.items():
         dtype = f"{request.dtypes[name]}:" if name in request.dtypes else ""
         words += ["--input", f"{name}{'=' if name else ''}{dtype}{'x'.join(map(str, shape))}"]
+    return words
+
+
+def request_flags(request: Request) -> list[str]:
+    """Return the flags that ask as ``request`` does about a module, as words: its sizes and how it is to run."""
+    words, training = size_flags(request), request.training
+    if training is not None:
+        words += ["--optimizer", training.optimizer] if isinstance(training.optimizer, str) else ["--training"]
+    if request.device != "cpu":
+        words += ["--device", request.device]
+    if request.precision is not None:
+        words += ["--precision", request.precision]
     return words
 
 

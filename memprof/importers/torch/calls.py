@@ -75,6 +75,16 @@ def call_of(module: torch.nn.Module, given: Any, keywords: Mapping[str, Any] | N
     return Call(given if type(given) is tuple else (given,), more)
 
 
+def typed_call(call: Call, dtype: torch.dtype) -> Call:
+    """Return ``call`` with its floating tensors in another element type."""
+
+    def convert(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+    args, kwargs = tree_map_only(torch.Tensor, convert, (call.args, dict(call.kwargs)))
+    return Call(args, kwargs)
+
+
 def shaped_call(
     module: torch.nn.Module,
     given: Call | None,

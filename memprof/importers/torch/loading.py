@@ -26,7 +26,7 @@ from memprof.base.errors import InputError, MemprofError, UsageError
 from memprof.base.text import first_line
 from memprof.importers.request import DEVICES, Request
 from memprof.importers.torch.binding import bind_recording
-from memprof.importers.torch.calls import Call, call_of, real_call, shaped_call
+from memprof.importers.torch.calls import Call, call_of, real_call, shaped_call, typed_call
 from memprof.importers.torch.causes import explain_real, quiet
 from memprof.importers.torch.configs import Config, read_config
 from memprof.importers.torch.export import record_program
@@ -82,7 +82,7 @@ def read_run(request: Request) -> Model:
     else:
         module, given = _in_memory(request)
     with contextlib.redirect_stdout(sys.stderr):
-        call = shaped_call(module, given, request.inputs, request.dtypes)
+        module, call = _typed(module, shaped_call(module, given, request.inputs, request.dtypes), request)
         run, _, guessed = with_indices(module, call, open_types(module, given, request), _run_of(module, request))
         return _noted(_of_run(request, Made(run, packed_weights(module), guessed)), assumed)
 
@@ -117,7 +117,7 @@ def _in_memory(request: Request) -> tuple[torch.nn.Module, Call | None]:
             "Pass a path, a torch.nn.Module with its inputs, an ExportedProgram or a Graph.",
         )
     given = None if inputs is None else call_of(source, inputs)
-    if request.run:  # the caller's own weights, statistics and caches stay as they are
+    if request.run or request.precision:  # the caller's own weights, statistics and caches stay as they are
         source, given = copy.deepcopy((source, given))
     return source, given
 
@@ -145,7 +145,7 @@ def read_module(module: torch.nn.Module, given: Call | None, request: Request) -
 
 def _read_module(module: torch.nn.Module, given: Call | None, request: Request) -> Model:
     packed = packed_weights(module)
-    call = shaped_call(module, given, request.inputs, request.dtypes)
+    module, call = _typed(module, shaped_call(module, given, request.inputs, request.dtypes), request)
     if request.lowered:
         return _lowered(request.name, lower_module(module, call, request.name))
     untyped = open_types(module, given, request)
@@ -177,12 +177,20 @@ def real_module(request: Request) -> tuple[torch.nn.Module, Call]:
     """Return the named module with weights, and a call of it with data, types of inputs settled."""
     found = resolve(request.name, "cpu", request.dims)
     module = found.module
-    call = shaped_call(module, found.call, request.inputs, request.dtypes)
+    module, call = _typed(module, shaped_call(module, found.call, request.inputs, request.dtypes), request)
     untyped = open_types(module, found.call, request)
     if untyped:  # a run without data tells which inputs are indices
         with contextlib.suppress(MemprofError):
             call = with_indices(module, call, untyped, _run_of(module, request)).call
     return module, real_call(module, call, request.values)
+
+
+def _typed(module: torch.nn.Module, call: Call, request: Request) -> tuple[torch.nn.Module, Call]:
+    """Return both in the precision that is asked for; the module itself is converted."""
+    if request.precision is None:
+        return module, call
+    dtype: torch.dtype = getattr(torch, request.precision)
+    return module.to(dtype), typed_call(call, dtype)
 
 
 def _run_of(module: torch.nn.Module, request: Request) -> Callable[[Call], Run]:

@@ -169,11 +169,42 @@ def test_a_named_module_is_asked_for_at_other_sizes(tmp_path: Path) -> None:
     request = Request(source=f"{tmp_path / 'net.py'}:make", inputs={"": (4, 3, 64, 64)})
     report = memprof.analyze(request)
     changes = find_help(request, report).changes
-    assert [change.what for change in changes] == ["half the height and width", "batch 1"]
+    assert [change.what for change in changes] == [
+        "half the height and width",
+        "batch 1",
+        "weights and activations in bfloat16",
+    ]
     assert changes[1].peak_bytes * 4 == report.peak_intermediate_bytes
     assert changes[1].command.endswith("net.py:make --input 1x3x64x64")
-    training = Request(source=request.source, inputs=request.inputs, training=memprof.Training("adam"))
-    assert find_help(training, report) == helping.Helped()
+    assert changes[2].peak_bytes * 2 == report.peak_intermediate_bytes
+    assert changes[2].command.endswith("net.py:make --input 4x3x64x64 --precision bfloat16")
+
+
+_WIDE = """
+import torch
+
+
+def make():
+    return torch.nn.Linear(512, 512), torch.zeros(1, 512)
+"""
+
+
+def test_a_training_step_is_asked_for_with_less_state_of_its_optimiser(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "net.py").write_text(_WIDE)
+    request = Request(source=f"{tmp_path / 'net.py'}:make", training=memprof.Training("adam"))
+    report = memprof.analyze(request)
+    found = {change.what: change for change in find_help(request, report).changes}
+    parameters = 512 * 513 * 4
+    for name in ("momentum", "sgd"):
+        change = found[f"the optimiser {name}"]
+        other = memprof.analyze(replace(request, training=memprof.Training(name)))
+        assert change.peak_bytes == other.peak_intermediate_bytes
+        assert change.saved_bytes >= parameters
+    half = found["weights and activations in bfloat16"]
+    assert half.saved_weight_bytes == parameters // 2
+    assert half.command.endswith("net.py:make --optimizer adam --precision bfloat16")
+    assert half.peak_bytes == memprof.analyze(replace(request, precision="bfloat16")).peak_intermediate_bytes
 
 
 def test_a_search_that_the_clock_ends_is_said_to_have_been_cut(

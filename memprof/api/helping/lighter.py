@@ -1,0 +1,40 @@
+"""The same run of a named PyTorch module with less beside its activations: another optimiser, another precision."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+
+from memprof.api.helping.asked import Asked, Attempt
+from memprof.api.helping.sizes import request_flags
+from memprof.api.sizing.numbers import evaluate
+from memprof.importers.request import Request
+from memprof.results.helped import Change
+
+_SMALLER: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"adam": ("momentum", "sgd"), "adamw": ("momentum", "sgd"), "momentum": ("sgd",)}
+)
+"""Optimisers that keep less for each parameter, by the one that is asked about."""
+
+
+def lighter_runs(asked: Asked) -> Iterator[Attempt]:
+    """Yield the changes that are tried."""
+    request = asked.request
+    training = request.training
+    if training is not None and isinstance(training.optimizer, str):
+        for name in _SMALLER.get(training.optimizer, ()):
+            changed = replace(request, training=replace(training, optimizer=name))
+            yield f"the optimiser {name}", partial(_changed, asked, f"the optimiser {name}", changed)
+    if request.precision is None:
+        what = "weights and activations in bfloat16"
+        yield what, partial(_changed, asked, what, replace(request, precision="bfloat16"))
+
+
+def _changed(asked: Asked, what: str, changed: Request) -> list[Change]:
+    found = evaluate(changed, asked.runtime)
+    weights = None if changed.precision == asked.request.precision else found.weight_bytes
+    words = ["memprof", "analyze", changed.name, *request_flags(changed)]
+    return asked.effect(what, shlex.join(words), found.peak_bytes, weights)
