@@ -225,8 +225,7 @@ class Scope:
         self._define(name, value_id, fact, is_tainted=fact.is_open)
 
     def _add_inputs(self, given: Sequence[TensorType], tainted: Collection[int]) -> None:
-        context, is_main = self._context, self._parent is None
-        parameters = set(self._ids)
+        context, is_main, parameters = self._context, self._parent is None, set(self._ids)
         for i, info in enumerate(self._graph.input):
             name = info.name
             if name in parameters:
