@@ -35,8 +35,9 @@ from offset_problems import gap_problem, networks, published_problems, random_bu
 
 from memprof.ir.model import Model
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
+from memprof.planning.offsets.columns import columns_of
 from memprof.planning.offsets.engine import PLAIN, Engine, compiled_engine, has_compiler
-from memprof.planning.offsets.greedy import columns_of, place_all
+from memprof.planning.offsets.greedy import place_all
 from memprof.planning.offsets.problem import AllocationProblem
 from memprof.planning.offsets.solver import decide_capacity, plan_offsets
 from memprof.planning.ordering.find import find_order

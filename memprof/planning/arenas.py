@@ -27,8 +27,8 @@ import numpy.typing as npt
 
 from memprof.base.errors import BudgetError, IncompleteError, UsageError
 from memprof.planning.meter import Meter, meter_of
-from memprof.planning.offsets.greedy import Ints, columns_of
-from memprof.planning.offsets.problem import AllocationProblem
+from memprof.planning.offsets.columns import columns_of
+from memprof.planning.offsets.problem import AllocationProblem, Ints
 from memprof.planning.offsets.shelves import Shelves
 from memprof.planning.offsets.solver import decide_capacity
 from memprof.planning.validator import find_violation

@@ -108,6 +108,12 @@ class Meter:
         effort = None if self._effort == _ENDLESS else max(0, int((self._effort - self.spent) * share))
         return Meter(min(seconds, self.seconds_left * share if share else 0.0), effort, self._clock, self)
 
+    def patient(self, steps: int) -> Meter:
+        """Return a meter for all that is left that does not look before so many steps: these are done in any case."""
+        found = self.part(1)
+        found._granted = found._left = steps
+        return found
+
     def reserve(self, seconds: float) -> None:
         """Move the deadline forward: so much is kept for work that has to follow."""
         self.deadline -= seconds

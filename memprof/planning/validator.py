@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from memprof.base.text import safe_text
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 
@@ -85,6 +87,9 @@ def check_plan(plan: MemoryPlan, capacity_bytes: int | None = None) -> MemoryPla
 
 
 def _find_misplaced(problem: AllocationProblem, offsets: Sequence[int]) -> Violation | None:
+    step = problem.alignment
+    if min(offsets, default=0) >= 0 and (step == 1 or not any(offset % step for offset in offsets)):
+        return None
     for buffer, offset in zip(problem.buffers, offsets, strict=True):
         if offset < 0:
             return Violation("outside", (buffer.name,), f"Buffer {safe_text(buffer.name)!r} is at offset {offset}.")
@@ -95,20 +100,28 @@ def _find_misplaced(problem: AllocationProblem, offsets: Sequence[int]) -> Viola
 
 
 def _find_overlap(problem: AllocationProblem, offsets: Sequence[int]) -> Violation | None:
-    sizes, buffers = problem.sizes, problem.buffers
-    counted = [i for i, size in enumerate(sizes) if size]
-    events = sorted([(buffers[i].start, 1, i) for i in counted] + [(buffers[i].stop, 0, i) for i in counted])
-    alive: list[tuple[int, int]] = []  # (offset, id), ascending and disjoint
-    for _, is_start, i in events:
-        place = bisect_left(alive, (offsets[i], i))
-        if not is_start:
-            del alive[place]
+    # Those that take room, by offset: from here on each is a number in this order.
+    sizes = problem.sizes
+    try:
+        ids = [i for i in np.argsort(np.array(offsets, dtype=np.int64)).tolist() if sizes[i]]
+    except OverflowError:  # offsets of strangers
+        ids = sorted([i for i, size in enumerate(sizes) if size], key=offsets.__getitem__)
+    bottoms = [offsets[i] for i in ids]
+    tops = [offsets[i] + sizes[i] for i in ids]
+    count = len(ids)
+    steps = np.concatenate((problem.stops[ids], problem.starts[ids])) if ids else problem.stops[:0]
+    alive: list[int] = []  # ascending and disjoint
+    for event in np.argsort(steps, kind="stable").tolist():  # of one step, ends come first
+        if event < count:
+            del alive[bisect_left(alive, event)]
             continue
-        if place and alive[place - 1][0] + sizes[alive[place - 1][1]] > offsets[i]:
-            return _overlap(problem, offsets, i, alive[place - 1][1])
-        if place < len(alive) and offsets[i] + sizes[i] > alive[place][0]:
-            return _overlap(problem, offsets, i, alive[place][1])
-        alive.insert(place, (offsets[i], i))
+        own = event - count
+        place = bisect_left(alive, own)
+        if place and tops[alive[place - 1]] > bottoms[own]:
+            return _overlap(problem, offsets, ids[own], ids[alive[place - 1]])
+        if place < len(alive) and tops[own] > bottoms[alive[place]]:
+            return _overlap(problem, offsets, ids[own], ids[alive[place]])
+        alive.insert(place, own)
     return None
 
 

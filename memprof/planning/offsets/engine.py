@@ -1,8 +1,8 @@
-"""The two ways to run the kernel: plainly on lists, and compiled by numba on arrays. One source, one algorithm.
+"""The two ways to run the kernels: plainly on lists, and compiled by numba on arrays. One source, one algorithm.
 
-    engine     needs    start                                            speed
-    plain      nothing  none                                             1
-    compiled   numba    some 10 s once per machine, then 0.3 s (cache)   30 to 50
+    engine     needs    start, once per machine, then from a cache               speed
+    plain      nothing  none                                                     1
+    compiled   numba    some 10 s (``kernel``), 2 s (``shelving``); then 0.3 s   30 to 50
 
 The compiled functions are clones of the plain ones whose globals lead to their compiled kin. None of them calls
 itself (numba's cache and self-recursion do not go together).
@@ -10,24 +10,26 @@ itself (numba's cache and self-recursion do not go together).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from memprof.base.errors import MissingExtraError
-from memprof.planning.offsets import kernel
-from memprof.planning.offsets.greedy import Ints
+from memprof.planning.offsets import kernel, shelving
 from memprof.planning.offsets.kernel import Kernel
+from memprof.planning.offsets.problem import Ints
+from memprof.planning.offsets.shelving import Shelving
 
 _NUMBA_SETTINGS = ".numba_config.yaml"
 _UNFINISHED = "no compiled object yet"
 
-_FUNCTIONS = (
+_SEARCH = (
     "_rank",
     "_split",
     "_largest_part",
@@ -43,24 +45,31 @@ _FUNCTIONS = (
     "begin",
     "advance",
 )
-"""The kernel's functions, callees first."""
+"""The functions of ``kernel``, callees first."""
+
+_FIRST_FIT = ("_climb", "_insert", "clear", "place")
+"""Those of ``shelving``."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A way to run the kernel.
+    """A way to run the kernels.
 
     Attributes:
         name: ``plain`` or ``compiled``.
         make_column: From an int64 array to what the kernel indexes.
         begin: ``kernel.begin``.
         advance: ``kernel.advance``.
+        clear: ``shelving.clear``.
+        place: ``shelving.place``.
     """
 
     name: str
     make_column: Callable[[Ints], Any]
     begin: Callable[[Kernel], int]
     advance: Callable[[Kernel, int], int]
+    clear: Callable[[Shelving], None]
+    place: Callable[[Shelving, int], int]
 
 
 PLAIN = Engine(
@@ -68,6 +77,8 @@ PLAIN = Engine(
     make_column=lambda column: column.tolist(),
     begin=kernel.begin,
     advance=kernel.advance,
+    clear=shelving.clear,
+    place=shelving.place,
 )
 
 
@@ -78,12 +89,13 @@ def has_compiler() -> bool:
     return find_spec("numba") is not None and not Path(_NUMBA_SETTINGS).exists()
 
 
-def is_compiled_before(engine: Engine) -> bool:
-    """Whether numba's cache holds ``engine`` as the source is now, so that it starts at once."""
-    stats = getattr(engine.advance, "stats", None)
-    folder = Path(getattr(stats, "cache_path", None) or "")
-    source = Path(kernel.__file__)
-    entries = list(folder.glob(f"{source.stem}.advance-*.nbi")) if stats is not None else []
+def is_compiled_before(function: Callable[..., Any]) -> bool:
+    """Whether numba's cache holds a function as the source is now, so that it starts at once."""
+    stats = getattr(function, "stats", None)
+    if stats is None:
+        return False
+    source = Path(inspect.getfile(function.py_func))  # type: ignore[attr-defined] # numba's
+    entries = Path(stats.cache_path or "").glob(f"{source.stem}.{function.__name__}-*.nbi")
     return any(entry.stat().st_mtime >= source.stat().st_mtime for entry in entries)
 
 
@@ -94,12 +106,24 @@ def compiled_engine() -> Engine:
     Raises:
         MissingExtraError: numba is not installed.
     """
+    search, first_fit = _compiled(kernel, _SEARCH), _compiled(shelving, _FIRST_FIT)
+    return Engine(
+        name="compiled",
+        make_column=lambda column: column.copy(),
+        begin=search["begin"],
+        advance=search["advance"],
+        clear=first_fit["clear"],
+        place=first_fit["place"],
+    )
+
+
+def _compiled(module: ModuleType, names: Sequence[str]) -> dict[str, Any]:
     try:
         import numba
     except ImportError as error:
         raise MissingExtraError("The compiled search", "solver") from error
-    namespace: dict[str, Any] = dict(vars(kernel))
-    for name in _FUNCTIONS:
+    namespace: dict[str, Any] = dict(vars(module))
+    for name in names:
         plain = namespace[name]
         clone = FunctionType(plain.__code__, namespace, name, plain.__defaults__)
         clone.__module__, clone.__qualname__ = plain.__module__, plain.__qualname__
@@ -107,12 +131,7 @@ def compiled_engine() -> Engine:
             namespace[name] = numba.njit(clone, cache=True)
         except RuntimeError:  # no folder for the cache can be written
             namespace[name] = numba.njit(clone)
-    return Engine(
-        name="compiled",
-        make_column=lambda column: column.copy(),
-        begin=namespace["begin"],
-        advance=namespace["advance"],
-    )
+    return namespace
 
 
 @contextmanager

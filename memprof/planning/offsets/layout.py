@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from memprof.planning.meter import Meter
-from memprof.planning.offsets.greedy import Columns, Ints
+from memprof.planning.offsets.columns import Columns
 from memprof.planning.offsets.kernel import CONTROL_SIZE, Kernel
+from memprof.planning.offsets.problem import Ints
 
 _MOST_STACK = 4_000_000
 _MOST_KEY = 2**62

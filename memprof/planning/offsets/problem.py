@@ -16,11 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from math import gcd
+from operator import add
+
+import numpy as np
+import numpy.typing as npt
 
 from memprof.base.errors import InputError, LimitError, UsageError
 from memprof.ir.types import MAX_TENSOR_BYTES
+
+Ints = npt.NDArray[np.int64]
 
 MAX_STEP = 2**62
 MAX_TOTAL_BYTES = 2**60
@@ -96,20 +101,37 @@ class AllocationProblem:
         return tuple([-(-b.size_bytes // step) * step if b.start < b.stop else 0 for b in self.buffers])
 
     @cached_property
+    def starts(self) -> Ints:
+        """First step of each buffer."""
+        return np.array([buffer.start for buffer in self.buffers], dtype=np.int64)
+
+    @cached_property
+    def stops(self) -> Ints:
+        """First step of each buffer at which it no longer exists."""
+        return np.array([buffer.stop for buffer in self.buffers], dtype=np.int64)
+
+    @cached_property
     def load_bytes(self) -> int:
         """Most rounded bytes alive at one step: no arena can be smaller."""
-        return max(self.load_profile[1], default=0)
+        return int(self.load_columns[1].max(initial=0))
 
     @cached_property
     def load_profile(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The steps at which the load changes, ascending, and the rounded bytes alive from each of them on."""
-        change: dict[int, int] = {}
-        for buffer, size in zip(self.buffers, self.sizes, strict=True):
-            if size:
-                change[buffer.start] = change.get(buffer.start, 0) + size
-                change[buffer.stop] = change.get(buffer.stop, 0) - size
-        steps = tuple(sorted(change))
-        return steps, tuple(accumulate(change[step] for step in steps))
+        steps, loads = self.load_columns
+        return tuple(steps.tolist()), tuple(loads.tolist())
+
+    @cached_property
+    def load_columns(self) -> tuple[Ints, Ints]:
+        """``load_profile`` as arrays."""
+        sizes = np.array(self.sizes, dtype=np.int64)
+        counts = np.flatnonzero(sizes)
+        steps = np.concatenate((self.starts[counts], self.stops[counts]))
+        by_step = np.argsort(steps, kind="stable")
+        steps = steps[by_step]
+        loads = np.cumsum(np.concatenate((sizes[counts], -sizes[counts]))[by_step])
+        is_last = np.append(steps[1:] != steps[:-1], True)[: len(steps)]
+        return steps[is_last], loads[is_last]
 
     @cached_property
     def granule_bytes(self) -> int:
@@ -121,7 +143,7 @@ class AllocationProblem:
 
     def arena_bytes(self, offsets: Iterable[int]) -> int:
         """Return the top of the highest buffer."""
-        return max((offset + size for offset, size in zip(offsets, self.sizes, strict=True)), default=0)
+        return max(map(add, offsets, self.sizes), default=0)
 
 
 @dataclass(frozen=True, kw_only=True)

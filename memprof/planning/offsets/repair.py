@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 from memprof.planning.meter import Meter, OutOfBudget
-from memprof.planning.offsets.greedy import Columns
+from memprof.planning.offsets.columns import Columns
 from memprof.planning.offsets.shelves import Shelves
 
 SolveCrowd = Callable[[Sequence[int], int, Meter], "list[int] | None"]

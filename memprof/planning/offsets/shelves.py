@@ -6,10 +6,9 @@ another one are on its shelves; each is met once, on the first shelf that both a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from memprof.planning.meter import Meter
-from memprof.planning.offsets.greedy import Columns, Ints
+from memprof.planning.offsets.columns import Columns
+from memprof.planning.offsets.problem import Ints
 
 _SHELVES_PER_LIFE = 2
 _SKEWED = 4
@@ -80,14 +79,6 @@ class Shelves:
         self.offset[b], self.top[b] = -1, 0
         for k in range(self._first[b], self._last[b] + 1):
             self._on[k].remove(b)
-
-
-def place_on_shelves(columns: Columns, order: Iterable[int], meter: Meter) -> list[int]:
-    """Return the offsets of buffers that each take the lowest gap in turn."""
-    shelves = Shelves(columns, meter)
-    for b in order:
-        shelves.put(b, shelves.lowest_gap(b))
-    return shelves.offset
 
 
 def _shelf_length(columns: Columns) -> int:

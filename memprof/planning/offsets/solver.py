@@ -1,7 +1,7 @@
 """Brings an arena and its lower bound together: greedy plans, then search, until they meet or time is up.
 
     1  the portfolio of greedies; the load bound; most networks end here, in milliseconds
-    2  of many buffers, repairs where the plan is too high
+    2  of many buffers, first fit in orders that learn, and repairs where the plan is too high
     3  search for a plan at the bound: rounds of growing limits, in each one attempt per ranking
          found      the plan is optimal, proven
          exhausted  nothing fits the bound: it rises to the next multiple of the greatest common divisor of the sizes
@@ -15,69 +15,49 @@ which ends it by ``OutOfBudget``. Every plan passes the validator before anyone 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from memprof.planning.meter import Meter, OutOfBudget, meter_of
+from memprof.planning.offsets.columns import columns_of
 from memprof.planning.offsets.engine import (
     PLAIN,
     Engine,
     compiled_engine,
     has_compiler,
-    interrupted_compiling,
     is_compiled_before,
 )
-from memprof.planning.offsets.greedy import STRATEGIES, columns_of, place_all, place_by_class
-from memprof.planning.offsets.kernel import (
-    BY_NOTHING,
-    BY_REST,
-    BY_WEIGHT,
-    CAPACITY,
-    DYNAMIC,
-    EXHAUSTED,
-    FOUND,
-    FULL,
-    RUNNING,
-    Kernel,
-)
-from memprof.planning.offsets.layout import Layout, lay_out, loads, make_kernel
+from memprof.planning.offsets.first_fits import FirstFits
+from memprof.planning.offsets.greedy import STRATEGIES, place_all
+from memprof.planning.offsets.in_time import place_by_class
+from memprof.planning.offsets.kernel import EXHAUSTED, FOUND, FULL, RUNNING
+from memprof.planning.offsets.layout import lay_out
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
 from memprof.planning.offsets.repair import Repairs
+from memprof.planning.offsets.tree import LEARNT_RANKINGS, RANKINGS, Tree
 from memprof.planning.validator import check_plan
 
 _MOST_OVERLAPS = 30_000_000
 _COMPILED_SPEED = 5  # at least, over plain Python's, of what every search begins with
 _PLAIN_SECONDS = 2.0  # before a compiled search is worth its start
 _COMPILE_SECONDS = 20.0  # time that must be left to compile for the first time
-_LOOK_SECONDS = 0.05  # between two looks at the clock
 _GROWTH = 3  # of the limit, from round to round
 _BOUND_SHARE = 2  # effort at the bound, over effort at capacities above it; the other way round for many buffers
 _MANY = 1000
-_GREEDY_SHARE = 0.2  # of the time, where repairs follow
+_SEARCHED_WHOLE = 3000  # buffers that a search of the whole is worth a try for
+_FIRST_FIT_SHARE = 0.1  # of the time, where repairs follow
+_CROWDED, _CROWDED_SHARE = 200, 0.8  # with so many alive at once, a crowd is large for a search
+_FEW_TURNS = 8  # with time for no more than that, repairs would be slower still
+_FASTEST = "time, best fit"
+_FASTEST_STEPS = 1_000_000  # of work that is done in any case, if there is any time at all: a quarter of a second
 _FALLBACK = "time, size classes"
 _GREEDY_FREELY = 10_000
 _GREEDY_STEPS = 200_000  # that greedies get in any case, of so few buffers
 _ITEMS_PER_STEP = 20  # copied, or waiting at a node
 _SHORTEST_STRIDE, _LONGEST_STRIDE = 1 / 64, 1 / 2  # from the best plan towards the bound, of the gap
-
-_WIDTH_THEN_AREA, _AREA_THEN_WIDTH = 0, 1
-RANKINGS = (
-    (_WIDTH_THEN_AREA, BY_NOTHING),
-    (_AREA_THEN_WIDTH, BY_WEIGHT),
-    (_AREA_THEN_WIDTH, BY_REST),
-    (_WIDTH_THEN_AREA, BY_WEIGHT),
-    (_WIDTH_THEN_AREA, BY_REST),
-)
-"""Which buffer goes first: the fixed order, and what comes before it. One attempt per row and round."""
-
-LEARNT_RANKINGS = tuple(ranking for ranking in RANKINGS if ranking[1] == BY_WEIGHT)
-"""Those that learn from failure: they come closest where the bound is out of reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +164,7 @@ class _Run:
         try:
             self._run_greedies()
             if not self._is_settled() and self._columns.count > _MANY:
-                self._repair()
+                self._work_on_many()
             if not self._is_settled():
                 self._search()
         except OutOfBudget:
@@ -220,35 +200,64 @@ class _Run:
 
     def _run_greedies(self) -> None:
         """Try the portfolio, cheapest first. Some steps are free: few buffers get all of it even without time."""
-        enough_bytes = max(self._lower_bytes, self._capacity_bytes or 0)
         if self._columns.count > _GREEDY_FREELY:
-            self._offer(place_by_class(self._columns), _FALLBACK)
-        free = Meter(effort=_GREEDY_STEPS if self._columns.count <= _GREEDY_FREELY else 0)
-        paid = self._meter.part(_GREEDY_SHARE if self._columns.count > _MANY else 1)
+            self._run_fastest()
+            return
+        free = Meter(effort=_GREEDY_STEPS)
         try:
-            for name, strategy in STRATEGIES.items():
-                if self._best_bytes <= enough_bytes:
+            for name in STRATEGIES:
+                if self._best_bytes <= self._enough_bytes:
                     break
-                if self._columns.count <= strategy.most_buffers:
-                    with suppress(OutOfBudget):
-                        self._offer(place_all(self._columns, name, free), name)
-                        continue
-                    # The fastest is worth all the time there is.
-                    meter = self._meter if self._strategy.startswith(_FALLBACK) else paid
-                    self._offer(place_all(self._columns, name, meter), name)
-        except OutOfBudget:
-            if self._meter.has_ended:
-                raise
+                try:
+                    self._offer(place_all(self._columns, name, free), name)
+                except OutOfBudget:
+                    if self._columns.count > _MANY:
+                        break  # there is better for them
+                    self._offer(place_all(self._columns, name, self._meter), name)
         finally:
-            paid.settle()
             self._meter.charge(free.spent)
+
+    def _run_fastest(self) -> None:
+        """Plan in the order of birth; if there is no time even for that, by size classes."""
+        try:
+            if self._meter.has_ended:
+                raise OutOfBudget
+            self._offer(place_all(self._columns, _FASTEST, self._meter.patient(_FASTEST_STEPS)), _FASTEST)
+        except OutOfBudget:
+            self._offer(place_by_class(self._columns).tolist(), _FALLBACK)
+            raise
+
+    def _work_on_many(self) -> None:
+        """First fit in many orders, then repairs, then what is left of the time for either."""
+        if self._meter.has_ended:
+            return
+        fits = FirstFits(self._columns, self._enough_bytes, self._offer, self._meter, self._engine)
+        before = self._meter.spent, self._meter.seconds
+        is_open = fits.turn(self._meter)
+        steps, seconds = self._meter.spent - before[0], self._meter.seconds - before[1]
+        if _FEW_TURNS * steps < self._meter.steps_left and _FEW_TURNS * seconds < self._meter.seconds_left:
+            alive = self._columns.mean_alive
+            part = self._meter.part(_FIRST_FIT_SHARE if alive < _CROWDED else _CROWDED_SHARE)
+            with suppress(OutOfBudget):
+                while is_open:
+                    is_open = fits.turn(part)
+            part.settle()
+            if is_open and not self._is_settled():
+                self._repair()
+            is_open = self._columns.count > _SEARCHED_WHOLE
+        while is_open and not self._is_settled():
+            is_open = fits.turn(self._meter)
+
+    @property
+    def _enough_bytes(self) -> int:
+        return max(self._lower_bytes, self._capacity_bytes or 0)
 
     def _repair(self) -> None:
         """Lower the best plan where it is too high."""
         repairs = Repairs(
             self._columns,
             self._best,
-            bound_bytes=max(self._lower_bytes, self._capacity_bytes or 0),
+            bound_bytes=self._enough_bytes,
             granule_bytes=self._problem.granule_bytes,
             solve=self._solve_crowd,
             offer=lambda offsets: self._offer(offsets, "repair"),
@@ -280,7 +289,7 @@ class _Run:
         if layout is None:
             return
         self._meter.spend((len(layout.near) + len(layout.member)) // _ITEMS_PER_STEP)
-        tree = _Tree(layout, self._engine or PLAIN)
+        tree = Tree(layout, self._engine or PLAIN)
         n = layout.count
         share = _BOUND_SHARE if n <= _MANY else 1 / _BOUND_SHARE
         bound_effort = n if n > _MANY else 0  # of many buffers, the bound's turn comes second
@@ -303,7 +312,7 @@ class _Run:
                     self._stride = _LONGEST_STRIDE
                     approach_limit *= _GROWTH
 
-    def _faster(self, tree: _Tree) -> _Tree:
+    def _faster(self, tree: Tree) -> Tree:
         """Return the tree on compiled code, once that is worth its start."""
         patience = _PLAIN_SECONDS if tree.layout.count <= _MANY else 0.0
         if self._engine is not None or tree.engine is not PLAIN or self._meter.seconds < patience:
@@ -311,11 +320,11 @@ class _Run:
         if not has_compiler():
             return tree
         engine = compiled_engine()
-        if not is_compiled_before(engine) and self._meter.seconds_left < _COMPILE_SECONDS:
+        if not is_compiled_before(engine.advance) and self._meter.seconds_left < _COMPILE_SECONDS:
             return tree
-        return _Tree(tree.layout, engine, tree.weights())
+        return Tree(tree.layout, engine, tree.weights())
 
-    def _approach(self, tree: _Tree, limit: int) -> bool:
+    def _approach(self, tree: Tree, limit: int) -> bool:
         """Try a capacity between the bound and the best plan; return whether to go on.
 
         A plan found doubles the next stride towards the bound; a failure halves it.
@@ -330,7 +339,7 @@ class _Run:
         self._stride = min(self._stride * 2, _LONGEST_STRIDE) if is_better else self._stride / 2
         return is_worth_it
 
-    def _try(self, tree: _Tree, capacity_bytes: int, limit: int, rankings: Iterable[tuple[int, int]]) -> bool:
+    def _try(self, tree: Tree, capacity_bytes: int, limit: int, rankings: Iterable[tuple[int, int]]) -> bool:
         """Try each of ``rankings`` at one capacity; return whether it is worth going on."""
         for ranking in rankings:
             state = tree.begin(capacity_bytes, ranking)
@@ -366,67 +375,3 @@ class _Run:
                 seconds=self._meter.seconds,
             )
             self._report(progress)
-
-
-class _Tree:
-    """The kernel's columns for one layout and one engine, and what is learnt from one attempt to the next."""
-
-    def __init__(self, layout: Layout, engine: Engine, weights: list[int] | None = None) -> None:
-        self.layout = layout
-        self.engine = engine
-        self.placements = 0
-        self._pace = max(1, min(64, 50_000 // max(1, layout.count)))  # placements between two looks at the clock
-        self._kernel: Kernel = make_kernel(layout, engine.make_column)
-        area = layout.size.astype(np.float64) * layout.width
-        self._fixed = (_positions(area, layout.width), _positions(layout.width, area))
-        self._rest, self._crossing = (column.tolist() for column in loads(layout))
-        self._set("weight", weights or [0] * layout.section_count)
-
-    def begin(self, capacity_bytes: int, ranking: tuple[int, int]) -> int:
-        """Start an attempt; return the kernel's state."""
-        layout, k = self.layout, self._kernel
-        fixed, dynamic = ranking
-        self._set("fixed", self._fixed[fixed])
-        self._set("rest", self._rest)
-        self._set("crossing", self._crossing)
-        self._set("pool", list(range(layout.count)))
-        self._set("rank", [0] * layout.count)
-        self._set("witness", layout.member[layout.member_start[:-1]].tolist())
-        k.control[CAPACITY] = capacity_bytes // layout.granule_bytes
-        k.control[DYNAMIC] = dynamic
-        with interrupted_compiling():
-            return self.engine.begin(k)
-
-    def advance(self, placements: int) -> tuple[int, int]:
-        """Go on for a moment, by at most ``placements``; return the kernel's state and how many were tried."""
-        placements = min(placements, self._pace)
-        started = time.monotonic()
-        with interrupted_compiling():
-            state = self.engine.advance(self._kernel, placements)
-        self.placements += placements
-        spent = time.monotonic() - started
-        if placements == self._pace and spent < _LOOK_SECONDS / 2:
-            self._pace *= 2
-        elif spent > _LOOK_SECONDS:
-            self._pace = max(1, self._pace // 2)
-        return state, placements
-
-    def offsets(self) -> list[int]:
-        """Return the plan that the attempt found, in bytes."""
-        return [int(offset) * self.layout.granule_bytes for offset in self._kernel.offset]
-
-    def weights(self) -> list[int]:
-        """Return how often each section gave a node up."""
-        return [int(weight) for weight in self._kernel.weight]
-
-    def _set(self, column: str, values: list[int]) -> None:
-        getattr(self._kernel, column)[: len(values)] = values
-
-
-def _positions(*keys: npt.NDArray[Any]) -> list[int]:
-    """Return each buffer's position in the order by the last key, then the one before, each descending."""
-    order = np.lexsort(tuple(-key for key in keys))
-    positions = np.empty(len(order), dtype=np.int64)
-    positions[order] = np.arange(len(order))
-    found: list[int] = positions.tolist()
-    return found

@@ -7,7 +7,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from memprof.planning.offsets.greedy import STRATEGIES, columns_of, place_all
+from memprof.planning.offsets.columns import columns_of
+from memprof.planning.offsets.greedy import STRATEGIES, place_all
 from memprof.planning.offsets.problem import AllocationProblem
 from memprof.planning.validator import find_violation
 from tests.planning.offsets.problems import breaks_a_rule, cut_rectangle, loose_problem, problem_of, tight_problems

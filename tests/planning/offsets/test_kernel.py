@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 
+from memprof.planning.offsets.columns import columns_of
 from memprof.planning.offsets.engine import PLAIN, compiled_engine, has_compiler
-from memprof.planning.offsets.greedy import columns_of
 from memprof.planning.offsets.kernel import EXHAUSTED, FOUND, RUNNING
 from memprof.planning.offsets.layout import Layout, lay_out
 from memprof.planning.offsets.problem import AllocationProblem
-from memprof.planning.offsets.solver import RANKINGS, _Tree
+from memprof.planning.offsets.tree import RANKINGS, Tree
 from memprof.planning.validator import find_violation
 from tests.planning.offsets.problems import (
     GAP,
@@ -29,7 +29,7 @@ def layout_of(problem: AllocationProblem) -> Layout | None:
     return lay_out(columns_of(problem), problem.granule_bytes, most_overlaps=10**6)
 
 
-def run(tree: _Tree, capacity: int, ranking: tuple[int, int], limit: int = 10**6) -> tuple[int, list[int]]:
+def run(tree: Tree, capacity: int, ranking: tuple[int, int], limit: int = 10**6) -> tuple[int, list[int]]:
     """Search to the end; return the state and the offsets."""
     state = tree.begin(capacity, ranking)
     while state == RUNNING and limit > 0:
@@ -59,7 +59,7 @@ def test_every_ranking_decides_every_capacity_as_brute_force_does(
     for problem, smallest in decided:
         layout = layout_of(problem)
         assert layout is not None
-        tree = _Tree(layout, PLAIN)
+        tree = Tree(layout, PLAIN)
         for granules in (-1, 0, 1):
             capacity = problem.load_bytes + granules * problem.granule_bytes
             state, offsets = run(tree, capacity, ranking)
@@ -82,7 +82,7 @@ def test_no_rule_gives_up_a_plan_that_exists(ranking: tuple[int, int]) -> None:
         problem = cut_rectangle(rng, rng.randint(8, 26), steps=64, size=64)
         layout = layout_of(problem)
         assert layout is not None
-        state, _ = run(_Tree(layout, PLAIN), 64, ranking, limit=1500)
+        state, _ = run(Tree(layout, PLAIN), 64, ranking, limit=1500)
         assert state != EXHAUSTED, seed
         found += state == FOUND
     assert found >= 150
@@ -94,7 +94,7 @@ def test_both_engines_walk_the_same_tree() -> None:
     for problem in problems:
         layout = layout_of(problem)
         assert layout is not None
-        trees = [_Tree(layout, engine) for engine in (PLAIN, compiled_engine())]
+        trees = [Tree(layout, engine) for engine in (PLAIN, compiled_engine())]
         for ranking in RANKINGS:
             found = [run(tree, problem.load_bytes, ranking, limit=400) for tree in trees]
             assert found[0] == found[1]
@@ -106,7 +106,7 @@ def test_a_search_in_single_steps_is_the_search_in_one_go(seed: int) -> None:
     problem = cut_rectangle(Random(seed), 40)
     layout = layout_of(problem)
     assert layout is not None
-    stepwise, at_once = _Tree(layout, PLAIN), _Tree(layout, PLAIN)
+    stepwise, at_once = Tree(layout, PLAIN), Tree(layout, PLAIN)
     state = stepwise.begin(problem.load_bytes, RANKINGS[1])
     placements = 0
     while state == RUNNING and placements < 5000:
@@ -121,7 +121,7 @@ def test_a_thousand_buffers_need_no_recursion() -> None:
     problem = cut_rectangle(Random(1), 1200, steps=4096, size=4096)
     layout = layout_of(problem)
     assert layout is not None
-    state, _ = run(_Tree(layout, PLAIN), problem.load_bytes * 2, RANKINGS[0], limit=2400)
+    state, _ = run(Tree(layout, PLAIN), problem.load_bytes * 2, RANKINGS[0], limit=2400)
     assert state == FOUND
 
 

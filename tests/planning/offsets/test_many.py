@@ -9,8 +9,10 @@ import pytest
 
 from memprof.planning.meter import Meter, OutOfBudget
 from memprof.planning.offsets import solver
+from memprof.planning.offsets.columns import columns_of
 from memprof.planning.offsets.engine import PLAIN
-from memprof.planning.offsets.greedy import columns_of, place_all, place_by_class
+from memprof.planning.offsets.greedy import place_all
+from memprof.planning.offsets.in_time import place_by_class
 from memprof.planning.offsets.problem import AllocationProblem
 from memprof.planning.offsets.repair import Repairs
 from memprof.planning.offsets.shelves import Shelves

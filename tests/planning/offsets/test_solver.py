@@ -86,7 +86,7 @@ def test_an_interrupt_keeps_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupt(*_: object) -> tuple[int, int]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solver._Tree, "advance", interrupt)
+    monkeypatch.setattr(solver.Tree, "advance", interrupt)
     meter = Meter(600)
     plan = plan_offsets(problem_of(GAP), meter.part(0.5))
     assert meter.has_ended  # what comes next has no time either

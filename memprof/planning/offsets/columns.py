@@ -1,0 +1,69 @@
+"""The buffers of a problem that take room, column by column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from memprof.planning.offsets.problem import AllocationProblem, Ints
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The buffers that count, column by column.
+
+    Attributes:
+        ids: Ids in the problem.
+        start: First step.
+        stop: First step no longer.
+        size: Rounded bytes.
+        load: Most bytes alive at any step of each buffer's life.
+    """
+
+    ids: Ints
+    start: Ints
+    stop: Ints
+    size: Ints
+    load: Ints
+
+    @property
+    def count(self) -> int:
+        """Number of buffers."""
+        return len(self.ids)
+
+    @property
+    def width(self) -> Ints:
+        """Steps that each buffer lives."""
+        return self.stop - self.start
+
+    @property
+    def mean_alive(self) -> int:
+        """Buffers alive at once, on average."""
+        steps = int(self.stop.max(initial=1)) - int(self.start.min(initial=0))
+        return int(self.width.sum()) // max(1, steps)
+
+
+def columns_of(problem: AllocationProblem) -> Columns:
+    """Return the buffers of ``problem`` that have bytes and steps."""
+    sizes = np.array(problem.sizes, dtype=np.int64)
+    ids = np.flatnonzero(sizes)
+    start, stop = problem.starts[ids], problem.stops[ids]
+    return Columns(ids=ids, start=start, stop=stop, size=sizes[ids], load=_highest_loads(problem, start, stop))
+
+
+def _highest_loads(problem: AllocationProblem, start: Ints, stop: Ints) -> Ints:
+    """Return the most bytes alive in each range, by a sparse table of maxima. O((n + steps) log steps)."""
+    if not len(start):
+        return start
+    steps, loads = problem.load_columns
+    first, last = np.searchsorted(steps, start), np.searchsorted(steps, stop)
+    level = np.frexp(np.maximum(last - first, 1))[1] - 1  # largest power of two within each range
+    found = np.zeros(len(start), dtype=np.int64)
+    table = loads
+    for power in range(int(level.max()) + 1):
+        chosen = level == power
+        found[chosen] = np.maximum(table[first[chosen]], table[last[chosen] - (1 << power)])
+        half = 1 << power
+        table = np.maximum(table[:-half], table[half:]) if len(table) > half else table
+    return found
