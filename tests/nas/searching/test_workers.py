@@ -11,9 +11,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -50,6 +51,8 @@ GUARD_SECONDS = 600.0
 
 class Misbehaving:
     """Looks like a Trainer; what becomes of it depends on the seed alone."""
+
+    builders: Mapping[str, Any] = MappingProxyType({})
 
     def train(self, module: Any, *, seed: int, until: int, **_: Any) -> tuple[Training, Checkpoint]:
         match seed % len(STATUSES):
