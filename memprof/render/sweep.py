@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memprof.analysis.pieces import Piece
+from memprof.analysis.staircases import Staircase
 from memprof.analysis.surfaces import Surface
 from memprof.base.palette import TERMINAL_ACCENT, TERMINAL_CURVE
 from memprof.base.text import safe_text
@@ -21,6 +22,7 @@ from memprof.results.sweep import Sweep, SweepPoint
 
 _ROWS = 16
 _BAR = 24
+_STEPS = 8
 _NARROW = 60
 _HEADING = "bold"
 _QUIET = "dim"
@@ -57,11 +59,20 @@ def formula_lines(sweep: Sweep) -> list[tuple[str, str]]:
     name = safe_text(next(iter(sweep.dims)), limit=60)
     if sweep.surfaces:
         return [(f"{format_surface(each, sweep.surface_dims)} bytes", _where(sweep, each)) for each in sweep.surfaces]
+    if (stairs := sweep.staircase) is not None:
+        return [(_steps(stairs, name), f"{name} {stairs.first:,} to {stairs.last:,}")]
     return [
         (f"{format_polynomial(piece, name)} bytes", f"{name} {piece.first:,} to {piece.last:,}")
         for piece in sweep.pieces or ()
         if piece.checks
     ]
+
+
+def _steps(found: Staircase, name: str) -> str:
+    """Return a staircase in words: what each period adds, and the steps of the first one."""
+    shown = [f"{value:,} from {size:,}" for size, value in found.steps[:_STEPS]]
+    more = f" and {len(found.steps) - _STEPS} more" if len(found.steps) > _STEPS else ""
+    return f"steps: {', '.join(shown)}{more}; {found.growth:,} bytes more with every {found.period:,} of {name}"
 
 
 def formula_remark(sweep: Sweep) -> str:
@@ -72,6 +83,8 @@ def formula_remark(sweep: Sweep) -> str:
         rows = "row" if checks == 1 else "rows"
         return f"{rest}held against {checks} more {rows} of sizes; {_evaluated(sweep)}"
     if len(sweep.dims) > 1 or sweep.pieces is None:
+        if sweep.staircase is not None:
+            return f"a staircase, true of every size there; {_evaluated(sweep)}"
         what = "no formula of few pieces" if len(sweep.dims) == 1 else "no formula over two dimensions"
         return f"{what}; {_evaluated(sweep)}"
     named = [piece for piece in sweep.pieces if piece.checks]

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any, get_args
 
 from memprof.analysis.pieces import Piece
+from memprof.analysis.staircases import Staircase, find_staircase
 from memprof.analysis.surfaces import Surface
 from memprof.base.fields import Fields
 from memprof.runtimes import Grade
@@ -75,6 +76,15 @@ class Sweep:
         return f"<Sweep over {sizes}: {len(self.points):,} points, {self.evaluations:,} evaluated>"
 
     @property
+    def staircase(self) -> Staircase | None:
+        """The peak as a staircase, where it is one of the only dimension and was evaluated at each of its sizes."""
+        peaks = [point.peak_intermediate_bytes for point in self.points if point.is_evaluated]
+        known = [peak for peak in peaks if peak is not None]
+        if self.pieces is not None or len(self.dims) > 1 or len(known) < len(self.points):
+            return None
+        return find_staircase(next(iter(self.dims.values())), known)
+
+    @property
     def evaluations(self) -> int:
         """At how many points the model was evaluated."""
         return sum(point.is_evaluated for point in self.points)
@@ -87,6 +97,7 @@ class Sweep:
                 "runtime": self.runtime,
                 "grade": self.grade,
                 "formula": None if self.pieces is None else [_piece_json(piece) for piece in self.pieces],
+                **({} if self.staircase is None else {"staircase": _staircase_json(self.staircase)}),
                 "surfaces": [_surface_json(surface, self.surface_dims) for surface in self.surfaces],
                 **({"unknown": self.unknown} if self.unknown else {}),
             },
@@ -134,6 +145,16 @@ def _piece_json(piece: Piece) -> dict[str, Any]:
         "last": piece.last,
         "coefficients": [str(coefficient) for coefficient in piece.coefficients],
         "checks": piece.checks,
+    }
+
+
+def _staircase_json(found: Staircase) -> dict[str, Any]:
+    return {
+        "first": found.first,
+        "last": found.last,
+        "period": found.period,
+        "growth_bytes": found.growth,
+        "steps": [{"from": size, "bytes": value} for size, value in found.steps],
     }
 
 

@@ -91,3 +91,20 @@ def test_a_size_below_one_is_no_size(run: Run, dynamic_model: Path, size: str) -
 def test_a_first_step_may_have_no_past(run: Run, tmp_path: Path) -> None:
     path = write_chain(tmp_path / "past.onnx", ["Relu"], ["past_length", 4])
     assert run("analyze", path, "--dim", "past_length=0").code == 0
+
+
+@pytest.mark.default_session
+def test_rounding_up_is_a_staircase(run: Run, tmp_path: Path) -> None:
+    path = write_chain(tmp_path / "odd.onnx", ["Relu", "Sigmoid", "Softmax"], ["batch", 100])
+    asked = ("analyze", path, "--from-file", "--sweep", "batch=1..64")
+    lines = " ".join(run(*asked).stdout.split())
+    assert "bytes more with every 16 of batch batch 1 to 64 a staircase" in lines
+    document = run(*asked, "--json").json
+    points, stairs = document["sweep"], document["sweep_of"]["staircase"]
+    peaks = [point["peak_intermediate_bytes"] for point in points]
+    assert stairs["period"] == 16
+    assert all(after - before == stairs["growth_bytes"] for before, after in zip(peaks, peaks[16:], strict=False))
+    assert [step["bytes"] for step in stairs["steps"]] == peaks[:16]
+    saved = tmp_path / "sweep.json"
+    saved.write_text(json.dumps(document))
+    assert run("analyze", saved, "--json").json["sweep_of"] == document["sweep_of"]
