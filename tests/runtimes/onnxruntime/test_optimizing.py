@@ -85,6 +85,28 @@ def attention_free_block() -> ModelProto:
     )
 
 
+def halved_before() -> ModelProto:
+    """Return a Gelu whose sum is halved before it meets what it scales, as PyTorch's graph exporter writes it."""
+    return model(
+        [
+            node("MatMul", ["x", "w1"], ["d"]),
+            node("Div", ["d", "root"], ["e"]),
+            node("Erf", ["e"], ["f"]),
+            node("Add", ["f", "one"], ["g"]),
+            node("Mul", ["half", "g"], ["h"]),
+            node("Mul", ["d", "h"], ["k"]),
+            node("MatMul", ["k", "w2"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 40, 64])],
+        outputs=["y"],
+        initializers=[
+            *(number(name, value) for name, value in (("root", 2**0.5), ("one", 1.0), ("half", 0.5))),
+            weight("w1", 64, 256),
+            weight("w2", 256, 64),
+        ],
+    )
+
+
 def shapes_that_are_known() -> ModelProto:
     """Return a reshape whose sizes are computed from the shape of an activation."""
     return model(
@@ -391,6 +413,7 @@ MODELS = [
     residual,
     odd_channels,
     attention_free_block,
+    halved_before,
     shapes_that_are_known,
     mobile_block,
     two_branches,

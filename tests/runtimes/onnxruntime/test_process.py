@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from memprof.importers.onnx import read_onnx
 from memprof.importers.request import Request
+from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import Loading
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
@@ -24,6 +25,7 @@ from memprof.measure.verify import process_pairs
 from memprof.runtimes.onnxruntime.default import session_frame
 from memprof.runtimes.onnxruntime.process.arena import Arena
 from memprof.runtimes.onnxruntime.process.heap import Heap
+from memprof.runtimes.onnxruntime.process.loading import load
 
 PAGE = 4096
 MIB = 2**20
@@ -151,3 +153,24 @@ def test_a_heap_goes_on_where_a_process_was() -> None:
     assert heap.resident_bytes == (61 + 10 + 1) * PAGE  # of what is left the header is written
     heap.take(MIB)  # a map
     assert heap.resident_bytes == (61 + 10 + 1) * PAGE + MIB + PAGE
+
+
+def twice(*, is_source: bool) -> Graph:
+    """Return two products with one weight, which an Identity hands on in the file; a session has another, unread."""
+    builder = GraphBuilder()
+    of = TensorType("float32", (64, 64))
+    x, w = builder.add_input("x", of), builder.add_parameter("w", of)
+    if is_source:
+        (v,) = builder.add_node("Identity", [w], [NewValue("v", of)])
+    else:
+        v = builder.add_parameter("v", of)
+        builder.add_parameter("unread", of)
+    (a,) = builder.add_node("MatMul", [x, w], [NewValue("a", of)])
+    (b,) = builder.add_node("MatMul", [a, v], [NewValue("b", of)])
+    assert b is not None
+    return builder.build([b])
+
+
+def test_a_weight_that_is_handed_on_is_one_and_one_that_nobody_reads_is_none() -> None:
+    found = load(Heap(), twice(is_source=True), twice(is_source=False))
+    assert (found.kept_bytes, found.packed_bytes) == (0, 64 * 64 * 4)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 
 _GELU_STEPS = 5
+_SUM = 2  # behind a quotient and the error function
 _MAX_CUBE = 6
 
 
 def join_erfs(draft: Draft) -> None:
-    """Join x * (1 + erf(x / sqrt 2)) / 2, in any order of the factors."""
+    """Join x * (1 + erf(x / sqrt 2)) / 2, where the sum is not halved before it meets x."""
     for step in draft.of("Erf"):
         before = draft.writer_of(step.read(0), "Div", "Mul")
         if before is None or draft.uses(before.output) != 1 or step.is_gone:
@@ -18,7 +19,8 @@ def join_erfs(draft: Draft) -> None:
         chain = _chain(draft, root, [before, step])
         inside = [i for other in chain[2:] for i in other.given]
         halves = [half for i in inside if (half := _half(draft, i, root)) is not None and half not in chain]
-        if len(chain) + len(halves) == _GELU_STEPS and root is not None:
+        meets = len(chain) > _SUM + 1 and any(i == root or _half(draft, i, root) for i in chain[_SUM + 1].given)
+        if len(chain) + len(halves) == _GELU_STEPS and root is not None and meets:
             draft.replace([*halves, *chain], "com.microsoft.Gelu", [root])
 
 

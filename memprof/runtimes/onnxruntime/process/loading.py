@@ -15,7 +15,7 @@ their weights; a file whose weights lie in others is read in another way, which 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from memprof.ir import Graph, Node, Role, TensorType, Value
@@ -54,26 +54,29 @@ def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
         source: The graph of the file.
         ran: What the session runs of it.
     """
-    given, wanted = _weights(source), _weights(ran)
+    given = _weights(source)
+    sizes = {value.name: size for value, size in _computed(source)}
+    own = {name for name, _ in _folded(source, {**given, **sizes})}  # other weights from then on
+    same = {name: first for name, first in _same(source).items() if name not in own}
+    read = {ran.values[i].name for i in {i for reads in ran.reads for i in reads}.union(ran.outputs)}
+    wanted = {same.get(name, name): size for name, size in _weights(ran).items() if name in read}
     held = _read(heap, given)
-    fills: set[TensorType] = set()
-    for value, size, is_fill in _computed(source):
-        given[value.name] = size
-        if not is_fill or value.type not in fills:  # fills of one shape and type are one
-            held[value.name] = heap.take_aligned(size)
-            fills.add(value.type)
+    for name, size in sizes.items():
+        given[name] = size
+        if name not in same:
+            held[name] = heap.take_aligned(size)
     folded = {name: _fold(heap, size) for name, size in _folded(source, given)}
     for name in folded:
         if name in held:
             heap.give(held.pop(name))
     held |= folded
-    kept = _reorder(heap, ran, wanted, source)
+    kept = _reorder(heap, ran, wanted, source, same)
     for name, size in wanted.items():
         if name not in kept:
             kept[name] = held.pop(name) if name in held else _fold(heap, size)
     for address in held.values():
         heap.give(address)
-    packed = _pack(heap, source, ran, wanted, kept)
+    packed = _pack(heap, source, ran, kept, same)
     return Loaded(sum(wanted[name] for name in kept), packed)
 
 
@@ -90,12 +93,30 @@ def _weights(graph: Graph) -> Weights:
     }
 
 
-def _computed(source: Graph) -> Iterator[tuple[Value, int, bool]]:
-    """Yield the larger values that are computed from weights alone, in order, and whether one number fills them."""
+def _computed(source: Graph) -> Iterator[tuple[Value, int]]:
+    """Yield the larger values that are computed from weights alone, in order."""
     for value in [value for value in source.values if value.role is _CONSTANT]:  # ids rise from node to node
         size, op = value.type.size_bytes, "" if value.producer is None else source.nodes[value.producer].op
         if op != "Constant" and size is not None and size >= _SMALL:
-            yield value, size, op == "ConstantOfShape"
+            yield value, size
+
+
+def _same(source: Graph) -> dict[str, str]:
+    """Return which weights are others: handed on by an Identity, or filled with one number in one shape and type."""
+    found: dict[str, str] = {}
+    fills: dict[TensorType, str] = {}
+    if source.ops.isdisjoint(("Identity", "ConstantOfShape")):
+        return found
+    for value, _ in _computed(source):
+        node = source.nodes[value.producer] if value.producer is not None else None
+        if node is not None and node.op == "Identity" and node.inputs[0] is not None:
+            first = source.values[node.inputs[0]].name
+            found[value.name] = found.get(first, first)
+        elif node is not None and node.op == "ConstantOfShape":
+            first = fills.setdefault(value.type, value.name)
+            if first != value.name:
+                found[value.name] = first
+    return found
 
 
 def _read(heap: Heap, weights: Weights) -> Weights:
@@ -142,7 +163,7 @@ def _fold(heap: Heap, size: int) -> int:
     return found
 
 
-def _reorder(heap: Heap, ran: Graph, wanted: Weights, source: Graph) -> Weights:
+def _reorder(heap: Heap, ran: Graph, wanted: Weights, source: Graph, same: Mapping[str, str]) -> Weights:
     """Return where the filters in a blocked layout lie, by name; those names are numbered as they are made."""
     if _REORDERED not in ran.ops:
         return {}
@@ -153,6 +174,7 @@ def _reorder(heap: Heap, ran: Graph, wanted: Weights, source: Graph) -> Weights:
     blocked: Weights = {}  # its bytes before
     for i, node in enumerate(nodes):
         name = _filter(ran, node)
+        name = same.get(name, name)
         if node.op == _REORDERED and name in wanted:
             is_known = wanted[name] in before or len(before) != len(nodes)
             blocked[name] = wanted[name] if is_known else before[i]
@@ -177,11 +199,12 @@ def _filter(graph: Graph, node: Node) -> str:
     return "" if value_id is None else graph.values[value_id].name
 
 
-def _pack(heap: Heap, source: Graph, ran: Graph, wanted: Weights, kept: Weights) -> int:
+def _pack(heap: Heap, source: Graph, ran: Graph, kept: Weights, same: Mapping[str, str]) -> int:
     """Let kernels keep copies in ``heap``; drop from ``kept`` what is not read any more. Return the copies' bytes."""
     if ran.ops.isdisjoint(PREPACKED):
         return 0
-    readers = Counter(ran.values[i].name for node in ran.nodes for i in node.inputs if i is not None)
+    names = [same.get(value.name, value.name) for value in ran.values]
+    readers = Counter(names[i] for node in ran.nodes for i in node.inputs if i is not None)
     constant = {i for i, value in enumerate(ran.values) if value.role is Role.PARAMETER}
     constant.update(i for node in ran.nodes if node.op == "Constant" for i in node.writes)
     total, packed = 0, set[tuple[str, str, tuple[int, ...]]]()
@@ -190,7 +213,7 @@ def _pack(heap: Heap, source: Graph, ran: Graph, wanted: Weights, kept: Weights)
             value_id = node.inputs[position] if position < len(node.inputs) else None
             if value_id is None or value_id not in constant:
                 continue
-            name = ran.values[value_id].name
+            name = names[value_id]
             copies = packed_bytes(ran, node, position)
             if (name, node.op, copies) not in packed:  # nodes that read one weight share the copies
                 packed.add((name, node.op, copies))
