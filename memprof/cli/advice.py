@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from itertools import pairwise
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from memprof.base.text import safe_text
 
 if TYPE_CHECKING:
     from memprof.results.report import Report
+    from memprof.results.sweep import Sweep
 
 _SETTLING_FLAGS = ("--dim", "--input")
 
@@ -77,14 +79,23 @@ def advise_sweep(report: Report, model: str, flags: Sequence[str], targets: Sequ
     assert report.sweep is not None, "a sweep was asked for"
     others = flags[: flags.index("--sweep")]  # sweeps are the last of the flags
     name = next(iter(report.sweep.dims))
-    return _shell(["memprof", "fit", model, *others, "--ram", str(_amount_at_the_end(report)), "--dim", name])
+    words = ["memprof", "fit", model, *others, "--ram", str(_amount_at_the_end(report)), "--dim", name]
+    step = _step(report.sweep, name)
+    return _shell([*words, *(("--step", str(step)) if step > 1 else ())])
+
+
+def _step(found: Sweep, name: str) -> int:
+    """Return the step from which the known sizes of a sweep are multiples, where it has unknown ones: 1 if not."""
+    known = [point.dims[name] for point in found.points if point.peak_intermediate_bytes is not None]
+    return gcd(*known) if len(known) < len(found.points) else 1
 
 
 def _amount_at_the_end(report: Report) -> int:
-    """Return what the largest known point of a sweep takes, rounded up: asked what fits that, fit has an answer."""
+    """Return what holds the largest known point of a sweep, rounded up: asked what fits that, fit has an answer."""
     model, points = report.model, report.sweep.points if report.sweep is not None else ()
     weights = model.parameter_bytes + model.foldable_constant_bytes
-    taken = [point.process_bytes or (point.peak_intermediate_bytes or 0) + weights for point in points]
+    process = report.process.size_bytes or 0 if report.process is not None else 0
+    taken = [point.process_bytes or (point.peak_intermediate_bytes or 0) * 2 + weights + process for point in points]
     most = max(taken, default=0)
     unit = int("1".ljust(len(str(most)) - 1, "0"))
     return (most // unit + 1) * unit

@@ -99,7 +99,7 @@ def _lines(base: list[Distribution], extras: dict[str, list[Distribution]]) -> l
         hint = install_command()
     else:
         useful = next((extra for extra in _FIRST if extra in missing), None)
-        hint = install_command(useful) if useful else "memprof analyze model.onnx"
+        hint = install_command(useful) if useful else "memprof analyze --help"
     return [*lines, "", f"Next: {hint}"]
 
 

@@ -134,7 +134,7 @@ def test_the_batch_of_a_tflite_file_fits_the_arena_of_a_board(run: Run, tmp_path
     assert found["largest"] * 2000 < parts["arena"] < found["largest"] * 2000 + 10_000
 
 
-_EVEN = """
+EVEN = """
 import torch
 
 
@@ -157,7 +157,7 @@ def test_a_module_without_odd_sizes_is_undecided_and_the_next_command_has_the_an
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("even.py").write_text(_EVEN)
+    Path("even.py").write_text(EVEN)
     done = run("fit", "even.py:make", "--ram", "100MB", "--dim", "resolution", "--margin", "1MB")
     assert done.code == 4
     words = done.stdout.splitlines()[-1].removeprefix("Next: memprof ").split()

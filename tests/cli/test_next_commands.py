@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run, write_chain, write_counting
+from tests.cli.test_fit_command import EVEN
 from tests.tflite_models import chain
 
 SITUATIONS: tuple[Any, ...] = (
@@ -27,6 +28,8 @@ SITUATIONS: tuple[Any, ...] = (
     "analyze dynamic.onnx --sweep batch=1..4 -o sweep.svg",
     "fit dynamic.onnx --ram 1MB",
     "fit dynamic.onnx --ram 1B",
+    pytest.param("analyze even.py:make --sweep resolution=8..12 -o sweep.svg", marks=pytest.mark.slow),
+    pytest.param("analyze even.py:make --sweep batch=1..3 -o sweep.svg", marks=pytest.mark.slow),
     "plan net.onnx",
     "plan net.onnx --in-place",
     "plan table.csv",
@@ -67,6 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_counting(found / "open.onnx")
     (found / "net.tflite").write_bytes(chain(4, 8, 4))
     (found / "asks.py").write_text(_ASKS)
+    (found / "even.py").write_text(EVEN)
     (found / "table.csv").write_text("id,lower,upper,size\na,0,3,4\nb,2,5,4\n")
     return found
 
