@@ -30,7 +30,7 @@ from memprof.planning.ordering.find import decide_order, find_order
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.result import OrderResult
 from memprof.planning.ordering.scored import find_scored_order
-from memprof.planning.recomputation.planned import Allowed, repeat_operations, run_lifetimes
+from memprof.planning.recomputation.planned import Allowed, repeat_operations
 from memprof.planning.recomputation.repeatable import known_macs, parse_allowance
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
 from memprof.planning.rules import RULES, find_rules
@@ -154,10 +154,9 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
         lifetimes = rules.lifetimes(graph, order.node_ids)
     else:
         allowed = Allowed(options.recompute, options.budget_bytes, options.content)
-        order, recomputation, floor_bytes = repeat_operations(
-            model, rules, order, allowed, meter.part(1 - _OFFSET_SHARE)
-        )
-        lifetimes = run_lifetimes(model, rules, order.node_ids)
+        repeated = repeat_operations(model, rules, order, allowed, meter.part(1 - _OFFSET_SHARE))
+        order, recomputation = repeated.order, repeated.recomputation
+        lifetimes, floor_bytes = repeated.lifetimes, repeated.floor_bytes
     problem = pose_allocation(lifetimes, options.content)
     share = 0.0 if order.was_interrupted else _arena_share(options)
     arena = _plan_arena(problem, options.budget_bytes, meter.part(share), report)

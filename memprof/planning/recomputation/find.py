@@ -96,7 +96,7 @@ def find_runs(
     found = _Finder(graph, problem, wish, meter)
     is_complete = found.search(orders, is_exact=scoring is None)
     if scoring is None:
-        peak_bytes = follow(problem, found.best).peak_bytes
+        peak_bytes = found.best_bytes
         return Runs(
             runs=tuple(found.best),
             peak_bytes=peak_bytes,
@@ -141,6 +141,7 @@ class _Finder:
         self._wish = wish
         self._meter = meter
         self.best: list[int] = []
+        self.best_bytes = 0
         self.passed: list[list[int]] = []  # every list that was the best once
         self.was_interrupted = False
         self.bound_bytes = floor_bytes(problem)
@@ -154,7 +155,7 @@ class _Finder:
         try:
             for order in self._begins(orders):
                 self._improve(order, self._meter.part(0.4))
-            if not self.problem.extra_macs(self.best) and self._peak(self.best) <= self._enough_bytes:
+            if not self.problem.extra_macs(self.best) and self.best_bytes <= self._enough_bytes:
                 is_complete = True  # no list is lower, and none takes less work
             elif is_exact and len(self.graph.nodes) <= _EXACT_NODES:
                 is_complete = self._search_all()
@@ -212,8 +213,8 @@ class _Finder:
         return max(self._enough_bytes, self._peak(runs))
 
     def _search_all(self) -> bool:
-        limits = Limits(self._wish.extra_macs, max(self._wish.target_bytes, self._peak(self.best)))
-        if self._wish.target_bytes and self._peak(self.best) <= self._wish.target_bytes:
+        limits = Limits(self._wish.extra_macs, max(self._wish.target_bytes, self.best_bytes))
+        if self._wish.target_bytes and self.best_bytes <= self._wish.target_bytes:
             limits = Limits(self._wish.extra_macs, self._wish.target_bytes, is_ceiling=True)
         found = find_best_runs(self.problem, limits, self._meter)
         if found.runs is not None:
@@ -223,13 +224,15 @@ class _Finder:
         return found.is_complete
 
     def _take(self, runs: list[int]) -> None:
-        if not self.best or self._key(runs) < self._key(self.best):
-            self.best = list(runs)
+        if runs == self.best:
+            return
+        peak_bytes = self._peak(runs)
+        if not self.best or self._key(runs, peak_bytes) < self._key(self.best, self.best_bytes):
+            self.best, self.best_bytes = list(runs), peak_bytes
             self.passed.append(self.best)
 
-    def _key(self, runs: Sequence[int]) -> tuple[int, int, int]:
-        peak = max(self._wish.target_bytes, self._peak(runs))
-        return peak, self.problem.extra_macs(runs), len(runs)
+    def _key(self, runs: Sequence[int], peak_bytes: int) -> tuple[int, int, int]:
+        return max(self._wish.target_bytes, peak_bytes), self.problem.extra_macs(runs), len(runs)
 
     def _peak(self, runs: Sequence[int]) -> int:
         return follow(self.problem, runs).peak_bytes

@@ -34,10 +34,27 @@ class Allowed:
     content: ArenaContent
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated:
+    """What was found.
+
+    Attributes:
+        order: The best list of runs.
+        recomputation: What it takes.
+        lifetimes: Those of its runs.
+        floor_bytes: What every list's arena needs at least.
+    """
+
+    order: PlannedOrder
+    recomputation: Recomputation
+    lifetimes: Lifetimes
+    floor_bytes: int
+
+
 def repeat_operations(
     model: Model, rules: RuntimeModel, order: PlannedOrder, allowed: Allowed, meter: Meter
-) -> tuple[PlannedOrder, Recomputation, int]:
-    """Return the best list of runs, what it takes, and what every list's arena needs at least.
+) -> Repeated:
+    """Return the best list of runs, and what it takes.
 
     Args:
         model: A model whose sizes are known.
@@ -58,7 +75,8 @@ def repeat_operations(
     orders = [order.node_ids, *([given] if order.is_changed else [])]
     is_exact = rules.name == _EXACT_FOR
     found = find_runs(graph, orders, wish, None if is_exact else _scoring(model, rules), meter)
-    peak_bytes = run_lifetimes(model, rules, found.runs).timeline.peak_bytes
+    lifetimes = run_lifetimes(model, rules, found.runs)
+    peak_bytes = lifetimes.timeline.peak_bytes
     bound_bytes, proof = found.lower_bound_bytes, found.proof
     if wish.alignment > 1 and is_exact:  # what was found counts rounded sizes, the peak does not
         bound_bytes, proof = floor_bytes(pose_rerun(graph)), "bytes of one step"
@@ -85,11 +103,18 @@ def repeat_operations(
         single_bytes=order.peak_bytes,
         is_least_work=found.is_least_work,
     )
-    return planned, recomputation, found.lower_bound_bytes if holds_all else 0
+    return Repeated(
+        order=planned,
+        recomputation=recomputation,
+        lifetimes=lifetimes,
+        floor_bytes=found.lower_bound_bytes if holds_all else 0,
+    )
 
 
 def run_lifetimes(model: Model, rules: RuntimeModel, runs: Sequence[int]) -> Lifetimes:
-    """Return what a row of ``RULES`` says of ``model`` as it runs in ``runs``."""
+    """Return what a row of ``RULES``, as it reads ``model``, says of it as it runs in ``runs``."""
+    if len(runs) == len(model.graph.nodes):
+        return rules.lifetimes(model.graph, runs)
     unrolled = unroll_model(model, runs)
     return as_read(rules, unrolled).lifetimes(unrolled.graph)
 
