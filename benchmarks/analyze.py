@@ -4,6 +4,10 @@
 
     graphs     a chain and a random DAG of 1,000, 10,000 and 100,000 operations: analysis of a Graph in memory, and
                the whole command on the .onnx file with its peak memory         bounds at 100,000: 1 s; 6 s and 600 MB
+    large      processor seconds of the whole command, --json, on 100,000 operations of four families, in pairs with
+               onnx.load + shape inference and, with --before, with another checkout of memprof: chain (Relus), dag
+               (Adds of earlier tensors), wide (Relus of one tensor, all alive at the end) and layers (Conv,
+               BatchNormalization, Relu, Sigmoid, Add, weights shared)          bound: 1 x that checkout
     one graph  a chain and a DAG of 10,000 operations, batch bound: reading for ``reference`` alone, which builds one
                graph, against reading that also builds what onnxruntime knows ahead of a run, as every reading did
     small      processor seconds of the whole command on the smallest .onnx of at least 0.1 MB in DIR, in pairs with
@@ -117,19 +121,22 @@ def main() -> None:
     parser.add_argument("--peers-python", help="interpreter that has onnx-tool and onnxsim")
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", choices=["one_graph", "small"], help="this part alone")
+    parser.add_argument("--only", choices=["large", "one_graph", "small"], help="this part alone")
     parser.add_argument("--before", type=Path, help="another checkout of memprof, to be compared with")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         if options.only == "small":
             results["small"] = bench_small(options.models, options.before, Path(folder), options.runs)
+        elif options.only == "large":
+            results["large"] = bench_large(options.before, Path(folder), options.runs)
         elif options.only:
             results["one_graph"] = bench_one_graph(Path(folder), options.runs)
         if options.only:
             write_record(options.json, results)
             return
         results["graphs"] = bench_graphs(Path(folder), options.runs)
+        results["large"] = bench_large(options.before, Path(folder), options.runs)
         results["one_graph"] = bench_one_graph(Path(folder), options.runs)
         results["embedded"] = bench_embedded(Path(folder), options.runs)
         if options.models:
@@ -162,6 +169,29 @@ def bench_graphs(folder: Path, runs: int) -> list[dict[str, Any]]:
                 f"{kind:<6}{count:>8,}{row['read_seconds']:>8.3f} s{row['analysis_seconds']:>9.3f} s"
                 f"{row['command_seconds']:>9.2f} s{row['command_peak_bytes'] / 1e6:>10.0f} MB"
             )
+    return rows
+
+
+def bench_large(before: Path | None, folder: Path, runs: int) -> list[dict[str, Any]]:
+    """Return processor seconds of the command on large graphs, and ratios taken pair by pair."""
+    print("100,000 operations    processor   of onnx.load + inference   of before")
+    rows = []
+    for kind, write in FAMILIES.items():
+        path = str(write(folder / f"{kind}_large.onnx", kind, 100_000))
+        ours = ([*_COMMAND, "analyze", path, "--json"], here(cache=folder / "cache"))
+        onnx_alone = ([sys.executable, "-c", _ONNX, path], here())
+        theirs = ([*_COMMAND, "analyze", path, "--json"], here(before, folder / "cache before"))
+        jobs = [ours, onnx_alone, *([theirs] if before else [])]
+        found = [[processor_seconds(*job) for job in jobs] for _ in range(runs)]
+        row: dict[str, Any] = {
+            "graph": kind,
+            "seconds": statistics.median(times[0] for times in found),
+            "of_onnx": statistics.median(times[0] / times[1] for times in found),
+            "of_before": statistics.median(times[0] / times[2] for times in found) if before else None,
+        }
+        rows.append(row)
+        ratio = f"{row['of_before']:>24.2f}" if before else ""
+        print(f"{kind:<22}{row['seconds']:>7.2f} s{row['of_onnx']:>17.2f} {ratio}", flush=True)
     return rows
 
 
@@ -305,13 +335,16 @@ def run_command(command: Sequence[str]) -> tuple[float, int]:
 
 
 def write_graph(path: Path, kind: str, count: int, batch: int | str = 1) -> Path:
-    """Write a chain of Relus, or Adds over earlier tensors, without a record of shapes."""
+    """Write a chain of Relus, Relus of one tensor, or Adds over earlier tensors, without a record of shapes."""
     rng = random.Random(0)
     names = ["x"]
     nodes = []
     for i in range(count):
-        reads = [names[-1]] if kind == "chain" else [names[max(0, i - int(rng.expovariate(0.1)))] for _ in range(2)]
-        nodes.append(helper.make_node("Relu" if kind == "chain" else "Add", reads, [f"t{i}"], name=f"n{i}"))
+        if kind == "dag":
+            reads = [names[max(0, i - int(rng.expovariate(0.1)))] for _ in range(2)]
+        else:
+            reads = [names[-1] if kind == "chain" else "x"]
+        nodes.append(helper.make_node("Add" if kind == "dag" else "Relu", reads, [f"t{i}"], name=f"n{i}"))
         names.append(f"t{i}")
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
@@ -319,6 +352,30 @@ def write_graph(path: Path, kind: str, count: int, batch: int | str = 1) -> Path
     )
     path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
     return path
+
+
+def write_layers(path: Path, kind: str, count: int) -> Path:
+    """Write blocks of five operations that share their weights, without a record of shapes."""
+    weights = {"w": np.zeros((8, 8, 3, 3), np.float32), **dict.fromkeys("sbmv", np.zeros(8, np.float32))}
+    nodes, last = [], "x"
+    for i in range(count // 5):
+        names = [f"{i}.{name}" for name in ("conv", "norm", "relu", "gate", "sum")]
+        reads = [[last, "w"], [names[0], *"sbmv"], names[1:2], names[2:3], [names[3], last]]
+        for op, read, name in zip(_LAYERS, reads, names, strict=True):
+            settings: dict[str, Any] = {"pads": [1] * 4, "kernel_shape": [3, 3]} if op == "Conv" else {}
+            nodes.append(helper.make_node(op, read, [name], name=name, **settings))
+        last = names[-1]
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8, 16, 16]) for name in ("x", last)]
+    initializers = [numpy_helper.from_array(weight, name) for name, weight in weights.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, kind, info[:1], info[1:], initializers), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+_LAYERS = ("Conv", "BatchNormalization", "Relu", "Sigmoid", "Add")
+FAMILIES = MappingProxyType({"chain": write_graph, "dag": write_graph, "wide": write_graph, "layers": write_layers})
 
 
 def write_weights(folder: Path) -> tuple[Path, Path]:
