@@ -49,6 +49,7 @@ class _Texts:
 
     def __init__(self) -> None:
         self._number = _Numbers().__getitem__
+        self._columns: dict[int, str] = {}  # long lists that are in the document more than once
 
     def parts(self, value: Any, newline: str) -> list[str]:
         """Return the text of ``value`` in pieces; joined on each level it would be in memory many times."""
@@ -76,6 +77,11 @@ class _Texts:
         """Return the text of a value on one line; a long column is put together here: twice as fast."""
         if not kinds or len(value) < _LONG:
             return _encode(value)
+        if id(value) not in self._columns:
+            self._columns[id(value)] = self._column(value, kinds)
+        return self._columns[id(value)]
+
+    def _column(self, value: list[Any], kinds: set[type]) -> str:
         if kinds <= _NUMBERS:
             return f"[{', '.join(map(self._number, value))}]"
         if kinds == {list} and {*map(type, chain.from_iterable(value))} <= {int}:

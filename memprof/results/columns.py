@@ -101,14 +101,27 @@ def read_graph(found: Fields) -> Graph:
     )
 
 
-def lifetimes_json(lifetimes: Lifetimes) -> dict[str, Any]:
-    """Return everything of ``lifetimes`` but the graph."""
-    values, sizes, starts, stops = _columns(lifetimes.buffers, len(Buffer._fields))
+def lifetimes_json(lifetimes: Lifetimes, made: dict[int, list[Any]] | None = None) -> dict[str, Any]:
+    """Return everything of ``lifetimes`` but the graph.
+
+    Args:
+        lifetimes: What a runtime model says.
+        made: Columns that others of the same document had made, by the object they are made of: those are shared.
+    """
+    made = {} if made is None else made
+    buffers, steps = lifetimes.buffers, lifetimes.schedule.steps
+    if id(buffers) not in made:
+        values, *rest = _columns(buffers, len(Buffer._fields))
+        made[id(buffers)] = [list(map(list, values)), *rest]
+    if id(steps) not in made:
+        made[id(steps)] = list(map(list, steps))
+    scratch = lifetimes.scratch
+    reserved = list(lifetimes.reserved)
     return {
-        "steps": list(map(list, lifetimes.schedule.steps)),
-        "buffers": {"values": list(map(list, values)), "bytes": sizes, "start": starts, "stop": stops},
-        "reserved": list(lifetimes.reserved),
-        "scratch": None if lifetimes.scratch is None else list(lifetimes.scratch),
+        "steps": made[id(steps)],
+        "buffers": dict(zip(("values", "bytes", "start", "stop"), made[id(buffers)], strict=True)),
+        "reserved": reserved,
+        "scratch": None if scratch is None else reserved if scratch is lifetimes.reserved else list(scratch),
         "held": list(lifetimes.held),
         "is_complete": lifetimes.is_complete,
     }

@@ -36,6 +36,7 @@ def report_json(
     """Return the parts of a report as one JSON-ready document; ``modules`` are folded to ``MODULE_DEPTH``."""
     unknown, assumed, process = remarks
     graphs: dict[int, Graph] = {id(found.lifetimes.graph): found.lifetimes.graph for found in runtimes.values()}
+    made: dict[int, list[Any]] = {}
     places = {key: place for place, key in enumerate(graphs)}
     return {
         "schema": ANALYSIS_SCHEMA,
@@ -53,7 +54,7 @@ def report_json(
         },
         "headline": next(iter(runtimes)),
         "runtimes": {
-            name: _runtime_json(found, places[id(found.lifetimes.graph)]) for name, found in runtimes.items()
+            name: _runtime_json(found, places[id(found.lifetimes.graph)], made) for name, found in runtimes.items()
         },
         "modules": [
             {
@@ -133,7 +134,7 @@ _ARENA_FIGURES = frozenset({"head_bytes", "tail_bytes", "arena_bytes", "planned_
 """Figures that a runtime with an arena is asked for first: beside the peak too."""
 
 
-def _runtime_json(found: RuntimeReport, place: int) -> dict[str, Any]:
+def _runtime_json(found: RuntimeReport, place: int, made: dict[int, list[Any]]) -> dict[str, Any]:
     return {
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
         "peak_without_io_bytes": found.peak_without_io_bytes,
@@ -156,7 +157,7 @@ def _runtime_json(found: RuntimeReport, place: int) -> dict[str, Any]:
         },
         **{figure.name: figure.size_bytes for figure in found.figures if figure.name in _ARENA_FIGURES},
         "graph": place,
-        "lifetimes": lifetimes_json(found.lifetimes),
+        "lifetimes": lifetimes_json(found.lifetimes, made),
     }
 
 

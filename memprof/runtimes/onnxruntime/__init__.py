@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from operator import sub
 
-from memprof.analysis import Lifetimes, Schedule
+from memprof.analysis import Lifetimes
 from memprof.ir import Graph
 from memprof.ir.model import OPTIMIZED_FORMAT, UNCHANGED_FORMAT, Model, Once
 from memprof.ir.reorder import reorder
@@ -67,12 +67,12 @@ def _listed(graph: Graph, order: Sequence[int] | None, ahead: Once[Graph] | None
 
 
 def _lifetimes(frame: Frame) -> Lifetimes:
-    ran, plan = frame.graph, frame.plan
+    ran = frame.graph
     reserved = frame.reserved
     bare = frame.without_scratch.reserved if frame.bodies else (0,) * len(reserved)
     return Lifetimes(
         graph=ran,
-        schedule=Schedule.sequential(plan.order),
+        schedule=frame.schedule,
         buffers=frame.buffers,
         reserved=reserved if any(reserved) else (),
         scratch=tuple(map(sub, reserved, bare)) if frame.bodies else reserved,

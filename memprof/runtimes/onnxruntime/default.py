@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from memprof.analysis import Lifetimes, Schedule
+from memprof.analysis import Lifetimes
 from memprof.analysis.bounds import taken_at_largest
 from memprof.ir import Graph, Unknown
 from memprof.ir.model import OPTIMIZED_FORMAT, Loading, Model, Session
@@ -62,8 +62,7 @@ def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
         model: The model.
         frame: What the session runs of it, see ``session_frame``.
     """
-    plan = frame.plan
-    schedule = Schedule.sequential(plan.order)
+    schedule = frame.schedule
     session = _session(model)
     ops = frame.graph.ops if session.threads > 1 else frozenset[str]()
     alone = [f"{op} with {session.threads} threads" for op in sorted(ops & _PROVEN_ALONE)]
@@ -76,7 +75,7 @@ def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
         unknown=_unknown(model.graph, frame),
         without=(*filter(None, (session.reason,)), *alone, *laid_out),
     )
-    if not frame.is_complete or len(plan.owned) > _MAX_BUFFERS:
+    if not frame.is_complete or len(frame.plan.owned) > _MAX_BUFFERS:
         return bare
     taken = frame.later_pass(frame.graph.outputs)
     scratch = [max(use.beside_bytes, use.before_bytes) if use is not None else 0 for use in frame.uses]

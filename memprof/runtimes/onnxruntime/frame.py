@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
 
-from memprof.analysis import Buffer
+from memprof.analysis import Buffer, Schedule
 from memprof.base.text import safe_text
 from memprof.ir import Graph, Role, TensorType, Unknown
 from memprof.runtimes.onnxruntime.arranging import NOBODY, Arrangement, Owner, never_run, own_order
@@ -36,6 +36,7 @@ class Frame:
         open_outputs: Ids of graph outputs whose size onnxruntime does not know before it runs.
         has_pattern: Whether later passes take all buffers as one block.
         planning: From an order of its nodes to a plan of which nothing is decided yet.
+        is_alone: Whether its plan follows from the graph alone, so that other frames of it share that.
     """
 
     source: Graph
@@ -46,6 +47,7 @@ class Frame:
     open_outputs: frozenset[int]
     has_pattern: bool
     planning: Callable[[Sequence[int]], Planning]
+    is_alone: bool = False
 
     @cached_property
     def without_scratch(self) -> Frame:
@@ -123,7 +125,12 @@ class Frame:
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
         """Every buffer of its own with all that lives in it."""
-        return plan_buffers(self.graph, self.plan)
+        return self.graph.derived(_own_buffers) if self.is_alone else plan_buffers(self.graph, self.plan)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The order in which it runs."""
+        return self.graph.derived(_own_schedule) if self.is_alone else Schedule.sequential(self.plan.order)
 
     @cached_property
     def outputs(self) -> frozenset[int]:
@@ -219,6 +226,7 @@ def run_frame(
         open_outputs=frozenset([i for i in ran.outputs if types[i].size_bytes is None]),
         has_pattern=not (owner.constants and _reads_prepacked(ran, owner.constants)),
         planning=planning,
+        is_alone=is_alone,
     )
 
 
@@ -244,6 +252,14 @@ def _constant_outputs(graph: Graph, foreign: frozenset[int]) -> tuple[int, ...]:
     """Return the ids of the graph outputs that are initialisers, each once."""
     outputs = dict.fromkeys(graph.outputs)
     return tuple([i for i in outputs if i in foreign or graph.values[i].role is Role.PARAMETER])
+
+
+def _own_buffers(graph: Graph) -> tuple[Buffer, ...]:
+    return plan_buffers(graph, graph.derived(_own_plan))
+
+
+def _own_schedule(graph: Graph) -> Schedule:
+    return Schedule.sequential(graph.derived(_own_plan).order)
 
 
 def _foreign(graph: Graph) -> frozenset[int]:
