@@ -32,7 +32,7 @@ class Holders:
 
     def __init__(self, lifetimes: Lifetimes) -> None:
         self._graph = lifetimes.graph
-        self._step_of_node = lifetimes.schedule.step_of_node
+        self._step_of_node = lifetimes.schedule.step_of_node()
         self._outputs = frozenset(lifetimes.graph.outputs)
 
     def find(self, buffer: Buffer) -> Holder:

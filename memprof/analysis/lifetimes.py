@@ -34,7 +34,7 @@ class Buffer(NamedTuple):
     stop: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """Which nodes run at which step.
 
@@ -49,9 +49,8 @@ class Schedule:
         """Return the schedule that runs one node after the other."""
         return cls(tuple(zip(order)))
 
-    @cached_property
     def step_of_node(self) -> Mapping[int, int]:
-        """The step of each node that runs."""
+        """Return the step of each node that runs; not kept, since it is as large as all the rest."""
         if {*map(len, self.steps)} == {1}:
             return dict(zip(chain.from_iterable(self.steps), range(len(self.steps)), strict=True))
         return {node_id: step for step, nodes in enumerate(self.steps) for node_id in nodes}
@@ -133,16 +132,16 @@ class Lifetimes:
         """The step that makes the peak: the first of the maximum; of a block held all along, what fills it."""
         return self.timeline_in_use.peak_step
 
-    @cached_property
+    @property
     def timeline_without_io(self) -> Timeline:
-        """The timeline without buffers that hold a graph input or a graph output."""
+        """The timeline without buffers that hold a graph input or a graph output; not kept, asked for once."""
         is_inner = {*self.graph.inputs, *self.graph.outputs}.isdisjoint
         outer = self._alive([b for b in self.buffers if not is_inner(b[0])])  # its values; by place: twice as fast
         return Timeline(tuple(map(sub, self.timeline.step_bytes, outer)))
 
-    @cached_property
+    @property
     def timeline_without_scratch(self) -> Timeline | None:
-        """The timeline of tensors alone, ``None`` for a model that knows no kernels."""
+        """The timeline of tensors alone, ``None`` for a model that knows no kernels; not kept, as above."""
         if self.scratch is None:
             return None
         return Timeline(tuple(map(sub, self.timeline.step_bytes, self.scratch)))
