@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -14,6 +15,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+from memprof.base.errors import MemprofError
+from memprof.nas.train.evaluation import load_checkpoint
 from tests.hostile.attack import Answer, attack
 from tests.hostile.search_folders import KINDS, make_search
 
@@ -138,6 +141,16 @@ def test_weights_from_a_stranger_run_nothing(whole: Path, tmp_path: Path, folder
             found.append((folder, outside, kind, [["nas", command[0], str(folder), *command[1:]]]))
     wrong = check(found, tmp_path, seconds=60, space=SPACE_BYTES)
     assert not wrong, "\n".join(wrong[:20])
+
+
+def test_no_checkpoint_of_a_stranger_runs_when_it_is_loaded(whole: Path, tmp_path: Path) -> None:
+    """Every way to spoil one several times, in this process: commands above meet a few."""
+    for i in range(24):
+        folder, outside = spoilt(whole, tmp_path / str(i), "checkpoint", i)
+        for path in (*(folder / "weights").iterdir(), folder / "trained" / "0" / "checkpoint.pt"):
+            with contextlib.suppress(MemprofError):
+                load_checkpoint(path)
+        assert not (outside / "ran").exists()
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(27, marks=pytest.mark.slow)])
