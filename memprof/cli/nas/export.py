@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,11 @@ from memprof.render.json import format_document, write_document
 
 if TYPE_CHECKING:
     from memprof.nas.record.settings import Settings
+    from memprof.nas.searching.export import Exported
     from memprof.nas.space.architecture import Architecture
+    from memprof.nas.space.budget import Budget
     from memprof.nas.space.screening import Footprint
+    from memprof.results.report import Report
 
 
 TFLITE = "model.tflite"
@@ -84,49 +88,56 @@ def export(
         report = memprof.analyze(str(exported.path))
         report.plot(target / "lifetimes.png")
         _describe(architecture, origin, f"Candidate {found.candidate} of {folder.name}", target)
-        converted = (
-            _convert(folder, settings, architecture, build_module(architecture, builders), weights, target)
-            if tflite
-            else None
-        )
+        converted = None
+        if tflite:
+            module = build_module(architecture, builders)
+            converted = _convert(folder, settings, architecture, module, weights, target)
     for name in files:
         note(f"wrote {safe_text(str(target / name))}")
+    document = {"schema": "memprof/nas-export/1", "candidate": found.candidate, "weights": origin}
+    document |= _facts(exported, report, budget, counted) | ({} if converted is None else {"tflite": converted})
     with open_stdout() as stream:
         if as_json:
-            document = {
-                "schema": "memprof/nas-export/1",
-                "candidate": found.candidate,
-                "weights": origin,
-                "model": str(exported.path),
-                "difference": exported.difference,
-                "parameter_bytes": report.parameter_bytes,
-                "peak_intermediate_bytes": report.peak_intermediate_bytes,
-                "budget": {"dtype": budget.dtype, "runtime": budget.runtime, **_known(counted)},
-            }
-            document |= {} if converted is None else {"tflite": converted}
             write_document(document, stream)
-            return
-        stream.write(
-            f"Candidate {found.candidate} with {origin}; onnxruntime and PyTorch agree "
-            f"within {exported.difference:.1e} of the largest output\n"
+        else:
+            stream.writelines(f"{line}\n" for line in _lines(document))
+
+
+def _facts(exported: Exported, report: Report, budget: Budget, counted: Footprint) -> dict[str, Any]:
+    """Return what the file is, and beside it what the search counts."""
+    return {
+        "model": str(exported.path),
+        "difference": exported.difference,
+        "parameter_bytes": report.parameter_bytes,
+        "peak_intermediate_bytes": report.peak_intermediate_bytes,
+        "budget": {"dtype": budget.dtype, "runtime": budget.runtime, **_known(counted)},
+    }
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what an export says of itself, for people."""
+    yield (
+        f"Candidate {found['candidate']} with {found['weights']}; onnxruntime and PyTorch agree "
+        f"within {found['difference']:.1e} of the largest output"
+    )
+    counted = found["budget"]
+    if counted["dtype"] != "float32":  # what the budget promised is not what the file takes
+        yield (
+            f"The file is float32; as {counted['dtype']}, which the search counts, the network has "
+            f"{format_bytes(counted['parameter_bytes'])} of parameters and a peak of "
+            f"{format_bytes(counted['peak_intermediate_bytes'])} ({counted['runtime']})"
         )
-        if budget.dtype != "float32":  # what the budget promised is not what the file takes
-            stream.write(
-                f"The file is float32; as {budget.dtype}, which the search counts, the network has "
-                f"{format_bytes(counted.parameter_bytes)} of parameters and a peak of "
-                f"{format_bytes(counted.peak_intermediate_bytes)} ({budget.runtime})\n"
-            )
-        command = shlex.join(["memprof", "bench", str(exported.path)])
-        if converted is not None:
-            stream.write(
-                f"As .tflite, {converted['dtype']}: LiteRT gives PyTorch's class on {converted['agreement']:.0%} of "
-                f"{converted['images']} images; arena {format_bytes(converted['arena_bytes'])} "
-                f"({format_bytes(converted['foreseen_bytes'])} was foreseen); file "
-                f"{format_bytes(converted['file_bytes'])} ({format_bytes(converted['foreseen_file_bytes'])} was), "
-                f"of which {format_bytes(converted['weight_bytes'])} are weights\n"
-            )
-            command = shlex.join(["memprof", "analyze", converted["model"]])
-        stream.write(f"Next: {safe_text(command, limit=2000)}\n")
+    following = ["memprof", "bench", found["model"]]
+    if converted := found.get("tflite"):
+        yield (
+            f"As .tflite, {converted['dtype']}: LiteRT gives PyTorch's class on {converted['agreement']:.0%} of "
+            f"{converted['images']} images; arena {format_bytes(converted['arena_bytes'])} "
+            f"({format_bytes(converted['foreseen_bytes'])} was foreseen); file "
+            f"{format_bytes(converted['file_bytes'])} ({format_bytes(converted['foreseen_file_bytes'])} was), "
+            f"of which {format_bytes(converted['weight_bytes'])} are weights"
+        )
+        following = ["memprof", "analyze", converted["model"]]
+    yield f"Next: {safe_text(shlex.join(following), limit=2000)}"
 
 
 def _known(counted: Footprint) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from memprof.cli.output import drawing, note, open_stdout
 from memprof.render.json import write_document
 
 if TYPE_CHECKING:
+    from memprof.nas.record.trainings import FinalTraining
     from memprof.nas.searching.run import Part
 
 
@@ -71,7 +73,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
     from memprof.nas.train.devices import pick_device
 
     devices = _devices(pick_device(device), processes)
-    from memprof.nas.searching.final import FinalPlan, count_epochs, scale, train_final, training_name
+    from memprof.nas.searching.final import FinalPlan, scale, train_final, training_name
     from memprof.nas.searching.run import saved_search
     from memprof.nas.train.recipe import Recipe
     from memprof.render.search_progress import TrainingProgress
@@ -98,18 +100,23 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
             result = train_together(plan, devices, progress.watch)
         else:
             result = train_final(plan, progress.watch)
-    known = result.validation_accuracy
-    beside = "" if known is None else f" (validation {known:.2%})"
     note(f"wrote {safe_text(str(plan.place))}")
-    export = shlex.join(["memprof", "nas", "export", str(folder), "--trained", result.name])
     with open_stdout() as stream:
         if as_json:
             write_document(result.to_json(), stream)
         else:
-            stream.write(
-                f"Test accuracy {result.test_accuracy:.2%}{beside} after {count_epochs(result.epochs)} from scratch\n"
-                f"Next: {safe_text(export, limit=2000)}\n"
-            )
+            stream.writelines(f"{line}\n" for line in _lines(result, folder))
+
+
+def _lines(result: FinalTraining, folder: Path) -> Iterator[str]:
+    """Yield what a training came to, for people."""
+    from memprof.nas.searching.final import count_epochs
+
+    known = result.validation_accuracy
+    beside = "" if known is None else f" (validation {known:.2%})"
+    yield f"Test accuracy {result.test_accuracy:.2%}{beside} after {count_epochs(result.epochs)} from scratch"
+    export = shlex.join(["memprof", "nas", "export", str(folder), "--trained", result.name])
+    yield f"Next: {safe_text(export, limit=2000)}"
 
 
 def _devices(picked: str, processes: int | None) -> tuple[str, ...]:
