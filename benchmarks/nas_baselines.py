@@ -4,13 +4,16 @@
     CondenseNet (Huang et al., CVPR 2018)        as it runs after training: the channels that are left are gathered
     DARTS (Liu et al., ICLR 2019)                the second-order cell, 14 of them, 48 channels
     NASNet-A mobile (Zoph et al., CVPR 2018)     4 @ 1056
+    FBNet-A (Wu et al., CVPR 2019)               with its shuffled groups
+    ProxylessNAS (Cai et al., ICLR 2019)         the network for a phone
 
 A count of parameters beside the printed one tells whether a network is what its paper describes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -279,3 +282,99 @@ class Nasnet(nn.Module):
             older, last = last, cell(older, last)
         logits: Tensor = self.classifier(torch.flatten(self.pool(torch.relu(last)), 1))
         return logits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What sets an inverted residual block apart."""
+
+    kernel: int
+    expansion: int
+    groups: int
+    act: str
+
+    @classmethod
+    def parse(cls, text: str, act: str) -> Kind:
+        """Return what ``5e1g2`` stands for: kernel, expansion and, if more than one, groups."""
+        kernel, _, rest = text.partition("e")
+        expansion, _, groups = rest.partition("g")
+        return cls(kernel=int(kernel), expansion=int(expansion), groups=int(groups or 1), act=act)
+
+
+class Inverted(nn.Module):
+    """An inverted residual block: 1x1, shuffle if grouped, depthwise, 1x1, and a shortcut where shapes stay."""
+
+    def __init__(self, before: int, width: int, stride: int, kind: Kind) -> None:
+        super().__init__()
+        inner = before * kind.expansion
+        self.groups = kind.groups
+        self.expand = _with_norm(_conv(before, inner, 1, groups=kind.groups), kind.act)
+        self.depthwise = _with_norm(_conv(inner, inner, kind.kernel, stride, inner), kind.act)
+        self.project = _with_norm(_conv(inner, width, 1, groups=kind.groups), "")
+        self.adds = stride == 1 and before == width
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the block's output."""
+        found = self.expand(image)
+        projected: Tensor = self.project(self.depthwise(shuffled(found, self.groups) if self.groups > 1 else found))
+        return image + projected if self.adds else projected
+
+
+_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "": nn.Identity}
+
+
+def _with_norm(convolution: nn.Conv2d, act: str) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), _ACTIVATIONS[act]())
+
+
+def inverted(stem: nn.Module, before: int, stages: Sequence[str], last: int, act: str) -> nn.Module:
+    """Return a stem, inverted residual blocks and a head for 1,000 classes.
+
+    Args:
+        stem: What comes first.
+        before: Channels that it writes.
+        stages: For each width, in words: width, stride of its first block, then kernel and expansion of each block,
+            and its groups if it has more than one: ``64 2 5e6 5e3 5e1g2``.
+        last: Channels of the 1x1 convolution before the head.
+        act: Which activation.
+    """
+    blocks: list[nn.Module] = [stem]
+    for stage in stages:
+        width, stride, *kinds = stage.split()
+        for i, kind in enumerate(kinds):
+            taken = int(stride) if i == 0 else 1
+            blocks.append(Inverted(before, int(width), taken, Kind.parse(kind, act)))
+            before = int(width)
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, 1000))
+    return nn.Sequential(*blocks, _with_norm(_conv(before, last, 1), act), *head)
+
+
+def fbnet_a() -> nn.Module:
+    """Return FBNet-A; its blocks that only skip are left out."""
+    stages = (
+        "24 2 3e3 3e1",
+        "32 2 5e6 3e3 5e1 3e3",
+        "64 2 5e6 5e3 5e1g2 5e6",
+        "112 1 3e6 5e1g2 5e3 3e1g2",
+        "184 2 5e6 5e6 5e3 5e6",
+        "352 1 5e6",
+    )
+    return inverted(_with_norm(_conv(3, 16, 3, 2), "relu"), 16, stages, 1504, "relu")
+
+
+def proxyless_mobile() -> nn.Module:
+    """Return the network that ProxylessNAS found for a phone."""
+    first = nn.Sequential(
+        _with_norm(_conv(3, 32, 3, 2), "relu6"),
+        _with_norm(_conv(32, 32, 3, 1, 32), "relu6"),
+        _with_norm(_conv(32, 16, 1), ""),
+    )
+    stages = (
+        "32 2 5e3 3e3",
+        "40 2 7e3 3e3 5e3 5e3",
+        "80 2 7e6 5e3 5e3 5e3",
+        "96 1 5e6 5e3 5e3 5e3",
+        "192 2 7e6 7e6 7e3 7e3",
+        "320 1 7e6",
+    )
+    return inverted(first, 16, stages, 1280, "relu6")

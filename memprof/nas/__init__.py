@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from memprof.nas.rank.metric import Measures, Metric
     from memprof.nas.record.journal import Journal
     from memprof.nas.record.settings import Limits, Settings
+    from memprof.nas.record.space_file import Space, read_space, with_space
     from memprof.nas.record.summarizing import status
     from memprof.nas.searching.engines import Engine
     from memprof.nas.searching.export import export_onnx
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from memprof.nas.space.footprint import as_trained, deployed
     from memprof.nas.space.generator import generate, grow, trim
     from memprof.nas.space.isomorphism import canonical
+    from memprof.nas.space.own_layers import OwnLayer
     from memprof.nas.space.screening import Footprint, screen
     from memprof.nas.train.evaluation import evaluate
     from memprof.nas.train.modules import build_module
@@ -101,6 +103,10 @@ _HOMES = {
     "Layer": "memprof.nas.space.architecture",
     "Template": "memprof.nas.space.architecture",
     "Recipe": "memprof.nas.train.recipe",
+    "OwnLayer": "memprof.nas.space.own_layers",
+    "Space": "memprof.nas.record.space_file",
+    "read_space": "memprof.nas.record.space_file",
+    "with_space": "memprof.nas.record.space_file",
 }
 
 __all__ = [
@@ -121,9 +127,11 @@ __all__ = [
     "Measures",
     "Metric",
     "Outcome",
+    "OwnLayer",
     "Recipe",
     "Search",
     "Settings",
+    "Space",
     "Template",
     "TrainerRecipe",
     "as_trained",
@@ -140,11 +148,13 @@ __all__ = [
     "keep_images",
     "paper",
     "quick",
+    "read_space",
     "resume",
     "screen",
     "search",
     "status",
     "trim",
+    "with_space",
 ]
 
 

@@ -25,7 +25,7 @@ from memprof.nas.space.architecture import (
     Template,
     check_own_layers,
 )
-from memprof.nas.space.budget import Budget
+from memprof.nas.space.budget import ARENA_RUNTIME, Budget
 from memprof.nas.space.generator import BOTH
 from memprof.nas.space.own_layers import MOST_OWN_LAYERS, PAPER_LAYERS, OwnLayer
 from memprof.nas.train.recipe import Recipe
@@ -113,7 +113,7 @@ class Settings:
             raise UsageError(f"A tournament has at most {MOST_FINALISTS} finalists of as many seeds.")
         if not self.layers or len(set(self.layers)) < len(self.layers) or Layer.IDENTITY in self.layers:
             raise UsageError("A new cell has layers to choose from, each named once, and none that is trimmed.")
-        _check_own(self.own_layers, self.template)
+        _check_own(self.own_layers, self.template, self.budget)
         if self.final_epochs < 1:
             raise UsageError("A final training has at least one epoch.")
         if self.ranker not in RANKER_NAMES:
@@ -203,7 +203,7 @@ class Limits:
         return asdict(self)
 
 
-def _check_own(layers: tuple[OwnLayer, ...], template: Template) -> None:
+def _check_own(layers: tuple[OwnLayer, ...], template: Template, budget: Budget) -> None:
     """Raise unless own layers can stand beside each other, and at every place of every block.
 
     Raises:
@@ -216,6 +216,12 @@ def _check_own(layers: tuple[OwnLayer, ...], template: Template) -> None:
     except ValueError as error:
         raise UsageError(f"These layers do not go together: {error}.", "Rename one.") from error
     widths = {template.stem_width, *template.widths}
+    strange = [o.op for layer in layers for o in layer.operations if o.kind == "activation" and o.op != "relu"]
+    if budget.runtime == ARENA_RUNTIME and strange:
+        raise UsageError(
+            f"What {strange[0]} becomes once converted for {budget.runtime} is not known here.",
+            "Use relu, or another --runtime.",
+        )
     for layer in layers:  # a layer reads the stem, or what is a sum of widths
         for groups in {operation.groups for operation in layer.operations}:
             if any(width % groups for width in widths):

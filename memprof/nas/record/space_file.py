@@ -55,6 +55,9 @@ class Space:
 def read_space(path: Path) -> Space:
     """Read a space file; nothing of it is run.
 
+    Args:
+        path: The file, in TOML.
+
     Raises:
         InputError: There is no such file, or it is no space.
     """
@@ -72,6 +75,10 @@ def read_space(path: Path) -> Space:
 
 def with_space(settings: Settings, space: Space) -> Settings:
     """Return settings of a search in ``space``.
+
+    Args:
+        settings: What the search would do without it.
+        space: Blocks, layers and combiners; where it is silent, those of the settings stay.
 
     Raises:
         UsageError: What it says does not go together with the rest.

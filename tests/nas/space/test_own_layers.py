@@ -17,6 +17,7 @@ from memprof.nas.given.values import read_record
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.space_file import read_space
 from memprof.nas.space.architecture import GROWN_LAYERS, Architecture, Cell, Layer, Template
+from memprof.nas.space.budget import Budget
 from memprof.nas.space.encoding import code_length, encode_block
 from memprof.nas.space.footprint import as_trained, deployed
 from memprof.nas.space.generator import generate, grow, trim
@@ -138,6 +139,8 @@ def test_a_search_keeps_its_own_layers_in_its_journal() -> None:
     for layers, said in (((EXPAND, EXPAND), "named once"), ((EXPAND, replaced(POOLED, 0)), "one place")):
         with pytest.raises(UsageError, match=said):
             replace(SETTINGS, layers=layers)
+    with pytest.raises(UsageError, match="What hard_swish becomes"):
+        replace(SETTINGS, layers=LAYERS, budget=Budget(runtime="tflm", dtype="int8"))
     with pytest.raises(UsageError, match="4 groups"):
         replace(SETTINGS, layers=LAYERS, template=replace(SMALL, stem_width=6))
 
@@ -191,5 +194,5 @@ def test_a_spoilt_space_file_is_one_error(text: str, said: str, tmp_path: Path) 
     path.write_text(text)
     with pytest.raises(InputError, match=said):
         read_space(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"gone\.toml"):
         read_space(tmp_path / "gone.toml")
