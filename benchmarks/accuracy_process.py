@@ -1,6 +1,7 @@
 """What a process takes for a default onnxruntime session, predicted and measured: the process columns of the page.
 
     python benchmarks/accuracy_process.py [--models FOLDER] [--zoo FOLDER] [--only WORD] [--count N]
+    python benchmarks/accuracy_process.py --predict FOLDER    what is simulated, anew, of structures in a folder
 
 The models are those of the accuracy page, found in ``--models`` or written. Each is measured in three fresh processes
 and predicted in two ways: with what the installed onnxruntime says of making the session, and from the file alone.
@@ -13,6 +14,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from memprof.measure.sessions import with_session
 from memprof.measure.threads import session_threads
 from memprof.measure.verify import process_pairs
 from memprof.runtimes.onnxruntime.default import session_frame, session_loading
-from memprof.runtimes.onnxruntime.process import process_growth
+from memprof.runtimes.onnxruntime.process import Growth, process_growth
 
 RESULTS = ROOT / "benchmarks/results/accuracy_process.json"
 _SECONDS = 240
@@ -43,11 +45,20 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a word in the name")
     parser.add_argument("--count", type=int, default=0, help="stop after so many models; 0 for all")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--predict", type=Path, help="predict anew, of kept structures in a folder, and measure nothing"
+    )
     asked = parser.parse_args()
     document: dict[str, Any] = {"machine": environment(), "models": {}}
     if asked.results.exists():
         document["models"] = json.loads(asked.results.read_text(encoding="utf-8"))["models"]
     rows = document["models"]
+    if asked.predict:
+        for name, row in rows.items():
+            if "error" not in row and (asked.predict / f"{name}.onnx").exists():
+                predict(row, asked.predict / f"{name}.onnx")
+        asked.results.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        return
     todo = {name: write for name, write in catalogue(asked.zoo).items() if name not in rows and asked.only in name}
     for name, write in list(todo.items())[: asked.count or None]:
         with tempfile.TemporaryDirectory() as folder:
@@ -64,11 +75,34 @@ def main() -> None:
         asked.results.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def measure(path: Path) -> dict[str, Any]:
-    """Return what is predicted of one model's process, in both ways, and what was measured, as JSON-ready values."""
+def predict(row: dict[str, Any], path: Path) -> None:
+    """Put what is simulated of one model's process now in place of what was; what onnxruntime said stays."""
+    growth = _alone(path)
+    row["file_alone"] = None if growth is None else sum(growth.parts.values())
+    if row["asked"] or growth is None:
+        return
+    parts = {**growth.stages, **growth.of_session, "": sum(growth.parts.values())}
+    found = {f"process_{name}".rstrip("_"): size for name, size in parts.items()}
+    found |= dict(zip(("arena_first_run", "arena_later_runs"), growth.arena_bytes, strict=True))
+    for name, size in found.items():
+        row["process"][name]["predicted"] = size
+
+
+def _alone(path: Path) -> Growth | None:
+    request = replace(_request(path), from_file=True)
+    bare = with_session(read_onnx(request), request)
+    return process_growth(bare.graph, session_frame(bare))
+
+
+def _request(path: Path) -> Request:
     given = next((found for word, found in VALUES.items() if word in path.name), {})
     names = {value.name for value in read_onnx(Request(source=path)).graph.values}
-    request = Request(source=path, values={name: value for name, value in given.items() if name in names})
+    return Request(source=path, values={name: value for name, value in given.items() if name in names})
+
+
+def measure(path: Path) -> dict[str, Any]:
+    """Return what is predicted of one model's process, in both ways, and what was measured, as JSON-ready values."""
+    request = _request(path)
     model = with_session(read_onnx(request), request)
     frame, specs = session_frame(model), input_specs(model.graph, request.values)
     found: dict[str, dict[str, Any]] = {}
@@ -77,9 +111,7 @@ def measure(path: Path) -> dict[str, Any]:
         for pair in process_pairs(model, frame, again):
             row = found.setdefault(pair.name, {"predicted": pair.predicted_bytes, "measured": []})
             row["measured"].append(pair.measured_bytes)
-    alone = Request(source=path, values=request.values, from_file=True)
-    bare = with_session(read_onnx(alone), alone)
-    growth = process_growth(bare.graph, session_frame(bare))
+    growth = _alone(path)
     return {
         "asked": session_loading(model) is not None,
         "process": found,

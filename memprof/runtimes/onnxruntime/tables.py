@@ -37,6 +37,7 @@ PREPACKED: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         **dict.fromkeys(("MatMul", "Gemm", "com.microsoft.FusedMatMul", "com.microsoft.FusedGemm"), (1,)),
         **dict.fromkeys(("MatMulInteger", "com.microsoft.DynamicQuantizeMatMul", "com.microsoft.Attention"), (1,)),
+        "com.microsoft.MatMulIntegerToFloat": (1,),
         **dict.fromkeys(("LSTM", "GRU"), (1, 2)),
         **dict.fromkeys(("QLinearMatMul", "QLinearConv", "com.microsoft.QLinearConv", "com.microsoft.QGemm"), (3,)),
     }

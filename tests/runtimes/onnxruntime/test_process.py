@@ -26,6 +26,7 @@ from memprof.runtimes.onnxruntime.default import session_frame
 from memprof.runtimes.onnxruntime.process.arena import Arena
 from memprof.runtimes.onnxruntime.process.heap import Heap
 from memprof.runtimes.onnxruntime.process.loading import load
+from memprof.runtimes.onnxruntime.process.packing import packed_bytes
 
 PAGE = 4096
 MIB = 2**20
@@ -174,3 +175,31 @@ def twice(*, is_source: bool) -> Graph:
 def test_a_weight_that_is_handed_on_is_one_and_one_that_nobody_reads_is_none() -> None:
     found = load(Heap(), twice(is_source=True), twice(is_source=False))
     assert (found.kept_bytes, found.packed_bytes) == (0, 64 * 64 * 4)
+
+
+@pytest.mark.parametrize(
+    ("op", "kind", "shape", "attributes", "size"),
+    [
+        ("com.microsoft.QGemm", "int8", (1000, 512), {"transB": 1}, 520_128),
+        ("MatMulInteger", "int8", (100, 30), {}, 3_328),
+        ("QLinearConv", "int8", (24, 24, 1, 1), {}, 768),
+        ("QLinearConv", "int8", (15, 64, 1, 1), {}, 1_088),
+        ("QLinearConv", "int8", (32, 6, 3, 3), {}, 1_920),
+        ("QLinearConv", "uint8", (64, 64, 1, 1), {}, 4_352),
+        ("QLinearConv", "int8", (58, 1, 3, 3), {"group": 58}, 522),
+        ("QLinearConv", "int8", (64, 8, 3, 3), {"group": 8}, 9_728),
+        ("MatMul", "float32", (10, 30), {}, 4 * 10 * 32),
+        ("MatMul", "float64", (10, 30), {}, None),
+    ],
+)
+def test_what_kernels_keep_of_weights_is_what_a_session_was_seen_to_take(
+    op: str, kind: str, shape: tuple[int, ...], attributes: dict[str, int], size: int | None
+) -> None:
+    builder = GraphBuilder()
+    x, w = builder.add_input("x", TensorType(kind, (1,))), builder.add_parameter("w", TensorType(kind, shape))
+    position = 3 if "QGemm" in op or "QLinear" in op else 1
+    reads = [x] * position + [w]
+    (y,) = builder.add_node(op, reads, [NewValue("y", TensorType(kind, (1,)))], attributes=attributes)
+    assert y is not None
+    graph = builder.build([y])
+    assert packed_bytes(graph, graph.nodes[0], position) == (() if size is None else (size,))

@@ -3,17 +3,23 @@
     MatMul, Gemm    B as [K, N rounded up to 16], for each matrix
     LSTM            for each direction W as [inputs, 4 hidden], R as [hidden, 4 hidden], rounded alike
     GRU             W as [inputs, 3 hidden]; R as [hidden, 2 hidden] and [hidden, hidden]
-    of integers     about as large as the input
+    of integers     B as [N rounded up to 16, K rounded up to 4] of a byte each, and a sum of four bytes for each row
+    QLinearConv     filters of int8: [M rounded up to 16, K] of at least 16 that read whole fours of channels, or one
+                    channel to a group; others as a matrix of integers for each group
 
 Found by tracing what onnxruntime 1.32 takes while it makes sessions; an operation of another type packs nothing.
 """
 
 from __future__ import annotations
 
+from math import prod
+
 from memprof.ir import Graph, Node
 
 _ROW = 16
-_INTEGERS = ("MatMulInteger", "DynamicQuantizeMatMul", "QLinearMatMul", "QLinearConv", "QGemm")
+_FOUR = 4
+_MATRIX_RANK = 2
+_INTEGERS = ("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm")
 
 
 def packed_bytes(graph: Graph, node: Node, position: int) -> tuple[int, ...]:
@@ -23,17 +29,18 @@ def packed_bytes(graph: Graph, node: Node, position: int) -> tuple[int, ...]:
         return ()
     kind, shape = graph.values[value_id].type.dtype, graph.values[value_id].type.shape
     dims = [dim for dim in shape or () if isinstance(dim, int)]
-    op = node.op.rpartition(".")[2]
-    if op in _INTEGERS:
-        return (graph.value_bytes[value_id] or 0,)
-    if kind != "float32" or shape is None or len(dims) != len(shape):
+    op, is_matrix = node.op.rpartition(".")[2], len(dims) == _MATRIX_RANK
+    if shape is None or len(dims) != len(shape):
         return ()
-    if op in ("LSTM", "GRU"):
+    if is_matrix and node.attributes.get("transB"):
+        dims.reverse()
+    if op == "QLinearConv":
+        return _filters(dims, node.attributes.get("group", 1), is_signed=kind == "int8")
+    if op in _INTEGERS and is_matrix:
+        return (_of_integers(*dims),)
+    if op in ("LSTM", "GRU") and kind == "float32":
         return _recurrent(op, position, dims)
-    if len(dims) != 2:
-        return ()
-    rows, columns = reversed(dims) if node.attributes.get("transB") else dims
-    return (_matrix(rows, columns),)
+    return (_matrix(*dims),) if is_matrix and kind == "float32" else ()
 
 
 def _recurrent(op: str, position: int, dims: list[int]) -> tuple[int, ...]:
@@ -45,5 +52,26 @@ def _recurrent(op: str, position: int, dims: list[int]) -> tuple[int, ...]:
     return (directions * _matrix(inputs, gates),)
 
 
+def _filters(dims: list[int], groups: object, *, is_signed: bool) -> tuple[int, ...]:
+    if (
+        len(dims) <= _MATRIX_RANK or not isinstance(groups, int) or groups < 1 or dims[0] % groups
+    ):  # onnxruntime refuses it
+        return ()
+    written, taken, taps = dims[0], dims[1], prod(dims[2:])
+    if taken == 1 and written == groups:
+        return (written * taps,)
+    if is_signed and groups == 1 and written >= _ROW and taken % _FOUR == 0:
+        return (_up(written, _ROW) * taken * taps,)
+    return (groups * _of_integers(taken * taps, written // groups),)
+
+
+def _of_integers(rows: int, columns: int) -> int:
+    return _up(columns, _ROW) * (_up(rows, _FOUR) + _FOUR)
+
+
+def _up(size: int, to: int) -> int:
+    return -(-size // to) * to
+
+
 def _matrix(rows: int, columns: int) -> int:
-    return 4 * rows * (-(-columns // _ROW) * _ROW)
+    return 4 * rows * _up(columns, _ROW)
