@@ -313,6 +313,7 @@ def test_ctrl_c_ends_a_search_in_order_and_says_how_to_go_on(tmp_path: Path) -> 
 LANES = 3
 
 
+@pytest.mark.slow
 def test_a_lane_that_takes_its_process_along_costs_no_other_job(tmp_path: Path) -> None:
     """Two of these kill the process that all share, whoever begins first; the others are trained all the same."""
     seeds = [0, 5, 7, 14, 3, 21]
