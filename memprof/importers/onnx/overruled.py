@@ -1,9 +1,13 @@
-"""Rules of ours where ONNX's own inference is wrong by its own text.
+"""Rules of ours where ONNX's own inference is wrong by its own text, or onnxruntime runs something else.
 
 operation               the fault                                     the text, PyTorch and onnxruntime
 pooling, ceil_mode=1    a last window that begins behind the input    is dropped
                         (in the padding at its end) is kept
 STFT                    ``onesided`` left out counts as 0             its default is 1
+ConvTranspose, SAME     ``output_padding`` makes it larger            the input times the stride, no more
+
+operation               the text and ONNX's inference                 onnxruntime
+pooling, SAME, dilated  padded for the dilated kernel                 padded for the plain one: fewer windows
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Attribute, Dim, TensorType
 
+_SAME = frozenset({"SAME_UPPER", "SAME_LOWER"})
 _Rule = Callable[[Sequence[Fact | None], Mapping[str, Attribute], TypeTable], TensorType | None]
 
 
@@ -55,27 +60,69 @@ def last_window_begins_inside(size: int, count: int, stride: int, pad_begin: int
 def _pool(inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], types: TypeTable) -> TensorType | None:
     of = cast("Fact", inputs[0]).type
     kernel = attributes.get("kernel_shape")
-    if not attributes.get("ceil_mode") or attributes.get("auto_pad", "NOTSET") != "NOTSET" or of.shape is None:
+    padding, rounds_up = attributes.get("auto_pad", "NOTSET"), bool(attributes.get("ceil_mode"))
+    if of.shape is None or not isinstance(kernel, tuple) or len(kernel) != len(of.shape) - 2:
         return None
     spatial = of.shape[2:]
     rank = len(spatial)
-    if not isinstance(kernel, tuple) or len(kernel) != rank:
-        return None
     ones, zeros = (1,) * rank, (0,) * (2 * rank)
     strides, dilations = _integers(attributes, "strides", ones), _integers(attributes, "dilations", ones)
-    pads = _integers(attributes, "pads", zeros)
     found: list[Dim] = []
+    if padding in _SAME and (rounds_up or dilations != ones):
+        for axis, size in enumerate(spatial):
+            window = (int(kernel[axis]), dilations[axis], strides[axis])
+            found.append(_same_windows(size, window, rounds_up=rounds_up) if isinstance(size, int) else None)
+        return types.of(of.dtype, (*of.shape[:2], *found))
+    if not rounds_up or padding not in ("NOTSET", "VALID"):
+        return None
+    pads = zeros if padding == "VALID" else _integers(attributes, "pads", zeros)
     for axis, size in enumerate(spatial):
         if not isinstance(size, int):
             found.append(None)
             continue
         padded = size + pads[axis] + pads[axis + rank]
         moves = padded - dilations[axis] * (int(kernel[axis]) - 1) - 1
-        if moves < 0:
-            return None
         count = -(-moves // strides[axis]) + 1
+        if count < 0:
+            return None
         found.append(last_window_begins_inside(size, count, strides[axis], pads[axis]))
     return types.of(of.dtype, (*of.shape[:2], *found))
+
+
+def _same_windows(size: int, window: tuple[int, int, int], *, rounds_up: bool) -> int:
+    """Return how many windows onnxruntime lays over ``size`` elements: kernel, dilation and stride are one's own.
+
+    >>> _same_windows(11, (4, 3, 1), rounds_up=False)
+    5
+    """
+    kernel, dilation, stride = window
+    pad = (-(-size // stride) - 1) * stride + kernel - size
+    moves = size + pad - dilation * (kernel - 1) - 1
+    count = max(0, (-(-moves // stride) if rounds_up or moves < 0 else moves // stride) + 1)  # towards zero, as in C
+    return last_window_begins_inside(size, count, stride, pad // 2) if rounds_up else count
+
+
+def _transposed(
+    inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], types: TypeTable
+) -> TensorType | None:
+    of, weight = cast("Fact", inputs[0]).type, cast("Fact", inputs[1]).type
+    padding = _integers(attributes, "output_padding", (0,) * (len(of.shape or ()) - 2))
+    is_plain = attributes.get("auto_pad", "NOTSET") not in _SAME or "output_shape" in attributes
+    if is_plain or not any(padding) or of.shape is None or weight.shape is None:
+        return None
+    spatial, ones = of.shape[2:], (1,) * len(padding)
+    strides, dilations = _integers(attributes, "strides", ones), _integers(attributes, "dilations", ones)
+    channels, groups = weight.shape[1], attributes.get("group", 1)
+    found: list[Dim] = []
+    for axis, (size, kernel) in enumerate(zip(spatial, weight.shape[2:], strict=True)):
+        if not isinstance(size, int) or not isinstance(kernel, int):
+            found.append(None)
+            continue
+        whole = (size - 1) * strides[axis] + padding[axis] + dilations[axis] * (kernel - 1) + 1
+        found.append(min(whole, size * strides[axis]))
+    if not isinstance(channels, int) or not isinstance(groups, int):
+        return None
+    return types.of(of.dtype, (of.shape[0], channels * groups, *found))
 
 
 def _short_time_fourier(
@@ -108,5 +155,9 @@ def _integers(attributes: Mapping[str, Attribute], name: str, default: tuple[int
 
 
 _RULES: Mapping[str, _Rule] = MappingProxyType(
-    {**dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool), "STFT": _short_time_fourier}
+    {
+        **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
+        "ConvTranspose": _transposed,
+        "STFT": _short_time_fourier,
+    }
 )

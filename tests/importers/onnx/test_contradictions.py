@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -105,6 +106,49 @@ def test_stft_is_onesided_unless_it_says_otherwise(tmp_path: Path, onesided: int
 def test_a_window_that_begins_in_the_padding_is_dropped(tmp_path: Path, op: str) -> None:
     pool = node(op, ["x"], ["y"], kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1)
     assert sizes(load(tmp_path, model([pool], inputs=[tensor("x", [1, 3, 9, 9])], outputs=["y"])))["y"] == 108
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_windows_and_sizes_are_those_of_onnxruntime(tmp_path: Path, seed: int) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    rng, compared = Random(seed), 0
+    for _ in range(60):
+        found = _windows(rng)
+        shape = [dim.dim_value for dim in found.graph.input[0].type.tensor_type.shape.dim]
+        try:
+            session = onnxruntime.InferenceSession(found.SerializeToString(), options)
+            (ran,) = session.run(None, {"x": np.zeros(shape, np.float32)})
+        except Exception:  # onnxruntime refuses padding larger than a kernel, say
+            continue
+        compared += 1
+        assert sizes(load(tmp_path, found))["y"] == ran.nbytes, found
+    assert compared > 40
+
+
+def _windows(rng: Random) -> ModelProto:
+    """Return a pooling or a transposed convolution with attributes that go together."""
+    op = rng.choice(["MaxPool", "AveragePool", "LpPool", "ConvTranspose"])
+    rank = rng.choice([1, 2])
+    kernel = [rng.randint(1, 4) for _ in range(rank)]
+    strides = [rng.randint(1, 4) for _ in range(rank)]
+    attributes: dict[str, object] = {"kernel_shape": kernel, "strides": strides}
+    if op == "ConvTranspose":
+        attributes["output_padding"] = [rng.randint(0, stride - 1) for stride in strides]
+    else:
+        attributes["ceil_mode"] = rng.randint(0, 1)
+    if rng.random() < 0.5:
+        attributes["dilations"] = [rng.randint(1, 3) for _ in range(rank)]
+    if rng.random() < 0.6:
+        attributes["auto_pad"] = rng.choice(["SAME_UPPER", "SAME_LOWER", "VALID"])
+    else:
+        attributes["pads"] = [rng.randint(0, size - 1) for size in kernel * 2]
+    weights = [weight("w", 3, 2, *kernel)] if op == "ConvTranspose" else []
+    shape = [1, 3, *(rng.randint(3, 13) for _ in range(rank))]
+    names = ["x", "w"] if weights else ["x"]
+    made = node(op, names, ["y"], **attributes)
+    return model([made], inputs=[tensor("x", shape)], outputs=["y"], initializers=weights, opset=19)
 
 
 @pytest.mark.parametrize("size", range(1, 12))
