@@ -221,7 +221,10 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def window_of(tensor: torch.Tensor, storage: int) -> TensorRecord:
-    """Return ``tensor`` as a window onto the storage of that index."""
+    """Return ``tensor`` as a window onto the storage of that index; a nested one, without sizes, is all of it."""
+    if tensor.is_nested:
+        count = tensor.untyped_storage().nbytes() // tensor.element_size()
+        return TensorRecord(storage, dtype_name(tensor.dtype), (count,), (1,), 0)
     return TensorRecord(
         storage,
         dtype_name(tensor.dtype),

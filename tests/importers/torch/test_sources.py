@@ -293,3 +293,24 @@ def test_a_real_run_that_fails_does_not_ask_for_a_real_run() -> None:
         memprof.analyze(Fails(), torch.zeros(2), run=True)
     assert "NotImplementedError" in caught.value.message
     assert "--run" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_an_encoder_with_a_padding_mask_is_measured_on_its_nested_path() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+            self.layers = nn.TransformerEncoder(layer, 1)
+
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            found = self.layers(x, src_key_padding_mask=mask)
+            assert isinstance(found, torch.Tensor)
+            return found
+
+    mask = torch.zeros(2, 10, dtype=torch.bool)
+    whole = memprof.analyze(Encoder(), (torch.zeros(2, 10, 32), mask), run=True)
+    mask = mask.clone()
+    mask[1, 5:] = True
+    half = memprof.analyze(Encoder(), (torch.zeros(2, 10, 32), mask), run=True)
+    assert half.headline.runtime.grade == whole.headline.runtime.grade == "measured"
+    assert (half.peak_intermediate_bytes or 0) < (whole.peak_intermediate_bytes or 0)
