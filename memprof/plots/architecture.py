@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from memprof.nas.space.architecture import AnyLayer, Architecture, Block, Cell
 
 _LAYER, _TO_COMBINER, _GAP, _MARGIN = 1.15, 0.22, 0.66, 0.5
+_MOST_LETTERS = 17
+"""Of a layer's name that its box holds."""
 _PITCH = _LAYER + _TO_COMBINER + _GAP
 _FIRST = 0.95
 """Left edge of the first cell's layers."""
@@ -266,9 +268,8 @@ def _draw_layer(axes: Axes, x: float, y: float, layer: AnyLayer) -> None:
             zorder=3,
         )
     )
-    axes.text(
-        x + _LAYER / 2, y, layer.label, ha="center", va="center", zorder=4, **text_style(colour=INK, size=SMALL)
-    )
+    label = layer.label if len(layer.label) <= _MOST_LETTERS else f"{layer.label[: _MOST_LETTERS - 1]}…"
+    axes.text(x + _LAYER / 2, y, label, ha="center", va="center", zorder=4, **text_style(colour=INK, size=SMALL))
 
 
 def _draw_combiner(axes: Axes, x: float, middle: float, cell: Cell) -> None:
