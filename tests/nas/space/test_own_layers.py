@@ -196,3 +196,33 @@ def test_a_spoilt_space_file_is_one_error(text: str, said: str, tmp_path: Path) 
         read_space(path)
     with pytest.raises(InputError, match=r"gone\.toml"):
         read_space(tmp_path / "gone.toml")
+
+
+STRANGE: tuple[Any, ...] = (
+    *(None, True, -1, 0, 10**30, 1.5, "", "x" * 5000, "\x1b[2J"),
+    *([], [[1]], {}, {"op": "conv"}, [{}]),
+)
+
+
+def test_a_layer_spoilt_anywhere_is_read_or_refused_and_nothing_else() -> None:
+    whole = SMALL.build([Cell(input1=0, input2=0, layer1=EXPAND, layer2=POOLED)]).to_json()
+    text, read = json.dumps(whole), 0
+    for seed in range(1500):
+        rng = random.Random(seed)
+        spoilt = json.loads(text)
+        place: Any = rng.choice(spoilt["own_layers"])
+        while True:
+            keys = list(place) if isinstance(place, dict) else range(len(place))
+            key = rng.choice(keys) if keys else None
+            if key is None or not isinstance(place[key], dict | list) or rng.random() < 0.3:
+                break
+            place = place[key]
+        if key is not None:
+            place[key] = rng.choice(STRANGE)
+        try:
+            found = Architecture.from_json(spoilt)
+        except ValueError:
+            continue
+        read += 1
+        assert Architecture.from_json(found.to_json()) == found
+    assert read < 300
