@@ -25,6 +25,7 @@ import click
 from memprof.base.distribution import extra_of
 from memprof.base.errors import MemprofError, MissingExtraError
 from memprof.base.text import safe_text
+from memprof.base.units import format_bytes
 from memprof.cli.output import print_quietly
 from memprof.cli.signals import Terminated
 from memprof.render.json import format_document
@@ -113,6 +114,14 @@ def _describe_termination(error: BaseException) -> Failure:
 
 
 def _describe_exhaustion(error: BaseException) -> Failure:
+    allowed = allowed_bytes() if isinstance(error, MemoryError) else None
+    if allowed is not None:
+        return Failure(
+            code=3,
+            kind="limit",
+            message=f"memprof ran out of memory: this process may take {format_bytes(allowed)}.",
+            hint="Allow it more (ulimit -v, ulimit -d), or check that the input is what you meant.",
+        )
     what = "memory" if isinstance(error, MemoryError) else "stack"
     return Failure(
         code=3,
@@ -120,6 +129,16 @@ def _describe_exhaustion(error: BaseException) -> Failure:
         message=f"The input is too large or nested too deep: memprof ran out of {what}.",
         hint="Check that the file is what you meant; a real model needs far less.",
     )
+
+
+def allowed_bytes() -> int | None:
+    """Return the memory that the system lets this process have, ``None`` if it sets no limit."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=None)
 
 
 def is_full(error: BaseException) -> bool:

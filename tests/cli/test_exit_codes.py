@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from memprof.cli.failures import describe_failure
 from memprof.cli.program import CommandEntry, Program
 
 ENTRIES = {
@@ -201,3 +202,12 @@ def test_a_full_disk_is_told_and_is_no_bug(arguments: tuple[str, ...]) -> None:
         )
     assert done.returncode == 2
     assert done.stderr.splitlines()[0] == "error: Cannot write the result to stdout: No space left on device."
+
+
+def test_a_limit_of_memory_that_the_system_sets_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    limits = {resource.RLIMIT_AS: resource.RLIM_INFINITY, resource.RLIMIT_DATA: 3 * 2**30}
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limits[kind], resource.RLIM_INFINITY))
+    failure = describe_failure(MemoryError())
+    assert (failure.code, failure.kind) == (3, "limit")
+    assert "this process may take 3.22 GB" in failure.message or "3 GiB" in failure.message
