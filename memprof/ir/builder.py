@@ -140,23 +140,7 @@ class GraphBuilder:
         reads = [i for i in inputs if i is not None]
         reads += captures
         role = self._role_after(reads, is_foldable=is_foldable)
-        written = tuple(
-            [
-                None
-                if new is None
-                else self._add_value(
-                    Value(
-                        name=new.name,
-                        type=new.type,
-                        role=role,
-                        producer=node_id,
-                        view_of=new.view_of,
-                        module=new.module or module,
-                    )
-                )
-                for new in outputs
-            ]
-        )
+        written = self._add_outputs(outputs, role, node_id, module)
         self._nodes.append(
             Node(
                 name=self._unique_node_name(name or f"{op}_{node_id}"),
@@ -211,6 +195,19 @@ class GraphBuilder:
         facts = (is_elementwise, attributes, module, "", version, definition, False)
         self._nodes.append(_record(Node, (wish, op, inputs, (value_id,), (), (), *facts)))
         return value_id
+
+    def _add_outputs(
+        self, outputs: Iterable[NewValue | None], role: Role, node_id: int, module: str
+    ) -> tuple[int | None, ...]:
+        """Add what a node writes; a value that names no module of its own belongs to the node's."""
+        return tuple(
+            [
+                None
+                if new is None
+                else self._add_value(Value(new.name, new.type, role, node_id, new.view_of, new.module or module))
+                for new in outputs
+            ]
+        )
 
     def _role_after(self, reads: Sequence[int], *, is_foldable: bool) -> Role:
         """Return the role of what a node writes that reads these values."""

@@ -162,6 +162,7 @@ EXAMPLES = [
     ("ReduceProd", [_VECTOR], {"keepdims": 0}),
     ("ReduceSum", [_MATRIX, _int(0, 1)], {}),
     ("ReduceSum", [_MATRIX, _int()], {"noop_with_empty_axes": 1}),
+    ("Relu", [_VECTOR - 2], {}),
     ("Reshape", [_MATRIX, _int(0, 2, -1)], {}),
     ("Round", [np.array([0.5, 1.5, 2.4], np.float32)], {}),
     ("ScatterND", [_VECTOR, _int(1, 3).reshape(2, 1), _int(8, 9)], {}),
