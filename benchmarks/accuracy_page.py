@@ -78,7 +78,7 @@ def page(document: Mapping[str, Any]) -> str:
         "* **file alone**: the same with `--from-file`, by rules, against the same measurement.",
         "* **process**: growth of a fresh process to after the tenth run, against resident pages: what making the",
         "  session takes from a process that made one with zeros for weights (up to 256 MiB), runs simulated.",
-        "  On the models of each family that come first: all numbers of processes are of one run.",
+        f"  On {sum(row['process'] is not None for row in rows.values())} models, each in a run of its own.",
         "* **process, file alone**: the same, all simulated.",
         "* **processes of one model**: the largest of three against their median: what no prediction can tell.",
         "* **arena**: what the session's arena holds after later runs, simulated, against onnxruntime's own profile.",

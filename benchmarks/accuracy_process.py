@@ -70,7 +70,7 @@ def main() -> None:
                     write(path)
                 rows[name] = measure(path)
             except Exception as error:  # a model that cannot be written or run is a row that says so
-                rows[name] = {"error": f"{type(error).__name__}: {error}"[:300]}
+                rows[name] = {"error": f"{type(error).__name__}: {error}".replace(f"{folder}/", "")[:300]}
         print(name, _line(rows[name]), flush=True)
         asked.results.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -22,7 +22,7 @@ from memprof.runtimes.onnxruntime.pattern import Block, rounded
 from memprof.runtimes.onnxruntime.plan import ReusePlan
 from memprof.runtimes.onnxruntime.windows import Window, find_windows
 
-_MAX_STEPS = 16_000
+_MAX_STEPS = 6_000
 """Steps of all combinations together that are tried."""
 
 
