@@ -1,12 +1,13 @@
 """Offsets: arenas against their load bound and against the greedies that others use, and how long that takes.
 
-    python benchmarks/offsets.py [--json FILE] [--seconds 30] [--skip cold cost ...]
+    python benchmarks/offsets.py [--json FILE] [--seconds 30] [--skip cold cost ...] [--seeds 0]
 
     published   minimalloc's tables: greedy by size (TensorFlow Lite), best fit, the published capacity, memprof
     training    the tensors of a training step (MindSpore, ResNet-50), a second given
     random      10,000 buffers from a seed
-    families    uniform, bursts and dense, of 300, 10,000 and 100,000 buffers, beside size-first with buckets of time
-                and, of 300, CP-SAT (if ortools is installed)
+    families    uniform, bursts and dense, of 300, 10,000 and 100,000 buffers from each of the seeds, beside
+                size-first with buckets of time (where that ends in minutes) and, of 300, CP-SAT (if ortools is
+                installed); seconds are of the processor, so that other work beside does not count
     networks    arena = peak live bytes, proven, in the given and in the planned order
     cold        what the compiled search costs where nothing is in numba's cache
     cost        whole runs of the program, and a training graph of 100,000 operations
@@ -24,8 +25,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from offset_problems import gap_problem, networks, published_problems, random_bu
 
 from memprof.ir.model import Model
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
+from memprof.planning.meter import Meter
 from memprof.planning.offsets.columns import columns_of
 from memprof.planning.offsets.engine import PLAIN, Engine, compiled_engine, has_compiler
 from memprof.planning.offsets.greedy import place_all
@@ -47,6 +51,7 @@ from memprof.runtimes.reference import reference_lifetimes
 
 Row = dict[str, Any]
 _CP_SAT_BUFFERS = 300
+_RIVAL_OVERLAPS = 20_000_000  # buffers by those alive at once: pure Python passes over each a few times
 PEERS = {"greedy by size (TFLite)": "size, best fit", "size, first fit": "size, first fit"}
 
 
@@ -56,9 +61,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--seconds", type=float, default=30.0, help="limit of one search")
     parser.add_argument("--skip", nargs="*", default=[], choices=list(SECTIONS), help="sections to leave out")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="of the families")
     options = parser.parse_args()
+    sections: dict[str, Callable[[float], list[Row]]] = {
+        **SECTIONS,
+        "families": partial(families, seeds=options.seeds),
+    }
     record: dict[str, Any] = {"environment": environment(), "seconds": options.seconds}
-    for name, section in SECTIONS.items():
+    for name, section in sections.items():
         if name not in options.skip:
             print(f"\n{name}")
             record[name] = section(options.seconds)
@@ -113,28 +123,27 @@ def random(seconds: float) -> list[Row]:
     return rows
 
 
-def families(seconds: float) -> list[Row]:
+def families(seconds: float, seeds: Sequence[int] = (0,)) -> list[Row]:
     """Plan each family beside its rivals; every ratio is to the load bound."""
     rows = []
-    for kind in ("uniform", "bursts", "dense"):
-        for count in (300, 10_000, 100_000):
-            problem = buffers(kind, count, 0)
-            load = problem.load_bytes
-            row: Row = {"family": kind, "seed": 0, "buffers": count}
+    for kind, count, seed in product(("uniform", "bursts", "dense"), (300, 10_000, 100_000), seeds):
+        problem = buffers(kind, count, seed)
+        load = problem.load_bytes
+        row: Row = {"family": kind, "seed": seed, "buffers": count}
+        if count * columns_of(problem).mean_alive <= _RIVAL_OVERLAPS:
             started = time.process_time()
             row["size, buckets"] = round(problem.arena_bytes(place_by_size(problem)) / load, 4)
             row["size, buckets CPU s"] = round(time.process_time() - started, 1)
-            solved = place_by_cp_sat(problem, seconds) if count <= _CP_SAT_BUFFERS else None
-            row["CP-SAT"] = None if solved is None else round(solved / load, 4)
-            started = time.process_time()
-            plan = plan_offsets(problem, seconds)
-            row["memprof"] = round(plan.arena_bytes / load, 4)
-            row["memprof proven"] = plan.is_optimal
-            row["memprof CPU s"] = round(time.process_time() - started, 1)
-            rows.append(row)
-            print(
-                "  " + ", ".join(f"{key} {_show(value)}" for key, value in row.items()), file=sys.stderr, flush=True
-            )
+        solved = place_by_cp_sat(problem, seconds) if count <= _CP_SAT_BUFFERS else None
+        row["CP-SAT"] = None if solved is None else round(solved / load, 4)
+        started = time.process_time()
+        plan = plan_offsets(problem, Meter(seconds, clock=time.process_time))
+        row["memprof"] = round(plan.arena_bytes / load, 5)
+        row["memprof proven"] = plan.is_optimal
+        row["memprof by"] = plan.strategy
+        row["memprof CPU s"] = round(time.process_time() - started, 1)
+        rows.append(row)
+        print("  " + ", ".join(f"{key} {_show(value)}" for key, value in row.items()), file=sys.stderr, flush=True)
     return rows
 
 

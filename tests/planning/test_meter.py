@@ -124,3 +124,15 @@ def test_what_a_part_spends_its_parent_has_spent() -> None:
     part.settle()
     assert 600 <= meter.spent <= 601
     assert meter.part(1).part(1).has_ended is False
+
+
+def test_a_patient_meter_does_its_first_steps_whatever_the_clock_says_and_its_parent_is_charged() -> None:
+    now = [0.0]
+    meter = Meter(seconds=1, clock=lambda: now[0])
+    patient = meter.patient(3000)
+    now[0] = 2.0
+    for _ in range(3000):
+        patient.spend()
+    with pytest.raises(OutOfBudget):
+        patient.spend()
+    assert meter.spent >= 3000
