@@ -289,9 +289,12 @@ class Scope:
             raise LimitError(
                 f"More than {MAX_DISTINCT} operations of the model differ from all others in sizes or elements."
             )
+        notes = len(context.assumed)
         answer = self._add_new_node(node, inputs)
-        if question is not None and answer is not None and not (constants and answer.kind.definition):
-            context.answers[question] = answer
+        is_alone = len(context.assumed) > notes  # what was taken for it is said of each by its name
+        if question is None or answer is None or is_alone or (constants and answer.kind.definition):
+            return
+        context.answers[question] = answer
 
     def _repeat(self, node: NodeProto, frame: tuple[tuple[int | None, ...], Sequence[str]], answer: Answer) -> bool:
         """Add a node of which a twin was met before, unless the file or the caller says more of its outputs."""

@@ -113,9 +113,10 @@ def _unique(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes:
 
 
 def _suppress(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes:
-    boxes, scores = _elements(inputs, 0).astype(float), _elements(inputs, 1)
-    most, overlap, least = (int(_number(inputs, 2, 0)), _number(inputs, 3, 0.0), _number(inputs, 4, -math.inf))
-    corners = boxes if not integer(node, "center_point_box") else _corners(boxes)
+    boxes, scores = _elements(inputs, 0).astype("float32"), _elements(inputs, 1)
+    most = max(0, int(_number(inputs, 2, 0)))
+    overlap, least = _number(inputs, 3, 0.0), _number(inputs, 4, -math.inf)
+    corners = _around(boxes) if integer(node, "center_point_box") else _sorted(boxes)
     rows = sum(
         _kept(corners[batch], scores[batch, kind], most, overlap, least)
         for batch in range(scores.shape[0])
@@ -124,7 +125,16 @@ def _suppress(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes:
     return [(rows, 3)]
 
 
-def _corners(boxes: _Array) -> _Array:
+def _sorted(boxes: _Array) -> _Array:
+    """Return boxes from any two opposite corners as the low one and the high one."""
+    import numpy as np
+
+    one, other = boxes[..., :2], boxes[..., 2:]
+    return np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=-1)
+
+
+def _around(boxes: _Array) -> _Array:
+    """Return boxes from centres and sides as their corners; what has a side below zero overlaps nothing."""
     import numpy as np
 
     x, y, width, height = np.moveaxis(boxes, -1, 0)
@@ -132,10 +142,13 @@ def _corners(boxes: _Array) -> _Array:
 
 
 def _kept(boxes: _Array, scores: _Array, most: int, overlap: float, least: float) -> int:
-    """Return how many of the boxes of one class are kept: the best first, none that overlaps one that is kept."""
+    """Return how many of the boxes of one class are kept: the best first, none that overlaps one that is kept.
+
+    Rounded as onnxruntime rounds: where boxes overlap by the limit, the last bit decides.
+    """
     import numpy as np
 
-    low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
+    low, high = boxes[:, :2], boxes[:, 2:]
     area = (high - low).prod(axis=1)
     kept: list[int] = []
     for i in np.argsort(-scores, kind="stable").tolist():
@@ -145,7 +158,8 @@ def _kept(boxes: _Array, scores: _Array, most: int, overlap: float, least: float
             continue
         sides = np.clip(np.minimum(high[kept], high[i]) - np.maximum(low[kept], low[i]), 0, None)
         shared = sides.prod(axis=1)
-        if not np.any(shared > overlap * (area[kept] + area[i] - shared)):
+        met = shared > 0
+        if not np.any(shared[met] / (area[kept] + area[i] - shared)[met] > overlap):
             kept.append(i)
     return len(kept)
 

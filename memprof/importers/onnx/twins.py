@@ -19,7 +19,7 @@ from memprof.ir.builder import Kind
 Question = tuple[object, ...]
 """What decides about a node, but for names."""
 
-_READS_FLOATS = frozenset({"MelWeightMatrix", "NonMaxSuppression", "Range", "Resize", "STFT", "Upsample"})
+_READS_FLOATS = frozenset({"MelWeightMatrix", "NonMaxSuppression", "OneHot", "Range", "Resize", "STFT", "Upsample"})
 """Operations that may read sizes from floats."""
 
 _PLAIN = frozenset(

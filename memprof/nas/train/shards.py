@@ -52,6 +52,8 @@ def _images_of(shard: Path) -> Iterator[tuple[str, Encoded]]:
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
+                if member.size < 0:  # it would lead back to heads that were read
+                    raise ValueError(f"{member.name} has less than no bytes")
                 name = PurePosixPath(member.name)
                 if not member.isreg() or member.sparse is not None:
                     continue

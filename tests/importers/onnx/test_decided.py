@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto
 
 import memprof
+from memprof.importers.onnx.constants import Constant
+from memprof.importers.onnx.decided import decided_shapes
+from memprof.importers.onnx.facts import Fact
+from memprof.importers.onnx.types import TypeTable
 from tests.onnx_models import body, model, node, tensor
 
 INT, FLOAT, BOOL = TensorProto.INT64, TensorProto.FLOAT, TensorProto.BOOL
@@ -49,7 +54,8 @@ def test_the_elements_decide(
 
 
 @pytest.mark.parametrize(
-    ("most", "overlap", "least", "kept"), [(9, 0.5, 0, 3), (9, 1, 0, 4), (2, 0.5, 0, 2), (9, 1, 0.75, 2)]
+    ("most", "overlap", "least", "kept"),
+    [(9, 0.5, 0, 3), (9, 1, 0, 4), (2, 0.5, 0, 2), (9, 1, 0.75, 2), (-1, 0.5, 0, 0)],
 )
 def test_boxes_that_overlap_a_better_one_are_dropped(
     tmp_path: Path, most: int, overlap: float, least: float, kept: int
@@ -65,6 +71,29 @@ def test_boxes_that_overlap_a_better_one_are_dropped(
     values = {"b": BOXES, "s": (0.9, 0.8, 0.7, 0.6), "m": most, "o": overlap, "t": least}
     graph = read(tmp_path, found, **values)
     assert {value.name: value.type.shape for value in graph.values}["y"] == (kept, 3)
+
+
+@pytest.mark.parametrize("is_centred", [0, 1])
+def test_as_many_boxes_are_kept_as_onnxruntime_keeps(is_centred: int) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    suppressing = node("NonMaxSuppression", ["b", "s", "m", "o"], ["y"], center_point_box=is_centred)
+    inputs = [tensor("b", [1, 4, 4]), tensor("s", [1, 1, 4]), tensor("m", [1], INT), tensor("o", [1])]
+    file = model([suppressing], inputs=inputs, outputs=["y"]).SerializeToString()
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    rng, types = np.random.default_rng(0), TypeTable()
+    for _ in range(1000):  # on a grid of tenths, where many overlap by the limit but for the last bit
+        given = {
+            "b": (rng.integers(-2 * is_centred, 11, (1, 4, 4)) / 10).astype(np.float32),
+            "s": (rng.integers(0, 5, (1, 1, 4)) / 4).astype(np.float32),
+            "m": rng.integers(-1, 5, 1),
+            "o": rng.choice([0, 0.1, 0.2, 0.25, 1 / 3, 0.5, 1], 1).astype(np.float32),
+        }
+        facts = [
+            Fact(types.of(x.dtype.name, x.shape), is_open=False, is_fixed=True, constant=Constant(x))
+            for x in given.values()
+        ]
+        (kept,) = session.run(None, given)
+        assert decided_shapes(suppressing, facts) == [kept.shape], given
 
 
 def test_what_is_no_number_decides_nothing(tmp_path: Path) -> None:

@@ -50,11 +50,12 @@ def repetitive_model(rng: Random) -> onnx.ModelProto:
     values = [weight("w", 4, 4, 3, 3), integers("flat", 1, 256), integers("tall", 256, 1), integers("first", 0)]
     values += [integers("zero.1", 0), integers("one.1", 1), integers("two.1", 2)]
     floats = {"scale": [1.0] * 4, "shift": [2.0] * 4, "half": [0.5], "same": [1.0] * 4, "twice": [1.0, 1.0, 2.0, 2.0]}
+    floats |= {"three": [3.0], "five": [5.0], "two.values": [0.0, 1.0]}
     values += [onnx.numpy_helper.from_array(np.array(found, np.float32), name) for name, found in floats.items()]
     values.append(onnx.numpy_helper.from_array(np.ones((4, 1, 1), np.float32), "scale.wide"))
     values += [onnx.numpy_helper.from_array(_scalar(n), name) for name, n in _SCALARS.items()]
     inputs = [tensor("x", [1, 4, 8, 8]), tensor("open", ["n", 4]), tensor("x.2", [1, 4, 8, 8])]
-    inputs.append(tensor("given", [2], TensorProto.INT64))
+    inputs += [tensor("given", [2], TensorProto.INT64), tensor("many", [2000], TensorProto.INT64)]
     found = model(nodes, inputs=inputs, outputs=[known[-1]], initializers=values)
     found.graph.value_info.extend(info for info in stated if isinstance(info, ValueInfoProto))
     return found
@@ -64,6 +65,8 @@ _SCALES = ["scale", "shift"]
 _READS_CONSTANTS = {
     "Conv": [["x"], ["w"]],
     "BatchNormalization": [["x"], _SCALES, _SCALES, _SCALES, _SCALES],
+    "NonZero": [["x", "x.2"]],
+    "OneHot": [["many"], ["three", "five"], ["two.values"]],
     "Mul": [["half", "x"], ["half", "scale.wide", "scale"]],
     "Resize": [["x"], [""], ["same", "twice"]],
     "Slice": [["x"], ["zero.1", "one.1"], ["one.1", "two.1"]],

@@ -182,7 +182,19 @@ def no_tar(path: Path) -> None:
     path.write_bytes(b"no shard")
 
 
-@pytest.mark.parametrize("spoil", [compressed, cut, without_class, with_words_for_a_class, no_tar])
+def with_a_size_below_zero(path: Path) -> None:
+    """Write a head whose file begins behind it and ends before it: who goes on at its end never comes to an end."""
+    heads = []
+    for size in (0, -512):
+        member = tarfile.TarInfo("notes.txt")
+        member.size = size
+        heads.append(member.tobuf(tarfile.GNU_FORMAT))
+    path.write_bytes(b"".join(heads) + bytes(1024))
+
+
+@pytest.mark.parametrize(
+    "spoil", [compressed, cut, without_class, with_words_for_a_class, no_tar, with_a_size_below_zero]
+)
 def test_a_spoilt_shard_is_one_error_that_names_it(spoil: Callable[[Path], None], tmp_path: Path) -> None:
     by_folders_inside(tmp_path, "train")
     spoil(tmp_path / "train" / "all.tar")
