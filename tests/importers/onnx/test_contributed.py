@@ -195,7 +195,12 @@ def test_a_rule_says_what_the_kernel_writes(one: Case) -> None:
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
-    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    try:
+        session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own class is of its native part
+        if "is not a registered function/op" not in str(error):
+            raise
+        pytest.skip(f"this onnxruntime has no {one.op}")
     written = session.run(None, arrays)
 
     types = TypeTable()

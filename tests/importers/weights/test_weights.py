@@ -273,7 +273,9 @@ DEEPSEEK = {
     ],
 )
 def test_the_cache_by_sizes_is_the_cache_of_a_run(tmp_path: Path, change: dict[str, Any]) -> None:
-    pytest.importorskip("transformers")
+    library = pytest.importorskip("transformers")
+    if change is DEEPSEEK and library.__version__.startswith(("4.", "5.3.")):
+        pytest.skip("this transformers keeps keys and values of every head, not what they are made of")
     config = CONFIG | change
     (tmp_path / "config.json").write_text(json.dumps(config))
     trace = memprof.load(f"transformers:{tmp_path}", dims={"batch": 2, "sequence": 24}).trace
