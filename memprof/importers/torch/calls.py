@@ -105,6 +105,8 @@ def shaped_call(
     call = given or Call()
     for name, shape in shapes.items():
         call = _with_input(module, call, name, (shape, dtypes.get(name)))
+    if given is not None and shapes:
+        call = _with_followers(module, given, call)
     _check_complete(module, call, is_given=given is not None or bool(shapes))
     return call
 
@@ -208,6 +210,19 @@ def _with_input(module: torch.nn.Module, call: Call, name: str, said: tuple[tupl
     if position == len(call.args) and key not in call.kwargs:
         return replace(call, args=(*call.args, made))
     return replace(call, kwargs={**call.kwargs, key: made})
+
+
+def _with_followers(module: torch.nn.Module, given: Call, call: Call) -> Call:
+    """Return ``call`` with what was one tensor in ``given`` one tensor still: labels that are the ids follow them."""
+    before = dict(named_arguments(module, given))
+    now = list(named_arguments(module, call))
+    newer = {id(before[name]): value for name, value in now if name in before and value is not before[name]}
+    followed = [
+        newer.get(id(value), value) if isinstance(value, torch.Tensor) and before.get(name) is value else value
+        for name, value in now
+    ]
+    n = len(call.args)
+    return Call(tuple(followed[:n]), dict(zip(call.kwargs, followed[n:], strict=True)))
 
 
 def annotated_dtype(module: torch.nn.Module, name: str) -> torch.dtype | None:

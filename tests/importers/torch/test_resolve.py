@@ -100,6 +100,17 @@ def test_an_input_has_the_type_that_is_said() -> None:
     assert {name: tensor.dtype for name, tensor in [*call.kwargs.items(), ("x", call.args[0])]} == found
 
 
+def test_what_was_one_tensor_stays_one_when_it_has_another_shape() -> None:
+    ids, other = torch.empty(4, 1, dtype=torch.int64), torch.empty(4, 1)
+    shared = shaped_call(TwoInputs(), Call((), {"x": ids, "mask": ids}), {"x": (2, 1)}, {}).kwargs
+    assert shared["mask"] is shared["x"]
+    assert (shared["x"].shape, shared["x"].dtype) == ((2, 1), torch.int64)
+    apart = shaped_call(TwoInputs(), Call((ids, other)), {"x": (2, 1)}, {}).args
+    assert apart[1] is other
+    both = shaped_call(TwoInputs(), Call((ids, ids)), {"x": (2, 1), "mask": (3, 1)}, {}).args
+    assert [tensor.shape[0] for tensor in both] == [2, 3]
+
+
 def test_inputs_that_do_not_fit_are_the_callers_error() -> None:
     with pytest.raises(UsageError, match="needs an input"):
         shaped_call(TwoInputs(), None, {}, {})
