@@ -93,6 +93,7 @@ BYTES_FOR: Mapping[str, str] = MappingProxyType(
         "outputs": "#8fbf3f",
         "gradients": "#cc79a7",
         "optimizer state": "#e69f00",
+        "key-value cache": "#b0713c",
         "scratch": "#8b6fc0",
         "held": "#a3adb859",  # what is taken and empty lets the background through
         "other": "#8a95a1",

@@ -13,7 +13,9 @@ from matplotlib.patches import StepPatch
 
 from memprof import Graph, GraphBuilder, analyze
 from memprof.base.errors import UsageError
+from memprof.base.palette import BYTES_FOR
 from memprof.cli import main
+from memprof.ir.trace import Category
 from memprof.plots import plot_slide
 from tests.cli.conftest import write_chain
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
@@ -92,3 +94,7 @@ def test_the_command_draws_slides_and_posters(tmp_path: Path) -> None:
         assert result.exit_code == 0
         assert word in "".join(ElementTree.fromstring(target.read_text()).itertext())
     assert CliRunner().invoke(main, ["analyze", str(model), "--format", "stamp"]).exit_code == 2
+
+
+def test_whatever_a_storage_is_to_a_run_has_a_colour() -> None:
+    assert {category.value for category in Category} <= {*BYTES_FOR}

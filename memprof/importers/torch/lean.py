@@ -1,4 +1,4 @@
-"""What a process that reads one text model and ends does without: libraries for pictures, sound, losses and clusters.
+"""What a process that reads one text model and ends does without: libraries for images, sound, losses and clusters.
 
 They cannot be imported then, and transformers leaves out what needs them; no operation of a run changes. Only for a
 process that is memprof's own: in another, what was imported without them would stay so.
@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
-_LEFT_OUT = ("torchvision", "scipy", "PIL", "sklearn", "pandas", "librosa")
+_LEFT_OUT = ("torchvision", "scipy", "sklearn", "pandas", "librosa")
+"""Nothing that memprof itself draws with, as matplotlib does with PIL."""
+
 _MORE_THAN_TEXT = ("vision", "image", "audio", "video", "backbone", "patch", "mel_", "speech", "detr", "timm")
 
 

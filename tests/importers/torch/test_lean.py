@@ -44,6 +44,15 @@ def test_a_picture_model_keeps_what_reads_pictures() -> None:
     assert not _reads_text_alone({"model_type": "vit", "image_size": 224})
 
 
+def test_what_is_left_out_is_not_missed_by_a_picture_of_the_report() -> None:
+    pytest.importorskip("matplotlib")
+    drawing = (
+        "from memprof.importers.torch.lean import leave_out; leave_out({'vocab_size': 1}); import memprof.plots."
+    )
+    done = subprocess.run([sys.executable, "-c", drawing + "lifetimes, matplotlib.figure"], check=False)
+    assert done.returncode == 0
+
+
 @pytest.mark.slow
 def test_the_answers_are_those_with_all_libraries(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
