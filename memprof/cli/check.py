@@ -49,7 +49,9 @@ _CODES = {True: 0, False: 1, None: 4}
 @board_option
 @click.option("--baseline", metavar="REPORT", help="A saved report (or a model): none of the three may grow over it.")
 @click.option("--tolerance", metavar="PERCENT", help="Growth over the baseline allowed: 1%. [default: 0%]")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="What is watched; see below.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="What is watched, instead of memprof.toml."
+)
 @click.option("--strict", is_flag=True, help="Exit with 4 if a size was assumed.")
 @click.option("--update-baseline", is_flag=True, help="Save today's numbers as what growth is measured from.")
 @click.option(

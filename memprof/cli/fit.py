@@ -104,6 +104,8 @@ def _advise(found: Fit, model: str, flags: list[str], memory: list[str]) -> str:
     if found.coarser_step is not None:
         words = ["memprof", "fit", model, *flags, "--dim", found.dim, *memory, "--step", str(found.coarser_step)]
         return safe_text(shlex.join(words), limit=2000)
+    if found.largest is None and found.runtime == "tflm" and not found.board:
+        return safe_text(shlex.join(["memprof", "boards", model]), limit=2000)
     if found.largest is None or found.largest.size == found.step:
         words = ["memprof", "analyze", model, *flags]
         return safe_text(shlex.join(words), limit=2000)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 NUMBERS: Mapping[str, str] = {"peak": "peak", "params": "parameters", "weights": "weights", "total": "total"}
 """From a number to what people call it."""
 
+_VERBS = {"params": "are", "weights": "are"}
+
 _DIM = re.compile(r"--dim (?P<name>[\w-]+)=(?P<size>\w+)")
 
 NO_BASELINE = "it has no baseline yet"
@@ -151,7 +153,7 @@ def _reason(status: Status, verdicts: tuple[Verdict, ...], missing: str, watched
 
 def _over(verdict: Verdict, watched: Watched) -> str:
     size = verdict.at_least_bytes if verdict.size_bytes is None else verdict.size_bytes
-    words = "is" if verdict.size_bytes is not None else "is at least"
+    words = _VERBS.get(verdict.name, "is") + ("" if verdict.size_bytes is not None else " at least")
     own = getattr(watched.budgets, verdict.name)
     limit = format_bytes(verdict.limit_bytes)
     if verdict.limit_bytes != own and watched.growth is not None:

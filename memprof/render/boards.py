@@ -101,7 +101,7 @@ def _legend(found: Footprint) -> str:
 def _table(screen: Screen, *titles: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_QUIET, highlight=False)
     for title in titles:
-        table.add_column(title)
+        table.add_column(title, no_wrap=not table.columns)  # the name, which is typed
     return table
 
 

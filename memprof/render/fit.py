@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.table import Table
@@ -14,10 +15,13 @@ from memprof.render.assumed import show_assumed_sizes
 from memprof.render.sweep import format_polynomial
 from memprof.render.terminal import Screen, open_screen
 from memprof.render.wording import grade_words
+from memprof.results.assumed import assumed_sizes
 from memprof.results.fit import Fit, Part, Taken
 
 _QUIET = "dim"
 _SHOWN = 8
+_MOST_SIZES = 16
+"""Sizes that are named one by one; JSON has all of them."""
 
 
 def render_fit(found: Fit, stream: TextIO, *, next_command: str = "", width: int | None = None) -> None:
@@ -27,6 +31,8 @@ def render_fit(found: Fit, stream: TextIO, *, next_command: str = "", width: int
     screen.show(Text.assemble((what, f"bold {TERMINAL_ACCENT}"), rest))
     screen.show()
     show_assumed_sizes(screen, found.assumed, _SHOWN, style=TERMINAL_CURVE)
+    if assumed_sizes(found.assumed):
+        screen.show()
     columns = [taken for taken in (found.largest, found.following) if taken is not None and taken.parts]
     if columns:
         screen.show(_table(screen, found, columns))
@@ -34,8 +40,7 @@ def render_fit(found: Fit, stream: TextIO, *, next_command: str = "", width: int
     if found.formula is not None:
         formula = screen.clean(format_polynomial(found.formula, found.dim))
         screen.show(Text.assemble(("Bytes = ", "bold"), (formula, TERMINAL_CURVE), "   true of both sizes"))
-    sizes = ", ".join(f"{size:,}" for size in found.evaluated)
-    about = f"The model was evaluated at {sizes}"
+    about = f"The model was evaluated at {_sizes_words(found.evaluated)}"
     if found.runtime:
         about += f" ({screen.clean(found.runtime, limit=40)}, peak {grade_words(found.grade)})"
     screen.show(Text(f"{about}.", style=_QUIET))
@@ -65,6 +70,12 @@ def answer_words(found: Fit) -> tuple[str, str]:
         f"{name} {largest.size:,} fits {memory}",
         f": {_amount(largest)}; {after.size:,} does not: {_amount(after)}",
     )
+
+
+def _sizes_words(sizes: Sequence[int]) -> str:
+    if len(sizes) > _MOST_SIZES:
+        return f"{len(sizes)} sizes from {min(sizes):,} to {max(sizes):,}"
+    return ", ".join(f"{size:,}" for size in sizes)
 
 
 def _amount(taken: Taken) -> str:

@@ -24,6 +24,7 @@ from memprof.render.wording import (
     known_amount,
     model_facts,
     peak_amount,
+    reserved_words,
     split_headline,
     weights_amount,
 )
@@ -178,7 +179,7 @@ def _live(report: Report, top: int) -> str:
     more = f'<p class="quiet">{len(live) - top:,} more</p>' if len(live) > top else ""
     reserved = found.peak.reserved_bytes
     if reserved:
-        more += f"<p>and {format_bytes(reserved)} inside the step itself: bodies of control flow, scratch</p>"
+        more += f"<p>and {format_bytes(reserved)} {reserved_words(found)}</p>"
     if found.peak.held_bytes:
         more += f"<p>and {format_bytes(found.peak.held_bytes)} held by the block that is there all along</p>"
     if found.later is not None:

@@ -45,6 +45,7 @@ from memprof.render.wording import (
     model_facts,
     peak_amount,
     process_note,
+    reserved_words,
     short_definition,
     split_headline,
     weights_amount,
@@ -195,7 +196,7 @@ def _live(screen: Screen, report: Report, view: TextView) -> None:
     found, peak = report.headline, report.headline.peak
     n = len(peak.live)
     tensors = "1 tensor" if n == 1 else f"{n:,} tensors"
-    inside = f", and {format_bytes(peak.reserved_bytes)} inside the step itself" if peak.reserved_bytes else ""
+    inside = f", and {format_bytes(peak.reserved_bytes)} {reserved_words(found)}" if peak.reserved_bytes else ""
     inside += f", and {format_bytes(peak.held_bytes)} held" if peak.held_bytes else ""
     if found.later is not None:
         step, later_bytes = found.later
@@ -287,15 +288,17 @@ def _figures(screen: Screen, report: Report, view: TextView) -> None:
     screen.show(Text("Besides the peak", style=_HEADING))
     table = _grid()
     for name, figure in rows:
-        amount, about = known_amount(figure.size_bytes), figure.definition if view.why else ""
+        amount = known_amount(figure.size_bytes)
         table.add_row(
             Text(f"  {figure_title(figure)}"), Text(amount), Text(grade_words(figure.grade)), Text(name, style=_QUIET)
         )
-        if about:
-            table.add_row(Text(f"    {about}", style=_QUIET))
     table.columns[1].justify = "right"
     screen.show(table)
     screen.show()
+    told = [figure for _, figure in rows if figure.definition] if view.why else []
+    if told:
+        screen.show(*[Text(f"{figure_title(figure)}: {figure.definition}.", style=_QUIET) for figure in told])
+        screen.show()
 
 
 def _grid(titles: Iterable[str] = ()) -> Table:

@@ -133,6 +133,8 @@ def figure_title(figure: Figure) -> str:
 
 
 _FIGURE_TITLES = {
+    "head_bytes": "head",
+    "head_bound_bytes": "head, no plan below",
     "tail_bytes": "tail, 4-byte pointers",
     "tail_bytes_64_bit": "tail, 8-byte pointers",
     "head_bytes_cmsis_nn": "head with CMSIS-NN",
@@ -147,6 +149,15 @@ def process_note(process: Process) -> str:
         return f"estimate, {process.error.partition(',')[0]} off; --json has the parts"
     parts = ", ".join(f"{name.replace('_', ' ')} {format_bytes(size)}" for name, size in process.parts.items())
     return f"estimate: {parts}"
+
+
+def reserved_words(found: RuntimeReport) -> str:
+    """Return what the bytes of the peak are that no tensor has: an arena's gaps too, where there is one."""
+    return "in gaps between them and scratch" if found.runtime.name in _ARENAS else "inside the step itself"
+
+
+_ARENAS = ("tflm", "litert")
+"""Runtime models whose peak is the highest address in use."""
 
 
 def category_title(found: RuntimeReport) -> str:

@@ -184,3 +184,9 @@ def test_a_tensor_in_a_constant_operation_is_a_parameter_to_its_limit(run: Run, 
     found = run("check", path, "--max-weights", "7999", "--json")
     assert found.code == 1
     assert found.json["checks"][0]["bytes"] == 8000
+    config = tmp_path / "memprof.toml"
+    config.write_text('[[check.models]]\nsource = "constant.onnx"\nmax-params = 3999\nmax-peak = 439\n')
+    assert (
+        "peak is 440 B, 1 B over 439 B; parameters are 4.00 kB, 1 B over 4.00 kB"
+        in run("check", "--config", config).stdout
+    )

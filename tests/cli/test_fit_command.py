@@ -12,6 +12,7 @@ from memprof import Request
 from memprof.api.sizing import fitting
 from memprof.api.sizing.numbers import Numbers, evaluate
 from memprof.boards import find_board
+from memprof.render.fit import _sizes_words
 from tests.cli.conftest import Run, write_chain
 from tests.tflite_models import Graph, Operator, Tensor
 from tests.tflite_models import model as tflite
@@ -132,6 +133,22 @@ def test_the_batch_of_a_tflite_file_fits_the_arena_of_a_board(run: Run, tmp_path
     parts = {part["name"]: part["bytes"] for part in found["parts"]}
     assert parts["margin"] == 16 * 1024
     assert found["largest"] * 2000 < parts["arena"] < found["largest"] * 2000 + 10_000
+
+
+def test_weights_that_a_board_reads_from_flash_are_said_to_count(run: Run, tmp_path: Path) -> None:
+    names = [Tensor(name, (1, 1000), signature=(-1, 1000)) for name in "xy"]
+    path = tmp_path / "net.tflite"
+    path.write_bytes(tflite(Graph(names, [Operator("RELU", ["x"], ["y"])], inputs=["x"], outputs=["y"])))
+    done = run("fit", path, "--ram", "1500")
+    assert done.code == 1
+    assert "weights: in this memory; a board reads them from flash" in done.stdout
+    words = done.stdout.splitlines()[-1].removeprefix("Next: memprof ").split()
+    assert words[0] == "boards" and run(*words).code == 0
+
+
+def test_sizes_that_were_evaluated_are_listed_while_they_are_few() -> None:
+    assert _sizes_words((1, 2, 3000)) == "1, 2, 3,000"
+    assert _sizes_words(tuple(range(1, 1001))) == "1000 sizes from 1 to 1,000"
 
 
 EVEN = """

@@ -11,6 +11,7 @@ from memprof import Report, analyze
 from memprof.render.html import render_html
 from memprof.render.markdown import render_markdown
 from memprof.render.text import TextView, render_text
+from memprof.render.wording import reserved_words
 from memprof.results.helped import Change, Helped
 from memprof.results.sections import SECTIONS, drawn_by
 from memprof.results.sweep import Sweep, SweepPoint
@@ -53,6 +54,17 @@ def markdown(report: Report) -> str:
     stream = io.StringIO()
     render_markdown(report, stream)
     return stream.getvalue()
+
+
+def test_what_a_figure_is_stands_below_the_table() -> None:
+    assert "\nlater runs peak: the second run.\n" in text(full_report())
+
+
+def test_bytes_of_no_tensor_are_gaps_too_where_an_arena_is_laid_out() -> None:
+    found = analyze(wide(HOSTILE_NAMES)).headline
+    assert reserved_words(found) == "inside the step itself"
+    arena = replace(found, runtime=replace(found.runtime, name="tflm"))
+    assert reserved_words(arena) == "in gaps between them and scratch"
 
 
 @pytest.mark.parametrize("render", [text, markdown, render_html])

@@ -21,7 +21,7 @@ _SECONDS = 0.3
 _MOST_FILE_BYTES = 2**20
 """What few microcontrollers hold: of a larger file the planner alone would take as long as all the rest."""
 
-_PLAN = "planned addresses, another order"
+_PLAN = "a planned arena"
 _PLANNED, _IN_PLACE = "reference", "contracted"
 
 

@@ -213,7 +213,7 @@ class _Asked:
                 self.failed.append(error)
                 return Taken(size=size, parts=(), fits=None, size_bytes=None)
             self.numbers[size] = numbers
-            parts = _parts(numbers, request, counts_inputs=find_runtime(self.runtime).counts_inputs)
+            parts = _parts(numbers, request, self.runtime)
             if not parts:
                 self.unknown += numbers.unknown
         if not parts:
@@ -235,12 +235,16 @@ class _Asked:
         return (Part("arena", arena),)
 
 
+_WEIGHTS = {"tflm": "in this memory; a board reads them from flash, and --board NAME counts its arena alone"}
+"""What is said of weights that lie elsewhere than asked, by runtime model."""
+
+
 def _weights_words(numbers: Numbers) -> str:
     stored = "" if numbers.weight_bytes is None else f"; stored they take {numbers.weight_bytes:,} bytes"
     return f"as the session keeps them, packed or in blocks{stored}"
 
 
-def _parts(numbers: Numbers, request: Request, *, counts_inputs: bool) -> tuple[Part, ...]:
+def _parts(numbers: Numbers, request: Request, runtime: str) -> tuple[Part, ...]:
     """Return what is counted, nothing if a size is not known."""
     if numbers.process is not None:
         if numbers.process.size_bytes is None:
@@ -250,5 +254,6 @@ def _parts(numbers: Numbers, request: Request, *, counts_inputs: bool) -> tuple[
     device = CUDA_PARTS if request.device == "cuda" else ()
     if numbers.peak_bytes is None or numbers.weight_bytes is None or numbers.input_bytes is None:
         return ()
-    inputs = () if counts_inputs else (Part("inputs", numbers.input_bytes),)
-    return (Part("weights", numbers.weight_bytes), *inputs, Part("peak", numbers.peak_bytes), *device)
+    inputs = () if find_runtime(runtime).counts_inputs else (Part("inputs", numbers.input_bytes),)
+    weights = Part("weights", numbers.weight_bytes, _WEIGHTS.get(runtime, ""))
+    return (weights, *inputs, Part("peak", numbers.peak_bytes), *device)
