@@ -68,7 +68,7 @@ def check_builders(layers: Sequence[OwnLayer], builders: Builders) -> None:
             try:
                 module = build_module(network, builders).eval()
                 found = analyze(module, (torch.zeros(1, *network.input_shape),), runtimes=["reference"])
-            except Exception as error:  # as above
+            except (Exception, SystemExit) as error:  # as above
                 said = error.message if isinstance(error, MemprofError) else f"{first_line(error)}"
                 raise InputError(
                     f"The module of layer {layer.name} does not work with {width} filters and stride {stride}: "

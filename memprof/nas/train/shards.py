@@ -13,6 +13,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from memprof.base.errors import InputError
 from memprof.base.text import first_line, safe_text
@@ -20,6 +21,12 @@ from memprof.nas.train.encoded import SUFFIXES, Encoded
 
 _CLASS_SUFFIX = ".cls"
 _MOST_CLASS_BYTES = 64
+_MOST_NAME_BYTES = 1 << 20
+_NAMING = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+"""Kinds of heads before another that are read whole: they hold its long name, or more about it."""
 
 
 def is_sharded(place: Path) -> bool:
@@ -50,7 +57,7 @@ def _images_of(shard: Path) -> Iterator[tuple[str, Encoded]]:
     classes: dict[str, str] = {}
     end = shard.stat().st_size
     try:
-        with tarfile.open(shard, "r:") as archive:
+        with tarfile.open(shard, "r:", tarinfo=_Head) as archive:
             for member in archive:
                 if member.size < 0:  # it would lead back to heads that were read
                     raise ValueError(f"{member.name} has less than no bytes")
@@ -63,7 +70,7 @@ def _images_of(shard: Path) -> Iterator[tuple[str, Encoded]]:
                     images.append((name, Encoded(shard, member.offset_data, member.size, member.name)))
                 elif name.suffix == _CLASS_SUFFIX:
                     classes[_key(name)] = _class_in(archive, member)
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError) as error:
         raise InputError(
             f"The shard {safe_text(str(shard))} cannot be read: {safe_text(first_line(error))}.",
             "Shards are plain .tar files, not compressed.",
@@ -73,6 +80,21 @@ def _images_of(shard: Path) -> Iterator[tuple[str, Encoded]]:
         if classes and _key(name) not in classes:
             raise InputError(f"The image {image} has no class: there is no {safe_text(_key(name))}.cls.", "Add it.")
         yield found, image
+
+
+class _Head(tarfile.TarInfo):
+    """A head that is whole: at a damaged one ``tarfile`` takes a shard to end, and says nothing."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the head in a block; raises ``ValueError`` for one that is damaged or leads nowhere."""
+        try:
+            found = super().frombuf(buf, encoding, errors)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise ValueError(f"a head is damaged: {error}") from error
+        if found.size < 0 or (found.size > _MOST_NAME_BYTES and found.type in _NAMING):
+            raise ValueError(f"a head has the size {found.size}")
+        return found
 
 
 def _key(name: PurePosixPath) -> str:

@@ -38,6 +38,7 @@ BAD = {
     "no function": ("x = 1", "KeyError"),
     "no Python": ("def", "SyntaxError"),
     "ends the process": ("raise SystemExit", "SystemExit"),
+    "ends it when called": (GOOD.replace("convolution =", "exit(); convolution ="), "does not work .* SystemExit"),
 }
 
 

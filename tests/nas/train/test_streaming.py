@@ -182,19 +182,46 @@ def no_tar(path: Path) -> None:
     path.write_bytes(b"no shard")
 
 
-def with_a_size_below_zero(path: Path) -> None:
-    """Write a head whose file begins behind it and ends before it: who goes on at its end never comes to an end."""
-    heads = []
-    for size in (0, -512):
+def write_heads(path: Path, *heads: tuple[bytes, int]) -> None:
+    """Write heads of a kind and a size each, and nothing behind them."""
+    blocks = []
+    for kind, size in heads:
         member = tarfile.TarInfo("notes.txt")
-        member.size = size
-        heads.append(member.tobuf(tarfile.GNU_FORMAT))
-    path.write_bytes(b"".join(heads) + bytes(1024))
+        member.type, member.size = kind, size
+        blocks.append(member.tobuf(tarfile.GNU_FORMAT))
+    path.write_bytes(b"".join(blocks) + bytes(1024))
 
 
-@pytest.mark.parametrize(
-    "spoil", [compressed, cut, without_class, with_words_for_a_class, no_tar, with_a_size_below_zero]
-)
+def with_a_size_below_zero(path: Path) -> None:
+    """Whoever goes on at the end of such a file never comes to an end."""
+    write_heads(path, (tarfile.REGTYPE, 0), (tarfile.REGTYPE, -512))
+
+
+def with_a_name_below_zero(path: Path) -> None:
+    write_heads(path, (tarfile.REGTYPE, 0), (tarfile.GNUTYPE_LONGNAME, -512))
+
+
+def with_a_giant_name(path: Path) -> None:
+    write_heads(path, (tarfile.XHDTYPE, 1 << 70))
+
+
+def with_names_of_names(path: Path) -> None:
+    write_heads(path, *[(tarfile.XHDTYPE, 0)] * 3000)
+
+
+def damaged_in_the_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"ustar") - 10] ^= 1
+    path.write_bytes(content)
+
+
+SPOILT = [
+    *(compressed, cut, without_class, with_words_for_a_class, no_tar, damaged_in_the_middle),
+    *(with_a_size_below_zero, with_a_name_below_zero, with_a_giant_name, with_names_of_names),
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
 def test_a_spoilt_shard_is_one_error_that_names_it(spoil: Callable[[Path], None], tmp_path: Path) -> None:
     by_folders_inside(tmp_path, "train")
     spoil(tmp_path / "train" / "all.tar")
