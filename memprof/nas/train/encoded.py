@@ -75,8 +75,8 @@ def decode(file: Encoded, side: int | None) -> Tensor:
     except (OSError, RuntimeError, ValueError) as error:
         reason = safe_text(first_line(error))
         raise InputError(f"The image {file} cannot be read: {reason}.", "Replace it, or remove it.") from error
-    if found.dtype != torch.uint8 or found.dim() != 3:  # a PNG of 16 bits a channel, an animated GIF
-        raise InputError(f"The image {file} is not one picture of 8 bits a channel.", "Convert it, or remove it.")
+    if found.dtype != torch.uint8 or found.dim() != 3:  # a PNG of 16 bits a channel
+        raise _not_one_picture(file)
     return found if side is None else _cropped(found, side)
 
 
@@ -95,13 +95,19 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
+def _not_one_picture(file: Encoded) -> InputError:
+    return InputError(f"The image {file} is not one picture of 8 bits a channel.", "Convert it, or remove it.")
+
+
 def _refuse_giant(file: Encoded, content: bytes) -> None:
-    """Raise if an image is larger than any photograph: its head tells, before its pixels take all memory."""
+    """Raise if an image is larger than any photograph, or a film, before its pixels take all memory."""
     from PIL import Image
 
     try:
         with Image.open(BytesIO(content)) as image:
             width, height = image.size
+            if image.format == "GIF" and getattr(image, "is_animated", False):
+                raise _not_one_picture(file)  # all its pictures would be decoded
     except Image.DecompressionBombError:
         width, height = MOST_PIXELS, 2
     if width * height > MOST_PIXELS:

@@ -21,6 +21,7 @@ from memprof.base.errors import InputError, UsageError
 from memprof.nas.train import ahead, folders
 from memprof.nas.train.ahead import Ahead
 from memprof.nas.train.data import TrainingData, load_test, load_training
+from memprof.nas.train.encoded import Encoded, decode
 from memprof.nas.train.images import Images, StreamedImages
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.trainer import Trainer
@@ -227,6 +228,16 @@ def test_a_spoilt_shard_is_one_error_that_names_it(spoil: Callable[[Path], None]
     spoil(tmp_path / "train" / "all.tar")
     with pytest.raises(InputError, match=r"all\.tar"):
         load_training(str(tmp_path), root=tmp_path)
+
+
+def test_no_picture_of_a_film_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / "film.gif", save_all=True, append_images=[second])
+    first.save(tmp_path / "one.gif")
+    assert decode(Encoded(tmp_path / "one.gif"), None).shape == (3, 8, 8)
+    monkeypatch.setattr("torchvision.io.decode_image", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(InputError, match="not one picture"):
+        decode(Encoded(tmp_path / "film.gif"), None)
 
 
 @pytest.mark.usefixtures("streamed")
