@@ -291,3 +291,10 @@ def _is_interrupted(at: int) -> bool:
         return True
     finally:
         sys.setprofile(None)
+
+
+def test_cores_are_counted_where_the_system_does_not_say_which_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = processes.usable_cores()
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+
+    assert 1 <= allowed <= processes.usable_cores()

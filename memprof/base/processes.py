@@ -240,3 +240,10 @@ def _limit(bounds: Bounds) -> None:
 
 def _at_most(wanted: int, hard: int) -> int:
     return wanted if hard < 0 else min(wanted, hard)  # below zero: no limit
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

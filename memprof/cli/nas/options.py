@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from memprof.base.errors import UsageError
+from memprof.base.processes import usable_cores
 from memprof.cli.boards import board_option
 from memprof.cli.options import runtime_option
 
@@ -169,7 +169,7 @@ def make_limits(flags: Mapping[str, Any], saved: Limits | None = None) -> Limits
     pick = pick_device if make_engine(flags).name == "local" else name_device
     device = pick(flags["device"] or (saved.device if saved else "auto"))
     threads = flags["threads"] or (saved.threads if saved else 1)
-    cores = max(1, len(os.sched_getaffinity(0)) // threads)
+    cores = max(1, usable_cores() // threads)
     workers = cores if device == "cpu" else _ON_A_GPU * len(device.split(","))
     asked = {
         "rounds": flags["rounds"],

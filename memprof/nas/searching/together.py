@@ -20,7 +20,7 @@ from typing import Any
 
 from memprof.base.errors import MemprofError, RuntimeFailure, UsageError
 from memprof.base.folders import scratch_folder
-from memprof.base.processes import Bounds, ChildProcess, start_python
+from memprof.base.processes import Bounds, ChildProcess, start_python, usable_cores
 from memprof.base.text import first_line, safe_text
 from memprof.nas.record.trainings import FinalTraining
 from memprof.nas.searching.final import FinalPlan, hold_training, train_share
@@ -137,7 +137,7 @@ def _train(plan: FinalPlan, device: str, share: Share, meeting: str, pipe: Conne
     # One machine: the loopback interface, whatever its name resolves to.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     is_gpu = device.startswith("cuda")
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // share.count))
+    torch.set_num_threads(max(1, usable_cores() // share.count))
     if is_gpu:
         torch.cuda.set_device(device)
     from torch.distributed import FileStore  # type: ignore[attr-defined]

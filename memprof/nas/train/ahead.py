@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from torch import Tensor
+
+from memprof.base.processes import usable_cores
 
 _MOST_THREADS = 8
 _BYTES_AHEAD = 128 * 1024**2
@@ -58,5 +59,5 @@ class Ahead:
 
     def _begin(self, place: int) -> Future[Tensor]:
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+            self._threads = ThreadPoolExecutor(min(_MOST_THREADS, usable_cores()))
         return self._threads.submit(self._decode, place)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from memprof.base.errors import InputError
+from memprof.base.processes import usable_cores
 from memprof.nas.given.inside import create_anew, inside
 from memprof.nas.train.encoded import Encoded
 
@@ -62,7 +63,7 @@ def _decode_all(count: int, shape: torch.Size, decode: Callable[[int], Tensor]) 
         for i in range(start, min(start + _AT_ONCE, count)):
             pixels[i] = decode(i)
 
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(min(_MOST_THREADS, usable_cores())) as threads:
         list(threads.map(fill, range(0, count, _AT_ONCE)))  # the first error in order is raised
     return pixels
 
