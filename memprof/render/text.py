@@ -171,6 +171,8 @@ def _skyline(screen: Screen, report: Report, view: TextView) -> None:
     drawn = len(skyline.columns)
     at = skyline.peak_column
     label = f"peak, step {found.peak.step}"
+    if found.peak.held_bytes:
+        label += ", without what is held"
     caption = f"{glyphs.marker} {label}" if at + len(label) + 2 <= width else f"{label} {glyphs.marker}"
     start = at if caption.startswith(glyphs.marker) else at - len(caption) + 1
     screen.show(Text(" " * (_LABEL + 2 + start) + caption, style=_PEAK))

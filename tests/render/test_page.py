@@ -18,6 +18,7 @@ from memprof import Graph, GraphBuilder, Report, TensorType, analyze
 from memprof.ir import Assumption, NewValue
 from memprof.render.page import PageNote, redact_page, report_page, write_page
 from memprof.results.helped import Change, Helped
+from tests.exporters.test_tflite_plan import fragmented
 from tests.render.browser import Shown, open_page, start_browser
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
@@ -164,6 +165,13 @@ def test_the_words_are_those_of_the_report(show: Show) -> None:
             shown.page.select_option("#only", "peak")
             causes = dict(zip(rows(shown), shown.texts("#tensor-table td.why"), strict=True))
             assert causes == {tensor.name: tensor.cause for tensor in found.peak.live}
+
+
+def test_a_hole_of_an_arena_is_called_a_gap(show: Show, tmp_path: Path) -> None:
+    path = tmp_path / "hole.tflite"
+    path.write_bytes(fragmented())
+    with show(analyze(path)) as shown:
+        assert "in gaps between them and scratch" in shown.text("#at")
 
 
 def test_search_sort_and_filter(show: Show) -> None:

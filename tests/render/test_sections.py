@@ -60,6 +60,13 @@ def test_what_a_figure_is_stands_below_the_table() -> None:
     assert "\nlater runs peak: the second run.\n" in text(full_report())
 
 
+def test_a_curve_that_is_lower_than_the_peak_says_so() -> None:
+    report = full_report()
+    assert "without what is held" not in text(report)
+    held = replace(report.headline, peak=replace(report.headline.peak, held_bytes=5))
+    assert "without what is held" in text(replace(report, runtimes={**report.runtimes, "reference": held}))
+
+
 def test_bytes_of_no_tensor_are_gaps_too_where_an_arena_is_laid_out() -> None:
     found = analyze(wide(HOSTILE_NAMES)).headline
     assert reserved_words(found) == "inside the step itself"

@@ -11,7 +11,7 @@ from memprof.cli.output import open_stdout, telling
 from memprof.render.json import write_document
 
 
-@click.command("bench-controller")
+@click.command("bench-controller", short_help="Rank networks of known accuracy, by each ranker.")
 @click.argument("table", type=click.Path(path_type=Path), metavar="TABLE.csv")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Pools to draw.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)

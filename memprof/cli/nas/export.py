@@ -32,7 +32,7 @@ TFLITE = "model.tflite"
 FILES = ("model.onnx", "architecture.json", "architecture.png", "lifetimes.png")
 
 
-@click.command()
+@click.command(short_help="Write a network of a search: ONNX, JSON, pictures.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--candidate", type=click.IntRange(min=0), help="Which network; that of --trained, or the best.")
 @click.option("--trained", metavar="NAME", help="Weights of this final training; the search's own if left out.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PAGE = "README.md"
 
 
-@click.command()
+@click.command(short_help="Write a Markdown page with pictures about a search.")
 @click.argument("folders", type=click.Path(path_type=Path), metavar="DIR...", nargs=-1, required=True)
 @click.option(
     "-o",

@@ -13,7 +13,7 @@ from memprof.cli.nas.progress import drive
 from memprof.cli.options import json_option
 
 
-@click.command()
+@click.command(short_help="Go on with a search; what is finished stays.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--seed", type=click.IntRange(min=0), help="Refuse to go on unless the search has this seed.")
 @click.option("--dataset", help="Refuse to go on unless the search has this data set.")

@@ -12,7 +12,7 @@ from memprof.cli.output import drawing, note, open_stdout
 from memprof.render.json import write_document
 
 
-@click.command()
+@click.command(short_help="Hold this search against others, on known accuracies.")
 @click.argument("table", type=click.Path(path_type=Path), metavar="TABLE")
 @click.option("--trained", type=click.IntRange(min=8), default=96, show_default=True, help="Networks to train.")
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="Repetitions.")

@@ -13,7 +13,7 @@ from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import write_document
 
 
-@click.command()
+@click.command(short_help="Figure 5 of the paper from one search.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--lambda", "weights", default="0,.2,.5,.8,1", show_default=True, help="Lambdas, commas between them.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Picture: .png, .svg or .pdf.")

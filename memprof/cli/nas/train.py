@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from memprof.nas.searching.run import Part
 
 
-@click.command()
+@click.command(short_help="Train a network of a search from fresh weights.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--candidate", type=click.IntRange(min=0), help="Which network; the best of the search if left out.")
 @click.option("--blocks", type=click.IntRange(min=1), help="Stack this many blocks: 16 for ImageNet.")

@@ -3,6 +3,7 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const OPENS_ZOOMED_FROM = 200, ZOOMED_STEPS = 80, ROWS_A_PAGE = 100, LISTED = 200, FEW = 8;
+const ARENAS = ["tflm", "litert"]; // their peak is the highest address in use, gaps included
 const $ = (id) => document.getElementById(id);
 const views = DATA.views.map(() => null);
 const state = { view: 0, step: 0, range: { start: 0, stop: 1 }, stack: "kind", weights: false, only: "peak", top: 40,
@@ -216,7 +217,7 @@ function writeStep() {
   const op = (view.record.steps[step] || []).map((node) => column(view.graph.nodes.op, node))[0];
   const measured = view.record.measured ? view.record.measured[step] : undefined;
   const held = view.held[step] || 0, reserved = (view.reserved[step] || 0) - held;
-  const inside = (view.count && reserved ? `, ${formatBytes(reserved)} inside the step itself` : "") + (held ? `, ${formatBytes(held)} held` : "");
+  const inside = (view.count && reserved ? `, ${formatBytes(reserved)} ${ARENAS.includes(view.record.name) ? "in gaps between them and scratch" : "inside the step itself"}` : "") + (held ? `, ${formatBytes(held)} held` : "");
   fill($("at"), make("b", `Step ${formatCount(step)}`), " ", make("code", running), op ? ` (${op}): ` : ": ",
     make("b", formatBytes(view.total[step])), measured !== undefined ? ` predicted, ${formatBytes(measured)} measured` : ` in ${many(alive.length, "tensor", "tensors")}${inside}`,
     step === view.peakStep ? ` · the peak${laterText(view)}` : "");
