@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,15 @@ import click
 
 from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
-from memprof.cli.options import json_option, read_limits, read_request, run_options, source_options, top_option
+from memprof.cli.options import (
+    json_option,
+    read_limits,
+    read_request,
+    request_flags,
+    run_options,
+    source_options,
+    top_option,
+)
 from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import write_document
 
@@ -76,7 +85,9 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
         else:
             from memprof.render.bench import render_bench
 
-            render_bench(benched, stream, top=top)
+            words = ["memprof", "verify", models[0], *request_flags()]
+            next_command = safe_text(shlex.join(words), limit=2000)
+            render_bench(benched, stream, top=top, next_command=next_command)
 
 
 def _write_bundle(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 _NAME_WIDTH = 26
 
 
-def render_bench(benched: Sequence[BenchedModel], stream: TextIO, *, top: int) -> None:
+def render_bench(benched: Sequence[BenchedModel], stream: TextIO, *, top: int, next_command: str) -> None:
     """Write one row per model, then the slowest operators of each."""
     screen = open_screen(stream)
     first = benched[0]
@@ -41,7 +40,7 @@ def render_bench(benched: Sequence[BenchedModel], stream: TextIO, *, top: int) -
         screen.show()
         screen.show(_operators(found, screen, top))
     screen.show()
-    screen.show(Text(f"Next: {shlex.join(['memprof', 'verify', str(first.path)])}"), keep_lines=True)
+    screen.show(Text(f"Next: {next_command}"), keep_lines=True)
 
 
 def render_device_result(found: DeviceResult, stream: TextIO) -> None:

@@ -109,9 +109,9 @@ def _more(delta: int) -> str:
 def _weights(found: Comparison, show: Show) -> str:
     change = found.parameters
     if not change.delta or change.before is None or change.after is None:
-        return f"The weights stay at {format_bytes(change.after)}." if change.after and change.delta == 0 else ""
+        return f"The parameters stay at {format_bytes(change.after)}." if change.after and change.delta == 0 else ""
     what = "grow" if change.delta > 0 else "shrink"
-    text = f"The weights {what} from {format_bytes(change.before)} to {format_bytes(change.after)}"
+    text = f"The parameters {what} from {format_bytes(change.before)} to {format_bytes(change.after)}"
     text += "" if change.ratio is None else f", {_times(change.ratio)}"
     named = _largest(_fold(found.parameter_modules), change.delta)
     inside = [one for one in found.parameter_modules if named and one.name.startswith(f"{named[0].name}.")]

@@ -14,6 +14,7 @@ from memprof.base.errors import InputError
 from memprof.cli import main
 from memprof.measure.bundle import parse_result
 from memprof.results.bench import Latency, percentile
+from tests.cli.conftest import write_chain
 from tests.schemas import check_document
 
 PRINTED = """Session creation time cost: 0.133189 s
@@ -71,6 +72,12 @@ def test_text_starts_with_the_yardstick_and_ends_with_the_next_command(
     assert "ms median" in lines[0]
     assert lines[-1] == f"Next: memprof verify {model}"
     assert all(len(line) <= 80 for line in lines[1:-1])
+
+
+def test_the_next_command_asks_about_the_same_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_chain(tmp_path / "open.onnx", ["Relu", "Sigmoid"], ["batch", 250])
+    assert run("bench", str(path), "--dim", "batch=3", "--runs", "2") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Next: memprof verify {path} --dim batch=3"
 
 
 def test_a_bundle_holds_model_inputs_and_a_script(model: Path, tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_few_sentences_say_how_much_where_and_what(run: Run, model: Path, larg
         (
             "torchvision:resnet18",
             "torchvision:resnet34",
-            "resnet34 needs as much at its peak as resnet18, 6.42 MB. The peak stays at batch_norm. The weights "
+            "resnet34 needs as much at its peak as resnet18, 6.42 MB. The peak stays at batch_norm. The parameters "
             "grow from 46.8 MB to 87.3 MB, 1.86 times as much; most of that growth is in layer3 and layer4 "
             "(+18.9 MB each).",
         ),
@@ -213,8 +213,8 @@ def test_a_few_sentences_say_how_much_where_and_what(run: Run, model: Path, larg
             "tests.cli.conftest:wider_mobilenet",
             "tests.cli.conftest:wider_mobilenet needs 4.82 MB more at its peak than torchvision:mobilenet_v2: "
             "14.5 MB instead of 9.63 MB, 1.5 times as much. The peak stays at batch_norm_3 in features.2. Most of "
-            "the 4.82 MB more: batch_norm_3 and conv2d_3 (+2.41 MB each). The weights grow from 14.2 MB to 24.6 MB, "
-            "1.74 times as much; the largest part of that growth is in classifier.1 (+2.05 MB), features.17 "
+            "the 4.82 MB more: batch_norm_3 and conv2d_3 (+2.41 MB each). The parameters grow from 14.2 MB to 24.6 "
+            "MB, 1.74 times as much; the largest part of that growth is in classifier.1 (+2.05 MB), features.17 "
             "(+1.80 MB) and features.18 (+1.58 MB).",
         ),
     ],
