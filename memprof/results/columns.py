@@ -101,25 +101,27 @@ def read_graph(found: Fields) -> Graph:
     )
 
 
-def lifetimes_json(lifetimes: Lifetimes, made: dict[int, list[Any]] | None = None) -> dict[str, Any]:
+def lifetimes_json(lifetimes: Lifetimes, made: dict[tuple[str, int], list[Any]] | None = None) -> dict[str, Any]:
     """Return everything of ``lifetimes`` but the graph.
 
     Args:
         lifetimes: What a runtime model says.
-        made: Columns that others of the same document had made, by the object they are made of: those are shared.
+        made: Columns that others of the same document had made, by what they are and the object they are made of:
+            those are shared. The object alone would not do: no steps and no buffers are one empty tuple.
     """
     made = {} if made is None else made
     buffers, steps = lifetimes.buffers, lifetimes.schedule.steps
-    if id(buffers) not in made:
+    of_buffers, of_steps = ("buffers", id(buffers)), ("steps", id(steps))
+    if of_buffers not in made:
         values, *rest = _columns(buffers, len(Buffer._fields))
-        made[id(buffers)] = [list(map(list, values)), *rest]
-    if id(steps) not in made:
-        made[id(steps)] = list(map(list, steps))
+        made[of_buffers] = [list(map(list, values)), *rest]
+    if of_steps not in made:
+        made[of_steps] = list(map(list, steps))
     scratch = lifetimes.scratch
     reserved = list(lifetimes.reserved)
     return {
-        "steps": made[id(steps)],
-        "buffers": dict(zip(("values", "bytes", "start", "stop"), made[id(buffers)], strict=True)),
+        "steps": made[of_steps],
+        "buffers": dict(zip(("values", "bytes", "start", "stop"), made[of_buffers], strict=True)),
         "reserved": reserved,
         "scratch": None if scratch is None else reserved if scratch is lifetimes.reserved else list(scratch),
         "held": list(lifetimes.held),

@@ -36,7 +36,7 @@ def report_json(
     """Return the parts of a report as one JSON-ready document; ``modules`` are folded to ``MODULE_DEPTH``."""
     unknown, assumed, process = remarks
     graphs: dict[int, Graph] = {id(found.lifetimes.graph): found.lifetimes.graph for found in runtimes.values()}
-    made: dict[int, list[Any]] = {}
+    made: dict[tuple[str, int], list[Any]] = {}
     places = {key: place for place, key in enumerate(graphs)}
     return {
         "schema": ANALYSIS_SCHEMA,
@@ -134,7 +134,7 @@ _ARENA_FIGURES = frozenset({"head_bytes", "tail_bytes", "arena_bytes", "planned_
 """Figures that a runtime with an arena is asked for first: beside the peak too."""
 
 
-def _runtime_json(found: RuntimeReport, place: int, made: dict[int, list[Any]]) -> dict[str, Any]:
+def _runtime_json(found: RuntimeReport, place: int, made: dict[tuple[str, int], list[Any]]) -> dict[str, Any]:
     return {
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
         "peak_without_io_bytes": found.peak_without_io_bytes,

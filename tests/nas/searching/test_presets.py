@@ -24,7 +24,9 @@ from memprof.nas.space.generator import generate
 METRIC, BUDGET = Metric(accuracy_weight=0.5), Budget()
 _UNSET = (*_CHANGED, "epochs", "batch", "accuracy_weight", "widths", "strides", "layers")
 NO_FLAGS = (
-    dict.fromkeys(_UNSET) | dict.fromkeys(("no_halving", "no_inherit", "mirror_images"), False) | {"halving": None}
+    dict.fromkeys(_UNSET)
+    | dict.fromkeys(("no_halving", "no_inherit", "mirror_images"), False)
+    | {"halving": None, "space": None}
 )
 
 
