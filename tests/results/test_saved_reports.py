@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from memprof import Report, analyze
 from memprof.base.errors import InputError, UsageError
+from memprof.ir import GraphBuilder
 from memprof.plots import plot_lifetimes
 from memprof.render.csv import render_csv
 from memprof.render.html import render_html
@@ -68,10 +69,12 @@ def test_reports_and_graphs_pickle_and_copy(rng: Random) -> None:
         assert shown(again) == shown(report)
 
 
-@pytest.mark.parametrize("graph", [figure_1b(), wide(HOSTILE_NAMES), chain([1, None] * 20)])
+@pytest.mark.parametrize("graph", [GraphBuilder().build([]), figure_1b(), wide(HOSTILE_NAMES), chain([1, None] * 20)])
 def test_corners_survive(graph: Any) -> None:
     report = analyze(graph)
-    assert shown(Report.from_json(saved(report))) == shown(report)
+    read = Report.from_json(saved(report))
+    assert shown(read) == shown(report)
+    assert read.headline.lifetimes.schedule == report.headline.lifetimes.schedule
 
 
 def test_a_picture_of_a_saved_report_is_the_picture_of_the_fresh_one(tmp_path: Path) -> None:
