@@ -13,11 +13,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+COUNTS = (9, pytest.param(27, marks=pytest.mark.slow))
+"""Spread over all commands and signals."""
+
+
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for what still runs in /proc")
-def test_signals_at_random_calls_leave_nothing_lost_or_running() -> None:
+def test_signals_at_random_calls_leave_nothing_lost_or_running(count: int) -> None:
     pytest.importorskip("torch")  # commands of a search are among those that are disturbed
     done = subprocess.run(
-        [sys.executable, "benchmarks/interruptions.py", "--count", "27", "--seed", "1"],
+        [sys.executable, "benchmarks/interruptions.py", "--count", str(count), "--seed", "1"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -26,4 +31,4 @@ def test_signals_at_random_calls_leave_nothing_lost_or_running() -> None:
     )
     found = json.loads(done.stdout)
     assert found["wrong"] == []
-    assert found["trials"] == 27
+    assert found["trials"] == count
