@@ -241,12 +241,14 @@ class _Run:
             with suppress(OutOfBudget):
                 while is_open:
                     is_open = fits.turn(part)
+                    self._tell()
             part.settle()
             if is_open and not self._is_settled():
                 self._repair()
             is_open = self._columns.count > _SEARCHED_WHOLE
         while is_open and not self._is_settled():
             is_open = fits.turn(self._meter)
+            self._tell()
 
     @property
     def _enough_bytes(self) -> int:
@@ -342,6 +344,7 @@ class _Run:
     def _try(self, tree: Tree, capacity_bytes: int, limit: int, rankings: Iterable[tuple[int, int]]) -> bool:
         """Try each of ``rankings`` at one capacity; return whether it is worth going on."""
         for ranking in rankings:
+            self._tell()
             state = tree.begin(capacity_bytes, ranking)
             left = limit
             while state == RUNNING and left > 0:
