@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 _MOMENT_SECONDS = 0.01
-"""Until a signal that was lost is sent again: longer than it takes to leave what lost it."""
+"""Until a signal that was lost is sent again, and between two times that it is sent until it is heard."""
+
+
+_Lost = tuple[KeyboardInterrupt, threading.Event]
+"""What was lost, and whether it was heard since."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -48,22 +52,24 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
     """Turn the first of those signals into ``Terminated``; a signal that is ignored (``nohup``) stays so.
 
     What a signal raises may be lost: native code makes another error of it, and in a finaliser nobody can catch it.
-    The first is told by ``heard``; the second comes once more, a moment later, or at the end if that is sooner.
+    The first is told by ``heard``; the second comes again until it is heard, or at the end if that is sooner.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        lost_ones.clear()
+        if _is_within(frame, say_again.__code__):  # it would be lost once more, and comes again
+            return
+        _cancel(lost_ones)
         heard.error = KeyboardInterrupt()
         raise heard.error
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        for each in ENDING_SIGNALS:  # once is enough: a second one must not cut the cleaning up short
-            if signal.getsignal(each) is terminate:
-                signal.signal(each, signal.SIG_IGN)
-        lost_ones.clear()
+        if _is_within(frame, say_again.__code__):
+            return
+        _ignore(terminate)  # once is enough: a second one must not cut the cleaning up short
+        _cancel(lost_ones)
         heard.error = Terminated(number)
         raise heard.error
 
@@ -75,12 +81,11 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
         if isinstance(lost.exc_value, Terminated):
             number = signal.Signals(lost.exc_value.number)
             signal.signal(number, terminate)
-        again = threading.Timer(_MOMENT_SECONDS, _send, [number])
-        again.daemon = True
-        lost_ones.append((lost.exc_value, again))
-        again.start()
+        is_heard = threading.Event()
+        lost_ones.append((lost.exc_value, is_heard))
+        threading.Thread(target=_send_until, args=(number, is_heard), daemon=True).start()
 
-    lost_ones: list[tuple[KeyboardInterrupt, threading.Timer]] = []
+    lost_ones: list[_Lost] = []
     wanted: dict[int, tuple[Any, Callable[[int, FrameType | None], None]]]
     wanted = dict.fromkeys(ENDING_SIGNALS, (signal.SIG_DFL, terminate))
     wanted[signal.SIGINT] = (signal.default_int_handler, interrupt)
@@ -92,22 +97,38 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
     try:
         yield
     finally:
+        lost = [error for error, _ in lost_ones]
+        _cancel(lost_ones)
         for number in mine:
             signal.signal(number, before[number])
         sys.unraisablehook = report_lost
-        _cancel(lost_ones)
-    _raise_first(lost_ones)
+    if lost:  # it has not come again, since the end came first
+        raise lost[0]
 
 
-def _cancel(lost_ones: Sequence[tuple[KeyboardInterrupt, threading.Timer]]) -> None:
-    for _, again in lost_ones:
-        again.cancel()
+def _is_within(frame: FrameType | None, code: CodeType) -> bool:
+    """Return whether a function runs in ``frame`` or in one that waits for it."""
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
 
 
-def _raise_first(lost_ones: Sequence[tuple[KeyboardInterrupt, threading.Timer]]) -> None:
-    """Raise what was lost and has not come again, since the end came first."""
-    for error, _ in lost_ones:
-        raise error
+def _ignore(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Ignore the signals that end the program, where ``handler`` would be called."""
+    for each in ENDING_SIGNALS:
+        if signal.getsignal(each) is handler:
+            signal.signal(each, signal.SIG_IGN)
+
+
+def _cancel(lost_ones: list[_Lost]) -> None:
+    """Have nothing come again, since it was heard."""
+    while lost_ones:
+        lost_ones.pop()[1].set()
+
+
+def _send_until(number: int, is_heard: threading.Event) -> None:
+    while not is_heard.wait(_MOMENT_SECONDS):
+        _send(number)
 
 
 def _send(number: int) -> None:

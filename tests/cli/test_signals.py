@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from memprof.cli import main
+from memprof.cli import main, signals
 from memprof.cli.program import Program
 from memprof.cli.signals import Heard, Terminated, ended_by_signals
 from tests.cli.conftest import write_chain
@@ -100,7 +100,12 @@ def test_a_child_that_runs_out_of_time_leaves_no_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_a_signal_that_a_finaliser_loses_comes_once_more(number: int, error: type[BaseException]) -> None:
+@pytest.mark.parametrize("moment", [signals._MOMENT_SECONDS, 0.0], ids=["later", "at once"])
+def test_a_signal_that_a_finaliser_loses_comes_until_it_is_heard(
+    number: int, error: type[BaseException], moment: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "_MOMENT_SECONDS", moment)
+
     class Finalised:
         def __del__(self) -> None:
             signal.raise_signal(number)
