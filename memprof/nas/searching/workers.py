@@ -169,6 +169,7 @@ class WorkerPool:
 
     def _assign(self, worker: _Worker, job: Job) -> None:
         """Give a job to a worker; one that died while it was idle is replaced, and the job has not begun."""
+        began = self._clock()  # before the worker knows: what it takes from then on is the job's
         try:
             if worker.process.exit_code is not None:
                 raise BrokenPipeError
@@ -176,8 +177,8 @@ class WorkerPool:
         except OSError:
             self._replace(worker)
             return
-        worker.began = self._clock()
-        worker.deadline = worker.began + job.seconds + GRACE_SECONDS
+        worker.began = began
+        worker.deadline = began + job.seconds + GRACE_SECONDS
         worker.job = job
 
     def _collect(self, deadline: float) -> Iterator[Outcome]:

@@ -191,6 +191,32 @@ def test_a_worker_that_stands_still_costs_its_own_job_alone(tmp_path: Path) -> N
         assert [(o.candidate, o.status) for o in (first, *found)] == [(7, "timed out"), (14, "ok")]
 
 
+class SlowToSend:
+    """A worker's pipe whose parent goes on only when the worker hangs, as on a busy machine."""
+
+    def __init__(self, pipe: Any, sign: Path) -> None:
+        self._pipe = pipe
+        self._sign = sign
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipe, name)
+
+    def send(self, given: object) -> None:
+        self._pipe.send(given)
+        until = time.monotonic() + GUARD_SECONDS
+        while not self._sign.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+
+
+def test_the_time_of_a_job_begins_before_its_worker_knows(tmp_path: Path, clock: Callable[[], float]) -> None:
+    with workers.WorkerPool(1, Misbehaving, clock=clock) as pool:
+        assert [o.status for o in pool.run([job(0, tmp_path)])] == ["ok"]
+        worker = pool._workers[0]
+        worker.pipe = SlowToSend(worker.pipe, tmp_path / "hanging")  # type: ignore[assignment]
+        found = list(pool.run([job(STATUSES.index("timed out"), tmp_path)]))
+    assert [o.status for o in found] == ["timed out"]
+
+
 class NoData:
     """A trainer factory whose data are gone; picklable."""
 
