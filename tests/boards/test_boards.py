@@ -13,21 +13,11 @@ from memprof.boards import BOARDS, Board, Footprint, find_board, fit_board, mode
 from memprof.cli import main
 from memprof.importers.tflite import read_tflite
 from tests import tflite_models
+from tests.board_files import BOARD
 from tests.exporters.test_tflite_plan import two_arms
 from tests.render.graphs import chain
 from tests.schemas import check_document
 from tests.tflite_models import Graph, Operator, Tensor
-
-MINE = """
-[[board]]
-name = "mine"
-title = "A board of my own"
-core = "Cortex-M7, 400 MHz"
-kernels = "cmsis-nn"
-ram = { fast = "64K", slow = "0.25M" }
-flash = { internal = "512K" }
-source = "its data sheet"
-"""
 
 
 def board(ram: int, flash: int = 2**20, kernels: str = "portable", external: int = 0) -> Board:
@@ -142,7 +132,7 @@ def test_other_models_are_judged_by_a_planned_arena() -> None:
 
 def test_boards_of_ones_own_are_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(MINE)
+    path.write_text(BOARD)
 
     found = find_board(str(path))
     assert found == read_boards(path)["mine"] == find_board(f"{path}:mine")
@@ -154,12 +144,12 @@ def test_boards_of_ones_own_are_read(tmp_path: Path) -> None:
     [
         ("", "holds no"),
         ("[[board]", "no TOML"),
-        (MINE.replace("mine", "My Board!"), "no name"),
-        (MINE.replace("cmsis-nn", "fast"), "kernels is none of"),
-        (MINE.replace("64K", "lots"), "not an amount of bytes"),
-        (MINE.replace("flash = ", "colour = "), "field 'colour'"),
-        (MINE.replace('flash = { internal = "512K" }', ""), "has no flash"),
-        (MINE + MINE, "two boards named"),
+        (BOARD.replace("mine", "My Board!"), "no name"),
+        (BOARD.replace("cmsis-nn", "fast"), "kernels is none of"),
+        (BOARD.replace("64K", "lots"), "not an amount of bytes"),
+        (BOARD.replace("flash = ", "colour = "), "field 'colour'"),
+        (BOARD.replace('flash = { internal = "512K" }', ""), "has no flash"),
+        (BOARD + BOARD, "two boards named"),
     ],
 )
 def test_a_broken_table_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -184,7 +174,7 @@ def run(*words: str) -> tuple[int, str]:
 def test_the_command_lists_boards_and_where_a_model_fits(tmp_path: Path) -> None:
     path, own = tmp_path / "m.tflite", tmp_path / "mine.toml"
     path.write_bytes(two_arms())
-    own.write_text(MINE)
+    own.write_text(BOARD)
 
     code, text = run("boards", "--json")
     check_document(json.loads(text))
@@ -202,7 +192,7 @@ def test_the_command_lists_boards_and_where_a_model_fits(tmp_path: Path) -> None
 def test_check_answers_for_one_board(tmp_path: Path) -> None:
     path, own = tmp_path / "m.tflite", tmp_path / "mine.toml"
     path.write_bytes(two_arms())
-    own.write_text(MINE.replace('"64K"', '"1K"').replace('"0.25M"', '"1K"'))
+    own.write_text(BOARD.replace('"64K"', '"1K"').replace('"0.25M"', '"1K"'))
 
     code, text = run("check", str(path), "--board", "nucleo-f401re", "--json")
     check_document(json.loads(text))

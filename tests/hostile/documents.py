@@ -10,7 +10,7 @@ import json
 import random
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +20,7 @@ import memprof
 from memprof.planning.minimalloc import write_csv
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.offsets.solver import plan_offsets
+from tests.board_files import BOARD
 from tests.cli.conftest import write_chain
 from tests.tflite_models import chain
 
@@ -31,6 +32,8 @@ ODD = (
     *("[" * 900 + "]" * 900, '{"a":' * 700 + "1" + "}" * 700, "[" * 100_000, "[" + "1," * 200_000 + "1]"),
 )
 """Values in the place of others: too large, none, of other types, nested too deep, too many."""
+
+TOML_ODD = (*ODD, "inf", "nan", "1979-05-27", "{ a = { b = 1 } }")
 
 _MARK = "@here@"
 
@@ -78,12 +81,12 @@ def _at(document: Any, path: tuple[Any, ...]) -> Any:
     return document
 
 
-def spoil_toml(text: str, rng: random.Random) -> str:
-    """Return TOML with one value or line spoilt."""
+def spoil_toml(text: str, rng: random.Random, values: Sequence[str] = TOML_ODD) -> str:
+    """Return TOML with one value, key or line spoilt."""
     lines = text.strip().splitlines()
     at = rng.randrange(len(lines))
     key, is_value, _ = lines[at].partition(" = ")
-    match rng.randrange(7):
+    match rng.randrange(9):
         case 0:
             lines.insert(at, lines[at])
         case 1:
@@ -92,8 +95,10 @@ def spoil_toml(text: str, rng: random.Random) -> str:
             lines[at] = f"{key}x = 1" if is_value else "[[x"
         case 3:
             lines.insert(at, f"{json.dumps(EVIL)} = 1")
+        case 4:
+            lines[at] = f"{key}{rng.choice(('x', '-code', '.a.b', ' = 1 #'))} = {rng.choice(values)}"
         case _:
-            lines[at] = f"{key} = {rng.choice((*ODD, 'inf', 'nan', '1979-05-27', '{ a = { b = 1 } }'))}"
+            lines[at] = f"{key} = {rng.choice(values)}" if is_value else f"[[{key}]]"
     return "\n".join(lines) + "\n"
 
 
@@ -204,16 +209,6 @@ max-peak = "1MB"
 max-growth = "5%"
 runtime = "reference"
 """
-BOARDS = """
-[[board]]
-name = "mine"
-title = "A board of my own"
-core = "Cortex-M7, 400 MHz"
-kernels = "cmsis-nn"
-ram = { fast = "64K", slow = "0.25M" }
-flash = { internal = "512K" }
-source = "its data sheet"
-"""
 NETWORKS = "\n".join(["code,accuracy,bytes", *(f"{i:06b},{0.5 + i / 200},{100 + i}" for i in range(16)), ""])
 MACRO = json.dumps({f"{i:08o}": {"mean_acc": 80 + i / 10, "params": 1000 + i} for i in range(16)})
 
@@ -255,7 +250,7 @@ KINDS: Mapping[str, Kind] = {
     "baseline": Kind(file="memory.json", line="check --json", whole=_baseline),
     "project": Kind(file="memprof.toml", line="check --json", whole=lambda _: PROJECT, spoil=spoil_toml),
     "boards": Kind(
-        file="b.toml", line="boards net.tflite --boards b.toml --seconds 0", whole=lambda _: BOARDS, spoil=spoil_toml
+        file="b.toml", line="boards net.tflite --boards b.toml --seconds 0", whole=lambda _: BOARD, spoil=spoil_toml
     ),
     "buffers": Kind(file="b.csv", line="plan b.csv --seconds 0 --json", whole=_buffers, spoil=spoil_csv),
     "exported program": Kind(file="n.pt2", line="analyze n.pt2 --json", whole=_exported, pack=_in_archive),

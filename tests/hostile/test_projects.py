@@ -11,6 +11,7 @@ import pytest
 from memprof.cli import main
 from tests.cli.conftest import write_chain
 from tests.hostile.attack import SECONDS, attack
+from tests.hostile.documents import spoil_toml
 from tests.hostile.test_search_folders import unprintable
 
 CODES = range(6)
@@ -54,23 +55,6 @@ VALUES = (
 )
 
 
-def spoilt(rng: random.Random) -> str:
-    """Return the project with one value, key or line spoilt."""
-    lines = PROJECT.strip().splitlines()
-    at = rng.randrange(len(lines))
-    key, is_value, _ = lines[at].partition(" = ")
-    match rng.randrange(6):
-        case 0:
-            lines.insert(at, lines[at])
-        case 1:
-            lines[at] = f"{key}{rng.choice(('x', '-code', '.a.b', ' = 1 #'))} = {rng.choice(VALUES)}"
-        case 2:
-            del lines[at]
-        case _:
-            lines[at] = f"{key} = {rng.choice(VALUES)}" if is_value else f"[[{key}]]"
-    return "\n".join(lines) + "\n"
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project beside a file of the user's."""
@@ -98,7 +82,7 @@ def test_a_hostile_project_ends_in_an_answer_or_a_refusal(project: Path) -> None
         folder.mkdir()
         for name in ("net.onnx", "memory.json"):
             (folder / name).write_bytes((project / name).read_bytes())
-        (folder / "memprof.toml").write_text(spoilt(random.Random(i)))
+        (folder / "memprof.toml").write_text(spoil_toml(PROJECT, random.Random(i), VALUES))
         more = ["--update-baseline"] if i % 10 == 0 else [["--json"], ["--format", "github"], []][i % 3]
         jobs.append(["check", "--config", str(folder / "memprof.toml"), *more])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import zipfile
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from memprof.planning.minimalloc import MAX_ROWS, parse_csv, write_csv
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.offsets.solver import plan_offsets
 from tests.cli.conftest import write_chain
+from tests.hostile.documents import places
 
 ODD = (
     *("9" * 400, "-" + "9" * 400, "1e999", "-1e999", "NaN", "Infinity", "18446744073709551616", "-1", "1.5"),
@@ -33,17 +33,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A report as it is saved."""
     model = write_chain(tmp_path_factory.mktemp("saved") / "net.onnx", ["Relu", "Sigmoid"], [1, 8])
     return memprof.analyze(model).to_json()
-
-
-def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to every value of a document."""
-    if path:
-        yield path
-    children = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
-    for key, child in children:
-        yield from places(child, (*path, key))
 
 
 def with_value(document: Any, path: tuple[Any, ...], text: str) -> str:

@@ -308,7 +308,7 @@ class Scope:
             if name in bound or (name in stated and stated[name].type is not fact.type):
                 return False
         if len(names) == 1 and names[0] and None not in inputs:
-            value_id = self._builder.add_alike(kind, inputs, names[0], called, module_path(node))  # type: ignore[arg-type]
+            value_id = self._builder.add_alike(kind, inputs, names[0], called, module_path(node))  # type: ignore[arg-type] # none is None
             self._define(names[0], value_id, facts[0], is_tainted=False)
             return True
         new = [NewValue(name, fact.type) if name else None for name, fact in zip(names, facts, strict=True)]

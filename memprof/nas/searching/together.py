@@ -140,7 +140,7 @@ def _train(plan: FinalPlan, device: str, share: Share, meeting: str, pipe: Conne
     torch.set_num_threads(max(1, usable_cores() // share.count))
     if is_gpu:
         torch.cuda.set_device(device)
-    from torch.distributed import FileStore  # type: ignore[attr-defined]
+    from torch.distributed import FileStore  # type: ignore[attr-defined] # of native code, without types
 
     store = FileStore(meeting, share.count)
     torch.distributed.init_process_group(

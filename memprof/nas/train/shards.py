@@ -90,7 +90,7 @@ class _Head(tarfile.TarInfo):
         """Return the head in a block; raises ``ValueError`` for one that is damaged or leads nowhere."""
         try:
             found = super().frombuf(buf, encoding, errors)
-        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined] # not in its types
             raise ValueError(f"a head is damaged: {error}") from error
         if found.size < 0 or (found.size > _MOST_NAME_BYTES and found.type in _NAMING):
             raise ValueError(f"a head has the size {found.size}")

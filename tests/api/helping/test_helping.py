@@ -14,7 +14,7 @@ import memprof
 from memprof import Report, Request
 from memprof.api import helping
 from memprof.api.helping import find_help
-from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
+from tests.cli.conftest import Run
 from tests.onnx_models import model, node, tensor, weight
 
 
@@ -76,7 +76,7 @@ def test_another_order_is_the_one_that_plan_finds(tmp_path: Path, no_tools: None
     assert change.saved_bytes == order.before_bytes - order.peak_bytes > 0
 
 
-def test_a_plan_is_told_the_sizes_that_were_assumed(tmp_path: Path, no_tools: None, run: Run) -> None:  # noqa: F811
+def test_a_plan_is_told_the_sizes_that_were_assumed(tmp_path: Path, no_tools: None, run: Run) -> None:
     found = branches()
     found.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     change = next(
@@ -129,7 +129,7 @@ def test_a_large_file_is_skipped_and_said_so(tmp_path: Path, monkeypatch: object
     assert find_help(Request(source=str(path), from_file=True), report) == helping.Helped()
 
 
-def test_the_command_shows_each_with_a_command_that_runs(run: Run, tmp_path: Path, monkeypatch: object) -> None:  # noqa: F811
+def test_the_command_shows_each_with_a_command_that_runs(run: Run, tmp_path: Path, monkeypatch: object) -> None:
     path = written(tmp_path, images())
     monkeypatch.chdir(tmp_path)  # type: ignore[attr-defined]
     flags = ["--dim", "batch=2", "--dim", "height=64", "--dim", "width=64"]
@@ -142,7 +142,7 @@ def test_the_command_shows_each_with_a_command_that_runs(run: Run, tmp_path: Pat
         assert json.loads(done.stdout)["runtimes"]["reference"]["peak_intermediate_bytes"] == change["peak_bytes"]
 
 
-def test_a_check_that_is_over_says_it_too(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_a_check_that_is_over_says_it_too(run: Run, tmp_path: Path) -> None:
     path = written(tmp_path, images())
     flags = ["--dim", "batch=2", "--dim", "height=64", "--dim", "width=64"]
     over = run("check", path, *flags, "--max-peak", "1kB")
