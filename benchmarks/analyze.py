@@ -182,13 +182,8 @@ def bench_large(before: Path | None, folder: Path, runs: int) -> list[dict[str, 
         onnx_alone = ([sys.executable, "-c", _ONNX, path], here())
         theirs = ([*_COMMAND, "analyze", path, "--json"], here(before, folder / "cache before"))
         jobs = [ours, onnx_alone, *([theirs] if before else [])]
-        found = [[processor_seconds(*job) for job in jobs] for _ in range(runs)]
-        row: dict[str, Any] = {
-            "graph": kind,
-            "seconds": statistics.median(times[0] for times in found),
-            "of_onnx": statistics.median(times[0] / times[1] for times in found),
-            "of_before": statistics.median(times[0] / times[2] for times in found) if before else None,
-        }
+        seconds, of_onnx, of_before = compare(jobs, runs)
+        row: dict[str, Any] = {"graph": kind, "seconds": seconds, "of_onnx": of_onnx, "of_before": of_before}
         rows.append(row)
         ratio = f"{row['of_before']:>24.2f}" if before else ""
         print(f"{kind:<22}{row['seconds']:>7.2f} s{row['of_onnx']:>17.2f} {ratio}", flush=True)
@@ -221,13 +216,13 @@ def bench_small(models: Path, before: Path | None, folder: Path, runs: int) -> l
         jobs = [ours, onnx_alone, *([theirs] if before else [])]
         for job in jobs:
             processor_seconds(*job)  # compiles, and keeps answers
-        found = [[processor_seconds(*job) for job in jobs] for _ in range(max(runs, 9))]
+        seconds, of_import, of_before = compare(jobs, max(runs, 9))
         row: dict[str, Any] = {
             "model": Path(path).name,
             "command": name,
-            "seconds": statistics.median(times[0] for times in found),
-            "of_import_onnx": statistics.median(times[0] / times[1] for times in found),
-            "of_before": statistics.median(times[0] / times[2] for times in found) if before else None,
+            "seconds": seconds,
+            "of_import_onnx": of_import,
+            "of_before": of_before,
         }
         rows.append(row)
         ratio = f"{row['of_before']:>12.2f}" if before else ""
@@ -251,6 +246,17 @@ def processor_seconds(command: Sequence[str], environment: Mapping[str, str]) ->
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def compare(jobs: Sequence[tuple[list[str], dict[str, str]]], runs: int) -> tuple[float, float, float | None]:
+    """Return processor seconds of the first job, and its ratios to the second and the third, ``None`` without one.
+
+    Each ratio is the median over runs in which the jobs ran one after the other.
+    """
+    found = [[processor_seconds(*job) for job in jobs] for _ in range(runs)]
+    seconds = statistics.median(times[0] for times in found)
+    of_second, *of_third = (statistics.median(times[0] / times[i] for times in found) for i in range(1, len(jobs)))
+    return seconds, of_second, of_third[0] if of_third else None
 
 
 def bench_embedded(folder: Path, runs: int) -> dict[str, Any]:
