@@ -201,11 +201,27 @@ def saved_search(folder: Path) -> tuple[Settings, Limits]:
 
 def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome, engine: Engine, code: Path | None) -> SearchState:
     decisions = Search(folder, journal, time.monotonic)
-    if not decisions.ask():  # over already: no worker need start
-        return decisions.state
+    try:
+        if decisions.ask():  # else it is over already, and no worker need start
+            with engine.start(_work(folder, decisions, code)) as pool:
+                while jobs := decisions.ask():
+                    on_outcome(decisions, None)
+                    more = decisions.newly_ready(jobs)
+                    for outcome in pool.run(jobs, time.monotonic() + decisions.round_seconds_left, more):
+                        if decisions.tell(outcome):
+                            on_outcome(decisions, outcome)
+    except (KeyboardInterrupt, MemprofError):
+        with suppress(RuntimeFailure):  # a disk that is full takes no farewell either
+            decisions.stop()
+        raise
+    return decisions.state
+
+
+def _work(folder: Path, decisions: Search, code: Path | None) -> Work:
+    """Return what the engine of a search is to train with."""
     limits = decisions.limits
     root = str(inside(folder.resolve(), DATA))
-    work = Work(
+    return Work(
         folder=folder.resolve(),
         factories=tuple(
             TrainerRecipe(decisions.settings, root, device, space_file=code) for device in limits.devices
@@ -215,16 +231,3 @@ def _drive(folder: Path, journal: Journal, on_outcome: OnOutcome, engine: Engine
         threads=limits.threads,
         lanes=limits.lanes,
     )
-    try:
-        with engine.start(work) as pool:
-            while jobs := decisions.ask():
-                on_outcome(decisions, None)
-                more = decisions.newly_ready(jobs)
-                for outcome in pool.run(jobs, time.monotonic() + decisions.round_seconds_left, more):
-                    if decisions.tell(outcome):
-                        on_outcome(decisions, outcome)
-    except (KeyboardInterrupt, MemprofError):
-        with suppress(RuntimeFailure):  # a disk that is full takes no farewell either
-            decisions.stop()
-        raise
-    return decisions.state

@@ -27,7 +27,7 @@ from memprof.nas.jobs import Job, derive_seed
 from memprof.nas.record.journal import Journal, read_journal
 from memprof.nas.record.settings import Limits
 from memprof.nas.record.summarizing import summarize
-from memprof.nas.searching import workers
+from memprof.nas.searching import run, workers
 from memprof.nas.searching.rounds import Search
 from memprof.nas.space.architecture import CIFAR10
 from memprof.nas.train import evaluation
@@ -334,6 +334,16 @@ def test_ctrl_c_ends_a_search_in_order_and_says_how_to_go_on(tmp_path: Path) -> 
     found = summarize(events, beat, beat + 1000)
     assert found is not None
     assert found.status == "stopped"
+
+
+def test_ctrl_c_before_a_worker_starts_is_written_down_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "Work", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.search(tmp_path / "run", SETTINGS, Limits(rounds=1))
+    assert [event.kind for event in read_journal(tmp_path / "run")[0]][-2:] == ["round", "stopped"]
 
 
 LANES = 3
