@@ -9,9 +9,8 @@ files.py    what tools make of an .onnx file: initialisers that are no graph inp
             norms, a later opset
 
 A change is begun while the time lasts, one second of a processor; what is left then is named as skipped, as is
-everything for a large file. Tools run in a child process that is
-stopped after a second of a processor; what they made is kept. What was tried in vain is named too. Nothing is
-promised of results: a smaller image may be seen worse.
+everything for a large file. Tools run in a child process that is stopped after a second of a processor; what they
+made is kept. What was tried in vain is named too. Nothing is promised of results: a smaller image may be seen worse.
 """
 
 from __future__ import annotations
