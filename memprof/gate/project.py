@@ -30,7 +30,8 @@ def check_project(config: Config, update: str = UPDATE) -> Gate:
     saved = read_baseline(config.baseline, update)
     rows = [judge(watched, saved.get(watched.name)).row for watched in config.models]
     advised = tuple(replace(row, advice=update) if row.advice == UPDATE else row for row in rows)
-    return Gate(config=str(config.path), rows=advised)
+    gone = sorted(saved.keys() - {watched.name for watched in config.models})
+    return Gate(config=str(config.path), rows=advised, gone=tuple(gone))
 
 
 def update_baseline(config: Config) -> Gate:

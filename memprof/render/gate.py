@@ -16,12 +16,14 @@ MARKER = "<!-- memprof check -->"
 """First line of the comment: a bot finds its own by it, and writes over it."""
 
 _WORDS = {"over": "OVER", "failed": "FAILED", "undecided": "OPEN", "fits": "ok"}
+_GONE = "in the baseline, but no model is called so now; memprof check --update-baseline forgets it"
 _NUMBERS = {"peak": "peak", "params": "parameters", "weights": "weights", "total": "total"}
 
 
 def render_gate(found: Gate, stream: TextIO) -> None:
-    """Write one line a model and one for all."""
+    """Write one line a model, one for each that is gone, and one for all."""
     stream.writelines(f"{describe_row(row)}\n" for row in found.rows)
+    stream.writelines(f"gone   {safe_text(name)}: {_GONE}\n" for name in found.gone)
     stream.write(f"{summarize(found)}\n")
 
 
@@ -79,6 +81,9 @@ def render_gate_markdown(found: Gate, stream: TextIO) -> None:
     if wrong:
         stream.write("\n")
         stream.writelines(f"- {prose(row.name)}: {prose(explain(row), limit=2000)}\n" for row in wrong)
+    if found.gone:
+        stream.write("\n")
+        stream.writelines(f"- {prose(name)}: {_GONE}\n" for name in found.gone)
     for row in wrong:
         _write_help(row, stream)
 

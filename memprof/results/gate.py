@@ -99,10 +99,12 @@ class Gate:
     Attributes:
         config: The file that says so; empty for models that were named.
         rows: One per model, in the order in which they are named.
+        gone: Names in the baseline that no model bears any more: deleted or renamed, which nobody else may notice.
     """
 
     config: str
     rows: tuple[GateRow, ...]
+    gone: tuple[str, ...] = ()
 
     @property
     def deciding(self) -> tuple[GateRow, ...]:
@@ -129,4 +131,5 @@ class Gate:
             "status": self.status,
             "code": self.code,
             "models": [row.to_json() for row in self.rows],
+            "gone": list(self.gone),
         }

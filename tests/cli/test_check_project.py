@@ -64,6 +64,13 @@ SITUATIONS = {
     "one model fits to the last byte": Situation(FITS, 0, f"ok     small.onnx: {SMALL}"),
     "one model is over": Situation(BREAKS, 1, f"OVER   large.onnx: {OVER}"),
     "bytes as a number": Situation(model("large.onnx", max_peak="4000"), 0, "1 model: all within their budgets"),
+    "a model of the baseline is gone": Situation(
+        GROWS,
+        0,
+        "gone   large.onnx: in the baseline, but no model is called so now; "
+        "memprof check --update-baseline forgets it",
+        before=GROWS + model("large.onnx", max_growth='"1%"'),
+    ),
     "one byte too many": Situation(model("large.onnx", max_peak="3999"), 1, "1 model: 1 over"),
     "one of two is over": Situation(FITS + BREAKS, 1, "2 models: 1 over"),
     "a size is open": Situation(
