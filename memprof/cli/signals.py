@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 _MOMENT_SECONDS = 0.01
-"""Until a signal that was lost is sent again, and between two times that it is sent until it is heard."""
-
-
-_Lost = tuple[KeyboardInterrupt, threading.Event]
-"""What was lost, and whether it was heard since."""
+"""Until a signal that was lost is sent again."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -57,53 +54,91 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if _is_within(frame, say_again.__code__):  # it would be lost once more, and comes again
-            return
-        _cancel(lost_ones)
-        heard.error = KeyboardInterrupt()
-        raise heard.error
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        if _is_within(frame, say_again.__code__):
-            return
-        _ignore(terminate)  # once is enough: a second one must not cut the cleaning up short
-        _cancel(lost_ones)
-        heard.error = Terminated(number)
-        raise heard.error
-
-    def say_again(lost: UnraisableHookArgs) -> None:
-        if not isinstance(lost.exc_value, KeyboardInterrupt):
-            report_lost(lost)
-            return
-        number = signal.SIGINT
-        if isinstance(lost.exc_value, Terminated):
-            number = signal.Signals(lost.exc_value.number)
-            signal.signal(number, terminate)
-        is_heard = threading.Event()
-        lost_ones.append((lost.exc_value, is_heard))
-        threading.Thread(target=_send_until, args=(number, is_heard), daemon=True).start()
-
-    lost_ones: list[_Lost] = []
-    wanted: dict[int, tuple[Any, Callable[[int, FrameType | None], None]]]
-    wanted = dict.fromkeys(ENDING_SIGNALS, (signal.SIG_DFL, terminate))
-    wanted[signal.SIGINT] = (signal.default_int_handler, interrupt)
-    before = {number: signal.getsignal(number) for number in wanted}
-    mine = {number: handler for number, (usual, handler) in wanted.items() if before[number] is usual}
-    report_lost, sys.unraisablehook = sys.unraisablehook, say_again
-    for number, handler in mine.items():
-        signal.signal(number, handler)
+    handling = _Handling(heard)
+    usual = {**dict.fromkeys(ENDING_SIGNALS, signal.SIG_DFL), signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.getsignal(number) for number in usual}
+    mine = [number for number in usual if before[number] is usual[number]]
+    report_lost, sys.unraisablehook = sys.unraisablehook, handling.say_again
+    handling.report_lost = report_lost
     try:
+        for number in mine:
+            signal.signal(number, handling.hear)
         yield
     finally:
-        lost = [error for error, _ in lost_ones]
-        _cancel(lost_ones)
+        handling.end()
         for number in mine:
             signal.signal(number, before[number])
         sys.unraisablehook = report_lost
-    if lost:  # it has not come again, since the end came first
-        raise lost[0]
+    if handling.lost is not None:  # it has not come again, since the end came first
+        raise handling.lost
+
+
+class _Handling:
+    """What signals do while a command runs.
+
+    Handlers run between any two steps of the main thread, so they only read and set attributes: a lock could be one
+    that the interrupted step holds.
+
+    Attributes:
+        lost: What was raised where nobody could catch it, until its signal is heard.
+        report_lost: Told of every other error that nobody could catch.
+    """
+
+    def __init__(self, heard: Heard) -> None:
+        self.heard = heard
+        self.lost: KeyboardInterrupt | None = None
+        self.report_lost = sys.__unraisablehook__
+        self._sender: threading.Thread | None = None
+        self._on_its_way: int | None = None
+        self._is_over = False
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """Raise what a signal asks for, unless it would be lost once more or was heard since it was sent again."""
+        is_sent_again = number == self._on_its_way
+        if is_sent_again:
+            self._on_its_way = None
+        if self._is_over or (is_sent_again and self.lost is None):
+            return
+        if _is_within(frame, _Handling.say_again.__code__):  # it comes again
+            return
+        self.lost = None
+        if number != signal.SIGINT:
+            self._ignore()  # once is enough: a second one must not cut the cleaning up short
+        self.heard.error = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
+        raise self.heard.error
+
+    def say_again(self, lost: UnraisableHookArgs) -> None:
+        """Have a signal come again whose error was raised in a finaliser."""
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            self.report_lost(lost)
+            return
+        if isinstance(lost.exc_value, Terminated):
+            signal.signal(lost.exc_value.number, self.hear)
+        self.lost = lost.exc_value
+        if self._sender is None:
+            self._sender = threading.Thread(target=self._send_until_the_end, daemon=True)
+            self._sender.start()
+
+    def end(self) -> None:
+        """Raise nothing any more, and have all that was sent arrive."""
+        self._is_over = True
+        if self._sender is not None:
+            self._sender.join()
+            time.sleep(0)  # what is sent to a thread arrives when it comes back from the system
+
+    def _ignore(self) -> None:
+        for number in ENDING_SIGNALS:
+            if signal.getsignal(number) == self.hear:
+                signal.signal(number, signal.SIG_IGN)
+
+    def _send_until_the_end(self) -> None:
+        """Send what is lost, one at a time, so that none comes after another was heard."""
+        while not self._is_over:
+            time.sleep(_MOMENT_SECONDS)
+            lost = self.lost
+            if lost is not None and self._on_its_way is None and not self._is_over:
+                self._on_its_way = lost.number if isinstance(lost, Terminated) else signal.SIGINT
+                _send(self._on_its_way)
 
 
 def _is_within(frame: FrameType | None, code: CodeType) -> bool:
@@ -111,24 +146,6 @@ def _is_within(frame: FrameType | None, code: CodeType) -> bool:
     while frame is not None and frame.f_code is not code:
         frame = frame.f_back
     return frame is not None
-
-
-def _ignore(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Ignore the signals that end the program, where ``handler`` would be called."""
-    for each in ENDING_SIGNALS:
-        if signal.getsignal(each) is handler:
-            signal.signal(each, signal.SIG_IGN)
-
-
-def _cancel(lost_ones: list[_Lost]) -> None:
-    """Have nothing come again, since it was heard."""
-    while lost_ones:
-        lost_ones.pop()[1].set()
-
-
-def _send_until(number: int, is_heard: threading.Event) -> None:
-    while not is_heard.wait(_MOMENT_SECONDS):
-        _send(number)
 
 
 def _send(number: int) -> None:

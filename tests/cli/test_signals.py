@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -112,7 +112,7 @@ def test_a_signal_that_a_finaliser_loses_comes_until_it_is_heard(
 
     with pytest.raises(error), ended_by_signals(Heard()):
         Finalised()
-        threading.Event().wait(600)
+        time.sleep(600)
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
