@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from memprof.analysis.lifetimes import Buffer, Lifetimes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
-    """Why a buffer exists from its first step to its last.
+class Holder(NamedTuple):
+    """Why a buffer exists from its first step to its last. A named tuple: quick to make.
 
     Attributes:
         producer: Id of the node that writes its first value, ``None`` for a graph input.
@@ -33,12 +33,15 @@ class Holders:
     def __init__(self, lifetimes: Lifetimes) -> None:
         self._graph = lifetimes.graph
         self._step_of_node = lifetimes.schedule.step_of_node()
+        self._runs_all = len(self._step_of_node) == len(lifetimes.graph.nodes)
         self._outputs = frozenset(lifetimes.graph.outputs)
 
     def find(self, buffer: Buffer) -> Holder:
         """Return who writes ``buffer`` and who holds it; of several last readers in one step, the first."""
         consumers, steps = self._graph.consumers, self._step_of_node
-        readers = (node_id for i in buffer.values for node_id in consumers[i] if node_id in steps)
+        values = buffer.values
+        found = consumers[values[0]] if len(values) == 1 else chain.from_iterable([consumers[i] for i in values])
+        readers = found if self._runs_all else (node_id for node_id in found if node_id in steps)
         last_reader = max(readers, key=steps.__getitem__, default=None)
         return Holder(
             producer=self._graph.values[buffer.values[0]].producer,

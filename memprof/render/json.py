@@ -16,6 +16,7 @@ _INLINE = frozenset({str, int, float, bool, list, type(None)})
 _LONG = 64
 _PLAIN = re.compile(r"[ !\x22-\[\]-~]*")  # nothing that is escaped but the quotes between names
 _NUMBERS = frozenset({int, type(None)})
+_quote = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(allow_nan=False).encode  # one for all: a report of many tensors has as many small values
 
 
@@ -58,7 +59,7 @@ class _Texts:
             is_flat = _INLINE.issuperset(map(type, value.values()))
             pieces, before = [], "{"
             for key, item in value.items():
-                pieces.append(f"{before}{deeper}{_encode(key)}: ")
+                pieces.append(f"{before}{deeper}{_quote(key)}: ")
                 pieces += [self._inline(item, _kinds(item))] if is_flat else self.parts(item, deeper)
                 before = ","
             return [*pieces, f"{newline}}}"]
@@ -75,7 +76,10 @@ class _Texts:
 
     def _inline(self, value: Any, kinds: set[type]) -> str:
         """Return the text of a value on one line; a long column is put together here: twice as fast."""
-        if not kinds or len(value) < _LONG:
+        if not kinds:  # the encoder takes ten times as long for a number by itself
+            kind = type(value)
+            return _quote(value) if kind is str else self._number(value) if kind in _NUMBERS else _encode(value)
+        if len(value) < _LONG:
             return _encode(value)
         if id(value) not in self._columns:
             self._columns[id(value)] = self._column(value, kinds)

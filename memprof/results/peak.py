@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from memprof.analysis import Buffer, Holder, Holders, Lifetimes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveTensor:
-    """One buffer that is alive at the peak.
+class LiveTensor(NamedTuple):
+    """One buffer that is alive at the peak. A named tuple: there may be as many as tensors, and it is quick to make.
 
     Attributes:
         name: Name of the tensor; the first of those that share the buffer.

@@ -69,7 +69,7 @@ def ask(
     """
     if 0 in marks or (has_constants and not _is_asked(node, marks)):
         return None
-    written = len(outputs) if all(outputs) else tuple(map(bool, outputs))
+    written = len(outputs) if "" not in outputs else tuple(map(bool, outputs))
     attributes = node.attribute
     if not attributes:
         return (node.op_type, node.domain, written, *marks)

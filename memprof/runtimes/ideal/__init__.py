@@ -36,7 +36,7 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
     schedule = graph.derived(as_listed) if order is None else Schedule.sequential(order)
     order = range(len(graph.nodes)) if order is None else order
     starts, stops = storage_spans(graph, order)
-    nodes, values, roots, members = graph.nodes, graph.values, graph.storage, graph.storage_members
+    nodes, roles, roots, members = graph.nodes, graph.roles, graph.storage, graph.storage_members
     for leaving in graph.outputs:
         stops[roots[leaving]] = schedule.step_count + 1  # needed after the last step: never overwritten
     sizes = {root: size for root, _, size in graph.activations}
@@ -53,7 +53,7 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
             target = home[roots[value_id]]
             if (
                 stops[target] == step + 1
-                and values[target].role is Role.INTERMEDIATE
+                and roles[target] is Role.INTERMEDIATE
                 and sizes[target] is not None
                 and sizes[target] == sizes.get(output)
             ):
@@ -64,7 +64,15 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
     end = schedule.step_count
     buffers = tuple(
         [
-            Buffer(tuple(merged[root]) if root in merged else values, size, starts[root], min(stops[root], end))
+            _record(
+                Buffer,
+                (
+                    tuple(merged[root]) if root in merged else values,
+                    size,
+                    starts[root],
+                    stop if (stop := stops[root]) < end else end,
+                ),
+            )
             for root, values, size in graph.activations
             if home[root] == root
         ]
@@ -75,8 +83,11 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
         schedule=schedule,
         buffers=buffers,
         reserved=reserved,
-        is_complete=bodies_complete and None not in {b.size_bytes for b in buffers},
+        is_complete=bodies_complete and None not in {b[1] for b in buffers},  # sizes; by place: twice as fast
     )
+
+
+_record = tuple.__new__  # with all fields in order: half of the time
 
 
 MODEL = RuntimeModel(

@@ -18,7 +18,7 @@ from memprof.analysis.bounds import taken_at_largest
 from memprof.ir import Graph, Unknown
 from memprof.ir.model import OPTIMIZED_FORMAT, Loading, Model, Session
 from memprof.runtimes.onnxruntime.arranging import as_estimated, as_listed, as_planned
-from memprof.runtimes.onnxruntime.frame import Frame, run_frame
+from memprof.runtimes.onnxruntime.frame import Frame, most_bytes, run_frame
 from memprof.runtimes.onnxruntime.proven import lowered_by
 from memprof.runtimes.onnxruntime.unsettled import block_sizes
 from memprof.runtimes.onnxruntime.windows import LEAVING
@@ -78,12 +78,12 @@ def default_lifetimes(model: Model, frame: Frame) -> Lifetimes:
     if not frame.is_complete or len(frame.plan.owned) > _MAX_BUFFERS:
         return bare
     taken = frame.later_pass(frame.graph.outputs)
-    scratch = [max(use.beside_bytes, use.before_bytes) if use is not None else 0 for use in frame.uses]
     alive = bare.timeline.step_bytes
-    reserved = tuple(max(0, total - held) for total, held in zip(taken, alive, strict=False))
+    reserved = tuple([total - held if total > held else 0 for total, held in zip(taken, alive, strict=False)])
     if not any(reserved):
         return bare
-    held = tuple(max(0, total - inside) for total, inside in zip(reserved, frame.reserved, strict=True))
+    scratch = most_bytes(frame.uses)
+    held = tuple([total - own if total > own else 0 for total, own in zip(reserved, frame.reserved, strict=True)])
     return replace(bare, reserved=reserved, scratch=tuple(scratch), held=held)
 
 

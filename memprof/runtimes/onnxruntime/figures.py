@@ -47,18 +47,19 @@ def runtime_figures(graph: Graph, arrange: Arrangement, ran: Once[Frame] | None 
 
 def _weights(graph: Graph) -> tuple[int, int, int]:
     """Return the bytes of all initialisers, of those that are dropped for packed ones, and of the packed ones."""
-    fixed = {i for i, value in enumerate(graph.values) if value.role is Role.PARAMETER}
-    fixed |= {i for node in graph.nodes if node.op in INITIALISERS for i in node.writes}
+    fixed = {i for i, role in enumerate(graph.roles) if role is Role.PARAMETER}
+    if not INITIALISERS.isdisjoint(graph.ops):
+        fixed |= {i for node in graph.nodes if node.op in INITIALISERS for i in node.writes}
     packed_reads: dict[int, int] = {}
-    for node in graph.nodes:
+    for node in graph.nodes if not graph.ops.isdisjoint(PREPACKED) else ():
         for position in PREPACKED.get(node.op, ()):
             value_id = node.inputs[position] if position < len(node.inputs) else None
             if value_id in fixed and value_id is not None:
                 packed_reads[value_id] = packed_reads.get(value_id, 0) + 1
-    reads = [len(readers) for readers in graph.consumers]
     total = sum(graph.value_bytes[i] or 0 for i in fixed)
-    total += sum(body.parameter_bytes for node in graph.nodes for body in node.bodies)
-    dropped = sum(graph.value_bytes[i] or 0 for i, count in packed_reads.items() if count >= reads[i])
+    total += sum(body.parameter_bytes for body in graph.bodies)
+    readers = graph.consumers
+    dropped = sum(graph.value_bytes[i] or 0 for i, count in packed_reads.items() if count >= len(readers[i]))
     return total, dropped, sum(_packed_bytes(graph, i) for i in packed_reads)
 
 

@@ -161,8 +161,7 @@ class Frame:
             return self.first_pass(written)
         block = self.pattern_bytes
         outputs = self._alive(self.outputs.intersection(written))
-        most = (max(use.beside_bytes, use.before_bytes) if use is not None else 0 for use in self.later_uses)
-        return [block + a + b for a, b in zip(outputs, most, strict=True)]
+        return [block + a + b for a, b in zip(outputs, most_bytes(self.later_uses), strict=True)]
 
     def output_bytes(self, value_ids: Collection[int]) -> int:
         """Return the bytes that graph outputs take; one that shares what others own takes none."""
@@ -184,6 +183,13 @@ class Frame:
         written = self.graph.nodes[self.plan.order[step]].writes
         own_bytes = sum(self.graph.value_bytes[i] or 0 for i in written if self.plan.home[i] == i)
         return max(use.beside_bytes, use.before_bytes - own_bytes)
+
+
+def most_bytes(uses: Sequence[BodiesUse | None]) -> list[int]:
+    """Return by step the most that what runs there takes beyond what it writes, 0 where that is not known."""
+    known = {id(use): use for use in uses}  # few: steps that take the same share one
+    found = {key: 0 if use is None else max(use.beside_bytes, use.before_bytes) for key, use in known.items()}
+    return [found[id(use)] for use in uses]
 
 
 def run_frame(
@@ -279,7 +285,7 @@ def _own_constants(graph: Graph) -> frozenset[str]:
 
 def _types_ahead(graph: Graph) -> list[TensorType]:
     """Return what onnxruntime knows of each value when it plans."""
-    types = [value.type for value in graph.values]
+    types = list(graph.types)
     for node in graph.nodes if not graph.ops.isdisjoint(UNTYPED) else ():
         if node.op in UNTYPED and graph.opset is not None:
             position, version = UNTYPED[node.op]

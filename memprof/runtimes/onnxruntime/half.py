@@ -31,7 +31,7 @@ _NAMES_TYPE = frozenset({"Cast", "Constant"})
 def widen(lowered: Lowered) -> Lowered:
     """Return the graph with what needs it widened."""
     graph = lowered.graph
-    if not any(value.type.dtype == _HALF for value in graph.values):
+    if _HALF not in graph.dtypes:
         return lowered
     widened = _find_widened(lowered)
     return _Widening(lowered, widened).run() if widened else lowered

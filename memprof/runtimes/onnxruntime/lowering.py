@@ -13,12 +13,14 @@ they replace or copy. Complexity: O(values + reads) for each round of definition
 
 from __future__ import annotations
 
-from memprof.ir import Graph
+from memprof.ir import Graph, Node
+from memprof.ir.graph import field_of
 from memprof.runtimes.onnxruntime.half import widen
 from memprof.runtimes.onnxruntime.kernels import has_kernel
 from memprof.runtimes.onnxruntime.order import execution_order
 from memprof.runtimes.onnxruntime.rewriter import Lowered, Rewriter
 
+_DEFINITION = field_of(Node, "definition")
 _COPIED = "DequantizeLinear"
 
 
@@ -34,7 +36,8 @@ def lower(graph: Graph) -> Lowered:
 
 def _without_kernel(graph: Graph) -> list[int]:
     """Return the nodes that run as their definition."""
-    return [i for i, node in enumerate(graph.nodes) if node.definition is not None and not has_kernel(graph, node)]
+    defined = [i for i, definition in enumerate(map(_DEFINITION, graph.nodes)) if definition is not None]
+    return [i for i in defined if not has_kernel(graph, graph.nodes[i])]
 
 
 def _inline(lowered: Lowered, replaced: list[int]) -> Lowered:

@@ -15,7 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memprof.ir import Graph
+from memprof.ir import Graph, Value
+from memprof.ir.graph import field_of
+
+_PRODUCER = field_of(Value, "producer")
 
 
 def execution_order(graph: Graph, skipped: frozenset[int] = frozenset(), index: Sequence[int] = ()) -> list[int]:
@@ -26,9 +29,9 @@ def execution_order(graph: Graph, skipped: frozenset[int] = frozenset(), index: 
         skipped: Ids of nodes that do not run.
         index: onnxruntime's index of each node; the node's id if left out.
     """
-    values, count = graph.values, len(graph.nodes)
+    count = len(graph.nodes)
     rank = index or range(count)
-    written_by = [value.producer for value in values]
+    written_by = list(map(_PRODUCER, graph.values))
     if skipped:
         written_by = [None if i in skipped else i for i in written_by]
     is_read = bytearray(count)

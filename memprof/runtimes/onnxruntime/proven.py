@@ -59,10 +59,12 @@ def kernels(graph: Graph) -> frozenset[tuple[str, str]]:
 def _unproven(graph: Graph) -> tuple[str, ...]:
     found: dict[str, None] = {}
     seen: set[tuple[str, str | None, int]] = set()
-    values = graph.values
+    types = graph.types
     for node in graph.nodes if graph.bodies or not graph.ops <= MOVES else ():
-        first = next((i for i in (*node.inputs, *node.outputs) if i is not None), None)
-        kind = (node.op, None if first is None else values[first].type.dtype, id(node.attributes))
+        ids = node.inputs
+        if not ids or (first := ids[0]) is None:  # rare
+            first = next((i for i in (*ids, *node.outputs) if i is not None), None)
+        kind = (node.op, None if first is None else types[first].dtype, id(node.attributes))
         if kind in seen and not node.bodies:
             continue
         seen.add(kind)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from memprof.ir import Graph, Node, Role, TensorType, Value
 from memprof.runtimes.onnxruntime.process.heap import Heap
@@ -58,7 +59,7 @@ def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
     sizes = {value.name: size for value, size in _computed(source)}
     own = {name for name, _ in _folded(source, {**given, **sizes})}  # other weights from then on
     same = {name: first for name, first in _same(source).items() if name not in own}
-    read = {ran.values[i].name for i in {i for reads in ran.reads for i in reads}.union(ran.outputs)}
+    read = {ran.values[i].name for i in {*chain.from_iterable(ran.reads), *ran.outputs}}
     wanted = {same.get(name, name): size for name, size in _weights(ran).items() if name in read}
     held = _read(heap, given)
     for name, size in sizes.items():
@@ -82,20 +83,24 @@ def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
 
 def _weights(graph: Graph) -> Weights:
     """Return the larger weights by name, in order."""
-    sized = zip(graph.values, graph.value_bytes, strict=True)
-    large = [(value, size) for value, size in sized if size is not None and size >= _SMALL]
-    nodes, has_constants = graph.nodes, "Constant" in graph.ops
+    values, nodes, has_constants = graph.values, graph.nodes, "Constant" in graph.ops
+    wanted = [
+        (values[i], size)
+        for i, (role, size) in enumerate(zip(graph.roles, graph.value_bytes, strict=True))
+        if (role is _PARAMETER or has_constants) and size is not None and size >= _SMALL
+    ]
     return {
         value.name: size
-        for value, size in large
-        if value.role is _PARAMETER
-        or (has_constants and value.producer is not None and nodes[value.producer].op == "Constant")
+        for value, size in wanted
+        if value.role is _PARAMETER or (value.producer is not None and nodes[value.producer].op == "Constant")
     }
 
 
 def _computed(source: Graph) -> Iterator[tuple[Value, int]]:
     """Yield the larger values that are computed from weights alone, in order."""
-    for value in [value for value in source.values if value.role is _CONSTANT]:  # ids rise from node to node
+    for value in [
+        source.values[i] for i, role in enumerate(source.roles) if role is _CONSTANT
+    ]:  # ids rise with nodes
         size, op = value.type.size_bytes, "" if value.producer is None else source.nodes[value.producer].op
         if op != "Constant" and size is not None and size >= _SMALL:
             yield value, size
@@ -145,7 +150,7 @@ def _folded(source: Graph, weights: Weights) -> Iterator[tuple[str, int]]:
     """Yield the filters of convolutions that swallow a batch normalisation, which are then other weights."""
     if not {"Conv", "BatchNormalization"} <= source.ops:
         return
-    readers = Counter(i for node in source.nodes for i in node.reads)
+    readers = Counter(chain.from_iterable(source.reads))
     norms = {node.inputs[0] for node in source.nodes if node.op == "BatchNormalization" and node.inputs}
     for node in source.nodes:
         if node.op == "Conv" and node.writes and node.writes[0] in norms and readers[node.writes[0]] == 1:

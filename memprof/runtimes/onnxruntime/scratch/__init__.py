@@ -61,12 +61,14 @@ def scratch_by_step(graph: Graph, order: Sequence[int], threads: int = 1) -> tup
     """
     if graph.ops.isdisjoint(SCRATCH) and not graph.has_malformed:
         return (0,) * len(order)
-    nodes, values = graph.nodes, graph.values
-    stored = {i for node in nodes if node.op == "Constant" for i in node.writes} if "Constant" in graph.ops else set()
-    marks = [
-        (id(value.type), value.role is _PARAMETER or i in stored, graph.elements.get(i))
-        for i, value in enumerate(values)
-    ]
+    nodes = graph.nodes
+    is_stored = [role is _PARAMETER for role in graph.roles]
+    for node in nodes if "Constant" in graph.ops else ():
+        if node.op == "Constant":
+            for i in node.writes:
+                is_stored[i] = True
+    elements = map(graph.elements.get, range(len(is_stored)))
+    marks = list(zip(map(id, graph.types), is_stored, elements, strict=True))
     known: dict[tuple[object, ...], int | None] = {}
     found: list[int | None] = []
     for node_id in order:
