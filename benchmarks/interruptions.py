@@ -13,6 +13,7 @@ a process that has everything imported. After it, these must hold:
     message       no traceback, no "bug"
     processes     none that the trial started is alive
     folders       no temporary folder (SIGKILL: at most until the next command starts)
+    end           it ends at all
 
 Prints one JSON object: trials by command and signal, and what was wrong.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import collections
+import faulthandler
 import io
 import json
 import os
@@ -54,6 +56,8 @@ from tests.tflite_models import chain
 MARK = "MEMPROF_TRIAL"
 OLD = '{"old": true}'
 GONE_SECONDS = 30.0
+HANG_SECONDS = 300.0
+"""A trial of a second or two hangs after it, however busy the machine is; it ends itself and says where."""
 _OF_PYTORCH = "torchinductor_"
 """A cache that PyTorch's exporter makes, disturbed or not, and finds again."""
 
@@ -210,6 +214,7 @@ def fork(folder: Path, arguments: Sequence[str], at: int, number: int) -> int:
         os.environ.update({MARK: str(folder), "TMPDIR": str(folder / "temporary")})
         tempfile.tempdir = None
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
         code = run_command(arguments, at, number)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -245,8 +250,8 @@ def judge(folder: Path, trial: Trial, code: int, number: int) -> list[str]:
     ):  # before the program is there, the system ends it
         wrong.append(f"exit code {code}")
     said = (folder / "stderr").read_text(encoding="utf-8") if (folder / "stderr").exists() else ""
-    if "Traceback" in said or "failed where it should not" in said:
-        wrong.append(f"said: {said[-500:]}")
+    if wrong or "Traceback" in said or "failed where it should not" in said:
+        wrong.append(f"said: {said[-1500:]}")
     for output in trial.outputs:
         wrong += _wrong_output(folder / output)
     is_kill = number == signal.SIGKILL

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -198,6 +199,21 @@ def test_a_child_ends_at_its_time_though_nobody_stops_it(
     task, bounds = f"{HERE}:hang_holding_the_interpreter", Bounds(seconds=0.2)
     with start_python(task, [str(pipe[1])], folder=tmp_path, bounds=bounds, pass_fds=[pipe[1]]) as child:
         assert child.wait(600) == -signal.SIGALRM
+
+
+@posix
+def test_a_child_is_stopped_though_a_signal_has_left_the_lock_of_its_handle_taken(
+    pipe: tuple[int, int], tmp_path: Path
+) -> None:
+    """As Ctrl-C does that comes within ``Popen.wait``; in a thread, so that a failure ends."""
+    child = start_python(f"{HERE}:hang", [str(pipe[1])], folder=tmp_path, bounds=Bounds(), pass_fds=[pipe[1]])
+    assert read_within(pipe[0]) == b"r"
+    child._process._waitpid_lock.acquire()  # type: ignore[attr-defined]
+    stopping = threading.Thread(target=child.stop, daemon=True)
+    stopping.start()
+    stopping.join(60)
+    assert not stopping.is_alive()
+    assert child._process.returncode == -signal.SIGKILL
 
 
 def test_a_flood_on_stderr_costs_nothing_and_its_end_is_kept(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class ChildProcess:
     def stop(self) -> None:
         """Kill what still runs of it and of what it started, and wait for it."""
         _kill_group(self._process)
-        self._process.wait()
+        _reap(self._process)
         self._reader.join(timeout=1.0)  # a grandchild that left the group may hold the other end
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -185,6 +185,19 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         elif process.poll() is None:
             process.kill()
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was killed.
+
+    A signal that is raised between two steps of ``Popen.wait`` leaves its lock taken, and every later one would wait
+    for ever: the system is asked, past the lock.
+    """
+    if sys.platform == "win32":
+        process.wait()
+    elif process.returncode is None:
+        with contextlib.suppress(ChildProcessError):  # it was waited for, and the signal came before that was noted
+            process.returncode = os.waitstatus_to_exitcode(os.waitpid(process.pid, 0)[1])
 
 
 def main() -> None:

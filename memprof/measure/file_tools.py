@@ -28,7 +28,7 @@ from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.library import ModelProto, TensorProto
 from memprof.importers.onnx.read import find_replaceable, parse
 from memprof.measure.child import Limits, run_in_child
-from memprof.measure.kept import keep, kept_path, package_stamp
+from memprof.measure.kept import keep, kept_path, package_stamp, read_kept
 from memprof.measure.sessions import MAX_MEMORY_BYTES, kept_session
 from memprof.measure.stand_in import NoStandInError, write_stand_in
 
@@ -161,13 +161,13 @@ def changed_files(path: Path, expected: str, names: Iterable[str]) -> Mapping[st
         return {}
     stamp = package_stamp("numpy", "onnx", "onnxruntime")
     kept = {name: place for name in names if (place := kept_path("changed", name, digest, stamp)) is not None}
-    missing = [name for name, place in kept.items() if not place.is_file()]
+    missing = [name for name, place in kept.items() if read_kept(place) is None]
     if missing:
         with scratch_folder() as folder:
             _make(structure, folder, missing)
             for name in missing:
                 _take(folder, name, kept[name])
-    return {name: place for name, place in kept.items() if place.is_file()}
+    return {name: place for name, place in kept.items() if name not in missing or read_kept(place) is not None}
 
 
 def _make(structure: ModelProto, folder: Path, names: list[str]) -> None:

@@ -2,6 +2,11 @@
 
 A file is there whole or not at all, and the oldest go first. What is kept depends on the structure that was asked
 about, on how it is asked, on onnxruntime's version and on the processor, whose layout a session takes.
+
+    the answer | 0x32 0x40 | 64 digits: SHA-256 of the file's name and the answer
+
+Two bytes and 64 digits are a documentation text in protobuf, so an .onnx file stays one. A disk that lost half of a
+file, another file under its name or one that somebody has edited does not fit its seal and is asked for again.
 """
 
 from __future__ import annotations
@@ -14,9 +19,17 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from memprof.base.errors import InputError
+from memprof.base.files import read_plain
+
 _MAX_KEPT = 1024
-_EDITION = "2"
+_MAX_BYTES = 2**28
+_EDITION = "3"
 """Another one wherever something else is asked, or of look-alikes made otherwise: older answers are not used."""
+
+_SEAL = b"\x32\x40"
+_SEAL_BYTES = len(_SEAL) + 64
+_IS_OURS = re.compile(r"[0-9a-f]{64}\.")
 
 
 def kept_path(kind: str, *key: str, suffix: str = ".onnx") -> Path | None:
@@ -39,6 +52,17 @@ def kept_path(kind: str, *key: str, suffix: str = ".onnx") -> Path | None:
     return base / "memprof" / kind / f"{digest}{suffix}"
 
 
+def read_kept(kept: Path | None) -> bytes | None:
+    """Return the answer that was kept, ``None`` if there is none that is whole and belongs to this name."""
+    if kept is None:
+        return None
+    with contextlib.suppress(InputError):
+        content = read_plain(kept, _MAX_BYTES, "an answer that was kept")
+        answer = content[:-_SEAL_BYTES]
+        return answer if content[-_SEAL_BYTES:] == _seal(answer, kept) else None
+    return None
+
+
 def keep(answer: Path, kept: Path) -> None:
     """Keep an answer that lies in a file, whole or not at all; a full or closed disk keeps none."""
     with contextlib.suppress(OSError):
@@ -49,12 +73,20 @@ def keep_bytes(answer: bytes, kept: Path) -> None:
     """Keep an answer, whole or not at all; a full or closed disk keeps none."""
     with contextlib.suppress(OSError):
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        others = sorted(kept.parent.iterdir(), key=lambda path: path.lstat().st_mtime)  # drafts of killed ones too
+        found = [path for path in kept.parent.iterdir() if _IS_OURS.match(path.name)]  # drafts of killed ones too
+        others = sorted(found, key=lambda path: path.lstat().st_mtime)
         for old in others[: max(0, len(others) - _MAX_KEPT + 1)]:
             old.unlink(missing_ok=True)
         draft = kept.with_name(f"{kept.name}.{os.urandom(8).hex()}.part")  # threads keep the same answer, too
-        draft.write_bytes(answer)
-        draft.replace(kept)
+        try:
+            draft.write_bytes(answer + _seal(answer, kept))
+            draft.replace(kept)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _seal(answer: bytes, kept: Path) -> bytes:
+    return _SEAL + hashlib.sha256(kept.name.encode() + answer).hexdigest().encode()
 
 
 def installed_version() -> str | None:

@@ -9,7 +9,6 @@ ones alone was off by up to a fifth where the real thing repeats to the page.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from memprof.importers.onnx.library import ModelProto
 from memprof.importers.onnx.read import parse
 from memprof.ir.model import Loading
 from memprof.measure.child import Limits
-from memprof.measure.kept import keep, kept_path
+from memprof.measure.kept import keep, kept_path, read_kept
 from memprof.measure.onnxruntime import read_loading, rehearse_loading
 from memprof.measure.stand_in import NoStandInError, left_out_bytes, write_look_alike, write_stand_in
 
@@ -81,10 +80,10 @@ def find_loading(question: Question, first: Loading | None = None) -> Loading | 
         return None
     try:
         kept = question.kept()
-        if kept is not None and kept.is_file():
-            with contextlib.suppress(ValueError, TypeError, KeyError):
-                answer = json.loads(kept.read_text(encoding="utf-8"))
-                return None if answer is None else read_loading(answer)
+        found = read_kept(kept)
+        if found is not None:
+            answer = json.loads(found)
+            return None if answer is None else read_loading(answer)
         with scratch_folder() as folder:
             model = folder / "model.onnx"
             prepare(parse(question.path), question, model)

@@ -23,7 +23,7 @@ from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
 from memprof.ir.model import Loading, Model, Once, Session
 from memprof.measure.child import Limits
-from memprof.measure.kept import installed_version, keep, kept_path
+from memprof.measure.kept import installed_version, keep, kept_path, read_kept
 from memprof.measure.loading import Question, find_loading, prepare
 from memprof.measure.onnxruntime import Rehearsal, write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
@@ -110,8 +110,8 @@ def _reason_not_to_ask(request: Request, constant_bytes: int) -> str:
 
 
 def _read_kept(kept: Path | None, request: Request) -> Model | None:
-    """Return the answer that was kept, ``None`` if there is none or a crash has left half of it."""
-    if kept is None or not kept.is_file():
+    """Return the answer that was kept, ``None`` if there is none that is whole."""
+    if kept is None or read_kept(kept) is None:
         return None
     with contextlib.suppress(InputError):
         return read_optimized(kept, request)

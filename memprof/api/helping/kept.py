@@ -6,16 +6,14 @@ names them all. An answer that lacks something for want of time, or whose search
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from memprof.base.errors import MemprofError
 from memprof.base.fields import Fields
 from memprof.importers.request import Request
-from memprof.measure.kept import keep_bytes, kept_path, package_stamp
+from memprof.measure.kept import keep_bytes, kept_path, package_stamp, read_kept
 from memprof.results.helped import Helped
 from memprof.results.report import Report
 
@@ -32,9 +30,9 @@ def kept_help(request: Request, report: Report, find: Callable[[], Helped]) -> H
     rows = [f"{name}={row.peak_intermediate_bytes}" for name, row in report.runtimes.items()]
     key = (report.model.structure_sha256, repr(request), *rows, code_stamp(), package_stamp(*_PACKAGES))
     path = kept_path("help", *key, suffix=".json")
-    found = None if path is None else _read(path)
+    found = read_kept(path)
     if found is not None:
-        return found
+        return Helped.from_json(Fields(json.loads(found), str(path)))
     answer = find()
     if path is not None and not answer.skipped and not answer.was_cut:
         keep_bytes(json.dumps(answer.to_json()).encode(), path)
@@ -55,10 +53,3 @@ def _stamps(folder: str) -> Iterator[tuple[str, int, int]]:
             elif entry.name.endswith(".py"):
                 status = entry.stat()
                 yield entry.path, status.st_mtime_ns, status.st_size
-
-
-def _read(path: Path) -> Helped | None:
-    """Return a kept answer, ``None`` if there is none or a crash has left half of it."""
-    with contextlib.suppress(OSError, ValueError, MemprofError):
-        return Helped.from_json(Fields(json.loads(path.read_bytes()), str(path)))
-    return None

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from memprof.base.errors import InputError, MissingExtraError, UsageError
+from memprof.nas.given.inside import inside
 from memprof.nas.train import own
 from memprof.nas.train.folders import read_folder, read_folder_test
 from memprof.nas.train.images import AnyImages, Augmentation, Images, Labelled, Request, choose, refuse_side
@@ -27,6 +28,7 @@ from memprof.nas.train.own import kept_images
 from memprof.nas.train.splits import held_out_places, shuffled_by_class
 
 VALIDATION_SHARE = 0.2
+_CIFAR10_ARCHIVE, _CIFAR10_FOLDER = "cifar-10-python.tar.gz", "cifar-10-batches-py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,10 @@ def _cifar10_test(request: Request) -> Images:
 def _open_cifar10(root: Path, *, part: Literal["train", "test"]) -> Any:
     from torchvision.datasets import CIFAR10
 
+    batches = inside(root, _CIFAR10_FOLDER)
+    inside(root, _CIFAR10_ARCHIVE)
+    for path in batches.rglob("*"):  # torchvision would unpack through a link, and wait for a pipe
+        inside(path.parent, path.name)
     try:
         return CIFAR10(str(root), train=part == "train", download=True)
     except (OSError, RuntimeError) as error:

@@ -22,6 +22,7 @@ from torch import Tensor
 from memprof.base.errors import InputError
 from memprof.base.processes import usable_cores
 from memprof.nas.given.inside import create_anew, inside
+from memprof.nas.train.arrays import map_array
 from memprof.nas.train.encoded import Encoded
 
 FEWEST_KEPT = 1000
@@ -46,8 +47,8 @@ def decode_once(
     if len(files) < FEWEST_KEPT:
         return _decode_all(len(files), shape, decode)
     name = f"decoded-{_key(files, side)}.npy"
-    with suppress(OSError, ValueError, InputError):
-        kept = np.load(inside(root, name), mmap_mode="c", allow_pickle=False)
+    with suppress(ValueError, InputError):
+        kept = map_array(root, name)
         if kept.dtype == np.uint8 and kept.shape == (len(files), *shape):
             return torch.from_numpy(kept)
     pixels = _decode_all(len(files), shape, decode)

@@ -24,6 +24,7 @@ from memprof.base.errors import InputError, UsageError
 from memprof.base.files import write_whole
 from memprof.base.text import first_line, safe_text
 from memprof.nas.given.inside import inside
+from memprof.nas.train.arrays import map_array
 
 NAME = "own"
 """What such a data set is called in a search's settings."""
@@ -98,10 +99,7 @@ def kept_images(root: Path, part: str) -> tuple[Tensor, Tensor]:
         InputError: There are none, or they are spoilt.
     """
     try:
-        pixels, labels = (
-            np.load(inside(root, f"{NAME}-{part}-{kind}.npy"), mmap_mode="c", allow_pickle=False)
-            for kind in ("pixels", "labels")
-        )
+        pixels, labels = (map_array(root, f"{NAME}-{part}-{kind}.npy") for kind in ("pixels", "labels"))
         if (
             pixels.dtype != np.uint8
             or pixels.ndim != 4
@@ -109,9 +107,11 @@ def kept_images(root: Path, part: str) -> tuple[Tensor, Tensor]:
             or labels.shape != pixels.shape[:1]
         ):
             raise ValueError("other types or shapes")
-        if not len(labels) or labels.min() < 0:
+        if not pixels.size or labels.min() < 0:
             raise ValueError("no images, or labels below 0")
-    except (OSError, ValueError, EOFError) as error:
+        if part == "training" and len(np.unique(labels)) - 1 != labels.max():  # names of 2^62 classes never end
+            raise ValueError("a class without an image")
+    except ValueError as error:
         raise InputError(
             f"There are no own {part} images in {safe_text(str(root))}: {safe_text(first_line(error))}.",
             "Name the function that makes them: nas search --data-from package.module:function.",

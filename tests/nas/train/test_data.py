@@ -123,6 +123,19 @@ def test_cifar10_is_read_from_torchvision_part_by_part(monkeypatch: pytest.Monke
     assert test.pixels[0, :, 0, 0].tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("name", ["cifar-10-python.tar.gz", "cifar-10-batches-py", "cifar-10-batches-py/test_batch"])
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_nothing_is_unpacked_through_a_link_beside_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, what: str
+) -> None:
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", lambda *_, **__: pytest.fail("torchvision was asked"))
+    place = tmp_path / "data" / name
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "mine") if what == "link" else os.mkfifo(place)
+    with pytest.raises(InputError, match=f"{place.name} is a {what}"):
+        load_training("cifar10", root=tmp_path / "data")
+
+
 def test_a_folder_is_read_with_a_label_for_each_class_in_the_order_of_names(animals: Path) -> None:
     data = load_training(str(animals), root=NOWHERE)
     assert (data.classes, data.input_shape) == (3, (3, *SIZE))
@@ -208,9 +221,11 @@ def test_many_images_are_decoded_once_and_mapped_after_that(animals: Path, monke
     assert pictures(first.training) == pictures(second.training)
     assert pictures(first.validation) == pictures(second.validation)
 
-    kept.write_bytes(b"spoilt")  # what is no good, or was made of other files, is not believed
-    spoilt = load_training(str(animals), root=root)
-    assert max(map(max, shades(spoilt.training).values())) <= 12
+    whole = kept.read_bytes()
+    for content in (b"spoilt", b"", b"PK\x03\x04", whole[:-1]):  # what is no good is not believed
+        kept.write_bytes(content)
+        spoilt = load_training(str(animals), root=root)
+        assert max(map(max, shades(spoilt.training).values())) <= 12
     (animals / "train" / "bee" / "3.png").touch()
     load_training(str(animals), root=root)
     assert len(list(root.iterdir())) == 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from torch.utils.data import TensorDataset
 from memprof.base.errors import InputError, UsageError
 from memprof.nas.train.data import load_test, load_training
 from memprof.nas.train.own import images_from, keep_images
+from tests.hostile.mutant import mutate
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 3, 6, 4), dtype=np.uint8)
 LABELS = np.arange(40) % 4
@@ -107,3 +111,38 @@ def test_a_function_is_named_called_once_and_its_failure_told(
     for name in ("my_pictures:none", "no_such_module:both", "my_pictures", ":both"):
         with pytest.raises(UsageError, match="There is no function"):
             images_from(name)
+
+
+def heads() -> Iterator[bytes]:
+    """Yield what may stand where a .npy file has its head: none, archives, nesting, shapes beyond the file."""
+    yield from (b"", b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x80\x04N.")
+    yield b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"[" * 9000
+    for shape in ("2**9", "4611686018427387904,3,6,4", "-1,3,6,4", "0,3,6,4", "40,3,0,4", "41,3,6,4", "1e3,1,1,1"):
+        for kind in ("'|u1'", "'|O'", "'<i8'", "[('a', '<i8')]", "print"):
+            text = f"{{'descr': {kind}, 'fortran_order': False, 'shape': ({shape}), }}".encode()
+            yield b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64)
+
+
+@pytest.mark.parametrize("kind", ["pixels", "labels"])
+def test_whatever_lies_where_arrays_were_is_refused_or_is_an_array(tmp_path: Path, kind: str) -> None:
+    keep_images(tmp_path, (PIXELS, LABELS))
+    path = tmp_path / f"own-training-{kind}.npy"
+    whole = path.read_bytes()
+    for content in (whole[:-1], *heads()):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="no own training images"):
+            load_training("own", root=tmp_path)
+    for seed in range(100):
+        path.write_bytes(mutate(whole[:128], random.Random(seed)) + whole[128:])
+        with contextlib.suppress(InputError):
+            load_training("own", root=tmp_path)
+
+
+@pytest.mark.parametrize("label", [40, 10**7, 2**62])
+def test_a_label_far_away_is_no_number_of_classes(tmp_path: Path, label: int) -> None:
+    keep_images(tmp_path, (PIXELS, LABELS))
+    labels = LABELS.copy()
+    labels[0] = label
+    np.save(tmp_path / "own-training-labels.npy", labels)
+    with pytest.raises(InputError, match="a class without an image"):
+        load_training("own", root=tmp_path)
