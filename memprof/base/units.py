@@ -84,6 +84,33 @@ def format_in(size_bytes: int, unit: str) -> str:
     return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
 
 
+def format_apart(one_bytes: int, other_bytes: int) -> tuple[str, str]:
+    """Return two sizes as ``format_bytes`` does, in whole bytes where they differ and would look the same.
+
+    >>> format_apart(3276928, 3276800), format_apart(4000, 8000), format_apart(4000, 4000)
+    (('3,276,928 bytes', '3,276,800 bytes'), ('4.00 kB', '8.00 kB'), ('4.00 kB', '4.00 kB'))
+    """
+    one, other = format_bytes(one_bytes), format_bytes(other_bytes)
+    if one == other and one_bytes != other_bytes:
+        return f"{one_bytes:,} bytes", f"{other_bytes:,} bytes"
+    return one, other
+
+
+def format_growth(ratio: float) -> str:
+    """Return how much more or less a ratio is, in percent or, where it is far from one, as a multiple.
+
+    >>> format_growth(4.0), format_growth(1.051), format_growth(0.9), format_growth(1.0001), format_growth(1.0)
+    ('4 times as much', '5.1% more', '10.0% less', 'less than 0.1% more', 'as much')
+    """
+    if not 0.8 < ratio < 1.25:
+        return f"{ratio:.3g} times as much"
+    if ratio == 1:
+        return "as much"
+    share = abs(ratio - 1)
+    amount = "less than 0.1%" if share < 0.0005 else f"{share:.1%}"
+    return f"{amount} {'more' if ratio > 1 else 'less'}"
+
+
 def format_bytes(size_bytes: int) -> str:
     """Return ``size_bytes`` with a decimal unit and three significant digits or more.
 

@@ -29,12 +29,15 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
         has_files: Whether this call wrote files.
         has_why: Whether this call showed the causes.
 
-    What stays unknown comes first, then the picture, then the causes, then a smaller peak.
+    What stays unknown comes first, for a microcontroller its boards, then the picture, then the causes, then a
+    smaller peak.
     """
     base = ["memprof", "analyze", model, *flags]
     is_saved = model.lower().endswith(".json")  # sizes are settled there, and there is nothing to plan
     if not is_saved and (missing := [flag for flag in settling_flags(report) if flag not in flags]):
         return _shell([*base, *missing])
+    if report.headline.runtime.name == "tflm" and not is_saved and not has_files and not has_why:
+        return _shell(["memprof", "boards", model, *_without_runtimes(flags)])
     if not has_files:
         return _shell([*base, "-o", f"{Path(model).stem.rpartition(':')[2] or 'model'}.png"])
     if not has_why:

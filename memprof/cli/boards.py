@@ -164,7 +164,16 @@ def _show_boards(boards: Mapping[str, Board], *, as_json: bool) -> None:
         else:
             from memprof.render.boards import render_boards
 
-            render_boards(list(boards.values()), stream)
+            render_boards(list(boards.values()), stream, next_command=_next_of_boards())
+
+
+def _next_of_boards() -> str:
+    """Return what a model in this folder fits, as a command; empty where there is no file for TensorFlow Lite."""
+    try:
+        name = min((path.name for path in Path().glob("*.tflite")), default="")
+    except OSError:  # the folder is gone, or may not be read
+        return ""
+    return safe_text(shlex.join(["memprof", "boards", name]), limit=2000) if name else ""
 
 
 def _board_json(board: Board) -> dict[str, Any]:

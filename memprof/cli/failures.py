@@ -10,7 +10,7 @@
     130   interrupted                   Ctrl-C
     143   interrupted                   SIGTERM; 129: SIGHUP
 
-Without ``--json`` a failure is one or two lines on stderr; with it, one document on stdout.
+Without ``--json`` a failure is one or two lines on stderr, folded for a terminal; with it, one document on stdout.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from memprof.base.distribution import extra_of
 from memprof.base.errors import MemprofError, MissingExtraError
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
-from memprof.cli.output import print_quietly
+from memprof.cli.output import fold, print_quietly
 from memprof.cli.signals import Terminated
 from memprof.render.json import format_document
 
@@ -79,9 +79,9 @@ def print_failure(failure: Failure, *, as_json: bool, error: BaseException | Non
         }
         print_quietly(format_document(document).rstrip(), sys.stdout)
         return
-    print_quietly(f"error: {failure.message}", sys.stderr)
-    if failure.hint:
-        print_quietly(f"hint: {failure.hint}", sys.stderr)
+    for title, text in (("error: ", failure.message), ("hint: ", failure.hint)):
+        if text:
+            print_quietly(fold(f"{title}{text}", sys.stderr, len(title)), sys.stderr)
 
 
 def _describe_known(error: BaseException) -> Failure:

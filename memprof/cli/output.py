@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,9 @@ from memprof.base.errors import UsageError
 from memprof.cli.waiting import Bar, Stage, WaitLine
 
 _Bar = TypeVar("_Bar", bound=Bar)
+
+MIN_WIDTH = 40
+"""Columns below which nothing is broken further."""
 
 OWN_PROCESS = "memprof.own_process"
 """Key in the metadata of a context: whether the process ends with the command."""
@@ -72,9 +76,31 @@ def _line() -> WaitLine:
 
 
 def note(message: str) -> None:
-    """Tell the person, not the pipe: one line on stderr."""
+    """Tell the person, not the pipe: one line on stderr, folded where a terminal is narrower."""
     with _line().cleared():
-        print_quietly(message, sys.stderr)
+        print_quietly(fold(message, sys.stderr), sys.stderr)
+
+
+def fold(text: str, stream: TextIO | None, indent: int = 2) -> str:
+    """Return a line in as many as the terminal behind ``stream`` needs, broken between words.
+
+    A pipe gets it whole, as who searches a log wants it, unless COLUMNS says how wide its reader is. What is longer
+    than a line by itself, a path or a name, stays whole too: it is there to be copied.
+
+    Args:
+        text: A line.
+        stream: Where it goes.
+        indent: Blanks before each further line.
+    """
+    if stream is None or not (stream.isatty() or os.environ.get("COLUMNS", "").isdigit()):
+        return text
+    import textwrap
+
+    width = max(MIN_WIDTH, shutil.get_terminal_size().columns)
+    folding = textwrap.TextWrapper(
+        width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(map(folding.fill, text.split("\n")))
 
 
 def print_quietly(message: str, stream: TextIO | None) -> None:

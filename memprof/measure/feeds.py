@@ -78,12 +78,12 @@ def random_feeds(specs: Iterable[InputSpec]) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def read_code() -> None:
-    """Make a small input of each kind: the code for it is read before anything is counted.
+    """Make a short input of each kind: the code for it is read before anything is counted.
 
     What a process has loaded before it makes a session decides how its heap is laid out; one that runs a model has
-    made inputs of some kind.
+    made inputs of some kind. One element alone would not do: longer arrays are converted by other code.
     """
-    random_feeds([InputSpec(name=kind, dtype=kind, shape=[1], value=None) for kind in ("float32", "int64")])
+    random_feeds([InputSpec(name=kind, dtype=kind, shape=[32], value=None) for kind in sorted(_NUMPY_NAMES)])
 
 
 def _array(spec: InputSpec, rng: np.random.Generator) -> np.ndarray[Any, Any]:

@@ -62,7 +62,7 @@ def plot_lifetimes(
     """
     found = choose_runtime(report, runtime)
     title = title or PurePath(report.model.path).name or "unnamed model"
-    rows = arrange_rows(found.lifetimes)
+    rows = arrange_rows(found.lifetimes, has_gaps=found.has_gaps)
     with style.house_style():
         layout = lay_out(rows)
         page = style.Page(at.WIDTH, layout.height)

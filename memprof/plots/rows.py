@@ -109,8 +109,13 @@ class Rows:
         return self.groups if self.reserved is None else (*self.groups, self.reserved)
 
 
-def arrange_rows(lifetimes: Lifetimes) -> Rows:
-    """Return the rows in which ``lifetimes`` are drawn."""
+def arrange_rows(lifetimes: Lifetimes, *, has_gaps: bool = False) -> Rows:
+    """Return the rows in which ``lifetimes`` are drawn.
+
+    Args:
+        lifetimes: What is drawn.
+        has_gaps: Whether they lie at addresses: what no tensor has may be a gap between them.
+    """
     peak_step = lifetimes.peak_step
     buffers = [b for b in lifetimes.buffers if b.start < b.stop]
     own = set(range(len(buffers))) if len(buffers) <= MAX_ROWS else _landmarks(lifetimes, buffers)
@@ -124,7 +129,7 @@ def arrange_rows(lifetimes: Lifetimes) -> Rows:
         grouped_by=grouped_by,
         folded=len(folded),
         folded_peak_bytes=sum(b.size_bytes or 0 for b in folded if b.start <= peak_step < b.stop),
-        reserved=_reserved_row(lifetimes, peak_step),
+        reserved=_reserved_row(lifetimes, peak_step, has_gaps=has_gaps),
     )
 
 
@@ -194,11 +199,12 @@ def _group_row(lifetimes: Lifetimes, name: str, members: Sequence[Buffer], peak_
     )
 
 
-def _reserved_row(lifetimes: Lifetimes, peak_step: int) -> Row | None:
+def _reserved_row(lifetimes: Lifetimes, peak_step: int, *, has_gaps: bool) -> Row | None:
     if not any(lifetimes.reserved):
         return None
+    of_arena = "gaps between tensors, and scratch" if has_gaps else "inside control flow, and scratch"
     return Row(
-        name="held in a block, and scratch" if lifetimes.held else "inside control flow, and scratch",
+        name="held in a block, and scratch" if lifetimes.held else of_arena,
         size_bytes=lifetimes.reserved[peak_step],
         outline=thin_out(lifetimes.reserved),
         tensors=0,

@@ -129,13 +129,14 @@ def _draw_curve(page: style.Page, found: RuntimeReport, steps: tuple[int, int]) 
     left = _LEFT
     for kind, values in _series(found).items():
         shown = values[steps[0] : steps[1]]
+        title = "gaps and scratch" if kind == "scratch" and found.has_gaps else kind
         axes.stairs(level + shown, edges, baseline=level, fill=True, color=BYTES_FOR[kind], linewidth=0)
         level = level + shown
-        page.text(left + 0.18, _CURVE_BOTTOM + _CURVE_HEIGHT + 0.13, kind, size=style.SMALL, colour=style.MUTED)
+        page.text(left + 0.18, _CURVE_BOTTOM + _CURVE_HEIGHT + 0.13, title, size=style.SMALL, colour=style.MUTED)
         swatch = page.axes(left, _CURVE_BOTTOM + _CURVE_HEIGHT + 0.12, 0.11, 0.11)
         swatch.set_axis_off()
         swatch.axvspan(0, 1, color=BYTES_FOR[kind])
-        left += 0.18 + style.text_width(kind, size=style.SMALL) + 0.3
+        left += 0.18 + style.text_width(title, size=style.SMALL) + 0.3
     axes.stairs(level, edges, color=style.INK, linewidth=0.8, baseline=None)
     axes.axhline(0, color=style.MUTED, linewidth=0.8, clip_on=False)
     style.byte_axis(axes, found.known_bytes_at_least)

@@ -25,7 +25,7 @@ _STYLES = {
 _WORDS = {"as it is": "yes", "planned": "planned", "external": "external", "no": "no", "open": "open"}
 
 
-def render_boards(boards: Sequence[Board], stream: TextIO) -> None:
+def render_boards(boards: Sequence[Board], stream: TextIO, *, next_command: str = "") -> None:
     """Write the table of boards to ``stream``."""
     screen = open_screen(stream)
     is_wide = screen.width >= _WIDE
@@ -41,7 +41,12 @@ def render_boards(boards: Sequence[Board], stream: TextIO) -> None:
         )
     where = "" if is_wide else "; --json has the document that each stems from"
     screen.show(Text(f"{len(boards)} boards; K is 1,024 bytes{where}"), "", table)
-    screen.show("", Text.assemble(("Next: ", _QUIET), ("memprof boards model.tflite", "bold")))
+    if next_command:
+        screen.show("", Text.assemble(("Next: ", _QUIET), (next_command, "bold")), keep_lines=True)
+    else:
+        screen.show(
+            "", Text("memprof boards FILE, with a .tflite file of yours, says which of them it fits.", _QUIET)
+        )
 
 
 def render_fits(

@@ -15,7 +15,7 @@ from memprof.render.assumed import show_assumed_sizes
 from memprof.render.comparison_words import summarize_comparison
 from memprof.render.helped import show_helped
 from memprof.render.terminal import Glyphs, Screen, open_screen
-from memprof.render.wording import count_amount, known_amount
+from memprof.render.wording import count_amount, known_amount, known_pair
 from memprof.results.assumed import assumed_sizes
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Change, Comparison
@@ -32,7 +32,8 @@ def render_comparison(found: Comparison, stream: TextIO, *, top: int = 8, next_c
     """Write ``found`` to ``stream``; ``top`` rows in each list of tensors."""
     screen = open_screen(stream)
     peak = found.peak
-    headline = f"Peak {known_amount(peak.before)} to {known_amount(peak.after)}"
+    old_peak, new_peak = known_pair(peak.before, peak.after)
+    headline = f"Peak {old_peak} to {new_peak}"
     screen.show(
         Text.assemble((headline, _style(peak)), f", {_describe(peak)} ({screen.clean(found.headline, limit=40)})"), ""
     )
@@ -143,7 +144,7 @@ def _describe(change: Change) -> str:
         return "not comparable: one of them is not known"
     if delta == 0:
         return "no change"
-    times = "" if ratio is None else f", {ratio:.3f} times"
+    times = "" if ratio is None or f"{ratio:.3f}" == "1.000" else f", {ratio:.3f} times"
     return f"{format_bytes(abs(delta))} {'more' if delta > 0 else 'less'}{times}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 from memprof.base.text import safe_text
-from memprof.base.units import format_bytes
+from memprof.base.units import format_apart, format_bytes, format_growth
 from memprof.results.comparison import Change, Comparison, NamedChange
 
 _MOST = 0.8
@@ -43,11 +43,10 @@ def _peak(found: Comparison, show: Show) -> str:
     if not peak.delta:
         return f"{after} needs as much at its peak as {before}, {format_bytes(peak.after)}."
     more = "more" if peak.delta > 0 else "less"
-    ratio = "" if peak.ratio is None else f", {_times(peak.ratio)}"
-    return (
-        f"{after} needs {format_bytes(abs(peak.delta))} {more} at its peak than {before}: "
-        f"{format_bytes(peak.after)} instead of {format_bytes(peak.before)}{ratio}."
-    )
+    ratio = "" if peak.ratio is None else f", {format_growth(peak.ratio)}"
+    new, old = format_apart(peak.after, peak.before)
+    gap = format_bytes(abs(peak.delta))
+    return f"{after} needs {gap} {more} at its peak than {before}: {new} instead of {old}{ratio}."
 
 
 def _names(found: Comparison) -> tuple[str, str]:
@@ -57,14 +56,6 @@ def _names(found: Comparison) -> tuple[str, str]:
     if colon and after.startswith(library + colon) and before != after:
         return before[len(library) + 1 :], after[len(library) + 1 :]
     return before, after
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.3g} times as much" if not 0.8 < ratio < 1.25 else f"{abs(ratio - 1):.1%} {_side(ratio)}"
-
-
-def _side(ratio: float) -> str:
-    return "more" if ratio > 1 else "less"
 
 
 def _place(found: Comparison, show: Show) -> str:
@@ -111,8 +102,9 @@ def _weights(found: Comparison, show: Show) -> str:
     if not change.delta or change.before is None or change.after is None:
         return f"The parameters stay at {format_bytes(change.after)}." if change.after and change.delta == 0 else ""
     what = "grow" if change.delta > 0 else "shrink"
-    text = f"The parameters {what} from {format_bytes(change.before)} to {format_bytes(change.after)}"
-    text += "" if change.ratio is None else f", {_times(change.ratio)}"
+    old, new = format_apart(change.before, change.after)
+    text = f"The parameters {what} from {old} to {new}"
+    text += "" if change.ratio is None else f", {format_growth(change.ratio)}"
     named = _largest(_fold(found.parameter_modules), change.delta)
     inside = [one for one in found.parameter_modules if named and one.name.startswith(f"{named[0].name}.")]
     if len(named) == 1 and len(inside) > 1:  # a trunk that holds nearly all says nothing of where

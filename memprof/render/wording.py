@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memprof.base.text import safe_text
-from memprof.base.units import format_bytes
+from memprof.base.units import format_apart, format_bytes
 from memprof.ir import Unknown
 from memprof.results.records import ModelSummary, RuntimeReport
 from memprof.results.report import Report
@@ -63,6 +63,15 @@ def weights_amount(model: ModelSummary, at_least: str = "≥") -> str:
 def known_amount(size_bytes: int | None) -> str:
     """Return an amount with a unit, ``unknown`` if there is none."""
     return "unknown" if size_bytes is None else format_bytes(size_bytes)
+
+
+def known_pair(before: int | None, after: int | None) -> tuple[str, str]:
+    """Return two amounts as ``known_amount`` does, told apart where they differ."""
+    return (
+        (known_amount(before), known_amount(after))
+        if before is None or after is None
+        else format_apart(before, after)
+    )
 
 
 def exact_amount(size_bytes: int) -> str:
@@ -153,11 +162,7 @@ def process_note(process: Process) -> str:
 
 def reserved_words(found: RuntimeReport) -> str:
     """Return what the bytes of the peak are that no tensor has: an arena's gaps too, where there is one."""
-    return "in gaps between them and scratch" if found.runtime.name in _ARENAS else "inside the step itself"
-
-
-_ARENAS = ("tflm", "litert")
-"""Runtime models whose peak is the highest address in use."""
+    return "in gaps between them and scratch" if found.has_gaps else "inside the step itself"
 
 
 def category_title(found: RuntimeReport) -> str:

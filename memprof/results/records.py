@@ -65,6 +65,10 @@ class RuntimeFacts:
     lowered_by: tuple[str, ...] = ()
 
 
+_ARENAS = ("tflm", "litert")
+"""Runtime models that lay an arena out by addresses."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RuntimeReport:
     """One runtime model's answer.
@@ -122,6 +126,11 @@ class RuntimeReport:
     def grade(self) -> Grade | None:
         """What the peak promises of this graph, ``None`` where it is not known."""
         return self.runtime.grade
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether the peak is the highest address in use: what no tensor has of it may lie between them."""
+        return self.runtime.name in _ARENAS
 
     @property
     def lowered_by(self) -> tuple[str, ...]:

@@ -243,3 +243,11 @@ def test_markdown_shows_hostile_names_as_text(run: Run, tmp_path: Path) -> None:
     page = run("compare", tmp_path / "a.json", tmp_path / "b.json", "--markdown").stdout
     assert "<b>" not in page
     assert not {"\x1b", "\u202e"} & set(page)
+
+
+def test_amounts_that_look_equal_and_are_not_are_told_in_bytes(run: Run, tmp_path: Path) -> None:
+    before = write_chain(tmp_path / "before.onnx", ["Relu", "Sigmoid"], [1, 250_000])
+    after = write_chain(tmp_path / "after.onnx", ["Relu", "Sigmoid"], [1, 250_001])
+    shown = " ".join(run("compare", before, after, "--runtime", "reference").stdout.split())
+    assert "Peak 2,000,000 bytes to 2,000,008 bytes, 8 B more (reference)" in shown
+    assert "2,000,008 bytes instead of 2,000,000 bytes, less than 0.1% more." in shown

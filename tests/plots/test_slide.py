@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -98,3 +99,13 @@ def test_the_command_draws_slides_and_posters(tmp_path: Path) -> None:
 
 def test_whatever_a_storage_is_to_a_run_has_a_colour() -> None:
     assert {category.value for category in Category} <= {*BYTES_FOR}
+
+
+@pytest.mark.parametrize(("runtime", "title"), [("tflm", "gaps and scratch"), ("onnxruntime", "scratch")])
+def test_what_no_tensor_has_is_called_a_gap_too_where_an_arena_is_laid_out(runtime: str, title: str) -> None:
+    report = analyze(figure_1b())
+    steps = report.headline.lifetimes.schedule.step_count
+    lifetimes = replace(report.headline.lifetimes, reserved=(5,) * steps)
+    found = replace(report.headline, lifetimes=lifetimes, runtime=replace(report.headline.runtime, name=runtime))
+    drawn = words(plot_slide(replace(report, runtimes={runtime: found})))
+    assert [word for word in drawn if "scratch" in word] == [title]

@@ -3,7 +3,6 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const OPENS_ZOOMED_FROM = 200, ZOOMED_STEPS = 80, ROWS_A_PAGE = 100, LISTED = 200, FEW = 8;
-const ARENAS = ["tflm", "litert"]; // their peak is the highest address in use, gaps included
 const $ = (id) => document.getElementById(id);
 const views = DATA.views.map(() => null);
 const state = { view: 0, step: 0, range: { start: 0, stop: 1 }, stack: "kind", weights: false, only: "peak", top: 40,

@@ -4,6 +4,7 @@
 const ORDER = ["parameters", "optimizer state", "gradients", "saved activations", "activations", "inputs", "outputs",
   "other", "scratch"];
 const SHOWN_MODULES = 8;
+const ARENAS = ["tflm", "litert"]; // their peak is the highest address in use, gaps included
 
 /** Bytes with a decimal unit and three significant digits, as everywhere in memprof. */
 function formatBytes(n) {
@@ -134,7 +135,8 @@ class View {
       found.series.push(Float64Array.from(series));
     };
     const inside = this.held.length ? this.reserved.map((n, step) => n - this.held[step]) : this.reserved;
-    add(this.count ? "scratch" : "predicted", this.count ? "scratch" : "activations", inside);
+    const beside = ARENAS.includes(this.record.name) ? "gaps and scratch" : "scratch";
+    add(this.count ? beside : "predicted", this.count ? "scratch" : "activations", inside);
     add("held", "held", this.held);
     found.scratch = palette.for.scratch;
     this.groupings[by] = found;

@@ -20,6 +20,7 @@ from memprof.render.wording import (
     figure_title,
     grade_words,
     known_amount,
+    known_pair,
     model_facts,
     peak_amount,
     split_headline,
@@ -143,9 +144,10 @@ def comparison_page(found: Comparison, before: Report, after: Report) -> Page:
     peak, name = found.peak, safe_text(found.headline, limit=40)
     gap = "" if peak.delta is None else f", {describe_gap(peak.delta)}"
     first = next(place for place, view in enumerate(new, start=len(old)) if view["name"] == name)
+    amounts = known_pair(peak.before, peak.after)
     return Page(
         title=f"{before.model.path} and {after.model.path}",
-        headline=(f"Peak {known_amount(peak.before)} to {known_amount(peak.after)}", f"{gap} ({name})", ""),
+        headline=(f"Peak {amounts[0]} to {amounts[1]}", f"{gap} ({name})", ""),
         sides=[report_side(report, label) for report, label in _sides(before, after)],
         views=[*old, *new],
         graphs=graphs.to_json(),
