@@ -12,7 +12,6 @@ some writers go by it.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -83,7 +82,7 @@ def write_whole(target: str | os.PathLike[str], write: Callable[[Path], object])
         return
     check_writable(target)
     final = Path(os.path.realpath(target))
-    draft = final.with_name(f"{_DRAFT}{secrets.token_hex(6)}{final.suffix}")
+    draft = final.with_name(f"{_DRAFT}{os.urandom(6).hex()}{final.suffix}")
     try:
         write(draft)
         if final.exists():

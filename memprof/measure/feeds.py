@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from memprof.base.errors import UsageError
-from memprof.importers.request import Elements
-from memprof.ir import Graph
+
+if TYPE_CHECKING:  # a child that loads them costs a tenth more
+    from memprof.importers.request import Elements
+    from memprof.ir import Graph
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _NUMPY_NAMES = frozenset(("bool", "float16", "float32", "float64", "complex64", "complex128", *_INTEGERS))

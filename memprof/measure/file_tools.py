@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -28,12 +28,10 @@ from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.library import ModelProto, TensorProto
 from memprof.importers.onnx.read import find_replaceable, parse
 from memprof.measure.child import Limits, run_in_child
-from memprof.measure.kept import keep, kept_path, package_stamp, read_kept
+from memprof.measure.file_tools_native import OPSET
+from memprof.measure.kept import keep, keep_bytes, kept_path, package_stamp, read_kept
 from memprof.measure.sessions import MAX_MEMORY_BYTES, kept_session
 from memprof.measure.stand_in import NoStandInError, write_stand_in
-
-OPSET = 21
-"""The opset that old files are converted to."""
 
 _OLD = 15
 """Operations of later opsets have kernels of their own in all runtimes, and few have changed."""
@@ -142,8 +140,9 @@ def applicable(path: Path) -> tuple[str, ...]:
     return tuple(name for name, tool in FILE_TOOLS.items() if tool.applies(structure))
 
 
-def changed_files(path: Path, expected: str, names: Iterable[str]) -> Mapping[str, Path]:
-    """Return what the named changes make of a file: for each the structure, if there was time for it.
+def changed_files(path: Path, expected: str, names: Iterable[str]) -> Mapping[str, Path | None]:
+    """Return what the named changes make of a file: for each the structure, if there was time for it, or ``None``
+    where its tool refuses the file.
 
     What was made in time is returned, and the rest may be asked for again. How a default session runs each is kept
     where ``find_session`` looks for it.
@@ -164,21 +163,26 @@ def changed_files(path: Path, expected: str, names: Iterable[str]) -> Mapping[st
     missing = [name for name, place in kept.items() if read_kept(place) is None]
     if missing:
         with scratch_folder() as folder:
-            _make(structure, folder, missing)
+            refused = _make(structure, folder, missing)
             for name in missing:
                 _take(folder, name, kept[name])
-    return {name: place for name, place in kept.items() if name not in missing or read_kept(place) is not None}
+            for name in refused:  # it would be asked for in every analysis of the file
+                keep_bytes(b"", kept[name])
+    made = {name: answer for name, place in kept.items() if (answer := read_kept(place)) is not None}
+    return {name: kept[name] if answer else None for name, answer in made.items()}
 
 
-def _make(structure: ModelProto, folder: Path, names: list[str]) -> None:
+def _make(structure: ModelProto, folder: Path, names: list[str]) -> Collection[str]:
+    """Make changes in ``folder``; return the names of those that are refused."""
     model = folder / "model.onnx"
     limits = Limits(seconds=MAX_SECONDS, memory_bytes=MAX_MEMORY_BYTES, processor_seconds=MAX_PROCESSOR_SECONDS)
     try:
         write_stand_in(structure, model)
         arguments = {"model": str(model), "folder": str(folder), "names": names}
-        run_in_child(_TASK, arguments, limits, runtime="onnxruntime", model="a model")
-    except (NoStandInError, MemprofError, OSError):  # late, no room, a tool broke: what is there by now counts
-        return
+        refused: Mapping[str, str] = run_in_child(_TASK, arguments, limits, runtime="onnxruntime", model="a model")
+    except (NoStandInError, MemprofError, OSError):  # late, no room, a crash: what is there by now counts
+        return ()
+    return refused
 
 
 def _take(folder: Path, name: str, kept: Path) -> None:

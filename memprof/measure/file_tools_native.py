@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from memprof.measure.file_tools import OPSET
 from memprof.measure.onnxruntime_optimizer import write_graph
+
+OPSET = 21
+"""The opset that old files are converted to."""
 
 
 def make_changes(model: str, folder: str, names: Sequence[str]) -> dict[str, str]:
@@ -20,7 +22,10 @@ def make_changes(model: str, folder: str, names: Sequence[str]) -> dict[str, str
         names: Keys of ``FILE_TOOLS``.
 
     Returns:
-        Why the others could not be made, by name.
+        Why the others cannot be made, by name.
+
+    Raises:
+        OSError: There is no room for what a tool writes.
     """
     logging.disable()
     failed = {}
@@ -29,6 +34,8 @@ def make_changes(model: str, folder: str, names: Sequence[str]) -> dict[str, str
         try:
             TOOLS[name](model, str(changed))
             write_graph(str(changed), str(draft))
+        except OSError:  # a full disk: another time
+            raise
         except Exception as error:
             failed[name] = str(error)
         else:

@@ -122,4 +122,4 @@ def _processor() -> str:
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     flags = next((line for line in lines if line.startswith("flags")), "")
-    return f"{platform.machine()} {platform.processor()} {flags}"
+    return f"{platform.machine()} {os.environ.get('PROCESSOR_IDENTIFIER', '')} {flags}"  # the second on Windows

@@ -35,8 +35,8 @@ from memprof.measure.onnxruntime_native import (
     Session,
     SessionSettings,
     StatsFunction,
-    weights_path,
 )
+from memprof.measure.onnxruntime_optimizer import weights_path
 
 _ALIGNMENT = 64
 _MARK = 0

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from memprof.base.errors import RuntimeFailure
+from memprof.measure.onnxruntime_optimizer import external_weights
 
 API_VERSION = 24
 """The oldest version whose table has all that is used here."""
 
-_SMALLEST_EXTERNAL_BYTES = "1025"
 
 Pointer = ctypes.c_void_p
 Array = np.ndarray[Any, Any]
@@ -208,20 +208,6 @@ class SessionSettings:
     profile_prefix: str
     target: str = ""
     threads: int = 1
-
-
-def external_weights(target: str) -> dict[str, str]:
-    """Return the settings that keep the weights out of an optimised graph, in a file beside it."""
-    prefix = "session.optimized_model_external_initializers_"
-    return {
-        f"{prefix}file_name": Path(weights_path(target)).name,
-        f"{prefix}min_size_in_bytes": _SMALLEST_EXTERNAL_BYTES,
-    }
-
-
-def weights_path(target: str) -> str:
-    """Return the file of the weights that belong to an optimised graph."""
-    return f"{target}.weights"
 
 
 class Session:

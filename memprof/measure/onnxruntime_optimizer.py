@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memprof.measure.onnxruntime_native import external_weights, weights_path
+_SMALLEST_EXTERNAL_BYTES = "1025"
 
 
 def write_graph(model: str, target: str) -> str:
@@ -26,3 +26,17 @@ def write_graph(model: str, target: str) -> str:
     finally:
         Path(weights_path(target)).unlink(missing_ok=True)
     return str(onnxruntime.__version__)
+
+
+def external_weights(target: str) -> dict[str, str]:
+    """Return the settings that keep the weights out of an optimised graph, in a file beside it."""
+    prefix = "session.optimized_model_external_initializers_"
+    return {
+        f"{prefix}file_name": Path(weights_path(target)).name,
+        f"{prefix}min_size_in_bytes": _SMALLEST_EXTERNAL_BYTES,
+    }
+
+
+def weights_path(target: str) -> str:
+    """Return the file of the weights that belong to an optimised graph."""
+    return f"{target}.weights"

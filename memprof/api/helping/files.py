@@ -23,18 +23,20 @@ def changes_of_files(asked: Asked) -> Iterator[Attempt]:
     if asked.model.format != "onnx":
         return
     names = [name for name in applicable(asked.request.path) if name != "batch_norm" or _has_batch_norms(asked)]
-    made: Once[Mapping[str, Path]] = Once(
+    made: Once[Mapping[str, Path | None]] = Once(
         lambda: changed_files(asked.request.path, asked.model.structure_sha256, names)
     )
     for name in names:
         yield FILE_TOOLS[name].what, partial(_changed, asked, name, made)
 
 
-def _changed(asked: Asked, name: str, made: Once[Mapping[str, Path]]) -> list[Change]:
+def _changed(asked: Asked, name: str, made: Once[Mapping[str, Path | None]]) -> list[Change]:
     if name not in made():
         raise NotMadeError
-    tool = FILE_TOOLS[name]
-    model = load(replace(asked.request, source=str(made()[name]), wished=asked.model.wished))
+    tool, file = FILE_TOOLS[name], made()[name]
+    if file is None:
+        return []
+    model = load(replace(asked.request, source=str(file), wished=asked.model.wished))
     command = tool.command_for(asked.request.name)
     graph = model.graph
     weights = model.parameter_bytes + graph.foldable_constant_bytes if graph.has_known_weights else None

@@ -98,7 +98,7 @@ def test_what_there_was_no_time_for_is_said_and_made_the_next_time(
     path = old_convolution(tmp_path)
     request, report = Request(source=str(path)), memprof.analyze(path, runtimes=["reference"])
     with monkeypatch.context() as patch:
-        patch.setattr(file_tools, "run_in_child", lambda *_, **__: None)
+        patch.setattr(file_tools, "run_in_child", lambda *_, **__: {})
         assert set(find_help(request, report).skipped) == {tool.what for tool in FILE_TOOLS.values()}
     later = find_help(request, report)
     assert later.skipped == ()
@@ -127,6 +127,20 @@ def test_a_batch_norm_that_nothing_folds_is_seen(
     activation = 4 * 16 * 64 * 64
     assert report.peak_intermediate_bytes == 2 * activation
     assert effects["batch norms folded"].peak_bytes == activation + 4 * 64 * 64
+
+
+def test_what_a_tool_refuses_is_asked_for_once(
+    tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = old_convolution(tmp_path)
+    request, report = Request(source=str(path)), memprof.analyze(path, runtimes=["reference"])
+    with monkeypatch.context() as patch:
+        patch.setattr(file_tools, "run_in_child", lambda *_, **__: dict.fromkeys(ALL, "no"))
+        assert find_help(request, report).skipped == ()
+    digest = report.model.structure_sha256
+    monkeypatch.setattr(file_tools, "run_in_child", lambda *_, **__: pytest.fail("it was refused before"))
+    assert file_tools.changed_files(path, digest, sorted(ALL)) == dict.fromkeys(ALL)
 
 
 def test_every_change_has_its_tool() -> None:
