@@ -13,6 +13,8 @@
     small      processor seconds of the whole command on the smallest .onnx of at least 0.1 MB in DIR, in pairs with
                ``import onnx`` alone and, with --before, with another checkout of memprof: under ``reference``, from
                the file alone, and as it comes, with all answers kept          bound: 1 x that checkout
+    first      the same file as it comes, nothing kept, in turn with the file alone and with a process that only
+               makes a session of it                  bound: 0.5 s above the file alone, and one such process
     models     every .onnx of 20 MB or more in DIR: memprof.analyze against onnx.load + shape inference, imports
                excluded on both sides                                        bound: 1/3
                from 100 MB on also whole processes                           bound: 1
@@ -28,6 +30,7 @@ import argparse
 import os
 import random
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -121,13 +124,15 @@ def main() -> None:
     parser.add_argument("--peers-python", help="interpreter that has onnx-tool and onnxsim")
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", choices=["large", "one_graph", "small"], help="this part alone")
+    parser.add_argument("--only", choices=["large", "one_graph", "small", "first"], help="this part alone")
     parser.add_argument("--before", type=Path, help="another checkout of memprof, to be compared with")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         if options.only == "small":
             results["small"] = bench_small(options.models, options.before, Path(folder), options.runs)
+        elif options.only == "first":
+            results["first"] = bench_first(options.models, options.before, Path(folder), options.runs)
         elif options.only == "large":
             results["large"] = bench_large(options.before, Path(folder), options.runs)
         elif options.only:
@@ -205,8 +210,7 @@ def bench_one_graph(folder: Path, runs: int) -> list[dict[str, Any]]:
 
 def bench_small(models: Path, before: Path | None, folder: Path, runs: int) -> list[dict[str, Any]]:
     """Return processor seconds of the command on a small file, and ratios taken pair by pair."""
-    sized = [(size, path) for path in models.glob("*.onnx") if (size := path.stat().st_size) >= MIN_SMALL_BYTES]
-    path = str(min(sized)[1])
+    path = smallest(models)
     onnx_alone = ([sys.executable, "-c", "import onnx"], here())
     print(f"{Path(path).name:<22}processor   of import onnx   of before")
     rows = []
@@ -228,6 +232,39 @@ def bench_small(models: Path, before: Path | None, folder: Path, runs: int) -> l
         ratio = f"{row['of_before']:>12.2f}" if before else ""
         print(f"{name:<22}{row['seconds']:>7.3f} s{row['of_import_onnx']:>14.2f} {ratio}")
     return rows
+
+
+def smallest(models: Path) -> str:
+    sized = [(size, path) for path in models.glob("*.onnx") if (size := path.stat().st_size) >= MIN_SMALL_BYTES]
+    return str(min(sized)[1])
+
+
+def bench_first(models: Path, before: Path | None, folder: Path, runs: int) -> dict[str, Any]:
+    """Return processor seconds of the first analysis of a file, of the file alone, and of a session; medians."""
+    path = smallest(models)
+    script = f"import onnxruntime as o; o.InferenceSession({path!r}, providers=['CPUExecutionProvider'])"
+    analyze, cache = [*_COMMAND, "analyze", path], folder / "first"
+    jobs = {
+        "as it comes, first": (analyze, here(cache=cache)),
+        "from the file alone": ([*analyze, "--from-file"], here(cache=cache)),
+        "one session alone": ([sys.executable, "-c", script], here()),
+        **({"before, first": (analyze, here(before, cache))} if before else {}),
+    }
+    found: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(max(runs, 5) + 1):
+        for name, job in jobs.items():
+            shutil.rmtree(cache, ignore_errors=True)
+            found[name].append(processor_seconds(*job))
+    medians = {name: statistics.median(times[1:]) for name, times in found.items()}  # the first ones compile
+    first, alone, session, *old = medians.values()
+    row: dict[str, Any] = {"model": Path(path).name, "seconds": medians, "above_bound": first - alone - session - 0.5}
+    if old:
+        pairs = zip(found["as it comes, first"][1:], found["before, first"][1:], strict=True)
+        row["of_before"] = statistics.median(now / then for now, then in pairs)
+    for name, seconds in medians.items():
+        print(f"{name:<22}{seconds:>7.3f} s")
+    print(f"above the bound {row['above_bound']:+.3f} s; of before {row.get('of_before', 0):.2f}")
+    return row
 
 
 _COMMAND = [sys.executable, "-P", "-m", "memprof"]

@@ -390,6 +390,8 @@ class Scope:
         self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
         for body in owned.built:
             self.causes.adopt(body.scope.causes)
+        if owned.built and node.domain not in ("", "ai.onnx"):
+            self.causes.bodies(node.name or next(filter(None, node.output), op), op)
         is_plain = owned is _NO_BODIES and self._is_plain(call, inputs, facts)
         return Answer(kind, tuple(facts)) if is_plain else None
 
@@ -431,7 +433,7 @@ class Scope:
 
     def _output_facts(self, call: Call, inputs: Sequence[int | None], owned: Bodies) -> Sequence[Fact]:
         stated = [self._stated.get(name, UNKNOWN_FACT) for name in call.node.output]
-        if owned.built:
+        if owned.built and call.op in CONTROL_FLOW:  # others' types follow from inputs and attributes
             found, left = settle_largest(call.node, owned.facts, owned.at_most, self._context)
             facts = complete(call.node, stated, found, self._context)
             note_largest(call.node, facts, left, self._context)

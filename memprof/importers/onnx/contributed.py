@@ -16,7 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from memprof.importers.onnx import contributed_given, contributed_models, contributed_others, contributed_sequences
+from memprof.importers.onnx import (
+    contributed_generation,
+    contributed_given,
+    contributed_models,
+    contributed_others,
+    contributed_sequences,
+)
 from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.contributed_call import ContributedCall, OpenShape
 from memprof.importers.onnx.library import NodeProto
@@ -205,6 +211,7 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
         **contributed_models.RULES,
         **contributed_others.RULES,
         **contributed_sequences.RULES,
+        **contributed_generation.RULES,
         **contributed_given.RULES,
         **dict.fromkeys((_MS + op for op in ("Gelu", "FastGelu", "BiasGelu", "QuickGelu")), _like(0)),
         **dict.fromkeys((_MS + op for op in ("QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax")), _like(0)),

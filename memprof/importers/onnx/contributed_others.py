@@ -10,8 +10,8 @@
     GatherBlockQuantized          data, indices                    as Gather; two numbers of 4 bits to a byte
     UnfoldTensor                  dimension L                      (L - size) / step + 1 windows; size comes last
 
-Source: the operators' schemas and descriptions in onnxruntime. What is left out depends on data, or is made of beams,
-texts and maps; ``benchmarks/contributed.py`` lists it.
+Source: the operators' schemas and descriptions in onnxruntime. ``benchmarks/contributed.py`` lists what no rule
+types.
 """
 
 from __future__ import annotations

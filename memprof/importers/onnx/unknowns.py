@@ -91,6 +91,15 @@ class Causes:
             "record the shapes of its outputs in the model (value_info), or replace the operation",
         )
 
+    def bodies(self, name: str, op: str) -> None:
+        """Report an operation that runs graphs of its own and does not say how: it searches until it is done."""
+        self._report(
+            "operator",
+            name,
+            f"{op} runs graphs of its own, and what it takes meanwhile is not known; what it writes is",
+            "measure it: memprof verify",
+        )
+
     def malformed(self, name: str, op: str, reason: str) -> None:
         """Record a node that its operation does not allow."""
         self._report(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ValueInfoProto, helper
+from onnx import GraphProto, ValueInfoProto, helper, numpy_helper
 
 import memprof
 from memprof.importers.onnx.constants import Constant
@@ -265,3 +265,84 @@ def test_the_product_of_a_sparse_matrix_has_its_type() -> None:
     types = [TensorType("float32", (4, 5)), TensorType("float32", (5, 7))]
     (found,) = contributed_types(node, types, TypeTable())
     assert (found.dtype, found.shape) == ("float32", (4, 7))
+
+
+WORDS, HEADS, SIZE = 50, 2, 4
+
+
+def decoder() -> GraphProto:
+    """Return a decoder as the searches want it: words to scores, and what it keeps grows by what it has read."""
+    nodes = [
+        helper.make_node("Gather", ["words", "input_ids"], ["e"]),
+        helper.make_node("Reshape", ["e", "split"], ["r"]),
+        helper.make_node("Transpose", ["r"], ["t"], perm=[0, 2, 1, 3]),
+        helper.make_node("Unsqueeze", ["t", "zero"], ["u"]),
+        helper.make_node("Concat", ["u", "u"], ["kv"], axis=0),
+        helper.make_node("Concat", ["past_0", "kv"], ["present_0"], axis=3),
+        helper.make_node("MatMul", ["e", "head"], ["logits"]),
+    ]
+    weights = [
+        numpy_helper.from_array(array, name)
+        for name, array in (
+            ("words", np.eye(WORDS, HEADS * SIZE, dtype=F)),
+            ("head", np.eye(HEADS * SIZE, WORDS, dtype=F)),
+            ("split", np.array([0, 0, HEADS, SIZE], I64)),
+            ("zero", np.array([0], I64)),
+        )
+    ]
+    ids = [helper.make_tensor_value_info(name, 6, ["b", "s"]) for name in ("input_ids", "position_ids")]
+    kept = [helper.make_tensor_value_info(name, 1, [2, "b", HEADS, name, SIZE]) for name in ("past_0", "present_0")]
+    mask = helper.make_tensor_value_info("attention_mask", 6, ["b", "total"])
+    scores = helper.make_tensor_value_info("logits", 1, ["b", "s", WORDS])
+    return helper.make_graph(nodes, "decoder", [*ids, mask, kept[0]], [scores, kept[1]], weights)
+
+
+@pytest.mark.parametrize(
+    ("op", "given", "outputs"),
+    [
+        ("GreedySearch", {"longest": 12}, ["sequences"]),
+        ("GreedySearch", {"longest": 7}, ["sequences"]),
+        ("Sampling", {"longest": 9}, ["sequences"]),
+        ("BeamSearch", {"longest": 12, "least": 0, "beams": 3, "kept": 2}, ["sequences", "sums", "scores"]),
+        ("BeamSearch", {"longest": 8, "least": 0, "beams": 4, "kept": 1}, ["sequences", "sums"]),
+    ],
+)
+@pytest.mark.parametrize("words", [WORDS, None])
+def test_a_search_writes_what_its_longest_sequence_takes(
+    tmp_path: Path, op: str, given: dict[str, int], outputs: list[str], words: int | None
+) -> None:
+    weights = [numpy_helper.from_array(np.array([value], I32), name) for name, value in given.items()]
+    names = ["ids", *given]
+    if op == "BeamSearch":
+        weights += [numpy_helper.from_array(np.array([1], F), name) for name in ("long", "again")]
+        names += ["long", "again"]
+    more = {} if words is None else {"vocab_size": words}
+    tokens = {"eos_token_id": WORDS - 1, "pad_token_id": 0}
+    node = helper.make_node(op, names, outputs, domain="com.microsoft", decoder=decoder(), **tokens, **more)
+    infos = [ValueInfoProto(name=name) for name in outputs]
+    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("ids", 6, [2, 5])], infos, weights)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+    found = {value.name: value.type for value in memprof.load(path).graph.values}
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    written = runtime.InferenceSession(path.read_bytes(), options).run(None, {"ids": np.ones((2, 5), I32)})
+
+    assert [(found[name].dtype, found[name].shape) for name in outputs] == [
+        (str(array.dtype), array.shape) for array in written
+    ]
+    report = memprof.analyze(path, runtimes=["onnxruntime"])  # what the decoder takes is not made up
+    assert report.peak_intermediate_bytes is None
+    assert "operator" in {unknown.kind for unknown in report.unknown}
+
+
+def test_a_search_without_its_numbers_keeps_its_rank() -> None:
+    node = helper.make_node("WhisperBeamSearch", ["x", "l", "m", "k", "r"], list("abcde"), domain="com.microsoft")
+    features = [TensorType("float32", (3, 80, 3000)), *[TensorType("int32", (1,))] * 4]
+    found = contributed_types(node, features, TypeTable())
+    assert [of.shape for of in found] == [(3, None, None), (3, None), (None, 3, None, None), None, (3,)]
+    node = helper.make_node("Tokenizer", ["x"], ["y"], domain="com.microsoft")
+    (texts,) = contributed_types(node, [TensorType("string", (3, 4))], TypeTable())
+    assert (texts.dtype, texts.shape) == ("string", (3, 4, None))
