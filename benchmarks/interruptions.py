@@ -252,17 +252,17 @@ def judge(folder: Path, trial: Trial, code: int, number: int) -> list[str]:
     said = (folder / "stderr").read_text(encoding="utf-8") if (folder / "stderr").exists() else ""
     if wrong or "Traceback" in said or "failed where it should not" in said:
         wrong.append(f"said: {said[-1500:]}")
-    for output in trial.outputs:
-        wrong += _wrong_output(folder / output)
-    is_kill = number == signal.SIGKILL
-    if not is_kill and (drafts := [path.name for path in folder.rglob(".memprof*")]):
-        wrong.append(f"left {drafts}")
     deadline = time.monotonic() + GONE_SECONDS
     while left := processes_of(folder):
         if time.monotonic() > deadline:
             wrong.append(f"still running: {left}")
             break
         time.sleep(0.01)
+    for output in trial.outputs:
+        wrong += _wrong_output(folder / output)
+    is_kill = number == signal.SIGKILL
+    if not is_kill and (drafts := [path.name for path in folder.rglob(".memprof*")]):
+        wrong.append(f"left {drafts}")
     wrong += _wrong_searches(folder, trial)
     folders = [path.name for path in (folder / "temporary").iterdir() if not path.name.startswith(_OF_PYTORCH)]
     if not is_kill and folders:

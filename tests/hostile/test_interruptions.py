@@ -29,6 +29,7 @@ def test_signals_at_random_calls_leave_nothing_lost_or_running(count: int) -> No
         text=True,
         check=False,
     )
+    assert done.stdout, done.stderr[-3000:]
     found = json.loads(done.stdout)
     assert found["wrong"] == []
     assert found["trials"] == count
