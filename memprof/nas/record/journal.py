@@ -144,7 +144,7 @@ class Journal:
         database.execute("PRAGMA synchronous=OFF")
         database.execute("PRAGMA wal_autocheckpoint=0")  # moving events into the database is for who syncs
         while not self._stop.is_set():
-            with suppress(sqlite3.OperationalError):  # an event is being written: the next beat will do
+            with suppress(sqlite3.Error):  # an event is being written, say: the next beat will do
                 database.execute("INSERT OR REPLACE INTO heartbeat VALUES (1, ?)", (time.time(),))
             self._stop.wait(BEAT_SECONDS)
         database.close()
@@ -180,12 +180,20 @@ def has_search(folder: Path) -> bool:
     return _plain_database(folder).is_file() and bool(read_journal(folder)[0])
 
 
+_OF_THE_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+"""What SQLite says of a file that nothing is wrong with, in the lowest byte of its codes."""
+
+
 @contextmanager
 def _own_errors(path: Path) -> Iterator[None]:
     """Turn whatever a file that is no journal brings SQLite and us to say into one error."""
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK:
+            raise RuntimeFailure(
+                f"{safe_text(str(path))} cannot be used: {error}.", "Make room or access."
+            ) from error
         raise InputError(f"{safe_text(str(path))} is not a search journal: {error}.") from error
 
 

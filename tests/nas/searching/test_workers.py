@@ -6,6 +6,7 @@ The trainers here misbehave by the candidate's seed, so that a test takes no lon
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -253,6 +254,30 @@ def test_a_worker_that_died_while_it_was_idle_costs_no_job(tmp_path: Path) -> No
         os.kill(pool._workers[0].process.pid, signal.SIGKILL)
         pool._workers[0].process.wait()
         assert [o.status for o in pool.run([job(7, tmp_path)])] == ["ok"]
+
+
+class Limited:
+    """Trains for real in what memory the process has and little more; candidate 1 asks for a gibibyte of it."""
+
+    builders: Mapping[str, Any] = MappingProxyType({})
+
+    def train(self, module: Any, *, seed: int, **_: Any) -> tuple[Training, Checkpoint]:
+        import resource
+
+        import torch
+
+        if seed == 1:
+            held = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024  # type: ignore[index]
+            resource.setrlimit(resource.RLIMIT_DATA, (held + 2**28, resource.RLIM_INFINITY))
+            module.register_forward_pre_hook(lambda *_: torch.ones(2**28).sum())
+        return real_trainer().train(module, seed=0, until=1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are Linux's")
+def test_a_limit_of_memory_costs_the_candidate_that_meets_it(tmp_path: Path) -> None:
+    with workers.WorkerPool(1, Limited) as pool:
+        found = list(pool.run([job(seed, tmp_path) for seed in (0, 1, 2)]))
+    assert [(o.candidate, o.status) for o in found] == [(0, "ok"), (1, "out of memory"), (2, "ok")]
 
 
 def test_a_full_disk_is_no_candidates_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
