@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import memprof
+from memprof.importers.weights.safetensors import INDEX_NAME
 from memprof.planning.minimalloc import write_csv
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.offsets.solver import plan_offsets
@@ -184,6 +185,19 @@ def _weights(_: Path) -> str:
     )
 
 
+def _index(folder: Path) -> str:
+    (folder / "a.safetensors").write_bytes(_with_length(_weights(folder)))
+    (folder / "config.json").write_text(_configuration(folder), encoding="utf-8")
+    return json.dumps({"metadata": {"total_size": 72}, "weight_map": {"w": "a.safetensors", "b": "a.safetensors"}})
+
+
+def _configuration(_: Path) -> str:
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "vocab_size": 100, "max_position_embeddings": 128}
+    counts = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    more = {"rope_scaling": {"type": "linear", "factor": 2.0}, "quantization_config": {"bits": 4, "group_size": 128}}
+    return json.dumps({"architectures": ["LlamaForCausalLM"], "model_type": "llama", **sizes, **counts, **more})
+
+
 def _in_archive(text: str) -> bytes:
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -255,6 +269,8 @@ KINDS: Mapping[str, Kind] = {
     "buffers": Kind(file="b.csv", line="plan b.csv --seconds 0 --json", whole=_buffers, spoil=spoil_csv),
     "exported program": Kind(file="n.pt2", line="analyze n.pt2 --json", whole=_exported, pack=_in_archive),
     "weights": Kind(file="w.safetensors", line="analyze w.safetensors --json", whole=_weights, pack=_with_length),
+    "index of shards": Kind(file=INDEX_NAME, line="analyze . --json", whole=_index),
+    "configuration": Kind(file="config.json", line="analyze . --json", whole=_configuration),
     "table": Kind(
         file="t.csv",
         line="nas simulate t.csv --trained 8 --seeds 1 --ranker parameters --json",
@@ -292,5 +308,5 @@ def spoilt(whole: str, kind: Kind, name: str, number: int) -> bytes:
 
 def named(kind: Kind, place: Path) -> list[str]:
     """Return what is typed where the document and its neighbours lie in ``place``."""
-    own = {"net.onnx", "net.tflite", kind.file, *kind.writes}
+    own = {".", "net.onnx", "net.tflite", kind.file, *kind.writes}
     return [str(place / word) if word in own else word for word in kind.line.split()]

@@ -34,7 +34,7 @@ def given(base: Path, name: str, count: int) -> list[list[str]]:
             if path.is_file():
                 (place / path.name).write_bytes(path.read_bytes())
         (place / kind.file).write_bytes(content)
-        more = [] if kind.file in kind.line.split() else ["--config", str(place / "memprof.toml")]
+        more = [] if {kind.file, "."} & set(kind.line.split()) else ["--config", str(place / "memprof.toml")]
         jobs.append([*named(kind, place), *more])
     return jobs
 

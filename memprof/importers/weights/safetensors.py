@@ -81,14 +81,14 @@ def read_index(path: Path) -> Stored:
     """Return what the headers of all files say that an index names; errors as ``read_safetensors``."""
     found = _json(read_plain(path, MAX_HEADER_BYTES, "an index"), path)
     names = found.get("weight_map") if isinstance(found, dict) else None
-    if not isinstance(names, dict):
-        raise InputError(f"{path} has no weight_map.", "Save the model again.")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise InputError(f"{path} has no weight_map of names to files.", "Save the model again.")
     files = dict.fromkeys(names.values())
     if len(files) > MAX_SHARDS:
         raise LimitError(f"{path} names {len(files):,} files.", f"The limit is {MAX_SHARDS:,}.")
     tensors: list[StoredTensor] = []
     for name in files:
-        if not isinstance(name, str) or Path(name).name != name or name in {"", ".", ".."}:
+        if Path(name).name != name or name in {"", ".", ".."}:
             raise InputError(f"{path} names {name!r}, which is no file beside it.", "Save the model again.")
         if not (path.parent / name).is_file():
             raise InputError(f"{path} names {name}, which is not there.", "Fetch all files of the model.")
