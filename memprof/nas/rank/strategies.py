@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memprof.nas.jobs import derive_seed
-from memprof.nas.rank.choosing import BASES, Batch, bases_on_front, choose_for_front, choose_for_metric, hopeful
+from memprof.nas.rank.choosing import BASES, Batch, Promise, bases_on_front, choose_for_front, choose_for_metric
 from memprof.nas.rank.controller import believe
 from memprof.nas.rank.fronts import pareto_front
 from memprof.nas.rank.metric import Measures, Metric
@@ -188,21 +188,22 @@ def _bases(world: World, known: Known, open_ones: Known, used: list[int]) -> lis
     """Return where a round may start: networks that still have somebody untrained beside them."""
     if world.metric is None:
         front = set(pareto_front(known))
-        return bases_on_front({i: m for i, m in open_ones.items() if i in front}, used)[:BASES]
+        floor = min(m.accuracy for m in known.values())
+        return bases_on_front({i: m for i, m in open_ones.items() if i in front}, used, floor)[:BASES]
     return sorted(open_ones, key=lambda i: (used.count(i), -world.score(known[i]), i))[:BASES]
 
 
-def _believe(world: World, known: Known, ranker: str, seed: int) -> Callable[[list[int]], dict[int, Measures]]:
+def _believe(world: World, known: Known, ranker: str, seed: int) -> Callable[[list[int]], dict[int, Promise]]:
     """Return what a ranker that learnt from the known promises of others."""
     accuracies = [m.accuracy for m in known.values()]
     history = [RankedRound(tuple(world.candidates[i] for i in known), tuple(accuracies))]
     belief = believe(ranker, history, seed)
     level, deviation = mean(accuracies), pstdev(accuracies)
 
-    def promise(pool: list[int]) -> dict[int, Measures]:
+    def promise(pool: list[int]) -> dict[int, Promise]:
         said = belief([world.candidates[i] for i in pool])
         return {
-            i: hopeful(
+            i: Promise(
                 replace(world.measures[i], accuracy=min(1.0, max(1e-6, level + deviation * score))),
                 deviation * unsure,
             )
@@ -212,10 +213,10 @@ def _believe(world: World, known: Known, ranker: str, seed: int) -> Callable[[li
     return promise
 
 
-def _batch(world: World, known: Known, offered: dict[int, Measures]) -> Batch:
+def _batch(world: World, known: Known, offered: dict[int, Promise]) -> Batch:
     if world.metric is None:
         return choose_for_front(known.values(), offered, BATCH)
-    return choose_for_metric(world.score, offered, BATCH)
+    return choose_for_metric(world.score, {i: found.hopeful for i, found in offered.items()}, BATCH)
 
 
 def _untrained(networks: Sequence[int], known: Collection[int]) -> list[int]:

@@ -12,7 +12,7 @@ none. So all rounds that were asked for count, and ``forecast_scope`` says when 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -85,41 +85,47 @@ def measure_progress(state: SearchState, seconds_left: float | None) -> Progress
 SHARE_OF_TOURNAMENT = 0.4
 """Most of a time budget that is kept for the tournament."""
 
+_CAUTION = 1.15
+"""How much longer than its estimate a tournament may take."""
+
 _FIELDS = ((1.0, 1.0), (0.75, 1.0), (0.75, 0.67), (0.5, 0.67), (0.5, 0.34), (0.25, 0.34))
 """Shares of the finalists and of the seeds that are asked for, tried in turn where time is short."""
 
 
 def reserved_seconds(state: SearchState, seconds: float) -> float:
-    """Return what of a time budget is kept for the tournament: what it takes by the epochs so far, and never more
-    than a share of the whole."""
+    """Return what of a time budget is kept for the tournament: what those take who would enter it now, by their
+    epochs so far, and never more than a share of the whole."""
     settings = state.settings
     if settings is None or not settings.finalists:
         return 0.0
-    most, epoch = SHARE_OF_TOURNAMENT * seconds, _seconds_of_epoch(state)
-    if epoch is None:
+    most, found = SHARE_OF_TOURNAMENT * seconds, entrants(state, settings.finalists)
+    if len(found) < settings.finalists:  # who else will enter is not known yet
         return most
-    return min(most, _seconds_of_tournament(state, epoch, settings.finalists + 1, settings.final_seeds))
+    return min(most, _seconds_of_tournament(state, found, settings.final_seeds))
 
 
 def plan_tournament(state: SearchState, seconds_left: float) -> tuple[list[int], int]:
     """Return who enters a tournament and how often each trains, fewer where the time is short; nobody if none can."""
-    settings, epoch = state.settings, _seconds_of_epoch(state)
+    settings = state.settings
     if settings is None or not settings.finalists:
         return [], 0
     found, repeats = list[int](), 0
     for share, part in _FIELDS:
         found = entrants(state, max(1, round(share * settings.finalists)))
         repeats = max(1, round(part * settings.final_seeds))
-        if epoch is None or _seconds_of_tournament(state, epoch, len(found), repeats) <= seconds_left:
+        if _seconds_of_tournament(state, found, repeats) <= seconds_left:
             break
     return found, repeats
 
 
-def _seconds_of_tournament(state: SearchState, epoch: float, networks: int, repeats: int) -> float:
+def _seconds_of_tournament(state: SearchState, found: Sequence[int], repeats: int) -> float:
+    """Return what a tournament takes at most, by what an epoch of each entrant took: who is idle last waits for one
+    training (Graham, 1966)."""
     assert state.settings is not None, "a search starts with its settings"
-    # whole turns of the workers: the last one is as long as any, and a worker more or less does not shorten it
-    turns = -(-networks * repeats // state.limits.workers)
-    return 1.15 * turns * state.settings.final_epochs * epoch
+    workers = state.limits.workers
+    epochs = [_seconds_of_epoch(state, (number,)) or 0.0 for number in found]
+    turns = (repeats * sum(epochs) + (workers - 1) * max(epochs, default=0.0)) / workers
+    return _CAUTION * state.settings.final_epochs * turns
 
 
 def forecast_seconds(state: SearchState) -> float | None:
@@ -163,9 +169,11 @@ def _final_epochs_left(state: SearchState) -> int:
     return (settings.finalists + 1) * settings.final_seeds * settings.final_epochs if settings.finalists else 0
 
 
-def _seconds_of_epoch(state: SearchState) -> float | None:
+def _seconds_of_epoch(state: SearchState, numbers: Iterable[int] | None = None) -> float | None:
+    """Return what an epoch took, of some networks or of all; ``None`` before any."""
     seconds, epochs = 0.0, 0
-    for visits in state.outcomes.values():
+    for number in state.outcomes if numbers is None else numbers:
+        visits = state.outcomes.get(number, ())
         done = [visit for visit in visits if visit.status == "ok"]
         seconds += sum(visit.seconds for visit in done)
         epochs += max((visit.epochs for visit in done), default=0)

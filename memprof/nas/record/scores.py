@@ -13,14 +13,12 @@ base, and the medians of its own candidates stand in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import accumulate
-from math import log
-from statistics import mean, median
+from statistics import median
 
-from memprof.nas.rank.choosing import bases_on_front
-from memprof.nas.rank.fronts import by_layers, pareto_front
+from memprof.nas.rank.choosing import BASES, bases_on_front, by_area
+from memprof.nas.rank.fronts import pareto_front
 from memprof.nas.rank.metric import Measures
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.state import Round, SearchState
@@ -63,10 +61,10 @@ def scores_of_round(state: SearchState, found: Round, rung: int | None = None) -
 
 
 def order_of_round(state: SearchState, found: Round, rung: int | None = None) -> list[int]:
-    """Return the trained networks of a round, the best first: by the metric or by fronts, as the goal is."""
+    """Return the trained networks of a round, the best first: by the metric or by the area they add."""
     settings = settings_of(state)
     if settings.goal == "front":
-        return by_layers(measured_in_round(state, found, rung))
+        return by_area(measured_in_round(state, found, rung), settings.chance)
     scores = scores_of_round(state, found, rung)
     return sorted(scores, key=lambda number: (-scores[number], number))
 
@@ -85,7 +83,7 @@ def order_among(state: SearchState, found: Round, numbers: Sequence[int], rung: 
     among = {number: m for number, m in measured.items() if number in bases or number in set(numbers)}
     settings = settings_of(state)
     if settings.goal == "front" or not among:
-        return [number for number in by_layers(among) if number not in bases]
+        return [number for number in by_area(among, settings.chance) if number not in bases]
     yardstick = None if found.base is None else yardstick_of_round(state, found, rung)
     yardstick = yardstick or median_measures(among.values())
     scores = {number: settings.metric.score(m, yardstick) for number, m in among.items() if number not in bases}
@@ -157,29 +155,21 @@ def first_winner(state: SearchState) -> int | None:
     return next((found.winner for found in state.rounds if found.winner is not None), None)
 
 
-def next_bases(state: SearchState) -> list[int]:
-    """Return where the next round may start, the first choice first; none before anything was trained.
+def next_bases(state: SearchState) -> list[int | None]:
+    """Return where the next round may start, the first choice first; ``None`` is the empty network.
 
-    By the metric: the winner of the round before, the base itself where nothing paid. For the front: its members,
-    those first that fewest rounds started from, among these the most accurate. So more than one is kept, and a growth
-    that did not pay is left behind.
+    By the metric: the winner of the round before, the base itself where nothing paid. For the front: some of its
+    members, those that fewest rounds started from, spread over its bytes, and the empty network, for most of its
+    growths were not in the first round's sample. So more than one is kept, and what did not pay is left behind.
     """
-    if not state.rounds or settings_of(state).goal == "metric":
-        winner = state.rounds[-1].winner if state.rounds else None
-        return [] if winner is None else [winner]
+    settings = settings_of(state)
+    if not state.rounds:
+        return [None]
+    if settings.goal == "metric" or len(state.rounds) < settings.first_rounds:
+        winner = state.rounds[-1].winner
+        return [None] if winner is None else [winner]
     used = [state.origin(each.base) for each in state.rounds if each.base is not None]
-    return bases_on_front(worth(state), used)
-
-
-def worth_above_first_rung(state: SearchState) -> float:
-    """Return how much more a network is worth than it has after a first rung, as the last round's finalists show.
-
-    A ranker predicts accuracies after a first rung; the front is of worths.
-    """
-    found, last = worth(state), state.rounds[-1]
-    early = measured_in_round(state, last, rung=0)
-    gaps = [found[number].accuracy - measures.accuracy for number, measures in early.items() if number in found]
-    return mean(gaps) if gaps else 0.0
+    return [*bases_on_front(worth(state), used, settings.chance)[:BASES], None]
 
 
 def entrants(state: SearchState, most: int) -> list[int]:
@@ -187,34 +177,12 @@ def entrants(state: SearchState, most: int) -> list[int]:
     found, first, settings = worth(state), first_winner(state), settings_of(state)
     front = {number: found[number] for number in pareto_front(found)}
     if settings.goal == "front" or first not in found:
-        ordered = _spread(front, most)
+        ordered = by_area(front, settings.chance, most)
     else:
         yardstick = found[first]
         ordered = sorted(front, key=lambda number: (-settings.metric.score(front[number], yardstick), number))
     chosen = ordered[:most]
     return [*chosen, *([first] if first is not None and first in found and first not in chosen else [])]
-
-
-def _spread(front: Mapping[int, Measures], most: int) -> list[int]:
-    """Return the most accurate of a front, then each time whoever adds most area under accuracy against log bytes."""
-    floor = min((m.accuracy for m in front.values()), default=0.0)
-    end = log(max((_total(m) for m in front.values()), default=1)) + 0.1
-
-    def area(numbers: list[int]) -> float:
-        ordered = sorted(numbers, key=lambda number: _total(front[number]))
-        starts = [log(_total(front[number])) for number in ordered]
-        best = accumulate((front[number].accuracy for number in ordered), max)
-        steps = zip(starts, (*starts[1:], end), best, strict=True)
-        return sum((stop - start) * (accuracy - floor) for start, stop, accuracy in steps)
-
-    taken = list(front)[:1]
-    while len(taken) < most and (rest := [number for number in front if number not in taken]):
-        taken.append(max(rest, key=lambda number: (area([*taken, number]), front[number].accuracy, -number)))
-    return taken
-
-
-def _total(found: Measures) -> int:
-    return found.parameter_bytes + found.peak_intermediate_bytes
 
 
 def settings_of(state: SearchState) -> Settings:

@@ -120,6 +120,11 @@ class Settings:
             raise UsageError(f"There is no ranker {self.ranker!r}.", _choices(RANKER_NAMES))
 
     @property
+    def chance(self) -> float:
+        """The accuracy of guessing, from which areas under a front count."""
+        return 1 / self.template.classes
+
+    @property
     def own_layers(self) -> tuple[OwnLayer, ...]:
         """Those of its layers that are one's own."""
         return tuple(layer for layer in self.layers if isinstance(layer, OwnLayer))

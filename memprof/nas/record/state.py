@@ -268,8 +268,8 @@ def _round(state: SearchState, data: Mapping[str, Any]) -> SearchState:
     if opened.index != len(state.rounds) or (state.rounds and not state.last.is_closed):
         raise ValueError("rounds follow each other")
     trained = {n for n, visits in state.outcomes.items() if visits[-1].status == "ok"}
-    if (opened.base is None) == bool(state.rounds) or (opened.base is not None and opened.base not in trained):
-        raise ValueError("the first round starts from nothing, each other from a trained network")
+    if opened.base is not None and opened.base not in trained:
+        raise ValueError("a round starts from nothing or from a trained network")
     if [c.is_base for c in opened.chosen[1:]].count(True) or (opened.base is None and _has_base(opened)):
         raise ValueError("the base that trains on is the first of its round")
     if [c.candidate for c in opened.chosen] != list(range(count, count + len(opened.chosen))):

@@ -10,35 +10,39 @@ taken only where that is still the one they were begun with: who is faster chang
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from math import inf
 from statistics import mean, pstdev
 
 from memprof.nas.jobs import derive_seed
 from memprof.nas.rank.blend import Belief
-from memprof.nas.rank.choosing import BASES, choose_for_front, choose_for_metric, hopeful
+from memprof.nas.rank.choosing import Promise, choose_for_front, choose_for_metric
 from memprof.nas.rank.controller import believe
 from memprof.nas.rank.fronts import pareto_front
 from memprof.nas.rank.metric import Measures
 from memprof.nas.rank.rankers import Candidate, RankedRound
 from memprof.nas.record.scores import (
+    finalists_of_round,
     measured_in_round,
     median_measures,
     next_bases,
     settings_of,
     worth,
-    worth_above_first_rung,
 )
 from memprof.nas.record.settings import Settings
-from memprof.nas.record.state import SearchState
+from memprof.nas.record.state import Round, SearchState
 from memprof.nas.searching.aside import Aside
 from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.encoding import encode_block
 from memprof.nas.space.generator import generate
 from memprof.nas.space.screening import Footprint, count_macs, is_within, measure
+
+_FEWEST_FINALS = 3
+"""Networks whose accuracies tell how far they differ."""
 
 _MOST_PREPARED = 3
 """Possible bases whose candidates are counted ahead."""
@@ -94,9 +98,8 @@ class Offers:
 
     def best(self, state: SearchState) -> Offer:
         """Return the round that promises most, the first of equals."""
-        index, bases = len(state.rounds), next_bases(state)
-        weighed: list[int | None] = [*bases[: BASES if index >= settings_of(state).first_rounds else 1]]
-        offers = [self._offer(state, index, base) for base in weighed or [None]]
+        index = len(state.rounds)
+        offers = [self._offer(state, index, base) for base in next_bases(state)]
         self._aside.forget()
         return max(offers, key=lambda found: (bool(found.picked), found.gain))
 
@@ -114,6 +117,8 @@ class Offers:
                 key = ("belief", found.index + 1, history)
                 self._aside.begin(key, lambda: _learn(state, found.index + 1, history))
         last = len(settings.rungs) - 1
+        if settings.goal == "front":
+            self._aside.begin(("fresh", state.count, None), partial(_fresh, state, None))
         likely = [number for number in going if len(state.outcomes[number]) >= last]
         for number in likely[:_MOST_PREPARED]:
             if state.outcomes[number][-1].status == "ok":
@@ -142,27 +147,28 @@ class Offers:
             if settings.sample is not None and len(able) > settings.sample:
                 slots = _network(state, base).slots
                 rng = random.Random(derive_seed(settings.seed, "sample", index))
-                grown = [i for i, (found, _) in enumerate(able) if found.slots > slots]
-                trimmed = [i for i, (found, _) in enumerate(able) if found.slots == slots]
+                sizes = {
+                    i: found.parameter_bytes + found.peak_intermediate_bytes for i, (_, found) in enumerate(able)
+                }
+                grown = {i: sizes[i] for i, (found, _) in enumerate(able) if found.slots > slots}
+                trimmed = {i: sizes[i] for i, (found, _) in enumerate(able) if found.slots == slots}
                 able = [able[i] for i in _stratified(rng, (grown, trimmed), settings.sample)]
             return [(architecture, footprint, None) for architecture, footprint in able], 0.0
         if not able:
             return [], -inf
         history = _history(state)
         beliefs = self._aside.take(("belief", index, history), lambda: _learn(state, index, history))
-        predicted = _predict(state, beliefs, history, able)
-        offered = {i: hopeful(found, deviation) for i, (found, deviation) in predicted.items()}
+        predicted = _predict(state, base, beliefs, able)
         if settings.goal == "front":
             found = worth(state)
             known = [found[number] for number in pareto_front(found)]
-            lift = worth_above_first_rung(state)
-            lifted = {i: replace(m, accuracy=max(1e-6, m.accuracy + lift)) for i, m in offered.items()}
-            batch = choose_for_front(known, lifted, settings.top_k)
+            batch = choose_for_front(known, predicted, settings.top_k, settings.chance)
         else:
             previous = state.measures(base) if base is not None else None
-            yardstick = previous or median_measures(m for m, _ in predicted.values())
+            yardstick = previous or median_measures(found.measures for found in predicted.values())
+            offered = {i: found.hopeful for i, found in predicted.items()}
             batch = choose_for_metric(lambda m: settings.metric.score(m, yardstick), offered, settings.top_k)
-        return [(*able[i], predicted[i][0].accuracy) for i in batch.chosen], batch.gain
+        return [(*able[i], predicted[i].measures.accuracy) for i in batch.chosen], batch.gain
 
 
 def _network(state: SearchState, base: int | None) -> Architecture:
@@ -206,28 +212,56 @@ def _learn(state: SearchState, index: int, history: tuple[RankedRound, ...]) -> 
 
 
 def _predict(
-    state: SearchState,
-    beliefs: _Beliefs,
-    history: tuple[RankedRound, ...],
-    able: list[tuple[Architecture, Footprint]],
-) -> dict[int, tuple[Measures, float]]:
-    """Return each candidate's exact bytes, its predicted accuracy on the scale of the last round trained, and how
-    unsure that is."""
-    settings = settings_of(state)
-    belief = beliefs([_candidate(settings, architecture, found.parameter_bytes) for architecture, found in able])
-    last = history[-1].scores
-    deviation = max(pstdev(last), 1e-3)
+    state: SearchState, base: int | None, beliefs: _Beliefs, able: list[tuple[Architecture, Footprint]]
+) -> dict[int, Promise]:
+    """Return each candidate's exact bytes, its predicted accuracy, and how unsure that is.
+
+    A ranker says how much better than its base a candidate is; what the base itself has is known. So candidates of
+    several bases compare. Those of the empty network are compared with the first round's.
+    """
+    settings, known = settings_of(state), _known_beside(state, base)
+    asked = [(found, size.parameter_bytes) for found, size in able]
+    asked += [(state.chosen[number].architecture, state.chosen[number].parameter_bytes) for number in known]
+    belief = beliefs([_candidate(settings, architecture, size) for architecture, size in asked])
+    own = mean(belief.means[len(able) :])
+    level, deviation = mean(known.values()), _deviation(state)
     return {
-        i: (
+        i: Promise(
             Measures(
-                accuracy=min(1.0, max(1e-3, mean(last) + deviation * said)),
+                accuracy=min(1.0, max(1e-3, level + deviation * (said - own))),
                 peak_intermediate_bytes=found.peak_intermediate_bytes,
                 parameter_bytes=found.parameter_bytes,
             ),
             deviation * unsure,
         )
-        for i, ((_, found), said, unsure) in enumerate(zip(able, belief.means, belief.deviations, strict=True))
+        for i, ((_, found), said, unsure) in enumerate(zip(able, belief.means, belief.deviations, strict=False))
     }
+
+
+def _known_beside(state: SearchState, base: int | None) -> dict[int, float]:
+    """Return the accuracies that those of a base's candidates are counted from: its own, or the first round's."""
+    if base is None:
+        first = next(found for found in state.rounds if found.winner is not None)
+        return _final_accuracies(state, first)
+    measures = worth(state)[base] if settings_of(state).goal == "front" else state.measures(base)
+    assert measures is not None, "a base was trained"
+    return {base: measures.accuracy}
+
+
+def _deviation(state: SearchState) -> float:
+    """Return what a ranker's unit is in accuracy at the end of a round: how far those that went all the way differ,
+    of the last round with several."""
+    for found in reversed(state.rounds):
+        finals = _final_accuracies(state, found)
+        if len(finals) >= _FEWEST_FINALS:
+            return max(pstdev(finals.values()), 1e-3)
+    return max(pstdev(_history(state)[-1].scores), 1e-3)
+
+
+def _final_accuracies(state: SearchState, found: Round) -> dict[int, float]:
+    """Return what those of a round reached that went all the way."""
+    measured = {number: state.measures(number) for number in finalists_of_round(state, found)}
+    return {number: measures.accuracy for number, measures in measured.items() if measures is not None}
 
 
 def _history(state: SearchState) -> tuple[RankedRound, ...]:
@@ -267,10 +301,27 @@ def _saves(candidate: Architecture, base: Footprint, macs: int, budget: Budget) 
     return is_smaller or count_macs(candidate) < macs
 
 
-def _stratified(rng: random.Random, strata: Sequence[Sequence[int]], most: int) -> list[int]:
-    """Return ``most`` of all, as many of each stratum where it has so many, in order."""
-    drawn = sorted((rng.sample(stratum, len(stratum)) for stratum in strata), key=len)
+def _stratified(rng: random.Random, strata: Sequence[Mapping[int, int]], most: int) -> list[int]:
+    """Return ``most`` of all, as many of each stratum where it has so many, in order.
+
+    A stratum gives one of its smallest and one of each further part, by rising bytes: some of every size.
+
+    Args:
+        rng: Draws among equals.
+        strata: By number the bytes.
+        most: How many to return.
+    """
+    ordered = sorted((_mixed(rng, stratum) for stratum in strata), key=len)
     chosen: list[int] = []
-    for i, stratum in enumerate(drawn):
-        chosen += stratum[: (most - len(chosen)) // (len(drawn) - i)]
+    for i, stratum in enumerate(ordered):
+        count = min(len(stratum), (most - len(chosen)) // (len(ordered) - i))
+        if count:
+            rest, parts = stratum[1:], count - 1
+            ends = [len(rest) * part // parts for part in range(parts + 1)] if parts else []
+            chosen += [stratum[0], *(rng.choice(rest[start:end]) for start, end in pairwise(ends))]
     return sorted(chosen)
+
+
+def _mixed(rng: random.Random, stratum: Mapping[int, int]) -> list[int]:
+    """Return all by rising bytes, equals in any order."""
+    return sorted(rng.sample(list(stratum), len(stratum)), key=stratum.__getitem__)

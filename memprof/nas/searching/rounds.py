@@ -173,7 +173,8 @@ class Search:
             if rounds[-1].winner is None:
                 return _why_there_is_no_winner(rounds[-1], self.settings.budget)
             cells = self.state.chosen[rounds[-1].winner].architecture.slots
-            if cells >= self.settings.max_cells:
+            is_bounded = self.limits.rounds is not None or self.limits.seconds is not None
+            if cells >= self.settings.max_cells and not (self.settings.goal == "front" and is_bounded):
                 return f"the chosen network has {cells} cells"
             if self.limits.rounds is not None and len(rounds) >= self.limits.rounds:
                 return "1 round is done" if len(rounds) == 1 else f"{len(rounds)} rounds are done"

@@ -26,7 +26,7 @@ from memprof.nas.jobs import Status
 from memprof.nas.train.augmentation import Pictures
 from memprof.nas.train.data import TrainingData
 from memprof.nas.train.images import AnyImages
-from memprof.nas.train.modules import NO_BUILDERS, Builders
+from memprof.nas.train.modules import NO_BUILDERS, Builders, lay_out
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.sharing import ALONE, Share, share_norms
 from memprof.nas.train.steps import Scores, Steps, on_own_stream
@@ -93,8 +93,6 @@ class Trainer:
         self.recipe = recipe
         self._device = device
         self._captures = captures
-        # On a CPU channels_last is faster too, but there the backward pass of narrow 1x7 convolutions (four channels)
-        # ends in a corrupted heap: torch 2.14.1, x86-64.
         self._layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self._pictures = Pictures(data.training, data.augmentation, device, self._layout)
         self._validation = data.validation.to(device)
@@ -136,7 +134,10 @@ class Trainer:
         on_epoch: Callable[[int, float], None],
     ) -> tuple[Training, Checkpoint]:
         module.to(self._device)
-        module.to(memory_format=self._layout)
+        if self._device.type == "cpu":
+            lay_out(module)
+        else:
+            module.to(memory_format=self._layout)
         if self._share.count > 1:
             share_norms(module, self._share.count)
         recipe = self.recipe if until <= self.recipe.epochs else replace(self.recipe, epochs=until)

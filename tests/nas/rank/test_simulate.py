@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 from jsonschema import Draft202012Validator
 
 from memprof.base.errors import InputError, UsageError
-from memprof.nas.rank.choosing import bases_on_front, choose_for_front, choose_for_metric, front_area
+from memprof.nas.rank.choosing import Promise, bases_on_front, choose_for_front, choose_for_metric, front_area
 from memprof.nas.rank.metric import Measures, Metric
 from memprof.nas.rank.rankers import Candidate
 from memprof.nas.rank.simulate import Simulation, SimulationPlan, simulate
@@ -130,7 +130,8 @@ def test_the_area_under_a_front_by_hand() -> None:
 
 def test_a_batch_takes_who_adds_area_before_who_adds_none() -> None:
     known = [measured(0.5, 10), measured(0.8, 1000)]
-    offered = {1: measured(0.7, 2000), 2: measured(0.7, 100), 3: measured(0.69, 101), 4: measured(0.9, 1500)}
+    accuracies = {1: measured(0.7, 2000), 2: measured(0.7, 100), 3: measured(0.69, 101), 4: measured(0.9, 1500)}
+    offered = {i: Promise(found) for i, found in accuracies.items()}
     chosen = choose_for_front(known, offered, 4)
     assert set(chosen.chosen[:2]) == {2, 4}
     assert set(chosen.chosen) == {1, 2, 3, 4}
@@ -147,8 +148,8 @@ def test_a_batch_by_the_metric_takes_the_highest_scores() -> None:
 
 def test_bases_are_those_of_the_front_that_were_used_least() -> None:
     known = {1: measured(0.5, 10), 2: measured(0.8, 1000), 3: measured(0.4, 500)}
-    assert bases_on_front(known, []) == [2, 1]
-    assert bases_on_front(known, [2]) == [1, 2]
+    assert bases_on_front(known, [], 0.1) == [2, 1]
+    assert bases_on_front(known, [2], 0.1) == [1, 2]
 
 
 DARTS = (
