@@ -153,7 +153,7 @@ def forecast_scope(state: SearchState) -> Scope:
     limits, settings = state.limits, state.settings
     if limits.rounds is None:
         return "round" if limits.seconds is None else "search"
-    if settings is None or not state.rounds:
+    if settings is None or not state.rounds or settings.goal == "front":
         return "search"
     found = state.rounds[-1]
     cells = 0 if found.base is None else state.chosen[found.base].architecture.slots

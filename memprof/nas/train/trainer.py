@@ -134,10 +134,10 @@ class Trainer:
         on_epoch: Callable[[int, float], None],
     ) -> tuple[Training, Checkpoint]:
         module.to(self._device)
-        if self._device.type == "cpu":
-            lay_out(module)
-        else:
+        if self._device.type == "cuda":
             module.to(memory_format=self._layout)
+        elif not self.builders:  # whoever made a module of his own may have thought of one layout
+            lay_out(module)
         if self._share.count > 1:
             share_norms(module, self._share.count)
         recipe = self.recipe if until <= self.recipe.epochs else replace(self.recipe, epochs=until)

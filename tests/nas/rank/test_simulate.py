@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from math import log
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,14 @@ pytest.importorskip("torch")
 from jsonschema import Draft202012Validator
 
 from memprof.base.errors import InputError, UsageError
-from memprof.nas.rank.choosing import Promise, bases_on_front, choose_for_front, choose_for_metric, front_area
+from memprof.nas.rank.choosing import (
+    Promise,
+    bases_on_front,
+    by_area,
+    choose_for_front,
+    choose_for_metric,
+    front_area,
+)
 from memprof.nas.rank.metric import Measures, Metric
 from memprof.nas.rank.rankers import Candidate
 from memprof.nas.rank.simulate import Simulation, SimulationPlan, simulate
@@ -121,8 +129,6 @@ def test_a_table_without_a_front_is_an_error() -> None:
 
 def test_the_area_under_a_front_by_hand() -> None:
     found = [measured(0.6, 9), measured(0.8, 99), measured(0.7, 199)]  # totals 10, 100, 200; the last is beaten
-    from math import log
-
     end = log(200) + 0.1
     expected = 0.1 * (log(100) - log(10)) + 0.3 * (end - log(100))
     assert front_area(found, found, floor=0.5) == pytest.approx(expected)
@@ -137,6 +143,37 @@ def test_a_batch_takes_who_adds_area_before_who_adds_none() -> None:
     assert set(chosen.chosen) == {1, 2, 3, 4}
     assert chosen.gain > 0
     assert choose_for_front(known, {1: offered[1]}, 1).gain == 0
+
+
+def test_what_a_candidate_promises_is_the_mean_area_over_all_accuracies_it_may_have() -> None:
+    known = [measured(0.5, 9), measured(0.8, 99)]  # totals 10 and 100; the area ends an octave beyond
+    for size, mean, deviation in ((19, 0.55, 0.1), (4, 0.3, 0.05), (149, 0.95, 0.2), (99, 0.7, 0.0), (9, 0.6, 0.0)):
+        promise = Promise(measured(mean, size), deviation)
+        rng = random.Random(size)
+        gains = []
+        for _ in range(20_000):
+            accuracy = min(1.0, rng.gauss(mean, deviation))
+            start, end = log(size + 1), log(200)
+            parts = [(log(1), log(10), 0.1), (log(10), log(100), 0.5), (log(100), end, 0.8)]
+            gains.append(sum(max(0, b - max(a, start)) * max(0, accuracy - level) for a, b, level in parts))
+        expected = sum(gains) / len(gains)
+        assert choose_for_front(known, {1: promise}, 1, floor=0.1).gain == pytest.approx(expected, rel=0.03)
+
+
+def test_a_smaller_network_than_any_known_adds_area_above_guessing() -> None:
+    known = [measured(0.6, 99), measured(0.8, 999)]
+    offered = {1: Promise(measured(0.5, 79)), 2: Promise(measured(0.65, 899))}
+    assert choose_for_front(known, offered, 2, floor=0.1).chosen == [1, 2]
+    assert choose_for_front(known, {1: offered[1]}, 1).gain == 0
+
+
+def test_an_order_by_area_is_the_most_accurate_then_who_is_far_from_it_then_the_rest() -> None:
+    found = {1: measured(0.9, 1000), 2: measured(0.89, 900), 3: measured(0.8, 20), 4: measured(0.7, 5000)}
+    assert by_area(found, 0.1) == [1, 3, 2, 4]
+    assert by_area(found, 0.1, 2) == [1, 3]
+    assert by_area({}, 0.1) == []
+    # whoever is less accurate than guessing adds nothing, and is last of the front
+    assert by_area({1: measured(0.9, 1000), 2: measured(0.05, 10), 3: measured(0.5, 20)}, 0.1) == [1, 3, 2]
 
 
 def test_a_batch_by_the_metric_takes_the_highest_scores() -> None:

@@ -13,7 +13,13 @@ pytest.importorskip("torch")
 
 from memprof.nas.jobs import Job, Outcome, Status, derive_seed
 from memprof.nas.rank.metric import Metric
-from memprof.nas.record.forecast import forecast_scope, forecast_seconds, measure_progress
+from memprof.nas.record.forecast import (
+    forecast_scope,
+    forecast_seconds,
+    measure_progress,
+    plan_tournament,
+    reserved_seconds,
+)
 from memprof.nas.record.journal import Journal
 from memprof.nas.record.settings import Limits, Settings
 from memprof.nas.record.state import Chosen, Round, SearchState
@@ -135,6 +141,27 @@ def test_the_forecast_says_what_it_is_of() -> None:
     assert forecast_scope(state_of(limits=Limits(seconds=9))) == "search"
     assert forecast_scope(state_of(limits=Limits(rounds=2))) == "search"
     assert forecast_scope(state_of(limits=Limits(rounds=3))) == "at most"  # two cells may be grown in two rounds
+
+
+def test_a_tournament_costs_what_its_own_entrants_cost() -> None:
+    """Half of the candidates are slow and not on the front: what they took says nothing about those that enter."""
+    settings = replace(SETTINGS, goal="front", finalists=3, final_seeds=3, final_epochs=8, rungs=(4,))
+    visits = [replace(visit(i, 0), epochs=4, seconds=4.0 if i < 3 else 400.0) for i in range(6)]
+    limits = Limits(seconds=1000, workers=2)
+    state = state_of(*visits, settings=settings, limits=limits)
+    sizes = tuple(replace(c, parameter_bytes=(30, 20, 10, 10, 10, 10)[c.candidate]) for c in state.rounds[0].chosen)
+    state = replace(state, rounds=(replace(state.rounds[0], chosen=sizes, winner=0, is_closed=True),))
+    needed = 1.15 * 8 * (3 * 3 + 1) / 2  # nine trainings of eight seconds on two workers, and one that ends alone
+    assert reserved_seconds(state, 1000) == pytest.approx(needed)
+    assert plan_tournament(state, needed) == ([0, 2, 1], 3)
+    assert plan_tournament(state, 0.9 * needed) == ([0, 2], 3)
+    assert reserved_seconds(state_of(), 1000) == 0
+    assert reserved_seconds(state_of(settings=settings), 1000) == 400
+
+
+def test_a_search_for_the_front_ends_with_its_rounds_whatever_its_cells() -> None:
+    settings = replace(SETTINGS, goal="front")
+    assert forecast_scope(state_of(settings=settings, limits=Limits(rounds=3))) == "search"
 
 
 def run(

@@ -18,7 +18,8 @@ from memprof.nas.record.settings import Limits
 from memprof.nas.record.state import SearchState
 from memprof.nas.record.tournament import best_standing, standings
 from memprof.nas.searching.rounds import Search
-from memprof.nas.space.screening import count_macs
+from memprof.nas.space.generator import grow
+from memprof.nas.space.screening import Footprint, count_macs, measure
 from tests.nas.searching.searches import SETTINGS, drive, made_up, outcomes_by, run_search, start
 
 
@@ -85,6 +86,45 @@ def test_a_front_keeps_more_than_one_base(tmp_path: Path) -> None:
         Limits(rounds=4),
     )
     assert len({state.origin(found.base) for found in state.rounds[1:] if found.base is not None}) > 1
+
+
+def test_a_first_sample_holds_a_smallest_network_and_some_of_every_size(whole: SearchState) -> None:
+    empty = SETTINGS.template.build([])
+    everybody = sorted(size_of(measure(found, SETTINGS.budget)) for found in grow(empty, mirror_images=False))
+    sample = sorted(c.parameter_bytes + c.peak_intermediate_bytes for c in whole.rounds[0].chosen)
+    assert len(sample) == SETTINGS.sample
+    assert sample[0] == everybody[0]
+    parts = [everybody[1 + (len(everybody) - 1) * i // 5] for i in range(5)] + [everybody[-1]]
+    assert all(low <= found <= high for found, low, high in zip(sample[1:], parts, parts[1:], strict=False))
+
+
+def size_of(found: Footprint) -> int:
+    return found.parameter_bytes + found.peak_intermediate_bytes
+
+
+def test_a_front_may_start_from_nothing_again(tmp_path: Path) -> None:
+    """What grows from a cell gains nothing here, so the cells that the first sample left out promise more."""
+    settings = replace(SETTINGS, goal="front", rungs=(4,), sample=6, ranker="blend")
+
+    def accuracy(job: Job, state: SearchState) -> float:
+        found = state.chosen[job.candidate].architecture
+        return 0.6 if found.slots == 1 and job.parent is None else 0.3
+
+    state = run_search(tmp_path, outcomes_by(accuracy), settings, Limits(rounds=4))
+    again = [found for found in state.rounds[1:] if found.base is None]
+    assert again
+    assert all(c.architecture.slots == 1 and not c.is_base for found in again for c in found.chosen)
+    assert all(worth(state)[found.winner].accuracy == 0.6 for found in again if found.winner is not None)
+
+
+def test_a_front_goes_on_from_others_when_one_has_all_its_cells(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, goal="front", rungs=(4,), max_cells=2)
+    grown = outcomes_by(lambda job, state: 0.4 + 0.2 * state.chosen[job.candidate].architecture.slots)
+    state = run_search(tmp_path, grown, settings, Limits(rounds=5))
+    assert len(state.rounds) == 5
+    assert (
+        max(state.chosen[found.winner].architecture.slots for found in state.rounds if found.winner is not None) == 2
+    )
 
 
 def test_what_cannot_win_without_an_error_is_not_trained_and_counted(tmp_path: Path) -> None:
