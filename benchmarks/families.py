@@ -12,6 +12,7 @@ place_by_cp_sat    Google's CP-SAT (ortools), one worker, as non-overlapping rec
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from random import Random
@@ -108,6 +109,14 @@ def place_by_size(problem: AllocationProblem) -> list[int]:
         for shelf in on:
             shelves.setdefault(shelf, []).append(b)
     return offsets
+
+
+def bucket_pairs(problem: AllocationProblem) -> int:
+    """Return how many pairs of buffers share a bucket: what ``place_by_size`` looks at, a pair once for each."""
+    counts = Counter(
+        shelf for own in problem.buffers for shelf in range(own.start // _BUCKET, (own.stop - 1) // _BUCKET + 1)
+    )
+    return sum(count * (count - 1) // 2 for count in counts.values())
 
 
 def place_by_cp_sat(problem: AllocationProblem, seconds: float) -> int | None:

@@ -220,12 +220,47 @@ def transformer_training_step(layers: int, *, width: int = 768, tokens: int = 51
 
     Features are (tokens, channels) here, so that ``side`` is 1 and ``channels`` counts elements.
     """
-    net = Net(f"transformer_training_{layers}")
-    size, scores = width * tokens, 12 * tokens * tokens
-    x = net.op("embedding", net.image(tokens, 1), channels=size)
-    kept: list[Feature] = []
-    saved: list[list[Feature]] = []
+    step = _TrainingStep(f"transformer_training_{layers}", width, tokens)
+    x = step.embedded()
+    saved = []
     for _ in range(layers):
+        saved.append(step.forward(x))
+        x = step.leave(saved[-1])
+    gradient = step.loss(x)
+    for layer in reversed(saved):
+        gradient = step.backward(layer, gradient)
+    return step.build(gradient)
+
+
+def checkpointed_training_step(layers: int, *, width: int = 768, tokens: int = 512) -> Graph:
+    """Return the same with what a layer reads kept, and the rest of it computed again: 61 operations per layer."""
+    step = _TrainingStep(f"checkpointed_training_{layers}", width, tokens)
+    x = step.embedded()
+    kept = []
+    for _ in range(layers):
+        kept.append(x)
+        x = step.leave(step.forward(x))
+    gradient = step.loss(x)
+    for x in reversed(kept):
+        gradient = step.backward(step.forward(x), gradient)
+    return step.build(gradient)
+
+
+class _TrainingStep:
+    """A decoder's training step while it is built; a layer is what its backward reads."""
+
+    def __init__(self, name: str, width: int, tokens: int) -> None:
+        self._net = Net(name)
+        self._width, self._tokens = width, tokens
+        self._size, self._scores = width * tokens, 12 * tokens * tokens
+        self._gradients: list[Feature] = []
+        self._loss: Feature | None = None
+
+    def embedded(self) -> Feature:
+        return self._net.op("embedding", self._net.image(self._tokens, 1), channels=self._size)
+
+    def forward(self, x: Feature) -> list[Feature]:
+        net, size, scores = self._net, self._size, self._scores
         normal = net.op("layer_norm", x)
         q, k, v = (net.op("matmul", normal) for _ in range(3))
         raw = net.op("scale", net.op("bmm", q, k, channels=scores))
@@ -235,32 +270,45 @@ def transformer_training_step(layers: int, *, width: int = 768, tokens: int = 51
         normal2 = net.op("layer_norm", middle)
         hidden = net.op("matmul", normal2, channels=4 * size)
         active = net.op("gelu", hidden)
-        saved.append([x, normal, q, k, v, attention, mixed, middle, normal2, hidden, active])
-        x = net.op("add", net.op("matmul", active, channels=size), middle)
-    logits = net.op("matmul", net.op("layer_norm", x), channels=tokens * 8000)
-    loss = net.op("loss", logits, channels=1)
-    gradient = net.op("matmul_grad", net.op("loss_grad", logits, loss), channels=size)
-    gradient = net.op("layer_norm_grad", gradient, x)
+        return [x, normal, q, k, v, attention, mixed, middle, normal2, hidden, active]
 
-    def linear_grad(after: Feature, operand: Feature, inside: int, outside: int, channels: int) -> Feature:
-        kept.append(net.op("weight_grad", after, operand, channels=inside * outside))
-        kept.append(net.op("bias_grad", after, channels=outside))
-        return net.op("matmul_grad", after, channels=channels)
+    def leave(self, layer: Sequence[Feature]) -> Feature:
+        return self._net.op("add", self._net.op("matmul", layer[-1], channels=self._size), layer[7])
 
-    for x, normal, q, k, v, attention, mixed, middle, normal2, hidden, active in reversed(saved):
-        d_active = linear_grad(gradient, active, 4 * width, width, 4 * size)
+    def loss(self, x: Feature) -> Feature:
+        net = self._net
+        logits = net.op("matmul", net.op("layer_norm", x), channels=self._tokens * 8000)
+        self._loss = net.op("loss", logits, channels=1)
+        gradient = net.op("matmul_grad", net.op("loss_grad", logits, self._loss), channels=self._size)
+        return net.op("layer_norm_grad", gradient, x)
+
+    def backward(self, layer: Sequence[Feature], gradient: Feature) -> Feature:
+        net, width, size, scores = self._net, self._width, self._size, self._scores
+        x, normal, q, k, v, attention, mixed, middle, normal2, hidden, active = layer
+        d_active = self._linear(gradient, active, 4 * width, width, 4 * size)
         d_hidden = net.op("gelu_grad", d_active, hidden)
-        d_normal2 = linear_grad(d_hidden, normal2, width, 4 * width, size)
-        kept.append(net.op("norm_weight_grad", d_normal2, middle, channels=2 * width))
+        d_normal2 = self._linear(d_hidden, normal2, width, 4 * width, size)
+        self._keep("norm_weight_grad", d_normal2, middle, channels=2 * width)
         gradient = net.op("add", net.op("layer_norm_grad", d_normal2, middle), gradient)
-        d_mixed = linear_grad(gradient, mixed, width, width, size)
+        d_mixed = self._linear(gradient, mixed, width, width, size)
         d_attention = net.op("bmm", d_mixed, v, channels=scores)
         d_v = net.op("bmm", attention, d_mixed, channels=size)
         d_raw = net.op("scale", net.op("softmax_grad", d_attention, attention))
         d_q, d_k = net.op("bmm", d_raw, k, channels=size), net.op("bmm", d_raw, q, channels=size)
-        parts = [linear_grad(part, normal, width, width, size) for part in (d_q, d_k, d_v)]
+        parts = [self._linear(part, normal, width, width, size) for part in (d_q, d_k, d_v)]
         d_normal = net.op("add", net.op("add", parts[0], parts[1]), parts[2])
-        kept.append(net.op("norm_weight_grad", d_normal, x, channels=2 * width))
-        gradient = net.op("add", net.op("layer_norm_grad", d_normal, x), gradient)
-    kept.append(net.op("embedding_grad", gradient, channels=8000 * width))
-    return net.build(loss, *kept)
+        self._keep("norm_weight_grad", d_normal, x, channels=2 * width)
+        return net.op("add", net.op("layer_norm_grad", d_normal, x), gradient)
+
+    def build(self, gradient: Feature) -> Graph:
+        self._keep("embedding_grad", gradient, channels=8000 * self._width)
+        assert self._loss is not None
+        return self._net.build(self._loss, *self._gradients)
+
+    def _linear(self, after: Feature, operand: Feature, inside: int, outside: int, channels: int) -> Feature:
+        self._keep("weight_grad", after, operand, channels=inside * outside)
+        self._keep("bias_grad", after, channels=outside)
+        return self._net.op("matmul_grad", after, channels=channels)
+
+    def _keep(self, kind: str, *inputs: Feature, channels: int) -> None:
+        self._gradients.append(self._net.op(kind, *inputs, channels=channels))

@@ -6,8 +6,9 @@
     training    the tensors of a training step (MindSpore, ResNet-50), a second given
     random      10,000 buffers from a seed
     families    uniform, bursts and dense, of 300, 10,000 and 100,000 buffers from each of the seeds, beside
-                size-first with buckets of time (where that ends in minutes) and, of 300, CP-SAT (if ortools is
-                installed); seconds are of the processor, so that other work beside does not count
+                size-first with buckets of time (plain Python: left out where over 30 million pairs of buffers share
+                a bucket; each row tells how many do) and, of 300, CP-SAT (if ortools is installed); seconds are of
+                the processor, so that other work beside does not count
     networks    arena = peak live bytes, proven, in the given and in the planned order
     cold        what the compiled search costs where nothing is in numba's cache
     cost        whole runs of the program, and a training graph of 100,000 operations
@@ -32,7 +33,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from families import buffers, place_by_cp_sat, place_by_size
+from families import bucket_pairs, buffers, place_by_cp_sat, place_by_size
 from networks import transformer_training_step
 from offset_problems import gap_problem, networks, published_problems, random_buffers, training_tensors
 
@@ -51,7 +52,7 @@ from memprof.runtimes.reference import reference_lifetimes
 
 Row = dict[str, Any]
 _CP_SAT_BUFFERS = 300
-_RIVAL_OVERLAPS = 20_000_000  # buffers by those alive at once: pure Python passes over each a few times
+_RIVAL_PAIRS = 30_000_000  # buffers in one bucket of time, two by two: pure Python takes a minute for them
 PEERS = {"greedy by size (TFLite)": "size, best fit", "size, first fit": "size, first fit"}
 
 
@@ -130,7 +131,8 @@ def families(seconds: float, seeds: Sequence[int] = (0,)) -> list[Row]:
         problem = buffers(kind, count, seed)
         load = problem.load_bytes
         row: Row = {"family": kind, "seed": seed, "buffers": count}
-        if count * columns_of(problem).mean_alive <= _RIVAL_OVERLAPS:
+        row["size, buckets: pairs"] = bucket_pairs(problem)
+        if row["size, buckets: pairs"] <= _RIVAL_PAIRS:
             started = time.process_time()
             row["size, buckets"] = round(problem.arena_bytes(place_by_size(problem)) / load, 4)
             row["size, buckets CPU s"] = round(time.process_time() - started, 1)

@@ -6,7 +6,8 @@ Section ``scored`` stands apart: under runtime models whose reuse depends on the
 the best of those that its bound and the related problems find alone, in the same time, on the graphs of ``study``.
 
 Sections: ``study`` (graphs with known optima, if DIR holds them), ``cells``, ``wired``, ``torchvision`` and
-``training`` (need torch and torchvision; no weights are allocated), ``tangled`` (beyond proof: order, bound and gap),
+``training`` (need torch and torchvision; no weights are allocated), ``checkpointed`` (training steps of decoders that
+compute each layer again for its gradients), ``tangled`` (beyond proof: order, bound and gap),
 ``size`` (1,000 operations that need no search; 100,000), ``forks`` (chains to merge, branches that are alike). Every
 line gives the peak as a multiple of the planner's:
 
@@ -36,7 +37,14 @@ from typing import Any
 from families import branches, forked_chains, merge_chains
 from nas_record import ROOT, write_record
 from network_cells import GENOTYPES
-from networks import random_genotype, random_wired_network, searched_network, tangled_block, transformer_training_step
+from networks import (
+    checkpointed_training_step,
+    random_genotype,
+    random_wired_network,
+    searched_network,
+    tangled_block,
+    transformer_training_step,
+)
 
 from memprof import load
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
@@ -289,6 +297,12 @@ def _training(_: Path) -> Cases:
     yield "transformer_12_training", partial(transformer_training_step, 12, tokens=2048)
 
 
+def _checkpointed(_: Path) -> Cases:
+    for layers, width, tokens in ((8, 768, 512), (24, 768, 512), (24, 256, 512), (36, 768, 1024), (48, 768, 512)):
+        name = f"checkpointed_{layers}_{width}_{tokens}"
+        yield name, partial(checkpointed_training_step, layers, width=width, tokens=tokens)
+
+
 def _load_torchvision(name: str, is_training: bool) -> Graph:
     from memprof.importers.torch.training import Training
 
@@ -335,6 +349,7 @@ SECTIONS: dict[str, Callable[[Path], Cases]] = {
     "wired": _wired,
     "torchvision": _torchvision,
     "training": _training,
+    "checkpointed": _checkpointed,
     "tangled": _tangled,
     "size": _size,
     "forks": _forks,

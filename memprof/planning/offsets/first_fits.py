@@ -2,8 +2,8 @@
 
     load ^      ▄▄              outward    classes of size, largest first; of one class those at the fullest
          |  ▄▄ ████▄  ▄▄                   step first, then what lies next to it, to either side
-         | ████████████████     by load    size and the load around a buffer together
-         └──────────────────> steps
+         | ████████████████     by load    size and the load around a buffer together: what lives where little
+         └──────────────────> steps        is alive waits, since it finds room anyhow
 
 Outward is as if time ran away from the fullest step: each class lies on what is larger without holes, and of those
 that hold that step the ones that end soon lie on those that end late, so that what they free is one piece.
@@ -38,7 +38,12 @@ Floats = npt.NDArray[np.float64]
 
 _CLASSES = (1.0, 0.7, 0.5, 0.33)  # per doubling of the size
 _SHIFTS = (0.0, 0.5, 0.25, 0.75)  # where classes begin, in parts of one
-_LOAD_WEIGHT = 10.0  # doublings of the size that the full load is worth
+_LOADED = ((1.0, 30.0), (1.0, 20.0), (0.7, 30.0), (0.7, 20.0), (1.5, 20.0), (1.0, 40.0), (1.0, 10.0))
+"""Classes per doubling, and how many doublings of the size the full load is worth there."""
+_LOADED_NAME = "first fit, outward by load"
+_LOAD_WEIGHT = 10.0  # the same where each load is a class of its own
+_FEW_TURNS_BUFFERS = 20_000  # with more, each turn takes a second or so, and the first must be good
+_CROWDED = 200  # alive at once: holes are many then, and the load around a buffer changes slowly
 _AIM = 0.7  # of the gap to the bound: what lies above it moves forward
 _MOVES = 0.7  # of those, chosen at random
 _PATIENCE = 50  # turns without a better plan
@@ -80,6 +85,7 @@ class FirstFits:
         self._by_birth = np.lexsort((columns.stop, columns.start))  # what meets in time is close in memory
         self._start, self._stop = columns.start[self._by_birth], columns.stop[self._by_birth]
         self._size, self._load = columns.size[self._by_birth], columns.load[self._by_birth]
+        self._mean_alive = columns.mean_alive
         self._bound_bytes = bound_bytes
         self._offer = offer
         self._meter = meter
@@ -121,19 +127,28 @@ class FirstFits:
 
     def _portfolio(self) -> Iterator[_Turns]:
         doublings = np.log2(self._size.astype(np.float64))
-        by_load = doublings + _LOAD_WEIGHT * self._load / max(1, self._bound_bytes)
-        for shift in _SHIFTS:
-            for per_doubling in _CLASSES:
-                yield _Turns("first fit, outward", np.floor(doublings * per_doubling + shift))
-                if shift == _SHIFTS[0] and per_doubling == _CLASSES[0]:
-                    yield _Turns("first fit, by load", by_load)
+        load = self._load / max(1, self._bound_bytes)
+        outward = [
+            _Turns("first fit, outward", np.floor(doublings * per_doubling + shift))
+            for shift in _SHIFTS
+            for per_doubling in _CLASSES
+        ]
+        loaded = [
+            _Turns(_LOADED_NAME, np.floor((doublings + weight * load) * per_doubling))
+            for per_doubling, weight in _LOADED
+        ]
+        by_load = _Turns("first fit, by load", doublings + _LOAD_WEIGHT * load)
+        plain = (outward[0], by_load, *outward[1:])
+        is_loaded_first = self._mean_alive >= _CROWDED and len(self._size) > _FEW_TURNS_BUFFERS
+        yield from (*loaded, *plain) if is_loaded_first else (*plain, *loaded)
 
     def _all_orders(self) -> Iterator[_Turns]:
         """Yield those of the portfolio, then without end what the best of them become."""
         tried: list[tuple[int, int, _Turns]] = []
         for number, turns in enumerate(self._portfolio()):
             yield turns
-            tried.append((self._top, number, turns))
+            if turns.name != _LOADED_NAME:  # better at once, worse to learn from
+                tried.append((self._top, number, turns))
         tried.sort(key=lambda one: one[:2])
         rng = np.random.default_rng(0)
         while True:

@@ -9,7 +9,8 @@ given ones is a minimum cut:
 
 * ``operation_bound``: when v runs, some downset has run that holds all v's ancestors and not v. The smallest f of
   those, plus what v opens and its scratch, bounds the peak from below. Only an operation at the peak of the best
-  known order can prove that order optimal, so one to three such cuts usually decide.
+  known order can prove that order optimal, so one to three such cuts usually decide. One that does not shows a way
+  down: v may run right after that downset, see ``Solver``.
 * ``lightest_state``: let X minimise f over all downsets. Any order may be rearranged to run X first, its operations
   in their old order, then the rest in theirs, and no step grows: with Q the state of a step,
   f(Q & X) <= f(Q) + f(X) - f(Q | X) <= f(Q) and f(Q | X) <= f(Q). So the problem falls into two at X.
@@ -25,10 +26,12 @@ from memprof.planning.ordering.masks import bits
 from memprof.planning.ordering.piece import Piece
 
 
-def operation_bound(piece: Piece, op: int, meter: Meter) -> int:
+def operation_bound(piece: Piece, op: int, meter: Meter) -> tuple[int, set[int] | None]:
     """Return a lower bound on the bytes alive while ``op`` runs, whatever the order. Forward form only.
 
-    A valid one even where the meter runs out.
+    Returns:
+        The bound, a valid one even where the meter runs out; and what has run before ``op`` where it is met, the
+        largest such set, ``None`` where the meter ran out.
     """
     meter.spend(_network_steps(piece))
     before = _reach(piece.predecessors, [op])
@@ -37,10 +40,14 @@ def operation_bound(piece: Piece, op: int, meter: Meter) -> int:
     free = [other for other in range(len(piece.ops)) if other not in before and other not in after]
     side = dict.fromkeys(before, SOURCE) | dict.fromkeys(after, SINK)
     network, constant = _state_network(piece, free, range(len(piece.cells)), side.__getitem__)
-    flow, _ = network.push_maximum(meter)
+    flow, is_maximum = network.push_maximum(meter)
     resting = piece.start_bytes - sum(cell.size_bytes for cell in piece.cells if cell.opens is None)
     opened = sum(piece.cells[i].size_bytes for i in piece.opened_by[op])
-    return resting + constant + flow + opened + piece.scratch_bytes[op]
+    bound = resting + constant + flow + opened + piece.scratch_bytes[op]
+    if not is_maximum:
+        return bound, None
+    outside = network.sink_side()
+    return bound, before.union([other for i, other in enumerate(free) if not outside[FIRST_NODE + i]])
 
 
 def lightest_state(piece: Piece, meter: Meter) -> list[int] | None:

@@ -4,7 +4,8 @@
     always work on the task with the highest peak; the others need no more than to stay below it
         1  a minimum cut at the peak of the given order        often proves it optimal at once
         2  branches become runs of segments, twins take turns: what is left is a smaller piece, solved in its place
-        3  cheap orders, and the cut again at the best one's peak
+        3  cheap orders, and the cut again at the best one's peak: where it is lower, the state that it found runs
+           first, then that operation, then the rest, as long as that helps
         4  series-parallel once each value is charged to one of its readers: a good order, and a bound
         5  fall apart at the lightest state, and at the operations that must be passed then
         6  exact search from both ends in turns with growing budgets, beams of growing width between
@@ -193,10 +194,12 @@ class Solver:
         if found_better:
             self._bound_by_flow(task, _FLOWS_PER_ORDER)
             yield
+        yield from self._follow_cuts(task)
         for _ in range(_RELAXATIONS):
             if not self._relax(task):
                 break
             yield
+            yield from self._follow_cuts(task)
         if is_large:
             yield from self._improve_windows(task, _WINDOW_OPS)
         elif not self._split_at_lightest_state(task):
@@ -270,7 +273,26 @@ class Solver:
             op = task.order[i]
             if op not in task.bounded:
                 task.bounded.add(op)
-                self._raise_bound(operation_bound(task.piece, op, self._meter), "minimum cut")
+                self._raise_bound(operation_bound(task.piece, op, self._meter)[0], "minimum cut")
+
+    def _follow_cuts(self, task: Task) -> Iterator[None]:
+        """Run the highest step where its minimum cut has the fewest bytes alive, as long as that lowers the peak.
+
+        What else runs keeps its order, before the step or after it: the state is a downset, so that is an order.
+        """
+        while not self._is_settled(task.peak_bytes):
+            self._meter.spend(2 * _scan_steps(task.piece))
+            during, _ = task.piece.steps(task.order)
+            op = task.order[during.index(max(during))]
+            bound, before = operation_bound(task.piece, op, self._meter)
+            task.bounded.add(op)
+            self._raise_bound(bound, "minimum cut")
+            if before is None or bound >= task.peak_bytes:
+                return
+            first = [other for other in task.order if other in before]
+            if not task.offer([*first, op, *(other for other in task.order if other not in before and other != op)]):
+                return
+            yield
 
     def _split_at_lightest_state(self, task: Task) -> bool:
         """Replace ``task`` by those it falls into at its lightest state; return whether there is one inside."""
@@ -348,6 +370,8 @@ class Solver:
             found_better |= order is not None and task.offer(restore(order))
         if found_better:
             self._bound_by_flow(task, _FLOWS_PER_ORDER)
+            for _ in self._follow_cuts(task):
+                pass
 
 
 def _rewritten(piece: Piece, meter: Meter) -> Rewrite | None:

@@ -48,7 +48,12 @@ def smallest_step(piece: Piece, op: int) -> int:
 def test_the_bound_of_an_operation_is_the_lightest_step_it_can_have() -> None:
     for piece in pieces(400):
         for op in range(len(piece.ops)):
-            assert operation_bound(piece, op, Meter()) == smallest_step(piece, op)
+            bound, before = operation_bound(piece, op, Meter())
+            assert before is not None
+            assert as_mask(frozenset(before)) in {as_mask(done) for done in downsets(piece)}
+            opened = sum(piece.cells[i].size_bytes for i in piece.opened_by[op])
+            met = piece_bytes(piece, frozenset(before)) + opened + piece.scratch_bytes[op]
+            assert bound == smallest_step(piece, op) == met
 
 
 def steps_of(work: Callable[[Meter], object]) -> int:
@@ -64,10 +69,11 @@ def test_a_flow_that_runs_out_of_its_budget_is_still_a_lower_bound() -> None:
             smallest = smallest_step(piece, op)
             for effort in range(steps_of(lambda meter: operation_bound(piece, op, meter))):  # noqa: B023
                 try:
-                    bound = operation_bound(piece, op, Meter(effort=effort))
+                    bound, before = operation_bound(piece, op, Meter(effort=effort))
                 except OutOfBudget:
                     continue
                 assert bound <= smallest
+                assert before is None or bound == smallest
                 is_short |= bound < smallest
     assert is_short
 

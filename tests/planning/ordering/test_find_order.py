@@ -160,6 +160,18 @@ def test_progress_only_gets_better_and_ends_at_the_result() -> None:
     assert seen[-1].lower_bound_bytes <= result.lower_bound_bytes
 
 
+def test_gradients_of_layers_that_are_computed_again_wait_where_that_is_lower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
+    from networks import checkpointed_training_step  # type: ignore[import-not-found] # a script's neighbour
+
+    problem = reference_problem(checkpointed_training_step(12))
+    result = find_order(problem, Meter(effort=200_000))
+    assert result.peak_bytes < result.before_bytes
+    assert result.is_optimal
+
+
 def test_the_same_problem_gets_the_same_order() -> None:
     assert find_order(tangle(), 60).order == find_order(tangle(), 60).order
 
