@@ -44,7 +44,6 @@ def pytest_collection_finish() -> None:
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try no tools that change a file and no other sizes of a module: they take a second of a processor."""
     monkeypatch.setattr("memprof.api.helping._is_resized_by_name", lambda request: False)
-    monkeypatch.setattr("memprof.api.helping.MAX_SECONDS", 60.0)  # what is tried depends on no busy machine
     monkeypatch.setattr("memprof.api.helping.files.applicable", lambda path: ())
 
 

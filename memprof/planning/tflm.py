@@ -19,7 +19,7 @@ from typing import Any
 
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir.program import Program
-from memprof.planning.meter import Meter
+from memprof.planning.meter import Meter, meter_of
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 from memprof.planning.offsets.solver import plan_offsets
 from memprof.planning.ordering.find import find_order
@@ -112,19 +112,19 @@ class TflmPlan:
         }
 
 
-def plan_program(program: Program, seconds: float = 10.0, *, keep_order: bool = False) -> TflmPlan:
+def plan_program(program: Program, seconds: float | Meter = 10.0, *, keep_order: bool = False) -> TflmPlan:
     """Return the plan with the smallest head that is found.
 
     Args:
         program: What a .tflite file holds.
-        seconds: Time to search at most; proofs usually come long before.
+        seconds: Time to search at most, or a meter that runs already; proofs usually come long before.
         keep_order: Whether the operators stay in the file's order.
 
     Raises:
         UsageError: The file has a plan of its own.
         IncompleteError: A kernel's scratch or a tensor's size is not known.
     """
-    meter = Meter(seconds)
+    meter = meter_of(seconds)
     needs = _check(program)
     plain = _Candidate.of(program, needs, tuple(range(len(program.subgraphs[0].operators))))
     candidates = [plain, _with_addresses(plain, meter.part(1 / 3))]

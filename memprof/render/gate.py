@@ -90,8 +90,8 @@ def render_gate_markdown(found: Gate, stream: TextIO) -> None:
 
 def _write_help(row: GateRow, stream: TextIO) -> None:
     """Write all changes that were tried, folded: what each takes, and the command that makes it."""
-    lines = [*untried(row.helped)]
-    if not row.helped.changes and not lines:
+    notes = [*untried(row.helped)]
+    if not row.helped.changes and not notes:
         return
     stream.write(f"\n<details><summary>What would help {prose(row.name)}</summary>\n\n")
     if row.helped.changes:
@@ -100,7 +100,8 @@ def _write_help(row: GateRow, stream: TextIO) -> None:
         weights = less(change.saved_weight_bytes) if change.saved_weight_bytes else ""
         cells = (prose(change.what), less(change.saved_bytes), format_bytes(change.peak_bytes), weights)
         stream.write(f"| {' | '.join(cells)} | {prose(change.runtime)} | {code(change.command, limit=400)} |\n")
-    stream.writelines(f"\n{prose(line, limit=2000)}\n" for line in lines)
+    for line, command in notes:
+        stream.write(f"\n{prose(line, limit=2000)}{f': {code(command, limit=400)}' if command else ''}\n")
     stream.write("\n</details>\n")
 
 

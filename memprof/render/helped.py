@@ -33,15 +33,23 @@ def show_helped(screen: Screen, helped: Helped, leads: str, top: int) -> None:
         effect = "; ".join(effects)
         screen.show(Text.assemble(f"  {screen.clean(change.what, limit=80)}: ", (effect, "bold")))
         screen.show(Text(f"    {screen.clean(change.command, limit=2000)}", style=TERMINAL_CURVE), keep_lines=True)
-    for line in untried(helped):
+    for line, command in untried(helped):
         screen.show(Text(f"  {screen.clean(line, limit=2000)}", style="dim"))
+        if command:
+            screen.show(Text(f"    {screen.clean(command, limit=2000)}", style="dim"), keep_lines=True)
 
 
-def untried(helped: Helped) -> Iterator[str]:
-    """Yield a line for what was tried in vain, and one for what was not tried, where there is any."""
-    for title, names in (("Tried in vain", helped.useless), ("Not tried", helped.skipped)):
-        if names:
-            yield f"{title}: {'; '.join(safe_text(name, limit=80) for name in names)}"
+def untried(helped: Helped) -> Iterator[tuple[str, str]]:
+    """Yield a line for what was tried in vain, and one with its command for each change that was not tried."""
+    if helped.useless:
+        yield f"Tried in vain: {'; '.join(safe_text(name, limit=80) for name in helped.useless)}", ""
+    for found in helped.skipped:
+        yield f"Not tried: {safe_text(found.what, limit=80)}", safe_text(found.command, limit=2000)
+
+
+def untried_lines(helped: Helped) -> list[str]:
+    """Return the same, each in one line."""
+    return [f"{line}: {command}" if command else line for line, command in untried(helped)]
 
 
 def less(saved_bytes: int) -> str:

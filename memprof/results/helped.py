@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from memprof.base.fields import Fields
@@ -19,7 +20,6 @@ class Change:
         peak_bytes: The peak then.
         saved_weight_bytes: By how much the weights are smaller.
         command: The command that makes or shows it.
-        was_cut: Whether a search for it was ended by the clock: on another machine it may save more.
     """
 
     what: str
@@ -28,7 +28,6 @@ class Change:
     peak_bytes: int
     saved_weight_bytes: int = 0
     command: str
-    was_cut: bool = field(default=False, compare=False)
 
     @property
     def total_saved_bytes(self) -> int:
@@ -48,19 +47,32 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Untried:
+    """A change that was not tried: it would have taken too long.
+
+    Attributes:
+        what: The change, in a few words.
+        command: The command that makes or shows it; empty in a report of an older version.
+    """
+
+    what: str
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Helped:
     """What would help.
 
     Attributes:
         changes: Those that lower a peak, or peak and weights together, the largest first.
         useless: What was tried and lowers neither, in a few words each.
-        skipped: What was not tried for want of time, in a few words each.
-        was_cut: Whether a search on the way was ended by the clock; not saved, since it decides what is kept alone.
+        skipped: What was not tried, since it would take too long.
+        was_cut: Whether a tool broke or was stopped; not saved, since it decides what is kept alone.
     """
 
     changes: tuple[Change, ...] = ()
     useless: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Untried, ...] = ()
     was_cut: bool = field(default=False, compare=False)
 
     def of_peak(self) -> Helped:
@@ -72,7 +84,8 @@ class Helped:
         return {
             "help": [change.to_json() for change in self.changes],
             "help_useless": list(self.useless),
-            "help_skipped": list(self.skipped),
+            "help_skipped": [untried.what for untried in self.skipped],
+            "help_skipped_commands": [untried.command for untried in self.skipped],
         }
 
     @classmethod
@@ -95,5 +108,11 @@ class Helped:
                 for change in found.each("help")
             ),
             useless=found.texts("help_useless") if "help_useless" in found else (),  # an older report has none
-            skipped=found.texts("help_skipped"),
+            skipped=_untried(found),
         )
+
+
+def _untried(found: Fields) -> tuple[Untried, ...]:
+    names = found.texts("help_skipped")
+    commands = found.texts("help_skipped_commands") if "help_skipped_commands" in found else ()
+    return tuple(Untried(*pair) for pair in zip_longest(names, commands[: len(names)], fillvalue=""))

@@ -42,7 +42,12 @@ def test_an_open_size_is_assumed_and_said_with_what_changes_it(run: Run, dynamic
 
 def test_json_is_the_report(run: Run, model: Path) -> None:
     found = run("analyze", model, "--json")
-    nothing_helps = {"help": [], "help_useless": ["another order", "operations in place"], "help_skipped": []}
+    nothing_helps = {
+        "help": [],
+        "help_useless": ["another order", "operations in place"],
+        "help_skipped": [],
+        "help_skipped_commands": [],
+    }
     assert found.json == analyze(model).to_json() | nothing_helps
     assert found.json["model"]["path"] == str(model)
     assert found.json["runtimes"]["reference"]["peak_intermediate_bytes"] == 2000

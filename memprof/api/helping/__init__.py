@@ -8,35 +8,36 @@ orders.py   another order of the same operations, operations in place
 files.py    what tools make of an .onnx file: initialisers that are no graph inputs, int8, float16, folded batch
             norms, a later opset
 
-A change is begun while the time lasts, one second of a processor; what is left then is named as skipped, as is
-everything for a large file. Tools run in a child process that is stopped after a second of a processor; what they
-made is kept. What was tried in vain is named too. Nothing is promised of results: a smaller image may be seen worse.
+What trying a change takes is counted in steps, each a millisecond of a processor or less, which follow from the
+size of the model alone: the same question has the same answer on a busy machine. A change that goes beyond
+``MAX_STEPS`` is not tried, and named with its command. Tools run in a child process; what they made is kept. What was
+tried in vain is named too. Nothing is promised of results: a smaller image may be seen worse.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator
 from functools import partial
-from time import process_time
 
 from memprof.api import load
 from memprof.api.helping.asked import Asked, Attempt, NotMadeError
 from memprof.api.helping.kept import kept_help
 from memprof.api.helping.lighter import lighter_runs
 from memprof.api.helping.orders import other_orders
-from memprof.api.helping.sizes import smaller_sizes
+from memprof.api.helping.sizes import size_flags, smaller_sizes
 from memprof.base.errors import ChangedError, MemprofError
 from memprof.importers.request import Request
 from memprof.ir.model import Model
-from memprof.results.helped import Change, Helped
+from memprof.results.helped import Change, Helped, Untried
 from memprof.results.report import Report
 
-MAX_SECONDS = 1.0
-"""After so much time of a processor no further change is begun."""
+MAX_STEPS = 2600
+"""So much may be spent on changes, in steps: a second or two of a processor, half of it in a child."""
 
 _LEAST = 0.01
-_MOST_NODES = 2000
-_MOST_BYTES = 64 * 2**20
+_MOST_NODES = 5000
+"""Beyond these it takes longer to see what could be tried than to try it."""
 
 
 def find_help(request: Request, report: Report, model: Model | None = None) -> Helped:
@@ -49,9 +50,9 @@ def find_help(request: Request, report: Report, model: Model | None = None) -> H
     """
     if request.from_file or not (request.is_file or _is_resized_by_name(request)):
         return Helped()
-    is_heavy = request.is_file and report.model.parameter_bytes > _MOST_BYTES
-    if report.model.nodes > _MOST_NODES or is_heavy:
-        return Helped(skipped=("a large file: changes are not tried",))
+    if report.model.nodes > _MOST_NODES:
+        command = shlex.join(["memprof", "plan", request.name, *size_flags(request)])
+        return Helped(skipped=(Untried("a large model: changes are not tried", command),))
     peak = report.peak_intermediate_bytes
     if peak is None:
         return Helped()
@@ -65,15 +66,12 @@ def _is_resized_by_name(request: Request) -> bool:
 
 
 def _find(request: Request, report: Report, model: Model | None, peak: int) -> Helped:
-    deadline = process_time() + MAX_SECONDS
     try:
         model = model or load(request)
     except MemprofError:
         return Helped()
     weights = report.model.parameter_bytes + report.model.foldable_constant_bytes
-    return _try_all(
-        Asked(request=request, report=report, model=model, peak_bytes=peak, weight_bytes=weights, deadline=deadline)
-    )
+    return _try_all(Asked(request=request, report=report, model=model, peak_bytes=peak, weight_bytes=weights))
 
 
 def help_broken(request: Request, report: Report, model: Model | None, over: Collection[str]) -> Helped | None:
@@ -94,23 +92,26 @@ def help_broken(request: Request, report: Report, model: Model | None, over: Col
 
 def _try_all(asked: Asked) -> Helped:
     changes: list[Change] = []
-    useless, skipped, was_cut = [], [], False
-    for what, attempt in _attempts(asked):
-        if asked.seconds_left < 0:
-            skipped.append(what)
-            continue
-        try:
-            found = attempt()
-        except (NotMadeError, ChangedError):
-            skipped.append(what)
-            continue
-        except MemprofError:  # the model does not run so
-            continue
-        was_cut |= any(change.was_cut for change in found)
-        useful = [change for change in found if _is_worth_it(asked, change)]
-        changes += useful
-        if found and not useful:
-            useless.append(what)
+    useless, skipped, was_cut, left = [], [], False, MAX_STEPS
+    for kind in (_of_requests, _of_files):
+        for attempt in kind(asked, left):
+            untried = Untried(attempt.what, attempt.command)
+            if attempt.steps > left:
+                skipped.append(untried)
+                continue
+            left -= attempt.steps
+            try:
+                found = attempt.effects()
+            except (NotMadeError, ChangedError):
+                skipped.append(untried)
+                was_cut = True
+                continue
+            except MemprofError:  # the model does not run so
+                continue
+            useful = [change for change in found if _is_worth_it(asked, change)]
+            changes += useful
+            if found and not useful:
+                useless.append(attempt.what)
     largest_first = sorted(changes, key=lambda change: -change.total_saved_bytes)
     return Helped(tuple(largest_first), tuple(useless), tuple(skipped), was_cut)
 
@@ -121,13 +122,16 @@ def _is_worth_it(asked: Asked, change: Change) -> bool:
     return change.saved_bytes > asked.peak_bytes * _LEAST or change.total_saved_bytes > whole * _LEAST
 
 
-def _attempts(asked: Asked) -> Iterator[Attempt]:
+def _of_requests(asked: Asked, steps: int) -> Iterator[Attempt]:
     yield from smaller_sizes(asked)
     if not asked.request.is_file:
         yield from lighter_runs(asked)
     if asked.request.is_file and not asked.model.format.startswith("torch"):
         yield from other_orders(asked)
+
+
+def _of_files(asked: Asked, steps: int) -> Iterator[Attempt]:
     if asked.model.format == "onnx":
         from memprof.api.helping.files import changes_of_files
 
-        yield from changes_of_files(asked)
+        yield from changes_of_files(asked, steps)

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import process_time
 
 from memprof.importers.request import Request
 from memprof.ir.model import Model
 from memprof.results.helped import Change
 from memprof.results.report import Report
 
-Attempt = tuple[str, Callable[[], Sequence[Change]]]
-"""A change in a few words, and what evaluates it: its effects, none where it cannot be made or has no number."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A change that may be tried.
+
+    Attributes:
+        what: The change, in a few words.
+        steps: What trying it takes, each a millisecond of a processor or less; the model's size alone decides.
+        command: What makes or shows it.
+        effects: Evaluates it; no effects where it cannot be made or has no number.
+    """
+
+    what: str
+    steps: int
+    command: str
+    effects: Callable[[], Sequence[Change]]
 
 
 class NotMadeError(Exception):
-    """There was no time to make a change, or its tool does not take the file."""
+    """A tool broke, does not take the file, or was stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +42,6 @@ class Asked:
         model: The source as it was read for it.
         peak_bytes: The peak of what leads the report.
         weight_bytes: Parameters and foldable constants.
-        deadline: When nothing further is begun, on the clock of ``process_time``: other load takes none of it.
     """
 
     request: Request
@@ -37,7 +49,6 @@ class Asked:
     model: Model
     peak_bytes: int
     weight_bytes: int
-    deadline: float
 
     @property
     def runtime(self) -> str:
@@ -45,9 +56,10 @@ class Asked:
         return self.report.headline.runtime.name
 
     @property
-    def seconds_left(self) -> float:
-        """How long something may still be begun."""
-        return self.deadline - process_time()
+    def steps(self) -> int:
+        """What it takes to evaluate a model as large as this one: a module is run, a file is read."""
+        nodes = self.report.model.nodes
+        return nodes // 3 + 20 if self.request.is_file else nodes + 250
 
     def effect(
         self, what: str, command: str, peak_bytes: int | None, weight_bytes: int | None = None

@@ -15,19 +15,35 @@ from memprof.measure.file_tools import FILE_TOOLS, applicable, changed_files
 from memprof.results.helped import Change
 from memprof.runtimes import as_read, choose_runtimes, find_runtime
 
+_LIBRARY_STEPS, _TOOL_STEPS = 300, 30
+"""What the tools' libraries take to load, and one tool at least."""
+
+_BYTES_A_STEP = 2**17
+"""Weights that are made, changed and written in a millisecond: of our making, and each a few times."""
+
 _DEFAULT, _FIRST_RUN = "onnxruntime-default", "onnxruntime-optimized"
 
 
-def changes_of_files(asked: Asked) -> Iterator[Attempt]:
-    """Yield the changes that apply to the file; the first one that is evaluated has the tools make all of them."""
-    if asked.model.format != "onnx":
-        return
+def changes_of_files(asked: Asked, steps: int) -> Iterator[Attempt]:
+    """Yield the changes that apply to the file; the first that is evaluated has the tools make all that are in reach.
+
+    Args:
+        asked: What is to be helped.
+        steps: What may be spent on them.
+    """
     names = [name for name in applicable(asked.request.path) if name != "batch_norm" or _has_batch_norms(asked)]
+    each = _TOOL_STEPS + asked.report.model.nodes // 2 + asked.weight_bytes // _BYTES_A_STEP + asked.steps
+    reach = names[: max(0, steps - _LIBRARY_STEPS) // each]
     made: Once[Mapping[str, Path | None]] = Once(
-        lambda: changed_files(asked.request.path, asked.model.structure_sha256, names)
+        lambda: changed_files(asked.request.path, asked.model.structure_sha256, reach)
     )
-    for name in names:
-        yield FILE_TOOLS[name].what, partial(_changed, asked, name, made)
+    for place, name in enumerate(names):
+        yield Attempt(
+            what=FILE_TOOLS[name].what,
+            steps=each + (0 if place else _LIBRARY_STEPS),
+            command=FILE_TOOLS[name].command_for(asked.request.name),
+            effects=partial(_changed, asked, name, made),
+        )
 
 
 def _changed(asked: Asked, name: str, made: Once[Mapping[str, Path | None]]) -> list[Change]:

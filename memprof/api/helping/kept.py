@@ -1,7 +1,7 @@
 """What would help, as it was found before: it takes as long as the analysis itself, and the next one asks again.
 
 It follows from the file's structure, the request, the report, the code here and the packages that it calls; the key
-names them all. An answer that lacks something for want of time, or whose search the clock ended, is not kept.
+names them all. An answer that lacks something since a tool broke or was stopped is not kept.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def kept_help(request: Request, report: Report, find: Callable[[], Helped]) -> H
     if found is not None:
         return Helped.from_json(Fields(json.loads(found), str(path)))
     answer = find()
-    if path is not None and not answer.skipped and not answer.was_cut:
+    if path is not None and not answer.was_cut:
         keep_bytes(json.dumps(answer.to_json()).encode(), path)
     return answer
 

@@ -27,14 +27,19 @@ def lighter_runs(asked: Asked) -> Iterator[Attempt]:
     if training is not None and isinstance(training.optimizer, str):
         for name in _SMALLER.get(training.optimizer, ()):
             changed = replace(request, training=replace(training, optimizer=name))
-            yield f"the optimiser {name}", partial(_changed, asked, f"the optimiser {name}", changed)
+            yield _attempt(asked, f"the optimiser {name}", changed)
     if request.precision is None:
-        what = "weights and activations in bfloat16"
-        yield what, partial(_changed, asked, what, replace(request, precision="bfloat16"))
+        yield _attempt(asked, "weights and activations in bfloat16", replace(request, precision="bfloat16"))
 
 
-def _changed(asked: Asked, what: str, changed: Request) -> list[Change]:
+def _attempt(asked: Asked, what: str, changed: Request) -> Attempt:
+    command = shlex.join(["memprof", "analyze", changed.name, *request_flags(changed)])
+    return Attempt(
+        what=what, steps=asked.steps, command=command, effects=partial(_changed, asked, what, command, changed)
+    )
+
+
+def _changed(asked: Asked, what: str, command: str, changed: Request) -> list[Change]:
     found = evaluate(changed, asked.runtime)
     weights = None if changed.precision == asked.request.precision else found.weight_bytes
-    words = ["memprof", "analyze", changed.name, *request_flags(changed)]
-    return asked.effect(what, shlex.join(words), found.peak_bytes, weights)
+    return asked.effect(what, command, found.peak_bytes, weights)

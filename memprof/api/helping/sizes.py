@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from memprof.api.helping.asked import Asked, Attempt
@@ -27,7 +27,10 @@ def smaller_sizes(asked: Asked) -> Iterator[Attempt]:
             continue
         size = _size(axes, name)
         if size is not None and smaller(size) < size:
-            yield what, partial(_resized, asked, what, axes, {name: smaller(size)})
+            resized = axes.resized({name: smaller(size)})
+            command = shlex.join(["memprof", "analyze", resized.name, *request_flags(resized)])
+            effects = partial(_resized, asked, what, command, resized, axes.digest)
+            yield Attempt(what=what, steps=asked.steps, command=command, effects=effects)
 
 
 def _size(axes: Axes, name: str) -> int | None:
@@ -37,10 +40,8 @@ def _size(axes: Axes, name: str) -> int | None:
     return axes.shapes[places[0].input][places[0].axis]
 
 
-def _resized(asked: Asked, what: str, axes: Axes, sizes: Mapping[str, int]) -> list[Change]:
-    smaller = axes.resized(sizes)
-    words = ["memprof", "analyze", smaller.name, *request_flags(smaller)]
-    return asked.effect(what, shlex.join(words), evaluate(smaller, asked.runtime, axes.digest).peak_bytes)
+def _resized(asked: Asked, what: str, command: str, smaller: Request, digest: str) -> list[Change]:
+    return asked.effect(what, command, evaluate(smaller, asked.runtime, digest).peak_bytes)
 
 
 def size_flags(request: Request) -> list[str]:

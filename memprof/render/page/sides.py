@@ -11,7 +11,7 @@ from memprof.analysis.categories import buffer_kinds
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.ir import Graph, Node
-from memprof.render.helped import less, untried
+from memprof.render.helped import less, untried_lines
 from memprof.render.sweep import formula_lines, sweep_rows
 from memprof.render.wording import (
     category_title,
@@ -248,7 +248,7 @@ def report_side(report: Report, label: str) -> dict[str, Any]:
             for a in report.assumed
         ],
         "help": [*_help(report)],
-        "help_notes": [] if report.helped is None else [*untried(report.helped)],
+        "help_notes": [] if report.helped is None else untried_lines(report.helped),
         "sweep": [] if report.sweep is None else [*_sweep(report.sweep)],
         "categories": [row for runtime in report.runtimes.values() for row in _categories(runtime)],
     }

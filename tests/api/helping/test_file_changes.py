@@ -13,7 +13,7 @@ import pytest
 import memprof
 from memprof import Request
 from memprof.api import helping
-from memprof.api.helping import find_help
+from memprof.api.helping import files, find_help
 from memprof.measure import file_tools, file_tools_native
 from memprof.measure.file_tools import FILE_TOOLS
 from tests.onnx_models import model, node, tensor, weight
@@ -41,16 +41,6 @@ def old_convolution(folder: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def patient() -> object:
-    """Give the tools as long as a busy machine needs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(file_tools, "MAX_SECONDS", 60.0)
-        patch.setattr(file_tools, "MAX_PROCESSOR_SECONDS", 30)
-        patch.setattr(helping, "MAX_SECONDS", 60.0)
-        yield
-
-
 def test_a_file_that_is_another_by_now_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_tools, "_make", lambda *_: pytest.fail("another file was changed"))
     assert file_tools.changed_files(old_convolution(tmp_path), "0", ["int8"]) == {}
@@ -59,7 +49,7 @@ def test_a_file_that_is_another_by_now_is_not_changed(tmp_path: Path, monkeypatc
 @pytest.mark.slow
 @pytest.mark.default_session
 def test_each_effect_is_that_of_the_file_which_its_command_writes(
-    tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if version("onnxruntime").startswith("1.28."):
         pytest.skip("this onnxruntime crashes where it optimises the model in float16")
@@ -89,8 +79,8 @@ def test_each_effect_is_that_of_the_file_which_its_command_writes(
             assert change.peak_bytes == after.peak_intermediate_bytes
 
 
-def test_what_there_was_no_time_for_is_said_and_made_the_next_time(
-    tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
+def test_what_could_not_be_made_is_said_and_made_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if version("onnxruntime").startswith("1.28."):
         pytest.skip("this onnxruntime crashes where it optimises the model in float16")
@@ -99,7 +89,10 @@ def test_what_there_was_no_time_for_is_said_and_made_the_next_time(
     request, report = Request(source=str(path)), memprof.analyze(path, runtimes=["reference"])
     with monkeypatch.context() as patch:
         patch.setattr(file_tools, "run_in_child", lambda *_, **__: {})
-        assert set(find_help(request, report).skipped) == {tool.what for tool in FILE_TOOLS.values()}
+        skipped = find_help(request, report).skipped
+    assert {(untried.what, untried.command) for untried in skipped} == {
+        (tool.what, tool.command_for(str(path))) for tool in FILE_TOOLS.values()
+    }
     later = find_help(request, report)
     assert later.skipped == ()
     monkeypatch.setattr(file_tools, "run_in_child", lambda *_, **__: pytest.fail("what was made is kept"))
@@ -108,9 +101,7 @@ def test_what_there_was_no_time_for_is_said_and_made_the_next_time(
     assert effects["float16"].saved_bytes == (report.peak_intermediate_bytes or 0) // 2
 
 
-def test_a_batch_norm_that_nothing_folds_is_seen(
-    tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_norm_that_nothing_folds_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     names = ("scale", "bias", "mean", "variance")
     nodes = [
@@ -129,9 +120,7 @@ def test_a_batch_norm_that_nothing_folds_is_seen(
     assert effects["batch norms folded"].peak_bytes == activation + 4 * 64 * 64
 
 
-def test_what_a_tool_refuses_is_asked_for_once(
-    tmp_path: Path, patient: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_tool_refuses_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = old_convolution(tmp_path)
     request, report = Request(source=str(path)), memprof.analyze(path, runtimes=["reference"])
@@ -141,6 +130,16 @@ def test_what_a_tool_refuses_is_asked_for_once(
     digest = report.model.structure_sha256
     monkeypatch.setattr(file_tools, "run_in_child", lambda *_, **__: pytest.fail("it was refused before"))
     assert file_tools.changed_files(path, digest, sorted(ALL)) == dict.fromkeys(ALL)
+
+
+def test_only_what_is_within_reach_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked_for: list[list[str]] = []
+    monkeypatch.setattr(files, "changed_files", lambda path, digest, names: asked_for.append([*names]) or {})
+    monkeypatch.setattr(helping, "MAX_STEPS", 500)  # the libraries, and three tools on a file of six operations
+    path = old_convolution(tmp_path)
+    find_help(Request(source=str(path)), memprof.analyze(path, runtimes=["reference"]))
+    assert asked_for[0] == ["inputs", "int8", "float16"]
 
 
 def test_every_change_has_its_tool() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +16,9 @@ import memprof
 from memprof import Report, Request
 from memprof.api import helping
 from memprof.api.helping import find_help
+from memprof.results.helped import Untried
 from tests.cli.conftest import Run
 from tests.onnx_models import model, node, tensor, weight
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give as long as a busy machine needs."""
-    monkeypatch.setattr(helping, "MAX_SECONDS", 60.0)
 
 
 def written(folder: Path, found: ModelProto) -> Path:
@@ -125,7 +122,8 @@ def test_a_large_file_is_skipped_and_said_so(tmp_path: Path, monkeypatch: object
     path = written(tmp_path, branches())
     request, report = asked(path)
     monkeypatch.setattr(helping, "_MOST_NODES", 1)  # type: ignore[attr-defined]
-    assert find_help(request, report).skipped == ("a large file: changes are not tried",)
+    (untried,) = find_help(request, report).skipped
+    assert untried == Untried("a large model: changes are not tried", f"memprof plan {path}")
     assert find_help(Request(source=str(path), from_file=True), report) == helping.Helped()
 
 
@@ -207,11 +205,38 @@ def test_a_training_step_is_asked_for_with_less_state_of_its_optimiser(tmp_path:
     assert half.peak_bytes == memprof.analyze(replace(request, precision="bfloat16")).peak_intermediate_bytes
 
 
-def test_a_search_that_the_clock_ends_is_said_to_have_been_cut(
-    tmp_path: Path, no_tools: None, monkeypatch: pytest.MonkeyPatch
+def test_what_would_take_too_long_is_named_with_the_command_that_tries_it(
+    tmp_path: Path, run: Run, no_tools: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from memprof.planning.ordering import find
+    path = written(tmp_path, images())
+    monkeypatch.chdir(tmp_path)
+    request, report = asked(path, dims={"batch": 8, "height": 64, "width": 64})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    everything = find_help(request, report)
+    changes = {change.what: change for change in everything.changes}
+    monkeypatch.setattr(helping, "MAX_STEPS", 20)  # one evaluation of two operations
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    found = find_help(request, report)
+    assert [change.what for change in found.changes] == ["batch 1"]
+    assert [untried.what for untried in found.skipped] == [
+        "half the height and width",
+        "another order",
+        "operations in place",
+    ]
+    assert found.skipped[0].command == changes["half the height and width"].command
+    for untried in found.skipped:
+        assert run(*shlex.split(untried.command)[1:]).code == 0
+    shown = run("analyze", path, "--dim", "batch=8", "--dim", "height=64", "--dim", "width=64").stdout
+    assert f"  Not tried: another order\n    {found.skipped[1].command}\n" in shown
 
-    order = find.find_order
-    monkeypatch.setattr(find, "find_order", lambda *arguments: replace(order(*arguments), ending="time"))
-    assert find_help(*asked(written(tmp_path, branches()))).was_cut
+
+def test_no_clock_decides_what_is_tried(tmp_path: Path, no_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked(written(tmp_path, branches()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = find_help(*found)
+    seconds = itertools.count(step=1e6)
+    for clock in ("process_time", "perf_counter", "monotonic"):
+        monkeypatch.setattr(time, clock, lambda: next(seconds))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    assert find_help(*found) == before
+    assert before.changes

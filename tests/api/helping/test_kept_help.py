@@ -12,7 +12,7 @@ import memprof
 from memprof.api.helping import kept
 from memprof.importers.request import Request
 from memprof.measure import kept as measure_kept
-from memprof.results.helped import Change, Helped
+from memprof.results.helped import Change, Helped, Untried
 from memprof.results.report import Report
 from tests.cli.conftest import write_chain
 
@@ -53,9 +53,10 @@ def test_another_question_is_asked_anew(
     assert kept.kept_help(request, report, Helped) == Helped()
 
 
-def test_an_answer_that_lacks_something_is_not_kept(asked: tuple[Request, Report]) -> None:
-    kept.kept_help(*asked, lambda: replace(ANSWER, skipped=("late",)))
-    assert kept.kept_help(*asked, lambda: ANSWER) == ANSWER
+def test_what_was_not_tried_is_kept_with_its_command(asked: tuple[Request, Report]) -> None:
+    answer = replace(ANSWER, skipped=(Untried("late", "command"), Untried("later")))
+    kept.kept_help(*asked, lambda: answer)
+    assert kept.kept_help(*asked, never) == answer
 
 
 def test_half_an_answer_is_none(asked: tuple[Request, Report], tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_the_stamp_changes_with_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert kept.code_stamp() != before
 
 
-def test_an_answer_whose_search_the_clock_ended_is_not_kept(asked: tuple[Request, Report]) -> None:
+def test_an_answer_that_lacks_what_a_tool_did_not_make_is_not_kept(asked: tuple[Request, Report]) -> None:
     kept.kept_help(*asked, lambda: replace(ANSWER, was_cut=True))
     assert kept.kept_help(*asked, Helped) == Helped()
 
