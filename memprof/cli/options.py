@@ -75,6 +75,11 @@ _SOURCE_OPTIONS = (
     ),
     _kept("--training", is_flag=True, help="A PyTorch module's forward and backward pass, not inference."),
     _kept("--optimizer", type=click.Choice(OPTIMIZER_NAMES), help="Its step too; implies --training."),
+    _kept(
+        "--checkpointing",
+        is_flag=True,
+        help="Activations of repeated blocks are computed again, not kept; implies --training.",
+    ),
     _kept("--device", type=click.Choice(["cpu", "cuda"]), help="Where a PyTorch module is to run; cpu."),
     _kept(
         "--precision",
@@ -106,6 +111,7 @@ _REQUEST_FLAGS = (
     "--input",
     "--training",
     "--optimizer",
+    "--checkpointing",
     "--device",
     "--precision",
     "--run",
@@ -185,7 +191,8 @@ def read_request(source: str) -> Request:
     """
     from memprof.importers.request import Request  # here, since the help of a command needs none of it
 
-    optimizer = _given("--optimizer")
+    optimizer, checkpointing = _given("--optimizer"), bool(_given("--checkpointing"))
+    is_training = optimizer or checkpointing or _given("--training")
     inputs = parse_inputs(_given("--input") or ())
     return Request(
         source=source,
@@ -193,7 +200,7 @@ def read_request(source: str) -> Request:
         inputs={name: shape for name, (shape, _) in inputs.items()},
         dtypes={name: dtype for name, (_, dtype) in inputs.items() if dtype},
         values=parse_values(_given("--value") or ()),
-        training=Training(optimizer) if optimizer or _given("--training") else None,
+        training=Training(optimizer, checkpointing=checkpointing) if is_training else None,
         device=_given("--device") or "cpu",
         precision=_given("--precision"),
         run=bool(_given("--run")),

@@ -106,15 +106,17 @@ def child_arguments(request: Request) -> dict[str, Any]:
         "precision": request.precision,
         "is_training": training is not None,
         "optimizer": optimizer,
+        "checkpointing": training is not None and training.checkpointing,
     }
 
 
 def asked_request(arguments: Mapping[str, Any]) -> Request:
     """Return the request of ``arguments``, for a real run: the child's side."""
     given = dict(arguments)
-    is_training, optimizer = given.pop("is_training"), given.pop("optimizer")
+    training = Training(given.pop("optimizer"), checkpointing=given.pop("checkpointing"))
+    is_training = given.pop("is_training")
     given["inputs"] = {key: tuple(shape) for key, shape in given["inputs"].items()}
-    return Request(**given, training=Training(optimizer) if is_training else None, run=True)
+    return Request(**given, training=training if is_training else None, run=True)
 
 
 def report_of_run(asked: Mapping[str, Any], runtimes: Sequence[str] | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from memprof.render.html import render_html
 from memprof.render.markdown import render_markdown
 from memprof.render.text import TextView, render_text
 from memprof.render.wording import reserved_words
-from memprof.results.helped import Change, Helped
+from memprof.results.helped import Change, Helped, Untried
 from memprof.results.sections import SECTIONS, drawn_by
 from memprof.results.sweep import Sweep, SweepPoint
 from memprof.runtimes import Figure
@@ -40,7 +40,7 @@ def full_report() -> Report:
         report,
         runtimes={**report.runtimes, "reference": found},
         sweep=sweep,
-        helped=Helped((change,), ("less",), ("more",)),
+        helped=Helped((change,), ("less",), (Untried("more", "memprof plan"),)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The same run of a named PyTorch module with less beside its activations: another optimiser, another precision."""
+"""The same run of a named PyTorch module with less kept: checkpointing, another optimiser, another precision."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from memprof.api.helping.asked import Asked, Attempt
 from memprof.api.helping.sizes import request_flags
 from memprof.api.sizing.numbers import evaluate
 from memprof.importers.request import Request
+from memprof.ir.trace import Category
 from memprof.results.helped import Change
 
 _SMALLER: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -20,16 +21,29 @@ _SMALLER: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Optimisers that keep less for each parameter, by the one that is asked about."""
 
 
+_WORTH_A_RUN = 0.05
+"""Of less no checkpointing saves much."""
+
+
 def lighter_runs(asked: Asked) -> Iterator[Attempt]:
     """Yield the changes that are tried."""
     request = asked.request
     training = request.training
+    if training is not None and not training.checkpointing and _keeps_activations(asked):
+        changed = replace(request, training=replace(training, checkpointing=True))
+        yield _attempt(asked, "activations of blocks computed again (checkpointing)", changed)
     if training is not None and isinstance(training.optimizer, str):
         for name in _SMALLER.get(training.optimizer, ()):
             changed = replace(request, training=replace(training, optimizer=name))
             yield _attempt(asked, f"the optimiser {name}", changed)
     if request.precision is None:
         yield _attempt(asked, "weights and activations in bfloat16", replace(request, precision="bfloat16"))
+
+
+def _keeps_activations(asked: Asked) -> bool:
+    """Tell whether what is kept for the backward pass is a part of the peak that is worth a second computation."""
+    kept = asked.report.headline.categories.get(Category.ACTIVATION.value, 0)
+    return kept > asked.peak_bytes * _WORTH_A_RUN
 
 
 def _attempt(asked: Asked, what: str, changed: Request) -> Attempt:

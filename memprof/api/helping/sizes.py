@@ -58,6 +58,7 @@ def request_flags(request: Request) -> list[str]:
     words, training = size_flags(request), request.training
     if training is not None:
         words += ["--optimizer", training.optimizer] if isinstance(training.optimizer, str) else ["--training"]
+        words += ["--checkpointing"] if training.checkpointing else []
     if request.device != "cpu":
         words += ["--device", request.device]
     if request.precision is not None:

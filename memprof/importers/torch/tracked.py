@@ -13,7 +13,7 @@ The same functions serve the prediction and the measurement, so that the two dif
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from memprof.base.errors import InputError, MemprofError, UsageError
 from memprof.base.text import first_line
 from memprof.importers.torch.calls import Call, find_tensors
 from memprof.importers.torch.causes import explain, quiet
+from memprof.importers.torch.checkpointing import checkpointed
 from memprof.importers.torch.fakes import Placeholders, complete
 from memprof.importers.torch.records import Run
 from memprof.importers.torch.tracker import StorageTracker
@@ -247,10 +248,11 @@ class Step:
                 output = self._call.run(self._module)
             note("forward")
             return output, None
-        output = self._call.run(self._module)
-        loss = (self._training.loss or mean_square)(output)
-        note("forward")
-        loss.backward()
+        with checkpointed(self._module) if self._training.checkpointing else nullcontext():
+            output = self._call.run(self._module)
+            loss = (self._training.loss or mean_square)(output)
+            note("forward")
+            loss.backward()
         note("backward")
         if self.optimizer is not None:
             self.optimizer.step()

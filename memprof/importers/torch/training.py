@@ -24,7 +24,9 @@ class Training:
         optimizer: One of ``OPTIMIZER_NAMES``, or a function from a list of parameters to an optimiser; ``None`` for
             the forward and the backward pass alone.
         loss: From the module's output to a scalar tensor; ``None`` for the mean square of all floating outputs.
+        checkpointing: Whether activations of repeated blocks are computed again in the backward pass, not kept.
     """
 
     optimizer: str | Callable[[list[Any]], Any] | None = None
     loss: Callable[[Any], Any] | None = None
+    checkpointing: bool = False
