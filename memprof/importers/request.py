@@ -34,7 +34,7 @@ PRECISIONS = ("bfloat16", "float16")
 """What a PyTorch module and its inputs may be converted to."""
 
 _MODULE_NAME = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*", re.DOTALL)
-_FAMILIES = ("timm:", "transformers:")
+_FAMILIES = ("torchvision:", "timm:", "transformers:")
 _FILE_SUFFIXES = frozenset({".onnx", ".pt2", ".pte", ".tflite", ".json", ".csv", ".gguf", ".safetensors"})
 
 

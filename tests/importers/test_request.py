@@ -64,7 +64,7 @@ def test_a_request_does_not_change_with_what_it_was_made_from() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"source": "torchvision:resnet18", "dims": {"n": 1}}, "have no names"),
+        ({"source": "package.module:factory", "dims": {"n": 1}}, "have no names"),
         ({"source": "net.onnx", "training": Training()}, "only PyTorch modules can be trained"),
         ({"source": "torchvision:resnet18", "optimized": True}, "is no ONNX file"),
         ({"source": "net.onnx", "device": "tpu"}, "no device 'tpu'"),

@@ -105,7 +105,7 @@ def _timm(name: str, device: str, sizes: Mapping[str, int]) -> Made:
         hint = f"Did you mean {', '.join(close)}?" if close else "timm.list_models() names them."
         raise UsageError(f"timm has no model {name!r}.", hint)
     module = _make(name, lambda: library.create_model(name, pretrained=False), device)
-    found, assumed = _settled(sizes, ("batch",))
+    found, assumed = settled(sizes, ("batch",))
     size = tuple(getattr(module, "default_cfg", {}).get("input_size") or (3, 224, 224))
     return Made(module, Call((torch.empty((found["batch"], *size), device="meta"),)), assumed)
 
@@ -132,7 +132,7 @@ def _called(module: Any, sizes: Mapping[str, int]) -> Made:
     if getattr(config, "is_encoder_decoder", False) and "decoder_input_ids" in takes:
         names.append("decoder_input_ids")
     reads_text = any(name.endswith("input_ids") for name in names)
-    found, assumed = _settled(sizes, ("batch", "sequence") if reads_text else ("batch",), _longest(config))
+    found, assumed = settled(sizes, ("batch", "sequence") if reads_text else ("batch",), _longest(config))
     made = {name: _input(name, config, found) for name in dict.fromkeys(names) if name in takes}
     return Made(module, Call((), {name: value for name, value in made.items() if value is not None}), assumed)
 
@@ -164,10 +164,14 @@ def _longest(config: Any) -> int:
     return min([_USUAL["sequence"], *(size for size in said if isinstance(size, int) and size > 0)])
 
 
-def _settled(
+def settled(
     sizes: Mapping[str, int], names: tuple[str, ...], longest: int = _USUAL["sequence"]
 ) -> tuple[dict[str, int], tuple[Assumption, ...]]:
-    """Return the sizes of the named dimensions, and what was assumed of them."""
+    """Return the sizes of the named dimensions, and what was assumed of them.
+
+    Raises:
+        UsageError: A dimension does not exist, or has no such size.
+    """
     usual = {**_USUAL, "sequence": longest}
     for name, size in sizes.items():
         if name not in names:

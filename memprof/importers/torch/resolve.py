@@ -1,6 +1,6 @@
 """Names of modules: "torchvision:resnet18", "package.module:factory". Looking one up runs the code it names.
 
-    torchvision:NAME          a model of torchvision, weights left out
+    torchvision:NAME          a model of torchvision, weights left out, on an image of the size it was trained with
     timm:NAME                 a model of timm, weights left out; see ``families``
     transformers:PATH         a model of transformers, made from a config.json or a folder with one; see ``families``
     PACKAGE.MODULE:NAME       imported from the current folder or the installed packages
@@ -39,6 +39,8 @@ _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _FILE_NAME = re.compile(r"(.+\.py):([A-Za-z_][\w.]*)", re.DOTALL)
 _SHOWN = 5
 _NO_SIZES: Mapping[str, int] = {}
+_SIDES = {"ImageClassification": "crop_size", "SemanticSegmentation": "resize_size"}
+"""What torchvision's own preprocessing makes of an image: the argument that holds its side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,10 @@ def resolve(name: str, device: str = "meta", sizes: Mapping[str, int] = _NO_SIZE
         from memprof.importers.torch.families import family_module
 
         return Resolved(*family_module(package, attribute, device, sizes))
-    if sizes:
-        raise UsageError("Dimensions of a PyTorch module have no names.", "Give the shape: --input 1x3x224x224.")
     if package == "torchvision" and _NAME.fullmatch(name):
-        return Resolved(_torchvision(attribute, device), None)
+        return _torchvision(attribute, device, sizes)
+    if sizes:
+        raise _no_names()
     with contextlib.redirect_stdout(sys.stderr):
         return _unpack(name, _found(name, device))
 
@@ -95,7 +97,13 @@ def _found(name: str, device: str) -> Any:
     return _call(name, factory, device)
 
 
-def _torchvision(name: str, device: str) -> torch.nn.Module:
+def _no_names() -> UsageError:
+    return UsageError("Dimensions of a PyTorch module have no names.", "Give the shape: --input 1x3x224x224.")
+
+
+def _torchvision(name: str, device: str, sizes: Mapping[str, int]) -> Resolved:
+    from memprof.importers.torch.families import settled
+
     try:
         from torchvision import models
     except ImportError as error:
@@ -109,7 +117,25 @@ def _torchvision(name: str, device: str) -> torch.nn.Module:
             f"Did you mean {', '.join(close)}?" if close else "torchvision.models.list_models() names them.",
         ) from None
     bare = {key: None for key in ("weights", "weights_backbone") if key in inspect.signature(builder).parameters}
-    return _instance(name, _call(name, lambda: builder(**bare), device))
+    module = _instance(name, _call(name, lambda: builder(**bare), device))
+    side = _image_side(models.get_model_weights(name))
+    if side is None:
+        if sizes:
+            raise _no_names()
+        return Resolved(module, None)
+    found, assumed = settled(sizes, ("batch",))
+    return Resolved(module, Call((torch.empty((found["batch"], 3, side, side), device="meta"),)), assumed)
+
+
+def _image_side(weights: Any) -> int | None:
+    """Return the side in pixels of the square images that a model's published weights were trained with.
+
+    Two images, videos, and images of any size have none.
+    """
+    transforms = getattr(getattr(weights, "DEFAULT", None), "transforms", None)
+    key = _SIDES.get(getattr(getattr(transforms, "func", None), "__name__", ""))
+    side = getattr(transforms, "keywords", {}).get(key)
+    return side if isinstance(side, int) else None
 
 
 def _import(package: str) -> ModuleType:

@@ -36,8 +36,22 @@ def test_a_class_and_a_module_are_names_too() -> None:
     assert type(resolve(f"{HERE}:INSTANCE").module).__name__ == "Convolutional"
 
 
-def test_a_model_of_torchvision() -> None:
-    assert type(resolve("torchvision:squeezenet1_1").module).__name__ == "SqueezeNet"
+def test_a_model_of_torchvision_takes_an_image_of_the_size_it_was_trained_with() -> None:
+    found = resolve("torchvision:squeezenet1_1")
+    assert type(found.module).__name__ == "SqueezeNet"
+    assert found.call is not None and [image.shape for image in found.call.args] == [(1, 3, 224, 224)]
+    assert [note.name for note in found.assumed] == ["batch=1"]
+
+    segmenting = resolve("torchvision:lraspp_mobilenet_v3_large", sizes={"batch": 2})
+    assert segmenting.call is not None and [image.shape for image in segmenting.call.args] == [(2, 3, 520, 520)]
+    assert segmenting.assumed == ()
+
+
+@pytest.mark.parametrize("name", ["raft_small", "r3d_18"], ids=["two images", "a video"])
+def test_a_model_of_torchvision_that_takes_no_single_image_is_given_none(name: str) -> None:
+    assert resolve(f"torchvision:{name}").call is None
+    with pytest.raises(UsageError, match="have no names"):
+        resolve(f"torchvision:{name}", sizes={"batch": 2})
 
 
 def test_a_real_module_is_made_where_it_is_asked_for() -> None:
