@@ -97,6 +97,18 @@ def test_a_pt2_with_any_odd_size_is_read_or_refused(tmp_path: Path, size: str) -
         assert error.code in (2, 3)
 
 
+@pytest.mark.parametrize("dtype", ["99", "0", "-1", "NaN", "1e999", "null", '"7"', "7.5"])
+def test_an_element_type_that_nobody_knows_is_listed_as_the_reason(tmp_path: Path, dtype: str) -> None:
+    path = tmp_path / "net.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/models/model.json", program("8").replace('"dtype": 7', f'"dtype": {dtype}'))
+
+    report = memprof.analyze(path)
+
+    assert report.runtimes["reference"].peak_intermediate_bytes is None
+    assert [(unknown.kind, unknown.name) for unknown in report.unknown] == [("dtype", "x")]
+
+
 def test_the_program_of_the_test_above_is_one(tmp_path: Path) -> None:
     path = tmp_path / "net.pt2"
     with zipfile.ZipFile(path, "w") as archive:

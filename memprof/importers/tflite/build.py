@@ -9,7 +9,7 @@ none of these, and read                         a parameter: storage that nobody
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from memprof.base.errors import InputError, LimitError
@@ -102,7 +102,8 @@ class _Build:
         self._check_order(set(ids))
         for number, operator in enumerate(self.subgraph.operators):
             self._add(builder, number, operator, find, ids)
-        self._report(builder)
+        for unknown in dict.fromkeys(self._unknown()):
+            builder.add_unknown(unknown)
         return builder.build([find(number) for number in self.subgraph.outputs])
 
     def _check_order(self, known: set[int]) -> None:
@@ -151,13 +152,16 @@ class _Build:
             assert value is not None, "every output is written"
             ids[i] = value
 
-    def _report(self, builder: GraphBuilder) -> None:
+    def _unknown(self) -> Iterator[Unknown]:
+        """Yield what is not known of the subgraph's tensors, and of those that it runs: a peak counts them too."""
         for tensor in self.subgraph.tensors:
             if tensor.type.dtype not in DTYPE_BITS:
-                builder.add_unknown(_unknown_type(tensor))
+                yield _unknown_type(tensor)
             for dim in tensor.type.shape or ():
                 if isinstance(dim, str):
-                    builder.add_unknown(_open_dimension(tensor, dim))
+                    yield _open_dimension(tensor, dim)
+        for number in dict.fromkeys(number for operator in self.subgraph.operators for number in operator.calls):
+            yield from self.built[number].unknown
 
 
 def _unknown_type(tensor: ProgramTensor) -> Unknown:

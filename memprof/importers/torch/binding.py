@@ -44,6 +44,10 @@ def bind_recording(recording: Recording, request: Request) -> Recording:
         for name in symbols
         if name not in sizes
     ]
+    unknown += [
+        Unknown(kind="dtype", name=name, reason="its element type is not known, and so its bytes are not")
+        for name in dict.fromkeys(_names_without_type(recording))
+    ]
     bound = _bound(recording, sizes) if sizes else recording
     return replace(bound, unknown=bound.unknown + tuple(unknown))
 
@@ -61,6 +65,17 @@ def _where(symbol: str, given: Mapping[str, TensorRecord]) -> str:
 def _open_sizes(recording: Recording) -> Iterator[str]:
     for window in _windows(recording):
         yield from (dim for dim in window.shape if isinstance(dim, str))
+
+
+def _names_without_type(recording: Recording) -> Iterator[str]:
+    for storage in recording.storages:
+        if storage.window is not None and storage.window.dtype is None:
+            yield storage.name
+    for op in recording.ops:
+        if any(window.dtype is None for window in op.writes):
+            yield op.name or op.op
+        for body in op.bodies:
+            yield from _names_without_type(body)
 
 
 def _windows(recording: Recording) -> Iterator[TensorRecord]:

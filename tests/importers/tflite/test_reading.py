@@ -212,6 +212,20 @@ def test_an_unknown_type_is_unknown_and_not_zero(tmp_path: Path) -> None:
     assert {u.kind for u in report.unknown} >= {"dtype"}
 
 
+def test_what_is_unknown_in_a_subgraph_is_the_files(tmp_path: Path) -> None:
+    tensors = [Tensor("p", (1, 4)), Tensor("odd", (1, 4), 99), Tensor("q", (1, 4))]
+    inner = Graph(tensors, [Operator("RELU", ["p"], ["odd"]), Operator("RELU", ["odd"], ["q"])], ["p"], ["q"])
+    call = Operator("IF", ["c", "x"], ["y"], {0: Number("i", 1), 1: Number("i", 1)}, union=92)
+    main = Graph([Tensor("c", (1,), 6), Tensor("x", (1, 4)), Tensor("y", (1, 4))], [call], ["c", "x"], ["y"])
+    path = tmp_path / "m.tflite"
+    path.write_bytes(make.model(main, inner))
+
+    report = memprof.analyze(path, runtimes=["reference"])
+
+    assert report.peak_intermediate_bytes is None
+    assert [(u.kind, u.name) for u in report.unknown] == [("dtype", "odd")]
+
+
 def test_the_files_own_plan_is_read(tmp_path: Path) -> None:
     plan = b"".join(i.to_bytes(4, "little", signed=True) for i in (1, 0, 2, 64, -1))
     graph = Graph([Tensor("x", (1, 4)), Tensor("y", (1, 4))], [Operator("RELU", ["x"], ["y"])], ["x"], ["y"])
