@@ -34,6 +34,7 @@ BUG_CODE = 70
 ERROR_SCHEMA = "memprof/error/1"
 DEBUG_VARIABLE = "MEMPROF_DEBUG"
 _FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
+_NO_ROOM = ("failed to map segment", "cannot allocate memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,12 @@ def _describe_exhaustion(error: BaseException) -> Failure:
     )
 
 
+def _describe_import(error: BaseException) -> Failure:
+    """Libraries that do not fit a limit of memory are told in the words of whatever loads them."""
+    is_for_memory = any(words in str(error).lower() for words in _NO_ROOM)
+    return _describe_exhaustion(MemoryError()) if is_for_memory else _describe_bug(error)
+
+
 def allowed_bytes() -> int | None:
     """Return the memory that the system lets this process have, ``None`` if it sets no limit."""
     try:
@@ -180,6 +187,7 @@ def _describe_bug(error: BaseException) -> Failure:
 _DESCRIPTIONS = (
     (MemprofError, _describe_known),
     (ModuleNotFoundError, _describe_missing),
+    (ImportError, _describe_import),
     (click.exceptions.Abort, _describe_interrupt),
     (click.ClickException, _describe_usage),
     (Terminated, _describe_termination),

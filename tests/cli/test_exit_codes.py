@@ -204,6 +204,14 @@ def test_a_full_disk_is_told_and_is_no_bug(arguments: tuple[str, ...]) -> None:
     assert done.stderr.splitlines()[0] == "error: Cannot write the result to stdout: No space left on device."
 
 
+def test_a_library_that_a_limit_of_memory_keeps_out_is_no_bug() -> None:
+    failures = [
+        describe_failure(ImportError(f"libtorch_cpu.so: {why}"))
+        for why in ("failed to map segment from shared object", "undefined symbol: x")
+    ]
+    assert [(failure.code, failure.kind) for failure in failures] == [(3, "limit"), (70, "bug")]
+
+
 def test_a_limit_of_memory_that_the_system_sets_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
     limits = {resource.RLIMIT_AS: resource.RLIM_INFINITY, resource.RLIMIT_DATA: 3 * 2**30}

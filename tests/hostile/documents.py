@@ -269,8 +269,8 @@ KINDS: Mapping[str, Kind] = {
     "buffers": Kind(file="b.csv", line="plan b.csv --seconds 0 --json", whole=_buffers, spoil=spoil_csv),
     "exported program": Kind(file="n.pt2", line="analyze n.pt2 --json", whole=_exported, pack=_in_archive),
     "weights": Kind(file="w.safetensors", line="analyze w.safetensors --json", whole=_weights, pack=_with_length),
-    "index of shards": Kind(file=INDEX_NAME, line="analyze . --json", whole=_index),
-    "configuration": Kind(file="config.json", line="analyze . --json", whole=_configuration),
+    "index of shards": Kind(file=INDEX_NAME, line="analyze . --json", whole=_index, needs_torch=True),
+    "configuration": Kind(file="config.json", line="analyze . --json", whole=_configuration, needs_torch=True),
     "table": Kind(
         file="t.csv",
         line="nas simulate t.csv --trained 8 --seeds 1 --ranker parameters --json",

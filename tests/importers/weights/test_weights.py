@@ -124,7 +124,7 @@ def test_a_broken_file_of_safetensors_is_one_clear_error(tmp_path: Path, content
         memprof.analyze(path)
 
 
-@pytest.mark.parametrize("name", ["../w.safetensors", "/etc/passwd", "", ".", 3, "missing.safetensors"])
+@pytest.mark.parametrize("name", ["../w.safetensors", "/etc/passwd", "", ".", 3, [], {}, "missing.safetensors"])
 def test_an_index_names_files_beside_it_alone(tmp_path: Path, name: object) -> None:
     (tmp_path / "model").mkdir()
     write_safetensors(tmp_path / "w.safetensors", {"w": ("F32", (1,))})
