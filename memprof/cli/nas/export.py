@@ -14,7 +14,7 @@ from memprof.base.files import write_text_whole
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.cli.nas.candidates import pick_candidate
-from memprof.cli.nas.options import code_file, space_options
+from memprof.cli.nas.options import later_code_file, space_options
 from memprof.cli.options import json_option
 from memprof.cli.output import note, open_stdout, telling
 from memprof.render.json import format_document, write_document
@@ -73,7 +73,7 @@ def export(
         architecture, weights, origin = weights_of(folder, found.candidate, found.architecture, trained)
         settings = saved_search(folder)[0]
         budget = settings.budget
-        builders = builders_of(settings, trusted(code_file(flags), settings))
+        builders = builders_of(settings, trusted(later_code_file(flags), settings))
     if tflite:
         from memprof.nas.searching.tflite import require_converter
 

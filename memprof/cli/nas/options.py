@@ -11,8 +11,10 @@ import click
 
 from memprof.base.errors import UsageError
 from memprof.base.processes import usable_cores
+from memprof.base.text import safe_text
 from memprof.cli.boards import board_option
 from memprof.cli.options import runtime_option
+from memprof.cli.output import note
 
 if TYPE_CHECKING:
     from memprof.nas.record.settings import Limits
@@ -143,6 +145,21 @@ def code_file(flags: Mapping[str, Any]) -> Path | None:
     if flags["trust"] and flags["space"] is None:
         raise UsageError("--trust trusts nothing here.", "Name the file: --space FILE --trust")
     return flags["space"] if flags["trust"] else None
+
+
+def later_code_file(flags: Mapping[str, Any]) -> Path | None:
+    """Return the same for a search that was made before; what a file that is not trusted is good for is said.
+
+    Raises:
+        UsageError: As ``code_file``.
+    """
+    code = code_file(flags)
+    if flags["space"] is not None and code is None:
+        note(
+            f"{safe_text(str(flags['space']))} is not read: the search keeps its space, and code that makes layers"
+            " runs with --trust alone"
+        )
+    return code
 
 
 def settings_options(command: _Function) -> _Function:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from memprof.cli.nas.options import code_file, limit_options, make_engine, make_limits, space_options
+from memprof.cli.nas.options import later_code_file, limit_options, make_engine, make_limits, space_options
 from memprof.cli.nas.progress import drive
 from memprof.cli.options import json_option
 
@@ -49,5 +49,5 @@ def resume(
         dataset=saved.dataset if dataset is None else place_of(dataset),
         template=template,
     )
-    engine, code = make_engine(flags), code_file(flags)
+    engine, code = make_engine(flags), later_code_file(flags)
     return drive(folder, lambda watch: go_on(folder, limits, wanted, watch, engine, code), as_json=as_json)

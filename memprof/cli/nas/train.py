@@ -12,7 +12,7 @@ import click
 from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.cli.nas.candidates import pick_candidate
-from memprof.cli.nas.options import code_file, space_options
+from memprof.cli.nas.options import later_code_file, space_options
 from memprof.cli.options import json_option
 from memprof.cli.output import drawing, note, open_stdout
 from memprof.render.json import write_document
@@ -91,7 +91,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument per flag
         recipe=recipe,
         device=devices[0],
         part=train_on,
-        space_file=code_file(flags),
+        space_file=later_code_file(flags),
     )
     with drawing(TrainingProgress(epochs)) as progress:
         if len(devices) > 1:

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from memprof.base.errors import InputError, UsageError
+from memprof.cli.nas.options import later_code_file
 from memprof.nas.record.settings import Settings
 from memprof.nas.record.space_file import read_space, with_space
 from memprof.nas.searching.run import builders_of, trusted
@@ -84,3 +85,11 @@ def test_a_file_that_declares_another_layer_is_refused(tmp_path: Path) -> None:
         trusted(path, settings)
     other = replace(settings, layers=settings.layers[:3])
     assert trusted(path, other) is None
+
+
+def test_a_file_that_is_not_trusted_is_said_not_to_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert later_code_file({"space": Path("space.toml"), "trust": False}) is None
+    assert "space.toml is not read: the search keeps its space" in capsys.readouterr().err
+    assert later_code_file({"space": Path("space.toml"), "trust": True}) == Path("space.toml")
+    assert later_code_file({"space": None, "trust": False}) is None
+    assert capsys.readouterr().err == ""
