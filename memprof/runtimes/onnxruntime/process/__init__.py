@@ -106,15 +106,15 @@ def process_growth(graph: Graph, frame: Frame, loading: Loading | None = None) -
     heap = Heap()
     weights = load(heap, graph, frame.graph)
     live = weights.kept_bytes + weights.packed_bytes
-    session = _simulated(graph, live, heap.resident_bytes)
+    session, arena = _simulated(graph, live, heap.resident_bytes), weights.arena
     if loading is not None:
         session, heap = _rehearsed(loading, live), Heap.after(loading)
+        arena = arena.moved_to(heap)
     loaded = heap.resident_bytes
     for size in inputs:
         if size:
             heap.take(size)
     fed = heap.resident_bytes
-    arena = Arena(heap)
     _first_run(arena, frame)
     ran, held = heap.resident_bytes, arena.held_bytes
     for _ in range(_LATER_RUNS):
@@ -125,8 +125,8 @@ def process_growth(graph: Graph, frame: Frame, loading: Loading | None = None) -
         "first_run": _KERNELS_BYTES + ran - fed,
         "later_runs": heap.resident_bytes - ran,
     }
-    packed = weights.packed_bytes
-    return Growth(parts=parts, arena_bytes=(packed + held, packed + arena.held_bytes))
+    beside = weights.beside_bytes
+    return Growth(parts=parts, arena_bytes=(beside + held, beside + arena.held_bytes))
 
 
 def _rehearsed(loading: Loading, weights: int) -> dict[str, int]:

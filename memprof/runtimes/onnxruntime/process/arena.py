@@ -26,9 +26,10 @@ class Arena:
 
     def __init__(self, heap: Heap) -> None:
         self.held_bytes = 0
-        self._heap = heap
+        self.heap = heap
         self._next = _FIRST_REGION
         self._regions: list[tuple[int, int]] = []  # (address in the heap, bytes)
+        self._written: list[int] = []  # bytes of each region, up to the last one written to
         self._free: list[tuple[int, int, int]] = []  # (bytes, region, start), ascending
         self._by_start: dict[tuple[int, int], int] = {}
         self._by_end: dict[tuple[int, int], int] = {}
@@ -45,8 +46,21 @@ class Arena:
             self._add(region, start + padded, start + got)
             got = padded
         self._taken[region, start] = got
-        self._heap.write(self._regions[region][0], start, start + size)
+        self.heap.write(self._regions[region][0], start, start + size)
+        self._written[region] = max(self._written[region], start + size)
         return region, start
+
+    def moved_to(self, heap: Heap) -> Arena:
+        """Return the same arena in another heap of a process that has it already: its regions lie beside."""
+        found = Arena(heap)
+        found.held_bytes, found._next = self.held_bytes, self._next
+        sized = zip(self._regions, self._written, strict=True)
+        found._regions = [(heap.hold_beside(size, written), size) for (_, size), written in sized]
+        found._written = list(self._written)
+        found._free = list(self._free)
+        found._by_start, found._by_end = dict(self._by_start), dict(self._by_end)
+        found._taken = dict(self._taken)
+        return found
 
     def give(self, address: tuple[int, int]) -> None:
         """Give back what lies at ``address``."""
@@ -65,8 +79,9 @@ class Arena:
         while region < size:
             region *= 2
         self._next = region if region > self._next else 2 * region
-        self._regions.append((self._heap.take_aligned(region, written=0), region))
-        self._heap.take(region // _ROUNDING * _HANDLE)
+        self._regions.append((self.heap.take_aligned(region, written=0), region))
+        self._written.append(0)
+        self.heap.take(region // _ROUNDING * _HANDLE)
         self.held_bytes += region
         self._add(len(self._regions) - 1, 0, region)
 

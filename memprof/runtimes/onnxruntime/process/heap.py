@@ -87,6 +87,12 @@ class Heap:
                 got = padded
         return self._hold(address, got, size if written is None else written)
 
+    def hold_beside(self, size: int, written: int) -> int:
+        """Return the address of a map of ``size`` bytes, of which ``written`` are written."""
+        got = -(-(size + 8) // _PAGE) * _PAGE
+        self._next_map += got + _PAGE
+        return self._hold(self._next_map - got - _PAGE, got, written)
+
     def write(self, address: int, start: int, stop: int) -> None:
         """Write to bytes ``[start, stop)`` of what lies at ``address``."""
         if address in self._maps:

@@ -15,36 +15,42 @@ their weights; a file whose weights lie in others is read in another way, which 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from memprof.ir import Graph, Node, Role, TensorType, Value
+from memprof.runtimes.onnxruntime.process.arena import Arena
 from memprof.runtimes.onnxruntime.process.heap import Heap
-from memprof.runtimes.onnxruntime.process.packing import packed_bytes
+from memprof.runtimes.onnxruntime.process.packing import ArenaUse, arena_use, packed_bytes
 from memprof.runtimes.onnxruntime.tables import PREPACKED
 
 _BLOCK = 4 * 2**20
 _DOUBLES = 50_000_000
 _SMALL = 2048  # smaller weights are counted with the graph's objects
 _REORDERED = "com.microsoft.nchwc.Conv"
+_CHANNELS_LAST = "com.microsoft.QLinearConv"
 _MAX_DIGITS = 10
 _PARAMETER, _CONSTANT = Role.PARAMETER, Role.CONSTANT  # an attribute of an Enum is slow to read
 
 Weights = dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """The weights of a session.
 
     Attributes:
         kept_bytes: Those that stay as tensors.
-        packed_bytes: Copies in kernels' own layouts, which the arena counts as held.
+        packed_bytes: Copies in kernels' own layouts.
+        beside_bytes: Those of them that do not lie in the arena, which counts them as held all the same.
+        arena: The arena as the session leaves it before it runs.
     """
 
     kept_bytes: int
     packed_bytes: int
+    beside_bytes: int
+    arena: Arena
 
 
 def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
@@ -77,8 +83,10 @@ def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
             kept[name] = held.pop(name) if name in held else _fold(heap, size)
     for address in held.values():
         heap.give(address)
-    packed = _pack(heap, source, ran, kept, same)
-    return Loaded(sum(wanted[name] for name in kept), packed)
+    arena = Arena(heap)
+    packed, beside = _pack(arena, source, ran, kept, same)
+    kept_bytes = sum(wanted[name] for name in kept)
+    return Loaded(kept_bytes=kept_bytes, packed_bytes=packed, beside_bytes=beside, arena=arena)
 
 
 def _weights(graph: Graph) -> Weights:
@@ -97,10 +105,14 @@ def _weights(graph: Graph) -> Weights:
 
 
 def _computed(source: Graph) -> Iterator[tuple[Value, int]]:
-    """Yield the larger values that are computed from weights alone, in order."""
-    for value in [
-        source.values[i] for i, role in enumerate(source.roles) if role is _CONSTANT
-    ]:  # ids rise with nodes
+    """Yield the larger values that are computed from weights alone, in order; weights of 8 bits stay that."""
+    left = set[int]()  # follows from what a session does not compute ahead
+    if "DequantizeLinear" in source.ops:
+        for node in source.nodes:
+            if node.op == "DequantizeLinear" or not left.isdisjoint(node.reads):
+                left.update(node.writes)
+    computed = [i for i, role in enumerate(source.roles) if role is _CONSTANT and i not in left]
+    for value in [source.values[i] for i in computed]:  # ids rise with nodes
         size, op = value.type.size_bytes, "" if value.producer is None else source.nodes[value.producer].op
         if op != "Constant" and size is not None and size >= _SMALL:
             yield value, size
@@ -204,15 +216,20 @@ def _filter(graph: Graph, node: Node) -> str:
     return "" if value_id is None else graph.values[value_id].name
 
 
-def _pack(heap: Heap, source: Graph, ran: Graph, kept: Weights, same: Mapping[str, str]) -> int:
-    """Let kernels keep copies in ``heap``; drop from ``kept`` what is not read any more. Return the copies' bytes."""
+def _pack(arena: Arena, source: Graph, ran: Graph, kept: Weights, same: Mapping[str, str]) -> tuple[int, int]:
+    """Let kernels keep copies in an arena or beside it; drop from ``kept`` what is not read any more.
+
+    Returns:
+        The copies' bytes, and how many of them lie beside the arena.
+    """
     if ran.ops.isdisjoint(PREPACKED):
-        return 0
+        return 0, 0
     names = [same.get(value.name, value.name) for value in ran.values]
     readers = Counter(names[i] for node in ran.nodes for i in node.inputs if i is not None)
     constant = {i for i, value in enumerate(ran.values) if value.role is Role.PARAMETER}
     constant.update(i for node in ran.nodes if node.op == "Constant" for i in node.writes)
-    total, packed = 0, set[tuple[str, str, tuple[int, ...]]]()
+    total = beside = 0
+    packed = set[tuple[str, str, tuple[int, ...]]]()
     for node in _by_age(source, ran):
         for position in PREPACKED.get(node.op, ()):
             value_id = node.inputs[position] if position < len(node.inputs) else None
@@ -222,17 +239,33 @@ def _pack(heap: Heap, source: Graph, ran: Graph, kept: Weights, same: Mapping[st
             copies = packed_bytes(ran, node, position)
             if (name, node.op, copies) not in packed:  # nodes that read one weight share the copies
                 packed.add((name, node.op, copies))
-                for size in copies:
-                    heap.take_aligned(size)
+                use = arena_use(ran, node, position)
+                _copy(arena, copies, use)
                 total += sum(copies)
+                beside += 0 if use.is_inside else sum(copies)
             readers[name] -= 1
             if copies and readers[name] == 0 and name in kept:
-                heap.give(kept.pop(name))
-    return total
+                arena.heap.give(kept.pop(name))
+    return total, beside
+
+
+def _copy(arena: Arena, copies: Sequence[int], use: ArenaUse) -> None:
+    """Take what copies of one weight take, in their order."""
+    turned = arena.take(use.before_bytes) if use.before_bytes else None
+    for size in copies:
+        if use.is_inside:
+            arena.take(size)
+        else:
+            arena.heap.take_aligned(size)
+    if use.after_bytes:
+        arena.give(arena.take(use.after_bytes))
+    if turned is not None:
+        arena.give(turned)
 
 
 def _by_age(source: Graph, ran: Graph) -> list[Node]:
-    """Return what packs weights as onnxruntime numbers nodes: those of the file, then what it made."""
+    """Return what packs weights as onnxruntime numbers nodes: those of the file, what it made, its layout last."""
     place = {(node.name, node.op): i for i, node in enumerate(source.nodes) if node.op in PREPACKED}
     packing = [node for node in ran.nodes if node.op in PREPACKED]
-    return sorted(packing, key=lambda node: place.get((node.name, node.op), len(source.nodes)))
+    last = len(source.nodes)
+    return sorted(packing, key=lambda node: place.get((node.name, node.op), last + (node.op == _CHANNELS_LAST)))

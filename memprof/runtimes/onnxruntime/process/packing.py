@@ -7,11 +7,15 @@
     QLinearConv     filters of int8: [M rounded up to 16, K] of at least 16 that read whole fours of channels, or one
                     channel to a group; others as a matrix of integers for each group
 
-Found by tracing what onnxruntime 1.32 takes while it makes sessions; an operation of another type packs nothing.
+Most are taken beside the arena. Of filters of int8 the first kind and those of one channel to a group lie in it; the
+other kind takes the filters once more in passing, and QGemm its matrix to turn it: the arena has a region for those
+before anything runs. Found by tracing what onnxruntime 1.32 takes while it makes sessions; an operation of another
+type packs nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 from memprof.ir import Graph, Node
@@ -20,6 +24,41 @@ _ROW = 16
 _FOUR = 4
 _MATRIX_RANK = 2
 _INTEGERS = ("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArenaUse:
+    """What packing takes of the arena.
+
+    Attributes:
+        is_inside: Whether the copies lie in it.
+        before_bytes: Taken before the copies and given back after them.
+        after_bytes: Taken after the copies, and given back.
+    """
+
+    is_inside: bool = False
+    before_bytes: int = 0
+    after_bytes: int = 0
+
+
+_BESIDE = ArenaUse()
+
+
+def arena_use(graph: Graph, node: Node, position: int) -> ArenaUse:
+    """Return what the kernel of ``node`` takes of the arena while it packs its input ``position``."""
+    value_id, op = node.inputs[position], node.op.rpartition(".")[2]
+    of = None if value_id is None else graph.values[value_id].type
+    size = None if of is None else of.size_bytes
+    if of is None or of.shape is None or not size:
+        return _BESIDE
+    if op == "QGemm" and node.attributes.get("transB"):
+        return ArenaUse(before_bytes=size)
+    if op != "QLinearConv":
+        return _BESIDE
+    dims = [dim for dim in of.shape if isinstance(dim, int)]
+    if _is_reordered(dims, node.attributes.get("group", 1), is_signed=of.dtype == "int8"):
+        return ArenaUse(is_inside=True)
+    return ArenaUse(after_bytes=size)
 
 
 def packed_bytes(graph: Graph, node: Node, position: int) -> tuple[int, ...]:
@@ -58,11 +97,18 @@ def _filters(dims: list[int], groups: object, *, is_signed: bool) -> tuple[int, 
     ):  # onnxruntime refuses it
         return ()
     written, taken, taps = dims[0], dims[1], prod(dims[2:])
-    if taken == 1 and written == groups:
-        return (written * taps,)
-    if is_signed and groups == 1 and written >= _ROW and taken % _FOUR == 0:
-        return (_up(written, _ROW) * taken * taps,)
+    if _is_reordered(dims, groups, is_signed=is_signed):
+        return (written * taps if taken == 1 and written == groups else _up(written, _ROW) * taken * taps,)
     return (groups * _of_integers(taken * taps, written // groups),)
+
+
+def _is_reordered(dims: list[int], groups: object, *, is_signed: bool) -> bool:
+    """Tell whether filters stay filters, in another order: of one channel to a group, or of fours of channels."""
+    if len(dims) <= _MATRIX_RANK:
+        return False
+    written, taken = dims[:2]
+    is_deep = taken == 1 and written == groups
+    return is_deep or (is_signed and groups == 1 and written >= _ROW and taken % _FOUR == 0)
 
 
 def _of_integers(rows: int, columns: int) -> int:
