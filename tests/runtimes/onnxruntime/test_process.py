@@ -203,3 +203,57 @@ def test_what_kernels_keep_of_weights_is_what_a_session_was_seen_to_take(
     assert y is not None
     graph = builder.build([y])
     assert packed_bytes(graph, graph.nodes[0], position) == (() if size is None else (size,))
+
+
+def quantised(shapes: list[tuple[int, ...]], classes: int) -> onnx.GraphProto:
+    """Return convolutions of 8 bits between float32 ends, with filters of ``shapes``, and a product at the end."""
+    rng = np.random.default_rng(0)
+    scales = [
+        numpy_helper.from_array(np.array(one), name) for name, one in (("s", np.float32(0.1)), ("z", np.uint8(0)))
+    ]
+    weights = [*scales, numpy_helper.from_array(np.array(0, np.int8), "i")]
+    nodes = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q0"])]
+    shapes = [*shapes, (classes, shapes[-1][0])]
+    for k, shape in enumerate(shapes):
+        op, attributes = "Conv", {"pads": [1, 1, 1, 1], "group": shape[0] if shape[1] == 1 else 1}
+        if k == len(shapes) - 1:
+            nodes.append(helper.make_node("GlobalAveragePool", [f"d{k - 1}"], ["p"]))
+            nodes.append(helper.make_node("Flatten", ["p"], [f"f{k}"]))
+            nodes.append(helper.make_node("QuantizeLinear", [f"f{k}", "s", "z"], [f"q{k}"]))
+            op, attributes = "Gemm", {"transB": 1}
+        weights.append(numpy_helper.from_array(rng.integers(-100, 100, shape, dtype=np.int8), f"w{k}"))
+        nodes += [
+            helper.make_node("DequantizeLinear", [f"q{k}", "s", "z"], [f"r{k}"]),
+            helper.make_node("DequantizeLinear", [f"w{k}", "s", "i"], [f"v{k}"]),
+            helper.make_node(op, [f"r{k}", f"v{k}"], [f"y{k}"], **attributes),
+            helper.make_node("QuantizeLinear", [f"y{k}", "s", "z"], [f"t{k}"]),
+            helper.make_node("DequantizeLinear", [f"t{k}", "s", "z"], [f"d{k}"]),
+        ]
+        if k < len(shapes) - 2:
+            nodes.append(helper.make_node("QuantizeLinear", [f"d{k}", "s", "z"], [f"q{k + 1}"]))
+    channels = shapes[0][0] if shapes[0][1] == 1 else shapes[0][1]
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, channels, 8, 8]),
+        helper.make_tensor_value_info(f"d{len(shapes) - 1}", TensorProto.FLOAT, None),
+    ]
+    return helper.make_graph(nodes, "quantised", ends[:1], ends[1:], weights)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "classes"),
+    [([(256, 256, 3, 3)] * 2, 10), ([(16, 3, 3, 3), (16, 1, 3, 3), (900, 16, 3, 3)], 1300), ([(64, 1, 3, 3)], 10)],
+)
+def test_what_packing_filters_of_8_bits_takes_lies_in_the_arena(
+    shapes: list[tuple[int, ...]], classes: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "quantised.onnx"
+    graph = quantised(shapes, classes)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    request = Request(source=path, threads=1)
+    model = with_session(read_onnx(request), request)
+
+    found = measure_process(str(path), input_specs(model.graph), Limits(seconds=60), threads=1)
+    pairs = {pair.name: pair for pair in process_pairs(model, session_frame(model), found)}
+
+    held = pairs["arena_later_runs"]
+    assert 0 <= (held.measured_bytes or 0) - (held.predicted_bytes or 0) < 64  # single scales and zero points
