@@ -48,7 +48,6 @@ KINDS: Sequence[tuple[str, tuple[str, ...], str]] = (
         ("",),
         "transposes that onnxruntime moves behind splits, reshapes, concatenations and sums to merge or cancel them",
     ),
-    ("arena", ("q_qdq",), "how kernels pack weights of integers is not modelled"),
     ("arena", ("silero",), "bodies: what they take and pack is not in the simulation"),
 )
 _EXACT = 0.0
