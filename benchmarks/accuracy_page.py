@@ -263,7 +263,7 @@ def _process_kind(row: Row) -> str:
         return "over 256 MiB of weights and constants: simulated"
     if (_spread(row) or 0) > 0.04:
         return "processes of this model differ by as much: holes depend on the order of a hash table"
-    return "holes of the heap: they depend on the order of a hash table, the same in all three processes here"
+    return "holes of the heap: they depend on the order of a hash table and on kilobytes that were free before"
 
 
 def _failed(failed: Mapping[str, str]) -> Iterator[str]:
