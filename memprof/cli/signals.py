@@ -99,23 +99,25 @@ class _Handling:
             self._on_its_way = None
         if self._is_over or (is_sent_again and self.lost is None):
             return
+        error = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
         if _is_within(frame, _Handling.say_again.__code__):  # it comes again
+            self.lost = error
             return
         self.lost = None
         if number != signal.SIGINT:
             self._ignore()  # once is enough: a second one must not cut the cleaning up short
-        self.heard.error = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
-        raise self.heard.error
+        self.heard.error = error
+        raise error
 
     def say_again(self, lost: UnraisableHookArgs) -> None:
-        """Have a signal come again whose error was raised in a finaliser."""
-        if not isinstance(lost.exc_value, KeyboardInterrupt):
-            self.report_lost(lost)
-            return
+        """Have a signal come again whose error was raised in a finaliser, or that came while one is told of here."""
         if isinstance(lost.exc_value, Terminated):
             signal.signal(lost.exc_value.number, self.hear)
-        self.lost = lost.exc_value
-        if self._sender is None:
+        if isinstance(lost.exc_value, KeyboardInterrupt):
+            self.lost = lost.exc_value
+        else:
+            self.report_lost(lost)
+        if self.lost is not None and self._sender is None:
             self._sender = threading.Thread(target=self._send_until_the_end, daemon=True)
             self._sender.start()
 

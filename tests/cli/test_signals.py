@@ -125,6 +125,19 @@ def test_a_signal_that_is_lost_just_before_the_end_comes_at_the_end(number: int,
         Finalised()
 
 
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_that_comes_while_a_finalisers_own_error_is_told_of_is_not_lost(
+    number: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            raise ValueError
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: signal.raise_signal(number))
+    with pytest.raises(error), ended_by_signals(Heard()):
+        Finalised()
+
+
 def test_a_signal_of_which_native_code_makes_another_error_is_told_as_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
