@@ -1,7 +1,8 @@
 """What the bodies of control flow (If, Loop, Scan) add: their own peak, reserved at the node that owns them.
 
 The node's inputs, outputs and captured outer values are alive around it anyway. Of several bodies the one with the
-highest peak counts, since one runs at a time. Importers limit how deep bodies nest, so the recursion is short.
+highest peak counts, since one runs at a time. Importers limit how deep bodies nest, so the recursion is short. An
+operation of another domain (a search for texts) has rules of its own, which nobody told: what it takes is not known.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from collections.abc import Callable
 
 from memprof.analysis import Lifetimes, Schedule
 from memprof.ir import Graph
+
+_TOLD = ("", "higher_order")
+"""Domains whose operations run one body at a time and keep nothing else: the formats' own, and PyTorch's."""
 
 
 def reserve_bodies(
@@ -23,7 +27,8 @@ def reserve_bodies(
         model: The runtime model, applied to each body.
 
     Returns:
-        Bytes by step, ``()`` if no node owns a body; and false if the size of some value in a body is unknown.
+        Bytes by step, ``()`` if no node owns a body; and false if the size of some value in a body is unknown, or how
+        an operation runs its own.
     """
     if not graph.bodies:
         return (), True
@@ -33,5 +38,6 @@ def reserve_bodies(
         if node.bodies:
             lifetimes = [model(body) for body in node.bodies]
             peaks[node_id] = max(found.timeline.peak_bytes for found in lifetimes)
-            is_complete = is_complete and all(found.is_complete for found in lifetimes)
+            is_told = node.op.rpartition(".")[0] in _TOLD
+            is_complete = is_complete and is_told and all(found.is_complete for found in lifetimes)
     return tuple(sum(peaks.get(i, 0) for i in step) for step in schedule.steps), is_complete

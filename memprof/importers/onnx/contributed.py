@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from memprof.base.errors import LimitError
 from memprof.importers.onnx import (
     contributed_generation,
     contributed_given,
@@ -36,8 +37,8 @@ BLOCK = "block_channels"
 
 _Rule = Callable[[ContributedCall], list[TensorType]]
 
-_MISFITS = (OpenShape, ArithmeticError, AttributeError, IndexError, TypeError, ValueError)
-"""What a rule raises where attributes and shapes do not fit each other."""
+_MISFITS = (OpenShape, ArithmeticError, AttributeError, IndexError, LimitError, TypeError, ValueError)
+"""What a rule raises where attributes, shapes and elements do not fit each other: no sequence has -5 tokens."""
 
 
 def is_contributed(node: NodeProto) -> bool:

@@ -338,6 +338,25 @@ def test_a_search_writes_what_its_longest_sequence_takes(
     assert "operator" in {unknown.kind for unknown in report.unknown}
 
 
+@pytest.mark.parametrize(("longest", "shape"), [(7, (2, 7)), (-5, None), (2**62, None)])
+def test_what_a_search_takes_is_unknown_though_all_its_sizes_are_fixed(
+    tmp_path: Path, longest: int, shape: tuple[int, ...] | None
+) -> None:
+    ends = [helper.make_tensor_value_info(name, 1, [1, 5]) for name in "ab"]
+    inside = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "d", ends[:1], ends[1:])
+    node = helper.make_node("GreedySearch", ["ids", "l"], ["y"], domain="com.microsoft", decoder=inside)
+    ids, weight = helper.make_tensor_value_info("ids", 6, [2, 5]), numpy_helper.from_array(np.array([longest]), "l")
+    graph = helper.make_graph([node], "g", [ids], [ValueInfoProto(name="y")], [weight])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+    assert {value.name: value.type.shape for value in memprof.load(path).graph.values}["y"] == shape
+    report = memprof.analyze(path, runtimes=["reference", "ideal", "paper", "contracted"])
+    assert {found.peak_intermediate_bytes for found in report.runtimes.values()} == {None}
+    assert "operator" in {unknown.kind for unknown in report.unknown}
+
+
 def test_a_search_without_its_numbers_keeps_its_rank() -> None:
     node = helper.make_node("WhisperBeamSearch", ["x", "l", "m", "k", "r"], list("abcde"), domain="com.microsoft")
     features = [TensorType("float32", (3, 80, 3000)), *[TensorType("int32", (1,))] * 4]
