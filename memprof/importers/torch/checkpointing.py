@@ -37,6 +37,9 @@ def checkpointed(module: torch.nn.Module) -> Iterator[None]:
     """
     if getattr(module, "supports_gradient_checkpointing", False) and hasattr(module, _OWN):
         owner: Any = module
+        if getattr(owner, "is_gradient_checkpointing", False):  # its own code has asked for it
+            yield
+            return
         owner.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         try:
             yield

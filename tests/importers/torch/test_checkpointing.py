@@ -78,6 +78,24 @@ def test_a_module_is_as_it_was_afterwards() -> None:
     assert [vars(block) for block in net.blocks] == before
 
 
+@pytest.mark.parametrize("is_on", [False, True])
+def test_a_module_that_does_it_by_itself_is_as_it_was_afterwards(is_on: bool) -> None:
+    class Own(torch.nn.Module):
+        supports_gradient_checkpointing = True
+        is_gradient_checkpointing = is_on
+
+        def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, bool]) -> None:
+            self.is_gradient_checkpointing = not gradient_checkpointing_kwargs["use_reentrant"]
+
+        def gradient_checkpointing_disable(self) -> None:
+            self.is_gradient_checkpointing = False
+
+    net = Own()
+    with checkpointed(net):
+        assert net.is_gradient_checkpointing
+    assert net.is_gradient_checkpointing is is_on
+
+
 @pytest.mark.parametrize("optimizer", [None, "adam"])
 def test_a_step_without_data_is_the_step_with_them(optimizer: str | None) -> None:
     training = Training(optimizer, checkpointing=True)
