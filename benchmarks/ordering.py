@@ -298,7 +298,14 @@ def _training(_: Path) -> Cases:
 
 
 def _checkpointed(_: Path) -> Cases:
-    for layers, width, tokens in ((8, 768, 512), (24, 768, 512), (24, 256, 512), (36, 768, 1024), (48, 768, 512)):
+    for layers, width, tokens in (
+        (8, 768, 512),
+        (12, 768, 512),
+        (24, 768, 512),
+        (24, 256, 512),
+        (36, 768, 1024),
+        (48, 768, 512),
+    ):
         name = f"checkpointed_{layers}_{width}_{tokens}"
         yield name, partial(checkpointed_training_step, layers, width=width, tokens=tokens)
 

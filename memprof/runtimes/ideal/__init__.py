@@ -62,17 +62,10 @@ def ideal_lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetim
                 stops[target] = stops[output]
                 break
     end = schedule.step_count
+    ends = [stop if stop < end else end for stop in stops]
     buffers = tuple(
         [
-            _record(
-                Buffer,
-                (
-                    tuple(merged[root]) if root in merged else values,
-                    size,
-                    starts[root],
-                    stop if (stop := stops[root]) < end else end,
-                ),
-            )
+            _record(Buffer, (tuple(merged[root]) if root in merged else values, size, starts[root], ends[root]))
             for root, values, size in graph.activations
             if home[root] == root
         ]
