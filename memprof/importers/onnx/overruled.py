@@ -5,6 +5,7 @@ pooling, ceil_mode=1    a last window that begins behind the input    is dropped
                         (in the padding at its end) is kept
 STFT                    ``onesided`` left out counts as 0             its default is 1
 ConvTranspose, SAME     ``output_padding`` makes it larger            the input times the stride, no more
+Resize, kept aspect     a side that rounds to nothing is left open    it is 0
 
 operation               the text and ONNX's inference                 onnxruntime
 pooling, SAME, dilated  padded for the dilated kernel                 padded for the plain one: fewer windows
@@ -141,6 +142,26 @@ def _short_time_fourier(
     return types.of(signal.dtype, (signal.shape[0], (size - length) // step + 1, bins, 2)) if size >= length else None
 
 
+def _resized(
+    inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], types: TypeTable
+) -> TensorType | None:
+    """Return the type where a side vanishes; of other shapes ONNX's inference tells."""
+    of, sizes = cast("Fact", inputs[0]).type, inputs[3]
+    array = None if sizes is None or sizes.constant is None else sizes.constant.array
+    if of.shape is None or array is None or attributes.get("keep_aspect_ratio_policy") != "not_larger":
+        return None
+    axes = cast("tuple[int, ...]", attributes.get("axes") or tuple(range(len(of.shape))))
+    found, sides = list(of.shape), [of.shape[axis] for axis in axes]
+    if min(axes) < 0 or len(sides) != array.size or not all(isinstance(side, int) for side in sides):
+        return None
+    wanted = array.reshape(-1).astype("float32")
+    before = (wanted * 0 + sides).astype("float32")
+    after = (before * (wanted / before).min() + 0.5).astype("int64")  # never below zero: a half rounds up
+    for axis, side in zip(axes, after.tolist(), strict=True):
+        found[axis] = side
+    return types.of(of.dtype, tuple(found)) if 0 in after and 0 not in sides else None
+
+
 def _scalar(inputs: Sequence[Fact | None], i: int) -> int | None:
     fact = inputs[i] if i < len(inputs) else None
     array = None if fact is None or fact.constant is None else fact.constant.array
@@ -158,6 +179,7 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
         "ConvTranspose": _transposed,
+        "Resize": _resized,
         "STFT": _short_time_fourier,
     }
 )

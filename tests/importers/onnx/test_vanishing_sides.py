@@ -1,0 +1,41 @@
+"""A Resize that keeps the aspect may round a side to nothing: the shape is the one that onnxruntime writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import memprof
+from tests.onnx_models import model, node, tensor
+
+CASES = [
+    ((4, 1000), (1, 1), None),
+    ((4, 1000), (2, 3), None),
+    ((1, 3, 4, 1000), (2, 2), [2, 3]),
+    ((2, 4, 8), (9, 1, 1), None),
+    ((8, 64), (8, 4), None),
+]
+
+
+@pytest.mark.parametrize("policy", ["not_larger", "not_smaller"])
+@pytest.mark.parametrize(("shape", "sizes", "axes"), CASES)
+def test_a_side_that_vanishes_is_0(
+    tmp_path: Path, shape: tuple[int, ...], sizes: tuple[int, ...], axes: list[int] | None, policy: str
+) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    more = {} if axes is None else {"axes": axes}
+    resize = node("Resize", ["x", "", "", "sizes"], ["y"], keep_aspect_ratio_policy=policy, mode="nearest", **more)
+    given = numpy_helper.from_array(np.array(sizes, np.int64), "sizes")
+    found = model([resize], inputs=[tensor("x", list(shape))], outputs=["y"], initializers=[given], opset=19)
+    path = tmp_path / "net.onnx"
+    onnx.save(found, path)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    (written,) = session.run(None, {"x": np.zeros(shape, np.float32)})
+    graph = memprof.analyze(path, runtimes=["reference"]).headline.lifetimes.graph
+    assert next(value.type.shape for value in graph.values if value.name == "y") == written.shape
