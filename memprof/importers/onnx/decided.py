@@ -2,6 +2,7 @@
 
 operation            shape
 Compress             as many slices as conditions hold; without an axis, elements
+MaxUnpool            as its third input says
 NonMaxSuppression    a row for each box that is kept
 NonZero              a column for each element that is not zero
 OneHot               the indices' with the depth put in at the axis
@@ -164,9 +165,17 @@ def _kept(boxes: _Array, scores: _Array, most: int, overlap: float, least: float
     return len(kept)
 
 
+def _unpool(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes:
+    shape = tuple(int(size) for size in _elements(inputs, 2).ravel().tolist())
+    if len(shape) != len(_shape(inputs, 0)) or min(shape) < 0:
+        raise ValueError("sizes of another tensor")
+    return (shape,)
+
+
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         "Compress": _compress,
+        "MaxUnpool": _unpool,
         "NonMaxSuppression": _suppress,
         "NonZero": _non_zero,
         "OneHot": _one_hot,

@@ -32,6 +32,12 @@ def read(folder: Path, found: ModelProto, **values: Any) -> memprof.Graph:
         ("Compress", {"axis": 1}, {"x": ([2, 3], FLOAT, None), "c": ([2], BOOL, (0, 1))}, (2, 1)),
         ("Compress", {"axis": -2}, {"x": ([2, 3], FLOAT, None), "c": ([2], BOOL, (1, 1))}, (2, 3)),
         ("Compress", {}, {"x": ([2, 3], FLOAT, None), "c": ([5], BOOL, (0, 1, 1, 0, 1))}, (3,)),
+        (
+            "MaxUnpool",
+            {"kernel_shape": [2, 2], "strides": [2, 2]},
+            {"x": ([1, 1, 2, 2], FLOAT, None), "i": ([1, 1, 2, 2], INT, None), "s": ([4], INT, (1, 1, 5, 5))},
+            (1, 1, 5, 5),
+        ),
         ("NonZero", {}, {"x": ([2, 2], FLOAT, (0, 3, -1, 0))}, (2, 2)),
         ("OneHot", {"axis": 1}, {"i": ([2, 3], INT, None), "d": ([], FLOAT, 7), "v": ([2], FLOAT, None)}, (2, 7, 3)),
         ("OneHot", {}, {"i": ([4], INT, None), "d": ([1], INT, 7), "v": ([2], FLOAT, None)}, (4, 7)),
