@@ -169,7 +169,7 @@ def _unpool(node: NodeProto, inputs: Sequence[Fact | None]) -> Shapes:
     shape = tuple(int(size) for size in _elements(inputs, 2).ravel().tolist())
     if len(shape) != len(_shape(inputs, 0)) or min(shape) < 0:
         raise ValueError("sizes of another tensor")
-    return (shape,)
+    return [shape]
 
 
 _RULES: Mapping[str, _Rule] = MappingProxyType(
