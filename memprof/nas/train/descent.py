@@ -45,7 +45,7 @@ class Descent:
         if not moved:
             return
         parameters, gradients, momenta = (list(part) for part in zip(*moved, strict=True))
-        if parameters[0].device.type == "cpu":  # the same numbers in an eighth of the time
+        if parameters[0].device.type == "cpu" and _are_alike(parameters, gradients):  # in an eighth of the time
             torch._fused_sgd_(
                 parameters,
                 gradients,
@@ -92,3 +92,8 @@ class Descent:
                 momentum.copy_(buffer)
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise InputError("The saved momentum is not of this network.", "Search again in a new folder.") from error
+
+
+def _are_alike(parameters: list[Tensor], gradients: list[Tensor]) -> bool:
+    """Return whether each gradient lies in memory as its parameter does: who fuses their steps does not look."""
+    return all(one.is_contiguous() == other.is_contiguous() for one, other in zip(parameters, gradients, strict=True))

@@ -136,7 +136,9 @@ class Trainer:
         module.to(self._device)
         if self._device.type == "cuda":
             module.to(memory_format=self._layout)
-        elif not self.builders:  # whoever made a module of his own may have thought of one layout
+        elif (
+            not self.builders and self._share.count == 1
+        ):  # one's own module, or gloo, may know the other layout alone
             lay_out(module)
         if self._share.count > 1:
             share_norms(module, self._share.count)
