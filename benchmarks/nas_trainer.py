@@ -31,7 +31,7 @@ from nas_record import write_record
 from memprof.nas.space.architecture import CIFAR10, MEMNAS_CELLS
 from memprof.nas.train.data import TrainingData
 from memprof.nas.train.images import Augmentation, Images
-from memprof.nas.train.modules import build_module
+from memprof.nas.train.modules import build_module, lay_out
 from memprof.nas.train.recipe import Recipe
 from memprof.nas.train.trainer import Checkpoint, Trainer
 
@@ -131,6 +131,8 @@ def bare_epochs(data: TrainingData, width: int, device: torch.device) -> Iterato
         pixels = pixels.to(memory_format=torch.channels_last)
         module = module.to(memory_format=torch.channels_last)
         precision = lambda: torch.autocast("cuda", torch.bfloat16)  # noqa: E731 - one of two
+    else:
+        lay_out(module)
     optimizer = torch.optim.SGD(module.parameters(), RECIPE.learning_rate, RECIPE.momentum)
     module.train()
     while True:
