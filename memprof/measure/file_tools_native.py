@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -37,10 +38,20 @@ def make_changes(model: str, folder: str, names: Sequence[str]) -> dict[str, str
         except OSError:  # a full disk: another time
             raise
         except Exception as error:
+            _check_room(model, folder)
             failed[name] = str(error)
         else:
             draft.replace(Path(folder, f"{name}.session.onnx"))
     return failed
+
+
+def _check_room(model: str, folder: str) -> None:
+    """Raise ``OSError`` where a file like ``model`` finds no room: native code makes another error of a full disk."""
+    probe = Path(folder) / "room"
+    try:
+        shutil.copyfile(model, probe)
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _remove_inputs(model: str, target: str) -> None:

@@ -1,6 +1,6 @@
 """Names of modules: "torchvision:resnet18", "package.module:factory". Looking one up runs the code it names.
 
-    torchvision:NAME          a model of torchvision, weights left out, on an image of the size it was trained with
+    torchvision:NAME          a model of torchvision, weights left out, on an image of the size its weights are for
     timm:NAME                 a model of timm, weights left out; see ``families``
     transformers:PATH         a model of transformers, made from a config.json or a folder with one; see ``families``
     PACKAGE.MODULE:NAME       imported from the current folder or the installed packages
@@ -128,7 +128,7 @@ def _torchvision(name: str, device: str, sizes: Mapping[str, int]) -> Resolved:
 
 
 def _image_side(weights: Any) -> int | None:
-    """Return the side in pixels of the square images that a model's published weights were trained with.
+    """Return the side in pixels of the square images that the preprocessing of a model's published weights makes.
 
     Two images, videos, and images of any size have none.
     """

@@ -132,6 +132,28 @@ def test_what_a_tool_refuses_is_asked_for_once(tmp_path: Path, monkeypatch: pyte
     assert file_tools.changed_files(path, digest, sorted(ALL)) == dict.fromkeys(ALL)
 
 
+def test_what_fails_on_a_full_disk_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of files stands in for the disk; the words are onnxruntime's."""
+    resource = pytest.importorskip("resource")
+
+    def fail(*_: str) -> None:
+        raise RuntimeError("Protobuf serialization failed.")
+
+    monkeypatch.setattr(file_tools_native, "TOOLS", {"batch_norm": fail})
+    monkeypatch.setattr("logging.disable", lambda: None)
+    path = old_convolution(tmp_path)
+    job = str(path), str(tmp_path), ["batch_norm"]
+    assert file_tools_native.make_changes(*job) == {"batch_norm": "Protobuf serialization failed."}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match="large"):
+            file_tools_native.make_changes(*job)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
 def test_only_what_is_within_reach_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     asked_for: list[list[str]] = []
@@ -153,5 +175,5 @@ def test_a_tool_that_breaks_costs_no_other(tmp_path: Path, monkeypatch: pytest.M
     tools = {"first": breaks, "second": lambda source, target: Path(target).write_text(source)}
     monkeypatch.setattr(file_tools_native, "TOOLS", tools)
     monkeypatch.setattr(file_tools_native, "write_graph", lambda changed, draft: Path(draft).write_text(changed))
-    assert file_tools_native.make_changes("m", str(tmp_path), ["first", "second"]) == {"first": "no"}
+    assert file_tools_native.make_changes(__file__, str(tmp_path), ["first", "second"]) == {"first": "no"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["second.onnx", "second.session.onnx"]

@@ -36,7 +36,7 @@ def test_a_class_and_a_module_are_names_too() -> None:
     assert type(resolve(f"{HERE}:INSTANCE").module).__name__ == "Convolutional"
 
 
-def test_a_model_of_torchvision_takes_an_image_of_the_size_it_was_trained_with() -> None:
+def test_a_model_of_torchvision_takes_an_image_of_the_size_that_its_weights_are_for() -> None:
     found = resolve("torchvision:squeezenet1_1")
     assert type(found.module).__name__ == "SqueezeNet"
     assert found.call is not None and [image.shape for image in found.call.args] == [(1, 3, 224, 224)]
