@@ -100,12 +100,17 @@ def _memory(ram: str | None, board: str | None, margin: str | None) -> Memory:
 
 
 def _advise(found: Fit, model: str, flags: list[str], memory: list[str]) -> str:
-    """Return the command to try next: a step with an answer, the peak up to it, or what takes so much."""
+    """Return the command to try next: a step with an answer, a resolution that fits where no batch does,
+    the peak up to the answer, or what takes so much.
+    """
     if found.coarser_step is not None:
         words = ["memprof", "fit", model, *flags, "--dim", found.dim, *memory, "--step", str(found.coarser_step)]
         return safe_text(shlex.join(words), limit=2000)
     if found.largest is None and found.runtime == "tflm" and not found.board:
         return safe_text(shlex.join(["memprof", "boards", model]), limit=2000)
+    open_sizes = {note.name.partition("=")[0] for note in found.assumed}
+    if found.largest is None and found.dim == "batch" and {"height", "width"} <= open_sizes:
+        return safe_text(shlex.join(["memprof", "fit", model, *flags, "--dim", "resolution", *memory]), limit=2000)
     if found.largest is None or found.largest.size == found.step:
         words = ["memprof", "analyze", model, *flags]
         return safe_text(shlex.join(words), limit=2000)

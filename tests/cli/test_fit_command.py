@@ -191,3 +191,10 @@ def test_a_module_without_odd_sizes_is_undecided_and_the_next_command_has_the_an
     }
     swept = run("analyze", "even.py:make", "--sweep", "resolution=8..12", "--json").json["sweep"]
     assert [point["peak_intermediate_bytes"] is None for point in swept] == [False, True, False, True, False]
+
+
+def test_images_of_which_not_one_fits_lead_to_their_resolution(run: Run, tmp_path: Path) -> None:
+    path = write_chain(tmp_path / "images.onnx", ["Relu", "Sigmoid"], ["batch", 3, "height", "width"])
+    last = run("fit", path, "--ram", "100kB", "--runtime", "reference").stdout.splitlines()[-1]
+    assert last == f"Next: memprof fit {path} --runtime reference --dim resolution --ram 100kB"
+    assert run(*last.split()[2:]).code in (0, 4)
