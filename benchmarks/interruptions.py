@@ -55,6 +55,9 @@ from tests.tflite_models import chain
 
 MARK = "MEMPROF_TRIAL"
 OLD = '{"old": true}'
+_SENT = "sent"
+"""There once the signal has been sent: what waits for others makes more or fewer calls than the dry run."""
+
 GONE_SECONDS = 30.0
 HANG_SECONDS = 300.0
 """A trial of a second or two hangs after it, however busy the machine is; it ends itself and says where."""
@@ -187,6 +190,7 @@ def run_command(arguments: Sequence[str], at: int, number: int) -> int:
         if event in ("call", "c_call"):
             calls += 1
             if calls == at:
+                os.close(os.open(_SENT, os.O_WRONLY | os.O_CREAT))
                 os.kill(os.getpid(), number)
 
     sys.setprofile(count)
@@ -369,16 +373,17 @@ def try_command(name: str, number: int, count: int, rng: random.Random) -> tuple
     calls, failure = count_calls(name)
     if failure:
         return 0, [failure]
-    trials = [rng.randint(1, calls) for _ in range(count)]
+    made = 0
     with tempfile.TemporaryDirectory() as base:
-        for i, at in enumerate(trials):
-            folder = Path(base, str(i))
+        while made < count:
+            folder, at = Path(base, str(made)), rng.randint(1, calls)
             _prepare(folder, trial)
             code = fork(folder, trial.arguments, at, number)
-            found = judge(folder, trial, code, number)
+            if (folder / _SENT).exists():  # else it had ended by then, and another moment is drawn
+                found, made = judge(folder, trial, code, number), made + 1
+                wrong += [f"{name}, {signal.Signals(number).name} at call {at}: {what}" for what in found]
             shutil.rmtree(folder, ignore_errors=True)
-            wrong += [f"{name}, {signal.Signals(number).name} at call {at}: {what}" for what in found]
-    return len(trials), wrong
+    return made, wrong
 
 
 def _prepare(folder: Path, trial: Trial) -> None:
