@@ -14,6 +14,7 @@ pooling, SAME, dilated  padded for the dilated kernel                 padded for
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from types import MappingProxyType
 from typing import cast
 
@@ -152,14 +153,16 @@ def _resized(
         return None
     axes = cast("tuple[int, ...]", attributes.get("axes") or tuple(range(len(of.shape))))
     found, sides = list(of.shape), [of.shape[axis] for axis in axes]
-    if min(axes) < 0 or len(sides) != array.size or not all(isinstance(side, int) for side in sides):
+    if min(axes) < 0 or len(sides) != array.size or not all(isinstance(side, int) and side > 0 for side in sides):
         return None
     wanted = array.reshape(-1).astype("float32")
+    if not all(0 < size < inf for size in wanted.tolist()):  # no runtime resizes to these
+        return None
     before = (wanted * 0 + sides).astype("float32")
     after = (before * (wanted / before).min() + 0.5).astype("int64")  # never below zero: a half rounds up
     for axis, side in zip(axes, after.tolist(), strict=True):
         found[axis] = side
-    return types.of(of.dtype, tuple(found)) if 0 in after and 0 not in sides else None
+    return types.of(of.dtype, tuple(found)) if 0 in after else None
 
 
 def _scalar(inputs: Sequence[Fact | None], i: int) -> int | None:

@@ -39,3 +39,15 @@ def test_a_side_that_vanishes_is_0(
     (written,) = session.run(None, {"x": np.zeros(shape, np.float32)})
     graph = memprof.analyze(path, runtimes=["reference"]).headline.lifetimes.graph
     assert next(value.type.shape for value in graph.values if value.name == "y") == written.shape
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("shape", "sizes"), [((4, 1000), [-1, -1]), ((0, 8), [1, 1]), ((4, 8), [float("nan"), 1.0])])
+def test_odd_sizes_cost_neither_the_report_nor_a_warning(
+    tmp_path: Path, shape: tuple[int, ...], sizes: list[float]
+) -> None:
+    resize = node("Resize", ["x", "", "", "sizes"], ["y"], keep_aspect_ratio_policy="not_larger")
+    given = numpy_helper.from_array(np.array(sizes), "sizes")
+    path = tmp_path / "net.onnx"
+    onnx.save(model([resize], inputs=[tensor("x", list(shape))], outputs=["y"], initializers=[given], opset=19), path)
+    assert memprof.analyze(path, runtimes=["reference"]).model.nodes == 1
