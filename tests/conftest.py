@@ -21,6 +21,9 @@ for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
 # Hundreds of processes are started here: each would compile all of memprof anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# What is written is not folded for whoever started the tests.
+os.environ.pop("COLUMNS", None)
+
 # Threads that wait for one another take processor time from the tests beside them.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")

@@ -18,7 +18,7 @@ from memprof.ir import Assumption
 from memprof.results.bench import Bench, BenchedModel, BenchSettings, Latency, OperatorTime
 from memprof.results.budgets import Check, Verdict
 from memprof.results.comparison import Comparison, compare_snapshots
-from memprof.results.helped import Change, Helped
+from memprof.results.helped import Change, Helped, Untried
 from memprof.results.snapshot import ModuleBytes, PeakSnapshot, Snapshot
 from memprof.results.verification import NamedPair, StepPair, Verification
 from tests.schemas import check_document
@@ -47,7 +47,8 @@ changes = st.builds(
     command=texts,
 )
 names = st.lists(texts, max_size=2).map(tuple)
-helps = st.builds(Helped, st.lists(changes, max_size=2).map(tuple), names, names)
+untried = st.lists(st.builds(Untried, texts, texts), max_size=2).map(tuple)
+helps = st.builds(Helped, st.lists(changes, max_size=2).map(tuple), names, untried)
 checks = st.builds(
     Check,
     path=texts,

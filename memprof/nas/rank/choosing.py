@@ -30,7 +30,7 @@ BASES = 4
 _PROMISES = 3
 _BEYOND = 0.1
 """How far the area goes on past the largest network, which would add nothing otherwise."""
-_OCTAVES = log(4)
+_OCTAVE = log(2)
 """How far the area of a batch goes on past the largest network that is known: as far for each base."""
 _TRIED = 40
 """Candidates that are tried for each place of a batch: those that would add most if they came first."""
@@ -160,7 +160,7 @@ class _Staircase:
             if -accuracy > best:
                 self._steps.append((start, size, best))
                 start, best = size, -accuracy
-        end = max(map(_size, front), default=0.0) + _OCTAVES
+        end = max(map(_size, front), default=0.0) + _OCTAVE
         self._steps.append((start, end, best))
 
     def expected_gain(self, found: Promise) -> float:

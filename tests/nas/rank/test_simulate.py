@@ -146,14 +146,14 @@ def test_a_batch_takes_who_adds_area_before_who_adds_none() -> None:
 
 
 def test_what_a_candidate_promises_is_the_mean_area_over_all_accuracies_it_may_have() -> None:
-    known = [measured(0.5, 9), measured(0.8, 99)]  # totals 10 and 100; the area ends two octaves beyond
+    known = [measured(0.5, 9), measured(0.8, 99)]  # totals 10 and 100; the area ends an octave beyond
     for size, mean, deviation in ((19, 0.55, 0.1), (4, 0.3, 0.05), (149, 0.95, 0.2), (99, 0.7, 0.0), (9, 0.6, 0.0)):
         promise = Promise(measured(mean, size), deviation)
         rng = random.Random(size)
         gains = []
         for _ in range(20_000):
             accuracy = min(1.0, rng.gauss(mean, deviation))
-            start, end = log(size + 1), log(400)
+            start, end = log(size + 1), log(200)
             parts = [(log(1), log(10), 0.1), (log(10), log(100), 0.5), (log(100), end, 0.8)]
             gains.append(sum(max(0, b - max(a, start)) * max(0, accuracy - level) for a, b, level in parts))
         expected = sum(gains) / len(gains)
