@@ -106,6 +106,8 @@ class _Handling:
         self.lost = None
         if number != signal.SIGINT:
             self._ignore()  # once is enough: a second one must not cut the cleaning up short
+            if self._on_its_way in ENDING_SIGNALS:  # it is ignored too, and is never heard
+                self._on_its_way = None
         self.heard.error = error
         raise error
 
