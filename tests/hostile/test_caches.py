@@ -42,9 +42,9 @@ def spoils(answer: Path, whole: bytes, outside: Path) -> Iterator[tuple[str, Cal
         "a pickle": pickle.dumps(Attack(outside / "ran")),
     }
     for name, content in contents.items():
-        yield name, lambda content=content: answer.write_bytes(content)  # type: ignore[misc]
+        yield name, lambda content=content: answer.write_bytes(content)  # type: ignore[misc] # bound now
     for place in range(0, len(whole), max(1, len(whole) // 7)):
-        yield f"byte {place}", lambda place=place: answer.write_bytes(_flipped(whole, place))  # type: ignore[misc]
+        yield f"byte {place}", lambda place=place: answer.write_bytes(_flipped(whole, place))  # type: ignore[misc] # bound now
     yield "another answer", lambda: answer.write_bytes(whole[:-66] + kept._seal(whole[:-66], other))
     yield "a link without an end", lambda: answer.symlink_to("/dev/zero")
     yield "a link out of the cache", lambda: answer.symlink_to(outside / "mine.txt")

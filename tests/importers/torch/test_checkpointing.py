@@ -52,7 +52,7 @@ def make():
 def make() -> torch.nn.Module:
     names: dict[str, object] = {}
     exec(NET, names)
-    return names["make"]()[0]  # type: ignore[operator, no-any-return]
+    return names["make"]()[0]  # type: ignore[operator, no-any-return] # of exec
 
 
 def test_the_outermost_members_of_lists_are_blocks() -> None:

@@ -213,7 +213,7 @@ def test_the_time_of_a_job_begins_before_its_worker_knows(tmp_path: Path, clock:
     with workers.WorkerPool(1, Misbehaving, clock=clock) as pool:
         assert [o.status for o in pool.run([job(0, tmp_path)])] == ["ok"]
         worker = pool._workers[0]
-        worker.pipe = SlowToSend(worker.pipe, tmp_path / "hanging")  # type: ignore[assignment]
+        worker.pipe = SlowToSend(worker.pipe, tmp_path / "hanging")  # type: ignore[assignment] # a stand-in
         found = list(pool.run([job(STATUSES.index("timed out"), tmp_path)]))
     assert [o.status for o in found] == ["timed out"]
 
@@ -267,7 +267,7 @@ class Limited:
         import torch
 
         if seed == 1:
-            held = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024  # type: ignore[index]
+            held = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024  # type: ignore[index] # Linux has it
             resource.setrlimit(resource.RLIMIT_DATA, (held + 2**28, resource.RLIM_INFINITY))
             module.register_forward_pre_hook(lambda *_: torch.ones(2**28).sum())
         return real_trainer().train(module, seed=0, until=1)
