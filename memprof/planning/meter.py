@@ -108,10 +108,11 @@ class Meter:
         effort = None if self._effort == _ENDLESS else max(0, int((self._effort - self.spent) * share))
         return Meter(min(seconds, self.seconds_left * share if share else 0.0), effort, self._clock, self)
 
-    def patient(self, steps: int) -> Meter:
-        """Return a meter for all that is left that does not look before so many steps: these are done in any case."""
+    def patient(self, steps: int, seconds: float) -> Meter:
+        """Return a meter for what is left, and for ``steps`` in any case, up to ``seconds`` after the deadline."""
         found = self.part(1)
-        found._granted = found._left = steps
+        found._effort = max(found._effort, steps)
+        found.deadline = self.deadline + seconds
         return found
 
     def reserve(self, seconds: float) -> None:

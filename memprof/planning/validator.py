@@ -8,7 +8,8 @@
     capacity    the arena is no larger than what there is
 
 A sweep over time keeps the buffers alive, sorted by offset, and compares each new one with its two neighbours: while
-the ones alive are disjoint, nothing else can be in the way. O(n log n) comparisons.
+the ones alive are disjoint, nothing else can be in the way. O(n log n) comparisons. It comes after the deadline of a
+plan, so it has to be quick: what is alive lies in rows, as thousands in one would be moved by every change.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from types import MappingProxyType
 import numpy as np
 
 from memprof.base.text import safe_text
-from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
+from memprof.planning.offsets.problem import MAX_TOTAL_BYTES, AllocationProblem, MemoryPlan
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
@@ -33,6 +34,8 @@ RULES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Every rule by name."""
+
+_ROW_LENGTH, _MOST_ROWS = 16, 256  # buffers alive that are looked through as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +104,66 @@ def _find_misplaced(problem: AllocationProblem, offsets: Sequence[int]) -> Viola
 
 def _find_overlap(problem: AllocationProblem, offsets: Sequence[int]) -> Violation | None:
     # Those that take room, by offset: from here on each is a number in this order.
-    sizes = problem.sizes
-    try:
-        ids = [i for i in np.argsort(np.array(offsets, dtype=np.int64)).tolist() if sizes[i]]
-    except OverflowError:  # offsets of strangers
-        ids = sorted([i for i, size in enumerate(sizes) if size], key=offsets.__getitem__)
-    bottoms = [offsets[i] for i in ids]
-    tops = [offsets[i] + sizes[i] for i in ids]
+    sizes = np.array(problem.sizes, dtype=np.int64)
+    is_small = max(offsets, default=0) <= MAX_TOTAL_BYTES  # offsets of strangers
+    places = np.array(offsets, dtype=np.int64 if is_small else object)
+    ids = np.argsort(places, kind="stable")
+    ids = ids[sizes[ids] > 0]
+    bottoms: list[int] = places[ids].tolist()
+    tops: list[int] = (places[ids] + sizes[ids]).tolist()
     count = len(ids)
-    steps = np.concatenate((problem.stops[ids], problem.starts[ids])) if ids else problem.stops[:0]
-    alive: list[int] = []  # ascending and disjoint
-    for event in np.argsort(steps, kind="stable").tolist():  # of one step, ends come first
+    steps = np.concatenate((problem.stops[ids], problem.starts[ids]))
+    events = np.argsort(steps, kind="stable")  # of one step, ends come first
+    alive_on_average = int(np.cumsum(np.where(events < count, -1, 1)).mean()) if count else 0
+    alive = _Alive(count, min(_MOST_ROWS, alive_on_average // _ROW_LENGTH))
+    for event in events.tolist():
         if event < count:
-            del alive[bisect_left(alive, event)]
+            alive.take(event)
             continue
         own = event - count
-        place = bisect_left(alive, own)
-        if place and tops[alive[place - 1]] > bottoms[own]:
-            return _overlap(problem, offsets, ids[own], ids[alive[place - 1]])
-        if place < len(alive) and tops[own] > bottoms[alive[place]]:
-            return _overlap(problem, offsets, ids[own], ids[alive[place]])
-        alive.insert(place, own)
+        below, above = alive.put(own)
+        if below >= 0 and tops[below] > bottoms[own]:
+            return _overlap(problem, offsets, int(ids[own]), int(ids[below]))
+        if above >= 0 and tops[own] > bottoms[above]:
+            return _overlap(problem, offsets, int(ids[own]), int(ids[above]))
     return None
+
+
+class _Alive:
+    """Some of the numbers below ``count``, ascending, cut into rows: a short row is cheap to search and to change."""
+
+    def __init__(self, count: int, rows: int) -> None:
+        self._shift = (count // max(1, rows)).bit_length()
+        self._rows: list[list[int]] = [[] for _ in range((count >> self._shift) + 1)]
+        self._filled = 0  # a bit for each row that is not empty
+
+    def take(self, number: int) -> None:
+        """Take a number out."""
+        k = number >> self._shift
+        row = self._rows[k]
+        del row[bisect_left(row, number)]
+        if not row:
+            self._filled ^= 1 << k
+
+    def put(self, number: int) -> tuple[int, int]:
+        """Put a number in; return its neighbours below and above, -1 where there is none."""
+        k = number >> self._shift
+        row = self._rows[k]
+        place = bisect_left(row, number)
+        below = row[place - 1] if place else self._last_before(k)
+        above = row[place] if place < len(row) else self._first_after(k)
+        if not row:
+            self._filled |= 1 << k
+        row.insert(place, number)
+        return below, above
+
+    def _last_before(self, k: int) -> int:
+        filled = self._filled & ((1 << k) - 1)
+        return self._rows[filled.bit_length() - 1][-1] if filled else -1
+
+    def _first_after(self, k: int) -> int:
+        filled = self._filled >> (k + 1)
+        return self._rows[k + (filled & -filled).bit_length()][0] if filled else -1
 
 
 def _overlap(problem: AllocationProblem, offsets: Sequence[int], a: int, b: int) -> Violation:

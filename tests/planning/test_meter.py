@@ -126,13 +126,16 @@ def test_what_a_part_spends_its_parent_has_spent() -> None:
     assert meter.part(1).part(1).has_ended is False
 
 
-def test_a_patient_meter_does_its_first_steps_whatever_the_clock_says_and_its_parent_is_charged() -> None:
+def test_a_patient_meter_has_more_time_and_its_first_steps_and_its_parent_is_charged() -> None:
     now = [0.0]
-    meter = Meter(seconds=1, clock=lambda: now[0])
-    patient = meter.patient(3000)
-    now[0] = 2.0
-    for _ in range(3000):
-        patient.spend()
+    meter = Meter(seconds=1, effort=100, clock=lambda: now[0])
+    patient = meter.patient(3000, seconds=2)
+    now[0] = 2.5
+    patient.spend(3000)
     with pytest.raises(OutOfBudget):
         patient.spend()
     assert meter.spent >= 3000
+    late = Meter(seconds=1, clock=lambda: now[0]).patient(10**9, seconds=2)
+    now[0] = 6.0
+    with pytest.raises(OutOfBudget):
+        late.spend(STEPS_PER_LOOK + 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,14 +19,26 @@ class Columns:
         start: First step.
         stop: First step no longer.
         size: Rounded bytes.
-        load: Most bytes alive at any step of each buffer's life.
+        profile: The steps at which the load changes, ascending, and the bytes alive from each of them on.
     """
 
     ids: Ints
     start: Ints
     stop: Ints
     size: Ints
-    load: Ints
+    profile: tuple[Ints, Ints]
+
+    @cached_property
+    def load(self) -> Ints:
+        """Most bytes alive at any step of each buffer's life. Not free: the quickest plans do without."""
+        return _highest_loads(self.profile, self.start, self.stop)
+
+    @property
+    def reversed(self) -> Columns:
+        """The same buffers, time running backwards."""
+        steps, loads = self.profile
+        profile = -steps[::-1], np.concatenate((loads[-2::-1], loads[-1:]))  # the last is 0
+        return replace(self, start=-self.stop, stop=-self.start, profile=profile)
 
     @property
     def count(self) -> int:
@@ -49,14 +62,14 @@ def columns_of(problem: AllocationProblem) -> Columns:
     sizes = np.array(problem.sizes, dtype=np.int64)
     ids = np.flatnonzero(sizes)
     start, stop = problem.starts[ids], problem.stops[ids]
-    return Columns(ids=ids, start=start, stop=stop, size=sizes[ids], load=_highest_loads(problem, start, stop))
+    return Columns(ids=ids, start=start, stop=stop, size=sizes[ids], profile=problem.load_columns)
 
 
-def _highest_loads(problem: AllocationProblem, start: Ints, stop: Ints) -> Ints:
+def _highest_loads(profile: tuple[Ints, Ints], start: Ints, stop: Ints) -> Ints:
     """Return the most bytes alive in each range, by a sparse table of maxima. O((n + steps) log steps)."""
     if not len(start):
         return start
-    steps, loads = problem.load_columns
+    steps, loads = profile
     first, last = np.searchsorted(steps, start), np.searchsorted(steps, stop)
     level = np.frexp(np.maximum(last - first, 1))[1] - 1  # largest power of two within each range
     found = np.zeros(len(start), dtype=np.int64)

@@ -2,7 +2,7 @@
 
     best fit    the smallest gap that has room, the lowest of equals; O(log gaps) a buffer, and a short move in a list
     first fit   the lowest gap that has room; O(gaps) a buffer
-    classes     blocks of a few sizes, used again when free; O(1) a buffer
+    classes     blocks of a few sizes, used again when free; some sorting, all in numpy
 
 Each also runs with time reversed. Of buffers born at one step the longest lived comes first.
 """
@@ -10,7 +10,6 @@ Each also runs with time reversed. Of buffers born at one step the longest lived
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import replace
 
 import numpy as np
 
@@ -93,35 +92,45 @@ def first_fit_in_time(columns: Columns, meter: Meter) -> Ints:
 
 def best_fit_in_reverse(columns: Columns, meter: Meter) -> Ints:
     """Return what ``best_fit_in_time`` does when time runs backwards."""
-    return best_fit_in_time(replace(columns, start=-columns.stop, stop=-columns.start), meter)
+    return best_fit_in_time(columns.reversed, meter)
 
 
 def place_by_class(columns: Columns) -> Ints:
-    """Return offsets from blocks of a few size classes, each used again once it is free. A last resort.
+    """Return offsets from blocks of a few size classes, each used again once it is free. A last resort, all in numpy.
 
-    Where few are alive at once, fine classes seldom find a free block; where many are, coarse ones waste more.
+    Where few are alive at once, fine classes seldom find a free block; where many are, coarse ones waste more. Of a
+    class the i-th birth takes the block of the j-th death, where j counts those that found one so far.
     """
+    count = columns.count
     per_doubling = 4 if columns.mean_alive >= _MANY_ALIVE else 1
     power = 1 << np.maximum(np.frexp(columns.size)[1].astype(np.int64) - 1, 0)  # at most the size
     step = np.maximum(1, power // per_doubling)
     blocks, of_class = np.unique(-(-columns.size // step) * step, return_inverse=True)
-    births, due, deaths = _events(columns)
-    block: list[int] = blocks.tolist()
-    group: list[int] = of_class.tolist()
-    free: list[list[int]] = [[] for _ in block]
-    offsets = [0] * columns.count
-    top = dead = 0
-    for i, is_due in zip(births, due, strict=True):
-        for j in deaths[dead:is_due]:
-            free[group[j]].append(offsets[j])
-        dead = is_due
-        own = group[i]
-        if free[own]:
-            offsets[i] = free[own].pop()
-        else:
-            offsets[i] = top
-            top += block[own]
-    return np.array(offsets, dtype=np.int64)
+    events = np.argsort(np.concatenate((columns.stop, columns.start)), kind="stable")  # of one step, ends come first
+    classes = of_class[events % count].astype(np.int64) if count else events
+    by_class = np.argsort(classes, kind="stable")
+    events, classes = events[by_class], classes[by_class]
+    is_death = events < count
+    deaths, births = events[is_death], events[~is_death] - count
+    own = classes[~is_death]
+    before = np.searchsorted(own, np.arange(len(blocks)))  # in classes that come before: as many births as deaths
+    dead = np.cumsum(is_death)[~is_death] - before[own]
+    number = np.arange(1, count + 1) - before[own]  # of each birth in its class
+    # Those that found a block, up to the i-th: one more than before, unless all that have died are taken.
+    found = number + np.minimum.accumulate(dead - number - own * (count + 1)) + own * (count + 1)
+    is_new = np.diff(found, prepend=0) <= 0
+    is_new[before] = True
+    heir_of = np.arange(count)
+    heir_of[births[~is_new]] = deaths[(before[own] + found - 1)[~is_new]]
+    while True:
+        further = heir_of[heir_of]
+        if np.array_equal(further, heir_of):
+            break
+        heir_of = further
+    offsets = np.zeros(count, dtype=np.int64)
+    room = blocks[own[is_new]]
+    offsets[births[is_new]] = np.cumsum(room) - room
+    return offsets[heir_of]
 
 
 def _events(columns: Columns) -> tuple[list[int], list[int], list[int]]:

@@ -53,6 +53,8 @@ _CROWDED, _CROWDED_SHARE = 200, 0.8  # with so many alive at once, a crowd is la
 _FEW_TURNS = 8  # with time for no more than that, repairs would be slower still
 _FASTEST = "time, best fit"
 _FASTEST_STEPS = 1_000_000  # of work that is done in any case, if there is any time at all: a quarter of a second
+_FASTEST_SECONDS = 0.2  # that this may take beyond the deadline
+_JUDGED_OVER_READ = 5  # with the last resort before
 _FALLBACK = "time, size classes"
 _GREEDY_FREELY = 10_000
 _GREEDY_STEPS = 200_000  # that greedies get in any case, of so few buffers
@@ -156,8 +158,8 @@ class _Run:
         self._best_bytes = int(self._columns.size.sum())
         self._strategy = "stack"
         self._stride = _LONGEST_STRIDE
-        # The judge takes about as long as reading the problem did, and comes after the deadline.
-        self._meter.reserve(self._meter.seconds - begun)
+        # The last resort and the judge come after the deadline, and take longer than reading the problem did.
+        self._meter.reserve(_JUDGED_OVER_READ * (self._meter.seconds - begun))
 
     def plan(self) -> MemoryPlan:
         """Search, and return what was found, validated."""
@@ -222,7 +224,8 @@ class _Run:
         try:
             if self._meter.has_ended:
                 raise OutOfBudget
-            self._offer(place_all(self._columns, _FASTEST, self._meter.patient(_FASTEST_STEPS)), _FASTEST)
+            patient = self._meter.patient(_FASTEST_STEPS, _FASTEST_SECONDS)
+            self._offer(place_all(self._columns, _FASTEST, patient), _FASTEST)
         except OutOfBudget:
             self._offer(place_by_class(self._columns).tolist(), _FALLBACK)
             raise
@@ -274,8 +277,7 @@ class _Run:
         return _Run(part, height_bytes, meter, None, self._engine).offsets_within(height_bytes)
 
     def _offer(self, offsets: list[int], strategy: str) -> None:
-        sizes = self._columns.size.tolist()
-        arena_bytes = max((o + s for o, s in zip(offsets, sizes, strict=True)), default=0)
+        arena_bytes = int((np.array(offsets, dtype=np.int64) + self._columns.size).max(initial=0))
         if arena_bytes < self._best_bytes:
             self._best, self._best_bytes, self._strategy = offsets, arena_bytes, strategy
             self._tell()

@@ -24,6 +24,9 @@ from tests.planning.work import WorkClock
 LINES_OVER = 1_500_000
 """Lines of Python that may run after the end: less than two tenths of a second."""
 
+LINES_A_BUFFER = 30
+"""Lines for each of many buffers: reading, a last resort, the judge."""
+
 
 def uniform(count: int, seed: int, alive: int = 50) -> AllocationProblem:
     """Return buffers with uniform starts, lengths and sizes, about ``alive`` of them at each step."""
@@ -126,6 +129,17 @@ def test_a_plan_ends_soon_after_its_time() -> None:
         with clock.running():
             plan = plan_offsets(problem, Meter(lines, clock=clock), engine=PLAIN)
         assert clock.lines <= 1.1 * lines + LINES_OVER
+        assert plan.arena_bytes < sum(problem.sizes)
+
+
+@pytest.mark.parametrize("alive", [50, 2000])
+def test_what_follows_the_deadline_is_a_few_lines_a_buffer(alive: int) -> None:
+    problem = uniform(20_000, 5, alive)
+    for lines in (0, 100_000, 400_000):
+        clock = WorkClock()
+        with clock.running():
+            plan = plan_offsets(problem, Meter(lines, clock=clock), engine=PLAIN)
+        assert clock.lines <= lines + LINES_A_BUFFER * len(problem.buffers)
         assert plan.arena_bytes < sum(problem.sizes)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from random import Random
 
 import pytest
 
+from memprof.planning import validator
+from memprof.planning.offsets.columns import columns_of
+from memprof.planning.offsets.greedy import place_all
 from memprof.planning.offsets.problem import MemoryPlan
 from memprof.planning.validator import RULES, check_plan, find_violation
 from tests.planning.offsets.problems import breaks_a_rule, loose_problem, problem_of
@@ -59,6 +63,35 @@ def test_random_offsets_are_judged_as_by_writing_down_every_byte() -> None:
         assert is_broken == breaks_a_rule(problem, offsets), (seed, problem, offsets)
         verdicts.add(is_broken)
     assert verdicts == {True, False}
+
+
+def test_crowds_that_are_looked_through_in_rows_are_judged_as_by_comparing_all_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(validator, "_ROW_LENGTH", 1)
+    verdicts = set()
+    for seed in range(400):
+        rng = Random(seed)
+        rows = [(start, start + rng.randint(1, 20), rng.randint(1, 4)) for start in rng.choices(range(30), k=40)]
+        problem = problem_of(rows)
+        offsets = place_all(columns_of(problem), "size, first fit")
+        if rng.random() < 0.7:
+            offsets[rng.randrange(40)] = rng.randrange(60)
+        is_broken = find_violation(problem, offsets) is not None
+        ends = [offset + size for offset, (_, _, size) in zip(offsets, rows, strict=True)]
+        assert is_broken == any(
+            problem.buffers[a].overlaps(problem.buffers[b]) and offsets[a] < ends[b] and offsets[b] < ends[a]
+            for a, b in combinations(range(40), 2)
+        )
+        verdicts.add(is_broken)
+    assert verdicts == {True, False}
+
+
+def test_offsets_of_strangers_may_be_any_numbers() -> None:
+    assert find_violation(TWO, [2**70, 0]) is None
+    found = find_violation(TWO, [2**70, 2**70])
+    assert found is not None
+    assert found.rule == "overlap"
 
 
 def test_check_plan_lets_no_wrong_plan_and_no_wrong_bound_through() -> None:
