@@ -12,13 +12,14 @@ of loops whose carried shapes change (few, and counted against the node limit).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.ahead import reader_evaluates
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
-from memprof.importers.onnx.constants import FLOATS, Constant
+from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable, are_aligned, known_elements
 from memprof.importers.onnx.given import given_fact
@@ -36,9 +37,10 @@ from memprof.importers.onnx.node_facts import (
 )
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
+from memprof.importers.onnx.origins import Origin, Origins
 from memprof.importers.onnx.twins import Answer, ask
 from memprof.importers.onnx.types import TypeTable
-from memprof.importers.onnx.unknowns import DATA_DEPENDENT, DECIDED_BY_FLOATS, Causes
+from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
 from memprof.ir import DTYPE_BITS, Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.builder import Kind
 
@@ -75,10 +77,10 @@ class Scope:
         self._facts: list[Fact] = []  # by value id
         self._settled: list[int] = []  # by value id what decides about its readers, see ``twins``
         self._constants: set[int] = set()  # ids of those that are marked for their elements
-        self._tainted, self._few_floats = set[int](), set[int]()
+        self._tainted: set[int] = set()
         self._stated: dict[str, Fact] = {}
         self._outputs: list[int] = []
-        self._origins: dict[int, int] = {}  # small value to the graph input that its unknown elements come from
+        self._origins = Origins()
         self.captured: dict[str, int] = {}  # name to its id in the scope around
 
     def build(
@@ -92,13 +94,10 @@ class Scope:
             facts: All that is known of the inputs, for a definition: nothing is bound by name then.
         """
         graph = self._graph
-        check_names([info.name for info in graph.input])
-        check_names([tensor.name for tensor in graph.initializer])
+        for named in (graph.input, graph.initializer, graph.value_info, graph.output):
+            check_names([each.name for each in named])
         check_names([sparse.values.name for sparse in graph.sparse_initializer])
-        for infos in (graph.value_info, graph.output):
-            check_names([info.name for info in infos])
-            for info in infos:
-                self._stated[info.name] = self._read_type(info.type)
+        self._stated = {info.name: self._read_type(info.type) for info in chain(graph.value_info, graph.output)}
         self._add_parameters()
         if facts is None:
             self._add_inputs(given, tainted)
@@ -200,11 +199,6 @@ class Scope:
             self._tainted.add(value_id)
         return value_id
 
-    def _descends(self, value_id: int, origin: int) -> None:
-        """Note that the unknown elements of a value come from a graph input."""
-        self._origins[value_id] = origin
-        self._settled[value_id] = 0
-
     def _add_parameters(self) -> None:
         types = self._context.types
         for tensor in self._graph.initializer:
@@ -247,8 +241,8 @@ class Scope:
                 self.causes.parameter(name, of)  # a body that takes what nobody outside gives
             value_id = self._builder.add_input(name, of)
             self._define(name, value_id, fact, is_tainted=fact.is_open or i in tainted)
-            if is_main and fact.is_small and fact.constant is None:
-                self._few_floats.add(value_id) if of.dtype in FLOATS else self._descends(value_id, value_id)
+            if is_main and self._origins.add_input(value_id, name, fact):
+                self._settled[value_id] = 0
 
     def _output(self, name: str) -> int:
         found = self.lookup(name) if name else None
@@ -324,18 +318,7 @@ class Scope:
         new = [NewValue(name, fact.type) if name else None for name, fact in zip(names, facts, strict=True)]
         if kind.is_view and (first := new[0]) is not None:
             new[0] = first._replace(view_of=inputs[0])
-        ids = self._builder.add_node(
-            kind.op,
-            inputs,
-            new,
-            name=called,
-            is_elementwise=kind.is_elementwise,
-            is_foldable=kind.is_foldable,
-            attributes=kind.attributes,
-            module=module_path(node),
-            version=kind.version,
-            definition=kind.definition,
-        )
+        ids = self._add(node, kind, inputs, new)
         for name, written, fact in zip(names, ids, facts, strict=True):
             if written is not None:
                 self._define(name, written, fact, is_tainted=False)
@@ -373,8 +356,25 @@ class Scope:
             version=self._context.inference.version(node),
             definition=None if owned.built else self._definition(node, inputs),
         )
-        ids = self._builder.add_node(
-            op,
+        ids = self._add(node, kind, inputs, new, owned)
+        self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
+        for body in owned.built:
+            self.causes.adopt(body.scope.causes)
+        if owned.built and node.domain not in ("", "ai.onnx"):
+            self.causes.bodies(node.name or next(filter(None, node.output), op), op)
+        is_plain = owned is _NO_BODIES and self._is_plain(call, inputs, facts)
+        return Answer(kind, tuple(facts)) if is_plain else None
+
+    def _add(
+        self,
+        node: NodeProto,
+        kind: Kind,
+        inputs: Sequence[int | None],
+        new: Sequence[NewValue | None],
+        owned: Bodies = _NO_BODIES,
+    ) -> tuple[int | None, ...]:
+        return self._builder.add_node(
+            kind.op,
             inputs,
             new,
             name=node.name,
@@ -387,13 +387,6 @@ class Scope:
             version=kind.version,
             definition=kind.definition,
         )
-        self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
-        for body in owned.built:
-            self.causes.adopt(body.scope.causes)
-        if owned.built and node.domain not in ("", "ai.onnx"):
-            self.causes.bodies(node.name or next(filter(None, node.output), op), op)
-        is_plain = owned is _NO_BODIES and self._is_plain(call, inputs, facts)
-        return Answer(kind, tuple(facts)) if is_plain else None
 
     def _is_plain(self, call: Call, inputs: Sequence[int | None], facts: Sequence[Fact]) -> bool:
         """Tell whether what was found of the outputs follows from the inputs alone, without what the file states."""
@@ -475,35 +468,27 @@ class Scope:
         is_late: bool,
     ) -> None:
         op, inputs = read
-        deciding = (i for i in inputs[DECIDED_BY_FLOATS.get(op, len(inputs)) :] if i in self._few_floats)
-        origin = next((self._origins[i] for i in inputs if i in self._origins), next(deciding, None))
+        origin = self._origins.of(op, inputs)
         for name, value_id, fact in zip(node.output, ids, facts, strict=True):
             if value_id is None:
                 continue
             if fact.is_open:
-                self._blame(node, op, (name, origin), fact, is_late=is_late)
+                self._blame(node, (name, origin), fact, is_late=is_late)
             suffers = fact.is_open or (is_late and fact.is_small and fact.constant is None)
             self._define(name, value_id, fact, is_tainted=suffers)
-            hides = fact.type.elements is not None or (fact.is_small and fact.constant is None)
-            if origin is not None and hides:
-                self._descends(value_id, origin)
+            if self._origins.inherit(value_id, fact, origin):
+                self._settled[value_id] = 0
 
-    def _blame(self, node: NodeProto, op: str, output: tuple[str, int | None], fact: Fact, *, is_late: bool) -> None:
+    def _blame(self, node: NodeProto, output: tuple[str, Origin | None], fact: Fact, *, is_late: bool) -> None:
         """Give to the causes what this node leaves open, unless something before it is to blame."""
-        name, origin = output
+        op, (name, origin) = op_name(node), output
         if not self._context.inference.has_schema(node):
             self.causes.operator(op, name)
         elif not is_late or op in DATA_DEPENDENT:
             if origin is not None and fact.type.dtype in DTYPE_BITS:
-                given = self._graph_input(origin)
-                self.causes.elements(name, op, *given)
+                self.causes.elements(name, op, *origin)
             else:
                 self.causes.output(name, op, fact.type)
-
-    def _graph_input(self, value_id: int) -> tuple[str, int]:
-        """Return name and number of elements of a small graph input."""
-        name = next(name for name, found in self._ids.items() if found == value_id)
-        return name, self._facts[value_id].type.element_count or 1
 
     def _blame_the_first(self) -> None:
         """See that an open size has a cause: where each value blames one before it, the first is named."""
