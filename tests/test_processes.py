@@ -216,6 +216,17 @@ def test_a_child_is_stopped_though_a_signal_has_left_the_lock_of_its_handle_take
     assert child._process.returncode == -signal.SIGKILL
 
 
+@posix
+def test_a_child_that_was_waited_for_before_that_was_noted_has_ended(tmp_path: Path) -> None:
+    """As Ctrl-C does that comes within ``Popen.wait``, after the system has told: the number may be another's."""
+    child = start_python(f"{HERE}:flood", [""], folder=tmp_path, bounds=Bounds())
+    os.waitpid(child.pid, 0)
+    child._process._waitpid_lock.acquire()  # type: ignore[attr-defined]
+    child.stop()
+    assert child.exit_code is not None
+    assert child.wait(0) is not None
+
+
 def test_a_flood_on_stderr_costs_nothing_and_its_end_is_kept(tmp_path: Path) -> None:
     with start_python(f"{HERE}:flood", [""], folder=tmp_path, bounds=Bounds()) as child:
         assert child.wait(600) == 0
@@ -260,17 +271,21 @@ def test_the_folder_of_a_killed_process_goes_with_the_next(
 
 
 @posix
-def test_a_link_with_a_fitting_name_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_folder_of_memprof_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "lock").touch()
-    (tmp_path / "memprof-link").symlink_to(precious)
-    (tmp_path / "memprof-without-lock").mkdir()
+    (tmp_path / "memprof-0123456789abcdef").symlink_to(precious)
+    (tmp_path / "memprof-fedcba9876543210").mkdir()
+    mine = tmp_path / "memprof-of-mine"
+    mine.mkdir()
+    (mine / "lock").touch()
     with scratch_folder():
         pass
     assert (precious / "lock").exists()
-    assert (tmp_path / "memprof-without-lock").exists()
+    assert (tmp_path / "memprof-fedcba9876543210").exists()
+    assert (mine / "lock").exists()
 
 
 @posix

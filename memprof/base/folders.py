@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ except ModuleNotFoundError:  # Windows: what a killed process left stays until s
     _fcntl = None  # type: ignore[assignment]
 
 _PREFIX = "memprof-"
+_NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{16}}")
 _LOCK = "lock"
 
 
@@ -68,7 +70,7 @@ def _remove_forsaken(base: Path) -> None:
 
 
 def _is_forsaken(folder: Path, fcntl: Any) -> bool:
-    if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+    if not _NAME.fullmatch(folder.name) or folder.lstat().st_uid != os.getuid() or folder.is_symlink():
         return False
     handle = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
     try:

@@ -196,8 +196,10 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
         process.wait()
     elif process.returncode is None:
-        with contextlib.suppress(ChildProcessError):  # it was waited for, and the signal came before that was noted
+        try:
             process.returncode = os.waitstatus_to_exitcode(os.waitpid(process.pid, 0)[1])
+        except ChildProcessError:  # it was waited for, and the signal came before that was noted
+            process.returncode = -signal.SIGKILL  # how it ended nobody knows any more; its number is another's now
 
 
 def main() -> None:

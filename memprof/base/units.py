@@ -6,6 +6,7 @@ Inside memprof bytes are ints; text appears at the two edges only: a flag is par
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from memprof.base.errors import UsageError
 
@@ -25,6 +26,7 @@ _FACTORS = {
     "G": 2**30,
 }
 _SHAPE = re.compile(r"[0-9]{1,18}(?:[x,][0-9]{1,18})*")
+_PERCENT = re.compile(r"\s*((?=\.?[0-9])[0-9]{0,18}(?:\.[0-9]{0,18})?)%\s*")
 _PATTERN = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([A-Za-z]*)\s*", re.ASCII)
 
 
@@ -59,6 +61,16 @@ def parse_shape(text: str) -> tuple[int, ...] | None:
     ((1, 3, 224, 224), (1, 128), None)
     """
     return tuple(map(int, re.split("[x,]", text))) if _SHAPE.fullmatch(text) else None
+
+
+def parse_percent(text: str) -> Fraction | None:
+    """Return the share that a percentage names, exactly; ``None`` if it names none.
+
+    >>> parse_percent("0.5%"), parse_percent("5"), parse_percent("-1%")
+    (Fraction(1, 200), None, None)
+    """
+    match = _PERCENT.fullmatch(text)
+    return Fraction(match[1]) / 100 if match else None
 
 
 def unit_of(text: str) -> str:

@@ -15,7 +15,7 @@ import click
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.base.files import check_writable, strange_suffix, write_text_whole
 from memprof.base.text import safe_text
-from memprof.base.units import parse_bytes, unit_of
+from memprof.base.units import parse_bytes, parse_percent, unit_of
 from memprof.cli.boards import DEFAULT_MARGIN, board_option, check_board
 from memprof.cli.options import (
     json_option,
@@ -148,7 +148,7 @@ class CheckFlags:
     @property
     def growth(self) -> Fraction:
         """How much a model may grow."""
-        return parse_percent(self.tolerance or "0%")
+        return parse_tolerance(self.tolerance or "0%")
 
     @property
     def older(self) -> Request | None:
@@ -397,16 +397,16 @@ _SUFFIXES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def parse_percent(text: str) -> Fraction:
+def parse_tolerance(text: str) -> Fraction:
     """Return a percentage as an exact fraction.
 
     Raises:
         UsageError: The text is no percentage from 0 up.
 
-    >>> parse_percent("1%"), parse_percent("0.5%")
+    >>> parse_tolerance("1%"), parse_tolerance("0.5%")
     (Fraction(1, 100), Fraction(1, 200))
     """
-    number = text.strip().removesuffix("%")
-    if not text.strip().endswith("%") or not number.replace(".", "", 1).isdecimal() or not number.isascii():
-        raise UsageError(f"--tolerance {text} is no percentage.", "Write --tolerance 1%.")
-    return Fraction(number) / 100
+    tolerance = parse_percent(text)
+    if tolerance is None:
+        raise UsageError(f"--tolerance {safe_text(text)} is no percentage.", "Write --tolerance 1%.")
+    return tolerance

@@ -25,7 +25,8 @@ from typing import Any
 
 from memprof.base.errors import InputError, UsageError
 from memprof.base.files import read_plain
-from memprof.base.units import parse_bytes, parse_shape
+from memprof.base.text import safe_text
+from memprof.base.units import parse_bytes, parse_percent, parse_shape
 from memprof.importers.request import DEVICES, Request, names_module
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
 from memprof.results.budgets import Budgets
@@ -34,6 +35,7 @@ CONFIG_NAMES = ("memprof.toml", "pyproject.toml")
 DEFAULT_BASELINE = "memprof-baseline.json"
 DEFAULT_MARGIN_BYTES = 16 * 2**10
 MAX_CONFIG_BYTES = 2**20
+_MOST = 2**63 - 1
 _GLOB = frozenset("*?[")
 _FAMILIES = ("torchvision:", "timm:", "transformers:")
 
@@ -156,12 +158,12 @@ def parse_growth(text: object, where: str) -> Growth:
     (Growth(part=Fraction(1, 200), size_bytes=0), Growth(part=Fraction(0, 1), size_bytes=65536))
     """
     words = _text(text, where).strip()
-    number = words.removesuffix("%")
-    if words.endswith("%"):
-        if not number.replace(".", "", 1).isdecimal() or not number.isascii():
-            raise UsageError(f"{where}: {words!r} is no percentage.", 'Write "1%", or bytes: "64KiB".')
-        return Growth(part=Fraction(number) / 100)
-    return Growth(size_bytes=_bytes(words, where))
+    if not words.endswith("%"):
+        return Growth(size_bytes=_bytes(words, where))
+    part = parse_percent(words)
+    if part is None:
+        raise UsageError(f"{where}: {safe_text(words)!r} is no percentage.", 'Write "1%", or bytes: "64KiB".')
+    return Growth(part=part)
 
 
 def _watch(model: Mapping[str, Any], where: str, folder: Path) -> Iterator[Watched]:
@@ -240,6 +242,8 @@ def _check_keys(table: Mapping[str, Any], where: str, known: tuple[str, ...]) ->
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{where} is no text.", 'Write it in quotes: "...".')
+    if "\0" in value:  # no name of a file, a runtime or a board holds it, and the system refuses it
+        raise UsageError(f"{where} holds a zero byte.", "Leave it out.")
     return value
 
 
@@ -251,6 +255,8 @@ def _flag(value: object, where: str) -> bool:
 
 def _bytes(value: object, where: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if value > _MOST:
+            raise UsageError(f"{where} is more than {_MOST:,} bytes.", "No machine has so many.")
         return value
     try:
         return parse_bytes(_text(value, where))

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from memprof.base.errors import UsageError
-from memprof.cli.check import parse_percent
+from memprof.cli.check import parse_tolerance
 from tests.cli.conftest import Run, write_chain
 from tests.schemas import check_document
 
@@ -155,11 +155,11 @@ def test_a_baseline_without_the_runtime_model_is_a_usage_error(run: Run, model: 
 @pytest.mark.parametrize("text", ["", "%", "1", "-1%", "1e3%", "a%", "1.2.3%", "¹%", "١%"])  # noqa: RUF001
 def test_a_tolerance_is_a_plain_percentage(text: str) -> None:
     with pytest.raises(UsageError):
-        parse_percent(text)
+        parse_tolerance(text)
 
 
 def test_a_tolerance_is_exact() -> None:
-    assert parse_percent(" 12.5% ") == Fraction(1, 8)
+    assert parse_tolerance(" 12.5% ") == Fraction(1, 8)
 
 
 def test_the_exit_code_reaches_the_shell(run_process: Run, model: Path) -> None:

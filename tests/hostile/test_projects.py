@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
 import pytest
 
+from memprof.base.errors import MemprofError
+from memprof.base.units import format_bytes
 from memprof.cli import main
+from memprof.gate.config import read_config
 from tests.cli.conftest import write_chain
 from tests.hostile.attack import SECONDS, attack
 from tests.hostile.documents import spoil_toml
@@ -55,6 +59,16 @@ VALUES = (
 )
 
 
+ODD = (
+    *(value for value in VALUES if len(value) < 1000),
+    *(f'"{text}"' for text in ("\\u0000", "a\\u0000b", "9" * 5000 + "%", "9" * 5000, "1.%", ".%", "9" * 30 + "TiB")),
+)
+KEYS = (
+    *("source", "name", "runtime", "dims", "inputs", "training", "optimizer", "device", "optimized", "max-peak"),
+    *("max-params", "max-weights", "max-total", "max-growth", "board", "margin", "informational", "baseline"),
+)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project beside a file of the user's."""
@@ -96,6 +110,30 @@ def test_a_hostile_project_ends_in_an_answer_or_a_refusal(project: Path) -> None
             json.loads(answer.stdout, parse_constant=pytest.fail)
     assert (project.parent / "outside.json").read_text() == "mine"
     assert {0, 2} <= {answer.code for answer in answers}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_with_any_odd_value_is_read_or_refused(project: Path, key: str) -> None:
+    """What is read can be used: a limit has a size that can be shown, a path can be asked for."""
+    path = project / "memprof.toml"
+    refused = 0
+    for value in ODD:
+        keys = {"source": '"net.onnx"', "max-peak": '"1MB"', key: value}
+        baseline = f"baseline = {keys.pop('baseline')}\n" if "baseline" in keys else ""
+        lines = [f"{name} = {said}" for name, said in keys.items()]
+        path.write_text("\n".join([f"[check]\n{baseline}[[check.models]]", *lines]), encoding="utf-8")
+        try:
+            found = read_config(path)
+        except MemprofError:
+            refused += 1
+            continue
+        (model,) = found.models
+        for size in (model.budgets.peak, model.budgets.params, model.budgets.weights, model.budgets.total):
+            format_bytes(size or 0)
+        format_bytes(model.margin_bytes)
+        os.fsencode(model.request.source), os.fsencode(found.baseline)
+        assert "\0" not in f"{model.request.source}{found.baseline}{model.name}"
+    assert refused > len(ODD) / 2
 
 
 @pytest.mark.parametrize(

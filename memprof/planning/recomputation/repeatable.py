@@ -9,12 +9,15 @@ An operation may if its second run gives what the first gave:
 
 from __future__ import annotations
 
-from fractions import Fraction
+import re
 
 from memprof.analysis.macs import node_macs, operation_kind
 from memprof.base.errors import UsageError
+from memprof.base.text import safe_text
+from memprof.base.units import parse_percent
 from memprof.ir import Graph
 
+_COUNT = re.compile("[0-9]{1,18}")
 _RANDOM_OR_STATEFUL = """
     Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike TensorScatter
     CausalConvWithState com.microsoft.BiasDropout
@@ -74,17 +77,11 @@ def parse_allowance(text: str | int, total_macs: int) -> int:
     (25, 0)
     """
     written = str(text).strip()
-    number = written.removesuffix("%")
-    try:
-        if not number.replace(".", "", 1).isdecimal() or len(number) > 20:
-            raise ValueError
-        value = Fraction(number)
-        if written.endswith("%"):
-            return int(value * total_macs / 100)
-        if value.denominator != 1:
-            raise ValueError
-    except ValueError:
+    share = parse_percent(written)
+    if share is not None:
+        return int(share * total_macs)
+    if not _COUNT.fullmatch(written):
         raise UsageError(
-            f"{written[:40]} is no amount of work.", "Give extra MACs as a number, or as a share: 5%."
-        ) from None
-    return int(value)
+            f"{safe_text(written, limit=40)} is no amount of work.", "Give extra MACs as a number, or as a share: 5%."
+        )
+    return int(written)
