@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_search_for_an_order_ends_soon_after_its_time(name: str) -> None:
         assert problem.peak_bytes(result.order) == result.peak_bytes <= result.before_bytes
         assert result.lower_bound_bytes <= result.peak_bytes
         assert result.ending in {"time", "settled"}
+
+
+def test_a_large_graph_is_not_gone_through_more_than_a_few_times_between_two_looks_at_the_clock() -> None:
+    problem = tangle(11_000)
+    clock = WorkClock()
+    with clock.running():
+        find_order(problem, Meter(effort=400_000, clock=clock))
+    assert max(after - before for before, after in pairwise(clock.readings)) < 60 * problem.op_count
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

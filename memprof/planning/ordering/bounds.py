@@ -39,7 +39,7 @@ def operation_bound(piece: Piece, op: int, meter: Meter) -> tuple[int, set[int] 
     before.discard(op)
     free = [other for other in range(len(piece.ops)) if other not in before and other not in after]
     side = dict.fromkeys(before, SOURCE) | dict.fromkeys(after, SINK)
-    network, constant = _state_network(piece, free, range(len(piece.cells)), side.__getitem__)
+    network, constant = _state_network(piece, free, range(len(piece.cells)), side.__getitem__, meter)
     flow, is_maximum = network.push_maximum(meter)
     resting = piece.start_bytes - sum(cell.size_bytes for cell in piece.cells if cell.opens is None)
     opened = sum(piece.cells[i].size_bytes for i in piece.opened_by[op])
@@ -57,7 +57,7 @@ def lightest_state(piece: Piece, meter: Meter) -> list[int] | None:
     """
     meter.spend(_network_steps(piece))
     free = range(len(piece.ops))
-    network, _ = _state_network(piece, free, range(len(piece.cells)), free.__getitem__)
+    network, _ = _state_network(piece, free, range(len(piece.cells)), free.__getitem__, meter)
     _, is_maximum = network.push_maximum(meter)
     if not is_maximum:
         return None
@@ -75,7 +75,7 @@ def lightest_between(piece: Piece, root: int, state: int, meter: Meter) -> int:
     """
     free = list(bits(state & ~root))
     cells = sorted({i for op in free for i in (*piece.opened_by[op], *piece.closed_by[op])})
-    network, _ = _state_network(piece, free, cells, lambda op: SOURCE if root >> op & 1 else SINK)
+    network, _ = _state_network(piece, free, cells, lambda op: SOURCE if root >> op & 1 else SINK, meter)
     meter.spend(len(free) + len(cells))
     if not network.push_maximum(meter)[1]:
         raise OutOfBudget
@@ -112,7 +112,7 @@ def _reach(neighbours: Sequence[Sequence[int]], start: Iterable[int]) -> set[int
 
 
 def _state_network(
-    piece: Piece, free: Sequence[int], cells: Iterable[int], side: Callable[[int], int]
+    piece: Piece, free: Sequence[int], cells: Iterable[int], side: Callable[[int], int], meter: Meter
 ) -> tuple[FlowNetwork, int]:
     """Return a network whose cuts are downsets, by the bytes of ``cells`` alive after them, less a constant.
 
@@ -121,6 +121,7 @@ def _state_network(
         free: Operations that may have run or not, ascending; the i-th is node ``FIRST_NODE + i``.
         cells: Cells that count.
         side: For each other operation ``SOURCE`` if it has run, ``SINK`` if not.
+        meter: Told of each operation and cell.
 
     Returns:
         The network, and the bytes of ``cells`` that are alive in every such downset.
@@ -129,11 +130,13 @@ def _state_network(
     nodes = {op: network.add_node() for op in free}
     infinite = 1 + piece.cell_bytes
     for op, node in nodes.items():
+        meter.spend()
         for other in piece.predecessors[op]:
             if other in nodes:
                 network.add_edge(node, nodes[other], infinite)
     always = 0
     for i in cells:
+        meter.spend()
         opens, closes, size_bytes = piece.cells[i]
         opener, closer = SOURCE, SINK
         if opens is not None:

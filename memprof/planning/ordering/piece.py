@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from memprof.planning.meter import Meter
+
 
 class Cell(NamedTuple):
     """Bytes with a life: see the module's docstring.
@@ -159,12 +161,18 @@ def must_pass_cuts(piece: Piece) -> list[int]:
     return sorted(cuts)
 
 
-def windows(piece: Piece, order: Sequence[int], ranges: Sequence[tuple[int, int]]) -> list[Piece]:
+def windows(
+    piece: Piece, order: Sequence[int], ranges: Sequence[tuple[int, int]], meter: Meter | None = None
+) -> list[Piece]:
     """Return the pieces that the disjoint, ascending ``ranges`` of steps of ``order`` are.
 
     Each takes the order as its numbering. Only for a piece in its forward form: one operation opens a cell. O(n +
     edges + touches).
+
+    Raises:
+        OutOfBudget: The meter ran out.
     """
+    meter = meter or Meter()
     after = [piece.start_bytes, *piece.steps(order)[1]]
     position = [0] * len(order)
     for step, op in enumerate(order):
@@ -174,6 +182,7 @@ def windows(piece: Piece, order: Sequence[int], ranges: Sequence[tuple[int, int]
         window_of[start:stop] = [window] * (stop - start)
     cells: list[dict[tuple[tuple[int, ...] | None, tuple[int, ...] | None], int]] = [{} for _ in ranges]
     for cell in piece.cells:
+        meter.spend()
         for window, opens, closes in _split_cell(cell, position, window_of):
             start = ranges[window][0]
             key = (
@@ -184,6 +193,7 @@ def windows(piece: Piece, order: Sequence[int], ranges: Sequence[tuple[int, int]
     pieces = []
     for (start, stop), found in zip(ranges, cells, strict=True):
         inside = order[start:stop]
+        meter.spend(len(inside))
         pieces.append(
             Piece(
                 ops=tuple(piece.ops[op] for op in inside),

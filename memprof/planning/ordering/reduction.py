@@ -103,7 +103,7 @@ def reduce_problem(problem: OrderProblem, meter: Meter | None = None) -> Reducti
     meter.spend(problem.op_count)
     return Reduction(
         problem=problem,
-        piece=_as_piece(problem, groups, group_of, waits_for),
+        piece=_as_piece(problem, groups, group_of, waits_for, meter),
         groups=tuple(map(tuple, groups)),
         is_free=tuple(is_free),
     )
@@ -118,14 +118,20 @@ def _free_operations(problem: OrderProblem) -> list[bool]:
 
 
 def _as_piece(
-    problem: OrderProblem, groups: Sequence[Sequence[int]], group_of: Sequence[int], waits_for: Sequence[set[int]]
+    problem: OrderProblem,
+    groups: Sequence[Sequence[int]],
+    group_of: Sequence[int],
+    waits_for: Sequence[set[int]],
+    meter: Meter,
 ) -> Piece:
     touchers: list[set[int]] = [set() for _ in problem.storage_bytes]
     for op, storages in enumerate(problem.touches):
+        meter.spend()
         for storage in storages:
             touchers[storage].add(group_of[op])
     sizes: dict[tuple[tuple[int, ...] | None, tuple[int, ...] | None], int] = {}
     for storage, size in enumerate(problem.storage_bytes):
+        meter.spend()
         birth = problem.births[storage]
         opens = None if birth == FROM_START else (group_of[birth],)
         closes = None if problem.is_kept[storage] else tuple(sorted(touchers[storage]))

@@ -134,6 +134,7 @@ class _Network:
         for source, edges in self._after.items():
             for target, parallel in edges.items():
                 edge = self._merged(parallel)
+                self._meter.spend(1 + len(edge.segments))
                 run = canonical(Run(edge.start_bytes, list(edge.segments)))
                 last = None if source == _START else names[source, source, 0]
                 level = run.start_bytes
@@ -152,7 +153,7 @@ class _Network:
         for cell in self._shared:
             opener = None if cell.opens is None else names[cell.opens[0], cell.opens[0], 0]
             cells.append((opener, tuple(names[op, op, 0] for op in cell.closes or ()), cell.size_bytes))
-        return _renumbered(self._piece, parts, scratch, before, cells)
+        return _renumbered(self._piece, parts, scratch, before, cells, self._meter)
 
     def _add_precedences(self, masks: Sequence[int] | None) -> None:
         """Add an edge without bytes for each precedence that no other path implies, and to the ends."""
@@ -220,6 +221,7 @@ def _renumbered(
     scratch: Sequence[int],
     before: Sequence[set[int]],
     cells: Sequence[tuple[int | None, tuple[int, ...] | None, int]],
+    meter: Meter,
 ) -> Rewrite:
     """Return the piece of these operations, in the order that comes closest to the given one."""
     after: list[list[int]] = [[] for _ in parts]
@@ -231,6 +233,7 @@ def _renumbered(
     heapify(heap)
     order: list[int] = []
     while heap:
+        meter.spend()
         _, op = heappop(heap)
         order.append(op)
         for other in after[op]:
@@ -240,6 +243,7 @@ def _renumbered(
     number = {op: i for i, op in enumerate(order)}
     sizes: dict[tuple[tuple[int, ...] | None, tuple[int, ...] | None], int] = {}
     for opener, closers, size_bytes in cells:
+        meter.spend()
         opens = None if opener is None else (number[opener],)
         closes = None if closers is None else tuple(sorted(number[op] for op in closers))
         if size_bytes and not (opens is None and closes is None):

@@ -166,10 +166,13 @@ class Solver:
             else:
                 self._fixed_bytes = max(self._fixed_bytes, during[begin])
                 self._raise_bound(during[begin], "bytes of one step")
+        meter.spend(len(piece.ops))
+        parts = windows(piece, range(len(piece.ops)), ranges, meter)
         tasks = []
-        for (begin, _), part in zip(ranges, windows(piece, range(len(piece.ops)), ranges), strict=True):
+        for (begin, _), part in zip(ranges, parts, strict=True):
             meter.spend(_scan_steps(part))
             self._raise_bound(trivial_bound(part), "bytes of one step")
+            meter.spend(_scan_steps(part))
             task = Task(start + begin, part)
             task.work = self._improve(task)
             tasks.append(task)
@@ -245,7 +248,7 @@ class Solver:
                 during, _ = task.piece.steps(task.order)
                 step = during.index(max(during))
                 start, stop = max(0, step - radius), min(len(during), step + radius)
-                (window,) = windows(task.piece, task.order, [(start, stop)])
+                (window,) = windows(task.piece, task.order, [(start, stop)], self._meter)
                 solver = Solver(window, self._target_bytes, self._meter, lambda _: None, _WINDOW_TURNS)
                 solver.lower_bytes = max(solver.lower_bytes, self.lower_bytes)
                 with suppress(OutOfBudget):  # the next step raises it again
@@ -303,7 +306,7 @@ class Solver:
         first = set(found)
         order = [op for op in task.order if op in first] + [op for op in task.order if op not in first]
         ranges = [(0, len(found)), (len(found), len(order))]
-        parts = windows(task.piece, order, ranges)
+        parts = windows(task.piece, order, ranges, self._meter)
         tasks = [
             new
             for (begin, _), part in zip(ranges, parts, strict=True)
