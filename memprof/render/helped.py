@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
@@ -10,7 +10,7 @@ from memprof.base.palette import TERMINAL_CURVE
 from memprof.base.text import safe_text
 from memprof.base.units import format_bytes
 from memprof.render.terminal import Screen
-from memprof.results.helped import Helped
+from memprof.results.helped import Change, Helped
 
 
 def show_helped(screen: Screen, helped: Helped, leads: str, top: int) -> None:
@@ -23,20 +23,32 @@ def show_helped(screen: Screen, helped: Helped, leads: str, top: int) -> None:
         top: How many changes are shown.
     """
     screen.show(Text("What would help", style="bold"))
-    for change in helped.changes[:top]:
-        of = "" if change.runtime == leads else f" under {screen.clean(change.runtime, limit=40)}"
-        effects = [f"{less(change.saved_bytes)}{of}, {format_bytes(change.peak_bytes)}"]
-        if change.saved_weight_bytes:
-            effects.append(f"weights {less(change.saved_weight_bytes)}")
-        if change.saved_bytes < 0:  # what it is good for comes first
+    for first, *others in _by_command(helped.changes, leads)[:top]:
+        effects = [_effect(screen, first, leads)]
+        if first.saved_weight_bytes:
+            effects.append(f"weights {less(first.saved_weight_bytes)}")
+        if first.saved_bytes < 0:  # what it is good for comes first
             effects = [*reversed(effects[1:]), f"but the peak {effects[0]}"]
-        effect = "; ".join(effects)
-        screen.show(Text.assemble(f"  {screen.clean(change.what, limit=80)}: ", (effect, "bold")))
-        screen.show(Text(f"    {screen.clean(change.command, limit=2000)}", style=TERMINAL_CURVE), keep_lines=True)
+        effect = "; ".join([*effects, *(_effect(screen, other, leads) for other in others)])
+        screen.show(Text.assemble(f"  {screen.clean(first.what, limit=80)}: ", (effect, "bold")))
+        screen.show(Text(f"    {screen.clean(first.command, limit=2000)}", style=TERMINAL_CURVE), keep_lines=True)
     for line, command in untried(helped):
         screen.show(Text(f"  {screen.clean(line, limit=2000)}", style="dim"))
         if command:
             screen.show(Text(f"    {screen.clean(command, limit=2000)}", style="dim"), keep_lines=True)
+
+
+def _by_command(changes: Sequence[Change], leads: str) -> list[list[Change]]:
+    """Return what each command changes, largest first; of one command the runtime model comes first that leads."""
+    found: dict[tuple[str, str], list[Change]] = {}
+    for change in changes:
+        found.setdefault((change.what, change.command), []).append(change)
+    return [sorted(group, key=lambda change: change.runtime != leads) for group in found.values()]
+
+
+def _effect(screen: Screen, change: Change, leads: str) -> str:
+    of = "" if change.runtime == leads else f" under {screen.clean(change.runtime, limit=40)}"
+    return f"{less(change.saved_bytes)}{of}, {format_bytes(change.peak_bytes)}"
 
 
 def untried(helped: Helped) -> Iterator[tuple[str, str]]:

@@ -153,7 +153,7 @@ class RuntimeModel:
     Attributes:
         name: Key in ``RUNTIMES``, as people type it.
         definition: One sentence: what is alive when.
-        summary: The definition at a glance, at most 34 characters, for narrow tables.
+        summary: The definition at a glance, at most 34 characters, 28 beside a long name, for narrow tables.
         best_grade: What its peak promises of the thing it models where nothing lowers it.
         lowered_by: Names of what in a graph keeps the peak from the best grade; it is an estimate then.
         counts_inputs: Whether graph inputs count.

@@ -10,8 +10,10 @@ import pytest
 from rich.cells import cell_len
 
 from memprof import Graph, GraphBuilder, analyze
+from memprof.render.helped import show_helped
 from memprof.render.terminal import open_screen
 from memprof.render.text import TextView, render_text
+from memprof.results.helped import Change, Helped
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
 SHORT = TextView()
@@ -34,9 +36,9 @@ Weights  0 B  0 bytes  parameters
 Total    4 B  4 bytes
 
 model      peak  no I/O  grade        in short
-reference   4 B     4 B  upper bound  one at a time, in file order
-ideal       4 B     4 B  estimate     elementwise operations in place
-paper       3 B     3 B  estimate     levels, as in MemNAS Figure 3
+reference   4 B     4 B  upper bound  one by one, in file order
+ideal       4 B     4 B  estimate     elementwise in place
+paper       3 B     3 B  estimate     levels of MemNAS, Figure 3
 
                           ▼ peak, step 2
       4 B ┤            ████████████      ████████████      ██████
@@ -199,3 +201,17 @@ def test_the_last_line_is_the_next_command_unbroken() -> None:
 def test_a_graph_output_is_held_by_the_caller() -> None:
     shown = lines(chain([1, 1]))
     assert "  t1        1 B  ███     50%  Op     output       0" in shown
+
+
+def test_one_command_that_changes_two_peaks_is_named_once_that_of_the_headline_first() -> None:
+    def change(runtime: str, saved: int, peak: int) -> Change:
+        return Change(what="fewer inputs", runtime=runtime, saved_bytes=saved, peak_bytes=peak, command="mend it")
+
+    stream = io.StringIO()
+    helped = Helped((change("ideal", 3_000, 7_000), change("reference", 1_000, 9_000)))
+    show_helped(open_screen(stream), helped, "reference", top=1)
+    assert stream.getvalue().splitlines() == [
+        "What would help",
+        "  fewer inputs: 1.00 kB less, 9.00 kB; 3.00 kB less under ideal, 7.00 kB",
+        "    mend it",
+    ]

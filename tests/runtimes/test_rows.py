@@ -17,6 +17,7 @@ from memprof.planning.rules import RULES, find_rules
 from memprof.results.building import build_report
 from memprof.runtimes import RUNTIMES, Figure, Order, RuntimeModel, choose_runtimes
 from memprof.runtimes.late import find
+from memprof.runtimes.model import EVERY
 
 
 @pytest.mark.parametrize("row", RUNTIMES.values(), ids=list(RUNTIMES))
@@ -35,6 +36,17 @@ def test_a_row_says_what_people_read_of_it(row: RuntimeModel) -> None:
     assert row.leads <= row.default_for
     assert (row.ordering is None) or row.order is not Order.GIVEN
     assert not row.in_place_of or row.in_place_of in RUNTIMES
+
+
+_FORMATS = sorted({name for row in RUNTIMES.values() if row.default_for is not EVERY for name in row.default_for})
+
+
+@pytest.mark.parametrize("source_format", _FORMATS)
+def test_the_rows_of_a_report_stay_on_one_line_each_in_80_columns(source_format: str) -> None:
+    rows = [row for row in RUNTIMES.values() if row.is_default_for(source_format)]
+    names = max(len(row.name) for row in rows)
+    numbers_and_grade = 2 + 7 + 2 + 7 + 2 + 11 + 2
+    assert [row.name for row in rows if names + numbers_and_grade + len(row.summary) > 80] == []
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

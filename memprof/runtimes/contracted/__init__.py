@@ -112,7 +112,7 @@ def _is_last_in_every_order(op: int, touchers: Sequence[int], successors: Sequen
 MODEL = RuntimeModel(
     name="contracted",
     definition="as reference, and an elementwise operation is in place wherever that is safe in every order",
-    summary="in place where every order allows",
+    summary="in place, safe in any order",
     best_grade="estimate",
     counts_inputs=True,
     lifetimes=contracted_lifetimes,

@@ -153,7 +153,7 @@ def _default_unasked(graph: Graph) -> Lifetimes:
 MODEL = RuntimeModel(
     name="onnxruntime",
     definition=f"what onnxruntime allocates on a CPU in its first run, optimisation off, one thread: {_COUNTED}",
-    summary="onnxruntime CPU, no optimisation",
+    summary="CPU, no optimisation",
     best_grade="exact",
     lowered_by=lowered_by,
     counts_inputs=False,
@@ -193,7 +193,7 @@ OPTIMIZED_MODEL = RuntimeModel(
     name="onnxruntime-optimized",
     definition=f"what onnxruntime allocates on a CPU in its first run of this graph, which it optimised itself, one "
     f"thread: {_COUNTED}",
-    summary="onnxruntime CPU, optimised by it",
+    summary="CPU, optimised by it",
     best_grade="exact",
     lowered_by=lowered_by,
     counts_inputs=False,

@@ -76,7 +76,7 @@ MODEL = RuntimeModel(
     name="paper",
     definition="MemNAS Figure 3: steps are levels, several nodes may share one, and a tensor does not count in the "
     "level where its last reader runs",
-    summary="levels, as in MemNAS Figure 3",
+    summary="levels of MemNAS, Figure 3",
     best_grade="estimate",
     counts_inputs=True,
     lifetimes=fixed(paper_lifetimes, "paper"),

@@ -197,7 +197,7 @@ def _weights_and_run(model: Model, trace: Trace) -> Process:
 MODEL = RuntimeModel(
     name="pytorch",
     definition=f"eager PyTorch, from the graph: a module's arguments live until its call returns; {_COUNTS}",
-    summary="arguments live during module calls",
+    summary="arguments live during calls",
     best_grade="estimate",
     counts_inputs=False,
     lifetimes=fixed(held_lifetimes, "pytorch"),

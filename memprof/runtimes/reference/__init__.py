@@ -103,7 +103,7 @@ MODEL = RuntimeModel(
     name="reference",
     definition="one operation at a time in file order; its inputs, its outputs and all that is needed later are "
     "alive; views share storage; nothing else in place",
-    summary="one at a time, in file order",
+    summary="one by one, in file order",
     best_grade="upper bound",
     counts_inputs=True,
     lifetimes=reference_lifetimes,
