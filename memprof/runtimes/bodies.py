@@ -12,8 +12,8 @@ from collections.abc import Callable
 from memprof.analysis import Lifetimes, Schedule
 from memprof.ir import Graph
 
-_TOLD = ("", "higher_order")
-"""Domains whose operations run one body at a time and keep nothing else: the formats' own, and PyTorch's."""
+_TOLD = ("", "higher_order", "tfl")
+"""Domains whose operations run one body at a time and keep nothing else: of ONNX, PyTorch and TensorFlow Lite."""
 
 
 def reserve_bodies(

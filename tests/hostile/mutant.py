@@ -1,7 +1,8 @@
 """The child process: changes models byte by byte and analyses what comes out.
 
 Usage: python mutant.py COUNT MODEL... meets mutants 0 to COUNT - 1 and prints one JSON object: how many ended in a
-report, in a refusal, and the tracebacks of those that ended in anything else.
+report, in a refusal, and the tracebacks of those that ended in anything else: a number that is null without a reason
+is one of these.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def mutate(original: bytes, rng: random.Random) -> bytes:
 
 def main() -> None:
     """Analyse the mutants."""
+    from silence import assert_nothing_is_silent
+
     import memprof
     from memprof.base.errors import MemprofError
 
@@ -58,7 +61,9 @@ def main() -> None:
             path.write_bytes(mutate(originals[i % len(originals)], random.Random(i)))
             signal.alarm(SECONDS)
             try:
-                json.dumps(memprof.analyze(path, from_file=i % ASKED != ASKED - 1).to_json())
+                report = memprof.analyze(path, from_file=i % ASKED != ASKED - 1)
+                json.dumps(report.to_json(), allow_nan=False)
+                assert_nothing_is_silent(report)
                 ends["report"] += 1
             except MemprofError as error:
                 ends[error.kind] += 1

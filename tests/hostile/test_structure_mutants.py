@@ -17,7 +17,7 @@ import pytest
 
 import memprof
 from memprof.base.errors import MemprofError
-from tests.hostile.judge import is_about
+from tests.hostile.silence import is_about
 from tests.hostile.test_mutations import control_flow, convolutions, shape_arithmetic
 from tests.onnx_models import model, node, tensor, weight
 from tests.real_data import shared_data

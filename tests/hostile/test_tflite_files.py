@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import memprof
 from tests import tflite_models as make
 from tests.hostile.attack import SECONDS, Answer, attack
+from tests.hostile.silence import assert_nothing_is_silent
 from tests.importers.tflite.test_reading import branches, small_network
+from tests.tflite_kinds import kinds
 from tests.tflite_models import Graph, Number, Operator, Tensor, flatbuffer
 
 MUTANTS = 2000
@@ -113,6 +116,13 @@ def test_ends_with_a_report_or_one_sentence(answers: dict[str, Answer], name: st
 @pytest.mark.parametrize("name", ["zero_dims", "odd_names", "same_names", "unknown_operator", "negative_dims"])
 def test_odd_but_valid_files_are_analysed(answers: dict[str, Answer], name: str) -> None:
     assert answers[name].code == 0
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_no_number_of_an_honest_file_is_null_in_silence(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(kinds()[kind])
+    assert_nothing_is_silent(memprof.analyze(path))
 
 
 def test_mutants_end_in_a_report_or_a_refusal(tmp_path: Path) -> None:
