@@ -136,7 +136,7 @@ def command(**given: Any) -> int:
     with telling(f"reading and planning {safe_text(flags.model)}") as stage:
         plan, loaded, left_out = _plan(flags, request, stage)
     if flags.split is not None and plan.split is None:
-        note("no patches of the first layers, within that work, lower the peak")
+        note("no patches of the first layers that lower the peak were found, within that work and time")
     origin = Origin(shlex.join(["memprof", "plan", flags.model, *flags.repeated]), is_redacted=flags.redact_names)
     planned = Planned(
         plan=plan,

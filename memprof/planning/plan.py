@@ -40,6 +40,7 @@ from memprof.runtimes.contracted import contracted_storage
 from memprof.runtimes.late import find
 
 _OFFSET_SHARE = 0.3  # of the time, kept for the offsets
+_SPLIT_STEPS, _SPLIT_SECONDS = 1_000_000, 0.15  # that patches get in any case, beyond the deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,15 +174,16 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
         budget=budget,
         arenas=arenas,
         recomputation=recomputation,
-        split=None if options.split is None else _split(lifetimes, options, options.split),
+        split=None if options.split is None else _split(lifetimes, options, options.split, meter),
         was_interrupted=meter.was_ended,
     )
 
 
-def _split(lifetimes: Lifetimes, options: PlanOptions, allowance: int | str) -> Split | None:
+def _split(lifetimes: Lifetimes, options: PlanOptions, allowance: int | str, meter: Meter) -> Split | None:
     graph = lifetimes.graph
     roots = contracted_storage(graph) if options.in_place else graph.storage
-    return find_split(lifetimes, roots, parse_allowance(allowance, known_macs(graph)))
+    patient = meter.patient(_SPLIT_STEPS, _SPLIT_SECONDS)
+    return find_split(lifetimes, roots, parse_allowance(allowance, known_macs(graph)), patient)
 
 
 def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Report | None = None) -> Plan:

@@ -8,21 +8,26 @@
 After Lin, Chen, Cai, Gan, Han (MCUNetV2, 2021). An estimate: nothing here runs it, and a kernel may need more room.
 
 Complexity: O(points where one tensor is left x grids x operations of the stage); what a row of patches needs is found
-once for all grids that have it, and bytes are counted only where the work is allowed.
+once for all grids that have it, and bytes are counted only where the work is allowed. That may be long for hundreds
+of layers: all of it is told to a meter, and the best cut by its end is what counts.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 
 from memprof.analysis import Lifetimes
 from memprof.analysis.macs import node_macs
 from memprof.ir import Graph
+from memprof.planning.meter import Meter, OutOfBudget
 from memprof.planning.splitting.windows import Span, Windows, data_inputs, find_windows, plane
 
 _PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
+_STEPS_PER_NODE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,31 +57,35 @@ class Split:
     extra_bytes: int
 
 
-def find_split(lifetimes: Lifetimes, roots: Sequence[int], extra_macs: int) -> Split | None:
+def find_split(lifetimes: Lifetimes, roots: Sequence[int], extra_macs: int, meter: Meter) -> Split | None:
     """Return the split with the lowest peak, of those with the least work; ``None`` if none is below the peak.
+
+    Those that take few operations come first; where the meter runs out, the best one so far.
 
     Args:
         lifetimes: Of the network, in the order in which it runs, one operation a step.
         roots: For each value the one whose storage it uses.
         extra_macs: Multiply-accumulates that the overlap may take.
+        meter: Told of all work.
     """
     macs = node_macs(lifetimes.graph)
     best: Split | None = None
     best_key = (lifetimes.timeline.peak_bytes, -1, 0)
-    for stage in _stages(lifetimes, roots):
-        if stage.rest_bytes > best_key[0]:
-            continue
-        cuts = [[_cut(stage, axis, n) for n in _PARTS if n <= stage.size[axis]] for axis in range(2)]
-        for rows, columns in product(*cuts):
-            if len(rows) * len(columns) == 1:
+    with suppress(OutOfBudget):
+        for stage in _stages(lifetimes, roots, meter):
+            if max(stage.rest_bytes, stage.whole_bytes) > best_key[0]:
                 continue
-            grid = _Grid(stage, rows, columns)
-            if grid.extra(macs) > extra_macs:
-                continue
-            split = grid.estimate(macs)
-            key = (split.peak_bytes, split.extra_macs, split.rows * split.columns)
-            if key < best_key:
-                best, best_key = split, key
+            cuts = [[_cut(stage, axis, n, meter) for n in _PARTS if n <= stage.size[axis]] for axis in range(2)]
+            for rows, columns in product(*cuts):
+                if len(rows.spans) * len(columns.spans) == 1:
+                    continue
+                grid = _Grid(stage, rows, columns, meter)
+                if grid.extra(macs) > extra_macs:
+                    continue
+                split = grid.estimate(macs)
+                key = (split.peak_bytes, split.extra_macs, split.rows * split.columns)
+                if key < best_key:
+                    best, best_key = split, key
     return best
 
 
@@ -105,7 +114,7 @@ class _Stage:
     rest_bytes: int
 
 
-def _stages(lifetimes: Lifetimes, roots: Sequence[int]) -> Iterator[_Stage]:
+def _stages(lifetimes: Lifetimes, roots: Sequence[int], meter: Meter) -> Iterator[_Stage]:
     """Yield every stage: all begin with the same operation."""
     graph = lifetimes.graph
     order = [node for step in lifetimes.schedule.steps for node in step]
@@ -117,6 +126,7 @@ def _stages(lifetimes: Lifetimes, roots: Sequence[int]) -> Iterator[_Stage]:
     written: dict[int, int] = {}
     nodes: list[int] = []
     for step in range(first, len(order)):
+        meter.spend(1 + len(written))
         node = graph.nodes[order[step]]
         if data_inputs(graph, node) or any(roots[i] in last_read for i in node.writes):
             if windows[order[step]] is None:
@@ -128,6 +138,7 @@ def _stages(lifetimes: Lifetimes, roots: Sequence[int]) -> Iterator[_Stage]:
             continue
         size = plane(graph, written[left[0]])
         assert size is not None, "an operation with windows writes planes"
+        meter.spend(len(order) + len(lifetimes.buffers))
         around = [b for b in lifetimes.buffers if b.start <= step and b.stop > first]
         own = {root for root in written if root != left[0]}
         yield _Stage(
@@ -173,24 +184,41 @@ def needed_spans(
     return needed
 
 
-Cut = list[dict[int, Span]]
-"""What each row, or each column, of a grid of patches needs of the values of a stage."""
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Patches beside each other along one axis.
+
+    Attributes:
+        spans: What each of them needs of the values of a stage.
+        lengths: How much all of them together compute of each value.
+    """
+
+    spans: Sequence[Mapping[int, Span]]
+    lengths: Mapping[int, int]
 
 
-def _cut(stage: _Stage, axis: int, parts: int) -> Cut:
-    spans = _cells(stage.size[axis], parts)
-    return [needed_spans(stage.graph, stage.nodes, stage.windows, (stage.output, axis, span)) for span in spans]
+def _cut(stage: _Stage, axis: int, parts: int, meter: Meter) -> _Cut:
+    spans: list[Mapping[int, Span]] = []
+    lengths: Counter[int] = Counter()
+    for cell in _cells(stage.size[axis], parts):
+        meter.spend(_STEPS_PER_NODE * len(stage.nodes))
+        needed = needed_spans(stage.graph, stage.nodes, stage.windows, (stage.output, axis, cell))
+        lengths.update({value: stop - start for value, (start, stop) in needed.items()})
+        spans.append(needed)
+    return _Cut(spans, lengths)
 
 
 class _Grid:
     """One stage, cut into rows and columns of patches."""
 
-    def __init__(self, stage: _Stage, rows: Cut, columns: Cut) -> None:
+    def __init__(self, stage: _Stage, rows: _Cut, columns: _Cut, meter: Meter) -> None:
         self._stage = stage
-        self._spans = (rows, columns)
+        self._cuts = (rows, columns)
+        self._meter = meter
 
     def extra(self, counts: Sequence[int | None]) -> int:
         """Return how much patches have in common of what is counted per operation."""
+        self._meter.spend(len(self._stage.nodes))
         total = 0
         for node in self._stage.nodes:
             again, all_of_it = self._computed(self._stage.graph.nodes[node].writes[0])
@@ -202,15 +230,15 @@ class _Grid:
         stage = self._stage
         patch_bytes = max(
             self._patch_bytes(rows, columns)
-            for rows in _distinct(self._spans[0])
-            for columns in _distinct(self._spans[1])
+            for rows in _distinct(self._cuts[0].spans)
+            for columns in _distinct(self._cuts[1].spans)
         )
         stage_bytes = stage.whole_bytes + patch_bytes
         written = [stage.graph.value_bytes[node.writes[0]] if node.writes else 0 for node in stage.graph.nodes]
         return Split(
             operations=tuple(stage.graph.nodes[i].name for i in stage.nodes),
-            rows=len(self._spans[0]),
-            columns=len(self._spans[1]),
+            rows=len(self._cuts[0].spans),
+            columns=len(self._cuts[1].spans),
             peak_bytes=max(stage_bytes, stage.rest_bytes),
             stage_bytes=stage_bytes,
             rest_bytes=stage.rest_bytes,
@@ -223,12 +251,13 @@ class _Grid:
         """Return how many positions of a value all patches compute, and how many it has."""
         size = plane(self._stage.graph, value)
         assert size is not None, "an operation with windows writes planes"
-        lengths = [sum(s[value][1] - s[value][0] for s in spans if value in s) for spans in self._spans]
-        return lengths[0] * lengths[1], size[0] * size[1]
+        rows, columns = self._cuts
+        return rows.lengths.get(value, 0) * columns.lengths.get(value, 0), size[0] * size[1]
 
     def _patch_bytes(self, rows: Mapping[int, Span], columns: Mapping[int, Span]) -> int:
         """Return the most bytes of one patch that are alive at once, besides what is held whole."""
         stage = self._stage
+        self._meter.spend(_STEPS_PER_NODE * len(stage.nodes))
         sizes: dict[int, int] = {}
         last: dict[int, int] = {}
         for step, node_id in enumerate(stage.nodes):

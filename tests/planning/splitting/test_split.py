@@ -15,11 +15,14 @@ import memprof
 from memprof.base.errors import UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import Model
+from memprof.planning.meter import Meter
 from memprof.planning.plan import PlanOptions, plan_graph
 from memprof.planning.record import Plan
-from memprof.planning.splitting.estimate import needed_spans
+from memprof.planning.splitting.estimate import find_split, needed_spans
 from memprof.planning.splitting.windows import find_windows
+from memprof.runtimes.reference import reference_lifetimes
 from tests.onnx_models import model, node, tensor
+from tests.planning.work import WorkClock
 from tests.schemas import check_document
 
 ROWS, COLUMNS = 19, 14
@@ -100,8 +103,8 @@ def test_a_patch_needs_what_changes_it(seed: int, tmp_path: Path) -> None:
         assert spans[graph.inputs[0]] == (seen[0], seen[-1] + 1)
 
 
-def two_layers() -> Graph:
-    """Return x (2 channels) -> wide (8) -> slim (1) of 8 x 8, 3 x 3 kernels."""
+def two_layers(more: int = 0) -> Graph:
+    """Return x (2 channels) -> wide (8) -> slim (1) -> ``more`` of one channel, of 8 x 8, 3 x 3 kernels."""
     builder = GraphBuilder("two")
     x = builder.add_input("x", TensorType("uint8", (1, 2, 8, 8)))
     pads = {"pads": (1, 1, 1, 1)}
@@ -112,6 +115,8 @@ def two_layers() -> Graph:
         return builder.add_node("Conv", [read, weight], [new], attributes=pads)[0]
 
     slim = convolution(convolution(x, "wide", (8, 2)), "slim", (1, 8))
+    for i in range(more):
+        slim = convolution(slim, f"more{i}", (1, 1))
     assert slim is not None
     return builder.build([slim])
 
@@ -134,6 +139,19 @@ def test_bytes_and_work_of_a_small_example() -> None:
 
 def test_no_patches_are_better_than_patches_that_cost_more_than_they_may() -> None:
     assert plan_graph(Model.of(two_layers()), PlanOptions(split=0)).split is None
+
+
+def test_a_search_for_patches_ends_soon_after_its_time_with_the_best_so_far() -> None:
+    graph = two_layers(more=12)
+    lifetimes = reference_lifetimes(graph)
+    found = {}
+    for lines in (0, 100_000, 10**9):
+        clock = WorkClock()
+        with clock.running():
+            found[lines] = find_split(lifetimes, graph.storage, 10**9, Meter(lines, clock=clock))
+        assert clock.lines <= 1.1 * lines + 30_000
+    assert found[0] is None
+    assert found[100_000] == found[10**9]  # those that take few operations come first
 
 
 @pytest.mark.parametrize("options", [{"runtime": "ideal"}, {"recompute": 0}, {"split": "much"}])
