@@ -126,13 +126,16 @@ class _Needs:
         before = self._before(last)
         if sum(self.step[i] > before for i in self.producers[node_id] if i in self.drawn) < 2:
             return None
+        earliest = last
         while True:
             before = self._before(last)
             start = self._start(last, before)
+            if start > earliest or start == last:  # who reads of the stretch later does not wait for all of it
+                raise _UnknownError
             until = self._read_until(start, last)
             if until == last:
                 break
-            last = until
+            last, earliest = until, start
         root = self._order[last]
         listed = tuple(self._order[start : last + 1])
         orders = self._runs(root, frozenset(listed), frozenset())
