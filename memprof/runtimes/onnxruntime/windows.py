@@ -7,10 +7,11 @@ the one with the largest index runs first, with all that it needs (see ``order``
     ... b | pool  conv  R1  R2  Mul | ...        Mul reads R1 and R2, which leave the layout: either comes first,
     ... b | R2  pool  conv  R1  Mul | ...        each with what it needs; before and after, nothing changes
 
-Why nothing else changes: a stretch ends with the node X that waits, and what is in it is read in it alone, so it ran
-because of X; all that it reads from before is the one node b, or ran before anything that X needs. So whatever X
-visits first comes upon b first, and when X has run the same nodes have run. Orders that cannot be may be among those
-of a stretch (of two nodes of which one needs the other, both are tried first); all that can be are.
+Why nothing else changes: a stretch ends with the node X that waits, and what is in it is read in it alone, so it
+ran because of X; all that it reads from before is the one node b, which all of it needs, or ran before anything that
+X needs. So whatever X visits first comes upon b first, and when X has run the same nodes have run. Orders that cannot
+be may be among those of a stretch (of two nodes of which one needs the other, both are tried first); all that can be
+are.
 
 Complexity: O(nodes * nodes / 64) for who needs whom.
 """
@@ -148,15 +149,21 @@ class _Needs:
         return (~self._needed(last) & ((1 << last) - 1)).bit_length() - 1
 
     def _start(self, last: int, before: int) -> int:
-        """Return the step from which on what runs up to ``last`` reads one node at most of what ran lately."""
+        """Return the step from which on what runs up to ``last`` needs at most one node of what ran lately."""
         waited = [self.step[i] for i in self.producers[self._order[last]] if self.step[i] > before]
         shared = self._needed(last)
         for step in waited:
             shared &= self._needed(step)
         start = max(before, shared.bit_length() - 1) + 1
-        while len(self._lately(start, last, before)) > 1:
+        while not self._waits_for_one(start, last, self._lately(start, last, before)):
             start -= 1
         return start
+
+    def _waits_for_one(self, start: int, last: int, lately: set[int]) -> bool:
+        steps = [self.step[i] for i in lately]
+        return not steps or (
+            len(steps) == 1 and all(self._needed(step) >> steps[0] & 1 for step in range(start, last + 1))
+        )
 
     def _lately(self, start: int, last: int, before: int) -> set[int]:
         if last - start >= _MAX_STRETCH:
@@ -188,7 +195,7 @@ class _Needs:
         waited.sort(key=self.step.__getitem__)
         if len(waited) > _MAX_WAITED:
             raise _UnknownError
-        settled = [(a, b) for a, b in combinations(waited, 2) if self._keeps(a, b, waited)]
+        settled = [(a, b) for a, b in combinations(waited, 2) if self._keeps(a, b, node_id)]
         found: dict[tuple[int, ...], frozenset[int]] = {}
         open_runs: dict[tuple[int, ...], frozenset[int]] = {(): seen}
         while open_runs:
@@ -206,12 +213,11 @@ class _Needs:
                 raise _UnknownError
         return found
 
-    def _keeps(self, earlier: int, later: int, waited: Sequence[int]) -> bool:
-        """Whether two nodes are visited in the order in which they ran, in every session.
+    def _keeps(self, earlier: int, later: int, node_id: int) -> bool:
+        """Whether a node visits two others in the order in which they ran, in every session.
 
-        Not if an index of both is drawn, and not if the earlier one ran because another one needs it.
+        Not if an index of both is drawn, and not if the earlier one may have run because somebody else needs it: then
+        the order says nothing about their indices.
         """
-        if earlier in self.drawn and later in self.drawn:
-            return False
-        bit = self.step[earlier]
-        return not any(self._needed(self.step[other]) >> bit & 1 for other in waited if other != earlier)
+        is_drawn = earlier in self.drawn and later in self.drawn
+        return not is_drawn and self._readers[earlier] == [node_id]
