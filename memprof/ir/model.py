@@ -45,6 +45,7 @@ class Loading:
         end: Where the heap ends.
         threshold: Bytes from which on a request gets pages of its own.
         written: Resident pages of the heap as half-open runs, by number.
+        others: What other processes held, whose heaps had other free pieces before; asked where holes matter.
     """
 
     library_bytes: int
@@ -55,6 +56,7 @@ class Loading:
     end: int
     threshold: int
     written: tuple[tuple[int, int], ...]
+    others: tuple[Loading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,11 @@ MAX_WEIGHTS = 256 * 2**20
 LIGHT_WEIGHTS = 64 * 2**20
 """The same for the child that optimises the file too: what loading leaves there must not be missed."""
 
-_LARGE_PART = 0.2
+_LARGE_PART = 0.1
+_HOLES_BEFORE = (5, 20)
+"""Free pieces in the heaps of further processes: with either, models took what they take in a caller's process."""
+
+_FAR_APART, _MORE_HOLES_BEFORE = 1.05, (5, 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,7 @@ def find_loading(question: Question, first: Loading | None = None) -> Loading | 
             model = folder / "model.onnx"
             prepare(parse(question.path), question, model)
             rehearse = partial(rehearse_loading, str(model), question.limits, threads=question.threads)
-            loading = _middle(first or rehearse(), rehearse)
+            loading = _middle(first or rehearse(), lambda number: rehearse(holes_before=number))
             if kept is not None:
                 draft = folder / "loading.json"
                 draft.write_text(json.dumps(None if loading is None else asdict(loading)), encoding="utf-8")
@@ -120,15 +124,22 @@ def prepare(parsed: tuple[ModelProto, str], question: Question, target: Path) ->
     (write_look_alike if holds_weights else write_stand_in)(structure, target)
 
 
-def _middle(first: Loading | None, rehearse: Callable[[], Loading | None]) -> Loading | None:
-    """Return what the first process says, or the middle one of three where holes are a large part of it.
+def _middle(first: Loading | None, rehearse: Callable[[int], Loading | None]) -> Loading | None:
+    """Return what the first process says, or the middle one of several where holes are a large part of it.
 
-    Some sizes of holes depend on the order of a hash table, which differs between processes.
+    Sizes of holes depend on the order of a hash table and on kilobytes that were free before: processes differ. Where
+    three do, two more are asked.
     """
     if first is None or _holes_bytes(first) < _LARGE_PART * (first.library_bytes + first.anonymous_bytes):
         return first
-    found = [first, *(loading for _ in range(2) if (loading := rehearse()) is not None)]
-    return sorted(found, key=lambda loading: loading.anonymous_bytes)[len(found) // 2]
+    found = [first]
+    for numbers in (_HOLES_BEFORE, _MORE_HOLES_BEFORE):
+        found += [loading for number in numbers if (loading := rehearse(number)) is not None]
+        found.sort(key=lambda loading: loading.anonymous_bytes)
+        if found[-1].anonymous_bytes < found[0].anonymous_bytes * _FAR_APART:
+            break
+    middle = len(found) // 2
+    return replace(found[middle], others=(*found[:middle], *found[middle + 1 :]))
 
 
 def _holes_bytes(loading: Loading) -> int:

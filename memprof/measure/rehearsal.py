@@ -24,16 +24,18 @@ _PAGE = 4096
 _SMALLEST_HOLE = 1040  # what is smaller is soon taken by small objects
 _LARGEST_MAP, _SMALLEST_MAP = 32 * 2**20, 128 * 1024
 _STEPS = 4  # by which a threshold is known to a sixteenth
+_PIECE, _SIZES = 3000, 7
 _PRESENT = 1 << 63
 _MAPPED = 2
 
 
-def rehearse(model: str, threads: int) -> dict[str, Any] | None:
+def rehearse(model: str, threads: int, holes_before: int = 0) -> dict[str, Any] | None:
     """Make a default session and say what it left: see ``ir.model.Loading``; ``None`` where the system does not tell.
 
     Args:
         model: Path of the look-alike.
         threads: Threads inside an operation.
+        holes_before: Free pieces of some kilobytes that are made in the heap before: another process has others.
     """
     import onnxruntime
 
@@ -45,6 +47,7 @@ def rehearse(model: str, threads: int) -> dict[str, Any] | None:
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     gc.collect()
+    _make_holes(libc, holes_before)
     pages, taken = resident(), taken_bytes(libc)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     after, taken_after = resident(), taken_bytes(libc)
@@ -84,6 +87,16 @@ def rehearse_and_write(model: str, target: str, look_alike: str, answer: str, th
     with contextlib.suppress(Exception):  # whatever it raises: the graph is asked for all the same
         Path(answer).write_text(json.dumps(rehearse(look_alike, threads)), encoding="utf-8")
     return write_graph(model, target)
+
+
+def _make_holes(libc: Any, number: int) -> None:
+    """Leave free pieces of other sizes than those that are free; what lies between them stays taken."""
+    sizes = [_PIECE * (1 + i % _SIZES) for i in range(2 * number)]
+    pieces = [libc.malloc(size) for size in sizes]
+    for piece, size in zip(pieces, sizes, strict=True):
+        ctypes.memset(piece, 1, size)
+    for piece in pieces[::2]:
+        libc.free(ctypes.c_void_p(piece))
 
 
 def _heap() -> tuple[int, int]:

@@ -105,6 +105,7 @@ def _process_json(process: Process) -> dict[str, Any]:
         "grade": None if process.size_bytes is None else "estimate",
         "parts": dict(process.parts),
         "error": process.error,
+        "range_bytes": None if process.range_bytes is None else list(process.range_bytes),
     }
 
 
@@ -112,7 +113,13 @@ def _read_process(document: Fields) -> Process | None:
     if "process" not in document or document.is_null("process"):
         return None
     found = document.fields("process")
-    return Process(found.count_or_none("bytes"), found.named_counts("parts"), found.text("error"))
+    parts = found.named_counts("parts")
+    ends: tuple[int, ...] = ()
+    if "range_bytes" in found and not found.is_null("range_bytes"):
+        ends = found.counts("range_bytes")
+        if len(ends) != 2:
+            raise found.error("range_bytes", "has not two ends")
+    return Process(found.count_or_none("bytes"), parts, found.text("error"), (ends[0], ends[1]) if ends else None)
 
 
 def _read_model(found: Fields) -> ModelSummary:

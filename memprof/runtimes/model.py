@@ -66,11 +66,14 @@ class Process:
         size_bytes: The sum of the parts, ``None`` if a size is not known.
         parts: Bytes by part, in the order in which they come about.
         error: How far from real processes it was, in one phrase.
+        range_bytes: The least and the most among processes that begin with other heaps, ``None`` where only one was
+            asked.
     """
 
     size_bytes: int | None
     parts: Mapping[str, int]
     error: str
+    range_bytes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

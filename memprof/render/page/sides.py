@@ -303,6 +303,9 @@ def _process(report: Report) -> Iterable[list[str]]:
     if process is None or process.size_bytes is None:
         return
     yield ["process", format_bytes(process.size_bytes), "estimate", safe_text(process.error, limit=400)]
+    if process.range_bytes is not None:
+        low, high = map(format_bytes, process.range_bytes)
+        yield ["process, other heaps", f"{low} to {high}", "estimate", "of processes with other free pieces before"]
     for part, size in process.parts.items():
         name = safe_text(part.replace("_", " "), limit=60)
         yield [f"of which {name}", format_bytes(size), "", ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from onnx import TensorProto, helper, numpy_helper
 from memprof.importers.onnx import read_onnx
 from memprof.importers.request import Request
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
-from memprof.ir.model import Loading
+from memprof.ir.model import Loading, Model
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
 from memprof.measure.onnxruntime import measure_process
 from memprof.measure.sessions import with_session
 from memprof.measure.verify import process_pairs
 from memprof.runtimes.onnxruntime.default import session_frame
+from memprof.runtimes.onnxruntime.process import default_process
 from memprof.runtimes.onnxruntime.process.arena import Arena
 from memprof.runtimes.onnxruntime.process.heap import Heap
 from memprof.runtimes.onnxruntime.process.loading import load
@@ -257,3 +259,25 @@ def test_what_packing_filters_of_8_bits_takes_lies_in_the_arena(
 
     held = pairs["arena_later_runs"]
     assert 0 <= (held.measured_bytes or 0) - (held.predicted_bytes or 0) < 64  # single scales and zero points
+
+
+def test_processes_that_begin_with_other_heaps_give_a_range() -> None:
+    graph = twice(is_source=True)
+    frame = session_frame(replace(Model.of(graph), session=None))
+    loading = Loading(
+        library_bytes=MIB,
+        anonymous_bytes=9 * MIB,
+        taken_bytes=2 * MIB,
+        holes=(),
+        top=600 * PAGE,
+        end=612 * PAGE,
+        threshold=MIB,
+        written=((0, 600),),
+    )
+    more = replace(loading, anonymous_bytes=12 * MIB)
+    alone = default_process(graph, frame, loading)
+    ranged = default_process(graph, frame, replace(loading, others=(more,)))
+    assert alone.range_bytes is None
+    assert ranged.size_bytes == alone.size_bytes
+    assert alone.size_bytes is not None
+    assert ranged.range_bytes == (alone.size_bytes, alone.size_bytes + 3 * MIB)

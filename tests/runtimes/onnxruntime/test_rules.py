@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from memprof.ir import Attribute, Graph, GraphBuilder, NewValue, TensorType
@@ -150,10 +152,14 @@ def test_shapes_that_are_equal_only_by_binding_do_not_share_a_buffer() -> None:
         ((16, 8, 1, 1), (1, 16, 20, 20), {}, 0),
         ((500, 8, 1, 1), (1, 500, 10, 10), {"strides": (2, 2)}, 3_200),
         ((2048, 1, 3, 3), (1, 2048, 2, 2), {"group": 8}, 144),
+        ((16, 1, 7, 7), (1, 16, 10, 10), {"group": 8, "strides": (2, 2), "pads": (3,) * 4}, 0),
+        ((16, 1, 7, 7), (1, 16, 9, 9), {"group": 8, "strides": (2, 2), "pads": (2,) * 4}, 65_536),
+        ((24, 1, 7, 7), (1, 24, 10, 10), {"group": 8, "strides": (2, 2), "pads": (3,) * 4}, 65_536),
+        ((16, 1, 7, 7), (1, 16, 10, 10), {"group": 8, "strides": (2, 2), "auto_pad": "SAME_UPPER"}, 65_536),
     ],
 )
 def test_a_convolutions_scratch_is_what_was_measured(
-    filters: tuple[int, ...], output: tuple[int, ...], attributes: dict[str, int], expected: int
+    filters: tuple[int, ...], output: tuple[int, ...], attributes: dict[str, Any], expected: int
 ) -> None:
     builder = GraphBuilder("convolution")
     x = builder.add_input("x", TensorType("float32", (1, 8, 20, 20)))

@@ -95,7 +95,11 @@ def default_process(graph: Graph, frame: Frame, loading: Loading | None = None) 
     error = _SIMULATED_ERROR if loading is None else _ERROR
     if growth is None:
         return Process(None, {}, error)
-    return Process(sum(growth.parts.values()), growth.parts, error)
+    size = sum(growth.parts.values())
+    others = () if loading is None else loading.others
+    found = [other for other in (process_growth(graph, frame, one) for one in others) if other is not None]
+    sizes = [size, *(sum(other.parts.values()) for other in found)]
+    return Process(size, growth.parts, error, (min(sizes), max(sizes)) if found else None)
 
 
 def process_growth(graph: Graph, frame: Frame, loading: Loading | None = None) -> Growth | None:

@@ -5,6 +5,8 @@ Conv, pointwise        none: kernel 1, stride 1, no padding is one matrix produc
 Conv, one window   none: along one axis, a channel a group, where the window is the whole input
 Conv, few outputs      the patches of one group of one image as a matrix, K * out_pixels, where a group has more
                        filters than the output has pixels; K = channels / group * kernel
+Conv, 7 by 7           none: two filters a channel, a channel a group, several groups, stride 2, padding 3: a kernel
+                       of its own on a processor with AVX-512
 Conv, else             64 KiB a thread: the same matrix, a slice at a time. Threads take one image's group each if
                        there are several, else parts of the output: one for each 65,536 products, 16 pixels or more
 ConvTranspose          the patches of one group, channels_out / group * kernel * in_pixels
@@ -35,7 +37,7 @@ def convolution(kernel: Kernel) -> int:
         return 0
     if filters[0] // kernel.integer("group", 1) > volume(output[2:]):
         return volume(filters[1:]) * volume(output[2:]) * 4
-    return _SLICE_BYTES * _threads(kernel, filters, output)
+    return 0 if _is_doubling(kernel, filters) else _SLICE_BYTES * _threads(kernel, filters, output)
 
 
 def _threads(kernel: Kernel, filters: tuple[int, ...], output: tuple[int, ...]) -> int:
@@ -53,6 +55,25 @@ def _threads(kernel: Kernel, filters: tuple[int, ...], output: tuple[int, ...]) 
 def _is_one_window(kernel: Kernel, filters: tuple[int, ...]) -> bool:
     is_depthwise = filters[1] == 1 and filters[0] == kernel.integer("group", 1)
     return len(filters) == 3 and is_depthwise and kernel.shape(0)[2] == filters[2] and kernel.output_shape()[2] == 1
+
+
+def _is_doubling(kernel: Kernel, filters: tuple[int, ...]) -> bool:
+    """Tell whether a convolution makes two channels of each and halves the sides, by a window of 7 by 7."""
+    group = kernel.integer("group", 1)
+    return (
+        filters[1:] == (1, 7, 7)
+        and filters[0] == 2 * group > 2
+        and kernel.integers("strides", (1, 1)) == (2, 2)
+        and _is_padded_by_three(kernel)
+        and kernel.integers("dilations", (1, 1)) == (1, 1)
+    )
+
+
+def _is_padded_by_three(kernel: Kernel) -> bool:
+    """Tell whether a window of 7 by 7 that moves by 2 has its centre on the first and the last element."""
+    if kernel.text("auto_pad", "NOTSET").startswith("SAME"):
+        return all(size % 2 for size in kernel.shape(0)[2:])  # of an even size one more is missing than there are
+    return kernel.integers("pads", (0,) * 4) == (3,) * 4
 
 
 def is_pointwise(kernel: Kernel, spatial: tuple[int, ...]) -> bool:
