@@ -38,7 +38,7 @@ def render_search(summary: SearchSummary, folder: str, stream: TextIO) -> None:
         if summary.best.accuracy < 2 / summary.settings.template.classes:
             screen.show("Hardly better than chance: a higher --lambda weighs accuracy more.")
     elif summary.leader is not None:
-        screen.show(*(Text(line, style="bold") for line in _leader(summary.leader)))
+        screen.show(*(Text(line, style="bold") for line in _leader(summary.leader, summary.undecided)))
     screen.show()
     screen.show(_rounds(summary))
     if summary.standings:
@@ -121,9 +121,10 @@ def _best(found: Standing) -> tuple[str, str]:
     )
 
 
-def _leader(found: CandidateSummary) -> tuple[str, str]:
+def _leader(found: CandidateSummary, undecided: str) -> tuple[str, str, str]:
     return (
-        f"Leading: candidate {found.candidate}; which network is the best, a tournament will tell,",
+        f"Leading: candidate {found.candidate};",
+        f"         {undecided};",
         f"         {format_bytes(found.parameter_bytes)} of parameters, "
         f"peak {format_bytes(found.peak_intermediate_bytes)}",
     )

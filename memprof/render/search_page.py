@@ -132,8 +132,7 @@ def _best(summary: SearchSummary, pictures: Pictures) -> list[str]:
         return [
             f"## Leading: candidate {found.candidate}",
             "",
-            f"**{sizes}**, found in round {found.round + 1}. No tournament from fresh weights was held yet: which "
-            "network is the best is not known.",
+            f"**{sizes}**, found in round {found.round + 1}: {summary.undecided}.",
             "",
             f"![The leading network's blocks]({pictures.architecture})",
             *_lifetimes(pictures),

@@ -39,7 +39,7 @@ def pick_candidate(folder: Path, number: int | None, training: str | None = None
             command = shlex.join(["memprof", "nas", "status", str(folder)])
             raise UsageError(f"The search in {folder} has no trained network yet.", f"See: {command}")
         if summary.best is None:
-            note(f"no tournament was held yet: candidate {summary.found.candidate} leads, it may not be the best")
+            note(f"candidate {summary.found.candidate} leads: {summary.undecided}")
         return summary.found
     trained = {found.candidate: found for found in summary.candidates if found.validation_accuracy is not None}
     if number not in trained:

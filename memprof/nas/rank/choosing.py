@@ -10,14 +10,20 @@ simulations of them alike.
 
 The area counts from what guessing gets: counted from the least accurate network, the smallest one would add nothing.
 
-By the metric, and where a candidate of a batch stands in for its accuracy, that is half a deviation above its mean:
-of two that promise the same, the one that less is known of (an upper confidence bound).
+That area goes on to the largest network that is known or offered, and an octave beyond: where it ends with the front,
+a search whose front holds small networks alone sees no worth in any larger one, and never leaves them.
+
+By the metric a batch holds those whose scores are expected to be furthest above the best one (expected improvement).
+
+Where a candidate of a batch stands in for its accuracy, that is half a deviation above its mean.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heapreplace
 from math import erf, exp, inf, log, pi, sqrt
 
 from memprof.nas.rank.fronts import by_layers, pareto_front
@@ -27,11 +33,10 @@ OPTIMISM = 0.5
 """Deviations above the mean."""
 BASES = 4
 """Bases that a round weighs."""
-_PROMISES = 3
 _BEYOND = 0.1
 """How far the area goes on past the largest network, which would add nothing otherwise."""
 _OCTAVE = log(2)
-"""How far the area of a batch goes on past the largest network that is known: as far for each base."""
+"""How far the area of a batch goes on past the largest network that is known or offered."""
 _TRIED = 40
 """Candidates that are tried for each place of a batch: those that would add most if they came first."""
 
@@ -61,16 +66,36 @@ def by_area(measures: Mapping[int, Measures], floor: float, most: int | None = N
     most = len(measures) if most is None else most
     front = {number: measures[number] for number in pareto_front(measures)}
     taken = list(front)[:most][:1]
-    area = _Area(list(front.values()), floor) if front else None
-    while area is not None and len(taken) < most:
-        before = [front[number] for number in taken]
-        added = {number: area.of([*before, found]) for number, found in front.items() if number not in taken}
-        number = max(added, key=lambda n: (added[n], front[n].accuracy, -n), default=None)
-        if number is None or added[number] <= area.of(before):
-            break
-        taken.append(number)
+    taken += _by_gain({number: front[number] for number in front if number not in taken}, front, taken, floor, most)
     left = {number: found for number, found in measures.items() if number not in taken}
     return [*taken, *by_layers(left, most - len(taken))]
+
+
+def _by_gain(
+    left: Mapping[int, Measures], front: Mapping[int, Measures], taken: Sequence[int], floor: float, most: int
+) -> list[int]:
+    """Return who is left, each time whoever adds most area to all before it, as long as anybody adds some.
+
+    What a network adds only falls as others come before it, so what it added before bounds that, and most are not
+    counted anew for each place (lazy greedy: Minoux, 1978).
+    """
+    if not left:
+        return []
+    steps = _Steps(floor, max(map(_size, front.values())) + _BEYOND)
+    for number in taken:
+        steps.add(front[number])
+    waiting = [(-steps.gain(found), -found.accuracy, number, 0) for number, found in left.items()]
+    heapify(waiting)
+    chosen: list[int] = []
+    while waiting and waiting[0][0] < 0 and len(taken) + len(chosen) < most:
+        _, accuracy, number, counted = waiting[0]
+        if counted < len(chosen):
+            heapreplace(waiting, (-steps.gain(front[number]), accuracy, number, len(chosen)))
+            continue
+        heappop(waiting)
+        steps.add(front[number])
+        chosen.append(number)
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +109,6 @@ class Batch:
 
     chosen: list[int]
     gain: float
-
-
-def choose_for_metric(score: Callable[[Measures], float], offered: Mapping[int, Measures], most: int) -> Batch:
-    """Return up to ``most`` of those offered, the highest scores first; their gain is the mean of the best three."""
-    scores = {number: score(found) for number, found in offered.items()}
-    chosen = sorted(scores, key=lambda number: (-scores[number], number))[:most]
-    best = [scores[number] for number in chosen[:_PROMISES]]
-    return Batch(chosen, sum(best) / len(best) if best else -inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +130,35 @@ class Promise:
         return replace(found, accuracy=min(1.0, found.accuracy + OPTIMISM * self.deviation))
 
 
+def choose_for_metric(
+    score: Callable[[Measures], float], best: float, offered: Mapping[int, Promise], most: int
+) -> Batch:
+    """Return up to ``most`` of those offered, those first whose scores are expected to be furthest above ``best``.
+
+    Args:
+        score: The metric, linear in the accuracy.
+        best: The best score so far.
+        offered: Each candidate.
+        most: How many to choose.
+    """
+    means = {number: score(found.measures) for number, found in offered.items()}
+    gains = {number: _excess(means[number] - best, _spread(score, found)) for number, found in offered.items()}
+    chosen = sorted(gains, key=lambda number: (-gains[number], -means[number], number))[:most]
+    return Batch(chosen, sum(gains[number] for number in chosen) if chosen else -inf)
+
+
+def _spread(score: Callable[[Measures], float], found: Promise) -> float:
+    """Return the deviation of a score, from that of its accuracy."""
+    higher = replace(found.measures, accuracy=found.measures.accuracy + found.deviation)
+    return score(higher) - score(found.measures)
+
+
 def choose_for_front(
-    known: Iterable[Measures], offered: Mapping[int, Promise], most: int, floor: float | None = None
+    known: Iterable[Measures],
+    offered: Mapping[int, Promise],
+    most: int,
+    floor: float | None = None,
+    largest: int | None = None,
 ) -> Batch:
     """Return up to ``most`` of those offered, in the order in which they are worth training.
 
@@ -123,15 +167,18 @@ def choose_for_front(
         offered: Each candidate.
         most: How many to choose.
         floor: The accuracy from which the area counts; that of the front's least accurate if left out.
+        largest: Bytes to which the area goes at least: those of the largest network that any base of the round
+            offers, so that batches of several bases compare; of those given if left out.
     """
     front = list(known)
+    end = log(max([largest or 1, *map(_bytes, front), *(_bytes(found.measures) for found in offered.values())]))
     front = [front[i] for i in pareto_front(dict(enumerate(front)))]
     left = dict(offered)
     if not left:
         return Batch([], 0.0)
     if floor is None:
         floor = min((m.accuracy for m in front), default=0.0)
-    steps = _Staircase(front, floor)
+    steps = _Staircase(front, floor, end + _OCTAVE)
     gains = {number: steps.expected_gain(found) for number, found in left.items()}
     tried = sorted(left, key=lambda number: (-gains[number], -left[number].measures.accuracy, number))[:_TRIED]
     chosen: list[int] = []
@@ -143,7 +190,7 @@ def choose_for_front(
             break
         total += added[number]
         front.append(left.pop(number).hopeful)
-        steps = _Staircase(front, floor)
+        steps = _Staircase(front, floor, end + _OCTAVE)
         tried.remove(number)
         chosen.append(number)
     rest = {number: found.hopeful for number, found in left.items()}
@@ -153,14 +200,13 @@ def choose_for_front(
 class _Staircase:
     """The most accurate network of at most so many bytes, over the logarithm of these."""
 
-    def __init__(self, front: Sequence[Measures], floor: float) -> None:
+    def __init__(self, front: Sequence[Measures], floor: float, end: float) -> None:
         self._steps: list[tuple[float, float, float]] = []  # where each begins and ends, and its accuracy
         start, best = -inf, floor
         for size, accuracy in sorted((_size(found), -found.accuracy) for found in front):
             if -accuracy > best:
                 self._steps.append((start, size, best))
                 start, best = size, -accuracy
-        end = max(map(_size, front), default=0.0) + _OCTAVE
         self._steps.append((start, end, best))
 
     def expected_gain(self, found: Promise) -> float:
@@ -211,5 +257,42 @@ class _Area:
         return total + (best - self._floor) * (self._end - start)
 
 
+class _Steps:
+    """The most accurate network of at most so many bytes, over the logarithm of these, as networks are added."""
+
+    def __init__(self, floor: float, end: float) -> None:
+        self._floor, self._end = floor, end
+        self._sizes: list[float] = []  # rising
+        self._accuracies: list[float] = []  # of the same, rising
+
+    def gain(self, found: Measures) -> float:
+        """Return the area that a network would add."""
+        start, total = _size(found), 0.0
+        place = bisect_right(self._sizes, start)
+        level = self._accuracies[place - 1] if place else self._floor
+        while level < found.accuracy:
+            end = self._sizes[place] if place < len(self._sizes) else self._end
+            total += (found.accuracy - level) * (end - start)
+            if place == len(self._sizes):
+                break
+            start, level = end, max(level, self._accuracies[place])
+            place += 1
+        return total
+
+    def add(self, found: Measures) -> None:
+        """Count a network from now on."""
+        size = _size(found)
+        place = bisect_right(self._sizes, size)
+        if found.accuracy <= (self._accuracies[place - 1] if place else self._floor):
+            return
+        first, last = bisect_left(self._sizes, size), bisect_right(self._accuracies, found.accuracy)
+        self._sizes[first : max(first, last)] = [size]
+        self._accuracies[first : max(first, last)] = [found.accuracy]
+
+
+def _bytes(found: Measures) -> int:
+    return found.parameter_bytes + found.peak_intermediate_bytes
+
+
 def _size(found: Measures) -> float:
-    return log(found.parameter_bytes + found.peak_intermediate_bytes)
+    return log(_bytes(found))

@@ -22,7 +22,7 @@ from memprof.nas.rank.choosing import front_area
 from memprof.nas.rank.fronts import pareto_front
 from memprof.nas.rank.metric import Measures, Metric
 from memprof.nas.rank.rankers import Candidate
-from memprof.nas.rank.strategies import STRATEGIES, World
+from memprof.nas.rank.strategies import LEAST_ACCURACY, STRATEGIES, World
 
 SIMULATION_SCHEMA = "memprof/nas-simulation/1"
 LEAST_NETWORKS = 8
@@ -179,6 +179,11 @@ def _judge(world: World) -> Callable[[Sequence[int]], float]:
         UsageError: All networks are as good as each other.
     """
     if world.metric is not None:
+        if world.yardstick.accuracy <= LEAST_ACCURACY:
+            raise UsageError(
+                "Half of the table's networks have an accuracy of 0.",
+                "Equation 4 divides by the median accuracy: leave --lambda out.",
+            )
         best = max(map(world.score, world.measures))
         if best <= min(map(world.score, world.measures)):
             raise UsageError("All networks of the table have the same score.", "There is nothing to search for.")

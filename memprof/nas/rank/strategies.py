@@ -35,6 +35,8 @@ from memprof.nas.rank.rankers import Candidate, RankedRound, code_bits
 
 FIRST, BATCH = 16, 8
 """Networks that the first round of ``memnas`` trains, and every later one: those of the quick preset."""
+LEAST_ACCURACY = 1e-6
+"""What stands for an accuracy of 0, by which nothing can be divided."""
 _POPULATION, _TOURNAMENT = 20, 5
 _NEIGHBOURS = 16
 _CROSSOVER = 0.9
@@ -53,7 +55,9 @@ class World:
         self.metric = metric
         self.measures = [
             Measures(
-                accuracy=max(accuracy, 1e-6), peak_intermediate_bytes=1, parameter_bytes=candidate.parameter_bytes
+                accuracy=max(accuracy, LEAST_ACCURACY),
+                peak_intermediate_bytes=1,
+                parameter_bytes=candidate.parameter_bytes,
             )
             for candidate, accuracy in cells
         ]
@@ -178,7 +182,8 @@ def search_in_rounds(world: World, known: Known, rng: random.Random, ranker: str
             yield [_anybody(world, known, rng)]
             continue
         believed = _believe(world, known, ranker, derive_seed(seed, "round", len(used)) % 2**31)
-        batches = {base: _batch(world, known, believed(_untrained(world.neighbours(base), known))) for base in bases}
+        offered = {base: believed(_untrained(world.neighbours(base), known)) for base in bases}
+        batches = _batches(world, known, offered)
         base = max(bases, key=lambda i: batches[i].gain)
         used.append(base)
         yield batches[base].chosen
@@ -190,7 +195,7 @@ def _bases(world: World, known: Known, open_ones: Known, used: list[int]) -> lis
         front = set(pareto_front(known))
         floor = min(m.accuracy for m in known.values())
         return bases_on_front({i: m for i, m in open_ones.items() if i in front}, used, floor)[:BASES]
-    return sorted(open_ones, key=lambda i: (used.count(i), -world.score(known[i]), i))[:BASES]
+    return sorted(open_ones, key=lambda i: (-world.score(known[i]), i))[:BASES]
 
 
 def _believe(world: World, known: Known, ranker: str, seed: int) -> Callable[[list[int]], dict[int, Promise]]:
@@ -213,10 +218,15 @@ def _believe(world: World, known: Known, ranker: str, seed: int) -> Callable[[li
     return promise
 
 
-def _batch(world: World, known: Known, offered: dict[int, Promise]) -> Batch:
+def _batches(world: World, known: Known, offered: Mapping[int, dict[int, Promise]]) -> dict[int, Batch]:
+    """Return what a round from each base would train, and what that promises."""
     if world.metric is None:
-        return choose_for_front(known.values(), offered, BATCH)
-    return choose_for_metric(world.score, {i: found.hopeful for i, found in offered.items()}, BATCH)
+        largest = max(found.measures.parameter_bytes for pool in offered.values() for found in pool.values())
+        return {
+            base: choose_for_front(known.values(), pool, BATCH, largest=largest) for base, pool in offered.items()
+        }
+    best = max(map(world.score, known.values()))
+    return {base: choose_for_metric(world.score, best, pool, BATCH) for base, pool in offered.items()}
 
 
 def _untrained(networks: Sequence[int], known: Collection[int]) -> list[int]:

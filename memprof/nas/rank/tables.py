@@ -8,6 +8,8 @@
 
 Accuracies are shares or percent: where one is above 1.5, all are percent. Where bytes are not given they are counted
 from the weights of the operations, in units of their own: only their order and ratios matter here.
+
+A network that stands in several rows, with the same code and bytes, is one with the mean of their accuracies.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from memprof.base.errors import InputError
@@ -70,7 +73,7 @@ def read_table(path: Path) -> list[tuple[Candidate, float]]:
         InputError: The file is missing or is no such table; names the line.
     """
     try:
-        with TextIOWrapper(open_plain(path, "a table of networks"), encoding="utf-8", newline="") as file:
+        with TextIOWrapper(open_plain(path, "a table of networks"), encoding="utf-8-sig", newline="") as file:
             if os.fstat(file.fileno()).st_size > MOST_BYTES:
                 raise InputError(f"{path} is larger than {MOST_BYTES:,} B.", "Keep fewer of its rows.")
             rows = list(_macro(json.load(file), path) if path.suffix == ".json" else _read_rows(file, path))
@@ -80,6 +83,7 @@ def read_table(path: Path) -> list[tuple[Candidate, float]]:
     if not rows:
         raise InputError(f"{path} has no networks.", _HINT)
     scale = 100.0 if max(row.accuracy for row in rows) > _PERCENT_ABOVE else 1.0
+    rows = _joined(rows)
     return [
         (Candidate(codes, row.parameter_bytes), row.accuracy / scale)
         for codes, row in zip(_bits([row.codes for row in rows]), rows, strict=True)
@@ -126,6 +130,16 @@ def _checked(row: _Row) -> _Row:
     if not 0 < row.parameter_bytes <= _MOST_WEIGHTS:
         raise ValueError("a network has bytes")
     return row
+
+
+def _joined(rows: list[_Row]) -> list[_Row]:
+    """Return each network once: one that was trained several times would be its own neighbour."""
+    accuracies: dict[tuple[tuple[str, ...], int], list[float]] = {}
+    for row in rows:
+        accuracies.setdefault((row.codes, row.parameter_bytes), []).append(row.accuracy)
+    return [
+        _Row(codes=codes, accuracy=mean(found), parameter_bytes=size) for (codes, size), found in accuracies.items()
+    ]
 
 
 def _shape(row: _Row) -> tuple[int, ...]:

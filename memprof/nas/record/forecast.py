@@ -104,18 +104,25 @@ def reserved_seconds(state: SearchState, seconds: float) -> float:
     return min(most, _seconds_of_tournament(state, found, settings.final_seeds))
 
 
-def plan_tournament(state: SearchState, seconds_left: float) -> tuple[list[int], int]:
-    """Return who enters a tournament and how often each trains, fewer where the time is short; nobody if none can."""
+def plan_tournament(state: SearchState, seconds_left: float) -> tuple[list[int], int, int]:
+    """Return who enters a tournament, how often each trains and for how many epochs; nobody if none can.
+
+    Fewer enter and train less often where the time is short. Where not even the smallest field fits, all of it trains
+    as long as one of the search's rungs, the longest that fits: a short judgement by fresh weights is one.
+    """
     settings = state.settings
     if settings is None or not settings.finalists:
-        return [], 0
+        return [], 0, 0
     found, repeats = list[int](), 0
     for share, part in _FIELDS:
         found = entrants(state, max(1, round(share * settings.finalists)))
         repeats = max(1, round(part * settings.final_seeds))
         if _seconds_of_tournament(state, found, repeats) <= seconds_left:
-            break
-    return found, repeats
+            return found, repeats, settings.final_epochs
+    shorter = sorted(epochs for epochs in settings.rungs if epochs < settings.final_epochs)
+    needed = _seconds_of_tournament(state, found, repeats) / settings.final_epochs
+    fitting = [epochs for epochs in shorter if epochs * needed <= seconds_left]
+    return found, repeats, max(fitting, default=min(shorter, default=settings.final_epochs))
 
 
 def _seconds_of_tournament(state: SearchState, found: Sequence[int], repeats: int) -> float:

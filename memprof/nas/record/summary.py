@@ -157,6 +157,13 @@ class SearchSummary:
             return self.leader
         return next(c for c in self.candidates if self.best.candidate == c.candidate)
 
+    @property
+    def undecided(self) -> str:
+        """What is to be said of a leader: why no network is called the best."""
+        if self.status == "finished":
+            return "the search ended before a tournament told which network is the best"
+        return "which network is the best, a tournament will tell"
+
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON-ready values."""
         return {

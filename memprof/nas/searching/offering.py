@@ -21,7 +21,6 @@ from memprof.nas.jobs import derive_seed
 from memprof.nas.rank.blend import Belief
 from memprof.nas.rank.choosing import Promise, choose_for_front, choose_for_metric
 from memprof.nas.rank.controller import believe
-from memprof.nas.rank.fronts import pareto_front
 from memprof.nas.rank.metric import Measures
 from memprof.nas.rank.rankers import Candidate, RankedRound
 from memprof.nas.record.scores import (
@@ -67,6 +66,23 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """What a round from one base could train.
+
+    Attributes:
+        base: Candidate that it starts from; ``None`` for the empty network.
+        fresh: What is next to it.
+        fitting: How many are within the budget.
+        able: Of those, who could win.
+    """
+
+    base: int | None
+    fresh: Fresh
+    fitting: int
+    able: list[tuple[Architecture, Footprint]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """What a round from one base would be.
 
@@ -99,7 +115,10 @@ class Offers:
     def best(self, state: SearchState) -> Offer:
         """Return the round that promises most, the first of equals."""
         index = len(state.rounds)
-        offers = [self._offer(state, index, base) for base in next_bases(state)]
+        found = [self._open(state, base) for base in next_bases(state)]
+        sizes = (size.parameter_bytes + size.peak_intermediate_bytes for each in found for _, size in each.able)
+        largest = max(sizes, default=1)
+        offers = [self._offer(state, index, each, largest) for each in found]
         self._aside.forget()
         return max(offers, key=lambda found: (bool(found.picked), found.gain))
 
@@ -125,20 +144,33 @@ class Offers:
                 base = state.origin(number) if settings.goal == "front" else number
                 self._aside.begin(("fresh", state.count, base), partial(_fresh, state, base))
 
-    def _offer(self, state: SearchState, index: int, base: int | None) -> Offer:
-        """Return what a round from ``base`` would train."""
-        settings = settings_of(state)
-        parent = _network(state, base)
+    def _open(self, state: SearchState, base: int | None) -> _Open:
+        """Return what a round from ``base`` could train."""
         fresh = self._aside.take(("fresh", state.count, base), lambda: _fresh(state, base))
-        fitting = [found for found in fresh.measured if is_within(found[1], settings.budget)]
+        fitting = [found for found in fresh.measured if is_within(found[1], settings_of(state).budget)]
         able = [found for found in fitting if _can_win(state, found[1], base)]
-        picked, gain = self._choose(state, index, base, able)
+        return _Open(base=base, fresh=fresh, fitting=len(fitting), able=able)
+
+    def _offer(self, state: SearchState, index: int, found: _Open, largest: int) -> Offer:
+        """Return what that round would train, by the bytes of the largest network that any base offers."""
+        picked, gain = self._choose(state, index, found.base, found.able, largest)
         return Offer(
-            base=base, parent=parent, fresh=fresh, fitting=len(fitting), able=len(able), picked=picked, gain=gain
+            base=found.base,
+            parent=_network(state, found.base),
+            fresh=found.fresh,
+            fitting=found.fitting,
+            able=len(found.able),
+            picked=picked,
+            gain=gain,
         )
 
     def _choose(
-        self, state: SearchState, index: int, base: int | None, able: list[tuple[Architecture, Footprint]]
+        self,
+        state: SearchState,
+        index: int,
+        base: int | None,
+        able: list[tuple[Architecture, Footprint]],
+        largest: int,
     ) -> tuple[list[Pick], float]:
         """Return what the round trains, and what that promises: all or a sample of the first rounds, else what the
         controller likes best."""
@@ -161,13 +193,11 @@ class Offers:
         predicted = _predict(state, base, beliefs, able)
         if settings.goal == "front":
             found = worth(state)
-            known = [found[number] for number in pareto_front(found)]
-            batch = choose_for_front(known, predicted, settings.top_k, settings.chance)
+            batch = choose_for_front(found.values(), predicted, settings.top_k, settings.chance, largest)
         else:
             previous = state.measures(base) if base is not None else None
             yardstick = previous or median_measures(found.measures for found in predicted.values())
-            offered = {i: found.hopeful for i, found in predicted.items()}
-            batch = choose_for_metric(lambda m: settings.metric.score(m, yardstick), offered, settings.top_k)
+            batch = choose_for_metric(lambda m: settings.metric.score(m, yardstick), 0.0, predicted, settings.top_k)
         return [(*able[i], predicted[i].measures.accuracy) for i in batch.chosen], batch.gain
 
 

@@ -204,8 +204,8 @@ class Search:
         return [self._final_job(number, tournament.epochs) for number in numbers]
 
     def _open_tournament(self) -> bool:
-        """Choose who enters and how often each trains; return whether anybody does."""
-        found, repeats = plan_tournament(self.state, self.seconds_left)
+        """Choose who enters, how often and how long each trains; return whether anybody does."""
+        found, repeats, epochs = plan_tournament(self.state, self.seconds_left)
         first = first_winner(self.state)
         if not found or first is None:
             return False
@@ -214,7 +214,7 @@ class Search:
             replace(self.state.chosen[entrant], candidate=start + i, predicted=None).to_json()
             for i, entrant in enumerate(found * repeats)
         ]
-        facts = {"after": len(self.state.rounds), "epochs": self.settings.final_epochs, "entrants": found}
+        facts = {"after": len(self.state.rounds), "epochs": epochs, "entrants": found}
         self._write("tournament", {**facts, "yardstick": first, "chosen": chosen})
         return True
 

@@ -98,7 +98,7 @@ def _headline(summary: SearchSummary) -> str:
         )
         return f"Best: candidate {best.candidate}, {best.accuracy:.2%}{error}, {sizes}"
     if leader is not None:
-        return f"Leading: candidate {leader.candidate}; which network is the best, a tournament will tell"
+        return f"Leading: candidate {leader.candidate}; {summary.undecided}"
     return "No round is done yet"
 
 

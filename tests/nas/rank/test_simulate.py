@@ -23,6 +23,7 @@ from memprof.nas.rank.choosing import (
     choose_for_metric,
     front_area,
 )
+from memprof.nas.rank.fronts import by_layers, pareto_front
 from memprof.nas.rank.metric import Measures, Metric
 from memprof.nas.rank.rankers import Candidate
 from memprof.nas.rank.simulate import Simulation, SimulationPlan, simulate
@@ -127,6 +128,22 @@ def test_a_table_without_a_front_is_an_error() -> None:
         simulate(alike, SimulationPlan(table="t", trained=10, metric=Metric(accuracy_weight=1)))
 
 
+def test_a_metric_by_a_median_accuracy_of_0_is_an_error() -> None:
+    cells = [(candidate, 0.0) for candidate, _ in made_up(4, 3)[:-1]] + made_up(4, 3)[-1:]
+    with pytest.raises(UsageError, match="accuracy of 0"):
+        simulate(cells, SimulationPlan(table="t", trained=10, metric=Metric(accuracy_weight=0.9)))
+
+
+def test_a_network_in_several_rows_is_one_with_their_mean(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("code,accuracy,bytes\n01,0.5,10\n10,0.7,20\n01,0.9,10\n01,0.2,30\n", encoding="utf-8-sig")
+    assert read_table(path) == [
+        (Candidate(("01",), 10), pytest.approx(0.7)),
+        (Candidate(("10",), 20), 0.7),
+        (Candidate(("01",), 30), 0.2),
+    ]
+
+
 def test_the_area_under_a_front_by_hand() -> None:
     found = [measured(0.6, 9), measured(0.8, 99), measured(0.7, 199)]  # totals 10, 100, 200; the last is beaten
     end = log(200) + 0.1
@@ -146,14 +163,14 @@ def test_a_batch_takes_who_adds_area_before_who_adds_none() -> None:
 
 
 def test_what_a_candidate_promises_is_the_mean_area_over_all_accuracies_it_may_have() -> None:
-    known = [measured(0.5, 9), measured(0.8, 99)]  # totals 10 and 100; the area ends an octave beyond
+    known = [measured(0.5, 9), measured(0.8, 99)]  # totals 10 and 100
     for size, mean, deviation in ((19, 0.55, 0.1), (4, 0.3, 0.05), (149, 0.95, 0.2), (99, 0.7, 0.0), (9, 0.6, 0.0)):
         promise = Promise(measured(mean, size), deviation)
         rng = random.Random(size)
         gains = []
         for _ in range(20_000):
             accuracy = min(1.0, rng.gauss(mean, deviation))
-            start, end = log(size + 1), log(200)
+            start, end = log(size + 1), log(2 * max(100, size + 1))  # an octave beyond the largest
             parts = [(log(1), log(10), 0.1), (log(10), log(100), 0.5), (log(100), end, 0.8)]
             gains.append(sum(max(0, b - max(a, start)) * max(0, accuracy - level) for a, b, level in parts))
         expected = sum(gains) / len(gains)
@@ -176,11 +193,68 @@ def test_an_order_by_area_is_the_most_accurate_then_who_is_far_from_it_then_the_
     assert by_area({1: measured(0.9, 1000), 2: measured(0.05, 10), 3: measured(0.5, 20)}, 0.1) == [1, 3, 2]
 
 
+def test_a_front_of_small_networks_alone_still_sees_worth_in_much_larger_ones() -> None:
+    known = [measured(0.74, 1), measured(0.78, 2)]
+    offered = {1: Promise(measured(0.76, 2), 0.01), 2: Promise(measured(0.85, 11), 0.05)}
+    batch = choose_for_front(known, offered, 1)
+    assert batch.chosen == [2]
+    assert batch.gain > choose_for_front(known, {1: offered[1]}, 1).gain > 0
+
+
+def test_batches_of_several_bases_count_the_same_area() -> None:
+    known = [measured(0.5, 10), measured(0.6, 100)]
+    small = {1: Promise(measured(0.7, 50))}
+    alone, beside = choose_for_front(known, small, 1), choose_for_front(known, small, 1, largest=10_000)
+    assert beside.gain > alone.gain
+    larger = choose_for_front(known, {**small, 2: Promise(measured(0.1, 9999))}, 1)
+    assert beside.gain == pytest.approx(larger.gain)
+
+
+def quadratic_by_area(measures: dict[int, Measures], floor: float) -> list[int]:
+    """Return the order by area as its definition says it: the whole area anew for each that could come next."""
+    front = {number: measures[number] for number in pareto_front(measures)}
+    taken = list(front)[:1]
+    while len(taken) < len(front):
+        before = [front[number] for number in taken]
+        area = front_area(before, front.values(), floor)
+        added = {
+            number: front_area([*before, found], front.values(), floor) - area
+            for number, found in front.items()
+            if number not in taken
+        }
+        number = max(added, key=lambda n: (added[n], front[n].accuracy, -n))
+        if added[number] <= 1e-12:
+            break
+        taken.append(number)
+    return [*taken, *by_layers({n: found for n, found in measures.items() if n not in taken})]
+
+
+def test_an_order_by_area_is_that_of_its_definition() -> None:
+    rng = random.Random(5)
+    for case in range(60):
+        found = {
+            i: Measures(
+                accuracy=rng.uniform(0.05, 1) if case % 3 else rng.choice([0.2, 0.5, 0.8, 0.9]),
+                parameter_bytes=rng.randint(1, 3000),
+                peak_intermediate_bytes=rng.randint(1, 3000),
+            )
+            for i in range(rng.randint(1, 25))
+        }
+        assert by_area(found, 0.1) == quadratic_by_area(found, 0.1)
+        assert by_area(found, 0.1, 3) == quadratic_by_area(found, 0.1)[:3]
+
+
 def test_a_batch_by_the_metric_takes_the_highest_scores() -> None:
-    offered = {i: measured(0.1 * i, 10) for i in range(1, 6)}
-    chosen = choose_for_metric(lambda m: m.accuracy, offered, 4)
+    offered = {i: Promise(measured(0.1 * i, 10)) for i in range(1, 6)}
+    chosen = choose_for_metric(lambda m: m.accuracy, 0.25, offered, 4)
     assert chosen.chosen == [5, 4, 3, 2]
-    assert chosen.gain == pytest.approx(0.4)
+    assert chosen.gain == pytest.approx(0.25 + 0.15 + 0.05)
+
+
+def test_a_batch_by_the_metric_takes_who_may_be_best_before_who_surely_is_not() -> None:
+    offered = {1: Promise(measured(0.5, 10), 0.2), 2: Promise(measured(0.55, 10), 0.01)}
+    assert choose_for_metric(lambda m: 0.9 * m.accuracy, 0.54, offered, 2).chosen == [1, 2]
+    assert choose_for_metric(lambda m: 0.9 * m.accuracy, 0.54, {}, 2).chosen == []
 
 
 def test_bases_are_those_of_the_front_that_were_used_least() -> None:

@@ -153,8 +153,13 @@ def test_a_tournament_costs_what_its_own_entrants_cost() -> None:
     state = replace(state, rounds=(replace(state.rounds[0], chosen=sizes, winner=0, is_closed=True),))
     needed = 1.15 * 8 * (3 * 3 + 1) / 2  # nine trainings of eight seconds on two workers, and one that ends alone
     assert reserved_seconds(state, 1000) == pytest.approx(needed)
-    assert plan_tournament(state, needed) == ([0, 2, 1], 3)
-    assert plan_tournament(state, 0.9 * needed) == ([0, 2], 3)
+    assert plan_tournament(state, needed) == ([0, 2, 1], 3, 8)
+    assert plan_tournament(state, 0.9 * needed) == ([0, 2], 3, 8)
+    # the smallest field is two who train once: where eight epochs of each do not fit, four do, as a rung has
+    smallest = 1.15 * (2 + 1) / 2
+    assert plan_tournament(state, 8 * smallest)[1:] == (1, 8)
+    assert plan_tournament(state, 4.5 * smallest)[1:] == (1, 4)
+    assert plan_tournament(state, 0.1 * smallest)[1:] == (1, 4)
     assert reserved_seconds(state_of(), 1000) == 0
     assert reserved_seconds(state_of(settings=settings), 1000) == 400
 
