@@ -2,7 +2,7 @@
 
     load ^      ▄▄              outward    classes of size, largest first; of one class those at the fullest
          |  ▄▄ ████▄  ▄▄                   step first, then what lies next to it, to either side
-         | ████████████████     by load    size and the load around a buffer together: what lives where little
+         | ████████████████     by load    size, life and the load around a buffer together: what lives where little
          └──────────────────> steps        is alive waits, since it finds room anyhow
 
 Outward is as if time ran away from the fullest step: each class lies on what is larger without holes, and of those
@@ -38,8 +38,17 @@ Floats = npt.NDArray[np.float64]
 
 _CLASSES = (1.0, 0.7, 0.5, 0.33)  # per doubling of the size
 _SHIFTS = (0.0, 0.5, 0.25, 0.75)  # where classes begin, in parts of one
-_LOADED = ((1.0, 30.0), (1.0, 20.0), (0.7, 30.0), (0.7, 20.0), (1.5, 20.0), (1.0, 40.0), (1.0, 10.0))
-"""Classes per doubling, and how many doublings of the size the full load is worth there."""
+_LOADED = (
+    (1.5, 30.0, 0.5),
+    (1.0, 40.0, 0.5),
+    (1.0, 40.0, 0.75),
+    (1.0, 30.0, 0.0),
+    (1.0, 20.0, 0.5),
+    (0.7, 30.0, 0.5),
+    (0.7, 20.0, 0.0),
+    (1.0, 10.0, 0.0),
+)
+"""Classes per doubling, and how many doublings of the size the full load, and one of the life, are worth there."""
 _LOADED_NAME = "first fit, outward by load"
 _LOAD_WEIGHT = 10.0  # the same where each load is a class of its own
 _FEW_TURNS_BUFFERS = 20_000  # with more, each turn takes a second or so, and the first must be good
@@ -127,6 +136,7 @@ class FirstFits:
 
     def _portfolio(self) -> Iterator[_Turns]:
         doublings = np.log2(self._size.astype(np.float64))
+        lives = np.log2((self._stop - self._start).astype(np.float64))
         load = self._load / max(1, self._bound_bytes)
         outward = [
             _Turns("first fit, outward", np.floor(doublings * per_doubling + shift))
@@ -134,8 +144,8 @@ class FirstFits:
             for per_doubling in _CLASSES
         ]
         loaded = [
-            _Turns(_LOADED_NAME, np.floor((doublings + weight * load) * per_doubling))
-            for per_doubling, weight in _LOADED
+            _Turns(_LOADED_NAME, np.floor((doublings + life * lives + weight * load) * per_doubling))
+            for per_doubling, weight, life in _LOADED
         ]
         by_load = _Turns("first fit, by load", doublings + _LOAD_WEIGHT * load)
         plain = (outward[0], by_load, *outward[1:])

@@ -91,8 +91,8 @@ def _climb(v: Shelving, b: int, k: int, bottom: int) -> int:
         bottom_of_t = offset[t]
         if bottom_of_t >= bottom + own_size:
             break
-        if start[t] < own_stop and stop[t] > own_start and bottom_of_t + size[t] > bottom:
-            bottom = bottom_of_t + size[t]
+        # Whether they meet is as good as random, so a branch would be guessed wrong half of the time.
+        bottom = max(bottom, (bottom_of_t + size[t]) * ((start[t] < own_stop) & (stop[t] > own_start)))
         i += 1
     v.cursor[k] = i
     return bottom
