@@ -5,7 +5,8 @@
                                                      they come last in onnxruntime's numbering of nodes
     a 16-bit float operation without a kernel        the same in 32 bits, between casts: see ``half``
     a DequantizeLinear with several readers          one for each reader: the first keeps the original, each further
-                                                     one gets a copy, numbered after all other nodes
+                                                     one gets a copy, numbered after all other nodes; a standard
+                                                     definition is one reader, those of the file's own functions count
 
 A graph in which nothing of this occurs is returned as it is. Names of nodes stay; added nodes are named after what
 they replace or copy. Complexity: O(values + reads) for each round of definitions.
@@ -22,14 +23,31 @@ from memprof.runtimes.onnxruntime.rewriter import Lowered, Rewriter
 
 _DEFINITION = field_of(Node, "definition")
 _COPIED = "DequantizeLinear"
+_KNOWN_DOMAINS = ("ai.onnx.", "com.microsoft.")
 
 
 def lower(graph: Graph) -> Lowered:
     """Return ``graph`` as onnxruntime runs it."""
     lowered = Lowered(graph, tuple(range(len(graph.nodes))))
+    stages = (_inline_all, _copy_all) if _has_own_functions(graph) else (_copy_all, _inline_all)
+    for stage in stages:
+        lowered = stage(lowered)
+    return widen(lowered)
+
+
+def _has_own_functions(graph: Graph) -> bool:
+    """Tell whether an operation is defined by the file: its definitions are put in place before anything else."""
+    defined = (node for node in graph.nodes if node.definition is not None)
+    return any("." in node.op and not node.op.startswith(_KNOWN_DOMAINS) for node in defined)
+
+
+def _inline_all(lowered: Lowered) -> Lowered:
     while replaced := _without_kernel(lowered.graph):
         lowered = _inline(lowered, replaced)
-    lowered = widen(lowered)
+    return lowered
+
+
+def _copy_all(lowered: Lowered) -> Lowered:
     copies = _extra_readers(lowered.graph)
     return _copy(lowered, copies) if copies else lowered
 

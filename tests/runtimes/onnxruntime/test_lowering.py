@@ -103,3 +103,30 @@ def test_the_installed_runtime_runs_the_same_operations(
 def test_the_table_of_kernels_is_that_of_the_runtime(tmp_path: Path) -> None:
     graph = chain(tmp_path / "m.onnx", "Relu", "Elu", dtype=DOUBLE)
     assert [has_kernel(graph, node) for node in graph.nodes] == [True, False]
+
+
+@pytest.mark.parametrize(("is_own", "restored"), [(False, 2), (True, 3)])
+def test_a_standard_definition_is_one_reader_of_a_restored_tensor_and_a_function_of_the_file_is_what_it_reads(
+    tmp_path: Path, is_own: bool, restored: int
+) -> None:
+    scale = helper.make_tensor("s", FULL, [], [0.1])
+    zero = helper.make_tensor("z", TensorProto.INT8, [], [0])
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Mine" if is_own else "HardSwish", ["d"], ["h"], domain="mine" if is_own else ""),
+        helper.make_node("QuantizeLinear", ["h", "s", "z"], ["r"]),
+        helper.make_node("DequantizeLinear", ["r", "s", "z"], ["y"]),
+    ]
+    imports = [helper.make_opsetid("", 17)]
+    inner = [helper.make_node("HardSigmoid", ["a"], ["c"]), helper.make_node("Mul", ["a", "c"], ["b"])]
+    functions = [helper.make_function("mine", "Mine", ["a"], ["b"], inner, imports)] if is_own else []
+    x, y = (helper.make_tensor_value_info(name, FULL, [1, 8]) for name in "xy")
+    graph = helper.make_graph(nodes, "restored", [x], [y], [scale, zero])
+    imports = [*imports, helper.make_opsetid("mine", 1)]
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8, functions=functions), path)
+
+    found = sorted(ops_run(read_onnx(Request(source=path)).graph))
+    assert found == sorted(ops_of_the_runtime(path, tmp_path / "run.onnx"))
+    assert found.count("DequantizeLinear") == restored
