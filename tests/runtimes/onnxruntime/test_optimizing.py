@@ -360,6 +360,41 @@ def quantised() -> ModelProto:
     )
 
 
+def quantised_halves() -> ModelProto:
+    """Return half of the channels of a HardSwish; the Shape of a restored tensor says how many they are."""
+
+    def pair(name: str) -> list[NodeProto]:
+        return [
+            node("QuantizeLinear", [name, "s", "zero"], [f"{name}_q"]),
+            node("DequantizeLinear", [f"{name}_q", "s", "zero"], [f"{name}_d"]),
+        ]
+
+    return model(
+        [
+            node("DequantizeLinear", ["w_q", "s", "zero"], ["w"]),
+            *pair("x"),
+            node("Shape", ["x_d"], ["shape"]),
+            node("Gather", ["shape", "one"], ["half"]),
+            node("Conv", ["x_d", "w"], ["a"], strides=[4, 4]),
+            *pair("a"),
+            node("HardSwish", ["a_d"], ["h"]),
+            *pair("h"),
+            node("Slice", ["h_d", "nothing", "half", "one"], ["part"]),
+            *pair("part"),
+            node("HardSwish", ["part_d"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 16, 64, 64])],
+        outputs=["y"],
+        initializers=[
+            weight("w_q", 32, 16, 3, 3, dtype=TensorProto.INT8),
+            number("s", 0.02),
+            numpy_helper.from_array(np.int8(0), "zero"),
+            *(numpy_helper.from_array(np.array([i]), name) for i, name in enumerate(("nothing", "one"))),
+        ],
+        opset=14,
+    )
+
+
 def halves() -> ModelProto:
     """Return 16-bit convolutions, two of which share a bias: their casts stay, and they are not blocked."""
     return model(
@@ -421,6 +456,7 @@ MODELS = [
     pads_and_pieces,
     packed_attention,
     quantised,
+    quantised_halves,
     halves,
     decided_branch,
 ]

@@ -41,6 +41,7 @@ from memprof.runtimes.onnxruntime.optimizing.products import (
 from memprof.runtimes.onnxruntime.optimizing.quantising import (
     drop_pairs,
     drop_relus,
+    drop_unread,
     join_quantised,
     make_unsigned,
     put_channels_last,
@@ -76,6 +77,7 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         move_behind_images,
     ),
     (
+        drop_unread,
         drop_relus,
         transpose_gemm,
         make_unsigned,

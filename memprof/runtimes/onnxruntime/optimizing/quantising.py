@@ -1,5 +1,6 @@
 """Graphs of quantised files: what lies between DequantizeLinear and QuantizeLinear runs in 8 bits where it can.
 
+    unread                a DequantizeLinear whose shape alone was asked for
     signed to unsigned    a QuantizeLinear of int8 with one reader, a DequantizeLinear, becomes one of uint8
     idle                  a Relu in front of a QuantizeLinear whose zero is the smallest number
     joined                an operation that reads nothing but DequantizeLinear, of one type, and that a QuantizeLinear
@@ -25,6 +26,13 @@ _BIAS_TOLERANCE = 1e-6
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 _IMAGE_RANK = 4
 _BIAS = 2
+
+
+def drop_unread(draft: Draft) -> None:
+    """Remove a DequantizeLinear whose only reader asked for the shape, which is known."""
+    for step in draft.of(_RESTORE):
+        if not draft.uses(step.output):
+            draft.remove(step)
 
 
 def make_unsigned(draft: Draft) -> None:
