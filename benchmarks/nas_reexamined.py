@@ -1,7 +1,9 @@
-"""MemNAS's Tables 1 and 2 counted again: parameters and peak of the baselines that can be built, by runtime model.
+"""MemNAS's Tables 1 and 2 counted again: parameters, peak, MACs and latency of the baselines that can be built.
 
     python benchmarks/nas_reexamined.py [--markdown docs/memnas-reexamined.md] [--json FILE] [--without-export]
-                                        [--only NAMES]
+                                        [--only NAMES] [--keep DIR]
+
+With ``--keep`` the exported files of the networks of MemNAS stay, each with the bundle of ``memprof bench --bundle``.
 
 Baselines come from torchvision, timm or ``nas_baselines``, written from their papers, at the paper's sizes: batch 1,
 float32, 224 x 224 pixels for ImageNet and 32 x 32 for CIFAR-10. Printed figures are those of the paper.
@@ -11,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from textwrap import wrap
@@ -27,16 +31,19 @@ from torchvision import models
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nas_baselines import Darts, Nasnet, condensenet, fbnet_a, proxyless_mobile, shufflenet_cifar
+from nas_lean import fitted_factor, lean_bytes, lean_network, scaled
 from nas_record import write_record
 
 import memprof
 from memprof import nas
-from memprof.nas.space.architecture import MEMNAS_CELLS
+from memprof.measure.bundle import write_bundle
+from memprof.measure.feeds import input_specs
 
 WIDTH = 110
 RUNTIMES = ("paper", "reference", "ideal", "pytorch")
 EXPORTED = "onnxruntime-default"
 """Of the exported file, as this machine's onnxruntime would run it."""
+TIMED = memprof.BenchSettings(threads=1, warmup=3, runs=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,28 +113,6 @@ def fbnet_c() -> nn.Module:
     return module
 
 
-def lean_parameters(template: nas.Template) -> int:
-    """Return the parameter bytes of the published block where nothing needs a pointwise convolution that it can do
-    without: factorised layers depthwise but for one, pools plain, outputs added, so that all is one width."""
-    layers = [layer for cell in MEMNAS_CELLS for _, layer in cell.layers]
-    sizes = {nas.Layer.DEPTHWISE_3X3: 9, nas.Layer.DEPTHWISE_5X5: 25, nas.Layer.FACTORIZED_7: 14}
-    kept = [sizes[layer] for layer in layers if layer in sizes]
-    blocks = sum(len(kept) * width**2 + sum(kept) * width for width in template.widths)
-    ends = 27 * template.stem_width + template.widths[-1] * template.classes
-    return 4 * (blocks + ends)
-
-
-def width_factor(megabytes: float) -> str:
-    """Return by how much all widths of our template for ImageNet change until ``lean_parameters`` is so much."""
-
-    def size(hundredths: int) -> float:
-        widths = tuple(round(width * hundredths / 100) for width in nas.IMAGENET.widths)
-        stem = round(nas.IMAGENET.stem_width * hundredths / 100)
-        return lean_parameters(replace(nas.IMAGENET, widths=widths, stem_width=stem)) / 1e6
-
-    return f"{min(range(50, 200), key=lambda hundredths: abs(size(hundredths) - megabytes)) / 100:g}"
-
-
 def searched(name: str) -> Callable[[], Any]:
     """Return what makes the deployed graph of one of the authors' networks."""
     return lambda: nas.deployed(nas.ARCHITECTURES[name])
@@ -148,6 +133,13 @@ TABLES: dict[str, tuple[Baseline, ...]] = {
             total=5.8,
             build=searched("memnas-cifar10"),
             module=lambda: nas.build_module(nas.ARCHITECTURES["memnas-cifar10"]),
+        ),
+        Baseline(
+            name="MemNAS, as read",
+            side=32,
+            parameters=0.8,
+            total=5.8,
+            build=partial(lean_network, nas.CIFAR10),
         ),
     ),
     "ImageNet (Table 2)": (
@@ -198,6 +190,20 @@ TABLES: dict[str, tuple[Baseline, ...]] = {
             build=searched("memnas-imagenet"),
             module=lambda: nas.build_module(nas.ARCHITECTURES["memnas-imagenet"]),
         ),
+        Baseline(
+            name="MemNAS-A, as read",
+            side=224,
+            parameters=10.3,
+            total=22.8,
+            build=lambda: lean_network(scaled(fitted_factor(10.3))),
+        ),
+        Baseline(
+            name="MemNAS-B, as read",
+            side=224,
+            parameters=14.8,
+            total=28.1,
+            build=lambda: lean_network(scaled(fitted_factor(14.8))),
+        ),
     ),
 }
 
@@ -208,16 +214,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--without-export", action="store_true", help="leave onnxruntime's column empty")
     parser.add_argument("--markdown", type=Path, help="page to write")
+    parser.add_argument("--keep", type=Path, help="folder for MemNAS's own exported files and their bundles")
     parser.add_argument("--only", help="names with commas: count these, take the others from --json FILE")
     options = parser.parse_args()
     chosen = None if options.only is None else options.only.split(",")
     kept = {} if chosen is None else json.loads(options.json.read_text(encoding="utf-8"))
     found = {
-        title: [
-            row
-            for baseline in baselines
-            if (row := _row_of(baseline, chosen, kept.get(title, []), exports=not options.without_export))
-        ]
+        title: [row for baseline in baselines if (row := _row_of(baseline, chosen, kept.get(title, []), options))]
         for title, baselines in TABLES.items()
     }
     page = "\n".join(lines(found))
@@ -228,48 +231,61 @@ def main() -> None:
 
 
 def _row_of(
-    baseline: Baseline, chosen: list[str] | None, kept: list[dict[str, Any]], *, exports: bool
+    baseline: Baseline, chosen: list[str] | None, kept: list[dict[str, Any]], options: argparse.Namespace
 ) -> dict[str, Any] | None:
     """Return a network counted now, or as it was counted before; ``None`` if it never was."""
     if chosen is None or baseline.name in chosen:
-        return count(baseline, exports=exports)
+        return count(baseline, options.keep, exports=not options.without_export)
     return next((row for row in kept if row["name"] == baseline.name), None)
 
 
-def count(baseline: Baseline, *, exports: bool) -> dict[str, Any]:
-    """Return a network's bytes, printed and counted; ``exports`` asks onnxruntime about the exported file too."""
+def count(baseline: Baseline, keep: Path | None, *, exports: bool) -> dict[str, Any]:
+    """Return a network's bytes, printed and counted, and its MACs; ``exports`` asks onnxruntime about the exported
+    file too, and how long that takes."""
     built = baseline.build()
     if isinstance(built, nn.Module):
         report = memprof.analyze(built.eval(), torch.zeros(1, 3, baseline.side, baseline.side))
     else:
         report = memprof.analyze(built)
-    print(f"{baseline.name}: {report.parameter_bytes:,} B", file=sys.stderr)
+    found = exported((baseline.module or baseline.build)(), baseline, keep) if exports else {}
+    print(f"{baseline.name}: {report.parameter_bytes:,} B, {found.get('latency_ms')}", file=sys.stderr)
     return {
         "name": baseline.name,
         "printed_parameters": baseline.parameters,
         "printed_total": baseline.total,
         "parameter_bytes": report.parameter_bytes,
+        "macs": report.model.macs,
+        "latency_ms": found.get("latency_ms"),
         "peaks": {
             name: report.runtimes[name].peak_intermediate_bytes if name in report.runtimes else None
             for name in RUNTIMES
         }
-        | {EXPORTED: exported_peak((baseline.module or baseline.build)(), baseline.side) if exports else None},
+        | {EXPORTED: found.get("peak")},
     }
 
 
-def exported_peak(module: nn.Module, side: int) -> int | None:
-    """Return the peak of a network's ONNX file in a default session; ``None`` where it cannot be exported."""
+def exported(module: nn.Module, baseline: Baseline, keep: Path | None) -> dict[str, Any]:
+    """Return the peak of a network's ONNX file in a default session, and its latency; nothing where it cannot be
+    exported."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
+        path = Path(folder) / f"{re.sub('[^a-z0-9]+', '-', baseline.name.lower())}.onnx"
+        image = torch.zeros(1, 3, baseline.side, baseline.side)
         try:
-            program = torch.onnx.export(module.eval(), (torch.zeros(1, 3, side, side),), dynamo=True, verbose=False)
+            program = torch.onnx.export(module.eval(), (image,), dynamo=True, verbose=False)
             assert program is not None, "the dynamo exporter returns a program"
             program.save(str(path), external_data=False)
         except Exception as error:  # a network that cannot be exported is a gap in the table
             print(f"not exported: {type(error).__name__}: {error}", file=sys.stderr)
-            return None
-        report = memprof.analyze(path)
-        return report.runtimes[EXPORTED].peak_intermediate_bytes if EXPORTED in report.runtimes else None
+            return {}
+        if keep is not None and baseline.name.startswith("MemNAS"):
+            specs = input_specs(memprof.load(path).graph)
+            write_bundle(path, specs, keep / path.stem, threads=TIMED.threads, runs=TIMED.runs)
+        runtimes = memprof.analyze(path).runtimes
+        latency = memprof.bench(path, TIMED).latency
+        return {
+            "peak": runtimes[EXPORTED].peak_intermediate_bytes if EXPORTED in runtimes else None,
+            "latency_ms": {"median": latency.median_ms, "min": latency.min_ms, "p90": latency.p90_ms},
+        }
 
 
 def lines(found: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -285,11 +301,12 @@ def lines(found: dict[str, list[dict[str, Any]]]) -> list[str]:
             f"## {title}",
             "",
             "| network | parameters printed | counted | rest printed | paper's rule | reference | ideal | pytorch "
-            "| onnxruntime |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+            "| onnxruntime | MACs, millions | latency, ms |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
             *(_row(row) for row in rows),
             "",
         ]
+    page += ["## On a device", "", *wrap(BUNDLES, WIDTH), "", *(f"    {line}" for line in COMMANDS), ""]
     found_wrong = [line for text in ERRATA for line in wrap(f"* {text}", WIDTH, subsequent_indent="  ")]
     return [*page, "## What does not agree, and why", "", *found_wrong, ""]
 
@@ -298,7 +315,10 @@ def _row(row: dict[str, Any]) -> str:
     peaks = ["" if row["peaks"][name] is None else _mb(row["peaks"][name]) for name in (*RUNTIMES, EXPORTED)]
     printed, total = row["printed_parameters"], row["printed_total"]
     said = ("", "") if printed is None else (f"{printed:.1f}", f"{total - printed:.1f}")
-    cells = [row["name"], said[0], _mb(row["parameter_bytes"]), said[1], *peaks]
+    latency, macs = row["latency_ms"], row["macs"]
+    times = f"{latency['median']:.1f} ({latency['min']:.1f}-{latency['p90']:.1f})" if latency else ""
+    work = "" if macs is None else f"{macs / 1e6:,.0f}"
+    cells = [row["name"], said[0], _mb(row["parameter_bytes"]), said[1], *peaks, work, times]
     return f"| {' | '.join(cells)} |"
 
 
@@ -312,7 +332,19 @@ INTRODUCTION = (
     "1,000,000 B. The rest, printed, is the printed total less the printed parameters. Peaks are of "
     "intermediates: paper's rule, its Figure 3; reference, one operation at a time; ideal, in place where"
     " it can be; pytorch, what PyTorch allocates; onnxruntime, a default session on the exported file "
-    "([definitions](definitions.md))."
+    "([definitions](definitions.md)). Latency is that of `memprof bench` on the exported file: onnxruntime, one "
+    f"thread of the processor that the record names, the median of {TIMED.runs} runs and, in brackets, the shortest "
+    "and the 90th percentile; all rows in one run, beside other work that came and went: compare the shortest."
+)
+BUNDLES = (
+    "No phone was at hand. The first line writes the exported files of MemNAS's own networks, each with inputs and a "
+    "script that pushes them to a phone over adb and runs onnxruntime's own test there; the last reads back what it "
+    "printed. `memprof bench FILE --bundle DIR` does the same for any file."
+)
+COMMANDS = (
+    "python benchmarks/nas_reexamined.py --keep phone",
+    "sh phone/memnas-a-as-read/run.sh",
+    "memprof bench --result phone/memnas-a-as-read/result.txt",
 )
 ERRATA = (
     "The printed rest of the MobileNetV2 rows is four times their largest feature map (19.27, 27.30, 2.36"
@@ -322,12 +354,12 @@ ERRATA = (
     " than a machine needs: a layer's inputs and outputs exist together while it runs.",
     "The paper does not say which row its published block belongs to, nor the widths. In this project's "
     "templates (64 filters in 5 blocks, up to 256 in 16) that block has more parameters than either row "
-    "prints: 6.8 and 108 MB. One reading gives the first: factorised layers depthwise with one pointwise "
-    "convolution, pools plain, a block's outputs added: "
-    f"{lean_parameters(nas.CIFAR10) / 1e6:.2f} MB; in our template for ImageNet "
-    f"{lean_parameters(nas.IMAGENET) / 1e6:.1f} MB. Figure 1 of the paper joins the outputs instead, so it stays a "
-    f"reading. With all widths {width_factor(10.3)} times ours it would have the 10.3 MB of MemNAS-A, with "
-    f"{width_factor(14.8)} times the 14.8 of B: one number fitted by one number.",
+    "prints: 6.8 and 108 MB. One reading, *as read* in the tables, gives the first: factorised layers depthwise with "
+    "one pointwise convolution, pools plain, a block's outputs added: weights of "
+    f"{lean_bytes(nas.CIFAR10) / 1e6:.2f} MB; in our template for ImageNet {lean_bytes(nas.IMAGENET) / 1e6:.1f} MB. "
+    "Figure 1 of the paper joins the outputs instead, so it stays a reading. With all widths "
+    f"{fitted_factor(10.3):g} times ours its weights are the 10.3 MB of MemNAS-A, with {fitted_factor(14.8):g} times "
+    "the 14.8 of B: one number fitted by one number.",
     "CondenseNet counts what its paper's condensed 1x1 layers leave, ShuffleNet 1x has three groups and no stride "
     "before its stages. FBNet-C (timm) has 5.6 million parameters, as its own paper says (5.5); the 18.8 MB that "
     "MemNAS prints are 4.7 million.",
