@@ -52,6 +52,7 @@ _LOADED = (
 _LOADED_NAME = "first fit, outward by load"
 _LOAD_WEIGHT = 10.0  # the same where each load is a class of its own
 _FEW_TURNS_BUFFERS = 20_000  # with more, each turn takes a second or so, and the first must be good
+_SLOW_BUFFERS = 50_000  # with more, a turn that is not compiled takes seconds
 _CROWDED = 200  # alive at once: holes are many then, and the load around a buffer changes slowly
 _AIM = 0.7  # of the gap to the bound: what lies above it moves forward
 _MOVES = 0.7  # of those, chosen at random
@@ -125,6 +126,11 @@ class FirstFits:
             self._offer(offsets.tolist(), self._next.name)
         self._next = None
         return self.best_bytes > self._bound_bytes
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the next turn runs plainly, and that takes long."""
+        return len(self._size) > _SLOW_BUFFERS and self._best_engine() is PLAIN
 
     def _from_fullest_step(self) -> tuple[Ints, Ints]:
         """Return the steps from each life to the fullest step, and how long those that hold it do to both sides."""

@@ -50,6 +50,7 @@ _MANY = 1000
 _SEARCHED_WHOLE = 3000  # buffers that a search of the whole is worth a try for
 _FIRST_FIT_SHARE = 0.1  # of the time, where repairs follow
 _CROWDED, _CROWDED_SHARE = 200, 0.8  # with so many alive at once, a crowd is large for a search
+_SLOW_SHARE = 0.5  # of the time, for repairs of what is there, where a turn of first fit would be slow
 _FEW_TURNS = 8  # with time for no more than that, repairs would be slower still
 _FASTEST = "time, best fit"
 _FASTEST_STEPS = 1_000_000  # of work that is done in any case, if there is any time at all: a quarter of a second
@@ -235,6 +236,13 @@ class _Run:
         if self._meter.has_ended:
             return
         fits = FirstFits(self._columns, self._enough_bytes, self._offer, self._meter, self._engine)
+        if fits.is_slow and self._columns.mean_alive < _CROWDED:
+            part = self._meter.part(_SLOW_SHARE)
+            with suppress(OutOfBudget):
+                self._repair(part)
+            part.settle()
+            if self._is_settled():
+                return
         before = self._meter.spent, self._meter.seconds
         is_open = fits.turn(self._meter)
         steps, seconds = self._meter.spent - before[0], self._meter.seconds - before[1]
@@ -247,7 +255,7 @@ class _Run:
                     self._tell()
             part.settle()
             if is_open and not self._is_settled():
-                self._repair()
+                self._repair(self._meter)
             is_open = self._columns.count > _SEARCHED_WHOLE
         while is_open and not self._is_settled():
             is_open = fits.turn(self._meter)
@@ -257,7 +265,7 @@ class _Run:
     def _enough_bytes(self) -> int:
         return max(self._lower_bytes, self._capacity_bytes or 0)
 
-    def _repair(self) -> None:
+    def _repair(self, meter: Meter) -> None:
         """Lower the best plan where it is too high."""
         repairs = Repairs(
             self._columns,
@@ -266,7 +274,7 @@ class _Run:
             granule_bytes=self._problem.granule_bytes,
             solve=self._solve_crowd,
             offer=lambda offsets: self._offer(offsets, "repair"),
-            meter=self._meter,
+            meter=meter,
         )
         repairs.run()
 

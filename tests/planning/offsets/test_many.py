@@ -163,3 +163,8 @@ def test_ctrl_c_in_the_search_of_a_crowd_ends_the_whole(monkeypatch: pytest.Monk
     plan = plan_offsets(problem, Meter(effort=10_000_000), engine=PLAIN)
     assert calls == [1]
     assert problem.load_bytes < plan.arena_bytes < sum(problem.sizes)
+
+
+def test_repairs_come_first_where_a_turn_of_first_fit_would_take_all_the_time() -> None:
+    plan = plan_offsets(uniform(51_000, 9), Meter(effort=1_500_000), engine=PLAIN)
+    assert plan.strategy == "repair"
