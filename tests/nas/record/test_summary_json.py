@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -241,3 +242,20 @@ def test_another_document_is_refused_with_what_to_do() -> None:
     with pytest.raises(InputError, match="it is no document of memprof/nas-status") as caught:
         SearchSummary.from_json({"schema": "memprof/bench/2"}, "saved.json")
     assert "nas status" in caught.value.hint
+
+
+def test_a_search_that_ended_does_not_promise_a_tournament() -> None:
+    empty = SearchSummary(
+        settings=quick(FACTS, Metric(accuracy_weight=0.9), Budget(), seed=0),
+        status="running",
+        reason="",
+        seconds=1.0,
+        rounds=(),
+        candidates=(),
+        standings=(),
+        best=None,
+        leader=None,
+        front=(),
+    )
+    assert empty.undecided == "which network is the best, a tournament will tell"
+    assert replace(empty, status="finished", reason="the time is up").undecided.startswith("the search ended before")
