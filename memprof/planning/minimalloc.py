@@ -27,7 +27,7 @@ from memprof.base.text import safe_text, text_cell
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem, MemoryPlan
 
 MAX_FILE_BYTES = 256 * 2**20
-MAX_ROWS = 50_000
+MAX_ROWS = 200_000
 MAX_DIGITS = 18
 _MAX_NAME = 10_000
 
@@ -76,7 +76,7 @@ def parse_csv(text: str, name: str = "CSV", alignment: int = 1) -> AllocationTab
     4
     """
     if text.count("\n") > MAX_ROWS + 1:  # the header
-        raise LimitError(f"{name} has more than {MAX_ROWS} lines.", "Check that it is a list of buffers.")
+        raise LimitError(f"{name} has more than {MAX_ROWS:,} lines.", "Check that it is a list of buffers.")
     rows = csv.reader(StringIO(text, newline=""), strict=True)
     buffers: list[AllocationBuffer] = []
     placed: list[tuple[int, int]] = []

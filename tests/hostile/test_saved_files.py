@@ -118,7 +118,7 @@ def test_the_program_of_the_test_above_is_one(tmp_path: Path) -> None:
 
 
 def test_a_table_of_a_million_rows_is_refused_before_it_is_read() -> None:
-    with pytest.raises(LimitError, match=f"more than {MAX_ROWS} lines"):
+    with pytest.raises(LimitError, match=f"more than {MAX_ROWS:,} lines"):
         parse_csv("id,lower,upper,size\n" + "b,0,1,1\n" * (MAX_ROWS + 1))
 
 
