@@ -340,8 +340,9 @@ def _unused_offsets(path: Path) -> str:
     from memprof.planning.minimalloc import read_csv
 
     with open_plain(path, "a table of buffers") as file:
-        if b"offset" not in file.readline(_MAX_HEADER).lower():  # most tables: 200,000 rows take a second to read
-            return ""
+        header = file.readline(_MAX_HEADER).lower()
+    if header.endswith(b"\n") and b'"' not in header and b"offset" not in header:
+        return ""  # most tables: 200,000 rows take a second to read
     table = read_csv(path)
     if not table.placed_count:
         return ""

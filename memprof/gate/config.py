@@ -255,13 +255,15 @@ def _flag(value: object, where: str) -> bool:
 
 def _bytes(value: object, where: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        if value > _MOST:
-            raise UsageError(f"{where} is more than {_MOST:,} bytes.", "No machine has so many.")
-        return value
-    try:
-        return parse_bytes(_text(value, where))
-    except UsageError as error:
-        raise UsageError(f"{where}: {error.message}", error.hint) from error
+        size = value
+    else:
+        try:
+            size = parse_bytes(_text(value, where))
+        except UsageError as error:
+            raise UsageError(f"{where}: {error.message}", error.hint) from error
+    if size > _MOST:
+        raise UsageError(f"{where} is more than {_MOST:,} bytes.", "No machine has so many.")
+    return size
 
 
 def _dims(value: object, where: str) -> dict[str, int]:

@@ -40,6 +40,7 @@ from memprof.runtimes.contracted import contracted_storage
 from memprof.runtimes.late import find
 
 _OFFSET_SHARE = 0.3  # of the time, kept for the offsets
+_SPLIT_SHARE = 0.2  # of what is left then, kept for patches
 _SPLIT_STEPS, _SPLIT_SECONDS = 1_000_000, 0.15  # that patches get in any case, beyond the deadline
 
 
@@ -165,7 +166,8 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
     if options.budget_bytes is not None:
         lower_bytes = arena.lower_bound_bytes if options.keep_order else floor_bytes
         budget = answer_budget(arena, options.budget_bytes, lower_bytes)
-    arenas = plan_arenas(problem, options.arenas, meter.part(1)) if options.arenas else None
+    rest = meter.part(1.0 if options.split is None else 1 - _SPLIT_SHARE)
+    arenas = plan_arenas(problem, options.arenas, rest) if options.arenas else None
     return Plan(
         rules=options.rules,
         order=order,
@@ -206,8 +208,8 @@ def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Re
 
 
 def _arena_share(options: PlanOptions) -> float:
-    """Return what of the time that is left goes to the single arena; the rest is for several ones."""
-    return 0.5 if options.arenas else 1.0
+    """Return what of the time that is left goes to the single arena; the rest is for several ones and for patches."""
+    return (0.5 if options.arenas else 1.0) * (1.0 if options.split is None else 1 - _SPLIT_SHARE)
 
 
 def answer_budget(arena: MemoryPlan, budget_bytes: int, lower_bytes: int) -> BudgetAnswer:

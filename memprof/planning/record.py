@@ -335,6 +335,7 @@ def _split_json(split: Split) -> dict[str, Any]:
         "extra_macs": split.extra_macs,
         "model_macs": split.model_macs,
         "extra_bytes": split.extra_bytes,
+        "is_complete": split.is_complete,
     }
 
 
@@ -349,6 +350,7 @@ def _read_split(found: Fields) -> Split:
         extra_macs=found.count("extra_macs"),
         model_macs=found.count("model_macs"),
         extra_bytes=found.count("extra_bytes"),
+        is_complete="is_complete" not in found or found.flag("is_complete"),
     )
 
 

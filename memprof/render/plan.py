@@ -152,6 +152,7 @@ def _patches(split: Split) -> str:
     return (
         f"an estimate: the first {len(split.operations)} operations in {split.rows} x {split.columns} patches, "
         f"peak {split.peak_bytes:,} bytes, {split.extra_macs:,} MACs more{share} for their overlap"
+        f"{'' if split.is_complete else '; the time ended before all cuts were tried'}"
     )
 
 

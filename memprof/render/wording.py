@@ -160,7 +160,7 @@ def process_note(process: Process) -> str:
     """Return what is said beside the bytes of a process: how far off they were, or what they are made of if few."""
     if process.range_bytes is not None and process.range_bytes[1] > process.range_bytes[0] * _DIFFERING:
         low, high = map(format_bytes, process.range_bytes)
-        return f"estimate; {low} to {high}, since processes of this model differ"
+        return f"estimate; {low} to {high} in the processes asked"
     if process.error.startswith("median"):
         return f"estimate, {process.error.partition(',')[0]} off; --json has the parts"
     parts = ", ".join(f"{name.replace('_', ' ')} {format_bytes(size)}" for name, size in process.parts.items())

@@ -117,8 +117,8 @@ def _read_process(document: Fields) -> Process | None:
     ends: tuple[int, ...] = ()
     if "range_bytes" in found and not found.is_null("range_bytes"):
         ends = found.counts("range_bytes")
-        if len(ends) != 2:
-            raise found.error("range_bytes", "has not two ends")
+        if len(ends) != 2 or ends[0] > ends[1]:
+            raise found.error("range_bytes", "is no lower and upper end")
     return Process(found.count_or_none("bytes"), parts, found.text("error"), (ends[0], ends[1]) if ends else None)
 
 

@@ -13,7 +13,8 @@ from memprof.analysis import Lifetimes, Schedule
 from memprof.ir import Graph
 
 _TOLD = ("", "higher_order", "tfl")
-"""Domains whose operations run one body at a time and keep nothing else: of ONNX, PyTorch and TensorFlow Lite."""
+"""Domains whose operations run one body at a time: of ONNX, PyTorch and TensorFlow Lite (where runtimes give bodies
+arenas of their own, their rows say so)."""
 
 
 def reserve_bodies(

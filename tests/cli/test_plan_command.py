@@ -387,6 +387,10 @@ def test_offsets_in_a_table_are_said_to_be_unused(run: Run, tmp_path: Path) -> N
     table.write_text("id,lower,upper,size,offset\na,0,3,4,4\nb,3,9,4,8\n")
     assert "(2 of 2 buffers, 12 bytes) are not used" in run("plan", table).stdout
     assert "are not used" in run("plan", table, "--json").stderr
+    table.write_text(f"id,lower,upper,size{' ' * 5000},offset\na,0,3,4,4\n")
+    assert "are not used" in run("plan", table).stdout
+    table.write_text('"id",lower,upper,"size\n","offset"\na,0,3,4,4\n')
+    assert "are not used" in run("plan", table).stdout
 
 
 def test_a_runtime_that_is_missing_is_said_before_anything_is_written(

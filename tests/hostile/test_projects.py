@@ -130,6 +130,7 @@ def test_a_key_with_any_odd_value_is_read_or_refused(project: Path, key: str) ->
         (model,) = found.models
         for size in (model.budgets.peak, model.budgets.params, model.budgets.weights, model.budgets.total):
             format_bytes(size or 0)
+            assert (size or 0) < 2**63
         format_bytes(model.margin_bytes)
         os.fsencode(model.request.source), os.fsencode(found.baseline)
         assert "\0" not in f"{model.request.source}{found.baseline}{model.name}"

@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +26,7 @@ from memprof.render.json import render_json
 from memprof.render.markdown import render_markdown
 from memprof.render.page import report_page, write_page
 from memprof.render.text import TextView, render_text
+from memprof.runtimes import Process
 from tests.random_graphs import random_graph
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
@@ -166,3 +168,13 @@ def test_analyze_opens_a_saved_report_and_picks_runtime_models_from_it(tmp_path:
         analyze(path, runtimes=["onnxruntime"])
     with pytest.raises(UsageError, match="saved report"):
         analyze(path, dims={"batch": 1})
+
+
+def test_a_process_comes_back_with_its_range_and_one_the_wrong_way_round_is_refused() -> None:
+    report = replace(analyze(figure_1b()), process=Process(5, {"graph_objects": 5}, "median 1 %", (3, 9)))
+    document = report.to_json()
+    assert Report.from_json(document).process == report.process
+
+    document["process"]["range_bytes"] = [9, 3]
+    with pytest.raises(InputError, match="no lower and upper end"):
+        Report.from_json(document)

@@ -13,7 +13,8 @@ The area counts from what guessing gets: counted from the least accurate network
 That area goes on to the largest network that is known or offered, and an octave beyond: where it ends with the front,
 a search whose front holds small networks alone sees no worth in any larger one, and never leaves them.
 
-By the metric a batch holds those whose scores are expected to be furthest above the best one (expected improvement).
+By the metric a batch holds those whose scores are expected to be furthest above a yardstick (expected improvement):
+in a search the worth of its base, in a simulation the best score.
 
 Where a candidate of a batch stands in for its accuracy, that is half a deviation above its mean.
 """

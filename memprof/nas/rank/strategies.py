@@ -221,7 +221,8 @@ def _believe(world: World, known: Known, ranker: str, seed: int) -> Callable[[li
 def _batches(world: World, known: Known, offered: Mapping[int, dict[int, Promise]]) -> dict[int, Batch]:
     """Return what a round from each base would train, and what that promises."""
     if world.metric is None:
-        largest = max(found.measures.parameter_bytes for pool in offered.values() for found in pool.values())
+        measured = [found.measures for pool in offered.values() for found in pool.values()]
+        largest = max(found.parameter_bytes + found.peak_intermediate_bytes for found in measured)
         return {
             base: choose_for_front(known.values(), pool, BATCH, largest=largest) for base, pool in offered.items()
         }

@@ -108,7 +108,8 @@ def plan_tournament(state: SearchState, seconds_left: float) -> tuple[list[int],
     """Return who enters a tournament, how often each trains and for how many epochs; nobody if none can.
 
     Fewer enter and train less often where the time is short. Where not even the smallest field fits, all of it trains
-    as long as one of the search's rungs, the longest that fits: a short judgement by fresh weights is one.
+    as long as one of the search's rungs, the longest that fits: a short judgement by fresh weights is one, half of a
+    tournament is none.
     """
     settings = state.settings
     if settings is None or not settings.finalists:
@@ -119,10 +120,9 @@ def plan_tournament(state: SearchState, seconds_left: float) -> tuple[list[int],
         repeats = max(1, round(part * settings.final_seeds))
         if _seconds_of_tournament(state, found, repeats) <= seconds_left:
             return found, repeats, settings.final_epochs
-    shorter = sorted(epochs for epochs in settings.rungs if epochs < settings.final_epochs)
     needed = _seconds_of_tournament(state, found, repeats) / settings.final_epochs
-    fitting = [epochs for epochs in shorter if epochs * needed <= seconds_left]
-    return found, repeats, max(fitting, default=min(shorter, default=settings.final_epochs))
+    fitting = [epochs for epochs in settings.rungs if epochs * needed <= seconds_left]
+    return (found, repeats, max(fitting)) if fitting else ([], 0, 0)
 
 
 def _seconds_of_tournament(state: SearchState, found: Sequence[int], repeats: int) -> float:

@@ -17,7 +17,7 @@ from memprof.base.text import safe_text
 from memprof.base.units import parse_percent
 from memprof.ir import Graph
 
-_COUNT = re.compile("[0-9]{1,18}")
+_COUNT = re.compile(r"([0-9]{1,18})(?:\.0{0,18})?")
 _RANDOM_OR_STATEFUL = """
     Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike TensorScatter
     CausalConvWithState com.microsoft.BiasDropout
@@ -80,8 +80,10 @@ def parse_allowance(text: str | int, total_macs: int) -> int:
     share = parse_percent(written)
     if share is not None:
         return int(share * total_macs)
-    if not _COUNT.fullmatch(written):
+    count = _COUNT.fullmatch(written)
+    if count is None:
         raise UsageError(
-            f"{safe_text(written, limit=40)} is no amount of work.", "Give extra MACs as a number, or as a share: 5%."
+            f"{safe_text(written, limit=40)} is no amount of work.",
+            "Give extra MACs as a number of 18 digits at most, or 5%.",
         )
-    return int(written)
+    return int(count[1])

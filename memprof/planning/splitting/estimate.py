@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from memprof.analysis import Lifetimes
@@ -44,6 +44,7 @@ class Split:
         extra_macs: Multiply-accumulates for what patches have in common.
         model_macs: Those of one run without patches, as far as they are known.
         extra_bytes: Bytes that are written more than once.
+        is_complete: Whether every cut was tried; otherwise the time ended before.
     """
 
     operations: tuple[str, ...]
@@ -55,6 +56,7 @@ class Split:
     extra_macs: int
     model_macs: int
     extra_bytes: int
+    is_complete: bool = True
 
 
 def find_split(lifetimes: Lifetimes, roots: Sequence[int], extra_macs: int, meter: Meter) -> Split | None:
@@ -71,6 +73,7 @@ def find_split(lifetimes: Lifetimes, roots: Sequence[int], extra_macs: int, mete
     macs = node_macs(lifetimes.graph)
     best: Split | None = None
     best_key = (lifetimes.timeline.peak_bytes, -1, 0)
+    is_complete = False
     with suppress(OutOfBudget):
         for stage in _stages(lifetimes, roots, meter):
             if max(stage.rest_bytes, stage.whole_bytes) > best_key[0]:
@@ -86,7 +89,8 @@ def find_split(lifetimes: Lifetimes, roots: Sequence[int], extra_macs: int, mete
                 key = (split.peak_bytes, split.extra_macs, split.rows * split.columns)
                 if key < best_key:
                     best, best_key = split, key
-    return best
+        is_complete = True
+    return None if best is None else replace(best, is_complete=is_complete)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@
     a 16-bit float operation without a kernel        the same in 32 bits, between casts: see ``half``
     a DequantizeLinear with several readers          one for each reader: the first keeps the original, each further
                                                      one gets a copy, numbered after all other nodes; a standard
-                                                     definition is one reader, those of the file's own functions count
+                                                     definition is one reader, unless the file has functions of its
+                                                     own (by their domain): then all definitions are in place before
 
 A graph in which nothing of this occurs is returned as it is. Names of nodes stay; added nodes are named after what
 they replace or copy. Complexity: O(values + reads) for each round of definitions.

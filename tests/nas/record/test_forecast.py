@@ -159,7 +159,7 @@ def test_a_tournament_costs_what_its_own_entrants_cost() -> None:
     smallest = 1.15 * (2 + 1) / 2
     assert plan_tournament(state, 8 * smallest)[1:] == (1, 8)
     assert plan_tournament(state, 4.5 * smallest)[1:] == (1, 4)
-    assert plan_tournament(state, 0.1 * smallest)[1:] == (1, 4)
+    assert plan_tournament(state, 0.1 * smallest) == ([], 0, 0)
     assert reserved_seconds(state_of(), 1000) == 0
     assert reserved_seconds(state_of(settings=settings), 1000) == 400
 

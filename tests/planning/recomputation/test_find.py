@@ -142,6 +142,10 @@ def test_what_is_overwritten_or_random_or_unknown_never_runs_twice() -> None:
     assert rerun_macs(in_place_graph("my.op")) == [0, None, 0]
 
 
+def test_a_whole_number_of_macs_may_be_written_with_a_point() -> None:
+    assert (parse_allowance("1000.0", 7), parse_allowance(" 5. ", 7), parse_allowance("50.0%", 8)) == (1000, 5, 4)
+
+
 @pytest.mark.parametrize("text", ["", "x", "-1", "5 %%", "1e9", "0.5", "%", "1" * 40])
 def test_an_amount_of_work_is_macs_or_a_share(text: str) -> None:
     with pytest.raises(UsageError):

@@ -281,3 +281,7 @@ def test_processes_that_begin_with_other_heaps_give_a_range() -> None:
     assert ranged.size_bytes == alone.size_bytes
     assert alone.size_bytes is not None
     assert ranged.range_bytes == (alone.size_bytes, alone.size_bytes + 3 * MIB)
+    most = replace(loading, anonymous_bytes=13 * MIB)
+    of_three = default_process(graph, frame, replace(loading, others=(most, more)))
+    assert of_three.size_bytes == sum(of_three.parts.values()) == alone.size_bytes + 3 * MIB
+    assert of_three.range_bytes == (alone.size_bytes, alone.size_bytes + 4 * MIB)

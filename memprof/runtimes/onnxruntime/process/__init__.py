@@ -95,11 +95,12 @@ def default_process(graph: Graph, frame: Frame, loading: Loading | None = None) 
     error = _SIMULATED_ERROR if loading is None else _ERROR
     if growth is None:
         return Process(None, {}, error)
-    size = sum(growth.parts.values())
     others = () if loading is None else loading.others
-    found = [other for other in (process_growth(graph, frame, one) for one in others) if other is not None]
-    sizes = [size, *(sum(other.parts.values()) for other in found)]
-    return Process(size, growth.parts, error, (min(sizes), max(sizes)) if found else None)
+    asked = [other.parts for other in (process_growth(graph, frame, one) for one in others) if other is not None]
+    found = sorted([growth.parts, *asked], key=lambda parts: sum(parts.values()))
+    sizes = [sum(parts.values()) for parts in found]
+    middle = (len(found) - 1) // 2
+    return Process(sizes[middle], found[middle], error, (sizes[0], sizes[-1]) if asked else None)
 
 
 def process_growth(graph: Graph, frame: Frame, loading: Loading | None = None) -> Growth | None:
