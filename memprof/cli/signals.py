@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
+_WAKING_SIGNAL = getattr(signal, "SIGURG", None)
+"""What nobody misses where it does nothing, and the system ignores where nobody handles it."""
+
 _MOMENT_SECONDS = 0.01
 """Until a signal that was lost is sent again."""
 
@@ -56,13 +59,16 @@ def ended_by_signals(heard: Heard) -> Iterator[None]:
         return
     handling = _Handling(heard)
     usual = {**dict.fromkeys(ENDING_SIGNALS, signal.SIG_DFL), signal.SIGINT: signal.default_int_handler}
+    handlers = dict.fromkeys(usual, handling.hear)
+    if _WAKING_SIGNAL is not None:
+        usual[_WAKING_SIGNAL], handlers[_WAKING_SIGNAL] = signal.SIG_DFL, _wake
     before = {number: signal.getsignal(number) for number in usual}
     mine = [number for number in usual if before[number] is usual[number]]
     report_lost, sys.unraisablehook = sys.unraisablehook, handling.say_again
     handling.report_lost = report_lost
     try:
         for number in mine:
-            signal.signal(number, handling.hear)
+            signal.signal(number, handlers[number])
         yield
     finally:
         handling.end()
@@ -136,13 +142,25 @@ class _Handling:
                 signal.signal(number, signal.SIG_IGN)
 
     def _send_until_the_end(self) -> None:
-        """Send what is lost, one at a time, so that none comes after another was heard."""
+        """Send what is lost, one at a time, so that none comes after another was heard.
+
+        What comes just before the main thread begins to wait is heard when it has waited: it is woken.
+        """
         while not self._is_over:
             time.sleep(_MOMENT_SECONDS)
             lost = self.lost
-            if lost is not None and self._on_its_way is None and not self._is_over:
+            if self._is_over:
+                return
+            if self._on_its_way is not None:
+                if _WAKING_SIGNAL is not None:
+                    _send(_WAKING_SIGNAL)
+            elif lost is not None:
                 self._on_its_way = lost.number if isinstance(lost, Terminated) else signal.SIGINT
                 _send(self._on_its_way)
+
+
+def _wake(number: int, frame: FrameType | None) -> None:
+    """Do nothing: whoever waits for the system comes back, and signals that came before are heard."""
 
 
 def _is_within(frame: FrameType | None, code: CodeType) -> bool:

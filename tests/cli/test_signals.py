@@ -116,6 +116,30 @@ def test_a_signal_that_a_finaliser_loses_comes_until_it_is_heard(
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_that_comes_just_before_a_wait_is_heard_during_it(
+    number: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that another thread takes is noted, and does not end the wait: as one that comes just before it."""
+    sent, send = list[int](), signals._send
+
+    def note(to_send: int) -> None:
+        sent.append(to_send)
+        (signal.raise_signal if to_send == number else send)(to_send)
+
+    monkeypatch.setattr(signals, "_send", note)
+
+    class Finalised:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    with pytest.raises(error), ended_by_signals(Heard()):
+        Finalised()
+        time.sleep(30)
+    assert sent[0] == number
+    assert signals._WAKING_SIGNAL in sent
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_a_signal_that_is_lost_just_before_the_end_comes_at_the_end(number: int, error: type[BaseException]) -> None:
     class Finalised:
         def __del__(self) -> None:
