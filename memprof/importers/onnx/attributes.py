@@ -68,6 +68,12 @@ def integers(node: NodeProto, name: str) -> list[int]:
     return found if isinstance(found, list) and all(isinstance(i, int) for i in found) else []
 
 
+def text(node: NodeProto, name: str) -> str | None:
+    """Return a text attribute, ``None`` if there is none of that type."""
+    found = attribute(node, name)
+    return found.decode("utf-8", "backslashreplace") if isinstance(found, bytes) else None
+
+
 def tensor(node: NodeProto, name: str) -> TensorProto | None:
     """Return a tensor attribute, ``None`` if there is none of that type."""
     found = attribute(node, name)

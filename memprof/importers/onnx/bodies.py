@@ -25,6 +25,7 @@ from memprof.importers.onnx.control_flow import (
     scan_outputs,
 )
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
+from memprof.importers.onnx.intervals import Intervals
 from memprof.importers.onnx.library import GraphProto, NodeProto
 from memprof.importers.onnx.limits import bodies
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
@@ -83,6 +84,10 @@ class Scope(Protocol):
 
     def is_tainted(self, value_id: int | None) -> bool:
         """Whether a value suffers from something unknown before it."""
+
+    @property
+    def intervals(self) -> Intervals:
+        """Between which numbers elements lie that are not known."""
 
     def lookup(self, name: str) -> int | None:
         """Return the id of a name here, captured from the scopes around if it is theirs, else ``None``."""
@@ -255,7 +260,7 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
             agreed = [types.of(of.dtype, None) for of in agreed]
         carried = agreed
     trips, at_most = _trip_count(scope, inputs, body), range(0)
-    if trips is None and (limit := _most_trips(scope, inputs)) is not None:
+    if trips is None and (limit := _most_trips(scope, node)) is not None:
         at_most = range(len(carried), len(node.output) if any(node.output[len(carried) :]) else 0)
         trips = limit if at_most else None
     collected = [loop_collected(of, trips, types) for of in body.types[1 + len(carried) :]]
@@ -263,11 +268,12 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
     return _Ran([body], carried + collected, trips, changes, at_most=at_most)
 
 
-def _most_trips(scope: Scope, inputs: Sequence[int | None]) -> int | None:
-    """Return how often a loop runs at most, ``None`` if no constant says so or it stands for "for ever"."""
-    limit = scope.elements(inputs[0]) if inputs and scope.takes_largest else None
-    trips = None if limit is None or limit.size != 1 else max(0, int(limit.reshape(-1)[0]))
-    return None if trips is None or trips > _MOST_TRIPS else trips
+def _most_trips(scope: Scope, node: NodeProto) -> int | None:
+    """Return how often a loop runs at most, ``None`` if nothing says so or it stands for "for ever"."""
+    if not scope.takes_largest or not node.input or not node.input[0]:
+        return None
+    trips = scope.intervals.of(node.input[0]).high.max(initial=0)
+    return None if trips > _MOST_TRIPS else int(trips)
 
 
 def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int | None:

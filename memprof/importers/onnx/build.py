@@ -23,6 +23,7 @@ from memprof.importers.onnx.constants import Constant
 from memprof.importers.onnx.control_flow import CONTROL_FLOW
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable, are_aligned, known_elements
 from memprof.importers.onnx.given import given_fact
+from memprof.importers.onnx.intervals import Intervals
 from memprof.importers.onnx.library import GraphProto, NodeProto, TypeProto
 from memprof.importers.onnx.limits import MAX_DISTINCT, check_depth, check_frame, check_names, check_node
 from memprof.importers.onnx.modules import module_path
@@ -70,6 +71,8 @@ class Scope:
         check_names((graph.name,))
         self._graph = graph
         self._context = context
+        self.types: TypeTable = context.types
+        self.facts: FactTable = context.facts
         self.causes = causes
         self._parent = parent
         self._builder = GraphBuilder(graph.name, context.inference.opset)
@@ -82,6 +85,7 @@ class Scope:
         self._outputs: list[int] = []
         self._origins = Origins()
         self.captured: dict[str, int] = {}  # name to its id in the scope around
+        self.intervals: Intervals = Intervals(graph, self._fact_of, None if parent is None else parent.intervals)
 
     def build(
         self, given: Sequence[TensorType] = (), tainted: Collection[int] = (), facts: Sequence[Fact] | None = None
@@ -116,11 +120,6 @@ class Scope:
         return self._builder.build(self._outputs, known_elements(self._facts))
 
     @property
-    def types(self) -> TypeTable:
-        """The model's types."""
-        return self._context.types
-
-    @property
     def opset(self) -> int:
         """Version of ONNX's own operations that the model imports, 0 if none."""
         return self._context.inference.opset or 0
@@ -129,11 +128,6 @@ class Scope:
     def takes_largest(self) -> bool:
         """Whether what the data decide is taken at its largest."""
         return self._context.evaluates is reader_evaluates
-
-    @property
-    def facts(self) -> FactTable:
-        """The model's facts."""
-        return self._context.facts
 
     @property
     def output_facts(self) -> list[Fact]:
@@ -148,6 +142,9 @@ class Scope:
     def fact(self, value_id: int) -> Fact:
         """Return what is known of a value."""
         return self._facts[value_id]
+
+    def _fact_of(self, name: str) -> Fact:
+        return self._facts[self._ids[name]] if name in self._ids else UNKNOWN_FACT
 
     def elements(self, value_id: int | None) -> np.ndarray[Any, Any] | None:
         """Return the elements of a small constant, ``None`` for anything else."""
@@ -432,7 +429,7 @@ class Scope:
             note_largest(call.node, facts, left, self._context)
             return facts
         known = [None if i is None else self._facts[i] for i in inputs]
-        return output_facts(call, known, stated, self._context)
+        return output_facts(call, known, stated, self._context, self.intervals.of)
 
     def _definition(self, node: NodeProto, inputs: Sequence[int | None]) -> Graph | None:
         """Return what a node is defined as, if a runtime may have to run that instead."""

@@ -19,6 +19,7 @@ from memprof.importers.onnx.counted import counted_type
 from memprof.importers.onnx.decided import decided_shapes
 from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.inference import Inference
+from memprof.importers.onnx.interval import Between
 from memprof.importers.onnx.library import NodeProto, TensorProto
 from memprof.importers.onnx.limits import USUAL, Room
 from memprof.importers.onnx.ops import names
@@ -106,7 +107,7 @@ class Call:
 
 
 def output_facts(
-    call: Call, inputs: Sequence[Fact | None], stated: Sequence[Fact], context: Context
+    call: Call, inputs: Sequence[Fact | None], stated: Sequence[Fact], context: Context, between: Between
 ) -> Sequence[Fact]:
     """Return what is known of each output of a node without bodies.
 
@@ -115,6 +116,7 @@ def output_facts(
         inputs: What is known of its inputs, ``None`` where one is left out.
         stated: What the file says of its outputs.
         context: The model.
+        between: Intervals of tensors by name.
     """
     node, op, facts = call.node, call.op, stated
     if op == "Constant":
@@ -123,7 +125,7 @@ def output_facts(
             return [_tensor_fact(value, context)]
     facts = complete(node, stated, context.inference.infer(node, inputs, call.attributes), context)
     if any(fact.is_open for fact in facts) and context.evaluates is reader_evaluates:
-        facts = _bounded(call, inputs, _decided(node, inputs, facts, context), context)
+        facts = _bounded(call, inputs, _decided(node, inputs, facts, context), context, between)
     if op in EVALUATED:
         is_known = all(fact is None or fact.constant is not None for fact in inputs)
         return _evaluated(node, op, inputs, facts, context) if is_known and context.evaluates(op, inputs) else facts
@@ -154,10 +156,12 @@ def _fits(known: Sequence[Dim], shape: Sequence[int]) -> bool:
     )
 
 
-def _bounded(call: Call, inputs: Sequence[Fact | None], facts: Sequence[Fact], context: Context) -> list[Fact]:
+def _bounded(
+    call: Call, inputs: Sequence[Fact | None], facts: Sequence[Fact], context: Context, between: Between
+) -> list[Fact]:
     """Return ``facts`` with the largest shapes of what the data decide, and numbers of elements that are kept."""
     node, found = call.node, list(facts)
-    largest = largest_shapes(node, inputs) or ()
+    largest = largest_shapes(node, inputs, between) or ()
     for i, (name, fact) in enumerate(zip(node.output, facts, strict=True)):
         of = fact.type
         if not fact.is_open or not name or of.dtype not in DTYPE_BITS:

@@ -233,7 +233,8 @@ def test_a_scan_takes_its_axis_out_and_puts_it_back(tmp_path: Path) -> None:
 def test_a_cause_inside_a_body_is_reported_once_and_not_again_outside(tmp_path: Path) -> None:
     def by_data(name: str) -> list[NodeProto]:
         return [
-            node("ArgMax", ["x"], [f"{name}_shape"], axis=0, keepdims=0),
+            node("ReduceMax", ["x"], [f"{name}_most"], axes=[0], keepdims=0),
+            node("Cast", [f"{name}_most"], [f"{name}_shape"], to=TensorProto.INT64),
             node("ConstantOfShape", [f"{name}_shape"], [name]),
         ]
 
