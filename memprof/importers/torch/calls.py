@@ -153,9 +153,7 @@ def _with_elements(name: str, value: Any, values: Mapping[str, Elements]) -> Any
 
 def named_arguments(module: torch.nn.Module, call: Call) -> Iterator[tuple[str, Any]]:
     """Yield the arguments of ``call`` by the names of ``forward``'s parameters."""
-    names = _positional(module)
-    for i, value in enumerate(call.args):
-        yield (names[i] if i < len(names) else f"input_{i}"), value
+    yield from zip(_names(module, len(call.args)), call.args, strict=False)  # those of parameters left out are more
     yield from call.kwargs.items()
 
 
@@ -192,9 +190,9 @@ def _parts(tree: Any) -> Iterator[tuple[str, Any]]:
 
 def _with_input(module: torch.nn.Module, call: Call, name: str, said: tuple[tuple[int, ...], str | None]) -> Call:
     shape, dtype_name = said
-    positional = _positional(module)
+    positional = _names(module, len(call.args))
     key = name or first_name(module, call)
-    if name and not _takes(module, (name,)):
+    if name not in ("", *positional) and not _takes(module, (name,)):
         raise UsageError(
             f"The forward of {type(module).__name__} has no input {name!r}.",
             f"It has: {', '.join(_parameters(module))}.",
@@ -281,6 +279,18 @@ def _signature(module: torch.nn.Module) -> Mapping[str, inspect.Parameter]:
 
 def _positional(module: torch.nn.Module) -> list[str]:
     return [p.name for p in _signature(module).values() if p.kind in _BY_POSITION]
+
+
+def _names(module: torch.nn.Module, count: int) -> list[str]:
+    """Return what positional arguments are called: ``forward``'s own names, then ``rest_0`` of a ``*rest``.
+
+    Args:
+        module: What is called.
+        count: How many there are; of more parameters, the names of all.
+    """
+    own = _positional(module)
+    more = next((p.name for p in _signature(module).values() if p.kind is p.VAR_POSITIONAL), "input")
+    return own + [f"{more}_{i}" for i in range(count - len(own))]
 
 
 def _parameters(module: torch.nn.Module) -> list[str]:

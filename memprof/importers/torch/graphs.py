@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from memprof.importers.torch.layouts import covers_storage, may_overwrite, tensor_type
-from memprof.importers.torch.naming import Names, short_name
+from memprof.importers.torch.naming import Names, name_known, short_name
 from memprof.importers.torch.ops import ELEMENTWISE, VIEWS, base_name
 from memprof.importers.torch.records import OpRecord, Recording, StorageRecord, TensorRecord
 from memprof.ir import Graph, GraphBuilder, NewValue, Role, TensorType
@@ -31,9 +31,9 @@ def build_graph(recording: Recording) -> Graph:
     """Return what was recorded as a Graph, in the order it ran."""
     changes = _Changes(recording)
     state = _State(GraphBuilder(recording.name), Names(), is_run=recording.is_run)
-    for index, storage in enumerate(recording.storages):
-        if storage.window is not None:
-            state.roots[index] = add_known(state.builder, state.names.unique(storage.name), storage)
+    known = name_known(state.names, recording.storages)
+    for index in sorted(known):
+        state.roots[index] = add_known(state.builder, known[index], recording.storages[index])
     for position, op in enumerate(recording.ops):
         _add_op(state, changes, position, op)
     for unknown in recording.unknown:

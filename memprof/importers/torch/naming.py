@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from memprof.importers.torch.ops import base_name
+from memprof.importers.torch.records import StorageRecord
+from memprof.ir import Role
 
 
 class Names:
@@ -33,6 +37,13 @@ class Names:
         if position == 0:
             return node
         return self.unique(f"{node}.{position}")
+
+
+def name_known(names: Names, storages: Sequence[StorageRecord]) -> dict[int, str]:
+    """Return the names of what existed before the first operation, by index: inputs keep theirs, as people type it."""
+    known = [(index, storage) for index, storage in enumerate(storages) if storage.window is not None]
+    known.sort(key=lambda pair: pair[1].role is not Role.INPUT)
+    return {index: names.unique(storage.name) for index, storage in known}
 
 
 def short_name(op: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from memprof.importers.torch.graphs import add_known
 from memprof.importers.torch.layouts import may_overwrite, tensor_type
-from memprof.importers.torch.naming import Names, short_name
+from memprof.importers.torch.naming import Names, name_known, short_name
 from memprof.importers.torch.records import OpRecord, Run, StorageRecord, TensorRecord
 from memprof.ir import GraphBuilder, NewValue, Role
 from memprof.ir.trace import Category, StorageLife, Trace
@@ -23,9 +23,9 @@ def build_trace(run: Run) -> Trace:
     names = Names()
     roots: dict[int, int] = {}
     windows: dict[TensorRecord, int] = {}
-    for index, storage in enumerate(recording.storages):
-        if storage.window is not None:
-            roots[index] = add_known(builder, names.unique(storage.name), storage)
+    known = name_known(names, recording.storages)
+    for index in sorted(known):
+        roots[index] = add_known(builder, known[index], recording.storages[index])
     for op in recording.ops:
         reads = [None if tensor is None else windows.get(tensor, roots.get(tensor.storage)) for tensor in op.reads]
         name = names.unique(op.name or short_name(op.op))

@@ -21,7 +21,7 @@ import torch
 
 from memprof.base.errors import InputError, MemprofError, UsageError
 from memprof.base.text import first_line
-from memprof.importers.torch.calls import Call, find_tensors
+from memprof.importers.torch.calls import Call, find_tensors, named_arguments
 from memprof.importers.torch.causes import explain, quiet
 from memprof.importers.torch.checkpointing import checkpointed
 from memprof.importers.torch.fakes import Placeholders, complete
@@ -189,8 +189,8 @@ def _introduce(
     for path, parameter in [*module.named_parameters(), *module.named_buffers()]:
         tracker.add_known(parameter, Role.PARAMETER, path, path.rpartition(".")[0])
     categories: dict[int, Category] = {}
-    for i, found in enumerate([*find_tensors(call.args), *find_tensors(call.kwargs)]):
-        tracker.add_known(found.tensor, Role.INPUT, input_name(i, found.path))
+    for found in find_tensors(dict(named_arguments(module, call))):
+        tracker.add_known(found.tensor, Role.INPUT, found.path)
         if found.is_cache and (index := tracker.storage_index(found.tensor)) is not None:
             categories[index] = Category.CACHE
     owners = {id(parameter): path for path, parameter in module.named_parameters()}
@@ -202,13 +202,6 @@ def _introduce(
                 if (index := tracker.storage_index(tensor)) is not None:
                     categories[index] = Category.OPTIMIZER_STATE
     return categories
-
-
-def input_name(i: int, path: str) -> str:
-    """Return the name of the tensor with number ``i`` among the inputs: by its keyword, if it has one."""
-    if path and not path[0].isdigit():
-        return path
-    return f"input_{i}" if i else "input"
 
 
 class Step:

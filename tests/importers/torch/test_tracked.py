@@ -11,11 +11,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import memprof
 from memprof.base.errors import InputError, UsageError
+from memprof.importers.request import make_request
 from memprof.importers.torch.calls import Call
 from memprof.importers.torch.traces import build_trace
 from memprof.importers.torch.tracked import run_tracked, run_without_data
 from memprof.importers.torch.training import Training
+from memprof.ir import Graph
 from memprof.ir.trace import Category, Trace
 from memprof.runtimes.pytorch import trace_lifetimes
 from tests.importers.torch.networks import NETWORKS, Convolutional, Dense
@@ -202,3 +205,27 @@ def test_samples_of_pytorchs_operators_are_exact_where_they_are_graded_so() -> N
     found = {name: outcome(module, call) for name, module, call in samples(stride=40, first=7)}
     assert len(found) > 10
     assert not [f"{name}: {words}" for name, words in found.items() if words.startswith("WRONG, graded exact")]
+
+
+class Named(nn.Module):
+    """Its first input has the name of a parameter, and it takes any number of tensors more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(8, 8))
+
+    def forward(self, weight: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        return torch.stack([each @ self.weight for each in (weight, *rest)])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_inputs_are_named_as_they_are_given(mode: str) -> None:
+    def model(**said: tuple[int, ...]) -> Graph:
+        request = make_request(Named(), (torch.zeros(2, 8), torch.zeros(2, 8)), inputs=said, training=MODES[mode])
+        return memprof.load(request).graph
+
+    graph = model()
+    names = [graph.values[i].name for i in graph.inputs][:2]
+    assert names == ["weight", "rest_0"]
+    graph = model(**dict.fromkeys(names, (5, 8)))
+    assert [graph.values[i].type.shape for i in graph.inputs][:2] == [(5, 8), (5, 8)]
