@@ -8,6 +8,7 @@ from math import prod
 import onnx.defs
 import pytest
 
+from memprof.analysis.macs.backward import BACKWARD, BACKWARD_FREE
 from memprof.analysis.macs.counting import count_macs, operation_kind
 from memprof.analysis.macs.formulas import FORMULAS
 from memprof.analysis.macs.free import MAC_FREE
@@ -293,13 +294,18 @@ def test_every_standard_onnx_operation_has_a_formula_or_is_free_or_is_left_out_o
 
 
 def test_no_operation_is_both_free_and_not() -> None:
-    assert MAC_FREE & FORMULAS.keys() == set()
+    assert (MAC_FREE | BACKWARD_FREE) & (FORMULAS.keys() | BACKWARD.keys()) == set()
+    assert MAC_FREE.isdisjoint(BACKWARD_FREE)
+    assert FORMULAS.keys().isdisjoint(BACKWARD)
 
 
 def test_every_core_pointwise_and_reducing_aten_operation_of_inference_is_in_a_table() -> None:
     torch = pytest.importorskip("torch", reason="the list of ATen operations is torch's")
     wanted = {torch.Tag.core, torch.Tag.pointwise, torch.Tag.reduction}
-    packets = {name: getattr(torch.ops.aten, name) for name in dir(torch.ops.aten)}
+    registered = {
+        name.split("::")[1].split(".")[0] for name in torch._C._dispatch_get_all_op_names() if name[:6] == "aten::"
+    }
+    packets = {name: getattr(torch.ops.aten, name, None) for name in registered}
     tagged = {
         operation_kind(f"aten.{name}")
         for name, packet in packets.items()
@@ -307,7 +313,11 @@ def test_every_core_pointwise_and_reducing_aten_operation_of_inference_is_in_a_t
         for overload in packet.overloads()
         if wanted & set(getattr(packet, overload).tags)
     }
-    missing = {kind for kind in tagged - MAC_FREE - FORMULAS.keys() if not kind.endswith(("_backward", "_grad"))}
+    missing = {
+        kind
+        for kind in tagged - MAC_FREE - FORMULAS.keys() - BACKWARD_FREE - BACKWARD.keys()
+        if not kind.endswith(("_backward", "_grad"))
+    }
     assert missing == {"aten._cdist_forward", "aten._fft_c2r", "aten._fft_r2c", "aten._pdist_forward"}
 
 

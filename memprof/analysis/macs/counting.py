@@ -1,8 +1,8 @@
 """Multiply-accumulate operations (MACs) per node, where the formula is standard; the rest is reported as unknown.
 
     an operation in ...                            costs
-    ``formulas``, ``tflite``               what its formula says of the shapes
-    ``free``, ``tflite``                   nothing, by convention: no sum of products over an axis
+    ``formulas``, ``backward``, ``tflite`` what its formula says of the shapes
+    ``free``, ``backward``, ``tflite``     nothing, by convention: no sum of products over an axis
     neither of them                                unknown, reported once per kind of operation
     any, if all that it writes is constant         nothing: it is computed once, not in every run
 
@@ -22,14 +22,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from memprof.analysis.macs.backward import BACKWARD, BACKWARD_FREE
 from memprof.analysis.macs.formulas import FORMULAS, Formula
 from memprof.analysis.macs.free import MAC_FREE
 from memprof.analysis.macs.operation import NoFormulaError, Operation, ReportedElsewhereError
 from memprof.analysis.macs.tflite import TFLITE_FORMULAS, TFLITE_FREE
 from memprof.ir import Graph, Role, Unknown
 
-_FORMULAS = {**FORMULAS, **TFLITE_FORMULAS}
-_FREE = MAC_FREE | TFLITE_FREE
+_FORMULAS = {**FORMULAS, **BACKWARD, **TFLITE_FORMULAS}
+_FREE = MAC_FREE | BACKWARD_FREE | TFLITE_FREE
 _HINT = "Bytes are not affected. Count this operation by hand, or compare by bytes alone."
 
 

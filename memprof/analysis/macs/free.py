@@ -2,7 +2,7 @@
 
 A read-only list in the groups of the convention. Elementwise operations, pooling, normalisation and interpolation
 do multiply, but published MAC counts leave them out, and so does this one. What is neither here nor in
-``formulas`` is reported as unknown: Fourier transforms, determinants, training steps.
+``formulas`` or ``backward`` is reported as unknown: Fourier transforms, determinants.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ _MICROSOFT = {
 
 _ATEN = {
     "elementwise": """
-        __and__ __ilshift__ __irshift__ __ixor__ __lshift__ __or__ __rshift__ __xor__ abs absolute acos acosh add
-        addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh
-        bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp
+        __and__ __ilshift__ __irshift__ __ixor__ __lshift__ __or__ __rshift__ __xor__ _conj_physical abs absolute acos
+        acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2
+        atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp
         clamp_max clamp_min clip complex conj conj_physical copysign cos cosh deg2rad digamma div divide dropout elu
         eq erf erfc erfinv exp exp2 expm1 feature_dropout fix float_power floor floor_divide fmax fmin fmod frac
         frexp gcd ge gelu glu greater greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0
@@ -127,10 +127,11 @@ _ATEN = {
         masked_scatter masked_select matrix_H meshgrid mH moveaxis movedim mT narrow narrow_copy
         native_channel_shuffle nonzero nonzero_static numel numpy_T one_hot pad permute permute_copy pixel_shuffle
         pixel_unshuffle ravel reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave
-        replication_pad1d replication_pad2d replication_pad3d reshape reshape_as resolve_conj resolve_neg roll rot90
-        row_stack scatter scatter_add scatter_reduce select select_copy select_scatter size slice slice_copy
+        replication_pad1d replication_pad2d replication_pad3d reshape reshape_as resize resolve_conj resolve_neg roll
+        rot90 row_stack scatter scatter_add scatter_reduce select select_copy select_scatter size slice slice_copy
         slice_scatter split split_copy split_with_sizes split_with_sizes_copy squeeze squeeze_copy stack stride
-        swapaxes swapdims sym_constrain_range sym_constrain_range_for_size sym_numel sym_size sym_storage_offset
+        swapaxes swapdims sym_constrain_range sym_constrain_range_for_size
+        sym_is_contiguous sym_numel sym_size sym_storage_offset
         sym_stride t t_copy take take_along_dim tensor_split tile to transpose transpose_copy tril triu type_as
         unbind unbind_copy unflatten unfold unfold_copy unsafe_chunk unsafe_split unsafe_split_with_sizes unsqueeze
         unsqueeze_copy view view_as view_as_complex view_as_complex_copy view_as_real view_as_real_copy view_copy

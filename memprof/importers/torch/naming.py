@@ -40,7 +40,7 @@ class Names:
 
 
 def name_known(names: Names, storages: Sequence[StorageRecord]) -> dict[int, str]:
-    """Return the names of what existed before the first operation, by index: inputs keep theirs, as people type it."""
+    """Return the names of what exists before any operation, by index; inputs, which people type, keep theirs."""
     known = [(index, storage) for index, storage in enumerate(storages) if storage.window is not None]
     known.sort(key=lambda pair: pair[1].role is not Role.INPUT)
     return {index: names.unique(storage.name) for index, storage in known}
