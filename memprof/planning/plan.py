@@ -166,8 +166,7 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
     if options.budget_bytes is not None:
         lower_bytes = arena.lower_bound_bytes if options.keep_order else floor_bytes
         budget = answer_budget(arena, options.budget_bytes, lower_bytes)
-    rest = meter.part(1.0 if options.split is None else 1 - _SPLIT_SHARE)
-    arenas = plan_arenas(problem, options.arenas, rest) if options.arenas else None
+    arenas = plan_arenas(problem, options.arenas, meter.part(_without_patches(options))) if options.arenas else None
     return Plan(
         rules=options.rules,
         order=order,
@@ -209,7 +208,12 @@ def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Re
 
 def _arena_share(options: PlanOptions) -> float:
     """Return what of the time that is left goes to the single arena; the rest is for several ones and for patches."""
-    return (0.5 if options.arenas else 1.0) * (1.0 if options.split is None else 1 - _SPLIT_SHARE)
+    return (0.5 if options.arenas else 1.0) * _without_patches(options)
+
+
+def _without_patches(options: PlanOptions) -> float:
+    """Return what of the time that is left is not kept for patches."""
+    return 1.0 if options.split is None else 1 - _SPLIT_SHARE
 
 
 def answer_budget(arena: MemoryPlan, budget_bytes: int, lower_bytes: int) -> BudgetAnswer:

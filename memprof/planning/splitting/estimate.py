@@ -183,6 +183,8 @@ def needed_spans(
             size = plane(graph, value)
             assert size is not None, "an operation with windows reads planes"
             found = windows[node_id][axis].needs(own, size[axis])
+            if found is None:
+                continue
             other = needed.get(value, found)
             needed[value] = (min(found[0], other[0]), max(found[1], other[1]))
     return needed
@@ -270,7 +272,7 @@ class _Grid:
                 last[stage.roots[value]] = step
             value = node.writes[0]
             root = stage.roots[value]
-            if root != stage.roots[stage.output] and value in rows:
+            if root != stage.roots[stage.output] and value in rows and value in columns:
                 sizes[root] = max(sizes.get(root, 0), self._part_bytes(value, rows[value], columns[value]))
         alive = highest = 0
         born = set[int]()

@@ -1,6 +1,9 @@
 """Which rows and columns of its operands an operation needs for some of what it writes.
 
-    output [a, b)  needs  input [a x stride - padding, (b - 1) x stride - padding + kernel), cut to what there is
+    output o  reads  input o x stride - padding + j x dilation, for each j below the kernel, where there is such a row
+
+A patch is a rectangle: it needs all from the first row to the last one that it reads, those between them too, as
+they are computed and held with the others. A window that lies in the padding as a whole reads nothing.
 
 A table of operations; what is not in it needs everything, and no patch goes through it. Padding at the borders of a
 patch that are no borders of the tensor becomes real rows: the halo.
@@ -15,31 +18,58 @@ from typing import NamedTuple
 from memprof.ir import Graph, Node, Role
 
 Span = tuple[int, int]
-"""Rows or columns, half-open."""
+"""Rows or columns, half-open, at least one."""
+
+_MOST_APART = 1000  # no network on images reads rows that far apart
 
 
 class Window(NamedTuple):
     """What one row or column of the output needs: a named tuple, as there are two per operation.
 
     Attributes:
-        kernel: So many in a row, dilation included.
+        kernel: So many are read.
         stride: How far the next one's begin lies.
         padding: How far before the first of the input the first one begins.
+        dilation: How far those that are read lie apart.
     """
 
     kernel: int = 1
     stride: int = 1
     padding: int = 0
+    dilation: int = 1
 
-    def needs(self, span: Span, size: int) -> Span:
-        """Return what a span of the output needs of an input of ``size``.
+    @property
+    def reach(self) -> int:
+        """Rows or columns from the first that is read to the last, both included."""
+        return (self.kernel - 1) * self.dilation + 1
 
-        >>> Window(kernel=3, stride=2, padding=1).needs((0, 4), 16), Window(3, 1, 1).needs((4, 8), 8)
-        ((0, 8), (3, 8))
+    def needs(self, span: Span, size: int) -> Span | None:
+        """Return the least span of an input of ``size`` that holds all that a span of the output reads.
+
+        ``None`` where it reads nothing.
+
+        >>> Window(3, 2, 1).needs((0, 4), 16), Window(3, 1, 1).needs((4, 8), 8), Window(3, 1, 3, 2).needs((0, 1), 8)
+        ((0, 8), (3, 8), (1, 2))
         """
-        start = min(size, max(0, span[0] * self.stride - self.padding))
-        stop = min(size, (span[1] - 1) * self.stride - self.padding + self.kernel)
-        return start, max(start, stop)
+        start, stop = span
+        first = self._first_read(start, stop, size)
+        # The last one is the first one from the other end.
+        mirrored = self._replace(padding=self.reach - size - self.padding)
+        last = mirrored._first_read(1 - stop, 1 - start, size)
+        return None if first is None or last is None else (first, size - last)
+
+    def _first_read(self, start: int, stop: int, size: int) -> int | None:
+        """Return the first row of an input of ``size`` that some output in a range reads.
+
+        Only windows that begin in the padding and reach out of it, and the first one behind it, can read the least;
+        after ``dilation`` of them the rows in which they leave it repeat.
+        """
+        stride, padding, dilation = self.stride, self.padding, self.dilation
+        begin = max(start, -((self.reach - 1 - padding) // stride))
+        end = min(stop, max(begin, -(-padding // stride)) + 1, begin + dilation)
+        begins = (output * stride - padding for output in range(begin, end))
+        first = min((row if row >= 0 else row % dilation for row in begins), default=size)
+        return first if first < size else None
 
 
 Windows = tuple[Window, Window]
@@ -119,19 +149,24 @@ def _sliding(graph: Graph, node: Node, kernel: tuple[object, ...]) -> Windows | 
     auto = node.attributes.get("auto_pad", "NOTSET")
     found = []
     for axis in range(2):
-        reach = (int(str(kernel[axis])) - 1) * dilations[axis] + 1
-        padding = int(pads[axis])
+        window = Window(int(str(kernel[axis])), strides[axis], int(pads[axis]), dilations[axis])
         if auto in {"SAME_UPPER", "SAME_LOWER"}:
-            padding = _same(inside[axis], outside[axis], reach, strides[axis], is_upper=auto == "SAME_UPPER")
+            window = _same(window, inside[axis], outside[axis], is_upper=auto == "SAME_UPPER")
         elif auto == "VALID":
-            padding = 0
-        found.append(Window(reach, strides[axis], padding))
-    return found[0], found[1]
+            window = window._replace(padding=0)
+        found.append(window)
+    return _checked(found)
 
 
-def _same(inside: int, outside: int, reach: int, stride: int, *, is_upper: bool) -> int:
-    total = max(0, (outside - 1) * stride + reach - inside)
-    return total // 2 if is_upper else total - total // 2
+def _same(window: Window, inside: int, outside: int, *, is_upper: bool) -> Window:
+    total = max(0, (outside - 1) * window.stride + window.reach - inside)
+    return window._replace(padding=total // 2 if is_upper else total - total // 2)
+
+
+def _checked(windows: list[Window]) -> Windows | None:
+    """Return windows of which each has rows to read, not too far apart to look at them one by one."""
+    is_sound = all(w.kernel > 0 and w.stride > 0 and 0 < w.dilation <= _MOST_APART for w in windows)
+    return (windows[0], windows[1]) if is_sound else None
 
 
 def _pair(node: Node, name: str, default: int) -> tuple[int, int] | None:
@@ -167,10 +202,9 @@ def _tflite_sliding(graph: Graph, node: Node, kernel: tuple[object, object]) -> 
             isinstance(stride, int) and isinstance(dilation, int) and isinstance(size, int) and inside and outside
         ):
             return None
-        reach = (size - 1) * dilation + 1
-        padding = _same(inside[axis], outside[axis], reach, stride, is_upper=True) if is_same else 0
-        found.append(Window(reach, stride, padding))
-    return found[0], found[1]
+        window = Window(size, stride, 0, dilation)
+        found.append(_same(window, inside[axis], outside[axis], is_upper=True) if is_same else window)
+    return _checked(found)
 
 
 def _tflite_concatenation(graph: Graph, node: Node) -> Windows | None:

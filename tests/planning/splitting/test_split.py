@@ -10,6 +10,8 @@ from random import Random
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import numpy_helper
 
 import memprof
@@ -20,7 +22,7 @@ from memprof.planning.meter import Meter
 from memprof.planning.plan import PlanOptions, plan_graph
 from memprof.planning.record import Plan
 from memprof.planning.splitting.estimate import find_split, needed_spans
-from memprof.planning.splitting.windows import find_windows
+from memprof.planning.splitting.windows import Window, find_windows
 from memprof.runtimes.reference import reference_lifetimes
 from tests.onnx_models import model, node, tensor
 from tests.planning.work import WorkClock
@@ -102,6 +104,37 @@ def test_a_patch_needs_what_changes_it(seed: int, tmp_path: Path) -> None:
         seen = [i for i, rows in enumerate(changed) if rows[start:stop].any()]
         spans = needed_spans(graph, range(len(graph.nodes)), windows, (graph.outputs[0], axis, (start, stop)))
         assert spans[graph.inputs[0]] == (seen[0], seen[-1] + 1)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_span_needs_exactly_what_its_windows_read(data: st.DataObject) -> None:
+    small = st.integers(1, 6)
+    window = Window(data.draw(small), data.draw(small), data.draw(st.integers(0, 30)), data.draw(small))
+    size, start = data.draw(st.integers(1, 30)), data.draw(st.integers(0, 20))
+    span = (start, start + data.draw(st.integers(1, 12)))
+    taps = {
+        o * window.stride - window.padding + j * window.dilation for o in range(*span) for j in range(window.kernel)
+    }
+    read = [row for row in range(size) if row in taps]
+    assert window.needs(span, size) == ((read[0], read[-1] + 1) if read else None)
+
+
+def test_windows_in_the_padding_read_nothing_and_widen_nothing() -> None:
+    builder = GraphBuilder("padded")
+    x = builder.add_input("x", TensorType("uint8", (1, 1, 8, 8)))
+    weight = builder.add_parameter("w", TensorType("uint8", (1, 1, 3, 3)))
+    sides = []
+    for pads, name in (((6, 1, 0, 1), "above"), ((0, 1, 6, 1), "below")):
+        new = NewValue(name, TensorType("uint8", (1, 1, 12, 8)))
+        sides.append(builder.add_node("Conv", [x, weight], [new], attributes={"pads": pads})[0])
+    (y,) = builder.add_node("Add", sides, [NewValue("y", TensorType("uint8", (1, 1, 12, 8)))], is_elementwise=True)
+    assert y is not None
+    graph = builder.build([y])
+    windows = {i: found for i, node in enumerate(graph.nodes) if (found := find_windows(graph, node)) is not None}
+    # The first rows of one side lie in its padding: the other side's are all that is read.
+    assert needed_spans(graph, range(3), windows, (y, 0, (0, 2)))[graph.inputs[0]] == (0, 4)
+    assert needed_spans(graph, range(3), windows, (y, 0, (10, 12)))[graph.inputs[0]] == (4, 8)
 
 
 def two_layers(more: int = 0) -> Graph:
