@@ -46,9 +46,8 @@ def plot_simulation(found: Simulation, path: str | Path | None = None) -> Figure
     with house_style():
         page = Page(WIDTH, HEIGHT)
         page.text(_LEFT, HEIGHT - 0.42, "Regret against trained networks", size=LARGE, bold=True)
-        facts = (
-            f"{fit(found.table, 2.5)}: {found.networks:,} networks, {found.seeds} seeds, {goal}; bands: 95 % of means"
-        )
+        seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds, bands: 95 % of means"
+        facts = f"{fit(found.table, 2.5)}: {found.networks:,} networks, {goal}; {seeds}"
         page.text(_LEFT, HEIGHT - 0.68, fit(facts, WIDTH - _LEFT - 0.2), colour=MUTED)
         axes = page.axes(_LEFT, _BOTTOM, _INNER, HEIGHT - _BOTTOM - _TOP)
         axes.grid(axis="y", color=RULE, linewidth=0.8, zorder=0)

@@ -22,8 +22,9 @@ def render_simulation(found: Simulation, stream: TextIO) -> None:
     """Write the mean regret of each strategy at some counts, its band at the last, and what it lacks of memprof's."""
     screen = open_screen(stream)
     goal = "the front" if found.accuracy_weight is None else f"lambda {found.accuracy_weight:g}"
+    seeds, has_band = ("1 seed", False) if found.seeds == 1 else (f"{found.seeds} seeds", True)
     screen.show(
-        f"Regret on {screen.clean(found.table)}, {found.networks:,} networks, {found.seeds} seeds; goal: {goal}",
+        f"Regret on {screen.clean(found.table)}, {found.networks:,} networks, {seeds}; goal: {goal}",
         "Share of the front's area that is missing"
         if found.accuracy_weight is None
         else "Best score of the table less the best found",
@@ -41,15 +42,15 @@ def render_simulation(found: Simulation, stream: TextIO) -> None:
         table.add_row(
             name,
             *(f"{curve.means[i]:.4f}" for i in shown),
-            f"{curve.lows[-1]:.4f}-{curve.highs[-1]:.4f}",
-            "" if name == "memnas" else _behind(curve),
+            f"{curve.lows[-1]:.4f}-{curve.highs[-1]:.4f}" if has_band else "one seed",
+            "" if name == "memnas" else _behind(curve, has_band),
         )
     screen.show(table)
 
 
-def _behind(curve: Curve) -> str:
+def _behind(curve: Curve, has_band: bool) -> str:
     mean, low, high = curve.lead
-    return f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"
+    return f"{mean:+.4f} ({low:+.4f} to {high:+.4f})" if has_band else f"{mean:+.4f}"
 
 
 class SimulationProgress:

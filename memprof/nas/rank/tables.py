@@ -6,8 +6,9 @@
     genotype, accuracy[, bytes]        Genotype(normal=[(op, input), ...], ..., reduce=[...], ...) of DARTS
     a JSON object                      "02012100": {"mean_acc": 89.2, "params": 890666} of NAS-Bench-Macro
 
-Accuracies are shares or percent: where one is above 1.5, all are percent. Where bytes are not given they are counted
-from the weights of the operations, in units of their own: only their order and ratios matter here.
+Columns may stand in any order, beside others, in any case, with commas, semicolons or tabs between. Accuracies are
+shares or percent: where one is above 1.5, all are percent. Where bytes are not given they are counted from the
+weights of the operations, in units of their own: only their order and ratios matter here.
 
 A network that stands in several rows, with the same code and bytes, is one with the mean of their accuracies.
 """
@@ -18,15 +19,16 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, TextIO
 
 from memprof.base.errors import InputError
 from memprof.base.files import open_plain
+from memprof.base.text import safe_text
 from memprof.nas.rank.rankers import Candidate
 
 MOST_BYTES = 256 * 2**20
@@ -37,6 +39,10 @@ _CODE = re.compile(r"[0-9A-Za-z]+( [0-9A-Za-z]+)*")
 _HINT = (
     "The columns are cell and val_accuracy (NAS-Bench-201), genotype and accuracy (DARTS), or code, accuracy, bytes."
 )
+_JSON_HINT = 'Each is as in NAS-Bench-Macro: "02012100": {"mean_acc": 89.2, "params": 890666}.'
+_DELIMITERS = ",;\t"
+_MOST_NAMED = 8
+"""Columns that an error names."""
 
 _EDGES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 _EDGE_WEIGHTS = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
@@ -53,7 +59,7 @@ _DARTS = (
 _DARTS_WEIGHTS = {"sep_conv_3x3": 2 * 41, "sep_conv_5x5": 2 * 57, "dil_conv_3x3": 41, "dil_conv_5x5": 57}
 """Of 32 channels, per channel: depthwise weights and those of the pointwise convolution after them."""
 _DARTS_NODES = 4
-_PAIR = re.compile(r"\(\s*'(\w+)'\s*,\s*(\d+)\s*\)")
+_PAIR = re.compile(r"\(\s*['\"](\w+)['\"]\s*,\s*(\d+)\s*\)")
 _GENOTYPE = re.compile(r"normal\s*=\s*\[(.*?)\].*?reduce\s*=\s*\[(.*?)\]", re.DOTALL)
 
 
@@ -78,10 +84,10 @@ def read_table(path: Path) -> list[tuple[Candidate, float]]:
                 raise InputError(f"{path} is larger than {MOST_BYTES:,} B.", "Keep fewer of its rows.")
             rows = list(_macro(json.load(file), path) if path.suffix == ".json" else _read_rows(file, path))
     except (OSError, ValueError, RecursionError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text of that kind"
+        reason = error.strerror if isinstance(error, OSError) else "it is no text of that kind, in UTF-8"
         raise InputError(f"Cannot read {path}: {reason}.", _HINT) from error
     if not rows:
-        raise InputError(f"{path} has no networks.", _HINT)
+        raise InputError(f"{path} has no networks.", _JSON_HINT if path.suffix == ".json" else _HINT)
     scale = 100.0 if max(row.accuracy for row in rows) > _PERCENT_ABOVE else 1.0
     rows = _joined(rows)
     return [
@@ -90,22 +96,51 @@ def read_table(path: Path) -> list[tuple[Candidate, float]]:
     ]
 
 
-def _read_rows(file: Any, path: Path) -> Iterator[_Row]:
-    reader, shape = csv.DictReader(file), None
-    read = next((read for column, read in _READERS.items() if column in (reader.fieldnames or ())), None)
-    if read is None:
-        raise InputError(f"{path} has none of the columns {', '.join(_READERS)}.", _HINT)
-    for number, row in enumerate(reader, start=2):
+def _read_rows(file: TextIO, path: Path) -> Iterator[_Row]:
+    head = file.readline()
+    delimiter = max(_DELIMITERS, key=head.count)
+    columns = [
+        column.strip().casefold()
+        for column in next(csv.reader([head], delimiter=delimiter, skipinitialspace=True), [])
+    ]
+    read, needed = _kind(columns, path)
+    reader, shape = csv.reader(file, delimiter=delimiter, skipinitialspace=True), None
+    for fields in filter(None, reader):
+        number = reader.line_num + 1
         try:
-            found = _checked(read(row))
+            if len(fields) != len(columns):
+                raise ValueError(f"it has {len(fields)} fields, the first line {len(columns)}")
+            row = dict(zip(columns, fields, strict=True))
+            found = _checked(read({name: row[column].strip() for name, column in needed.items()}))
             shape = shape or _shape(found)
             if _shape(found) != shape:
                 raise ValueError("its code has another length than those before")
-        except (KeyError, ValueError, AttributeError, TypeError) as error:
-            raise InputError(f"{path}, line {number}, is no network with its accuracy.", _HINT) from error
+        except ValueError as error:
+            raise InputError(
+                f"{path}, line {number}, is no network with its accuracy: {safe_text(str(error))}.", _HINT
+            ) from error
         if number > MOST_ROWS:
             raise InputError(f"{path} has more than {MOST_ROWS:,} networks.", "Keep fewer of its rows.")
         yield found
+
+
+def _kind(columns: Sequence[str], path: Path) -> tuple[_Read, Mapping[str, str]]:
+    """Return how a row is read, and what it needs: by name its column."""
+    kind = next((name for name in _READERS if name in columns), None)
+    if kind is None:
+        named = ", ".join(columns[:_MOST_NAMED]) or "none"
+        raise InputError(
+            f"{path} has none of the columns {', '.join(_READERS)}; its first line has: {safe_text(named)}.", _HINT
+        )
+    read, accuracies = _READERS[kind]
+    accuracy = next((name for name in accuracies if name in columns), None)
+    missing = "accuracy" if accuracy is None else "bytes" if kind == "code" and "bytes" not in columns else ""
+    if accuracy is None or missing:
+        raise InputError(f"{path} has a column {kind} and none for its {missing}.", _HINT)
+    needed = {kind: kind, "accuracy": accuracy} | ({"bytes": "bytes"} if "bytes" in columns else {})
+    if twice := next((column for column in needed.values() if columns.count(column) > 1), ""):
+        raise InputError(f"{path} has the column {twice} more than once.", "Keep the one that is meant.")
+    return read, needed
 
 
 def _macro(document: Any, path: Path) -> Iterator[_Row]:
@@ -119,17 +154,34 @@ def _macro(document: Any, path: Path) -> Iterator[_Row]:
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path}, network {name[:40]!r}, is no network with its accuracy.",
-                'Each is as in NAS-Bench-Macro: "02012100": {"mean_acc": 89.2, "params": 890666}.',
+                _JSON_HINT,
             ) from error
         yield row
 
 
 def _checked(row: _Row) -> _Row:
     if not 0 <= row.accuracy <= _MOST_ACCURATE or not isinstance(row.parameter_bytes, int):
-        raise ValueError("an accuracy is a number and bytes are whole")
+        raise ValueError(f"its accuracy is {row.accuracy}, which is neither a share nor percent")
     if not 0 < row.parameter_bytes <= _MOST_WEIGHTS:
-        raise ValueError("a network has bytes")
+        raise ValueError(f"it has {row.parameter_bytes} bytes")
     return row
+
+
+def _number(row: Mapping[str, str], name: str) -> float:
+    try:
+        return float(row[name])
+    except ValueError as error:
+        raise ValueError(f"its column {name} holds {row[name][:40]!r}, which is no number") from error
+
+
+def _given_bytes(row: Mapping[str, str]) -> int | None:
+    """Return a network's bytes, ``None`` where its table has none; 5000.0 and 5e3 are whole numbers, too."""
+    if not row.get("bytes"):
+        return None
+    size = _number(row, "bytes")
+    if not size.is_integer():
+        raise ValueError(f"it has {row['bytes'][:40]} bytes, which are whole")
+    return int(size)
 
 
 def _joined(rows: list[_Row]) -> list[_Row]:
@@ -149,28 +201,32 @@ def _shape(row: _Row) -> tuple[int, ...]:
 def _plain(row: Mapping[str, str]) -> _Row:
     codes = tuple(row["code"].split())
     if _CODE.fullmatch(" ".join(codes)) is None or len({len(code) for code in codes}) != 1:
-        raise ValueError(row["code"])
-    return _Row(codes=codes, accuracy=float(row["accuracy"]), parameter_bytes=int(row["bytes"]))
+        raise ValueError(f"its code {row['code'][:40]!r} is not of letters and digits, equally many in each block")
+    return _Row(codes=codes, accuracy=_number(row, "accuracy"), parameter_bytes=_given_bytes(row) or 0)
 
 
 def _nasbench201(row: Mapping[str, str]) -> _Row:
     names = [edge.split("~")[0] for part in row["cell"].split("+") for edge in part.strip("|").split("|")]
     code = "".join("1" if name == operation else "0" for name in names for operation in _EDGES)
     if len(names) != 6 or code.count("1") != 6:
-        raise ValueError(row["cell"])
+        raise ValueError(f"its cell {row['cell'][:40]!r} has not six edges of {', '.join(_EDGES)}")
     weight = 1 + sum(_EDGE_WEIGHTS.get(name, 0) for name in names)
-    return _Row(codes=(code,), accuracy=float(row["val_accuracy"]), parameter_bytes=weight)
+    size = _given_bytes(row)
+    return _Row(codes=(code,), accuracy=_number(row, "accuracy"), parameter_bytes=weight if size is None else size)
 
 
 def _genotype(row: Mapping[str, str]) -> _Row:
     found = _GENOTYPE.search(row["genotype"])
     if found is None:
-        raise ValueError(row["genotype"])
+        raise ValueError(f"its genotype {row['genotype'][:40]!r} has not normal=[...] and reduce=[...]")
     cells = [[(name, int(source)) for name, source in _PAIR.findall(part)] for part in found.groups()]
     weight = 1 + sum(_DARTS_WEIGHTS.get(name, 0) for cell in cells for name, _ in cell)
-    size = int(row["bytes"]) if row.get("bytes") else weight
-    accuracy = row["accuracy"] if "accuracy" in row else row["val_accuracy"]
-    return _Row(codes=tuple(map(_darts_cell, cells)), accuracy=float(accuracy), parameter_bytes=size)
+    size = _given_bytes(row)
+    return _Row(
+        codes=tuple(map(_darts_cell, cells)),
+        accuracy=_number(row, "accuracy"),
+        parameter_bytes=weight if size is None else size,
+    )
 
 
 def _darts_cell(pairs: list[tuple[str, int]]) -> str:
@@ -181,7 +237,9 @@ def _darts_cell(pairs: list[tuple[str, int]]) -> str:
     for node in range(_DARTS_NODES):
         edges = [[False] * len(_DARTS) for _ in range(node + 2)]
         for name, source in pairs[2 * node : 2 * node + 2]:
-            edges[range(node + 2).index(source)][_DARTS.index(name)] = True
+            if source >= len(edges) or name not in _DARTS:
+                raise ValueError(f"({name!r}, {source}) is no operation of DARTS from a node before its own")
+            edges[source][_DARTS.index(name)] = True
         bits += [bit for edge in edges for bit in edge]
     return "".join("1" if bit else "0" for bit in bits)
 
@@ -197,9 +255,10 @@ def _bits(codes: list[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
         yield tuple("".join(hot[letter] for letter in block) for block in blocks)
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, str]], _Row]] = {
-    "code": _plain,
-    "cell": _nasbench201,
-    "genotype": _genotype,
+_Read = Callable[[Mapping[str, str]], _Row]
+_READERS: Mapping[str, tuple[_Read, tuple[str, ...]]] = {
+    "code": (_plain, ("accuracy", "val_accuracy")),
+    "cell": (_nasbench201, ("val_accuracy", "accuracy")),
+    "genotype": (_genotype, ("accuracy", "val_accuracy")),
 }
-"""From the column that tells a table's kind to how one of its rows is read."""
+"""From the column that tells a table's kind to how a row is read, and what its accuracy may be called."""

@@ -288,6 +288,20 @@ def test_every_kind_of_table_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Code;Accuracy;Bytes\n01;0.5;2000\n10;0.25;1000\n",
+        "bytes\taccuracy\tname\tcode\n2000.0\t50\ta,b\t01\n1e3\t25\tc\t10\n",
+        ' "code" , accuracy , bytes \r\n01, 0.5, 2000\r\n\r\n10, 0.25, 1000\r\n',
+    ],
+)
+def test_a_table_as_other_programs_write_it_is_the_same_table(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode())
+    assert read_table(path) == [(Candidate(("01",), 2000), 0.5), (Candidate(("10",), 1000), 0.25)]
+
+
+@pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("t.csv", "", "none of the columns"),
@@ -295,6 +309,15 @@ def test_every_kind_of_table_is_read(tmp_path: Path) -> None:
         ("t.csv", "code,accuracy,bytes\n01,0.5,0\n", "line 2, is no network"),
         ("t.csv", "code,accuracy,bytes\n01,0.5,1\n011,0.5,1\n", "line 3, is no network"),
         ("t.csv", f'genotype,accuracy\n"{DARTS.replace("sep_conv_3x3", "conv")}",0.9\n', "line 2, is no network"),
+        ("t.csv", "arch;acc\n01;0.5\n", "first line has: arch, acc"),
+        ("t.csv", "code,bytes\n01,5\n", "none for its accuracy"),
+        ("t.csv", "code,accuracy\n01,0.5\n", "none for its bytes"),
+        ("t.csv", "code,accuracy,bytes,accuracy\n01,0.5,5,0.6\n", "accuracy more than once"),
+        ("t.csv", "code,accuracy,bytes\n01,0.5,5\n\n1,0,0.5,5\n", "line 4, .* it has 4 fields, the first line 3"),
+        ("t.csv", "code,accuracy,bytes\n01,95.2%,5\n", "accuracy holds '95.2%', which is no number"),
+        ("t.csv", "code,accuracy,bytes\n01,nan,5\n", "its accuracy is nan"),
+        ("t.csv", "code,accuracy,bytes\n01,0.5,inf\n", "has inf bytes"),
+        ("t.csv", "code,accuracy,bytes\n01,0.5,5.5\n", "has 5.5 bytes, which are whole"),
         ("t.json", "{", "Cannot read"),
         ("t.json", '{"02": {"mean_acc": 1}}', "'02', is no network"),
         ("t.json", '{"02": {"mean_acc": "x", "params": 1}}', "'02', is no network"),
