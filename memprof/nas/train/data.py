@@ -28,6 +28,7 @@ from memprof.nas.train.own import kept_images
 from memprof.nas.train.splits import held_out_places, shuffled_by_class
 
 VALIDATION_SHARE = 0.2
+LEAST_CLASSES = 2
 _CIFAR10_ARCHIVE, _CIFAR10_FOLDER = "cifar-10-python.tar.gz", "cifar-10-batches-py"
 
 
@@ -72,10 +73,12 @@ def load_training(name: str, *, root: Path, limit: int | None = None, side: int 
 
     Raises:
         UsageError: There is no such data set or folder, a class has no image to train on or none to choose by, or the
-            images have a size of their own.
+            images have a size of their own, or all are of one class.
         InputError: The data cannot be read or downloaded.
     """
     found = _source(name).training(Request(name, root, limit, side))
+    if len(found.class_names) < LEAST_CLASSES:
+        raise UsageError(f"All training images of {name} are of one class: there is nothing to tell apart.")
     images = found.images
     order = torch.arange(len(images))
     held_out = held_out_places(order, images.labels, VALIDATION_SHARE)

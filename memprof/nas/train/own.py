@@ -26,6 +26,9 @@ from memprof.base.text import first_line, safe_text
 from memprof.nas.given.inside import inside
 from memprof.nas.train.arrays import map_array
 
+_Pair = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+"""Pixels and labels."""
+
 NAME = "own"
 """What such a data set is called in a search's settings."""
 
@@ -82,10 +85,25 @@ def keep_images(root: Path, training: Any, test: Any = None) -> None:
         parts["test"] = _arrays(test, "test")
     if parts["training"][1].min() != 0 or len(np.unique(parts["training"][1])) != parts["training"][1].max() + 1:
         raise InputError("Labels of own images are not 0, 1, 2 and so on, each with an image.", "Number the classes.")
+    _check_test(**parts)
     root.mkdir(parents=True, exist_ok=True)
     for part, arrays in parts.items():
         for kind, array in zip(("pixels", "labels"), arrays, strict=True):
             write_whole(inside(root, f"{NAME}-{part}-{kind}.npy"), partial(_save, array))
+
+
+def _check_test(training: _Pair, test: _Pair | None = None) -> None:
+    """Raise if test images are of another shape, or of a class that nothing is trained on: not days later."""
+    if test is not None and test[0].shape[1:] != training[0].shape[1:]:
+        raise InputError(
+            f"The own test images have the shape {test[0].shape[1:]}, those to train on {training[0].shape[1:]}.",
+            "Make them alike.",
+        )
+    if test is not None and test[1].max() > training[1].max():
+        raise InputError(
+            f"The own test images have a class {test[1].max()}, those to train on end at {training[1].max()}.",
+            "Number the classes alike in both.",
+        )
 
 
 def kept_images(root: Path, part: str) -> tuple[Tensor, Tensor]:
@@ -125,13 +143,22 @@ def _save(array: np.ndarray[Any, Any], path: Path) -> None:
 
 
 def _is_arrays(found: Any) -> bool:
-    return isinstance(found, tuple) and len(found) == 2 and all(hasattr(part, "shape") for part in found)
+    """Return whether these are images and their labels: arrays, tensors, or lists of each."""
+    if not isinstance(found, tuple) or len(found) != 2:
+        return False
+    return all(hasattr(part, "shape") or (isinstance(part, list) and not _has_pairs(part)) for part in found)
 
 
-def _arrays(found: Any, part: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _has_pairs(found: list[Any]) -> bool:
+    return bool(found) and isinstance(found[0], tuple)
+
+
+def _arrays(found: Any, part: str) -> _Pair:
     try:
         images, labels = found if _is_arrays(found) else _of_dataset(found)
         pixels, numbers = _as_bytes(np.asarray(images)), np.asarray(labels)
+        if numbers.dtype.kind not in "biuf":
+            raise ValueError(f"labels are whole numbers from 0, not {numbers.reshape(-1)[:1].tolist()}")
         if numbers.ndim != 1 or len(numbers) != len(pixels) or not len(pixels):
             raise ValueError(f"{len(pixels)} images and labels of shape {numbers.shape}")
         if not np.array_equal(numbers, numbers.astype(np.int64)) or numbers.min() < 0:
@@ -143,10 +170,10 @@ def _arrays(found: Any, part: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     return pixels, numbers.astype(np.int64)
 
 
-def _of_dataset(found: Any) -> tuple[np.ndarray[Any, Any], list[int]]:
+def _of_dataset(found: Any) -> tuple[np.ndarray[Any, Any], list[Any]]:
     """Return all images and labels of a torch Dataset, or of any sequence of pairs."""
     pairs: Sequence[Any] = [found[i] for i in range(len(found))]
-    return np.stack([np.asarray(image) for image, _ in pairs]), [int(label) for _, label in pairs]
+    return np.stack([np.asarray(image) for image, _ in pairs]), [label for _, label in pairs]
 
 
 def _as_bytes(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -34,8 +34,9 @@ LABELS = np.arange(40) % 4
         ((PIXELS / 255).astype(np.float32), LABELS),
         TensorDataset(torch.from_numpy(PIXELS), torch.from_numpy(LABELS)),
         list(zip(PIXELS, LABELS.tolist(), strict=True)),
+        (list(PIXELS), LABELS.tolist()),
     ],
-    ids=["arrays", "tensors", "channels last", "numbers", "Dataset", "pairs"],
+    ids=["arrays", "tensors", "channels last", "numbers", "Dataset", "pairs", "lists"],
 )
 def test_all_forms_are_the_same_images(tmp_path: Path, training: Any) -> None:
     keep_images(tmp_path, training, (PIXELS[:8], LABELS[:8]))
@@ -56,6 +57,7 @@ def test_all_forms_are_the_same_images(tmp_path: Path, training: Any) -> None:
         ((PIXELS, LABELS[:7]), "40 images and labels"),
         ((PIXELS, LABELS + 1), "not 0, 1, 2"),
         ((PIXELS, LABELS - 1), "whole numbers from 0"),
+        ((PIXELS, LABELS.astype(str)), "whole numbers from 0, not .'0'."),
         ((PIXELS, LABELS + 0.5), "whole numbers from 0"),
         ((PIXELS.astype(np.float32), LABELS), "bytes, or numbers from 0 to 1"),
         ((np.full((4, 3, 2, 2), np.nan), LABELS[:4]), "bytes, or numbers from 0 to 1"),
@@ -68,6 +70,23 @@ def test_what_is_no_image_is_refused_and_nothing_is_kept(tmp_path: Path, trainin
     with pytest.raises(InputError, match=words):
         keep_images(tmp_path / "data", training)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("test", "words"), [((PIXELS[:, :, :5], LABELS), "have the shape"), ((PIXELS, LABELS + 1), "have a class 4")]
+)
+def test_test_images_unlike_the_others_are_refused_before_anything_trains(
+    tmp_path: Path, test: Any, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        keep_images(tmp_path / "data", (PIXELS, LABELS), test)
+    assert not (tmp_path / "data").exists()
+
+
+def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    keep_images(tmp_path, (PIXELS, LABELS * 0))
+    with pytest.raises(UsageError, match="of one class"):
+        load_training("own", root=tmp_path)
 
 
 def test_without_test_images_there_is_no_test(tmp_path: Path) -> None:
