@@ -111,20 +111,20 @@ def make_settings(folder: Path, flags: dict[str, Any], limits: Limits) -> Settin
 
     settings = preset(facts.images, flags["width"])
     if limits.seconds is not None and flags["engine"] == "local" and not any(flags[name] for name in _SIZES):
-        settings = _sized(settings, preset, facts.images, folder, limits)
+        settings = _sized(lambda *size: _changed(preset(*size), flags), facts.images, folder, limits)
     return _changed(settings, flags)
 
 
-def _sized(
-    settings: Settings, preset: Callable[[int, int | None], Settings], images: int, folder: Path, limits: Limits
-) -> Settings:
+def _sized(preset: Callable[[int, int | None], Settings], images: int, folder: Path, limits: Limits) -> Settings:
     """Return settings of which six rounds fit the time, by what a step takes here; says what was chosen."""
     from memprof.nas.searching.sizing import measure_image_seconds, size
 
-    seconds = measure_image_seconds(settings, folder / "data", limits.device)
-    sized = size(preset, images, max(settings.template.widths), limits, seconds)
-    minutes = (limits.seconds or 0.0) / 60
-    note(f"Sized for {minutes:g} minutes, {1 / seconds:,.0f} images/s in a cell: {sized.describe(images)}.")
+    def image_seconds(each: Settings) -> float:
+        return measure_image_seconds(each, folder / "data", limits.device)
+
+    sized = size(preset, images, max(preset(images, None).template.widths), limits, image_seconds)
+    minutes, speed = (limits.seconds or 0.0) / 60, 1 / sized.image_seconds
+    note(f"Sized for {minutes:g} minutes, {speed:,.0f} images/s in a cell: {sized.describe(images)}.")
     return sized.settings
 
 

@@ -1,10 +1,14 @@
 """A search that fits its time: what it trains on, and how many for how long, from what one image costs here.
 
-    seconds of the rounds = sum over six rounds r of  epochs(r) * images * seconds of an image * r cells / speed-up
+    seconds of the rounds = sum over rounds r of  epochs(r) * images * seconds of an image * cells(r) / speed-up
 
-``seconds of an image`` is measured on a network of two cells, per cell. Choices are tried from the preset's own down:
-fewer candidates, then fewer epochs, fewer images, narrower layers; the first whose six rounds fit what the tournament
-leaves of the time is taken. An estimate: later rounds may trim, and networks of one size differ in speed.
+``seconds of an image`` is measured on a network of two cells, per cell, at each width that is tried. By the metric a
+round adds a cell. With the front as the goal rounds start from small networks as often as from large ones, and their
+networks gain a cell in ten rounds or so (measured on searches of 28 and 33 rounds).
+
+Choices are tried from the preset's own down: fewer candidates, then fewer epochs, fewer images, narrower layers; the
+first of which six rounds fit what the tournament leaves of the time is taken. An estimate: later rounds may trim, and
+networks of one size differ in speed.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from memprof.nas.record.forecast import SHARE_OF_TOURNAMENT, epochs_of_round
@@ -25,6 +30,10 @@ _CANDIDATES = ((16, 8), (12, 6), (8, 4))
 """Sample of the first rounds, top k of later ones."""
 
 _SHORT_EPOCHS = 3
+_ROUNDS_OF_A_CELL = {"front": 10, "metric": 1}
+"""Rounds in which the networks that are trained gain a cell, by goal."""
+_MOST_ROUNDS = 1000
+"""Beyond which nobody counts."""
 _LANES_GAIN = 1.25
 """What several candidates at once on one GPU gain over one: ``benchmarks/gpu.py``."""
 
@@ -42,18 +51,15 @@ class Sized:
 
     Attributes:
         settings: What it does.
-        seconds: What its rounds are thought to take, six of them.
-        allowed: What they may take.
+        seconds: What six rounds are thought to take.
+        rounds: About how many fit.
+        image_seconds: What one image costs in one cell of it, in one worker.
     """
 
     settings: Settings
     seconds: float
-    allowed: float
-
-    @property
-    def rounds(self) -> int:
-        """About how many rounds fit."""
-        return ROUNDS if self.seconds <= self.allowed else max(1, int(ROUNDS * self.allowed / self.seconds))
+    rounds: int
+    image_seconds: float
 
     def describe(self, images: int) -> str:
         """Return the choice in one line.
@@ -63,16 +69,21 @@ class Sized:
         """
         settings = self.settings
         used = min(images, settings.image_limit or images)
-        many = "six rounds or more fit" if self.rounds >= ROUNDS else f"only about {self.rounds} fit"
+        few = "only " if self.rounds < ROUNDS else ""
+        many = "1 round fits" if self.rounds == 1 else f"{self.rounds} rounds fit"
         return (
             f"{used:,} images, width {max(settings.template.widths)}, {settings.recipe.epochs} epochs in rungs of "
             f"{', '.join(map(str, settings.rungs))}, {settings.sample} candidates in the first rounds and "
-            f"{settings.top_k} in later ones: {many}"
+            f"{settings.top_k} in later ones: {few}about {many}"
         )
 
 
 def size(
-    preset: Callable[[int, int], Settings], images: int, width: int, limits: Limits, image_seconds: float
+    preset: Callable[[int, int], Settings],
+    images: int,
+    width: int,
+    limits: Limits,
+    image_seconds: Callable[[Settings], float],
 ) -> Sized:
     """Return the largest search whose six rounds fit its time; the smallest there is if none does.
 
@@ -81,27 +92,27 @@ def size(
         images: Training images there are.
         width: Of the preset's widest layer.
         limits: How long it may run, and on how many workers.
-        image_seconds: What one image costs in one cell of that width, in one worker.
+        image_seconds: What one image costs in one cell of such a search, in one worker; asked once for each width.
     """
     assert limits.seconds is not None, "without an end there is nothing to size"
-    allowed = limits.seconds * (1 - SHARE_OF_TOURNAMENT)
+    allowed = limits.seconds * (1 - (SHARE_OF_TOURNAMENT if preset(images, width).finalists else 0))
     speed_up = float(limits.workers)
     if limits.device != "cpu":
         speed_up = len(limits.devices) * (_LANES_GAIN if limits.lanes > 1 else 1.0)
+    cost = cache(lambda width: image_seconds(preset(images, width)))
     found = None
-    for settings, part, narrower in _choices(preset, images, width):
-        seconds = _seconds(settings, part, image_seconds * narrower) / speed_up
-        found = Sized(settings, seconds, allowed)
-        if seconds <= allowed:
+    for settings, part in _choices(preset, images, width):
+        each = cost(max(settings.template.widths))
+        effective = each * part / speed_up
+        found = Sized(settings, _seconds(settings, effective, ROUNDS), _rounds(settings, effective, allowed), each)
+        if found.seconds <= allowed:
             break
     assert found is not None, "there is always a choice"
     return found
 
 
-def _choices(
-    preset: Callable[[int, int], Settings], images: int, width: int
-) -> Iterator[tuple[Settings, int, float]]:
-    """Yield settings, their images and what an image costs against the widest, from the preset's own down."""
+def _choices(preset: Callable[[int, int], Settings], images: int, width: int) -> Iterator[tuple[Settings, int]]:
+    """Yield settings and their images, from the preset's own down."""
     narrow = width
     while True:
         used = images
@@ -118,7 +129,7 @@ def _choices(
                         sample=sample,
                         top_k=top_k,
                     )
-                    yield sized, used, narrow / width
+                    yield sized, used
             if used // 2 < _FEWEST_IMAGES:
                 break
             used //= 2
@@ -127,8 +138,24 @@ def _choices(
         narrow //= 2
 
 
-def _seconds(settings: Settings, images: int, image_seconds: float) -> float:
-    return sum(epochs_of_round(settings, r) * images * image_seconds * (r + 1) for r in range(ROUNDS))
+def _seconds(settings: Settings, epoch_seconds: float, rounds: int) -> float:
+    """Return what some rounds take, by what an epoch takes in one cell."""
+    return sum(_seconds_of_round(settings, epoch_seconds, r) for r in range(rounds))
+
+
+def _rounds(settings: Settings, epoch_seconds: float, allowed: float) -> int:
+    """Return how many rounds fit, at least one: a search trains what it can."""
+    left = allowed
+    for r in range(_MOST_ROUNDS):
+        left -= _seconds_of_round(settings, epoch_seconds, r)
+        if left < 0:
+            return max(1, r)
+    return _MOST_ROUNDS
+
+
+def _seconds_of_round(settings: Settings, epoch_seconds: float, index: int) -> float:
+    cells = min(settings.max_cells, 1 + index / _ROUNDS_OF_A_CELL[settings.goal])
+    return epochs_of_round(settings, index) * epoch_seconds * cells
 
 
 def measure_image_seconds(settings: Settings, root: Path, device: str) -> float:
