@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from memprof.nas.rank.one_thread import one_thread
 from memprof.nas.rank.process import SLOPE, Process
 from memprof.nas.rank.rankers import Candidate, History, Predictor, code_bits, standardize
 
@@ -49,15 +50,17 @@ def fit_belief(history: History, seed: int) -> Callable[[Sequence[Candidate]], B
     """Return a function from networks to means and deviations."""
     known = [candidate for found in history for candidate in found.candidates]
     targets = np.concatenate([standardize(found.scores) for found in history])
-    process = Process(known, targets, seed)
-    trees, weight = _trees(process, known, targets, seed)
+    with one_thread():
+        process = Process(known, targets, seed)
+        trees, weight = _trees(process, known, targets, seed)
 
     def believe(candidates: Sequence[Candidate]) -> Belief:
         if not candidates:
             return Belief((), ())
-        means, deviations = process.believe(candidates)
-        if weight:
-            means = (1 - weight) * means + weight * trees(candidates)
+        with one_thread():
+            means, deviations = process.believe(candidates)
+            if weight:
+                means = (1 - weight) * means + weight * trees(candidates)
         return Belief(tuple(means.tolist()), tuple(deviations.tolist()))
 
     return believe

@@ -14,7 +14,7 @@ Williams, Gaussian Processes for Machine Learning, 2.7 for the mean, 5.4.1 for t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -55,20 +55,20 @@ class _Gaps:
     """What all members need of two sets of networks.
 
     Attributes:
-        distances: Between the codes, in mean distances.
+        falls: By length, how the covariance falls with the distance between the codes.
         products: Of the centred codes.
         bytes_products: Of the scaled logarithms of bytes.
         bytes_kernel: f's covariance.
     """
 
-    distances: Array
+    falls: Mapping[float, Array]
     products: Array
     bytes_products: Array
     bytes_kernel: Array
 
     def covariance(self, member: _Member) -> Array:
         """Return the covariance without noise."""
-        code = member.linear * self.products + (1 - member.linear) * np.exp(-self.distances / member.length)
+        code = member.linear * self.products + (1 - member.linear) * self.falls[member.length]
         mixed = member.share * self.bytes_kernel + (1 - member.share) * code
         found: Array = (1 - member.noise) * mixed + SLOPE_DEVIATION**2 * self.bytes_products + _LEVEL
         return found
@@ -99,8 +99,9 @@ class Scales:
         products = one[0] @ other[0].T
         squares = (one[0] ** 2).sum(axis=1)[:, None] + (other[0] ** 2).sum(axis=1)[None] - 2 * products
         apart = one[1][:, None] - other[1][None]
+        distances = np.maximum(squares, 0.0) / (2 * self.spread)  # twice the variance is the mean distance
         return _Gaps(
-            distances=np.maximum(squares, 0.0) / (2 * self.spread),  # twice the variance is the mean distance
+            falls={length: np.exp(-distances / length) for length in _LENGTHS},
             products=products / self.spread,
             bytes_products=one[1][:, None] * other[1][None],
             bytes_kernel=np.exp(-0.5 * apart**2),
@@ -138,7 +139,7 @@ class Process:
         places = (self.scales.codes(asked), self.scales.sizes(asked))
         gaps = self.scales.gaps(places, self._known)
         own = _Gaps(  # of each network with itself
-            distances=np.zeros(len(asked)),
+            falls=dict.fromkeys(_LENGTHS, np.ones(len(asked))),
             products=(places[0] ** 2).sum(axis=1) / self.scales.spread,
             bytes_products=places[1] ** 2,
             bytes_kernel=np.ones(len(asked)),
@@ -174,10 +175,19 @@ def _with_noise(covariance: Array, noise: float) -> Array:
 
 
 def _evidence(covariance: Array, noise: float, rest: Array) -> float:
-    """Return the logarithm of how likely the data are, but for a constant."""
-    lower = np.linalg.cholesky(_with_noise(covariance, noise))
-    solved = np.linalg.solve(lower, rest)
-    return float(-0.5 * solved @ solved - np.log(np.diag(lower)).sum())
+    """Return the logarithm of how likely the data are, but for a constant.
+
+    With the data as one more row and column, that row of the factor is they, solved by the others: numpy alone knows
+    no way to solve a triangle. The corner is large enough, for no covariance here has less than the noise.
+    """
+    count = len(rest)
+    bordered = np.empty((count + 1, count + 1))
+    bordered[:count, :count] = _with_noise(covariance, noise)
+    bordered[count, :count] = bordered[:count, count] = rest
+    bordered[count, count] = rest @ rest / noise + 1
+    lower = np.linalg.cholesky(bordered)
+    solved = lower[count, :count]
+    return float(-0.5 * solved @ solved - np.log(np.diag(lower)[:count]).sum())
 
 
 _MEMBERS = tuple(

@@ -26,7 +26,7 @@ from memprof.nas.rank.controller import (
     believe,
     fit_controller,
 )
-from memprof.nas.rank.process import Process
+from memprof.nas.rank.process import Process, _evidence
 from memprof.nas.rank.rankers import PENALTIES, Candidate, RankedRound, code_bits, features, fit_parameters, fit_ridge
 from memprof.nas.rank.ranking import kendall_tau
 from memprof.nas.rank.set_controller import SetController
@@ -382,6 +382,15 @@ def test_a_table_of_codes_is_ranked_like_that_of_nas_bench(tmp_path: Path) -> No
     assert low <= found.scores["blend"]["tau"] <= high
     with pytest.raises(UsageError, match="nothing to learn or to rank"):
         bench_controllers(read_table(table), repeats=1, seed=0, pool_size=50, trained=50)
+
+
+def test_the_evidence_is_the_likelihood_of_the_data() -> None:
+    rng = np.random.default_rng(3)
+    half, rest = rng.normal(size=(9, 9)), rng.normal(size=9) * 5
+    covariance, noise = half @ half.T, 0.05
+    whole = covariance + noise * np.eye(9)
+    expected = -0.5 * rest @ np.linalg.inv(whole) @ rest - 0.5 * np.linalg.slogdet(whole)[1]
+    assert _evidence(covariance, noise, rest) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("row", ["012,0.5,1", "01 1,0.5,1", ",0.5,1", "01,nan,1", "01,0.5,x", "01"])
