@@ -67,6 +67,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "submitit": ("nas/searching/submitting",),
     "ray": ("nas/searching/raying",),
     "sklearn": ("nas/train/", "nas/rank/blend"),
+    "threadpoolctl": ("nas/rank/one_thread",),
     "PIL": ("nas/train/encoded",),  # a dependency of torchvision's
     "numba": ("planning/",),
     "triton": ("nas/train/fused_kernels",),  # comes with torch for GPUs
