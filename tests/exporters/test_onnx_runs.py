@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from memprof import load
 from memprof.base.errors import UsageError
 from memprof.exporters.onnx_runs import write_repeated_onnx
-from memprof.planning.recomputation.repeatable import rerun_macs
+from memprof.planning.recomputation.repeatable import repeatable
 from memprof.planning.recomputation.schedule import unroll
 from memprof.runtimes.reference import reference_lifetimes
 from tests.onnx_models import body, model, node, tensor, weight
@@ -58,7 +58,7 @@ def test_a_model_with_second_runs_gives_the_same_bits(seed: int, tmp_path: Path)
     onnx.save(proto, source)
     graph = load(source, from_file=True).graph
     runs = list(range(len(graph.nodes)))
-    may = [i for i, macs in enumerate(rerun_macs(graph)) if macs is not None]
+    may = [i for i, macs in enumerate(repeatable(graph).macs) if macs is not None]
     for again in rng.sample(may, k=min(len(may), 4)):
         runs.insert(rng.randint(runs.index(again) + 1, len(runs)), again)
     write_repeated_onnx(source, graph, runs, target)
@@ -101,7 +101,7 @@ def test_what_a_body_reads_cannot_be_renamed(tmp_path: Path) -> None:
     source = tmp_path / "model.onnx"
     onnx.save(proto, source)
     graph = load(source, from_file=True).graph
-    assert rerun_macs(graph)[0] is None  # so no plan asks for it
+    assert repeatable(graph).macs[0] is None  # so no plan asks for it
     with pytest.raises(UsageError, match="body"):
         write_repeated_onnx(source, graph, [0, 0, 1], tmp_path / "twice.onnx")
     assert not (tmp_path / "twice.onnx").exists()

@@ -80,6 +80,7 @@ class _Search:
         self._needs = [_mask(reads) for reads in p.reads]
         self._writes = [_mask(writes) for writes in p.writes]
         self._before = [_mask(found) for found in p.waits_for]
+        self._spoilers = [_mask(found) for found in p.spoilers]
         self._members: dict[int, int] = {}
         for value, root in enumerate(p.root):
             if root in p.storage_bytes:
@@ -193,7 +194,12 @@ class _Search:
             extra: int | None = None
             if once & bit:
                 extra = self._problem.macs[node]
-                if extra is None or twice & bit or macs + extra > self._limits.extra_macs:
+                if (
+                    extra is None
+                    or twice & bit
+                    or once & self._spoilers[node]
+                    or macs + extra > self._limits.extra_macs
+                ):
                     continue
                 if not self._writes[node] & ~there or any(root in resident for root in self._own[node]):
                     continue

@@ -207,7 +207,7 @@ class _Finder:
         found = find_order(reference_problem(unroll(self.graph, runs)), meter.part(0.5))
         better = [runs[i] for i in found.order]
         is_lower = follow(self.problem, better).peak_bytes < follow(self.problem, runs).peak_bytes
-        return better if is_lower else runs
+        return better if is_lower and not self.problem.is_spoilt(better) else runs
 
     def _enough(self, runs: Sequence[int]) -> int:
         return max(self._enough_bytes, self._peak(runs))

@@ -102,7 +102,9 @@ def _trials(problem: RerunProblem, runs: Sequence[int], course: Course, step: in
     latest: dict[int, list[Copy]] = {}
     for copy in course.copies:
         latest.setdefault(copy.root, []).append(copy)
-    maker = _Maker(problem, runs, counts, makers, latest, step)
+    spoiling = {spoiler for spoilers in problem.spoilers for spoiler in spoilers}
+    begun = {node: at for at, node in enumerate(runs) if node in spoiling}
+    maker = _Maker(problem, runs, counts, makers, latest, begun, step)
     for copy in course.copies:
         if problem.storage_bytes[copy.root] and copy.birth < step and _is_idle(copy, step):
             for is_deep in (False, True):
@@ -129,6 +131,7 @@ class _Maker:
     counts: Counter[int]
     makers: dict[int, list[tuple[int, int]]]
     copies: dict[int, list[Copy]]
+    begun: dict[int, int]
     step: int
 
     def trial(self, copy: Copy, *, is_deep: bool) -> _Trial | None:
@@ -164,7 +167,7 @@ class _Maker:
             if node is None:
                 wanted.pop()
                 continue
-            if self.counts[node] != 1 or self.problem.macs[node] is None:
+            if self.counts[node] != 1 or self.problem.macs[node] is None or self._is_spoilt(node, use):
                 return None
             deeper = []
             for value in self.problem.reads[node]:
@@ -187,6 +190,9 @@ class _Maker:
             else:
                 nodes.append(node)
         return sum(self.problem.storage_bytes[operand] for operand in held)
+
+    def _is_spoilt(self, node: int, use: int) -> bool:
+        return any(self.begun.get(spoiler, use) < use for spoiler in self.problem.spoilers[node])
 
     def _parts(self, root: int, use: int) -> list[int]:
         """Return the node that writes a storage, then those that make its views, as far as they have run by then."""

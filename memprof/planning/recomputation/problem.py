@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from memprof.ir import Graph, Role
-from memprof.planning.recomputation.repeatable import rerun_macs
+from memprof.planning.recomputation.repeatable import repeatable
 from memprof.runtimes.reference import reference_lifetimes
 
 
@@ -29,6 +29,7 @@ class RerunProblem:
         storage_bytes: Bytes of each storage by its root value.
         scratch_bytes: Bytes that the bodies of each node need while it runs.
         macs: MACs of one more run of each node, ``None`` if it may not run twice.
+        spoilers: For each node those that change what it reads: it may run again before they have run alone.
         inputs: Values that are there from the start.
         outputs: Values that must be there at the end.
     """
@@ -41,6 +42,7 @@ class RerunProblem:
     storage_bytes: dict[int, int]
     scratch_bytes: tuple[int, ...]
     macs: tuple[int | None, ...]
+    spoilers: tuple[tuple[int, ...], ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
@@ -53,6 +55,15 @@ class RerunProblem:
                 extra += self.macs[node] or 0
             seen.add(node)
         return extra
+
+    def is_spoilt(self, runs: Sequence[int]) -> bool:
+        """Tell whether a node runs again after what it reads has changed."""
+        seen = set[int]()
+        for node in runs:
+            if node in seen and not seen.isdisjoint(self.spoilers[node]):
+                return True
+            seen.add(node)
+        return False
 
 
 @dataclass(slots=True)
@@ -110,6 +121,7 @@ def pose_rerun(graph: Graph, alignment: int = 1) -> RerunProblem:
         max((reference_lifetimes(body).timeline.peak_bytes for body in node.bodies), default=0)
         for node in graph.nodes
     ]
+    again = repeatable(graph)
     return RerunProblem(
         reads=tuple(reads),
         writes=tuple(writes),
@@ -118,7 +130,8 @@ def pose_rerun(graph: Graph, alignment: int = 1) -> RerunProblem:
         root=root,
         storage_bytes=sizes,
         scratch_bytes=tuple(scratch),
-        macs=tuple(rerun_macs(graph)),
+        macs=again.macs,
+        spoilers=again.spoilers,
         inputs=tuple(i for i in graph.inputs if graph.values[i].role is Role.INPUT),
         outputs=tuple(i for i in dict.fromkeys(graph.outputs) if root[i] in sizes),
     )

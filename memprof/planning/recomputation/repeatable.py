@@ -4,18 +4,21 @@ An operation may if its second run gives what the first gave:
 
     it is known     it has a count of MACs: one that no table knows may do anything
     it is pure      it draws nothing at random, keeps no state between runs, and runs no bodies
-    its operands    no operation writes on the storages that it reads or writes: they are what they were
+    its results     no operation writes on the storages that it writes
+    its operands    no operation has written on the storages that it reads since: it runs again before that, or never
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from dataclasses import dataclass
 
 from memprof.analysis.macs import node_macs, operation_kind
 from memprof.base.errors import UsageError
 from memprof.base.text import safe_text
 from memprof.base.units import parse_percent
-from memprof.ir import Graph
+from memprof.ir import Graph, Node
 
 _COUNT = re.compile(r"([0-9]{1,18})(?:\.0{0,18})?")
 _RANDOM_OR_STATEFUL = """
@@ -27,29 +30,71 @@ _RANDOM_OR_STATEFUL = """
     aten.instance_norm aten.log_normal aten.lstm aten.multinomial aten.native_batch_norm aten.native_dropout
     aten.new_empty aten.new_empty_strided aten.normal aten.poisson aten.rand aten.rand_like aten.randint
     aten.randint_like aten.randn aten.randn_like aten.random aten.randperm aten.rnn_relu aten.rnn_tanh aten.rrelu
-    aten.rrelu_with_noise aten.scaled_dot_product_attention aten._scaled_dot_product_cudnn_attention
-    aten._scaled_dot_product_efficient_attention aten._scaled_dot_product_flash_attention
-    aten._scaled_dot_product_flash_attention_for_cpu aten.uniform
+    aten.rrelu_with_noise aten.uniform aten.cudnn_batch_norm
     tfl.CALL_ONCE tfl.HASHTABLE tfl.MULTINOMIAL tfl.RANDOM_STANDARD_NORMAL tfl.RANDOM_UNIFORM tfl.READ_VARIABLE
     tfl.STABLEHLO_RNG_BIT_GENERATOR tfl.SVDF tfl.UNIDIRECTIONAL_SEQUENCE_LSTM tfl.UNIDIRECTIONAL_SEQUENCE_RNN
     tfl.BIDIRECTIONAL_SEQUENCE_LSTM tfl.BIDIRECTIONAL_SEQUENCE_RNN tfl.LSTM tfl.RNN tfl.VAR_HANDLE tfl.ASSIGN_VARIABLE
 """
 _NEVER_TWICE = frozenset(_RANDOM_OR_STATEFUL.split())
-"""Kinds that are random, at least with some attributes (dropout, attention with dropout), or write to a state."""
+"""Kinds that are random, at least with some attributes (dropout), or write to a state."""
+_DROPPING = """
+    aten.scaled_dot_product_attention aten._scaled_dot_product_cudnn_attention
+    aten._scaled_dot_product_efficient_attention aten._scaled_dot_product_flash_attention
+    aten._scaled_dot_product_flash_attention_for_cpu
+"""
+_ATTENTION = frozenset(_DROPPING.split())
+"""Kinds that are random with dropout alone."""
 
 
-def rerun_macs(graph: Graph) -> list[int | None]:
-    """Return for each node the MACs of one more run, ``None`` if it may not run twice."""
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """What may run twice.
+
+    Attributes:
+        macs: For each node the MACs of one more run, ``None`` if it may not run twice.
+        spoilers: For each node those that write on what it reads after it: it may run again before them alone.
+    """
+
+    macs: tuple[int | None, ...]
+    spoilers: tuple[tuple[int, ...], ...]
+
+
+def repeatable(graph: Graph) -> Repeatable:
+    """Return which nodes of ``graph``, which lists them in an order in which they may run, may run twice."""
     macs = node_macs(graph)
-    overwritten = {graph.storage[i] for node in graph.nodes if _is_in_place(node.op) for i in node.writes}
-    overwritten |= {graph.storage[i] for node in graph.nodes if _is_in_place(node.op) for i in node.reads[:1]}
-    captured = {graph.storage[i] for node in graph.nodes for i in node.captures}  # a body's names stay as they are
+    storage = graph.storage
+    writers: defaultdict[int, list[int]] = defaultdict(list)  # of each storage that is written on, by whom
     for node_id, node in enumerate(graph.nodes):
-        storages = {graph.storage[i] for i in (*node.reads, *node.writes)}
-        is_pure = operation_kind(node.op) not in _NEVER_TWICE and not node.bodies and not node.is_malformed
-        if not is_pure or storages & overwritten or {graph.storage[i] for i in node.writes} & captured:
+        for root in _written_on(graph, node) if _is_in_place(node.op) else ():
+            writers[root].append(node_id)
+    captured = {storage[i] for node in graph.nodes for i in node.captures}  # a body's names stay as they are
+    changed = captured.union(writers)
+    spoilers: list[tuple[int, ...]] = []
+    for node_id, node in enumerate(graph.nodes):
+        if not _is_pure(node) or not changed.isdisjoint([storage[i] for i in node.writes]):
             macs[node_id] = None
-    return macs
+        later = {k for i in node.reads for k in writers.get(storage[i], ()) if k > node_id}
+        spoilers.append(tuple(sorted(later)))
+    return Repeatable(tuple(macs), tuple(spoilers))
+
+
+def _written_on(graph: Graph, node: Node) -> set[int]:
+    """Return the storages that an operation in place writes on: none if what it writes has storage of its own.
+
+    One that returns nothing (of lists of tensors, say) may write on all that it reads.
+    """
+    written = [i for i in node.writes if graph.value_bytes[i] != 0]
+    if not written:
+        return {graph.storage[i] for i in node.reads}
+    return {graph.storage[i] for i in written if graph.values[i].view_of is not None}
+
+
+def _is_pure(node: Node) -> bool:
+    """Tell whether a node gives the same again for the same operands."""
+    kind = operation_kind(node.op)
+    if node.bodies or node.is_malformed or kind in _NEVER_TWICE:
+        return False
+    return kind not in _ATTENTION or not node.attributes.get("dropout_p")
 
 
 def _is_in_place(op: str) -> bool:

@@ -71,6 +71,7 @@ class _Remaking:
         self._order = order
         self._dropped = dropped
         self._made_by: dict[int, list[tuple[int, int]]] = {}  # of each storage, who writes into it, and when
+        self._place = {node: step for step, node in enumerate(order)}
         self._last: dict[int, int] = {}
         for step, node in enumerate(order):
             for root in {problem.root[i] for i in (*problem.reads[node], *problem.writes[node])}:
@@ -122,8 +123,13 @@ class _Remaking:
             return []
         written = self._made_by.get(root, [])
         nodes = [node for _, node in written[: bisect_right(written, (start, len(self._order)))]]
-        is_possible = all(self._problem.macs[node] is not None and node not in self._again for node in nodes)
-        return nodes if is_possible else []
+        return nodes if all(self._is_possible(node, step) for node in nodes) else []
+
+    def _is_possible(self, node: int, step: int) -> bool:
+        """Tell whether a node may run again before the one at ``step`` of the order."""
+        spoilers = self._problem.spoilers[node]
+        is_allowed = self._problem.macs[node] is not None and node not in self._again
+        return is_allowed and all(self._place[spoiler] >= step for spoiler in spoilers)
 
     def _is_back(self, root: int) -> bool:
         return any(node in self._again for _, node in self._made_by.get(root, []))

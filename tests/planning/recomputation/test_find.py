@@ -7,20 +7,22 @@ from random import Random
 
 import pytest
 
+import memprof
 from memprof.base.errors import UsageError
+from memprof.importers.torch.training import Training
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import Model
 from memprof.planning.meter import Meter
 from memprof.planning.plan import PlanOptions, plan_graph
 from memprof.planning.recomputation.find import Wish, find_runs
 from memprof.planning.recomputation.problem import follow, pose_rerun
-from memprof.planning.recomputation.repeatable import known_macs, parse_allowance, rerun_macs
+from memprof.planning.recomputation.repeatable import known_macs, parse_allowance, repeatable
 from memprof.planning.recomputation.schedule import second_runs, unroll
 from memprof.planning.recomputation.segments import segment_runs
 from memprof.planning.record import Plan
 from memprof.planning.rules import RULES
 from memprof.planning.validator import find_violation
-from tests.planning.recomputation.test_exact import mixed_graph
+from tests.planning.recomputation.test_exact import mixed_graph, sees_what_it_saw
 from tests.schemas import check_document
 
 
@@ -136,10 +138,27 @@ def in_place_graph(op: str) -> Graph:
 
 
 def test_what_is_overwritten_or_random_or_unknown_never_runs_twice() -> None:
-    assert rerun_macs(in_place_graph("aten.add.Tensor")) == [0, 0, 0]
-    assert rerun_macs(in_place_graph("aten.add_.Tensor")) == [None, None, None]
-    assert rerun_macs(in_place_graph("aten.bernoulli.Tensor")) == [0, None, 0]
-    assert rerun_macs(in_place_graph("my.op")) == [0, None, 0]
+    assert repeatable(in_place_graph("aten.add.Tensor")).macs == (0, 0, 0)
+    assert repeatable(in_place_graph("aten.add_.Tensor")).macs == (None, None, 0)  # the last one reads what is there
+    assert repeatable(in_place_graph("aten.bernoulli.Tensor")).macs == (0, None, 0)
+    assert repeatable(in_place_graph("my.op")).macs == (0, None, 0)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_training_step_runs_again_what_finds_its_weights_as_they_were(optimizer: str) -> None:
+    torch = pytest.importorskip("torch")
+    network = torch.nn.Sequential(*(layer for _ in range(9) for layer in (torch.nn.Linear(8, 8), torch.nn.GELU())))
+    model = memprof.load(network, (torch.zeros(512, 8),), training=Training(optimizer))
+    plan = plan_graph(model, PlanOptions(recompute="100%", effort=400_000, seconds=60))
+    assert plan.order is not None
+    assert plan.recomputation is not None
+    assert plan.order.peak_bytes * 1.5 < plan.recomputation.single_bytes
+    graph, runs = model.graph, plan.order.node_ids
+    again = [graph.nodes[i].op for i in second_runs(runs)]
+    assert {"aten.addmm", "aten.gelu"} <= {op.removesuffix(".default") for op in again}
+    assert sees_what_it_saw(graph, runs)
+    updated = [graph.nodes[i].op.split(".")[1] for i in runs]
+    assert any(name.endswith("_") for name in updated)
 
 
 def test_a_whole_number_of_macs_may_be_written_with_a_point() -> None:
