@@ -38,7 +38,7 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
         return _shell([*base, *missing])
     if report.headline.runtime.name == "tflm" and not is_saved and not has_files and not has_why:
         return _shell(["memprof", "boards", model, *_without_runtimes(flags)])
-    if not has_files:
+    if not has_files and not has_why:
         return _shell([*base, "-o", f"{Path(model).stem.rpartition(':')[2] or 'model'}.png"])
     if not has_why:
         return _shell([*base, "--why"])

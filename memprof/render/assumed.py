@@ -8,13 +8,13 @@ from rich.text import Text
 
 from memprof.ir import Assumption
 from memprof.render.terminal import Screen
-from memprof.results.assumed import assumed_sizes
+from memprof.results.assumed import assumed_sizes, change_of
 
 
 def show_assumed_sizes(
     screen: Screen, assumed: Sequence[Assumption], top: int, *, title: str = "Assumed", style: str = ""
 ) -> None:
-    """Write which sizes were taken, and the flag that changes the first; nothing if none was.
+    """Write which sizes were taken, and a flag that changes the first; nothing if none was.
 
     Args:
         screen: Where to.
@@ -27,7 +27,7 @@ def show_assumed_sizes(
     if sizes:
         names = ", ".join(screen.clean(note.name, limit=60) for note in sizes[:top])
         more = f" and {len(sizes) - top:,} more" if len(sizes) > top else ""
-        example = screen.clean(sizes[0].hint, limit=100)
+        example = screen.clean(change_of(sizes[0]), limit=100)
         screen.show(
             Text.assemble((f"{title}: ", "bold yellow"), f"{names}{more}", (f"; to change: {example}", style))
         )

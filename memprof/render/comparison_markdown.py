@@ -9,7 +9,7 @@ from memprof.base.units import format_bytes
 from memprof.render.comparison_words import summarize_comparison
 from memprof.render.markdown import code, prose
 from memprof.render.wording import count_amount, known_amount
-from memprof.results.assumed import assumed_sizes
+from memprof.results.assumed import assumed_sizes, change_of
 from memprof.results.comparison import Change, Comparison, NamedChange
 
 MARKER = "<!-- memprof compare -->"
@@ -29,7 +29,7 @@ def render_comparison_markdown(found: Comparison, stream: TextIO, *, top: int = 
         if sizes:
             more = f" and {len(sizes) - top:,} more" if len(sizes) > top else ""
             names = ", ".join(code(note.name) for note in sizes[:top])
-            stream.write(f"\n**{title}:** {names}{more}; to change: {code(sizes[0].hint)}\n")
+            stream.write(f"\n**{title}:** {names}{more}; to change: {code(change_of(sizes[0]))}\n")
     for title, changes in (
         ("At the peak, by tensor", found.tensors),
         ("At the peak, by module", found.peak_modules),

@@ -107,12 +107,13 @@ def write_chain(path: Path, ops: Sequence[str], shape: Sequence[int | str], name
 
 
 def write_counting(path: Path) -> None:
-    """Write a model whose data decide a size that has no bound: the place of the largest of 250 numbers."""
+    """Write a model whose data decide a size that has no bound: the largest of 250 numbers."""
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 250])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["found"])
     nodes = [
-        helper.make_node("ArgMax", ["x"], ["where"], axis=1, keepdims=0),
-        helper.make_node("ConstantOfShape", ["where"], ["y"], name="find"),
+        helper.make_node("ReduceMax", ["x"], ["most"], axes=[1], keepdims=0),
+        helper.make_node("Cast", ["most"], ["size"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["size"], ["y"], name="find"),
     ]
     graph = helper.make_graph(nodes, "counting", [x], [y])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)

@@ -35,7 +35,7 @@ def test_the_next_command_leads_from_the_picture_to_the_causes(run: Run, model: 
 def test_an_open_size_is_assumed_and_said_with_what_changes_it(run: Run, dynamic_model: Path) -> None:
     first = run("analyze", dynamic_model)
     assert first.code == 0
-    assert "Assumed: batch=1; to change: --dim batch=1" in first.stdout
+    assert "Assumed: batch=1; to change: --dim batch=8" in first.stdout
     assert run("analyze", dynamic_model, "--json").json["assumed"][0]["name"] == "batch=1"
     assert "Assumed" not in run("analyze", dynamic_model, "--dim", "batch=2").stdout
 

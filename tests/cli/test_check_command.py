@@ -62,7 +62,7 @@ def test_an_open_size_is_judged_as_it_is_assumed(run: Run, dynamic_model: Path) 
 
 def test_an_assumed_size_is_said_with_what_changes_it_and_refused_if_strict(run: Run, dynamic_model: Path) -> None:
     check = ("check", dynamic_model, "--max-peak", "1MB")
-    assert "Assumed: batch=1; to change: --dim batch=1\n" in run(*check).stdout
+    assert "Assumed: batch=1; to change: --dim batch=8\n" in run(*check).stdout
     document = run(*check, "--json").json
     check_document(document)
     assert [(note["name"], note["hint"]) for note in document["assumed"]] == [("batch=1", "--dim batch=1")]

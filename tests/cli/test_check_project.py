@@ -76,16 +76,16 @@ SITUATIONS = {
     "a size is open": Situation(
         OPEN,
         4,
-        "OPEN   open.onnx: peak is at least 1.01 kB: dimension found is not known; "
+        "OPEN   open.onnx: peak is at least 1.00 kB: dimension found is not known; "
         "--dim found=1, or in a file dims = { found = 1 }",
     ),
     "an open size is settled": Situation(
         model("open.onnx", max_peak='"2kB"', dims="{ found = 9 }"),
         0,
-        "ok     open.onnx: peak 1.01 kB of 2.00 kB (reference, upper bound)",
+        "ok     open.onnx: peak 1.00 kB of 2.00 kB (reference, upper bound)",
     ),
     "what is known is enough": Situation(
-        model("open.onnx", max_peak='"999"'), 1, "OVER   open.onnx: peak is at least 1.01 kB, 9 B over 999 B"
+        model("open.onnx", max_peak='"999"'), 1, "OVER   open.onnx: peak is at least 1.00 kB, 5 B over 999 B"
     ),
     "a batch that is assumed": Situation(
         model("batch.onnx", max_peak='"2kB"'), 0, f"ok     batch.onnx: {SMALL}; assuming batch=1"

@@ -41,11 +41,11 @@ def test_line_one_is_the_change_of_the_peak_and_the_last_line_explains_the_large
 
 def test_sizes_that_are_assumed_on_a_side_are_said_of_it(run: Run, model: Path, dynamic_model: Path) -> None:
     one = run("compare", model, dynamic_model)
-    assert "Assumed after: batch=1; to change: --dim batch=1\n" in one.stdout
+    assert "Assumed after: batch=1; to change: --dim batch=8\n" in one.stdout
     assert "Assumed before" not in one.stdout
     assert "Assumed: batch=1; to change" in run("compare", dynamic_model, dynamic_model).stdout
     assert (
-        "**Assumed after:** `batch=1`; to change: `--dim batch=1`"
+        "**Assumed after:** `batch=1`; to change: `--dim batch=8`"
         in run("compare", model, dynamic_model, "--markdown").stdout
     )
     document = run("compare", model, dynamic_model, "--json").json

@@ -183,7 +183,7 @@ def settled(
             kind="dimension",
             name=f"{name}={usual[name]}",
             reason=f"the model leaves {name} open, and {usual[name]} is usual",
-            hint=f"--dim {name}={8 if name == 'batch' else 512}",
+            hint=f"--dim {name}={usual[name]}",
         )
         for name in names
         if name not in sizes
