@@ -166,13 +166,8 @@ def evolve_by_fronts(world: World, known: Known, rng: random.Random, ranker: str
 
 
 def search_in_rounds(world: World, known: Known, rng: random.Random, ranker: str) -> Iterator[list[int]]:
-    """Yield memprof's own rounds, first the smallest, half of the rest beside it and half of every size, for a table
-    has no empty network to grow from; then from a base to what is next to it."""
-    ordered = sorted(range(len(world.candidates)), key=lambda i: (world.candidates[i].parameter_bytes, i))
-    beside = world.neighbours(ordered[0])
-    ends = [len(ordered) * i // (FIRST // 2) for i in range(FIRST // 2 + 1)]
-    spread = [rng.choice(ordered[start:end]) for start, end in pairwise(ends) if end > start]
-    yield list({ordered[0]: 0, **dict.fromkeys(rng.sample(beside, min(FIRST // 2 - 1, len(beside))) + spread)})
+    """Yield memprof's own rounds: a first one, then each from a base to what is next to it."""
+    yield _first_round(world, rng)
     used: list[int] = []
     seed = rng.randrange(2**31)
     while True:
@@ -187,6 +182,18 @@ def search_in_rounds(world: World, known: Known, rng: random.Random, ranker: str
         base = max(bases, key=lambda i: batches[i].gain)
         used.append(base)
         yield batches[base].chosen
+
+
+def _first_round(world: World, rng: random.Random) -> list[int]:
+    """Return the smallest network and others of every size, for a table has no empty network to grow from; with the
+    front as the goal half of them from beside the smallest, which by the metric are most often nothing."""
+    ordered = sorted(range(len(world.candidates)), key=lambda i: (world.candidates[i].parameter_bytes, i))
+    beside = world.neighbours(ordered[0]) if world.metric is None else []
+    near = rng.sample(beside, min(FIRST // 2 - 1, len(beside)))
+    parts = FIRST - 1 - len(near)
+    ends = [len(ordered) * i // parts for i in range(parts + 1)]
+    spread = [rng.choice(ordered[start:end]) for start, end in pairwise(ends) if end > start]
+    return list(dict.fromkeys([ordered[0], *near, *spread]))
 
 
 def _bases(world: World, known: Known, open_ones: Known, used: list[int]) -> list[int]:

@@ -20,7 +20,7 @@ from typing import Literal
 from memprof.nas.record.halving import count_survivors, open_visits
 from memprof.nas.record.scores import entrants, order_of_round
 from memprof.nas.record.settings import Settings
-from memprof.nas.record.state import Round, SearchState
+from memprof.nas.record.state import Round, SearchState, Tournament
 from memprof.nas.record.tournament import best_standing, waiting
 
 Scope = Literal["round", "search", "at most"]
@@ -62,7 +62,7 @@ def measure_progress(state: SearchState, seconds_left: float | None) -> Progress
         seconds_left: What ``Search.forecast`` says, which knows the clock.
     """
     found = state.rounds[-1]
-    final = state.tournaments[-1] if state.tournaments and state.tournaments[-1].after == len(state.rounds) else None
+    final = state.final
     trained = [c.candidate for c in (final or found).chosen]
     done = sum(max((o.epochs for o in state.outcomes.get(number, ())), default=0) for number in trained)
     ordered = order_of_round(state, found)
@@ -125,6 +125,19 @@ def plan_tournament(state: SearchState, seconds_left: float) -> tuple[list[int],
     return (found, repeats, max(fitting)) if fitting else ([], 0, 0)
 
 
+def is_fuller(plan: tuple[list[int], int, int], held: Tournament) -> bool:
+    """Return whether a tournament that is planned would judge more than one that was held: more trainings or longer
+    ones, or others who now lead, no less.
+
+    Args:
+        plan: As from ``plan_tournament``.
+        held: Opened after as many rounds.
+    """
+    found, repeats, epochs = plan
+    before, now = len(held.chosen) * held.epochs, len(found) * repeats * epochs
+    return now > before or (now == before and not set(found) <= set(held.entrants))
+
+
 def _seconds_of_tournament(state: SearchState, found: Sequence[int], repeats: int) -> float:
     """Return what a tournament takes at most, by what an epoch of each entrant took: who is idle last waits for one
     training (Graham, 1966)."""
@@ -171,8 +184,8 @@ def _final_epochs_left(state: SearchState) -> int:
     """Return the epochs of the tournament that is open, or is to come."""
     assert state.settings is not None, "a search starts with its settings"
     settings = state.settings
-    if state.tournaments and state.tournaments[-1].after == len(state.rounds):
-        return len(waiting(state, state.tournaments[-1])) * state.tournaments[-1].epochs
+    if state.final is not None:
+        return len(waiting(state, state.final)) * state.final.epochs
     return (settings.finalists + 1) * settings.final_seeds * settings.final_epochs if settings.finalists else 0
 
 

@@ -129,6 +129,11 @@ class Tournament:
         if len(set(self.entrants)) != len(self.entrants) or self.epochs < 1:
             raise ValueError("an entrant takes part once, for at least an epoch")
 
+    @property
+    def repeats(self) -> int:
+        """How often each trains."""
+        return len(self.chosen) // len(self.entrants)
+
     def trainings(self, entrant: int) -> tuple[int, ...]:
         """Return the numbers of an entrant's trainings, the first repeat first."""
         place = self.entrants.index(entrant)
@@ -173,6 +178,12 @@ class SearchState:
         if not self.rounds:
             raise ValueError("no round was opened before")
         return self.rounds[-1]
+
+    @property
+    def final(self) -> Tournament | None:
+        """The last tournament that was opened after the rounds so far; ``None`` while a round is open, or before."""
+        found = self.tournaments[-1] if self.tournaments else None
+        return found if found and found.after == len(self.rounds) and self.last.is_closed else None
 
     @cached_property
     def chosen(self) -> Mapping[int, Chosen]:

@@ -76,10 +76,9 @@ def standings(state: SearchState) -> tuple[Standing, ...]:
 
 def _judge(state: SearchState, tournament: Tournament) -> tuple[Standing, ...]:
     alive = [entrant for entrant in tournament.entrants if not _has_failed(state, tournament, entrant)]
-    repeats = len(tournament.chosen) // len(tournament.entrants)
     done = [
         [state.outcomes.get(n, ())[-1:] for n in (tournament.trainings(entrant)[i] for entrant in alive)]
-        for i in range(repeats)
+        for i in range(tournament.repeats)
     ]
     counted = [i for i, visits in enumerate(done) if all(visits)]
     if not counted or not alive:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from memprof.base.errors import UsageError
+from memprof.base.errors import MissingExtraError, UsageError
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.searching.worker import TrainerFactory
 
@@ -96,6 +96,18 @@ class Engine:
         if name not in ENGINES or (name == "local" and place):
             raise UsageError(f"There is no engine {text!r}.", "Use local, submitit[:PARTITION] or ray[:ADDRESS].")
         return cls(name, place)
+
+    def check(self) -> None:
+        """Raise before anything is written if what the engine needs is not installed.
+
+        Raises:
+            MissingExtraError: It is not.
+        """
+        if self.name != LOCAL.name:
+            try:
+                import_module(self.name)  # each library is called as its engine
+            except ImportError as error:
+                raise MissingExtraError(f"The engine {self.name}", self.name) from error
 
     def start(self, work: Work) -> Pool:
         """Return the engine's pool.

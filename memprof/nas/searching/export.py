@@ -59,13 +59,12 @@ def weights_of(
     """
     if trained is None:
         state = fold(read_journal(folder)[0])
-        judged = next((t for t in reversed(state.tournaments) if candidate in t.entrants), None)
-        if judged is not None:
+        for tournament in reversed([t for t in state.tournaments if candidate in t.entrants]):
             # The first repeat, whatever the others gave: picking the best would be one more choice by accuracy.
-            path = inside(folder, WEIGHTS, f"{judged.trainings(candidate)[0]}-0.pt")
+            path = inside(folder, WEIGHTS, f"{tournament.trainings(candidate)[0]}-0.pt")
             if path.is_file():
                 weights = load_checkpoint(path).weights
-                return architecture, weights, f"the tournament's weights after {count_epochs(judged.epochs)}"
+                return architecture, weights, f"the tournament's weights after {count_epochs(tournament.epochs)}"
         visits = sorted(
             (int(found[1]), path)
             for path in inside(folder, WEIGHTS).glob(f"{candidate}-*.pt")

@@ -30,7 +30,7 @@ from typing import Any
 
 from memprof.nas.given.inside import inner_folder
 from memprof.nas.jobs import Job, Outcome, Parent, derive_seed
-from memprof.nas.record.forecast import forecast_seconds, plan_tournament, reserved_seconds
+from memprof.nas.record.forecast import forecast_seconds, is_fuller, plan_tournament, reserved_seconds
 from memprof.nas.record.halving import open_visits
 from memprof.nas.record.journal import Journal
 from memprof.nas.record.scores import (
@@ -39,7 +39,7 @@ from memprof.nas.record.scores import (
     scores_of_round,
 )
 from memprof.nas.record.settings import Limits, Settings
-from memprof.nas.record.state import Chosen, Round, fold
+from memprof.nas.record.state import Chosen, Round, Tournament, fold
 from memprof.nas.record.tournament import waiting
 from memprof.nas.searching.offering import Offers
 from memprof.nas.space.budget import Budget
@@ -65,6 +65,7 @@ class Search:
         self.state = fold(journal.events())
         self._offers = Offers()
         self._is_judging = False
+        self._has_opened_final = False
         self._spent_before = self.state.seconds
         self._began = clock()
         for torn in inner_folder(self._folder, WEIGHTS).glob("*.part"):
@@ -194,21 +195,25 @@ class Search:
         return []
 
     def _final_jobs(self) -> list[Job]:
-        """Return what the tournament still trains, one repeat of all entrants before the next; opens it."""
-        rounds = len(self.state.rounds)
-        is_open = bool(self.state.tournaments) and self.state.tournaments[-1].after == rounds
-        if not is_open and not self._open_tournament():
-            return []
-        tournament = self.state.tournaments[-1]
-        numbers = waiting(self.state, tournament)
-        return [self._final_job(number, tournament.epochs) for number in numbers]
+        """Return what the tournament still trains, one repeat of all entrants before the next; opens it.
 
-    def _open_tournament(self) -> bool:
-        """Choose who enters, how often and how long each trains; return whether anybody does."""
-        found, repeats, epochs = plan_tournament(self.state, self.seconds_left)
+        One that an earlier process opened, for want of time a short one, is held anew where a fuller one fits now.
+        """
+        if not self._has_opened_final:
+            self._open_tournament(self.state.final)
+        final = self.state.final
+        if final is None:
+            return []
+        return [self._final_job(number, final.epochs) for number in waiting(self.state, final)]
+
+    def _open_tournament(self, held: Tournament | None) -> None:
+        """Choose who enters, how often and how long each trains; nothing where nobody can or ``held`` is as full."""
+        plan = plan_tournament(self.state, self.seconds_left)
+        found, repeats, epochs = plan
         first = first_winner(self.state)
-        if not found or first is None:
-            return False
+        if not found or first is None or (held is not None and not is_fuller(plan, held)):
+            return
+        self._has_opened_final = True
         start = self.state.count
         chosen = [
             replace(self.state.chosen[entrant], candidate=start + i, predicted=None).to_json()
@@ -216,7 +221,6 @@ class Search:
         ]
         facts = {"after": len(self.state.rounds), "epochs": epochs, "entrants": found}
         self._write("tournament", {**facts, "yardstick": first, "chosen": chosen})
-        return True
 
     def _final_job(self, number: int, epochs: int) -> Job:
         return Job(

@@ -138,6 +138,7 @@ def search(
 
     Raises:
         UsageError: The folder holds a search already, or another process runs it.
+        MissingExtraError: The engine's library is not installed; nothing was written.
         KeyboardInterrupt: Ctrl-C; everything that was finished is in the journal.
     """
     folder = Path(folder)
@@ -147,6 +148,7 @@ def search(
             f"{folder} already holds this search.",
             f"Go on with it: {shlex.join(['memprof', 'nas', 'resume', str(folder)])}",
         )
+    engine.check()
     code = trusted(space_file, settings)
     with Journal(folder) as journal:
         journal.append("started", {"settings": settings.to_json(), "limits": limits.to_json()})
@@ -181,6 +183,7 @@ def resume(
     saved_settings, saved_limits = saved_search(folder)
     if settings is not None:
         saved_settings.refuse_other(settings)
+    engine.check()
     code = trusted(space_file, saved_settings)
     with Journal(folder) as journal:
         journal.append("resumed", {"limits": (limits or saved_limits).to_json()})

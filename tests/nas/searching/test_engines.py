@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 pytest.importorskip("torch")
 
 
-from memprof.base.errors import RuntimeFailure, UsageError
+from memprof.base.errors import MissingExtraError, RuntimeFailure, UsageError
 from memprof.nas.jobs import Job, Outcome
 from memprof.nas.record.journal import Journal
 from memprof.nas.record.settings import Limits
@@ -23,6 +24,7 @@ from memprof.nas.record.state import SearchState
 from memprof.nas.searching.engines import ENGINES, Engine, Work
 from memprof.nas.searching.fleet import GRACE_SECONDS, FleetPool, Lost
 from memprof.nas.searching.rounds import Search
+from memprof.nas.searching.run import search
 from memprof.nas.searching.worker import Trouble
 from memprof.nas.space.architecture import CIFAR10
 from memprof.nas.train.trainer import Checkpoint, Training
@@ -43,6 +45,16 @@ def job(number: int, folder: Path, seconds: float = 600.0) -> Job:
         checkpoint=str(folder / f"{number}.pt"),
         seconds=seconds,
     )
+
+
+@pytest.mark.parametrize("name", ["submitit", "ray"])
+def test_an_engine_that_is_not_installed_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=f"engine {name}"):
+        search(tmp_path / "run", SETTINGS, Limits(rounds=1), engine=Engine.parse(name))
+    assert not (tmp_path / "run").exists()
 
 
 class Frail:

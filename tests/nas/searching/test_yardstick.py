@@ -226,6 +226,39 @@ def test_a_search_with_more_time_goes_on_and_holds_another_tournament(tmp_path: 
     )
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize(("rounds", "seconds"), [(1, 30), (2, 78)], ids=["round cut off", "rounds done"])
+def test_a_short_tournament_is_held_anew_once_there_is_time_for_a_fuller_one(
+    tmp_path: Path, rounds: int, seconds: int, is_killed: bool
+) -> None:
+    now, settings = [0.0], replace(SETTINGS, finalists=3, final_seeds=2)
+    whole = run_search(
+        tmp_path / "whole", lambda job, state: made_up(job), settings, Limits(rounds=rounds, seconds=1e4)
+    )
+    folder = tmp_path / "short"
+    with Journal(folder) as journal:
+        start(journal, settings, Limits(rounds=rounds, seconds=seconds))
+        found = Search(folder, journal, lambda: now[0])
+        while (jobs := found.ask()) and not (is_killed and found.state.final):
+            for job in jobs:
+                now[0] += 4.0
+                found.tell(made_up(job))
+    (short,) = found.state.tournaments
+    for _ in range(2):  # the second time there is nothing to add
+        with Journal(folder) as journal:
+            journal.append("resumed", {"limits": Limits(rounds=rounds, seconds=1e4).to_json()})
+            found = Search(folder, journal, lambda: 0.0)
+            while jobs := found.ask():
+                for job in jobs:
+                    found.tell(made_up(job))
+    assert len(found.state.tournaments) == 2
+    full, expected = found.state.tournaments[-1], whole.tournaments[-1]
+    assert len(short.chosen) * short.epochs < len(full.chosen) * full.epochs
+    assert (full.entrants, full.repeats, full.epochs) == (expected.entrants, expected.repeats, expected.epochs)
+    assert {s.candidate for s in standings(found.state)} == {s.candidate for s in standings(whole)}
+    assert found.state.finished
+
+
 def test_a_time_budget_keeps_a_part_for_the_tournament(tmp_path: Path) -> None:
     now = [0.0]
     with Journal(tmp_path) as journal:
