@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
@@ -53,11 +53,10 @@ class Aside:
             _fulfil(future, do)
         return cast("_Found", future.result())
 
-    def forget(self) -> None:
-        """Drop all that nobody asked for."""
-        for future in self._found.values():
-            future.cancel()
-        self._found.clear()
+    def forget(self, keep: Collection[Hashable] = ()) -> None:
+        """Drop all but some things, done or begun."""
+        for key in set(self._found).difference(keep):
+            self._found.pop(key).cancel()
 
     def _serve(self) -> None:
         while True:

@@ -1,16 +1,19 @@
 """What a round may start from and train: generate, reject, rank; begun before it is asked for.
 
     first rung told    what the ranker learns from is known: it learns while the later rungs train
-    last rung begun    who may be the next base is nearly known: what would grow from each is generated and counted
+                       what is next to each likely base is generated and counted
+    last rung begun    so is what is next to the likely winners of the round
 
-So workers that finish a round find the next one chosen, or nearly so. Both are functions of the state alone and are
-taken only where that is still the one they were begun with: who is faster changes no choice.
+So workers that finish a round find the next one chosen, or nearly so. What the ranker learns is a function of the
+state alone, and is taken only where that is still the one it was begun with. What is next to a base is the same for
+the whole search: it is kept while rounds weigh that base, and loses only who was trained. Who is faster changes no
+choice.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -37,7 +40,7 @@ from memprof.nas.searching.aside import Aside
 from memprof.nas.space.architecture import Architecture
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.encoding import encode_block
-from memprof.nas.space.generator import generate
+from memprof.nas.space.generator import generate, identity
 from memprof.nas.space.screening import Footprint, count_macs, is_within, measure
 
 _FEWEST_FINALS = 3
@@ -63,6 +66,24 @@ class Fresh:
 
     measured: list[tuple[Architecture, Footprint]]
     idle: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Near:
+    """All that is next to a base, whoever was trained.
+
+    Attributes:
+        measured: Candidates with what they take, by what is equal for two ways of writing one.
+        idle: Trims that save nothing.
+    """
+
+    measured: dict[Hashable, tuple[Architecture, Footprint]]
+    idle: frozenset[Hashable]
+
+    def without(self, known: Collection[Hashable]) -> Fresh:
+        """Return what is left of it."""
+        left = [found for key, found in self.measured.items() if key not in known]
+        return Fresh(measured=left, idle=len(self.idle.difference(known)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +132,18 @@ class Offers:
     def __init__(self) -> None:
         self._aside = Aside()
         self._prepared = -1
+        self._keys: dict[int, Hashable] = {}
 
     def best(self, state: SearchState) -> Offer:
         """Return the round that promises most, the first of equals."""
         index = len(state.rounds)
-        found = [self._open(state, base) for base in next_bases(state)]
+        bases = next_bases(state)
+        known = self._known(state)
+        found = [self._open(state, base, known) for base in bases]
         sizes = (size.parameter_bytes + size.peak_intermediate_bytes for each in found for _, size in each.able)
         largest = max(sizes, default=1)
         offers = [self._offer(state, index, each, largest) for each in found]
-        self._aside.forget()
+        self._aside.forget(keep=[("near", base) for base in bases])
         return max(offers, key=lambda found: (bool(found.picked), found.gain))
 
     def prepare(self, state: SearchState) -> None:
@@ -135,18 +159,30 @@ class Offers:
             if history:
                 key = ("belief", found.index + 1, history)
                 self._aside.begin(key, lambda: _learn(state, found.index + 1, history))
+            if settings.goal == "front":
+                for base in next_bases(state):  # as far as earlier rounds tell
+                    self._begin_near(state, base)
         last = len(settings.rungs) - 1
-        if settings.goal == "front":
-            self._aside.begin(("fresh", state.count, None), partial(_fresh, state, None))
         likely = [number for number in going if len(state.outcomes[number]) >= last]
         for number in likely[:_MOST_PREPARED]:
             if state.outcomes[number][-1].status == "ok":
-                base = state.origin(number) if settings.goal == "front" else number
-                self._aside.begin(("fresh", state.count, base), partial(_fresh, state, base))
+                self._begin_near(state, state.origin(number) if settings.goal == "front" else number)
 
-    def _open(self, state: SearchState, base: int | None) -> _Open:
+    def _begin_near(self, state: SearchState, base: int | None) -> None:
+        self._aside.begin(("near", base), partial(_near, settings_of(state), _network(state, base)))
+
+    def _known(self, state: SearchState) -> set[Hashable]:
+        """Return what is equal for a network that was trained before and for any other way of writing it."""
+        mirrors = settings_of(state).mirror_images
+        for number, chosen in state.chosen.items():
+            if number not in self._keys:
+                self._keys[number] = identity(chosen.architecture, mirror_images=mirrors)
+        return set(self._keys.values())
+
+    def _open(self, state: SearchState, base: int | None, known: Collection[Hashable]) -> _Open:
         """Return what a round from ``base`` could train."""
-        fresh = self._aside.take(("fresh", state.count, base), lambda: _fresh(state, base))
+        near = partial(_near, settings_of(state), _network(state, base))
+        fresh = self._aside.take(("near", base), near).without(known)
         fitting = [found for found in fresh.measured if is_within(found[1], settings_of(state).budget)]
         able = [found for found in fitting if _can_win(state, found[1], base)]
         return _Open(base=base, fresh=fresh, fitting=len(fitting), able=able)
@@ -205,11 +241,9 @@ def _network(state: SearchState, base: int | None) -> Architecture:
     return settings_of(state).template.build([]) if base is None else state.chosen[base].architecture
 
 
-def _fresh(state: SearchState, base: int | None) -> Fresh:
-    """Return the candidates next to a base that were not trained before; trims that save nothing are none."""
-    settings, parent = settings_of(state), _network(state, base)
-    known = [found.architecture for found in state.chosen.values()]
-    found = list(_candidates_of(parent, settings, known))
+def _near(settings: Settings, parent: Architecture) -> _Near:
+    """Return the candidates next to a base; trims that save nothing are none."""
+    found = list(_candidates_of(parent, settings))
     if parent.slots >= settings.max_cells:
         found = [candidate for candidate in found if candidate.slots == parent.slots]
     idle = set[int]()
@@ -217,8 +251,11 @@ def _fresh(state: SearchState, base: int | None) -> Fresh:
         trims = [candidate for candidate in found if candidate.slots == parent.slots]
         own, macs = measure(parent, settings.budget), count_macs(parent) if trims else 0
         idle = {id(candidate) for candidate in trims if not _saves(candidate, own, macs, settings.budget)}
-    left = [candidate for candidate in found if id(candidate) not in idle]
-    return Fresh(measured=[(each, measure(each, settings.budget)) for each in left], idle=len(idle))
+    keys = {id(each): identity(each, mirror_images=settings.mirror_images) for each in found}
+    return _Near(
+        measured={keys[id(each)]: (each, measure(each, settings.budget)) for each in found if id(each) not in idle},
+        idle=frozenset(keys[number] for number in idle),
+    )
 
 
 def _can_win(state: SearchState, footprint: Footprint, base: int | None) -> bool:
@@ -316,10 +353,8 @@ def _candidate(settings: Settings, architecture: Architecture, parameter_bytes: 
     return Candidate(tuple(encode_block(block, slots, bits) for block in architecture.blocks), parameter_bytes)
 
 
-def _candidates_of(parent: Architecture, settings: Settings, known: Sequence[Architecture]) -> Iterator[Architecture]:
-    return generate(
-        parent, settings.combines, layers=settings.layers, known=known, mirror_images=settings.mirror_images
-    )
+def _candidates_of(parent: Architecture, settings: Settings) -> Iterator[Architecture]:
+    return generate(parent, settings.combines, layers=settings.layers, mirror_images=settings.mirror_images)
 
 
 def _saves(candidate: Architecture, base: Footprint, macs: int, budget: Budget) -> bool:

@@ -43,8 +43,9 @@ from memprof.nas.record.state import Chosen, Round, Tournament, fold
 from memprof.nas.record.tournament import waiting
 from memprof.nas.searching.offering import Offers
 from memprof.nas.space.budget import Budget
-from memprof.nas.space.screening import Footprint
+from memprof.nas.space.screening import Footprint, count_macs
 
+_NO_TIME = "the time is up"
 WEIGHTS = "weights"
 """Folder of checkpoints inside a search's folder."""
 
@@ -66,6 +67,7 @@ class Search:
         self._offers = Offers()
         self._is_judging = False
         self._has_opened_final = False
+        self._counted: dict[int, int] = {}
         self._spent_before = self.state.seconds
         self._began = clock()
         for torn in inner_folder(self._folder, WEIGHTS).glob("*.part"):
@@ -172,14 +174,14 @@ class Search:
         rounds = self.state.rounds
         if rounds and rounds[-1].is_closed:
             if rounds[-1].winner is None:
-                return _why_there_is_no_winner(rounds[-1], self.settings.budget)
+                return _NO_TIME if rounds[-1].cut else _why_there_is_no_winner(rounds[-1], self.settings.budget)
             cells = self.state.chosen[rounds[-1].winner].architecture.slots
             is_bounded = self.limits.rounds is not None or self.limits.seconds is not None
             if cells >= self.settings.max_cells and not (self.settings.goal == "front" and is_bounded):
                 return f"the chosen network has {cells} cells"
             if self.limits.rounds is not None and len(rounds) >= self.limits.rounds:
                 return "1 round is done" if len(rounds) == 1 else f"{len(rounds)} rounds are done"
-        return "the time is up" if self._is_judging or self.round_seconds_left <= 0 else ""
+        return _NO_TIME if self._is_judging or self.round_seconds_left <= 0 else ""
 
     def _end(self, reason: str) -> list[Job]:
         """Close what is open; return the trainings of the tournament, none when they are done or the time is up."""
@@ -273,7 +275,15 @@ class Search:
 
     def _jobs(self, found: Round) -> list[Job]:
         """Return the visits of an open round that wait for nothing and have no outcome."""
-        return [self._job(number, found, rung) for number, rung in open_visits(self.state, found).ready]
+        ready = open_visits(self.state, found).ready
+        if self.settings.halving == "by rung":  # the longest first: who is idle last waits for a short one
+            ready = tuple(sorted(ready, key=lambda visit: (-self._macs(visit[0]), visit)))
+        return [self._job(number, found, rung) for number, rung in ready]
+
+    def _macs(self, number: int) -> int:
+        if number not in self._counted:
+            self._counted[number] = count_macs(self.state.chosen[number].architecture)
+        return self._counted[number]
 
     def _job(self, number: int, found: Round, rung: int) -> Job:
         parent = None

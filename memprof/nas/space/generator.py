@@ -98,15 +98,15 @@ def generate(
         known: Networks that are no candidates any more.
         mirror_images: Count as the paper does: ordered pairs of layers, and slots as they are.
     """
-    seen = {_identity(found, mirror_images=mirror_images) for found in (base, *known)}
+    seen = {identity(found, mirror_images=mirror_images) for found in (base, *known)}
     for candidate in (*grow(base, combines, layers=layers, mirror_images=mirror_images), *trim(base)):
-        key = _identity(candidate, mirror_images=mirror_images)
+        key = identity(candidate, mirror_images=mirror_images)
         if key not in seen:
             seen.add(key)
             yield candidate
 
 
-def _identity(architecture: Architecture, *, mirror_images: bool) -> Hashable:
+def identity(architecture: Architecture, *, mirror_images: bool) -> Hashable:
     """Return what is equal for two candidates that count as one."""
     return architecture if mirror_images else network_key(architecture)
 

@@ -15,20 +15,21 @@ from memprof.nas.jobs import Job
 from memprof.nas.rank.blend import Belief
 from memprof.nas.rank.rankers import Candidate, History
 from memprof.nas.record.journal import Journal
-from memprof.nas.record.settings import Limits, Settings
+from memprof.nas.record.settings import Goal, Limits, Settings
 from memprof.nas.record.state import SearchState
 from memprof.nas.searching import offering
 from memprof.nas.searching.aside import Aside
 from memprof.nas.searching.rounds import Search
+from memprof.nas.space.architecture import Architecture
 from tests.nas.searching.searches import SETTINGS, made_up, start
 
 QUICK = replace(SETTINGS, first_rounds=1, finalists=0, goal="front", metric=replace(SETTINGS.metric))
 Beliefs = Callable[[Sequence[Candidate]], Belief]
 
 
-def drive(folder: Path, settings: Settings, watch: Callable[[Search, Job], None]) -> SearchState:
+def drive(folder: Path, settings: Settings, watch: Callable[[Search, Job], None], rounds: int = 3) -> SearchState:
     with Journal(folder) as journal:
-        start(journal, settings, Limits(rounds=3))
+        start(journal, settings, Limits(rounds=rounds))
         search = Search(folder, journal, lambda: 0.0)
         while jobs := search.ask():
             for job in jobs:
@@ -57,6 +58,32 @@ def test_what_is_prepared_is_what_would_be_done_at_the_end(tmp_path: Path, monke
         assert set(learnt) == {"MainThread"}
         learnt.clear()
         assert [found.chosen for found in ahead.rounds] == [found.chosen for found in late.rounds]
+
+
+@pytest.mark.parametrize(("goal", "mirrors"), [("front", False), ("metric", True)])
+def test_what_is_kept_of_a_base_is_what_counting_anew_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goal: Goal, mirrors: bool
+) -> None:
+    settings = replace(QUICK, goal=goal, mirror_images=mirrors)
+    kept = drive(tmp_path / "kept", settings, lambda search, job: None, rounds=4)
+    taken: list[int] = []
+    near = offering._near
+
+    def counted(asked: Settings, parent: Architecture) -> offering._Near:
+        taken.append(parent.slots)
+        return near(asked, parent)
+
+    monkeypatch.setattr(offering, "_near", counted)
+    monkeypatch.setattr(offering.Offers, "prepare", lambda self, state: None)
+    drive(tmp_path / "counted", settings, lambda search, job: None, rounds=4)
+    few, forget = len(taken), Aside.forget
+    monkeypatch.setattr(Aside, "forget", lambda self, keep=(): forget(self))
+    anew = drive(tmp_path / "anew", settings, lambda search, job: None, rounds=4)
+    assert [(f.base, f.chosen, f.generated, f.idle) for f in kept.rounds] == [
+        (f.base, f.chosen, f.generated, f.idle) for f in anew.rounds
+    ]
+    assert few <= len(taken) - few
+    assert goal == "metric" or few < len(taken) - few
 
 
 def test_jobs_are_asked_for_and_told_while_the_ranker_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
