@@ -76,7 +76,7 @@ def page(document: Mapping[str, Any]) -> str:
         "  of the structure, against a traced allocator in another session.",
         "* **file alone**: the same with `--from-file`, by rules, against the same measurement.",
         "* **process**: growth of a fresh process to after the tenth run, against resident pages: what making the",
-        "  session takes from a process that made one with zeros for weights (up to 256 MiB), runs simulated.",
+        "  session takes from a process that made one with zeros for weights (up to 512 MiB), runs simulated.",
         f"  On {sum(row['process'] is not None for row in rows.values())} models, each in a run of its own.",
         "* **process, file alone**: the same, all simulated.",
         "* **processes of one model**: the largest of three against their median: what no prediction can tell.",
@@ -260,7 +260,7 @@ def _kind(title: str, name: str) -> str:
 
 def _process_kind(row: Row) -> str:
     if not row["asked"]:
-        return "over 256 MiB of weights and constants: simulated"
+        return "over 512 MiB of weights and constants: simulated"
     if (_spread(row) or 0) > 0.04:
         return "processes of this model differ by as much: holes depend on the order of a hash table"
     return "holes of the heap: they depend on the order of a hash table and on kilobytes that were free before"

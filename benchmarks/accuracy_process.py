@@ -22,15 +22,17 @@ from accuracy import ROOT, VALUES, environment
 from accuracy_models import catalogue
 
 from memprof.importers.onnx import read_onnx
+from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
 from memprof.measure.onnxruntime import measure_process
 from memprof.measure.sessions import with_session
+from memprof.measure.stand_in import write_look_alike
 from memprof.measure.threads import session_threads
 from memprof.measure.verify import process_pairs
 from memprof.runtimes.onnxruntime.default import session_frame, session_loading
-from memprof.runtimes.onnxruntime.process import Growth, process_growth
+from memprof.runtimes.onnxruntime.process import Growth, growths, middle, process_growth
 
 RESULTS = ROOT / "benchmarks/results/accuracy_process.json"
 _SECONDS = 240
@@ -75,13 +77,28 @@ def main() -> None:
         asked.results.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def predict(row: dict[str, Any], path: Path) -> None:
-    """Put what is simulated of one model's process now in place of what was; what onnxruntime said stays."""
-    growth = _alone(path)
-    row["file_alone"] = None if growth is None else sum(growth.parts.values())
-    if row["asked"] or growth is None:
+def predict(row: dict[str, Any], structure: Path) -> None:
+    """Put what is predicted of one model's process now in place of what was; what was measured stays.
+
+    Args:
+        row: Its result.
+        structure: Its structure; onnxruntime is asked about a file with zeros where the model has weights.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / structure.with_suffix(".onnx").name
+        write_look_alike(parse(structure)[0], path)
+        growth = _alone(path)
+        row["file_alone"] = None if growth is None else growth.size_bytes
+        request = _request(path)
+        model = with_session(read_onnx(request), request)
+        loading = session_loading(model)
+        asked = growths(model.graph, session_frame(model), loading)
+    row["asked"] = loading is not None
+    row["range"] = [asked[0].size_bytes, asked[-1].size_bytes] if len(asked) > 1 else None
+    if not asked:
         return
-    parts = {**growth.stages, **growth.of_session, "": sum(growth.parts.values())}
+    growth = middle(asked)
+    parts = {**growth.stages, **growth.of_session, "": growth.size_bytes}
     found = {f"process_{name}".rstrip("_"): size for name, size in parts.items()}
     found |= dict(zip(("arena_first_run", "arena_later_runs"), growth.arena_bytes, strict=True))
     for name, size in found.items():

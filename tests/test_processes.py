@@ -27,6 +27,7 @@ HERE = "tests.test_processes"
 STARTERS: Mapping[str, str] = {
     "base/processes.py": "the one place",
     "measure/litert_runs.py": "forks inside a child, whose whole group ends with it",
+    "measure/others.py": "forks inside a child, which end with it",
     "nas/searching/submitting.py": "a folder of the search, which other machines see, removed when the engine closes",
     "measure/tflm_runs.py": "an unnamed temporary file inside a child",
 }

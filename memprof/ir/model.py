@@ -45,6 +45,7 @@ class Loading:
         end: Where the heap ends.
         threshold: Bytes from which on a request gets pages of its own.
         written: Resident pages of the heap as half-open runs, by number.
+        given_back_bytes: What it held more at its most, and gave back.
         others: What other processes held, whose heaps had other free pieces before; asked where holes matter.
     """
 
@@ -56,6 +57,7 @@ class Loading:
     end: int
     threshold: int
     written: tuple[tuple[int, int], ...]
+    given_back_bytes: int = 0
     others: tuple[Loading, ...] = ()
 
 

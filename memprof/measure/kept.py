@@ -24,7 +24,7 @@ from memprof.base.files import read_plain
 
 _MAX_KEPT = 1024
 _MAX_BYTES = 2**28
-_EDITION = "4"
+_EDITION = "5"
 """Another one wherever something else is asked, or of look-alikes made otherwise: older answers are not used."""
 
 _SEAL = b"\x32\x40"

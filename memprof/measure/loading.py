@@ -10,10 +10,9 @@ ones alone was off by up to a fifth where the real thing repeats to the page.
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from memprof.base.errors import ChangedError, MemprofError
@@ -26,17 +25,14 @@ from memprof.measure.kept import keep, kept_path, read_kept
 from memprof.measure.onnxruntime import read_loading, rehearse_loading
 from memprof.measure.stand_in import NoStandInError, left_out_bytes, write_look_alike, write_stand_in
 
-MAX_WEIGHTS = 256 * 2**20
+MAX_WEIGHTS = 512 * 2**20
 """Bytes of weights and constants up to which a session is made that holds them."""
+
+MAX_MEMORY_BYTES = 3 * 2**30
+"""What the child that holds them may allocate, if the machine has twice as much to spare."""
 
 LIGHT_WEIGHTS = 64 * 2**20
 """The same for the child that optimises the file too: what loading leaves there must not be missed."""
-
-_LARGE_PART = 0.1
-_HOLES_BEFORE = (5, 20)
-"""Free pieces in the heaps of further processes: with either, models took what they take in a caller's process."""
-
-_FAR_APART, _MORE_HOLES_BEFORE = 1.05, (5, 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +57,17 @@ class Question:
     def is_cheap(self) -> bool:
         """Whether it may be asked unasked, and there is somebody who answers."""
         return self.constant_bytes <= MAX_WEIGHTS and sys.platform.startswith("linux")
+
+    @property
+    def roomy_limits(self) -> Limits:
+        """The limits of a child that holds the weights itself."""
+        try:
+            spare = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, OSError, ValueError):
+            spare = 0
+        if self.limits.memory_bytes is None or spare < 2 * MAX_MEMORY_BYTES:
+            return self.limits
+        return replace(self.limits, memory_bytes=max(MAX_MEMORY_BYTES, self.limits.memory_bytes))
 
     @property
     def is_light(self) -> bool:
@@ -91,8 +98,7 @@ def find_loading(question: Question, first: Loading | None = None) -> Loading | 
         with scratch_folder() as folder:
             model = folder / "model.onnx"
             prepare(parse(question.path), question, model)
-            rehearse = partial(rehearse_loading, str(model), question.limits, threads=question.threads)
-            loading = _middle(first or rehearse(), lambda number: rehearse(holes_before=number))
+            loading = first or rehearse_loading(str(model), question.roomy_limits, threads=question.threads)
             if kept is not None:
                 draft = folder / "loading.json"
                 draft.write_text(json.dumps(None if loading is None else asdict(loading)), encoding="utf-8")
@@ -122,25 +128,3 @@ def prepare(parsed: tuple[ModelProto, str], question: Question, target: Path) ->
         raise NoStandInError("its weights are too large to be held")
     holds_weights = question.path.stat().st_size >= weights
     (write_look_alike if holds_weights else write_stand_in)(structure, target)
-
-
-def _middle(first: Loading | None, rehearse: Callable[[int], Loading | None]) -> Loading | None:
-    """Return what the first process says, or the middle one of several where holes are a large part of it.
-
-    Sizes of holes depend on the order of a hash table and on kilobytes that were free before: processes differ. Where
-    three do, two more are asked.
-    """
-    if first is None or _holes_bytes(first) < _LARGE_PART * (first.library_bytes + first.anonymous_bytes):
-        return first
-    found = [first]
-    for numbers in (_HOLES_BEFORE, _MORE_HOLES_BEFORE):
-        found += [loading for number in numbers if (loading := rehearse(number)) is not None]
-        found.sort(key=lambda loading: loading.anonymous_bytes)
-        if found[-1].anonymous_bytes < found[0].anonymous_bytes * _FAR_APART:
-            break
-    middle = len(found) // 2
-    return replace(found[middle], others=(*found[:middle], *found[middle + 1 :]))
-
-
-def _holes_bytes(loading: Loading) -> int:
-    return loading.anonymous_bytes - loading.taken_bytes

@@ -167,20 +167,19 @@ def write_optimized(model: str, target: Path, limits: Limits, rehearsal: Rehears
     return version
 
 
-def rehearse_loading(model: str, limits: Limits, *, threads: int, holes_before: int = 0) -> Loading | None:
+def rehearse_loading(model: str, limits: Limits, *, threads: int) -> Loading | None:
     """Return what a process holds once it has made a default session of ``model``, ``None`` if that cannot be read.
 
     Args:
         model: Path of a look-alike of the file.
         limits: What the child process may use.
         threads: Threads inside an operation.
-        holes_before: Free pieces that are made in the heap before.
 
     Raises:
         RuntimeFailure: onnxruntime refused the model, crashed, hung or ran out of memory.
         MissingExtraError: onnxruntime is not installed.
     """
-    found = _run("rehearsal:rehearse", model, limits, threads=threads, holes_before=holes_before)
+    found = _run("rehearsal:rehearse", model, limits, threads=threads)
     return None if found is None else read_loading(found)
 
 

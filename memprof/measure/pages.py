@@ -15,6 +15,12 @@ def resident() -> tuple[int, int]:
     return sizes["Rss"], sizes["Anonymous"]
 
 
+def most_resident() -> int:
+    """Return the most bytes of resident pages that this process has had at once."""
+    text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM"))
+
+
 _NAMES = ("arena", "pieces", "fast", "maps", "mapped", "most", "fast_bytes", "used", "free", "top")
 
 

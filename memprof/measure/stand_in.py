@@ -6,8 +6,8 @@ a Constant node whose elements are not here              an initialiser of zeros
 texts, sparse initialisers, constants inside functions   no stand-in
 
 A look-alike holds its zeros itself, each where the file has its weights, as holes of a sparse file: it takes to load
-what the file takes. No two of its weights are equal, since kernels share what they pack of equal ones: its first
-bytes are its number.
+what the file takes, in the same order, since what is read first decides how a heap is laid out. No two of its weights
+are equal, since kernels share what they pack of equal ones: its first bytes are its number.
 
 Where a tensor says that its elements lie in another file is forgotten: nodes are read with it, and native code would
 open what it names.
@@ -82,13 +82,31 @@ def write_look_alike(model: ModelProto, target: Path) -> None:
                 tensor.raw_data = mark + bytes(_size(types, tensor) - len(mark))
     parts = [_part(types, tensor, next(numbers)) for tensor in initialisers]
     del model.graph.initializer[:]
+    last, end = _taken_off(model.graph, _INITIALISER), _taken_off(model, _GRAPH)  # weights are read before the types
+    first = model.graph.SerializeToString()
+    model.ClearField("graph")
+    size = len(first) + len(last) + sum(len(head) + zeros for head, zeros in parts)
     with target.open("wb") as file:
-        file.write(model.SerializeToString())
-        file.write(_field(_GRAPH, sum(len(head) + zeros for head, zeros in parts)))  # more of it: readers join both
+        file.write(model.SerializeToString() + _field(_GRAPH, size) + first)
         for head, zeros in parts:
             file.write(head)
             file.seek(zeros, SEEK_CUR)
+        file.write(last + end)
         file.truncate(file.tell())
+
+
+def _taken_off(message: ModelProto | GraphProto, number: int) -> bytes:
+    """Return the fields behind field ``number``, as they follow it in a file, and take them off ``message``."""
+    found = type(message)()
+    for field, value in message.ListFields():
+        if field.number > number:
+            if hasattr(value, "MergeFrom"):
+                getattr(found, field.name).MergeFrom(value)
+            else:
+                setattr(found, field.name, value)
+            message.ClearField(field.name)
+    rest: bytes = found.SerializeToString()
+    return rest
 
 
 def _part(types: TypeTable, tensor: TensorProto, number: int) -> tuple[bytes, int]:

@@ -47,7 +47,7 @@ from memprof.runtimes import RuntimeModel, as_read, choose_runtimes
 from memprof.runtimes.onnxruntime import DEFAULT_MODEL, MODEL, OPTIMIZED_MODEL
 from memprof.runtimes.onnxruntime.default import session_frame, session_loading
 from memprof.runtimes.onnxruntime.frame import Frame
-from memprof.runtimes.onnxruntime.process import STAGES, process_growth
+from memprof.runtimes.onnxruntime.process import STAGES, growths, middle
 
 _FIRST = "first run, by the traced allocator"
 _LATER = "second run with the same shapes, by the traced allocator"
@@ -103,7 +103,8 @@ def process_pairs(model: Model, frame: Frame, found: Mapping[str, int | None]) -
         frame: What the session runs of it.
         found: What ``measure_process`` returned.
     """
-    growth = process_growth(model.graph, frame, session_loading(model))
+    asked = growths(model.graph, frame, session_loading(model))
+    growth = middle(asked) if asked else None
     stages: Mapping[str, int] = {} if growth is None else growth.stages
     arena = (None, None) if growth is None else growth.arena_bytes
     for name, predicted in zip(("arena_first_run", "arena_later_runs"), arena, strict=True):

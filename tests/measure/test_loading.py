@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,11 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
-from memprof.ir.model import Loading
+from memprof.measure import rehearsal
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
 from memprof.measure.loading import Question, find_loading, prepare
 from memprof.measure.onnxruntime import measure_process, read_loading, rehearse_loading
+from memprof.measure.others import Others
 from memprof.measure.sessions import with_session
 from memprof.measure.stand_in import left_out_bytes, write_look_alike, write_stand_in
 from memprof.runtimes.onnxruntime.default import session_frame, session_loading
@@ -127,44 +130,80 @@ def test_a_body_that_claims_gigabytes_is_not_held(file: Path, monkeypatch: pytes
     assert find_loading(question(file)) is None
 
 
-def test_of_processes_with_large_holes_the_middle_one_counts_and_the_others_are_kept(
-    file: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("sizes", "counted"),
+    [
+        pytest.param([10_000, 40_000, 20_000, 15_000, 30_000], 5, id="apart"),
+        pytest.param([10_000, 10_100, 10_050, 40_000, 40_000], 3, id="alike"),
+        pytest.param([2**28, 2**27, 2**26, 1, 1], 3, id="long to load"),
+    ],
+)
+def test_as_many_processes_are_asked_as_tell_whether_they_differ(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], counted: int
 ) -> None:
+    def load(libc: object, model: str, threads: int, number: int) -> dict[str, Any]:
+        names = dict.fromkeys(("taken_bytes", "given_back_bytes", "top", "end", "threshold"), 0)
+        return {**names, "library_bytes": number, "anonymous_bytes": sizes[number], "holes": [], "written": []}
+
     pytest.importorskip("onnxruntime")
-    names = dict.fromkeys(("library_bytes", "taken_bytes", "top", "end", "threshold"), 0)
-    a, b, c, d, e = (
-        Loading(**names, anonymous_bytes=size, holes=(), written=())
-        for size in (10_000, 40_000, 20_000, 15_000, 30_000)
-    )
-    near = replace(a, anonymous_bytes=10_100)
-    few = replace(a, taken_bytes=9_500)
-    left = iter([a, b, c, d, e, a, near, a, c, None, None, few])
-    asked: list[int] = []
-
-    def answer(*_: object, holes_before: int = 0, **__: object) -> Loading | None:
-        asked.append(holes_before)
-        return next(left)
-
-    monkeypatch.setattr("memprof.measure.loading.rehearse_loading", answer)
-
-    assert find_loading(question(file)) == replace(c, others=(a, d, e, b))
-    assert asked == [0, 5, 20, 5, 20]
-    assert find_loading(question(file)) == replace(c, others=(a, d, e, b)), "kept, others and all"
-    assert find_loading(question(file, threads=2)) == replace(a, others=(a, near))  # alike: three are enough
-    assert find_loading(question(file, threads=3)) == c  # the other processes said nothing
-    assert find_loading(question(file, threads=4)) == few  # small holes: asked once
-    assert next(left, "none left") == "none left"
+    monkeypatch.setattr(rehearsal, "_load", load)
+    found = rehearsal.rehearse("any.onnx", 1)
+    if found is None:
+        pytest.skip("the system does not tell")
+    assert [one["anonymous_bytes"] for one in (found, *found["others"])] == sizes[:counted]
+    assert {one["library_bytes"] for one in found["others"]} == {0}, "pages of files are those of the first"
 
 
-def test_a_process_with_other_free_pieces_holds_as_much_but_elsewhere(file: Path) -> None:
+@pytest.mark.parametrize(("holes", "given_back", "asks"), [(7, 0, False), (0, 7, False), (6, 6, True), (15, 0, True)])
+def test_others_are_asked_where_much_is_left_or_given_back(
+    monkeypatch: pytest.MonkeyPatch, holes: int, given_back: int, asks: bool
+) -> None:
+    def load(*_: object) -> dict[str, Any]:
+        names = dict.fromkeys(("library_bytes", "top", "end", "threshold"), 0)
+        sizes = {"anonymous_bytes": 100, "taken_bytes": 100 - holes, "given_back_bytes": given_back}
+        return {**names, **sizes, "holes": [], "written": []}
+
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(rehearsal, "_load", load)
+    found = rehearsal.rehearse("any.onnx", 1)
+    if found is None:
+        pytest.skip("the system does not tell")
+    assert bool(found.get("others")) is asks
+
+
+def test_a_copy_that_fails_or_dies_says_nothing_and_all_end_with_the_asker() -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("no copies of a process here")
+
+    def work(number: int) -> int:
+        if number == 1:
+            raise ValueError(number)
+        if number == 2:
+            os._exit(3)
+        return 10 * number
+
+    with Others(4, work) as others:
+        pids = list(others._pids)
+        assert [others.ask(index) for index in range(3)] == [None, None, 30]
+    for pid in pids:  # the last was never asked
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def test_processes_that_began_with_other_heaps_keep_as_much(file: Path) -> None:
     pytest.importorskip("onnxruntime")
     asked = question(file)
     prepare(parse(file), asked, look_alike := file.with_name("look_alike.onnx"))
-    first, other = (rehearse_loading(str(look_alike), asked.limits, threads=1, holes_before=n) for n in (0, 20))
-    if first is None or other is None:
+    first = rehearse_loading(str(look_alike), asked.limits, threads=1)
+    if first is None:
         pytest.skip("the system does not tell")
-    assert first.taken_bytes == pytest.approx(other.taken_bytes, rel=0.02)
-    assert other.top > first.top + 100_000, "what lies between the free pieces is there"
+    assert len(first.others) >= 2, "its filters are laid out anew: as much is given back as it keeps"
+    for other in first.others:
+        assert other.taken_bytes == pytest.approx(first.taken_bytes, rel=0.02)
+        assert other.library_bytes == first.library_bytes
+        assert other.end == pytest.approx(first.end, rel=0.1), "the heap is read to its end"
+        assert sum(size for _, size in other.holes) == pytest.approx(sum(size for _, size in first.holes), rel=0.3)
+    assert len({other.holes for other in (first, *first.others)}) > 1
 
 
 def test_nobody_is_asked_where_the_file_alone_counts(file: Path) -> None:

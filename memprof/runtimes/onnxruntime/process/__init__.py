@@ -65,6 +65,11 @@ class Growth:
     arena_bytes: tuple[int, int]
 
     @property
+    def size_bytes(self) -> int:
+        """All of it."""
+        return sum(self.parts.values())
+
+    @property
     def stages(self) -> dict[str, int]:
         """The same by what a caller does: make the session and the inputs, run once, run again."""
         found = dict.fromkeys(STAGES, 0)
@@ -91,16 +96,33 @@ def default_process(graph: Graph, frame: Frame, loading: Loading | None = None) 
         frame: What the session runs of it.
         loading: What making the session takes, where somebody asked.
     """
-    growth = process_growth(graph, frame, loading)
     error = _SIMULATED_ERROR if loading is None else _ERROR
-    if growth is None:
+    found = growths(graph, frame, loading)
+    if not found:
         return Process(None, {}, error)
-    others = () if loading is None else loading.others
-    asked = [other.parts for other in (process_growth(graph, frame, one) for one in others) if other is not None]
-    found = sorted([growth.parts, *asked], key=lambda parts: sum(parts.values()))
-    sizes = [sum(parts.values()) for parts in found]
-    middle = (len(found) - 1) // 2
-    return Process(sizes[middle], found[middle], error, (sizes[0], sizes[-1]) if asked else None)
+    growth = middle(found)
+    ends = (found[0].size_bytes, found[-1].size_bytes) if len(found) > 1 else None
+    return Process(growth.size_bytes, growth.parts, error, ends)
+
+
+def middle(found: Sequence[Growth]) -> Growth:
+    """Return the growth that counts of several, the smallest first."""
+    return found[(len(found) - 1) // 2]
+
+
+def growths(graph: Graph, frame: Frame, loading: Loading | None = None) -> list[Growth]:
+    """Return what each of the processes that were asked grows by, the smallest first, none where it is not known.
+
+    Arguments as ``default_process``.
+    """
+    asked = (loading,) if loading is None else (loading, *loading.others)
+    found = []
+    for one in asked:
+        growth = process_growth(graph, frame, one)
+        if growth is None:
+            return []
+        found.append(growth)
+    return sorted(found, key=lambda growth: growth.size_bytes)
 
 
 def process_growth(graph: Graph, frame: Frame, loading: Loading | None = None) -> Growth | None:
