@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 @click.option("--ram", metavar="BYTES", help="The memory: 8GB, 512KiB.")
 @board_option
 @click.option("--margin", metavar="BYTES", help="Of it, what is kept for others. [default: 0; 16K on a board]")
-@click.option("--step", type=click.IntRange(min=1), default=1, show_default=True, help="From one size to the next.")
+@click.option(
+    "--step", type=click.IntRange(min=1), help="From one size to the next. [default: 1, or 2 to 64 if known]"
+)
 @runtime_option(help="Runtime model of the peak; the headline if left out.")
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name
@@ -41,7 +43,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
     ram: str | None,
     board: str | None,
     margin: str | None,
-    step: int,
+    step: int | None,
     runtime: str | None,
     as_json: bool,
 ) -> int:
@@ -100,12 +102,9 @@ def _memory(ram: str | None, board: str | None, margin: str | None) -> Memory:
 
 
 def _advise(found: Fit, model: str, flags: list[str], memory: list[str]) -> str:
-    """Return the command to try next: a step with an answer, a resolution that fits where no batch does,
-    the peak up to the answer, or what takes so much.
+    """Return the command to try next: a resolution that fits where no batch does, the peak up to the answer, or what
+    takes so much.
     """
-    if found.coarser_step is not None:
-        words = ["memprof", "fit", model, *flags, "--dim", found.dim, *memory, "--step", str(found.coarser_step)]
-        return safe_text(shlex.join(words), limit=2000)
     if found.largest is None and found.runtime == "tflm" and not found.board:
         return safe_text(shlex.join(["memprof", "boards", model]), limit=2000)
     open_sizes = {note.name.partition("=")[0] for note in found.assumed}

@@ -66,9 +66,10 @@ def answer_words(found: Fit) -> tuple[str, str]:
         return f"{what[0].upper()}{what[1:]}", f"; {safe_text(found.hint)}" if found.hint else ""
     if after is None:
         return f"{name} {largest.size:,} fits {memory}", f": {_amount(largest)}; no larger one was asked about"
+    step = f", the next in steps of {found.step:,}," if found.step > 1 else ""
     return (
         f"{name} {largest.size:,} fits {memory}",
-        f": {_amount(largest)}; {after.size:,} does not: {_amount(after)}",
+        f": {_amount(largest)}; {after.size:,}{step} does not: {_amount(after)}",
     )
 
 

@@ -65,7 +65,6 @@ class Fit:
         error: How far sums of such parts were from real processes; empty if that was not measured.
         assumed: What was taken for what the model leaves open besides ``dim``.
         hint: What settles it, where the answer is not known.
-        coarser_step: A step at which the answer is known, where it is not at this one; ``None`` if there is none.
     """
 
     path: str
@@ -82,7 +81,6 @@ class Fit:
     error: str
     assumed: tuple[Assumption, ...] = ()
     hint: str = ""
-    coarser_step: int | None = None
 
     @property
     def is_decided(self) -> bool:

@@ -12,7 +12,7 @@ from memprof import Request
 from memprof.api.sizing import fitting
 from memprof.api.sizing.numbers import Numbers, evaluate
 from memprof.boards import find_board
-from memprof.render.fit import _sizes_words
+from memprof.render.fit import _sizes_words, answer_words
 from tests.cli.conftest import Run, write_chain
 from tests.tflite_models import Graph, Operator, Tensor
 from tests.tflite_models import model as tflite
@@ -51,7 +51,7 @@ def test_nothing_fits_is_one_and_unknown_is_four(run: Run, dynamic_model: Path, 
     assert (unknown.json["fits"], unknown.json["next_bytes"]) == (None, None)
 
 
-def test_a_network_without_sizes_between_is_told_a_step_that_has_an_answer(
+def test_a_network_without_sizes_between_is_answered_in_steps(
     dynamic_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def partly(request: Request, runtime: str, digest: str) -> Numbers:
@@ -60,15 +60,14 @@ def test_a_network_without_sizes_between_is_told_a_step_that_has_an_answer(
         return replace(numbers, process=None, peak_bytes=None) if size > 14 and size % 8 else numbers
 
     monkeypatch.setattr(fitting, "evaluate", partly)
-    found = memprof.fit(dynamic_model, 200_000, dim="batch", runtime="reference")
+    found = memprof.fit(dynamic_model, 200_000, dim="batch", runtime="reference", step=1)
     assert found.following is not None
     assert found.following.fits is None
     stepped = memprof.fit(dynamic_model, 200_000, dim="batch", runtime="reference", step=8)
-    assert stepped.largest is not None
-    assert stepped.following is not None
-    expected = f"batch {stepped.largest.size} fits and {stepped.following.size} does not"
-    assert found.hint == f"--step 8: of its sizes {expected}"
-    assert {stepped.largest.size, stepped.following.size} <= set(found.evaluated)
+    found = memprof.fit(dynamic_model, 200_000, dim="batch", runtime="reference")
+    assert found.is_decided
+    assert (found.step, found.largest, found.following) == (8, stepped.largest, stepped.following)
+    assert f"{found.following.size}, the next in steps of 8, does not" in "".join(answer_words(found))
 
 
 def test_another_dimension_in_steps(run: Run, tmp_path: Path) -> None:
@@ -170,17 +169,16 @@ def make():
 """
 
 
-def test_a_module_without_odd_sizes_is_undecided_and_the_next_command_has_the_answer(
+def test_a_module_without_odd_sizes_has_an_answer_in_steps(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("even.py").write_text(EVEN)
     done = run("fit", "even.py:make", "--ram", "100MB", "--dim", "resolution", "--margin", "1MB")
-    assert done.code == 4
-    words = done.stdout.splitlines()[-1].removeprefix("Next: memprof ").split()
-    assert words[-2:] == ["--step", "2"]
-    settled = run(*words, "--json")
-    assert settled.code == 0
+    assert done.code == 0
+    assert "in steps of 2" in done.stdout
+    settled = run("fit", "even.py:make", "--ram", "100MB", "--dim", "resolution", "--margin", "1MB", "--json")
+    assert settled.json["step"] == 2
     assert {part["name"] for part in settled.json["parts"]} == {
         "weights",
         "inputs",

@@ -48,7 +48,7 @@ _SOURCES = {
 }
 """Where a figure comes from that no rule gives, by the name of the part."""
 
-_FACTORS = (2, 4, 8, 16, 32, 64)
+_STEPS = (2, 4, 8, 16, 32, 64)
 
 BOARD_MARGIN_BYTES = 16 * 1024
 """RAM that the rest of a board's program takes, unless somebody says otherwise."""
@@ -85,7 +85,7 @@ def fit(
     example_inputs: Any = None,
     *,
     dim: str | None = None,
-    step: int = 1,
+    step: int | None = None,
     runtime: str | None = None,
     **arguments: Unpack[RequestArguments],
 ) -> Fit:
@@ -97,7 +97,8 @@ def fit(
         example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
         dim: The dimension: a name of the file, ``INPUT[AXIS]``, ``batch``, ``height``, ``width``, ``resolution`` or
             ``length``; the batch, or the only open one, if left out.
-        step: The first size, and from one to the next.
+        step: The first size, and from one to the next; left out, the least of 1, 2, 4, ... 64 at which the answer is
+            known: a network whose branches meet every so many pixels has no size between.
         runtime: Name of the runtime model; what leads a report if left out.
         arguments: Fields of ``Request``.
 
@@ -108,18 +109,18 @@ def fit(
     """
     request = make_request(source, example_inputs, **arguments)
     memory = Memory(size_bytes=ram) if isinstance(ram, int) else ram
-    if not 1 <= step <= MAX_SIZE:
+    if step is not None and not 1 <= step <= MAX_SIZE:
         raise UsageError(f"A step of {step} is not possible.", f"Give 1 to {MAX_SIZE}.")
     with paused_collector():
         model = load(request)
         name = dim or _default_dim(request, model)
         asked = _Asked(find_axes(request, model, [name]), name, memory, runtime or leading_runtime(model))
-        found = find_largest(asked.take, step, memory.size_bytes)
-        coarser, hint = None, ""
-        if not _is_decided(found):
-            coarser, hint = _coarser(asked, name, step, memory.size_bytes)
-            if coarser is None and found.largest is None and asked.failed:
-                raise asked.failed[0]
+        found = find_largest(asked.take, step or 1, memory.size_bytes)
+        coarser = None if step is not None or _is_decided(found) else _coarser(asked, memory.size_bytes)
+        if coarser is not None:
+            step, found = coarser
+        elif not _is_decided(found) and found.largest is None and asked.failed:
+            raise asked.failed[0]
     shown = found.largest or found.following
     numbers = None if shown is None else asked.numbers.get(shown.size)
     return Fit(
@@ -129,15 +130,14 @@ def fit(
         board="" if memory.board is None else memory.board.name,
         runtime="" if memory.board else asked.runtime,
         grade=None if numbers is None else numbers.grade,
-        step=step,
+        step=step or 1,
         largest=found.largest,
         following=found.following,
         evaluated=tuple(sorted(asked.sizes)),
         formula=formula_around(found),
         error="" if numbers is None or numbers.process is None else numbers.process.error,
         assumed=tuple(note for note in model.graph.assumed if note.name.partition("=")[0] not in asked.names),
-        hint=hint or next((unknown.hint for unknown in asked.unknown), ""),
-        coarser_step=coarser,
+        hint=next((unknown.hint for unknown in asked.unknown), ""),
     )
 
 
@@ -146,21 +146,14 @@ def _is_decided(found: Bracket) -> bool:
     return found.following.fits is not None if found.following is not None else found.largest is not None
 
 
-def _coarser(asked: _Asked, name: str, step: int, limit_bytes: int) -> tuple[int | None, str]:
-    """Return a step at which the answer is known, and that answer; ``None`` if none of a few is such a step.
-
-    A network whose branches meet every so many pixels has no size between.
-    """
-    for factor in _FACTORS:
-        coarse = step * factor
-        if coarse > MAX_SIZE:
-            break
+def _coarser(asked: _Asked, limit_bytes: int) -> tuple[int, Bracket] | None:
+    """Return a coarser step at which a size fits and the answer is known, and that; ``None`` if none of a few is."""
+    for step in _STEPS:
         with suppress(MemprofError):  # one that does not run at these sizes is no answer
-            found = find_largest(asked.take, coarse, limit_bytes)
+            found = find_largest(asked.take, step, limit_bytes)
             if found.largest is not None and _is_decided(found):
-                after = "" if found.following is None else f" and {found.following.size:,} does not"
-                return coarse, f"--step {coarse}: of its sizes {name} {found.largest.size:,} fits{after}"
-    return None, ""
+                return step, found
+    return None
 
 
 def _default_dim(request: Request, model: Model) -> str:
