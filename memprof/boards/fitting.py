@@ -229,9 +229,13 @@ def fit_board(
 
 
 def smallest_fit(fits: Iterable[BoardFit]) -> BoardFit | None:
-    """Return the board with the least RAM that a model fits, of equals the one with the least flash."""
+    """Return the board whose RAM that a model fits is least, of equals one on the chip, then the least flash."""
     fitting = [fit for fit in fits if fit.fits]
-    return min(fitting, key=lambda fit: (fit.board.ram_bytes, fit.flash_limit_bytes, fit.board.name), default=None)
+    return min(
+        fitting,
+        key=lambda fit: (fit.ram_limit_bytes, fit.how == "external", fit.flash_limit_bytes, fit.board.name),
+        default=None,
+    )
 
 
 def _try_plan(graph: Graph, seconds: float) -> TflmPlan | None:

@@ -56,11 +56,7 @@ def render_fits(
     screen = open_screen(stream)
     fitting = sum(1 for fit in fits if fit.fits)
     head = f"Fits {fitting} of {len(fits)} boards"
-    name = (
-        ""
-        if smallest is None
-        else f"; the smallest is {smallest.board.name}, {_kib(smallest.board.ram_bytes)} of RAM"
-    )
+    name = "" if smallest is None else f"; the smallest is {smallest.board.name}, {_ram_words(smallest)}"
     screen.show(Text.assemble((head, "bold"), screen.clean(name)), "")
     table = _table(screen, "board", "fits", "RAM used", "of bank", "flash used", "of")
     for column in (2, 3, 4, 5):
@@ -96,6 +92,10 @@ def render_fit(fit: BoardFit, found: Footprint, stream: TextIO, *, next_command:
     screen.show(Text(screen.clean(figures, limit=_LONGEST), style=_QUIET))
     if next_command:
         screen.show("", Text.assemble(("Next: ", _QUIET), (next_command, "bold")), keep_lines=True)
+
+
+def _ram_words(fit: BoardFit) -> str:
+    return f"{_kib(fit.ram_limit_bytes)} of RAM{' beside the chip' if fit.how == 'external' else ''}"
 
 
 def _legend(found: Footprint) -> str:

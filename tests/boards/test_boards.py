@@ -111,6 +111,14 @@ def test_the_smallest_board_has_the_least_ram() -> None:
     assert smallest_fit([fits[2]]) is None
 
 
+def test_ram_beside_a_small_chip_is_not_the_smallest_where_less_on_a_chip_does() -> None:
+    outside = board(20_000, external=8_000_000)
+    fits = [fit_board(footprint(50_000), each) for each in (outside, board(200_000))]
+    assert [fit.how for fit in fits] == ["external", "as it is"]
+    assert smallest_fit(fits) == fits[1]
+    assert smallest_fit(fits[:1]) == fits[0]
+
+
 def test_a_models_arena_is_its_runtimes_and_its_plan(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(two_arms())
