@@ -197,7 +197,7 @@ class Search:
         return []
 
     def _final_jobs(self) -> list[Job]:
-        """Return what the tournament still trains, one repeat of all entrants before the next; opens it.
+        """Return what the tournament still trains, repeat by repeat, the longest first; opens it.
 
         One that an earlier process opened, for want of time a short one, is held anew where a fuller one fits now.
         """
@@ -206,7 +206,9 @@ class Search:
         final = self.state.final
         if final is None:
             return []
-        return [self._final_job(number, final.epochs) for number in waiting(self.state, final)]
+        start, many = final.chosen[0].candidate, len(final.entrants)
+        numbers = sorted(waiting(self.state, final), key=lambda n: ((n - start) // many, -self._macs(n), n))
+        return [self._final_job(number, final.epochs) for number in numbers]
 
     def _open_tournament(self, held: Tournament | None) -> None:
         """Choose who enters, how often and how long each trains; nothing where nobody can or ``held`` is as full."""
