@@ -47,7 +47,7 @@ _SEARCH = (
 )
 """The functions of ``kernel``, callees first."""
 
-_FIRST_FIT = ("_climb", "_insert", "clear", "place")
+_FIRST_FIT = ("_climb", "_split", "_put", "_insert", "clear", "place")
 """Those of ``shelving``."""
 
 

@@ -8,6 +8,9 @@
 Outward is as if time ran away from the fullest step: each class lies on what is larger without holes, and of those
 that hold that step the ones that end soon lie on those that end late, so that what they free is one piece.
 
+Where there are too many to be laid often, the large ones are: a few orders, outward from each of the fullest peaks,
+are rehearsed with those that make nearly all of the load. How high they end tells how high all of them will.
+
 Whatever ends too high has its turn earlier the next time, and so on: a wheel that turns as long as time is left
 (squeaky wheel optimisation, Joslin and Clements, JAIR 10, 1999). A plan at the bound ends it.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,7 +36,7 @@ from memprof.planning.offsets.engine import (
     is_compiled_before,
 )
 from memprof.planning.offsets.problem import Ints
-from memprof.planning.offsets.shelving import CONTROL_SIZE, NEXT, TOP, Shelving
+from memprof.planning.offsets.shelving import BLOCK, CONTROL_SIZE, COUNT, NEXT, TOP, Shelving
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,6 +55,11 @@ _LOADED = (
 """Classes per doubling, and how many doublings of the size the full load, and one of the life, are worth there."""
 _LOADED_NAME = "first fit, outward by load"
 _LOAD_WEIGHT = 10.0  # the same where each load is a class of its own
+_REHEARSED = _LOADED[:3]
+_CENTRES = 3  # peaks of the load from which orders go outward
+_PROMINENCE = 0.02  # of the bound, by which the load falls between two peaks
+_LARGE_SHARE = 0.985  # of bytes times steps, in those that are rehearsed with
+_MOST_LARGE = 0.6  # of the buffers: with more it would take as long as with all
 _FEW_TURNS_BUFFERS = 20_000  # with more, each turn takes a second or so, and the first must be good
 _SLOW_BUFFERS = 50_000  # with more, a turn that is not compiled takes seconds
 _CROWDED = 200  # alive at once: holes are many then, and the load around a buffer changes slowly
@@ -60,6 +69,7 @@ _PATIENCE = 50  # turns without a better plan
 _ITEMS_PER_STEP = 5  # looked at, over one step of the meter
 _AT_ONCE = {PLAIN.name: 50_000, "compiled": 2_000_000}  # items between two words to the meter: a few milliseconds
 _PLAIN_BUFFERS, _PLAIN_SECONDS = 5_000, 1.0  # so few, for so long, before compiled code is worth its start
+_MOST_SHORT = 2**31  # what 32 bits hold
 _LOAD_SECONDS, _COMPILE_SECONDS = 1.0, 6.0  # that must be left to begin with it, compiled before or not
 
 Offer = Callable[[list[int], str], None]
@@ -72,10 +82,14 @@ class _Turns:
     Attributes:
         name: What it goes by.
         first: What has its turn first: the largest.
+        centre: Which of the peaks it goes outward from.
+        is_rehearsal: Whether only the large buffers are laid, which makes no plan.
     """
 
     name: str
     first: Floats
+    centre: int = 0
+    is_rehearsal: bool = False
 
 
 class FirstFits:
@@ -95,6 +109,7 @@ class FirstFits:
         self._by_birth = np.lexsort((columns.stop, columns.start))  # what meets in time is close in memory
         self._start, self._stop = columns.start[self._by_birth], columns.stop[self._by_birth]
         self._size, self._load = columns.size[self._by_birth], columns.load[self._by_birth]
+        self._granule = int(np.gcd.reduce(self._size, initial=0)) or 1
         self._mean_alive = columns.mean_alive
         self._bound_bytes = bound_bytes
         self._offer = offer
@@ -107,7 +122,8 @@ class FirstFits:
         self._top = 0
         self._offset = np.zeros(0, dtype=np.int64)
         self.best_bytes = int(self._size.sum()) + 1
-        self._distance, self._reach = self._from_fullest_step()
+        self._profile = columns.profile
+        self._centres = [self._from_step(self._fullest_step())]
 
     def turn(self, meter: Meter) -> bool:
         """Make one more plan; return whether the bound is not met yet.
@@ -118,8 +134,8 @@ class FirstFits:
         self._meter = meter
         if self._next is None:
             self._next = next(self._orders)
-        self._place(self._next.first)
-        if self._top < self.best_bytes:
+        self._place(self._next)
+        if self._top < self.best_bytes and not self._next.is_rehearsal:
             self.best_bytes = self._top
             offsets = np.empty_like(self._offset)
             offsets[self._by_birth] = self._offset
@@ -132,11 +148,13 @@ class FirstFits:
         """Whether the next turn runs plainly, and that takes long."""
         return len(self._size) > _SLOW_BUFFERS and self._best_engine() is PLAIN
 
-    def _from_fullest_step(self) -> tuple[Ints, Ints]:
-        """Return the steps from each life to the fullest step, and how long those that hold it do to both sides."""
+    def _fullest_step(self) -> int:
         fullest = self._load == self._load.max()
         # A birth, and all that are alive there have not died before.
-        step = int(self._start[fullest & (self._start < self._stop[fullest].min())].max())
+        return int(self._start[fullest & (self._start < self._stop[fullest].min())].max())
+
+    def _from_step(self, step: int) -> tuple[Ints, Ints]:
+        """Return the steps from each life to a step, and how long those that hold it do to both sides."""
         away = np.maximum(self._start - step, step - self._stop + 1)
         return np.maximum(away, 0), np.minimum(self._stop - step, step - self._start + 1)
 
@@ -149,14 +167,35 @@ class FirstFits:
             for shift in _SHIFTS
             for per_doubling in _CLASSES
         ]
-        loaded = [
-            _Turns(_LOADED_NAME, np.floor((doublings + life * lives + weight * load) * per_doubling))
-            for per_doubling, weight, life in _LOADED
-        ]
+
+        def by_all(row: tuple[float, float, float], **further: Any) -> _Turns:
+            per_doubling, weight, life = row
+            first = np.floor((doublings + life * lives + weight * load) * per_doubling)
+            return _Turns(_LOADED_NAME, first, **further)
+
+        loaded = [by_all(row) for row in _LOADED]
         by_load = _Turns("first fit, by load", doublings + _LOAD_WEIGHT * load)
         plain = (outward[0], by_load, *outward[1:])
-        is_loaded_first = self._mean_alive >= _CROWDED and len(self._size) > _FEW_TURNS_BUFFERS
-        yield from (*loaded, *plain) if is_loaded_first else (*plain, *loaded)
+        if self._mean_alive < _CROWDED or len(self._size) <= _FEW_TURNS_BUFFERS:
+            yield from (*plain, *loaded)
+            return
+        yield loaded[0]
+        self._centres += map(self._from_step, _peaks(*self._profile)[1:_CENTRES])
+        if len(self._large) > _MOST_LARGE * len(self._size):
+            yield from (*loaded[1:], *plain)
+            return
+        rehearsed: list[tuple[int, int, int, _Turns]] = []
+        for number, row in enumerate(_REHEARSED):
+            tops: list[tuple[int, int]] = []
+            for centre in range(len(self._centres)):
+                yield by_all(row, centre=centre, is_rehearsal=True)
+                tops.append((self._top, centre))
+            ranked = enumerate(sorted(tops))
+            rehearsed += [(rank, top, number, by_all(row, centre=centre)) for rank, (top, centre) in ranked]
+        # The best centre of each row first: rows differ in what the small ones add.
+        rehearsed.sort(key=lambda one: one[:3])
+        yield from (turns for *_, number, turns in rehearsed if number or turns.centre)  # the first of all is done
+        yield from (*loaded[len(_REHEARSED) :], *plain)
 
     def _all_orders(self) -> Iterator[_Turns]:
         """Yield those of the portfolio, then without end what the best of them become."""
@@ -176,24 +215,37 @@ class FirstFits:
         first = turns.first.copy()
         best, since = self.best_bytes, 0
         while since < _PATIENCE:
-            yield _Turns(f"{turns.name}; learnt", first)
+            yield _Turns(f"{turns.name}; learnt", first, turns.centre)
             since = 0 if self._top < best else since + 1
             best = min(best, self._top)
             aim = self._bound_bytes + int(_AIM * (self.best_bytes - self._bound_bytes))
             late = np.flatnonzero(self._offset + self._size > aim)
             first[late] += rng.random(len(late)) < _MOVES
 
-    def _place(self, first: Floats) -> None:
-        """Place all in an order."""
+    @cached_property
+    def _large(self) -> Ints:
+        """The largest buffers that together make nearly all of the load."""
+        by_size = np.argsort(-self._size, kind="stable")
+        area = np.cumsum(self._size[by_size] * (self._stop - self._start)[by_size].astype(np.float64))
+        return by_size[: 1 + int(np.searchsorted(area, _LARGE_SHARE * area[-1]))]
+
+    def _place(self, turns: _Turns) -> None:
+        """Place all in an order, or the large ones."""
         v, engine = self._ready()
-        order = np.lexsort((-self._reach, self._distance, -first))
-        v.order[:] = order if engine is not PLAIN else order.tolist()
+        distance, reach = self._centres[turns.centre]
+        if turns.is_rehearsal:
+            large = self._large
+            order = large[np.lexsort((-reach[large], distance[large], -turns.first[large]))]
+        else:
+            order = np.lexsort((-reach, distance, -turns.first))
+        v.order[: len(order)] = order if engine is not PLAIN else order.tolist()
         with interrupted_compiling():
             engine.clear(v)
-            while v.control[NEXT] < len(v.order):
+            v.control[COUNT] = len(order)
+            while v.control[NEXT] < len(order):
                 self._meter.spend(engine.place(v, _AT_ONCE[engine.name]) // _ITEMS_PER_STEP)
-        self._offset = np.array(v.offset, dtype=np.int64)
-        self._top = int(v.control[TOP])
+        self._offset = np.array(v.offset, dtype=np.int64) * self._granule
+        self._top = int(v.control[TOP]) * self._granule
 
     def _ready(self) -> tuple[Shelving, Engine]:
         engine = self._best_engine()
@@ -214,29 +266,57 @@ class FirstFits:
     def _put_up(self, make_column: Callable[[Ints], Any]) -> Shelving:
         """Return empty shelves."""
         count = len(self._size)
-        per_shelf = _shelf_length(self._stop - self._start)
-        low = self._start.min(initial=0)
-        first, last = (self._start - low) // per_shelf, (self._stop - 1 - low) // per_shelf + 1
+        moments = np.unique(np.concatenate((self._start, self._stop)))  # however far apart: shelves are few
+        start, stop = np.searchsorted(moments, self._start), np.searchsorted(moments, self._stop)
+        per_shelf = _shelf_length(stop - start, len(moments))
+        first, last = start // per_shelf, (stop - 1) // per_shelf + 1
         shelves = int(last.max(initial=0))
-        change = np.bincount(first, minlength=shelves + 1) - np.bincount(last, minlength=shelves + 1)
-        begins = np.concatenate(([0], np.cumsum(np.cumsum(change[:-1]))))
-        lengths = {"ends": shelves, "cursor": shelves, "owner": int(begins[-1]), "order": count, "offset": count}
+        blocks = shelves + 2 * int((last - first).sum()) // BLOCK
+        lengths = {
+            **dict.fromkeys(("block", "climbed"), shelves),
+            **dict.fromkeys(("before", "after", "used"), blocks),
+            **dict.fromkeys(("starts", "stops", "bottoms", "tops"), blocks * BLOCK),
+            **dict.fromkeys(("order", "offset"), count),
+            "control": CONTROL_SIZE,
+        }
         columns = {
-            "start": self._start,
-            "stop": self._stop,
-            "size": self._size,
+            "start": start,
+            "stop": stop,
+            "size": self._size // self._granule,
             "first": first,
             "last": last,
-            "begins": begins[:-1],
-            "control": np.zeros(CONTROL_SIZE, dtype=np.int64),
             **{name: np.zeros(length, dtype=np.int64) for name, length in lengths.items()},
         }
+        # Half the memory is passed over in less time.
+        kind = np.int32 if int(columns["size"].sum()) < _MOST_SHORT else np.int64
         self._meter.spend(count // _ITEMS_PER_STEP)
-        return Shelving(**{name: make_column(column.astype(np.int64)) for name, column in columns.items()})
+        return Shelving(**{name: make_column(column.astype(kind)) for name, column in columns.items()})
 
 
-def _shelf_length(width: Ints) -> int:
-    """Return the usual life, and half of the average one if a few are very long: a life touches few shelves."""
-    if not len(width):
+def _peaks(steps: Ints, loads: Ints) -> list[int]:
+    """Return the steps of the highest loads between which it falls markedly, highest first."""
+    fall = int(_PROMINENCE * int(loads.max(initial=0)))
+    found: list[tuple[int, int]] = []
+    best, at, lowest = -1, 0, 0
+    is_rising = True
+    for step, load in zip(steps.tolist(), loads.tolist(), strict=True):
+        if is_rising and load > best:
+            best, at = load, step
+        elif is_rising and load < best - fall:
+            found.append((-best, at))
+            is_rising, lowest = False, load
+        elif not is_rising:
+            lowest = min(lowest, load)
+            if load > lowest + fall:
+                is_rising, best, at = True, load, step
+    return [step for _, step in sorted(found)]
+
+
+def _shelf_length(lives: Ints, moments: int) -> int:
+    """Return the usual life, and half of the average one if a few are very long: a life touches few shelves.
+
+    Never so short that less than half a block begins on a shelf.
+    """
+    if not len(lives):
         return 1
-    return max(1, int(np.median(width)), int(width.mean()) // 2)
+    return max(1, int(np.median(lives)), int(lives.mean()) // 2, moments * BLOCK // (2 * len(lives)))

@@ -8,12 +8,13 @@ from random import Random
 import pytest
 
 from memprof.planning.meter import Meter, OutOfBudget
-from memprof.planning.offsets import solver
+from memprof.planning.offsets import first_fits, solver
 from memprof.planning.offsets.columns import columns_of
 from memprof.planning.offsets.engine import PLAIN, Engine, compiled_engine, has_compiler
 from memprof.planning.offsets.first_fits import FirstFits
 from memprof.planning.offsets.in_time import best_fit_in_time
 from memprof.planning.offsets.problem import AllocationProblem
+from memprof.planning.offsets.shelving import COUNT
 from memprof.planning.offsets.solver import plan_offsets
 from memprof.planning.validator import find_violation
 from tests.planning.offsets.problems import loose_problem, problem_of
@@ -135,3 +136,35 @@ def test_a_fifth_of_a_second_is_kept_by_a_hundred_thousand_buffers(monkeypatch: 
             plan = plan_offsets(AllocationProblem(buffers=buffers), Meter(lines, clock=clock), engine=PLAIN)
         assert clock.lines <= 1.1 * lines + 900_000
         assert plan.arena_bytes <= most * plan.load_bytes
+
+
+def test_too_many_to_be_laid_often_are_rehearsed_with_the_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_fits, "_FEW_TURNS_BUFFERS", 1000)
+    monkeypatch.setattr(first_fits, "_CROWDED", 100)
+    problem = problem_of(random_rows(1500, 3, longest=300))
+    offered: list[list[int]] = []
+    fits = fits_of(problem, PLAIN, offered)
+    tops: list[tuple[int, int]] = []
+    fits.turn(Meter())
+    for _ in range(len(first_fits._REHEARSED) * len(fits._centres)):
+        fits.turn(Meter())
+        tops.append((fits._top, int(fits._shelving.control[COUNT])))  # type: ignore[union-attr]
+    assert len(offered) == 1  # what is laid without the small ones is no plan
+    assert {count for _, count in tops} == {len(fits._large)}
+    assert len(fits._centres) > 1
+    large = set(fits._large.tolist())
+    assert all(fits._size[b] >= max(fits._size[s] for s in set(range(1500)) - large) for b in large)
+    first = tops[: len(fits._centres)]
+    fits.turn(Meter())
+    assert all(find_violation(problem, offsets) is None for offsets in offered)
+    assert fits._top >= min(top for top, _ in first)
+
+
+def test_moments_far_apart_take_no_more_shelves() -> None:
+    rows = random_rows(2000, 2, longest=3)
+    far = problem_of([(start * 2**40, stop * 2**40, size) for start, stop, size in rows])
+    near = problem_of(rows)
+    for problem in (near, far):
+        fits = fits_of(problem, PLAIN, [])
+        fits.turn(Meter())
+        assert len(fits._shelving.block) <= 2000 // 16  # type: ignore[union-attr]
