@@ -44,7 +44,8 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
         return _shell([*base, "--why"])
     from memprof.cli import COMMANDS  # here, since this module serves one of them
 
-    if is_saved or "--run" in flags or "plan" not in COMMANDS:  # what was measured has no orders to choose from
+    cannot_plan = report.unknown or "--run" in flags  # a plan needs all sizes; what was measured has no other orders
+    if is_saved or cannot_plan or "plan" not in COMMANDS:
         limit = (report.headline.known_bytes_at_least * 11 + 9) // 10
         chosen = ["--runtime", report.headline.runtime.name] if "--runtime" in flags else []
         return _shell(["memprof", "check", model, *_without_runtimes(flags), *chosen, "--max-peak", str(limit)])

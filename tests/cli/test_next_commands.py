@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper, save
 
 from tests.cli.conftest import Run, write_chain, write_counting
 from tests.cli.test_fit_command import EVEN
@@ -89,3 +90,19 @@ def test_the_next_command_runs_and_is_another(
     assert following != words
     done = run(*following)
     assert done.code == 0, f"{shlex.join(following)}\n{done.stderr}"
+
+
+def test_what_no_flag_settles_leads_to_no_plan(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["n"], to=TensorProto.INT64),
+        helper.make_node("Expand", ["x", "n"], ["y"]),
+    ]
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", [4]), ("y", None))
+    )
+    graph = helper.make_graph(nodes, "any", [x], [y])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "any.onnx")
+    last = run("analyze", "any.onnx", "--why", "-o", "a.png").stdout.splitlines()[-1]
+    assert last.startswith("Next: memprof check any.onnx --max-peak ")
+    assert run(*shlex.split(last)[2:]).code == 4

@@ -355,6 +355,9 @@ class Scope:
         )
         ids = self._add(node, kind, inputs, new, owned)
         self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
+        is_open = op == "If" and len({bool(body.scope.causes.found) for body in owned.built}) > 1
+        if is_open and (origin := self._origins.of(op, inputs)) is not None:  # the other branch is known
+            self.causes.elements(node.name or node.output[0], op, *origin)
         for body in owned.built:
             self.causes.adopt(body.scope.causes)
         if owned.built and node.domain not in ("", "ai.onnx"):

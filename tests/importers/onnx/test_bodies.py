@@ -230,6 +230,17 @@ def test_a_scan_takes_its_axis_out_and_puts_it_back(tmp_path: Path) -> None:
     assert (shapes(found)["last"], shapes(found)["y"]) == ((4,), (8, 9))
 
 
+def test_an_input_that_picks_the_branch_that_is_known_is_asked_for(tmp_path: Path) -> None:
+    by_data = [
+        node("Cast", ["x"], ["n"], to=TensorProto.INT64),
+        node("Expand", ["x", "n"], ["a"]),
+    ]
+    found = load(tmp_path, _conditional(_if([node("Relu", ["x"], ["b"])], by_data)))
+
+    assert [unknown.hint for unknown in found.graph.unknown][:1] == ["--value c=N"]
+    assert not memprof.load(tmp_path / "model.onnx", values={"c": True}).graph.unknown
+
+
 def test_a_cause_inside_a_body_is_reported_once_and_not_again_outside(tmp_path: Path) -> None:
     def by_data(name: str) -> list[NodeProto]:
         return [
