@@ -37,7 +37,7 @@ _SMALLEST_PIECE, _LARGEST_PIECE, _PIECES, _FREED = 24, 4000, 150, 0.4
 _TRIM_THRESHOLD, _NEVER = -1, 2**31 - 1
 _MUCH, _ALIKE = 0.1, 1.02
 _MOST_OTHERS, _ENOUGH = 4, 2
-_LIGHT = 128 * 2**20  # what a session of up to some tenths of a second takes
+_HEAVY, _LIGHT = 64 * 2**20, 128 * 2**20  # what a session of up to some tenths of a second takes
 _PRESENT = 1 << 63
 _MAPPED = 2
 
@@ -69,11 +69,12 @@ def rehearse(model: str, threads: int) -> dict[str, Any] | None:
 def _may_differ(found: Mapping[str, Any]) -> bool:
     """Return whether holes are much of what the process holds, or of what it held and gave back.
 
-    Whether a large hole is given back is chance: a small piece may lie above it, or not.
+    Whether a large hole is given back is chance: a small piece may lie above it, or not; and whether it comes about
+    at all, which one process does not tell: where loading is long anyway, others are asked in any case.
     """
     total = found["library_bytes"] + found["anonymous_bytes"]
     holes = found["anonymous_bytes"] - found["taken_bytes"]
-    return bool(holes + found["given_back_bytes"] > _MUCH * total)
+    return bool(holes + found["given_back_bytes"] > _MUCH * total or found["anonymous_bytes"] > _HEAVY)
 
 
 def _asked(others: Others, first: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -154,13 +154,23 @@ def test_as_many_processes_are_asked_as_tell_whether_they_differ(
     assert {one["library_bytes"] for one in found["others"]} == {0}, "pages of files are those of the first"
 
 
-@pytest.mark.parametrize(("holes", "given_back", "asks"), [(7, 0, False), (0, 7, False), (6, 6, True), (15, 0, True)])
+@pytest.mark.parametrize(
+    ("anonymous", "holes", "given_back", "asks"),
+    [
+        (100, 7, 0, False),
+        (100, 0, 7, False),
+        (100, 6, 6, True),
+        (100, 15, 0, True),
+        (2**26, 0, 0, False),
+        (2**26 + 1, 0, 0, True),
+    ],
+)
 def test_others_are_asked_where_much_is_left_or_given_back(
-    monkeypatch: pytest.MonkeyPatch, holes: int, given_back: int, asks: bool
+    monkeypatch: pytest.MonkeyPatch, anonymous: int, holes: int, given_back: int, asks: bool
 ) -> None:
     def load(*_: object) -> dict[str, Any]:
         names = dict.fromkeys(("library_bytes", "top", "end", "threshold"), 0)
-        sizes = {"anonymous_bytes": 100, "taken_bytes": 100 - holes, "given_back_bytes": given_back}
+        sizes = {"anonymous_bytes": anonymous, "taken_bytes": anonymous - holes, "given_back_bytes": given_back}
         return {**names, **sizes, "holes": [], "written": []}
 
     pytest.importorskip("onnxruntime")
