@@ -94,14 +94,8 @@ def test_the_next_command_runs_and_is_another(
 
 def test_what_no_flag_settles_leads_to_no_plan(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    nodes = [
-        helper.make_node("Cast", ["x"], ["n"], to=TensorProto.INT64),
-        helper.make_node("Expand", ["x", "n"], ["y"]),
-    ]
-    x, y = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", [4]), ("y", None))
-    )
-    graph = helper.make_graph(nodes, "any", [x], [y])
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4] if name == "x" else None) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Mine", ["x"], ["y"], domain="mine")], "any", [x], [y])
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "any.onnx")
     last = run("analyze", "any.onnx", "--why", "-o", "a.png").stdout.splitlines()[-1]
     assert last.startswith("Next: memprof check any.onnx --max-peak ")
