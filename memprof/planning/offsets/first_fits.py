@@ -58,7 +58,7 @@ _LOAD_WEIGHT = 10.0  # the same where each load is a class of its own
 _REHEARSED = _LOADED[:3]
 _CENTRES = 3  # peaks of the load from which orders go outward
 _PROMINENCE = 0.02  # of the bound, by which the load falls between two peaks
-_LARGE_SHARE = 0.985  # of bytes times steps, in those that are rehearsed with
+_LARGE_SHARE = 0.97  # of bytes times steps, in those that are rehearsed with
 _MOST_LARGE = 0.6  # of the buffers: with more it would take as long as with all
 _FEW_TURNS_BUFFERS = 20_000  # with more, each turn takes a second or so, and the first must be good
 _SLOW_BUFFERS = 50_000  # with more, a turn that is not compiled takes seconds
@@ -70,7 +70,7 @@ _ITEMS_PER_STEP = 5  # looked at, over one step of the meter
 _AT_ONCE = {PLAIN.name: 50_000, "compiled": 2_000_000}  # items between two words to the meter: a few milliseconds
 _PLAIN_BUFFERS, _PLAIN_SECONDS = 5_000, 1.0  # so few, for so long, before compiled code is worth its start
 _MOST_SHORT = 2**31  # what 32 bits hold
-_LOAD_SECONDS, _COMPILE_SECONDS = 1.0, 6.0  # that must be left to begin with it, compiled before or not
+_LOAD_SECONDS, _COMPILE_SECONDS = 1.0, 4.0  # that must be left to begin with it, compiled before or not
 
 Offer = Callable[[list[int], str], None]
 

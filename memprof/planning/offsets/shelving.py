@@ -152,7 +152,8 @@ def _insert(v: Shelving, b: int, k: int) -> None:
 
 def _put(column: Column, i: int, end: int, value: int) -> None:
     """Put a value at a place, those from there on one further."""
-    column[i + 1 : end + 1] = column[i:end]
+    for j in range(end, i, -1):
+        column[j] = column[j - 1]
     column[i] = value
 
 
@@ -161,10 +162,10 @@ def _split(v: Shelving, c: int) -> None:
     new = v.control[BLOCKS]
     v.control[BLOCKS] = new + 1
     half = BLOCK // 2
-    begin = new * BLOCK
-    middle = c * BLOCK + half
+    to, begin = new * BLOCK, c * BLOCK + half
     for column in (v.starts, v.stops, v.bottoms, v.tops):
-        column[begin : begin + half] = column[middle : middle + half]
+        for i in range(half):
+            column[to + i] = column[begin + i]
     v.used[new] = v.used[c] = half
     behind = v.after[c]
     v.before[new], v.after[new], v.after[c] = c, behind, new
