@@ -25,6 +25,7 @@ from nas_record import write_record
 from memprof.nas.jobs import Job
 from memprof.nas.searching.workers import WorkerPool
 from memprof.nas.space.architecture import CIFAR10
+from memprof.nas.train.modules import NO_BUILDERS
 from memprof.nas.train.trainer import Checkpoint, Training
 
 EXPECTED = {"killed": "out of memory", "ended": "crashed"}
@@ -32,6 +33,8 @@ EXPECTED = {"killed": "out of memory", "ended": "crashed"}
 
 class Mortal:
     """Looks like a trainer; odd seeds end its process, one way or the other in turns."""
+
+    builders = NO_BUILDERS
 
     def __init__(self, log: Path) -> None:
         self._log = log
