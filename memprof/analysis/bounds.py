@@ -52,6 +52,8 @@ def is_bounded(graph: Graph) -> bool:
             continue
         if node.bodies or (is_told and node.op == "Gather" and node.inputs[1] in numbers):
             return False
+        if node.op == "TopK" and len(node.inputs) > 1 and node.inputs[1] in here:  # a number of fewer may be larger
+            return False
         rises = node.op in RISING if is_told and not is_larger else node.op in ("Shape", "Size") and not is_told
         if rises:
             numbers.update(node.writes)

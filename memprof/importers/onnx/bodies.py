@@ -273,7 +273,7 @@ def _most_trips(scope: Scope, node: NodeProto) -> int | None:
     if not scope.takes_largest or not node.input or not node.input[0]:
         return None
     trips = scope.intervals.of(node.input[0]).high.max(initial=0)
-    return None if trips > _MOST_TRIPS else int(trips)
+    return int(trips) if trips <= _MOST_TRIPS else None
 
 
 def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int | None:
@@ -284,6 +284,8 @@ def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int |
     if first is not None and not first.all():
         return 0
     if limit is None or limit.size != 1 or (start is not None and first is None):
+        return None
+    if limit.dtype.kind not in "iu":  # the model is at fault
         return None
     trips = max(0, int(limit.reshape(-1)[0]))
     return trips if trips <= MAX_DIM and _keeps_running(body) else None  # the largest integer stands for "for ever"

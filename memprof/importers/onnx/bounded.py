@@ -193,11 +193,19 @@ def _range(asked: Asked) -> Shapes:
     start, limit, delta = (asked.interval(i) for i in range(3))
     (first, last), (least, most) = _ends(start), _ends(limit)
     slow, fast = _ends(delta)
+    dtype = written.type.dtype if (written := asked.inputs[0]) is not None else None
     if slow > 0:
-        return [(max(0, math.ceil((most - first) / slow)),)]
+        return [(max(0, math.ceil(_in_type(most - first, dtype) / slow)),)]
     if fast < 0:
-        return [(max(0, math.ceil((last - least) / -fast)),)]
+        return [(max(0, math.ceil(_in_type(last - least, dtype) / -fast)),)]
     raise ValueError("steps of either sign")
+
+
+def _in_type(number: float, dtype: str | None) -> float:
+    """Return a number as kernels hold it that compute with floats of 32 bits, where they do."""
+    import numpy as np
+
+    return float(np.float32(number)) if dtype == "float32" else number
 
 
 def _ends(interval: Interval) -> tuple[float, float]:
@@ -229,16 +237,15 @@ def _pad(asked: Asked) -> Shapes:
 
 def _resize(asked: Asked) -> Shapes:
     found, upsamples = list(asked.shape()), asked.node.op_type == "Upsample"
-    axes = (
-        list(range(len(found))) if upsamples else asked.axes(4, len(found))
-    )  # there is no such input: the attribute
+    axes = list(range(len(found))) if upsamples else asked.axes(4, len(found))  # no such input: the attribute
     if not upsamples and asked.has(3):
         if text(asked.node, "keep_aspect_ratio_policy") not in (None, "stretch"):
             raise ValueError("sizes that are borders")
         wish = asked.highest(3)
     else:
         scales = asked.interval(1 if upsamples or len(asked.inputs) == 2 else 2).high.reshape(-1).tolist()
-        wish = [math.floor(found[axis] * scale) for axis, scale in zip(axes, scales, strict=True)]
+        sizes = (found[axis] * scale for axis, scale in zip(axes, scales, strict=True))
+        wish = [math.floor(_in_type(size, "float32")) for size in sizes]
     for axis, size in zip(axes, wish, strict=True):
         found[axis] = size
     return [tuple(found)]
@@ -269,7 +276,7 @@ def _grid(asked: Asked) -> Shapes:
 
 def _image(asked: Asked) -> Shapes:
     batch, blocks, *_ = asked.shape()
-    return [(batch, blocks // math.prod(asked.highest(2)), *asked.highest(1))]
+    return [(batch, blocks // math.prod(max(1, least) for least in asked.interval(2).lowest()), *asked.highest(1))]
 
 
 def _unpool(asked: Asked) -> Shapes:

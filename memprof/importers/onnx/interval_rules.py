@@ -10,11 +10,11 @@ Gather, Slice, Reshape and their like        where what they move lies, element 
 ArgMax, ArgMin, NonZero, TopK (indices)      between 0 and the last place of the axis
 Sigmoid, Softmax; Tanh, Sin and their like   between 0 and 1; between -1 and 1
 Shape, Size                                  from 0 on; where its dimensions are known
-all else                                     in the range of its element type, if that is one of at most 16 bits
+all else                                     in the range of its element type
 
 Each of them is rounded to the element type as a kernel rounds, and rounding keeps order. A sum of floats counts where
 its ends are whole numbers, which no rounding moves. What goes beyond a type of whole numbers could wrap around, so
-then nothing is known. numpy is loaded here: imported where something is asked.
+then nothing is known but the type. numpy is loaded here: imported where something is asked.
 
 Source: the ONNX operator specification.
 """
@@ -34,15 +34,17 @@ from memprof.importers.onnx.evaluators import evaluate
 from memprof.importers.onnx.facts import Fact
 from memprof.importers.onnx.interval import Interval
 from memprof.importers.onnx.library import NodeProto
-from memprof.ir import TensorType
+from memprof.ir import Dim, TensorType
 
 _Array = np.ndarray[Any, Any]
 _Ends = tuple[_Array, _Array]
 
 _INF = np.array(np.inf)
 _EXACT = 2**24  # whole numbers up to here are exact in float32, and so are their sums
-_NARROW = frozenset({"bool", "int8", "uint8", "int16", "uint16"})
+_LARGEST_SIZE = np.array(2.0**62)  # no tensor has more elements
 _FLOATS = frozenset({"float16", "float32", "float64"})
+_WHOLE = frozenset(NUMERIC.values()) - _FLOATS - {"bool"}
+_WRAPPING = frozenset({"Abs", "Add", "Cast", "CastLike", "Div", "Mul", "Neg", "Pow", "ReduceSum", "Sub", "Sum"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def any_of(of: TensorType) -> Interval:
     """Return the interval that an element type allows."""
     if of.dtype == "bool":
         return _fitted(np.array(0.0), np.array(1.0), of)
-    if of.dtype in _NARROW:
+    if of.dtype in _WHOLE:
         limits = np.iinfo(of.dtype)
         return _fitted(np.array(float(limits.min)), np.array(float(limits.max)), of)
     return _fitted(-_INF, _INF, of)
@@ -98,7 +100,7 @@ def interval(written: Written) -> Interval:
     try:
         with np.errstate(all="ignore"):
             low, high = rule(written)
-            return _fitted(*_rounded(low, high, of), of)
+            return _fitted(*_rounded(low, high, written), of)
     except (
         IndexError,
         TypeError,
@@ -109,23 +111,30 @@ def interval(written: Written) -> Interval:
         return any_of(of)
 
 
-def _rounded(low: _Array, high: _Array, of: TensorType) -> _Ends:
-    """Return the ends as the element type holds them, infinite where a whole number could wrap around."""
+def _rounded(low: _Array, high: _Array, written: Written) -> _Ends:
+    """Return the ends as the element type holds them, those of the type where a whole number could wrap around."""
+    of = written.of
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     if of.dtype in _FLOATS:
-        kind = np.dtype(of.dtype)
-        return low.astype(kind).astype(np.float64), high.astype(kind).astype(np.float64)
-    if of.dtype not in NUMERIC.values():
-        return -_INF, _INF
+        return _in_type(low, of.dtype), _in_type(high, of.dtype)
     if of.dtype == "bool":
         return np.clip(low, 0, 1), np.clip(high, 0, 1)
+    if of.dtype not in _WHOLE:
+        return -_INF, _INF
     low, high = np.floor(low), np.ceil(high)
-    limits = np.iinfo(str(of.dtype))
-    is_beyond = (np.isfinite(low) & (low < limits.min)) | (np.isfinite(high) & (high > limits.max))
-    if np.any(is_beyond) or (of.dtype in _NARROW and not (np.isfinite(low).all() and np.isfinite(high).all())):
+    limits = np.iinfo(of.dtype)
+    most = float(limits.max)  # of 64 bits one more than that: what is computed may be either
+    is_beyond = (low < limits.min) | (high > most)
+    if written.node.op_type in _WRAPPING and most > limits.max:
+        is_beyond |= high == most
+    if np.any(is_beyond):
         found = any_of(of)
         return found.low, found.high
     return low, high
+
+
+def _in_type(numbers: _Array, dtype: str) -> _Array:
+    return np.asarray(numbers).astype(dtype).astype(np.float64)
 
 
 def _fitted(low: _Array, high: _Array, of: TensorType) -> Interval:
@@ -154,6 +163,8 @@ def _rising(function: Callable[[Any, Any], Any]) -> Callable[[Written], _Ends]:
         low, high = (given := written.all_given())[0].low, given[0].high
         for other in given[1:]:
             low, high = function(low, other.low), function(high, other.high)
+            if written.of.dtype in _FLOATS:  # a kernel rounds each step
+                low, high = _in_type(low, written.of.dtype), _in_type(high, written.of.dtype)
         return np.asarray(low), np.asarray(high)
 
     return rule
@@ -177,7 +188,10 @@ def _cast(written: Written) -> _Ends:
         return -_INF, _INF
     if written.of.dtype in _FLOATS:
         return given.low, given.high
-    return np.trunc(given.low), np.trunc(given.high)  # towards zero, as in C
+    low, high = np.trunc(given.low), np.trunc(given.high)  # towards zero, as in C
+    if fact.type.dtype in _FLOATS and written.of.dtype in ("int32", "int64"):
+        low = np.maximum(low, np.iinfo(written.of.dtype).min)  # what processors make of less
+    return low, high
 
 
 def _clip(written: Written) -> _Ends:
@@ -302,6 +316,9 @@ def _reduced(function: str) -> Callable[[Written], _Ends]:
         array = None if axes is None or axes.constant is None else axes.constant.array
         if first is None or first.type.element_count is None:
             raise ValueError("an open shape")
+        count = first.type.element_count // max(1, written.of.element_count or 1)
+        if function in ("sum", "mean") and written.of.dtype in _FLOATS and not _is_exact(data, count):
+            raise ValueError("a sum may be rounded beyond the sum of its ends")
         is_whole = first.is_fixed and first.type.shape == data.low.shape
         if is_whole and (axes is None or array is not None):
             found = [evaluate(written.node, [end, array]) for end in (data.low, data.high)]
@@ -310,13 +327,16 @@ def _reduced(function: str) -> Callable[[Written], _Ends]:
         low, high = _hull([data])
         if function in ("max", "min"):
             return low, high
-        count = first.type.element_count // max(1, written.of.element_count or 1)
-        is_exact = all(end == np.floor(end) and abs(end * count) <= _EXACT for end in (low, high) if np.isfinite(end))
-        if written.of.dtype in _FLOATS and not is_exact:
-            raise ValueError("a sum may be rounded beyond the sum of its ends")
         return (low, high) if function == "mean" else (np.minimum(low * count, low), np.maximum(high * count, high))
 
     return rule
+
+
+def _is_exact(data: Interval, count: int) -> bool:
+    """Whether sums of so many elements at their ends are exact in any order."""
+    ends = np.concatenate([data.low.reshape(-1), data.high.reshape(-1)])
+    ends = ends[np.isfinite(ends)]
+    return bool(np.all(ends == np.floor(ends)) and np.all(np.abs(ends) * count <= _EXACT))
 
 
 def _place(written: Written) -> _Ends:
@@ -324,10 +344,10 @@ def _place(written: Written) -> _Ends:
     fact = written.inputs[0]
     shape = None if fact is None else fact.type.shape
     if shape is None:
-        return np.array(0.0), _INF
+        return np.array(0.0), _LARGEST_SIZE
     axis = attribute(written.node, "axis", None if written.node.op_type == "NonZero" else 0)
     sizes = shape if axis is None else (shape[axis],)
-    return np.array(0.0), np.array(max((dim - 1 if isinstance(dim, int) else np.inf for dim in sizes), default=0.0))
+    return np.array(0.0), np.array(max((float(_most_of(dim)) - 1 for dim in sizes), default=0.0))
 
 
 def _top(written: Written) -> _Ends:
@@ -336,17 +356,21 @@ def _top(written: Written) -> _Ends:
     fact = written.inputs[0]
     shape = None if fact is None else fact.type.shape
     size = None if shape is None else shape[attribute(written.node, "axis", -1)]
-    return np.array(0.0), np.array(size - 1) if isinstance(size, int) else _INF
+    return np.array(0.0), np.array(float(_most_of(size)) - 1)
 
 
 def _shape(written: Written) -> _Ends:
     fact = written.inputs[0]
     dims = None if fact is None else fact.type.shape
     if dims is None or written.node.op_type == "Size":
-        return np.array(0.0), _INF
+        return np.array(0.0), _LARGEST_SIZE
     dims = dims[slice(integer(written.node, "start"), integer(written.node, "end"))]
-    ends = [(dim, dim) if isinstance(dim, int) else (0, np.inf) for dim in dims]
+    ends = [(dim if isinstance(dim, int) else 0, _most_of(dim)) for dim in dims]
     return np.array([low for low, _ in ends], np.float64), np.array([high for _, high in ends], np.float64)
+
+
+def _most_of(dim: Dim) -> int:
+    return dim if isinstance(dim, int) else int(_LARGEST_SIZE)
 
 
 def _random(written: Written) -> _Ends:

@@ -30,13 +30,19 @@ _RANDOM_OR_STATEFUL = """
     aten.instance_norm aten.log_normal aten.lstm aten.multinomial aten.native_batch_norm aten.native_dropout
     aten.new_empty aten.new_empty_strided aten.normal aten.poisson aten.rand aten.rand_like aten.randint
     aten.randint_like aten.randn aten.randn_like aten.random aten.randperm aten.rnn_relu aten.rnn_tanh aten.rrelu
-    aten.rrelu_with_noise aten.uniform aten.cudnn_batch_norm
+    aten.rrelu_with_noise aten.uniform aten.cudnn_batch_norm aten._batch_norm_with_update
     tfl.CALL_ONCE tfl.HASHTABLE tfl.MULTINOMIAL tfl.RANDOM_STANDARD_NORMAL tfl.RANDOM_UNIFORM tfl.READ_VARIABLE
     tfl.STABLEHLO_RNG_BIT_GENERATOR tfl.SVDF tfl.UNIDIRECTIONAL_SEQUENCE_LSTM tfl.UNIDIRECTIONAL_SEQUENCE_RNN
     tfl.BIDIRECTIONAL_SEQUENCE_LSTM tfl.BIDIRECTIONAL_SEQUENCE_RNN tfl.LSTM tfl.RNN tfl.VAR_HANDLE tfl.ASSIGN_VARIABLE
 """
 _NEVER_TWICE = frozenset(_RANDOM_OR_STATEFUL.split())
 """Kinds that are random, at least with some attributes (dropout), or write to a state."""
+_OF_STATISTICS = """
+    aten._batch_norm_impl_index aten._batch_norm_with_update aten._native_batch_norm_legit aten.batch_norm
+    aten.cudnn_batch_norm aten.instance_norm aten.native_batch_norm
+"""
+_UPDATING = frozenset(_OF_STATISTICS.split())
+"""Kinds that write on the statistics that they read, without a mark of it in their names."""
 _DROPPING = """
     aten.scaled_dot_product_attention aten._scaled_dot_product_cudnn_attention
     aten._scaled_dot_product_efficient_attention aten._scaled_dot_product_flash_attention
@@ -65,8 +71,9 @@ def repeatable(graph: Graph) -> Repeatable:
     storage = graph.storage
     writers: defaultdict[int, list[int]] = defaultdict(list)  # of each storage that is written on, by whom
     for node_id, node in enumerate(graph.nodes):
-        for root in _written_on(graph, node) if _is_in_place(node.op) else ():
+        for root in _written_on(graph, node):
             writers[root].append(node_id)
+            macs[node_id] = None
     captured = {storage[i] for node in graph.nodes for i in node.captures}  # a body's names stay as they are
     changed = captured.union(writers)
     spoilers: list[tuple[int, ...]] = []
@@ -79,10 +86,14 @@ def repeatable(graph: Graph) -> Repeatable:
 
 
 def _written_on(graph: Graph, node: Node) -> set[int]:
-    """Return the storages that an operation in place writes on: none if what it writes has storage of its own.
+    """Return the storages that a node writes on: none if what it writes has storage of its own.
 
-    One that returns nothing (of lists of tensors, say) may write on all that it reads.
+    One in place that returns nothing (of lists of tensors, say) may write on all that it reads.
     """
+    if operation_kind(node.op) in _UPDATING:
+        return {graph.storage[i] for i in node.reads[1:]}
+    if not _is_in_place(node.op):
+        return set()
     written = [i for i in node.writes if graph.value_bytes[i] != 0]
     if not written:
         return {graph.storage[i] for i in node.reads}

@@ -166,3 +166,91 @@ def test_a_body_asks_the_graph_around(tmp_path: Path) -> None:
     both = {name: body(branch, outputs=["z"]) for name in ("then_branch", "else_branch")}
     nodes = [*NUMBERS["Min"][1], node("Greater", ["k", "seven"], ["g"]), node("If", ["g"], ["y"], **both)]
     assert shapes(load(tmp_path, built(nodes)))["y"] == (100,)
+
+
+def constants(**numbers: object) -> list[TensorProto]:
+    return [numpy_helper.from_array(np.array(number), name) for name, number in numbers.items()]
+
+
+TIGHT: dict[str, tuple[list[NodeProto], list[TensorProto], dict[str, object]]] = {
+    "Col2Im": (
+        [node("Clip", ["k", "one", "two"], ["b"]), node("Col2Im", ["x", "image", "b"], ["y"])],
+        constants(two=2, image=[4, 4]),
+        {"x": np.zeros((1, 4, 16), np.float32), "k": np.array([1, 1])},
+    ),
+    "a product that float32 rounds up": (
+        [
+            node("Min", ["k", "least"], ["m"]),
+            node("Concat", ["ones", "m"], ["s"], axis=0),
+            node("Resize", ["x", "", "s"], ["y"]),
+        ],
+        constants(least=np.array([1 / 49], np.float32), ones=np.ones(3, np.float32)),
+        {"x": np.zeros((1, 1, 1, 49), np.float32), "k": np.ones(1, np.float32)},
+    ),
+    "a sum that float32 rounds up at each step": (
+        [
+            node("Min", ["x", "least"], ["m"]),
+            node("Sum", ["m"] * 10, ["s"]),
+            node("Ceil", ["s"], ["f"]),
+            node("Cast", ["f"], ["n"], to=INT),
+            node("Range", ["zero", "n", "one"], ["y"]),
+        ],
+        constants(least=np.float32(0.1)),
+        {"x": np.array(1, np.float32)},
+    ),
+    "a narrower number that wraps around": (
+        [
+            node("Abs", ["k"], ["a"]),
+            node("Cast", ["a"], ["narrow"], to=TensorProto.INT32),
+            node("Cast", ["narrow"], ["b"], to=INT),
+            node("Neg", ["b"], ["c"]),
+            node("Min", ["c", "hundred"], ["n"]),
+            node("Range", ["zero", "n", "one"], ["y"]),
+        ],
+        constants(hundred=100),
+        {"k": np.array(2**31 + 5)},
+    ),
+}
+"""What a run writes as much as is said: nodes, constants, inputs."""
+
+
+@pytest.mark.parametrize("name", TIGHT)
+def test_a_run_writes_all_that_is_said(tmp_path: Path, name: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    nodes, more, given = TIGHT[name]
+    inputs = [
+        tensor(key, np.shape(array), FLOATS if np.asarray(array).dtype == np.float32 else INT)
+        for key, array in given.items()
+    ]
+    net = model(nodes, inputs=inputs, outputs=["y"], initializers=[*constants(zero=0, one=1), *more], opset=18)
+    found = shapes(load(tmp_path, net))["y"]
+    kind = INT if nodes[-1].op_type == "Range" else FLOATS
+    net.graph.output[0].type.tensor_type.elem_type = kind
+    session = onnxruntime.InferenceSession(net.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert session.run(["y"], given)[0].shape == found
+
+
+def test_more_may_be_asked_for_where_less_is_read_so_nothing_is_promised(tmp_path: Path) -> None:
+    nodes = [
+        node("NonZero", ["x"], ["places"]),
+        node("Clip", ["places", "one", "seven"], ["c"]),
+        node("ReduceSum", ["c", "first"], ["s"], keepdims=0),
+        node("Sub", ["many", "s"], ["k"]),
+        node("TopK", ["data", "k"], ["y", "i"]),
+    ]
+    more = [*constants(one=1, seven=7, many=[200]), integers("first", 1)]
+    inputs = [tensor("x", [100]), tensor("data", [300])]
+    net = model(nodes, inputs=inputs, outputs=["y", "i"], initializers=more, opset=18)
+    (tmp_path / "net.onnx").write_bytes(net.SerializeToString())
+    assert memprof.analyze(tmp_path / "net.onnx", runtimes=["reference"]).headline.grade == "estimate"
+
+
+def test_a_loop_of_no_number_of_rounds_is_not_known(tmp_path: Path) -> None:
+    inner = body([node("Identity", ["c"], ["d"]), node("Relu", ["x"], ["z"])], inputs=["i", "c"], outputs=["d", "z"])
+    net = model(
+        [node("Loop", ["n", ""], ["y"], body=inner)],
+        inputs=[tensor("x", [3, 4])],
+        outputs=["y"],
+        initializers=constants(n=np.float32("nan")),
+    )
+    assert shapes(load(tmp_path, net))["y"] == (None, 3, 4)

@@ -144,6 +144,29 @@ def test_what_is_overwritten_or_random_or_unknown_never_runs_twice() -> None:
     assert repeatable(in_place_graph("my.op")).macs == (0, None, 0)
 
 
+def test_what_reads_statistics_runs_again_before_a_normalisation_updates_them_alone() -> None:
+    builder = GraphBuilder("torch")
+    of, row = square(2, 2), TensorType("float32", (2,))
+    x, mean = builder.add_input("x", of), builder.add_parameter("running_mean", row)
+    (centred,) = builder.add_node("aten.sub.Tensor", [x, mean], [NewValue("centred", of)])
+    (normal,) = builder.add_node("aten.native_batch_norm.default", [centred, mean], [NewValue("normal", of)])
+    assert normal is not None
+    found = repeatable(builder.build([normal]))
+    assert (found.macs, found.spoilers) == ((0, None), ((1,), ()))
+
+
+def test_what_writes_on_all_that_it_reads_never_runs_twice() -> None:
+    builder = GraphBuilder("torch")
+    of = square(2, 2)
+    state, x = builder.add_parameter("w", of), builder.add_input("x", of)
+    (read,) = builder.add_node("aten.sin.default", [state], [NewValue("read", of)])
+    done = NewValue("done", TensorType("uint8", (0,)))
+    builder.add_node("aten._foreach_add_.List", [state, x], [done])
+    assert read is not None
+    found = repeatable(builder.build([read]))
+    assert (found.macs, found.spoilers[0]) == ((0, None), (1,))
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_training_step_runs_again_what_finds_its_weights_as_they_were(optimizer: str) -> None:
     torch = pytest.importorskip("torch")
