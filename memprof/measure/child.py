@@ -71,6 +71,10 @@ class Limits:
         return self.memory_bytes if self.memory_bytes is not None else _machine_bytes()
 
 
+class ProcessorTimeError(RuntimeFailure):
+    """A child took more time of the processor than it may: it would again, however busy the machine is."""
+
+
 def run_in_child(task: str, arguments: Mapping[str, Any], limits: Limits, *, runtime: str, model: str) -> Any:
     """Return what ``task`` returns for ``arguments``.
 
@@ -114,7 +118,7 @@ def _run(request: Path, result: Path, limits: Limits, what: str) -> ChildProcess
             f"{what} did not finish within {limits.seconds:g} s.", "Allow it more: --timeout SECONDS."
         )
     if code == -getattr(signal, "SIGXCPU", 24):
-        raise RuntimeFailure(f"{what} did not finish within {limits.processor_seconds} s of processor time.")
+        raise ProcessorTimeError(f"{what} did not finish within {limits.processor_seconds} s of processor time.")
     return child
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +27,7 @@ from memprof.base.errors import MemprofError
 from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.library import ModelProto, TensorProto
 from memprof.importers.onnx.read import find_replaceable, parse
-from memprof.measure.child import Limits, run_in_child
+from memprof.measure.child import Limits, ProcessorTimeError, run_in_child
 from memprof.measure.file_tools_native import OPSET
 from memprof.measure.kept import keep, keep_bytes, kept_path, package_stamp, read_kept
 from memprof.measure.sessions import MAX_MEMORY_BYTES, kept_session
@@ -39,6 +39,9 @@ _OLD = 15
 MAX_SECONDS = 30.0
 MAX_PROCESSOR_SECONDS = 10
 """When tools that hang are stopped. Who asks for them has counted what they take: a second on a small file."""
+
+_LATE = b"late"
+"""Kept in place of a change whose tool took too long: it would again."""
 
 _TASK = "memprof.measure.file_tools_native:make_changes"
 _PRODUCTS = frozenset({"Conv", "Gemm", "LSTM", "MatMul"})
@@ -161,31 +164,38 @@ def changed_files(path: Path, expected: str, names: Iterable[str]) -> Mapping[st
     missing = [name for name, place in kept.items() if read_kept(place) is None]
     if missing:
         with scratch_folder() as folder:
-            refused = _make(structure, folder, missing)
+            given_up = _make(structure, folder, missing)
             for name in missing:
                 _take(folder, name, kept[name])
-            for name in refused:  # it would be asked for in every analysis of the file
-                keep_bytes(b"", kept[name])
+            for name, reason in given_up.items():  # it would be asked for in every analysis of the file
+                keep_bytes(reason, kept[name])
     made = {name: answer for name, place in kept.items() if (answer := read_kept(place)) is not None}
-    return {name: kept[name] if answer else None for name, answer in made.items()}
+    return {name: kept[name] if answer else None for name, answer in made.items() if answer != _LATE}
 
 
-def _make(structure: ModelProto, folder: Path, names: list[str]) -> Collection[str]:
-    """Make changes in ``folder``; return the names of those that are refused."""
+def _make(structure: ModelProto, folder: Path, names: list[str]) -> Mapping[str, bytes]:
+    """Make changes in ``folder``, in order; return what is kept of those that cannot be made."""
     model = folder / "model.onnx"
     limits = Limits(seconds=MAX_SECONDS, memory_bytes=MAX_MEMORY_BYTES, processor_seconds=MAX_PROCESSOR_SECONDS)
     try:
         write_stand_in(structure, model)
         arguments = {"model": str(model), "folder": str(folder), "names": names}
         refused: Mapping[str, str] = run_in_child(_TASK, arguments, limits, runtime="onnxruntime", model="a model")
-    except (NoStandInError, MemprofError, OSError):  # late, no room, a crash: what is there by now counts
-        return ()
-    return refused
+    except ProcessorTimeError:
+        late = next((name for name in names if not _session(folder, name).is_file()), None)
+        return {} if late is None else {late: _LATE}
+    except (NoStandInError, MemprofError, OSError):  # the clock, no room, a crash: what is there by now counts
+        return {}
+    return dict.fromkeys(refused, b"")
+
+
+def _session(folder: Path, name: str) -> Path:
+    return folder / f"{name}.session.onnx"
 
 
 def _take(folder: Path, name: str, kept: Path) -> None:
     """Keep a change that was made, and its session."""
-    changed, session = folder / f"{name}.onnx", folder / f"{name}.session.onnx"
+    changed, session = folder / f"{name}.onnx", _session(folder, name)
     if not session.is_file():
         return
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from memprof import Request
 from memprof.api import helping
 from memprof.api.helping import files, find_help
 from memprof.measure import file_tools, file_tools_native
+from memprof.measure.child import ProcessorTimeError
 from memprof.measure.file_tools import FILE_TOOLS
 from tests.onnx_models import model, node, tensor, weight
 
@@ -130,6 +132,22 @@ def test_what_a_tool_refuses_is_asked_for_once(tmp_path: Path, monkeypatch: pyte
     digest = report.model.structure_sha256
     monkeypatch.setattr(file_tools, "run_in_child", lambda *_, **__: pytest.fail("it was refused before"))
     assert file_tools.changed_files(path, digest, sorted(ALL)) == dict.fromkeys(ALL)
+
+
+def test_a_tool_that_takes_too_long_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked_for: list[list[str]] = []
+
+    def late(task: str, arguments: Mapping[str, object], *_: object, **__: object) -> None:
+        asked_for.append(list(arguments["names"]))  # type: ignore[call-overload] # names, as the task takes them
+        raise ProcessorTimeError("late")
+
+    path = old_convolution(tmp_path)
+    digest = memprof.analyze(path, runtimes=["reference"]).model.structure_sha256
+    monkeypatch.setattr(file_tools, "run_in_child", late)
+    for _ in range(3):
+        assert file_tools.changed_files(path, digest, ["int8", "float16"]) == {}  # named as not tried
+    assert asked_for == [["int8", "float16"], ["float16"]]
 
 
 def test_what_fails_on_a_full_disk_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
