@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from memprof.importers.tflite import read_tflite
 from memprof.ir.program import Program
@@ -35,7 +36,7 @@ def program_of(content: bytes, folder: Path) -> tuple[str, Program]:
 def skip_if_older(kind: str, distribution: str, since: str) -> None:
     """Skip a kind that has a type which a runtime knows only since a version."""
     found = version(distribution)
-    if kind == WITH_A_RECENT_TYPE and found < since:
+    if kind == WITH_A_RECENT_TYPE and Version(found) < Version(since):
         pytest.skip(f"{distribution} {found} does not know 8-bit floats yet")
 
 

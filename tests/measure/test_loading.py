@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -198,6 +200,15 @@ def test_a_copy_that_fails_or_dies_says_nothing_and_all_end_with_the_asker() -> 
     for pid in pids:  # the last was never asked
         with pytest.raises(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), 9)"])
+def test_copies_end_with_a_process_that_crashes(end: str) -> None:
+    """Its output is open as long as one of them lives."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the system tells no process that its parent is gone")
+    script = f"import os\nfrom memprof.measure.others import Others\nOthers(3, print)\n{end}"
+    subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
 
 
 def test_processes_that_began_with_other_heaps_keep_as_much(file: Path) -> None:
