@@ -14,7 +14,7 @@ from memprof.api.asking import load
 from memprof.cli import main
 from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
-from memprof.measure.child import Limits
+from memprof.measure.child import Limits, ProcessorTimeError
 from memprof.measure.sessions import MAX_MEMORY_BYTES, find_session
 from tests.onnx_models import model, node, tensor, weight
 
@@ -190,6 +190,25 @@ def test_an_optimiser_that_wants_more_than_its_memory_is_told_as_the_reason(
     reasons = memprof.analyze(file).headline.lowered_by
 
     assert any(reason.startswith("onnxruntime did not optimise it: ") for reason in reasons)
+
+
+@pytest.mark.default_session
+def test_an_optimiser_that_takes_too_long_is_asked_once(
+    file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    asked: list[object] = []
+
+    def late(*arguments: object) -> None:
+        asked.append(arguments)
+        raise ProcessorTimeError("late")
+
+    monkeypatch.setattr("memprof.measure.sessions.write_optimized", late)
+    reasons = [memprof.analyze(file).headline.lowered_by for _ in range(3)]
+
+    assert len(asked) == 1
+    assert reasons[0] == reasons[1] == reasons[2]
+    assert any("more than 9 s of a processor" in reason for reason in reasons[2])
 
 
 def test_threads_add_to_the_scratch_of_convolutions(tmp_path: Path) -> None:

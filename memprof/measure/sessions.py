@@ -22,8 +22,8 @@ from memprof.importers.onnx.read import parse
 from memprof.importers.onnxruntime_dump import read_optimized
 from memprof.importers.request import Request
 from memprof.ir.model import Loading, Model, Once, Session
-from memprof.measure.child import Limits
-from memprof.measure.kept import installed_version, keep, kept_path, read_kept
+from memprof.measure.child import Limits, ProcessorTimeError
+from memprof.measure.kept import installed_version, keep, keep_bytes, kept_path, read_kept
 from memprof.measure.loading import Question, find_loading, prepare
 from memprof.measure.onnxruntime import Rehearsal, write_optimized
 from memprof.measure.stand_in import NoStandInError, write_stand_in
@@ -43,6 +43,9 @@ MAX_PROCESSOR_SECONDS = 9
 
 MAX_MEMORY_BYTES = 2**30
 """What the child may allocate, whatever the file claims to hold; weights that stay in their file do not count."""
+
+_TOO_LONG = f"onnxruntime did not optimise it: it takes more than {MAX_PROCESSOR_SECONDS} s of a processor"
+"""Said at once of a file that was tried: it would take as long again."""
 
 _LIMITS = Limits(seconds=MAX_SECONDS, memory_bytes=MAX_MEMORY_BYTES, processor_seconds=MAX_PROCESSOR_SECONDS)
 
@@ -67,9 +70,10 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
         digest: Digest of its structure.
         constant_bytes: Bytes of its weights, and of all that follows from constants alone, which the optimiser makes.
     """
+    too_long = kept_path("late", digest)
     reason = _reason_not_to_ask(request, constant_bytes)
-    if reason:
-        return Session(threads=session_threads(request), reason=reason)
+    if reason or read_kept(too_long) is not None:
+        return Session(threads=session_threads(request), reason=reason or _TOO_LONG)
     kept, threads = kept_session(digest), session_threads(request)
     question = Question(
         path=request.path,
@@ -85,6 +89,10 @@ def find_session(request: Request, digest: str, constant_bytes: int) -> Session:
             found, first = _ask(request, question, kept)
     except NoStandInError as error:
         return Session(threads=threads, reason=str(error))
+    except ProcessorTimeError:
+        if too_long is not None:
+            keep_bytes(b"", too_long)
+        return Session(threads=threads, reason=_TOO_LONG)
     except MemprofError as error:
         return Session(threads=threads, reason=f"onnxruntime did not optimise it: {error.message}")
     except OSError as error:  # no room for a look-alike, say: the file itself was read
