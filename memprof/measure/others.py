@@ -56,11 +56,17 @@ class Others:
 
     def ask(self, index: int) -> Any:
         """Return what copy ``index``, counted from 0, found; ``None`` if it failed. Each is asked once."""
-        os.write(self._asks[index], b"?")
+        try:
+            os.write(self._asks[index], b"?")
+        except BrokenPipeError:  # it was ended while it waited
+            return None
         pieces = []
         while piece := os.read(self._answers[index], _PIECE):
             pieces.append(piece)
-        return json.loads(b"".join(pieces)) if pieces else None
+        try:
+            return json.loads(b"".join(pieces))
+        except ValueError:  # nothing, or half of it: it was ended while it wrote
+            return None
 
 
 def _wait_and_work(parent: int, asked: int, answer: int, work: Callable[[], Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from memprof.importers.onnx import read_onnx
 from memprof.importers.onnx.read import parse
 from memprof.importers.request import Request
+from memprof.measure import others as rehearsal_others
 from memprof.measure import rehearsal
 from memprof.measure.child import Limits
 from memprof.measure.feeds import input_specs
@@ -187,16 +189,22 @@ def test_a_copy_that_fails_or_dies_says_nothing_and_all_end_with_the_asker() -> 
     if not hasattr(os, "fork"):
         pytest.skip("no copies of a process here")
 
-    def work(number: int) -> int:
+    def work(number: int) -> int | str:
         if number == 1:
             raise ValueError(number)
         if number == 2:
             os._exit(3)
+        if number == 5:
+            rehearsal_others._write = lambda end, piece: os._exit(os.write(end, piece[:1]))
+            return "whole"
         return 10 * number
 
-    with Others(4, work) as others:
+    with Others(6, work) as others:
         pids = list(others._pids)
         assert [others.ask(index) for index in range(3)] == [None, None, 30]
+        os.kill(pids[3], signal.SIGKILL)
+        os.waitid(os.P_PID, pids[3], os.WEXITED | os.WNOWAIT)
+        assert [others.ask(3), others.ask(4)] == [None, None]
     for pid in pids:  # the last was never asked
         with pytest.raises(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
