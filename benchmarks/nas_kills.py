@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -186,16 +186,18 @@ def die_after_resume() -> None:
 
 def watch_checkpoints(fatal: str) -> None:
     """Have the workers write down what they trained, and kill the search and themselves at the ``fatal`` moment."""
-    from memprof.nas.searching import run as running
+    from nas_kills import Witness as Importable  # a worker imports both by these names
+    from nas_kills import WrappedFactory as Wrapped
 
-    setattr(running, "WorkerPool", pool_of(Witness(fatal)))  # noqa: B010 - another module's name
+    from memprof.nas.searching import workers
 
+    pool = workers.WorkerPool
 
-def pool_of(wrap: Callable[[Any], Any]) -> Callable[..., Any]:
-    """Return a WorkerPool whose workers' trainers are made by ``wrap``."""
-    from memprof.nas.searching.workers import WorkerPool
+    def wrapped(count: int, factories: Sequence[Any], threads: int, lanes: int) -> Any:
+        return pool(count, [Wrapped(Importable(fatal), each) for each in factories], threads, lanes=lanes)
 
-    return lambda count, factory, threads: WorkerPool(count, WrappedFactory(wrap, factory), threads)
+    assert hasattr(workers, "WorkerPool"), "the pool that a search takes has another name"
+    setattr(workers, "WorkerPool", wrapped)  # noqa: B010 - another module's name
 
 
 class WrappedFactory:
