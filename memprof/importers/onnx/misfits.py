@@ -44,7 +44,7 @@ def _is_misfit(graph: Graph, node: Node) -> bool:
     rule = _RULES.get(node.op)
     try:
         return rule is not None and rule(node, reads, writes)
-    except IndexError:  # too few dimensions for the operation
+    except (IndexError, ZeroDivisionError):  # too few dimensions for the operation, or none
         return True
 
 

@@ -170,8 +170,9 @@ def _bounded(
             known = of.shape or (None,) * len(largest[i])
             shape = tuple(dim if isinstance(dim, int) else most for dim, most in zip(known, largest[i], strict=True))
             found[i] = context.facts.of(context.types.of(of.dtype, shape))
-            axis = next(axis for axis, dim in enumerate(known) if not isinstance(dim, int))
-            context.assumed.setdefault((BOUND, name), _bound_note(node, name, known[axis] or axis, shape))
+            axis = next((axis for axis, dim in enumerate(known) if not isinstance(dim, int)), None)
+            if axis is not None:  # a single number has none
+                context.assumed.setdefault((BOUND, name), _bound_note(node, name, known[axis] or axis, shape))
         elif i == 0:
             found[i] = context.facts.of(counted_type(call.op, node, inputs, fact, context.types))
         context.goes_beyond |= found[i].type is not of

@@ -254,3 +254,19 @@ def test_a_loop_of_no_number_of_rounds_is_not_known(tmp_path: Path) -> None:
         initializers=constants(n=np.float32("nan")),
     )
     assert shapes(load(tmp_path, net))["y"] == (None, 3, 4)
+
+
+def test_a_limit_of_a_loop_that_is_no_number_bounds_nothing(tmp_path: Path) -> None:
+    inner = body([node("Identity", ["c"], ["d"]), node("Relu", ["x"], ["z"])], inputs=["i", "c"], outputs=["d", "z"])
+    nan = numpy_helper.from_array(np.array(np.nan, np.float32), "nan")
+    nodes = [node("Mul", ["nan", "fifty"], ["m"]), node("Loop", ["m", "go"], ["y"], body=inner)]
+    inputs = [*INPUTS, tensor("go", [], TensorProto.BOOL)]
+    found = model(nodes, inputs=inputs, outputs=["y"], initializers=[*CONSTANTS, nan], opset=18)
+    assert shapes(load(tmp_path, found))["y"] == (None, 3, 4)
+
+
+def test_a_slice_of_a_single_number_has_no_axis_to_be_bounded(tmp_path: Path) -> None:
+    nodes = [node("Slice", ["k", "at", "at"], ["y"])]
+    found = load(tmp_path, model(nodes, inputs=[*INPUTS, tensor("at", [1], INT)], outputs=["y"], opset=18))
+    assert shapes(found)["y"] == ()
+    assert not found.graph.assumed

@@ -105,6 +105,12 @@ def test_usual_sizes_stay_where_they_fit_or_where_nothing_does(tmp_path: Path) -
     assert count_misfits(found.graph) == 1
 
 
+def test_single_numbers_that_are_joined_are_a_misfit(tmp_path: Path) -> None:
+    nodes = [node("Concat", ["one", "one"], ["c"], axis=0), node("Relu", ["x"], ["y"])]
+    found = load(tmp_path, model(nodes, inputs=[*IMAGE, tensor("one", [])], outputs=["y"]))
+    assert count_misfits(found.graph) == 1
+
+
 def test_what_the_caller_gives_is_taken_and_the_rest_is_fitted_to_it(tmp_path: Path) -> None:
     nodes = [node("Add", ["a", "b"], ["y"])]
     inputs = [tensor("a", ["n", "w"]), tensor("b", ["n", "v"])]
