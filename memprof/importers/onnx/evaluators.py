@@ -190,6 +190,8 @@ def _reduce(function: Callable[..., Any]) -> Callable[[NodeProto, list[_Array | 
         data, axes = _first(inputs), _axes(node, inputs)
         if not axes and attribute(node, "noop_with_empty_axes", 0):
             return data
+        if function is np.mean and not data.size:
+            raise ValueError("nothing has no mean, and numpy would warn")
         found = function(data, axis=axes or None, keepdims=bool(attribute(node, "keepdims", 1)))
         return np.asarray(found).astype(data.dtype)
 

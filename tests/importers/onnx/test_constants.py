@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, helper, numpy_helper
 
 from memprof.importers.onnx.constants import MAX_ELEMENTS, NUMERIC, Constant, constant_of, empty_constant
-from memprof.importers.onnx.evaluators import EVALUATORS
+from memprof.importers.onnx.evaluators import EVALUATORS, evaluate
 from memprof.importers.onnx.node_facts import EVALUATED
 
 ARRAYS = st.sampled_from(sorted(NUMERIC.values())).flatmap(
@@ -84,3 +84,8 @@ def test_nothing_has_no_elements() -> None:
     found = empty_constant("float32")
     assert found is not None and found.is_held and found.type == ("float32", (0,))
     assert empty_constant("string") is None
+
+
+def test_a_mean_of_nothing_is_not_known_and_warns_nobody(recwarn: pytest.WarningsRecorder) -> None:
+    assert evaluate(helper.make_node("ReduceMean", ["x"], ["y"]), [np.zeros(0, np.float32)]) is None
+    assert not recwarn.list
