@@ -73,17 +73,7 @@ def page(document: Mapping[str, Any]) -> str:
         *_machines(document["machines"]),
         *_predicted(rows),
         "",
-        "* **headline**: the peak of a default session from its second run on, from the graph that onnxruntime makes",
-        "  of the structure, against a traced allocator in another session.",
-        "* **file alone**: the same with `--from-file`, by rules, against the same measurement.",
-        "* **process**: growth of a fresh process to after the tenth run, against resident pages: what making the",
-        "  session takes from a process that made one with zeros for weights (up to 512 MiB), runs simulated.",
-        f"  On {sum(row['process'] is not None for row in rows.values())} models, each in a run of its own.",
-        "  Of several that were asked the middle one counts. Measured before, and predicted anew of the structures.",
-        "* **process, file alone**: the same, all simulated.",
-        "* **process, nearest of its range**: how far what was measured lies outside of what the several took.",
-        "* **processes of one model**: the largest of three against their median: what no prediction can tell.",
-        "* **arena**: what the session's arena holds after later runs, simulated, against onnxruntime's own profile.",
+        *_what(rows),
         "",
         "| | models | exact | within 1 % | within 5 % | within 10 % | within 15 % | median error | largest |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -121,6 +111,23 @@ def page(document: Mapping[str, Any]) -> str:
         *_cuda(ROOT / "benchmarks/results/accuracy_cuda_h100.json"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _what(rows: Mapping[str, Any]) -> list[str]:
+    """Return what the columns are."""
+    return [
+        "* **headline**: the peak of a default session from its second run on, from the graph that onnxruntime makes",
+        "  of the structure, against a traced allocator in another session.",
+        "* **file alone**: the same with `--from-file`, by rules, against the same measurement.",
+        "* **process**: growth of a fresh process to after the tenth run, against resident pages: what making the",
+        "  session takes from a process that made one with zeros for weights (up to 512 MiB), runs simulated.",
+        f"  On {sum(row['process'] is not None for row in rows.values())} models, each in a run of its own.",
+        "  Of several that were asked the middle one counts. Measured before, and predicted anew of the structures.",
+        "* **process, file alone**: the same, all simulated.",
+        "* **process, nearest of its range**: how far what was measured lies outside of what the several took.",
+        "* **processes of one model**: the largest of three against their median: what no prediction can tell.",
+        "* **arena**: what the session's arena holds after later runs, simulated, against onnxruntime's own profile.",
+    ]
 
 
 def _headline(row: Row) -> float | None:

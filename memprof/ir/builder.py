@@ -124,14 +124,9 @@ class GraphBuilder:
             name: Wished name; made unique, and made from ``op`` if empty.
             captures: Ids that its bodies read.
             bodies: Graphs that it runs inside itself.
-            is_elementwise: See ``Node.is_elementwise``.
             is_foldable: Same inputs, same outputs: false for an operation that draws random numbers.
-            is_malformed: See ``Node.is_malformed``.
-            attributes: See ``Node.attributes``.
+            is_elementwise, is_malformed, attributes, line, version, definition: See ``Node``.
             module: Path of the module it belongs to.
-            line: See ``Node.line``.
-            version: See ``Node.version``.
-            definition: See ``Node.definition``.
 
         Raises:
             InputError: An output's name is already taken.

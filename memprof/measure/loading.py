@@ -10,7 +10,6 @@ ones alone was off by up to a fifth where the real thing repeats to the page.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from memprof.ir.model import Loading
 from memprof.measure.child import Limits
 from memprof.measure.kept import keep, kept_path, read_kept
 from memprof.measure.onnxruntime import read_loading, rehearse_loading
+from memprof.measure.spare import spare_bytes
 from memprof.measure.stand_in import NoStandInError, left_out_bytes, write_look_alike, write_stand_in
 
 MAX_WEIGHTS = 512 * 2**20
@@ -61,11 +61,7 @@ class Question:
     @property
     def roomy_limits(self) -> Limits:
         """The limits of a child that holds the weights itself."""
-        try:
-            spare = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, OSError, ValueError):
-            spare = 0
-        if self.limits.memory_bytes is None or spare < 2 * MAX_MEMORY_BYTES:
+        if self.limits.memory_bytes is None or spare_bytes() < 2 * MAX_MEMORY_BYTES:
             return self.limits
         return replace(self.limits, memory_bytes=max(MAX_MEMORY_BYTES, self.limits.memory_bytes))
 

@@ -21,7 +21,7 @@ class Others:
     """Copies that wait; use it as a context manager, whose end is theirs.
 
     Args:
-        count: How many.
+        count: How many at most.
         work: What each does with its number, counted from 1; what it returns is JSON-ready.
     """
 
@@ -31,9 +31,12 @@ class Others:
         self._pids: list[int] = []
         parent = os.getpid()
         for number in range(1, count + 1):
-            asked, ask = os.pipe()
-            read, answer = os.pipe()
-            pid = os.fork()
+            try:
+                ends = (*os.pipe(), *os.pipe())
+                pid = os.fork()
+            except OSError:  # no more processes or files are allowed: fewer copies
+                break
+            asked, ask, read, answer = ends
             if not pid:
                 for end in (ask, read, *self._asks, *self._answers):  # else none would hear that the asker is gone
                     os.close(end)
@@ -55,7 +58,9 @@ class Others:
             os.close(end)
 
     def ask(self, index: int) -> Any:
-        """Return what copy ``index``, counted from 0, found; ``None`` if it failed. Each is asked once."""
+        """Return what copy ``index`` (from 0) found, ``None`` if it failed or was not made; each is asked once."""
+        if index >= len(self._pids):
+            return None
         try:
             os.write(self._asks[index], b"?")
         except BrokenPipeError:  # it was ended while it waited

@@ -210,6 +210,22 @@ def test_a_copy_that_fails_or_dies_says_nothing_and_all_end_with_the_asker() -> 
             os.waitpid(pid, os.WNOHANG)
 
 
+def test_where_no_more_processes_are_allowed_there_are_fewer_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("no copies of a process here")
+    fork, made = os.fork, list[int]()
+
+    def one_alone() -> int:
+        if made:
+            raise BlockingIOError
+        made.append(pid := fork())
+        return pid
+
+    monkeypatch.setattr(os, "fork", one_alone)
+    with Others(3, lambda number: 10 * number) as others:
+        assert [others.ask(index) for index in range(3)] == [10, None, None]
+
+
 @pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), 9)"])
 def test_copies_end_with_a_process_that_crashes(end: str) -> None:
     """Its output is open as long as one of them lives."""
