@@ -67,7 +67,7 @@ class Intervals:
 
     def _index(self) -> dict[str, tuple[NodeProto, int]]:
         if self._writers is None:
-            self._own = frozenset(info.name for info in self._graph.input)
+            self._own = frozenset([each.name for each in (*self._graph.input, *self._graph.initializer)])
             written = ((name, node, i) for node in self._graph.node for i, name in enumerate(node.output))
             self._writers = {name: (node, i) for name, node, i in written if name not in self._own}
         return self._writers
