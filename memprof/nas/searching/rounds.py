@@ -46,6 +46,9 @@ from memprof.nas.space.budget import Budget
 from memprof.nas.space.screening import Footprint, count_macs
 
 _NO_TIME = "the time is up"
+_LAST = 8
+"""So many candidates of a rung begin with the longest, so that who is idle last waits for a short one. Only the last:
+what was trained of a round that the time cut off is no larger than the rest."""
 WEIGHTS = "weights"
 """Folder of checkpoints inside a search's folder."""
 
@@ -277,9 +280,9 @@ class Search:
 
     def _jobs(self, found: Round) -> list[Job]:
         """Return the visits of an open round that wait for nothing and have no outcome."""
-        ready = open_visits(self.state, found).ready
-        if self.settings.halving == "by rung":  # the longest first: who is idle last waits for a short one
-            ready = tuple(sorted(ready, key=lambda visit: (-self._macs(visit[0]), visit)))
+        ready = list(open_visits(self.state, found).ready)
+        if self.settings.halving == "by rung":
+            ready[-_LAST:] = sorted(ready[-_LAST:], key=lambda visit: (-self._macs(visit[0]), visit))
         return [self._job(number, found, rung) for number, rung in ready]
 
     def _macs(self, number: int) -> int:

@@ -22,11 +22,11 @@ from memprof.nas.record.settings import Limits
 from memprof.nas.record.state import SearchState, fold
 from memprof.nas.record.summarizing import status
 from memprof.nas.record.tournament import best_standing
-from memprof.nas.searching.rounds import Search
+from memprof.nas.searching.rounds import _LAST, Search
 from memprof.nas.searching.run import resume, saved_search, search
 from memprof.nas.space.budget import Budget
 from memprof.nas.space.generator import generate
-from memprof.nas.space.screening import screen
+from memprof.nas.space.screening import count_macs, screen
 from tests.nas.networks import SMALL
 from tests.nas.searching.searches import ENDLESS, SETTINGS, decisions, drive, made_up, start
 
@@ -104,6 +104,20 @@ def test_a_time_budget_writes_down_what_it_cuts_off(tmp_path: Path) -> None:
     assert state.finished == "the time is up"
     assert state.rounds[0].cut == {job.candidate for job in jobs[2:]}
     assert state.rounds[0].winner in {job.candidate for job in jobs[:2]}
+
+
+def test_what_time_leaves_of_a_round_is_no_larger_than_the_rest(tmp_path: Path) -> None:
+    """Only the last few begin with the longest: a search that is cut off early had trained its largest alone."""
+    with Journal(tmp_path) as journal:
+        start(journal, replace(SETTINGS, sample=24))
+        search = Search(tmp_path, journal, lambda: 0.0)
+        jobs = search.ask()
+    numbers = [job.candidate for job in jobs]
+    macs = [count_macs(search.state.chosen[number].architecture) for number in numbers]
+    assert len(jobs) > 2 * _LAST
+    assert numbers[:-_LAST] == sorted(numbers)[:-_LAST]
+    assert macs[-_LAST:] == sorted(macs[-_LAST:], reverse=True)
+    assert macs != sorted(macs, reverse=True)
 
 
 def test_a_round_that_time_cut_off_goes_on_when_there_is_more(whole: SearchState, tmp_path: Path) -> None:
