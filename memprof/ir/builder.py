@@ -124,18 +124,21 @@ class GraphBuilder:
             name: Wished name; made unique, and made from ``op`` if empty.
             captures: Ids that its bodies read.
             bodies: Graphs that it runs inside itself.
+            is_elementwise: See ``Node.is_elementwise``.
             is_foldable: Same inputs, same outputs: false for an operation that draws random numbers.
-            is_elementwise, is_malformed, attributes, line, version, definition: See ``Node``.
+            is_malformed: See ``Node.is_malformed``.
+            attributes: See ``Node.attributes``.
             module: Path of the module it belongs to.
+            line: See ``Node.line``.
+            version: See ``Node.version``.
+            definition: See ``Node.definition``.
 
         Raises:
             InputError: An output's name is already taken.
         """
         node_id = len(self._nodes)
-        reads = [i for i in inputs if i is not None]
-        reads += captures
-        role = self._role_after(reads, is_foldable=is_foldable)
-        written = self._add_outputs(outputs, role, node_id, module)
+        reads = [*(i for i in inputs if i is not None), *captures]
+        written = self._add_outputs(outputs, self._role_after(reads, is_foldable=is_foldable), node_id, module)
         self._nodes.append(
             Node(
                 name=self._unique_node_name(name or f"{op}_{node_id}"),
