@@ -5,7 +5,6 @@ Each verb takes a source, or a Request that says more, and the fields of a Reque
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
@@ -215,8 +214,7 @@ def plan(
         sizes = [note for note in model.graph.assumed if note.kind == "dimension"]
         if sizes:  # an arena is laid out for one size, and nobody named it
             names = ", ".join(note.name for note in sizes)
-            flags = [note.hint.partition(" ")[0] or "--dim" for note in sizes]  # what takes the assumption as it is
-            hint = " ".join(f"{flag} {shlex.quote(note.name)}" for flag, note in zip(flags, sizes, strict=True))
+            hint = " ".join(dict.fromkeys(note.hint for note in sizes))
             raise IncompleteError(f"The model leaves sizes open: {names} would be assumed.", hint)
         return plan_graph(model, options, progress)
 

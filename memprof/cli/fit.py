@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 @click.option("--ram", metavar="BYTES", help="The memory: 8GB, 512KiB.")
 @board_option
 @click.option("--margin", metavar="BYTES", help="Of it, what is kept for others. [default: 0; 16K on a board]")
-@click.option(
-    "--step", type=click.IntRange(min=1), help="From one size to the next. [default: 1, or 2 to 64 if known]"
-)
+@click.option("--step", type=click.IntRange(min=1), help="From one size to the next. [default: 1; else 2 to 64]")
 @runtime_option(help="Runtime model of the peak; the headline if left out.")
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by name

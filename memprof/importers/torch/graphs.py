@@ -31,9 +31,8 @@ def build_graph(recording: Recording) -> Graph:
     """Return what was recorded as a Graph, in the order it ran."""
     changes = _Changes(recording)
     state = _State(GraphBuilder(recording.name), Names(), is_run=recording.is_run)
-    known = name_known(state.names, recording.storages)
-    for index in sorted(known):
-        state.roots[index] = add_known(state.builder, known[index], recording.storages[index])
+    for index, name in name_known(state.names, recording.storages).items():
+        state.roots[index] = add_known(state.builder, name, recording.storages[index])
     for position, op in enumerate(recording.ops):
         _add_op(state, changes, position, op)
     for unknown in recording.unknown:

@@ -40,10 +40,10 @@ class Names:
 
 
 def name_known(names: Names, storages: Sequence[StorageRecord]) -> dict[int, str]:
-    """Return the names of what exists before any operation, by index; inputs, which people type, keep theirs."""
+    """Return the names of what exists before any operation, by index in order; inputs keep theirs, as typed."""
     known = [(index, storage) for index, storage in enumerate(storages) if storage.window is not None]
     known.sort(key=lambda pair: pair[1].role is not Role.INPUT)
-    return {index: names.unique(storage.name) for index, storage in known}
+    return dict(sorted((index, names.unique(storage.name)) for index, storage in known))
 
 
 def short_name(op: str) -> str:

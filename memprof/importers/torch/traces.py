@@ -23,9 +23,8 @@ def build_trace(run: Run) -> Trace:
     names = Names()
     roots: dict[int, int] = {}
     windows: dict[TensorRecord, int] = {}
-    known = name_known(names, recording.storages)
-    for index in sorted(known):
-        roots[index] = add_known(builder, known[index], recording.storages[index])
+    for index, name in name_known(names, recording.storages).items():
+        roots[index] = add_known(builder, name, recording.storages[index])
     for op in recording.ops:
         reads = [None if tensor is None else windows.get(tensor, roots.get(tensor.storage)) for tensor in op.reads]
         name = names.unique(op.name or short_name(op.op))

@@ -23,26 +23,25 @@ from memprof.ir import Graph, Node
 _COUNT = re.compile(r"([0-9]{1,18})(?:\.0{0,18})?")
 _RANDOM_OR_STATEFUL = """
     Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike TensorScatter
-    CausalConvWithState com.microsoft.BiasDropout
-    aten._batch_norm_impl_index aten._native_batch_norm_legit aten.alpha_dropout aten.batch_norm aten.bernoulli
-    aten.cauchy aten.dropout aten.empty aten.empty_like aten.empty_permuted aten.empty_strided aten.exponential
-    aten.feature_dropout aten.fractional_max_pool2d aten.fractional_max_pool3d aten.geometric aten.gru
-    aten.instance_norm aten.log_normal aten.lstm aten.multinomial aten.native_batch_norm aten.native_dropout
-    aten.new_empty aten.new_empty_strided aten.normal aten.poisson aten.rand aten.rand_like aten.randint
-    aten.randint_like aten.randn aten.randn_like aten.random aten.randperm aten.rnn_relu aten.rnn_tanh aten.rrelu
-    aten.rrelu_with_noise aten.uniform aten.cudnn_batch_norm aten._batch_norm_with_update
+    CausalConvWithState com.microsoft.BiasDropout aten.alpha_dropout aten.bernoulli
+    aten.cauchy aten.dropout aten.empty aten.empty_like aten.empty_permuted
+    aten.empty_strided aten.exponential aten.feature_dropout aten.fractional_max_pool2d aten.fractional_max_pool3d
+    aten.geometric aten.gru aten.log_normal aten.lstm aten.multinomial aten.native_dropout aten.new_empty
+    aten.new_empty_strided aten.normal aten.poisson aten.rand aten.rand_like aten.randint aten.randint_like aten.randn
+    aten.randn_like aten.random aten.randperm aten.rnn_relu aten.rnn_tanh aten.rrelu
+    aten.rrelu_with_noise aten.uniform
     tfl.CALL_ONCE tfl.HASHTABLE tfl.MULTINOMIAL tfl.RANDOM_STANDARD_NORMAL tfl.RANDOM_UNIFORM tfl.READ_VARIABLE
     tfl.STABLEHLO_RNG_BIT_GENERATOR tfl.SVDF tfl.UNIDIRECTIONAL_SEQUENCE_LSTM tfl.UNIDIRECTIONAL_SEQUENCE_RNN
     tfl.BIDIRECTIONAL_SEQUENCE_LSTM tfl.BIDIRECTIONAL_SEQUENCE_RNN tfl.LSTM tfl.RNN tfl.VAR_HANDLE tfl.ASSIGN_VARIABLE
 """
-_NEVER_TWICE = frozenset(_RANDOM_OR_STATEFUL.split())
-"""Kinds that are random, at least with some attributes (dropout), or write to a state."""
 _OF_STATISTICS = """
     aten._batch_norm_impl_index aten._batch_norm_with_update aten._native_batch_norm_legit aten.batch_norm
     aten.cudnn_batch_norm aten.instance_norm aten.native_batch_norm
 """
 _UPDATING = frozenset(_OF_STATISTICS.split())
 """Kinds that write on the statistics that they read, without a mark of it in their names."""
+_NEVER_TWICE = _UPDATING.union(_RANDOM_OR_STATEFUL.split())
+"""Kinds that are random, at least with some attributes (dropout), or write to a state."""
 _DROPPING = """
     aten.scaled_dot_product_attention aten._scaled_dot_product_cudnn_attention
     aten._scaled_dot_product_efficient_attention aten._scaled_dot_product_flash_attention

@@ -31,7 +31,7 @@ def sized(minutes: float, image_seconds: float, **limits: object) -> tuple[Setti
         preset,
         FACTS.images,
         64,
-        Limits(seconds=60 * minutes, **limits),  # type: ignore[arg-type]
+        Limits(seconds=60 * minutes, **limits),  # type: ignore[arg-type] # its fields, by name
         lambda settings: image_seconds * max(settings.template.widths) / 64,
     )
     assert (found.seconds <= 60 * minutes * 0.6) == (found.rounds >= ROUNDS)

@@ -58,7 +58,7 @@ def test_a_turn_gives_each_buffer_the_lowest_gap(name: str) -> None:
         fits = fits_of(problem, compiled_engine() if name == "compiled" else PLAIN, [])
         for _ in range(3):
             fits.turn(Meter())
-            order = [int(fits._by_birth[i]) for i in fits._shelving.order]  # type: ignore[union-attr]
+            order = [int(fits._by_birth[i]) for i in fits._shelving.order]  # type: ignore[union-attr] # it has shelves
             expected = lowest_gaps(rows, order)
             assert [expected[b] for b in fits._by_birth] == fits._offset.tolist()
 
@@ -148,7 +148,7 @@ def test_too_many_to_be_laid_often_are_rehearsed_with_the_large_ones(monkeypatch
     fits.turn(Meter())
     for _ in range(len(first_fits._REHEARSED) * len(fits._centres)):
         fits.turn(Meter())
-        tops.append((fits._top, int(fits._shelving.control[COUNT])))  # type: ignore[union-attr]
+        tops.append((fits._top, int(fits._shelving.control[COUNT])))  # type: ignore[union-attr] # it has shelves
     assert len(offered) == 1  # what is laid without the small ones is no plan
     assert {count for _, count in tops} == {len(fits._large)}
     assert len(fits._centres) > 1
@@ -167,4 +167,4 @@ def test_moments_far_apart_take_no_more_shelves() -> None:
     for problem in (near, far):
         fits = fits_of(problem, PLAIN, [])
         fits.turn(Meter())
-        assert len(fits._shelving.block) <= 2000 // 16  # type: ignore[union-attr]
+        assert len(fits._shelving.block) <= 2000 // 16  # type: ignore[union-attr] # the same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -182,6 +183,19 @@ def test_a_training_step_runs_again_what_finds_its_weights_as_they_were(optimize
     assert sees_what_it_saw(graph, runs)
     updated = [graph.nodes[i].op.split(".")[1] for i in runs]
     assert any(name.endswith("_") for name in updated)
+
+
+@pytest.mark.parametrize(("dropout", "may"), [(0.0, True), (0.5, False)])
+def test_attention_runs_again_without_dropout_alone(dropout: float, *, may: bool) -> None:
+    torch = pytest.importorskip("torch")
+
+    class Attention(torch.nn.Module):  # type: ignore[misc, name-defined] # torch is looked for at run time
+        def forward(self, x: Any) -> Any:
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=dropout)
+
+    graph = memprof.load(Attention(), (torch.zeros(1, 2, 8, 4),)).graph
+    macs = [macs for node, macs in zip(graph.nodes, repeatable(graph).macs, strict=True) if "attention" in node.op]
+    assert [count is not None for count in macs] == [may]
 
 
 def test_a_whole_number_of_macs_may_be_written_with_a_point() -> None:
