@@ -10,6 +10,6 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep the libraries under numpy to one thread; no sum depends on how many cores there are, either."""
+    """Keep the libraries under numpy to one thread: in the whole process, so that uses that overlap may end early."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield
