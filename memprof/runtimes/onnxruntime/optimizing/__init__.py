@@ -48,9 +48,9 @@ from memprof.runtimes.onnxruntime.optimizing.quantising import (
 )
 from memprof.runtimes.onnxruntime.optimizing.splitting import split_all
 from memprof.runtimes.onnxruntime.optimizing.transposing import (
-    merge_transposes,
     move_behind_images,
-    move_behind_pieces,
+    move_transposes,
+    move_transposes_on_cpu,
 )
 
 _MAX_NODES = 50_000
@@ -72,11 +72,11 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         add_rows,
         join_erfs,
         join_layer_norms,
-        move_behind_pieces,
-        merge_transposes,
+        move_transposes,
         move_behind_images,
     ),
     (
+        move_transposes_on_cpu,
         drop_unread,
         drop_relus,
         transpose_gemm,

@@ -146,6 +146,10 @@ class Draft:
         """Return what reads a value, one entry for each time."""
         return [step for step, _ in self._readers.get(value_id, ())]
 
+    def reads_of(self, value_id: int) -> list[tuple[Step, int]]:
+        """Return what reads a value, and at which positions."""
+        return list(self._readers.get(value_id, ()))
+
     def only_reader(self, value_id: int, *ops: str) -> Step | None:
         """Return what alone reads a value, if it is of some kinds (any, if none are given)."""
         found = self._readers.get(value_id, ())
@@ -321,10 +325,12 @@ class Draft:
             self._readers.setdefault(value_id, {})[step, position] = None
         self._order = None
 
-    def redirect(self, step: Step, value_id: int) -> None:
-        """Let a step write another value first; what it wrote is left to be written by another one."""
-        del self._writers[step.output]
-        step.outputs[0] = value_id
+    def redirect(self, step: Step, value_id: int, position: int = 0) -> None:
+        """Let a step write another value at a position; what it wrote there is left for another one to write."""
+        old = step.outputs[position]
+        if old is not None:
+            del self._writers[old]
+        step.outputs[position] = value_id
         self._writers[value_id] = step
         self._order = None
 

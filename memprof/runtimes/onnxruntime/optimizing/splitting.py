@@ -42,7 +42,8 @@ def split_all(draft: Draft) -> None:
             ordered = sorted(pieces, key=lambda piece: piece.start)
             length = shape[axis]
             ends = [0, *(piece.stop for piece in ordered)]
-            if len(ordered) > 1 and ends[-1] == length and [piece.start for piece in ordered] == ends[:-1]:
+            is_whole = ends[-1] == length and [piece.start for piece in ordered] == ends[:-1]
+            if len(ordered) > 1 and is_whole and all(piece.start < piece.stop for piece in ordered):
                 _split(draft, source, axis, ordered)
                 break
 

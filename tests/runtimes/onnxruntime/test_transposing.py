@@ -1,0 +1,150 @@
+"""Where transposes end up by rules of the file alone, against where the installed onnxruntime puts them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from memprof.importers.onnx import read_onnx
+from memprof.importers.request import Request
+from memprof.ir import Graph
+from memprof.measure.sessions import with_session
+from memprof.runtimes.onnxruntime.default import session_frame
+from memprof.runtimes.onnxruntime.kernel_table import VERSION
+from tests.onnx_models import integers, model, node, tensor, weight
+
+_END = 2**63 - 1
+
+
+def _heads(nodes: Sequence[NodeProto], outputs: Sequence[str] = ("y",), opset: int = 17) -> ModelProto:
+    """Return a product of one tensor ``k`` of four heads, heads first, that some operations turn into ``c``."""
+    return model(
+        [
+            node("Transpose", ["x"], ["k"], perm=[0, 2, 1, 3]),
+            *nodes,
+            node("Transpose", ["c"], ["t"], perm=[0, 1, 3, 2]),
+            node("MatMul", ["q", "t"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 24, 4, 32]), tensor("q", [1, 4, 24, 32]), tensor("angles", [1, 1, 24, 32])],
+        outputs=outputs,
+        initializers=[
+            weight("cos", 1, 1, 24, 32),
+            weight("row", 32),
+            *(integers(f"i{i}", i) for i in (0, 1, 2, 3, 16, 32)),
+            integers("end", _END),
+            integers("pads", 0, 0, 1, 0, 0, 0, 1, 0),
+            integers("repeats", 1, 1, 3, 1),
+            integers("flat", 1, 1, 4, 32),
+            numpy_helper.from_array(np.float32(0.5), "half"),
+        ],
+        opset=opset,
+    )
+
+
+def _rotated(source: str, angles: str) -> list[NodeProto]:
+    """Return a rotary embedding: each half of the last axis turns around the other."""
+    return [
+        node("Slice", [source, "i0", "i16", "i3"], ["left"]),
+        node("Slice", [source, "i16", "end", "i3"], ["right"]),
+        node("Neg", ["right"], ["minus"]),
+        node("Concat", ["minus", "left"], ["turned"], axis=-1),
+        node("Mul", ["turned", angles], ["sin"]),
+        node("Mul", [source, angles], ["cosine"]),
+        node("Add", ["cosine", "sin"], ["embedded"]),
+    ]
+
+
+_GRAPHS = {
+    "a rotary embedding by weights": _heads([*_rotated("k", "cos"), node("Identity", ["embedded"], ["c"])]),
+    "a rotary embedding by an input": _heads([*_rotated("k", "angles"), node("Identity", ["embedded"], ["c"])]),
+    "a part that is embedded and an empty rest": _heads(
+        [
+            node("Slice", ["k", "i0", "i32", "i3"], ["part"]),
+            node("Slice", ["k", "i32", "end", "i3"], ["rest"]),
+            *_rotated("part", "cos"),
+            node("Concat", ["embedded", "rest"], ["c"], axis=3),
+        ]
+    ),
+    "a weight of fewer axes": _heads([node("Mul", ["k", "row"], ["m"]), node("Add", ["m", "half"], ["c"])]),
+    "a weight that two read": _heads(
+        [node("Mul", ["k", "cos"], ["m"]), node("Exp", ["cos"], ["e"]), node("Sub", ["m", "e"], ["c"])]
+    ),
+    "two ways that meet again": _heads(
+        [node("Neg", ["k"], ["n"]), node("Exp", ["n"], ["e"]), node("Add", ["n", "e"], ["c"])]
+    ),
+    "one tensor twice": _heads([node("Neg", ["k"], ["n"]), node("Mul", ["n", "n"], ["c"])]),
+    "the caller reads it": _heads([node("Neg", ["k"], ["n"]), node("Exp", ["n"], ["c"])], ["y", "n"]),
+    "the caller reads what is transposed": _heads([node("Neg", ["k"], ["c"])], ["y", "c"]),
+    "a sum along an axis": _heads(
+        [node("ReduceMean", ["k"], ["m"], axes=[2], keepdims=1), node("Sub", ["k", "m"], ["c"])]
+    ),
+    "an axis that goes and comes back": _heads(
+        [
+            node("ReduceMax", ["k"], ["m"], axes=[2], keepdims=0),
+            node("Unsqueeze", ["m", "i2"], ["u"]),
+            node("Squeeze", ["u", "i2"], ["s"]),
+            node("Unsqueeze", ["s", "i2"], ["w"]),
+            node("Add", ["w", "k"], ["c"]),
+        ]
+    ),
+    "padded, repeated and cut": _heads(
+        [
+            node("Pad", ["k", "pads"], ["p"]),
+            node("Tile", ["p", "repeats"], ["r"]),
+            node("Slice", ["r", "i1", "end", "i2"], ["s"]),
+            node("Softmax", ["s"], ["c"], axis=-1),
+        ]
+    ),
+    "a softmax that parts the axes in two": _heads([node("Softmax", ["k"], ["c"], axis=1)], opset=12),
+    "turned, and turned again by a reshape": _heads(
+        [
+            node("Relu", ["k"], ["n"]),
+            node("ReduceSum", ["n", "i2"], ["m"], keepdims=1),
+            node("Reshape", ["m", "flat"], ["f"]),
+            node("Transpose", ["f"], ["b"], perm=[0, 2, 1, 3]),
+            node("Add", ["b", "k"], ["c"]),
+        ]
+    ),
+    "split by one and joined": _heads(
+        [
+            node("Split", ["k"], ["a", "b"], axis=3),
+            node("Sigmoid", ["b"], ["g"]),
+            node("Mul", ["a", "g"], ["h"]),
+            node("Concat", ["h", "h"], ["c"], axis=3),
+        ]
+    ),
+}
+
+
+def _operations(graph: Graph) -> Counter[tuple[str, tuple[object, ...] | None]]:
+    return Counter(
+        (of.op, graph.values[i].type.shape) for of in graph.nodes for i in of.writes if of.op != "Constant"
+    )
+
+
+pytestmark = pytest.mark.skipif(
+    not version("onnxruntime").startswith(VERSION), reason=f"the rules are those of onnxruntime {VERSION}"
+)
+
+
+@pytest.mark.parametrize("name", _GRAPHS)
+def test_transposes_lie_where_onnxruntime_puts_them(name: str, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    path, optimised = tmp_path / "net.onnx", tmp_path / "optimised.onnx"
+    path.write_bytes(_GRAPHS[name].SerializeToString())
+    options = runtime.SessionOptions()
+    options.optimized_model_filepath = str(optimised)
+    options.log_severity_level = 3
+    runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    request = replace(Request(source=path), from_file=True)
+    ruled = session_frame(with_session(read_onnx(request), request)).graph
+
+    assert _operations(ruled) == _operations(read_onnx(Request(source=optimised)).graph)
