@@ -3,6 +3,7 @@
     python benchmarks/node_tests.py --json nodes.json      # all, about a minute; what ``proven.py`` reads
     python benchmarks/node_tests.py --page benchmarks/results/node_tests.json      # what the accuracy page reads
     python benchmarks/node_tests.py --only attention --list wrong
+    python benchmarks/node_tests.py --resized 1 --list wrong       # each at three other sizes, of this seed
 
 Each test of ``onnx.backend.test.case.node`` is one small model with data. Recorded shapes of what nodes write are
 taken away, so that memprof has to infer them; then its peaks, with and without kernel scratch, are set beside what a
@@ -27,10 +28,13 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
+from random import Random
+from types import SimpleNamespace
+from typing import Any, TypeAlias
 
 import numpy as np
 from onnx import ModelProto
@@ -45,6 +49,9 @@ from memprof.runtimes.onnxruntime.proven import kernels
 
 ROOT = Path(__file__).parents[1]
 _CHUNK = 200
+_KEPT = 0.5
+_MOST_ELEMENTS = 2_000_000
+Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +125,48 @@ def strip(model: ModelProto) -> None:
     for info in model.graph.output:
         if info.type.WhichOneof("value") == "tensor_type":
             info.type.tensor_type.ClearField("shape")
+
+
+def resized(cases: Sequence[Any], seed: int, tries: int = 3) -> list[Any]:
+    """Return the tests at other sizes: rules that hold at the few sizes of the tests are not yet rules.
+
+    Equal sides of a test's tensors stay equal, so that many still run; onnxruntime refuses the others. What may be
+    shapes, axes and counts (integers in a row) stays as it is.
+    """
+    rng = Random(seed)
+    found: dict[str, tuple[Any, list[Array]]] = {}
+    for case in cases:
+        arrays = [np.asarray(value) for value in case.data_sets[0][0] if isinstance(value, np.ndarray | np.generic)]
+        if len(arrays) != len(case.model.graph.input):
+            continue
+        for _ in range(tries):
+            factor, only_axis, table = rng.choice([0, 2, 3, 5]), rng.choice([None, None, 0, 1, 2, 3]), {1: 1}
+            for side in {side for array in arrays for side in array.shape} - {1 if rng.random() < _KEPT else 0}:
+                table[side] = side * factor or rng.randint(side, 4 * side + 5)
+            shapes = [_resized_shape(array, table, only_axis) for array in arrays]
+            if max(map(prod, shapes), default=0) <= _MOST_ELEMENTS:
+                name = "@".join((case.name, *("x".join(map(str, shape)) for shape in shapes)))
+                found[name] = (case, [np.resize(array, shape) for array, shape in zip(arrays, shapes, strict=True)])
+    return [_with_inputs(name, case, arrays) for name, (case, arrays) in found.items()]
+
+
+def _resized_shape(array: Array, table: Mapping[int, int], only_axis: int | None) -> tuple[int, ...]:
+    shape: tuple[int, ...] = array.shape
+    if not shape or 0 in shape or (array.dtype.kind in "iu" and len(shape) == 1):
+        return shape
+    return tuple(table.get(side, side) if only_axis in (None, axis) else side for axis, side in enumerate(shape))
+
+
+def _with_inputs(name: str, case: Any, arrays: Sequence[Array]) -> Any:
+    model = ModelProto()
+    model.CopyFrom(case.model)
+    for info, array in zip(model.graph.input, arrays, strict=True):
+        sides = info.type.tensor_type.shape
+        sides.Clear()
+        sides.SetInParent()
+        for side in array.shape:
+            sides.dim.add().dim_value = side
+    return SimpleNamespace(name=name, model=model, data_sets=[(arrays, [])])
 
 
 def predict(path: Path) -> dict[str, Any]:
@@ -255,13 +304,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--page", type=Path, help="file to write of the summary and the tests that are not exact")
     parser.add_argument("--only", default="", help="a part of the test's name")
+    parser.add_argument("--resized", type=int, metavar="SEED", help="the tests at other sizes")
     parser.add_argument("--list", default="", help="verdicts to list, with commas: wrong,graded,unknown,not run")
     parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child is not None:
         child(arguments.child)
         return
-    outcomes = run_all(collect(arguments.only))
+    cases = collect(arguments.only)
+    outcomes = run_all(cases if arguments.resized is None else resized(cases, arguments.resized))
     for found in outcomes:
         if found.verdicts.intersection(arguments.list.split(",")):
             print(

@@ -28,11 +28,12 @@ from memprof.base.text import safe_text
 from memprof.importers.onnx.symbols import evaluate
 from memprof.ir import Assumption, Dim, TensorType
 
-_BATCH = re.compile(r"(^|[_.\W])(batch|bs|n|b)([_.\W]|$)|batch", re.IGNORECASE)
+_BATCH = re.compile(r"batch|(^|[_.\W])bs([_.\W]|$)", re.IGNORECASE)
+_BATCH_LETTER = re.compile(r"(^|[_.\W])[nb]([_.\W]|$)", re.IGNORECASE)
 _PAST = re.compile(r"past|cache", re.IGNORECASE)
 _TOTAL = re.compile(r"total", re.IGNORECASE)
-_SOUND = re.compile(r"sample|audio|wav", re.IGNORECASE)
-_LENGTH = re.compile(r"seq|len|token|time|step|frame", re.IGNORECASE)
+_SOUND = re.compile(r"sample|audio|wav|speech|sound|voice|pcm", re.IGNORECASE)
+_LENGTH = re.compile(r"seq|len|token|time|step|frame|^[tls]$", re.IGNORECASE)
 _CHANNELS = (1, 3, 4)
 _LINE_HEIGHT = 64
 _IMAGES = (224, 256, 320, 416, 512, 672, 299, 384, 448, 112, 128, 96, 64, 48, 32, 28)
@@ -168,7 +169,7 @@ def _usual(name: str, of: TensorType, axis: int) -> int:
     is_length = _LENGTH.search(symbol) is not None
     is_second_of_three = axis == 1 and len(shape) == 3 and not symbol and isinstance(shape[0], int)
     rules = (
-        ((axis == 0 and not is_length) or _BATCH.search(symbol) or is_second_of_three, 1),
+        ((axis == 0 and not is_length) or _names_batch(shape, axis) or is_second_of_three, 1),
         (_TOTAL.search(symbol) and is_length, 256),
         (_PAST.search(symbol), 128),
         (len(shape) == 4 and axis in _spatial(shape), _pixels(shape, axis)),
@@ -178,6 +179,18 @@ def _usual(name: str, of: TensorType, axis: int) -> int:
         (len(shape) == 3, 128),
     )
     return next((size for applies, size in rules if applies), 64)
+
+
+def _names_batch(shape: tuple[Dim, ...], axis: int) -> bool:
+    """Whether a dimension has the name of a batch: a single letter has not beside another batch."""
+    names = [dim if isinstance(dim, str) else "" for dim in shape]
+    if _BATCH.search(names[axis]):
+        return True
+    others = [name for i, name in enumerate(names) if i != axis and name != names[axis]]
+    is_alone = not any(
+        _BATCH.search(name) or (i == 0 and _BATCH_LETTER.search(name)) for i, name in enumerate(others)
+    )
+    return is_alone and _BATCH_LETTER.search(names[axis]) is not None
 
 
 def _pixels(shape: tuple[Dim, ...], axis: int) -> int:

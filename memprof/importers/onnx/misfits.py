@@ -1,7 +1,9 @@
 """Whether a graph fits the sizes that were taken for its inputs: how many operations contradict what they read.
 
 operation                     does not fit where
-Conv, ConvTranspose           the input has other channels than the weights, or no window fits into it
+Conv, ConvTranspose           the input has other channels than the weights
+Conv, pooling                 no window fits into the input and its padding
+Pad, reflect                  more is padded than there is to reflect
 MatMul, Gemm                  the dimension that is summed over differs
 LSTM, GRU, RNN                the features differ from those of the weights
 BatchNormalization and kin    the channels differ from the scale's
@@ -65,7 +67,38 @@ def _conv(node: Node, reads: _Shapes, writes: _Shapes) -> bool:
     group = node.attributes.get("group", 1)
     if data is None or weights is None or not isinstance(group, int):
         return False
-    return data[1] != weights[1] * group or len(data) != len(weights)
+    return data[1] != weights[1] * group or len(data) != len(weights) or _is_too_small(node, data, weights[2:])
+
+
+def _pool(node: Node, reads: _Shapes, writes: _Shapes) -> bool:
+    data, window = reads[0], node.attributes.get("kernel_shape")
+    return data is not None and isinstance(window, tuple) and _is_too_small(node, data, window)
+
+
+def _is_too_small(node: Node, data: tuple[int, ...], window: Sequence[object]) -> bool:
+    if node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        return False
+    rank = len(window)
+    pads, gaps = _each(node, "pads", 2 * rank, 0), _each(node, "dilations", rank, 1)
+    sides = zip(data[2:], pads[:rank], pads[rank:], gaps, window, strict=False)
+    return any(
+        size + before + after < gap * (taps - 1) + 1
+        for size, before, after, gap, taps in sides
+        if isinstance(taps, int)
+    )
+
+
+def _each(node: Node, name: str, count: int, default: int) -> tuple[int, ...]:
+    found = node.attributes.get(name)
+    numbers = tuple(i for i in found if isinstance(i, int)) if isinstance(found, tuple) else ()
+    return numbers if len(numbers) == count else (default,) * count
+
+
+def _pad(node: Node, reads: _Shapes, writes: _Shapes) -> bool:
+    before, after = reads[0], writes[0]
+    if node.attributes.get("mode", "constant") != "reflect" or before is None or after is None:
+        return False
+    return any(new - old > 2 * max(0, old - 1) for old, new in zip(before, after, strict=False))
 
 
 def _conv_transpose(node: Node, reads: _Shapes, writes: _Shapes) -> bool:
@@ -113,6 +146,7 @@ def _reshape(node: Node, reads: _Shapes, writes: _Shapes) -> bool:
 
 _RULES: Mapping[str, Callable[[Node, _Shapes, _Shapes], bool]] = MappingProxyType(
     {
+        **dict.fromkeys(("AveragePool", "LpPool", "MaxPool"), _pool),
         "BatchNormalization": _scaled,
         "Concat": _concat,
         "Conv": _conv,
@@ -122,6 +156,7 @@ _RULES: Mapping[str, Callable[[Node, _Shapes, _Shapes], bool]] = MappingProxyTyp
         "InstanceNormalization": _scaled,
         "LSTM": _recurrent,
         "MatMul": _mat_mul,
+        "Pad": _pad,
         "RNN": _recurrent,
         "Reshape": _reshape,
     }

@@ -5,7 +5,10 @@ pooling, ceil_mode=1    a last window that begins behind the input    is dropped
                         (in the padding at its end) is kept
 STFT                    ``onesided`` left out counts as 0             its default is 1
 ConvTranspose, SAME     ``output_padding`` makes it larger            the input times the stride, no more
+the same, output_shape  a side below the input's, and those after     they are what the attribute says
+                        it, are forgotten
 Resize, kept aspect     a side that rounds to nothing is left open    it is 0
+Resize by scales        side and scale are multiplied as doubles      as floats: 10 by 2.3 are 23, not 22
 
 operation               the text and ONNX's inference                 onnxruntime
 pooling, SAME, dilated  padded for the dilated kernel                 padded for the plain one: fewer windows
@@ -16,13 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 from memprof.importers.onnx.facts import Fact
 from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Attribute, Dim, TensorType
 
+_OLD_RESIZE_INPUTS = 2
 _SAME = frozenset({"SAME_UPPER", "SAME_LOWER"})
 _Rule = Callable[[Sequence[Fact | None], Mapping[str, Attribute], TypeTable], TensorType | None]
 
@@ -108,13 +112,21 @@ def _transposed(
     inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], types: TypeTable
 ) -> TensorType | None:
     of, weight = cast("Fact", inputs[0]).type, cast("Fact", inputs[1]).type
-    padding = _integers(attributes, "output_padding", (0,) * (len(of.shape or ()) - 2))
-    is_plain = attributes.get("auto_pad", "NOTSET") not in _SAME or "output_shape" in attributes
-    if is_plain or not any(padding) or of.shape is None or weight.shape is None:
+    if of.shape is None or weight.shape is None:
+        return None
+    channels, groups = weight.shape[1], attributes.get("group", 1)
+    if not isinstance(channels, int) or not isinstance(groups, int):
+        return None
+    sides = attributes.get("output_shape")
+    if isinstance(sides, tuple):  # onnxruntime also takes a batch and channels before them
+        named = tuple(int(side) for side in sides)
+        fits = len(named) in (len(of.shape), len(of.shape) - 2)
+        return types.of(of.dtype, (of.shape[0], channels * groups, *named[2 - len(of.shape) :])) if fits else None
+    padding = _integers(attributes, "output_padding", (0,) * (len(of.shape) - 2))
+    if attributes.get("auto_pad", "NOTSET") not in _SAME or not any(padding):
         return None
     spatial, ones = of.shape[2:], (1,) * len(padding)
     strides, dilations = _integers(attributes, "strides", ones), _integers(attributes, "dilations", ones)
-    channels, groups = weight.shape[1], attributes.get("group", 1)
     found: list[Dim] = []
     for axis, (size, kernel) in enumerate(zip(spatial, weight.shape[2:], strict=True)):
         if not isinstance(size, int) or not isinstance(kernel, int):
@@ -122,8 +134,6 @@ def _transposed(
             continue
         whole = (size - 1) * strides[axis] + padding[axis] + dilations[axis] * (kernel - 1) + 1
         found.append(min(whole, size * strides[axis]))
-    if not isinstance(channels, int) or not isinstance(groups, int):
-        return None
     return types.of(of.dtype, (of.shape[0], channels * groups, *found))
 
 
@@ -146,14 +156,36 @@ def _short_time_fourier(
 def _resized(
     inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], types: TypeTable
 ) -> TensorType | None:
-    """Return the type where a side vanishes; of other shapes ONNX's inference tells."""
-    of, sizes = cast("Fact", inputs[0]).type, inputs[3]
-    array = None if sizes is None or sizes.constant is None else sizes.constant.array
-    if of.shape is None or array is None or attributes.get("keep_aspect_ratio_policy") != "not_larger":
+    of = cast("Fact", inputs[0]).type
+    scales = _array(inputs, 1 if len(inputs) == _OLD_RESIZE_INPUTS else 2)
+    if of.shape is None or attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
         return None
     axes = cast("tuple[int, ...]", attributes.get("axes") or tuple(range(len(of.shape))))
-    found, sides = list(of.shape), [of.shape[axis] for axis in axes]
-    if min(axes) < 0 or len(sides) != array.size or not all(isinstance(side, int) and side > 0 for side in sides):
+    sides = [side for axis in axes if isinstance(side := of.shape[axis], int) and side >= 0]
+    if len(sides) != len(axes) or min(axes, default=0) < 0:
+        return None
+    found = list(of.shape)
+    if scales is not None and scales.size:
+        wanted = scales.reshape(-1).astype("float32")
+        if wanted.size != len(sides) or not all(0 < scale < inf for scale in wanted.tolist()):
+            return None
+        for axis, side in zip(axes, ((wanted * 0 + sides).astype("float32") * wanted).tolist(), strict=True):
+            found[axis] = int(side)
+        return types.of(of.dtype, tuple(found))
+    return _kept_aspect(of, inputs, attributes, types, axes) if min(sides, default=0) else None
+
+
+def _kept_aspect(
+    of: TensorType,
+    inputs: Sequence[Fact | None],
+    attributes: Mapping[str, Attribute],
+    types: TypeTable,
+    axes: tuple[int, ...],
+) -> TensorType | None:
+    """Return the type where a side vanishes; of other shapes ONNX's inference tells."""
+    found = list(of.shape or ())
+    array, sides = _array(inputs, 3), [found[axis] for axis in axes]
+    if array is None or attributes.get("keep_aspect_ratio_policy") != "not_larger" or len(sides) != array.size:
         return None
     wanted = array.reshape(-1).astype("float32")
     if not all(0 < size < inf for size in wanted.tolist()):  # no runtime resizes to these
@@ -165,9 +197,13 @@ def _resized(
     return types.of(of.dtype, tuple(found)) if 0 in after else None
 
 
-def _scalar(inputs: Sequence[Fact | None], i: int) -> int | None:
+def _array(inputs: Sequence[Fact | None], i: int) -> Any:
     fact = inputs[i] if i < len(inputs) else None
-    array = None if fact is None or fact.constant is None else fact.constant.array
+    return None if fact is None or fact.constant is None else fact.constant.array
+
+
+def _scalar(inputs: Sequence[Fact | None], i: int) -> int | None:
+    array = _array(inputs, i)
     return None if array is None or array.size != 1 else int(array.reshape(-1)[0])
 
 
@@ -183,6 +219,7 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
         **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
         "ConvTranspose": _transposed,
         "Resize": _resized,
+        "Upsample": _resized,
         "STFT": _short_time_fourier,
     }
 )

@@ -134,13 +134,16 @@ def _windows(rng: Random) -> ModelProto:
     kernel = [rng.randint(1, 4) for _ in range(rank)]
     strides = [rng.randint(1, 4) for _ in range(rank)]
     attributes: dict[str, object] = {"kernel_shape": kernel, "strides": strides}
-    if op == "ConvTranspose":
+    names_sides = op == "ConvTranspose" and rng.random() < 0.4
+    if names_sides:
+        attributes["output_shape"] = [rng.randint(2, 30) for _ in range(rank)]
+    elif op == "ConvTranspose":
         attributes["output_padding"] = [rng.randint(0, stride - 1) for stride in strides]
     else:
         attributes["ceil_mode"] = rng.randint(0, 1)
     if rng.random() < 0.5:
         attributes["dilations"] = [rng.randint(1, 3) for _ in range(rank)]
-    if rng.random() < 0.6:
+    if names_sides or rng.random() < 0.6:
         attributes["auto_pad"] = rng.choice(["SAME_UPPER", "SAME_LOWER", "VALID"])
     else:
         attributes["pads"] = [rng.randint(0, size - 1) for size in kernel * 2]

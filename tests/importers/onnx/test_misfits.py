@@ -95,6 +95,42 @@ def test_sizes_that_are_assumed_fit_the_graph(
     assert {note.kind for note in found.graph.assumed} == {"dimension"}
 
 
+@pytest.mark.parametrize(
+    ("nodes", "constants", "fits"),
+    [
+        ([node("Conv", ["x", "k"], ["y"], strides=[160])], [weight("k", 2, 3, 320)], 320),
+        ([node("Conv", ["x", "k"], ["y"], pads=[0, 60], dilations=[10])], [weight("k", 2, 3, 30)], 231),
+        ([node("MaxPool", ["x"], ["y"], kernel_shape=[200], strides=[200])], [], 200),
+        ([node("Pad", ["x", "pads"], ["y"], mode="reflect")], [integers("pads", 0, 0, 90, 0, 0, 90)], 91),
+    ],
+    ids=["window", "dilated", "pooled", "reflected"],
+)
+def test_what_is_too_small_for_a_window_or_a_reflection_is_a_misfit(
+    tmp_path: Path, nodes: list[NodeProto], constants: list[TensorProto], fits: int
+) -> None:
+    for size, misfits in ((fits, 0), (fits - 1, 1)):
+        made = model(nodes, inputs=[tensor("x", [1, 3, size])], outputs=["y"], initializers=constants, opset=13)
+        assert count_misfits(load(tmp_path, made).graph) == misfits
+
+
+@pytest.mark.parametrize(
+    ("name", "sides", "shape"),
+    [
+        ("waveforms", ["batch_size", "N"], (1, 16_000)),
+        ("speech", ["N", "T"], (1, 16_000)),
+        ("audio", ["batch", 1, None], (1, 1, 16_000)),
+        ("points", ["B", "N", 3], (1, 128, 3)),
+        ("features", ["T", "N", 80], (128, 1, 80)),
+        ("frames", ["seq_len", "b", 80], (128, 1, 80)),
+    ],
+)
+def test_a_single_letter_is_a_batch_where_no_other_is(
+    tmp_path: Path, name: str, sides: list[str | int | None], shape: tuple[int, ...]
+) -> None:
+    made = model([node("Relu", [name], ["y"])], inputs=[tensor(name, sides)], outputs=["y"])
+    assert inputs_of(load(tmp_path, made)) == [shape]
+
+
 def test_usual_sizes_stay_where_they_fit_or_where_nothing_does(tmp_path: Path) -> None:
     fits = model([node("Relu", ["x"], ["y"])], inputs=IMAGE, outputs=["y"])
     assert inputs_of(load(tmp_path, fits)) == [(1, 3, 640, 640)]

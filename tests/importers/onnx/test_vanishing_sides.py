@@ -1,4 +1,4 @@
-"""A Resize that keeps the aspect may round a side to nothing: the shape is the one that onnxruntime writes."""
+"""What a Resize rounds, a side to nothing too: the shape is the one that onnxruntime writes."""
 
 from __future__ import annotations
 
@@ -37,6 +37,33 @@ def test_a_side_that_vanishes_is_0(
     options.log_severity_level = 4
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     (written,) = session.run(None, {"x": np.zeros(shape, np.float32)})
+    graph = memprof.analyze(path, runtimes=["reference"]).headline.lifetimes.graph
+    assert next(value.type.shape for value in graph.values if value.name == "y") == written.shape
+
+
+@pytest.mark.parametrize(("side", "scale"), [(10, 2.3), (141, 0.3), (100, 1.11), (49, 1 / 7), (3, 1.99)])
+@pytest.mark.parametrize("op", ["Resize", "Upsample"])
+def test_a_side_is_scaled_in_floats(tmp_path: Path, op: str, side: int, scale: float) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    reads = ["x", "", "scales"] if op == "Resize" else ["x", "scales"]
+    given = numpy_helper.from_array(np.array([1, 1, scale, 1], np.float32), "scales")
+    opset = 19 if op == "Resize" else 9
+    made = model(
+        [node(op, reads, ["y"])],
+        inputs=[tensor("x", [1, 1, side, 2])],
+        outputs=["y"],
+        initializers=[given],
+        opset=opset,
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(made, path)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # an Upsample only makes larger
+        pytest.skip(str(error)[:60])
+    (written,) = session.run(None, {"x": np.zeros((1, 1, side, 2), np.float32)})
     graph = memprof.analyze(path, runtimes=["reference"]).headline.lifetimes.graph
     assert next(value.type.shape for value in graph.values if value.name == "y") == written.shape
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.node_tests import Outcome, collect, run_all, summary
+from benchmarks.node_tests import Outcome, collect, resized, run_all, summary
 
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(
@@ -38,6 +38,13 @@ def test_what_is_graded_exact_is_what_onnxruntime_takes(word: str) -> None:
     assert [missed(found) for found in outcomes if "wrong" in found.verdicts] == []
 
 
+@pytest.mark.parametrize("word", ["stft", "dft", "convtranspose_output_shape", "lppool", "resize_upsample"])
+def test_what_is_graded_exact_is_so_at_other_sizes(word: str) -> None:
+    outcomes = [found for found in run_all(resized(collect(word), seed=1)) if not found.refusal]
+    assert outcomes, "onnxruntime ran none of them"
+    assert [missed(found) for found in outcomes if "wrong" in found.verdicts] == []
+
+
 @pytest.mark.slow
 def test_all_node_tests() -> None:
     outcomes = run_all(collect())
@@ -45,3 +52,11 @@ def test_all_node_tests() -> None:
     exact = [found for found in ran if found.verdict(with_scratch=True) == "exact"]
     assert [missed(found) for found in ran if "wrong" in found.verdicts] == []
     assert len(exact) >= 0.98 * len(ran), summary(outcomes)
+
+
+@pytest.mark.slow
+def test_all_node_tests_at_other_sizes() -> None:
+    outcomes = run_all(resized(collect(), seed=1))
+    ran = [found for found in outcomes if not found.refusal]
+    assert len(ran) > 2_000
+    assert [missed(found) for found in ran if "wrong" in found.verdicts] == []

@@ -16,7 +16,7 @@ BatchNormalization in training     mean and inverse deviation of each channel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate, pairwise
 from types import MappingProxyType
 
@@ -99,15 +99,22 @@ def multinomial(kernel: Kernel) -> int:
 def fourier_transform(kernel: Kernel) -> int:
     """Return the scratch of a DFT."""
     before, after = kernel.shape(0), kernel.output_shape()
-    axes = (
-        range(1, len(before) - 1)
-        if kernel.has_input(2)
-        else (kernel.integer("axis", 1 if kernel.opset < 20 else -2),)
-    )
+    axes: Iterable[int] = (kernel.integer("axis", 1 if kernel.opset < 20 else -2),)
+    if kernel.has_input(2):
+        try:
+            axes = (int(kernel.elements(2)[0]),)
+        except OpenSize:
+            axes = range(1, len(before) - 1)
     found = {_bluestein_bytes(max(before[axis], after[axis]), kernel.element_bytes()) for axis in axes}
     if len(found) != 1:
         raise OpenSize  # the axis is an input, and it matters
     return found.pop()
+
+
+def short_time_fourier_transform(kernel: Kernel) -> int:
+    """Return the scratch of an STFT: that of one frame's DFT, which all frames share."""
+    length = kernel.shape(2, 1)[0] if kernel.has_input(2) else int(kernel.elements(3)[0])
+    return _bluestein_bytes(length, kernel.element_bytes())
 
 
 def _bluestein_bytes(length: int, element: int) -> int:
@@ -131,5 +138,6 @@ SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
         "Multinomial": multinomial,
         "BatchNormalization": batch_statistics,
         "DFT": fourier_transform,
+        "STFT": short_time_fourier_transform,
     }
 )

@@ -97,6 +97,18 @@ class Kernel:
             raise OpenSize
         return found
 
+    def elements(self, i: int) -> tuple[float, ...]:
+        """Return what input ``i`` holds.
+
+        Raises:
+            OpenSize: It is no small constant, or there is no such input.
+        """
+        value_id = self.node.inputs[i] if i < len(self.node.inputs) else None
+        found = None if value_id is None else self.graph.elements.get(value_id)
+        if found is None:
+            raise OpenSize
+        return found
+
     def _shape(self, value_ids: Sequence[int | None], i: int) -> Shape:
         value_id = value_ids[i] if i < len(value_ids) else None
         shape = self.graph.values[value_id].type.shape if value_id is not None else None
