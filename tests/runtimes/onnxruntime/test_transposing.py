@@ -79,6 +79,24 @@ _GRAPHS = {
     "two ways that meet again": _heads(
         [node("Neg", ["k"], ["n"]), node("Exp", ["n"], ["e"]), node("Add", ["n", "e"], ["c"])]
     ),
+    "one of several readers undoes it": _heads(
+        [
+            node("Exp", ["k"], ["n"]),
+            node("Transpose", ["n"], ["b"], perm=[0, 2, 1, 3]),
+            node("Sqrt", ["b"], ["z"]),
+            node("Neg", ["n"], ["c"]),
+        ],
+        ["y", "z"],
+    ),
+    "of two that do the same the caller reads one": _heads(
+        [
+            node("Tanh", ["q"], ["a"]),
+            node("Neg", ["a"], ["u"]),
+            node("Tanh", ["q"], ["z"]),
+            node("Neg", ["k"], ["c"]),
+        ],
+        ["y", "u", "z"],
+    ),
     "one tensor twice": _heads([node("Neg", ["k"], ["n"]), node("Mul", ["n", "n"], ["c"])]),
     "the caller reads it": _heads([node("Neg", ["k"], ["n"]), node("Exp", ["n"], ["c"])], ["y", "n"]),
     "the caller reads what is transposed": _heads([node("Neg", ["k"], ["c"])], ["y", "c"]),

@@ -93,11 +93,11 @@ def share(draft: Draft) -> None:
     """Let what is done twice be done once."""
     seen: dict[object, Step] = {}
     for step in draft.ordered():
-        if step.op in KEPT or step.node.bodies or not step.given or any(map(draft.is_seen, step.node.writes)):
+        if step.op in KEPT or step.node.bodies or not step.given:
             continue
         key = (step.op, tuple(map(draft.canonical, step.inputs)), len(step.outputs), _attributes(step))
         first = seen.setdefault(key, step)
-        if first is not step and len(step.outputs) == 1:
+        if first is not step and len(step.outputs) == 1 and not draft.is_seen(step.output):
             draft.bypass(step, first.output)
 
 

@@ -10,11 +10,12 @@ change of layout that a reorder does.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from memprof.ir import TensorType
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
-from memprof.runtimes.onnxruntime.optimizing.permutations import Order, order_of
+from memprof.runtimes.onnxruntime.optimizing.permutations import Order, inverse, order_of
 from memprof.runtimes.onnxruntime.optimizing.pushing import PUSHES, PUSHES_ON_CPU, Push
 from memprof.runtimes.onnxruntime.optimizing.turning import do_ahead
 
@@ -51,31 +52,38 @@ def _move_all(draft: Draft, pushes: Mapping[str, Push]) -> None:
     do_ahead(draft)
 
 
-def _leading(draft: Draft, steps: list[Step], pushes: Mapping[str, Push]) -> set[int]:
-    """Return the values from which operations lead to a Transpose, and to nothing beside it on the way."""
-    found: set[int] = set()
+def _leading(draft: Draft, steps: list[Step], pushes: Mapping[str, Push]) -> Mapping[int, set[Order]]:
+    """Return the values from which operations lead to transposes, and the orders of these."""
+    found: defaultdict[int, set[Order]] = defaultdict(set)
     for step in reversed(steps):
-        push = pushes.get(step.op)
-        is_leading = push is not None and push.is_behind and not found.isdisjoint(step.outputs)
-        if push is not None and (is_leading or step.op == "Transpose"):
-            found.update(
-                i for position in push.inputs(draft, step) if _has_one_reader(draft, i := step.read(position))
-            )
+        push, order = pushes.get(step.op), order_of(step)
+        if order is not None:
+            found[step.read(0)].add(order)
+        elif push is not None and push.is_behind:
+            orders = set[Order]().union(*(found[i] for i in step.outputs if i is not None and i in found))
+            for position in push.inputs(draft, step) if orders else ():
+                found[step.read(position)] |= orders
     return found
 
 
-def _has_one_reader(draft: Draft, value_id: int) -> bool:
-    return not draft.is_seen(value_id) and len(set(draft.readers(value_id))) == 1
-
-
-def _pays(draft: Draft, step: Step, order: Order, pushes: Mapping[str, Push], leading: set[int]) -> bool:
+def _pays(
+    draft: Draft, step: Step, order: Order, pushes: Mapping[str, Push], leading: Mapping[int, set[Order]]
+) -> bool:
     if step.op == "Transpose":
         return True
-    push = pushes[step.op]
+    push, results = pushes[step.op], [i for i in step.outputs if i is not None]
     cost = sum(_cost(draft, step.read(position), order, pushes) for position in push.inputs(draft, step))
-    if cost >= 0 or not push.is_behind or not leading.isdisjoint(step.outputs):
-        return cost < 0
-    return cost + max((_rank(draft, i) for i in step.outputs if i is not None), default=0) < 0
+    if cost < 0 and push.is_behind and not any(_is_met(draft, i, order, leading) for i in results):
+        cost += max((_rank(draft, i) for i in results), default=0)
+    return cost < 0
+
+
+def _is_met(draft: Draft, value_id: int, order: Order, leading: Mapping[int, set[Order]]) -> bool:
+    """Return whether what is transposed meets another Transpose: one that undoes it, if others read it too."""
+    orders = leading.get(value_id)
+    if not orders or draft.is_seen(value_id):
+        return False
+    return len(set(draft.readers(value_id))) == 1 or inverse(order) in orders
 
 
 def _cost(draft: Draft, value_id: int, order: Order, pushes: Mapping[str, Push]) -> int:
