@@ -21,7 +21,7 @@ from memprof.cli.output import OWN_PROCESS
 from memprof.importers.torch.training import OPTIMIZER_NAMES, Training
 
 if TYPE_CHECKING:
-    from memprof.importers.request import Request
+    from memprof.importers.request import Elements, Request
     from memprof.measure.child import Limits
     from memprof.runtimes import RuntimeModel
 
@@ -301,25 +301,27 @@ def parse_inputs(texts: Iterable[str]) -> dict[str, tuple[tuple[int, ...], str]]
     return found
 
 
-def parse_values(texts: Iterable[str]) -> dict[str, float | tuple[float, ...]]:
-    """Return the elements of single inputs: one number fills an input, several are all of them.
+def parse_values(texts: Iterable[str]) -> dict[str, Elements]:
+    """Return the elements of single inputs: one number or text fills an input, several numbers are all of them.
 
     Raises:
-        UsageError: A text is not NAME=NUMBERS, or one input has two values.
+        UsageError: A text is not NAME=NUMBERS or NAME=TEXT, or one input has two values.
 
-    >>> parse_values(["sr=16000", "axes=0,2"])
-    {'sr': 16000.0, 'axes': (0.0, 2.0)}
+    >>> parse_values(["sr=16000", "axes=0,2", "colour=red"])
+    {'sr': 16000.0, 'axes': (0.0, 2.0), 'colour': 'red'}
     """
-    found: dict[str, float | tuple[float, ...]] = {}
+    found: dict[str, Elements] = {}
     for text in texts:
         name, _, shown = text.rpartition("=")
+        if not name or not shown:
+            raise UsageError(f"--value {text} is not NAME=NUMBERS.", "Write --value sr=16000 or sizes=1,3,640,640.")
+        value: Elements
         try:
             numbers = tuple(map(float, shown.split(",")))
         except ValueError:
-            name = ""
-        if not name:
-            raise UsageError(f"--value {text} is not NAME=NUMBERS.", "Write --value sr=16000 or sizes=1,3,640,640.")
-        value = numbers[0] if len(numbers) == 1 else numbers
+            value = shown
+        else:
+            value = numbers[0] if len(numbers) == 1 else numbers
         if found.setdefault(name, value) != value:
             raise UsageError(f"--value gives {name!r} two values.", "Give each input once.")
     return found

@@ -25,8 +25,11 @@ of a model's weights, the name of a PyTorch module ("torchvision:resnet18",
 "timm:resnet50", "transformers:FOLDER", "package.module:factory", "file.py:factory"), a ``torch.nn.Module``, an
 ``ExportedProgram``, a Graph or a Model."""
 
-Elements = float | tuple[float, ...]
+Elements = float | tuple[float, ...] | str
 """The elements of an input: one number that fills it, or all of them in order."""
+
+USUAL_TEXT = " ".join(["word"] * 16)
+"""A text where nothing says how long texts are."""
 
 DEVICES = ("cpu", "cuda")
 """What a PyTorch module may be asked to run on."""
@@ -71,7 +74,7 @@ class Request:
         inputs: Shapes of graph inputs: ``{"x": (1, 3, 224, 224)}``; the name ``""`` means the only input.
         dtypes: Element types of inputs of a PyTorch module: ``{"ids": "int64"}``, for those whose shape is given.
         values: Elements of single inputs, where they decide shapes or a run: ``{"sr": 16000, "axes": (0, 2)}``. One
-            number fills an input.
+            number, or a text, fills an input.
         training: The step to ask about instead of inference; for PyTorch modules.
         device: What a PyTorch module is to run on: ``cpu`` or ``cuda``.
         run: Run a PyTorch module for real, with random weights and data, and report what was measured.

@@ -49,8 +49,14 @@ DTYPE_BITS: dict[str, int] = {
     "float64": 64,
     "complex64": 64,
     "complex128": 128,
+    "string": 256,
+    "map": 0,
 }
-"""Bits of one element. A type that is not here (strings, say) has no fixed size and stays unknown."""
+"""Bits of one element. A type that is not here (a resource, say) has no fixed size and stays unknown.
+
+An element of a tensor of strings is a record of 32 bytes, as runtimes in C++ on 64 bits have it: up to 15 characters
+lie in it, longer ones outside of tensors. A map is no tensor: whatever it holds lies outside of them.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,8 @@ def _error_of(error: Mapping[str, Any], limits: Limits, what: str) -> MemprofErr
         return _KINDS[error["kind"]](error["message"], error["hint"])
     if error["kind"] == MemoryError.__name__ or any(word in error["message"].lower() for word in _MEMORY_WORDS):
         return _out_of_memory(limits, what)
-    return RuntimeFailure(f"{what} failed: {error['message']}", "See whether the runtime itself can run the model.")
+    hint = "See whether the runtime itself can run the model; --value NAME=X gives an input what it takes."
+    return RuntimeFailure(f"{what} failed: {error['message']}", hint)
 
 
 def _end_of(child: ChildProcess, limits: Limits, what: str) -> RuntimeFailure:

@@ -1,7 +1,8 @@
 """Inputs for a run: random values of the right types and shapes, the same in every run.
 
 What is allocated depends on sizes, hardly ever on values, with exceptions: indices must be in range, and a model may
-count with integers or branch on them. So floats are uniform in [0, 1), integers and booleans are 0 or 1.
+count with integers or branch on them. So floats are uniform in [0, 1), integers and booleans are 0 or 1. A text is
+as many words as are assumed of one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # a child that loads them costs a tenth more
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _NUMPY_NAMES = frozenset(("bool", "float16", "float32", "float64", "complex64", "complex128", *_INTEGERS))
+_TEXTS = "string"
 _SEED = 20211
 _PIECE = 4096
 
@@ -30,7 +32,7 @@ class InputSpec(TypedDict):
     name: str
     dtype: str
     shape: Sequence[int]
-    value: float | list[float] | None
+    value: float | list[float] | str | list[str] | None
 
 
 def input_specs(graph: Graph, values: Mapping[str, Elements] | None = None) -> list[InputSpec]:
@@ -54,13 +56,17 @@ def input_specs(graph: Graph, values: Mapping[str, Elements] | None = None) -> l
 def _spec(graph: Graph, value_id: int, values: Mapping[str, Elements]) -> InputSpec:
     value = graph.values[value_id]
     shape = value.type.shape
-    if value.type.dtype not in _NUMPY_NAMES:
-        raise UsageError(f"Input {value.name!r} holds {value.type.dtype or 'an unknown type'}, not plain numbers.")
+    if value.type.dtype not in _NUMPY_NAMES and value.type.dtype != _TEXTS:
+        raise UsageError(
+            f"Input {value.name!r} holds {value.type.dtype or 'an unknown type'}, which memprof cannot make up.",
+            "memprof analyze says what follows from the file.",
+        )
     if shape is None or not all(isinstance(dim, int) for dim in shape):
         shown = "x".join("?" if dim is None else str(dim) for dim in shape or ("?",))
+        example = "x".join(str(dim) if isinstance(dim, int) else "1" for dim in shape or ("?",))
         raise UsageError(
             f"Input {value.name!r} has the open shape {shown}, and a run needs numbers.",
-            f"Give it: --input {value.name}=1x3x224x224, or --dim NAME=SIZE.",
+            f"Give it: --input {value.name}={example}, or --dim NAME=SIZE.",
         )
     dims = [dim for dim in shape if isinstance(dim, int)]
     given = values.get(value.name)
@@ -69,8 +75,18 @@ def _spec(graph: Graph, value_id: int, values: Mapping[str, Elements]) -> InputS
             f"The input {value.name!r} has {prod(dims):,} elements, and {len(given):,} are given.",
             "Give all of them, or one number that fills it.",
         )
-    elements = list(given) if isinstance(given, tuple) else given
+    elements: float | list[float] | str | list[str] | None = list(given) if isinstance(given, tuple) else given
+    if value.type.dtype == _TEXTS:
+        text = _text() if given is None else str(given)
+        words = text.split(",")
+        elements = words if len(words) == prod(dims) else text
     return InputSpec(name=value.name, dtype=value.type.dtype, shape=dims, value=elements)
+
+
+def _text() -> str:
+    from memprof.importers.request import USUAL_TEXT  # not loaded in a child
+
+    return USUAL_TEXT
 
 
 def random_feeds(specs: Iterable[InputSpec]) -> dict[str, np.ndarray[Any, Any]]:
@@ -89,7 +105,11 @@ def read_code() -> None:
 
 
 def _array(spec: InputSpec, rng: np.random.Generator) -> np.ndarray[Any, Any]:
-    shape, dtype = tuple(spec["shape"]), np.dtype(spec["dtype"])
+    shape = tuple(spec["shape"])
+    if spec["dtype"] == _TEXTS:
+        words = np.array(spec["value"], dtype=object)
+        return words.reshape(shape) if words.ndim else np.full(shape, words)
+    dtype = np.dtype(spec["dtype"])
     if spec["value"] is not None:
         if isinstance(spec["value"], list):
             return np.array(spec["value"]).astype(dtype).reshape(shape)

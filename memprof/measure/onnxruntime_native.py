@@ -42,7 +42,7 @@ _INDEX: Mapping[str, int] = MappingProxyType(
         "SessionGetOutputName": 37,
         "CreateTensorAsOrtValue": 48,
         "CreateTensorWithDataAsOrtValue": 49,
-        "FillStringTensor": 53,
+        "FillStringTensor": 52,
         "CreateCpuMemoryInfo": 69,
         "GetAllocatorWithDefaultOptions": 78,
         "ReleaseSession": 95,
@@ -155,7 +155,7 @@ class Runtime:
             array: Its elements.
             element_type: ONNX's number of their type, if numpy's name does not say it.
         """
-        if element_type == _STRING:
+        if element_type == _STRING or array.dtype == object:
             return self._texts(array)
         shape = (ctypes.c_int64 * max(1, array.ndim))(*array.shape)
         return self.create(

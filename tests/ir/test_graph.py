@@ -63,7 +63,7 @@ def test_weights_count_once_and_views_of_them_not_at_all() -> None:
 
 def test_open_weights_are_said_to_be_open() -> None:
     builder = GraphBuilder()
-    w = builder.add_parameter("w", TensorType("string", (2,)))
+    w = builder.add_parameter("w", TensorType("opaque", (2,)))
     builder.add_node("Op", [w], [NewValue("c", u1("n"))])
     graph = builder.build([])
     assert not graph.has_known_weights

@@ -45,7 +45,7 @@ def test_bits_agree_with_numpy(dtype: str) -> None:
         TensorType("float32", (None,)),
         TensorType("float32", None),
         TensorType(None, (2, 3)),
-        TensorType("string", (2, 3)),
+        TensorType("opaque", (2, 3)),
     ],
 )
 def test_what_is_open_has_no_bytes(type_: TensorType) -> None:

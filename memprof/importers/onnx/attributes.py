@@ -87,6 +87,7 @@ _VALUES: Mapping[int, Callable[[AttributeProto], Any]] = MappingProxyType(
         AttributeProto.FLOAT: lambda a: a.f,
         AttributeProto.FLOATS: lambda a: list(a.floats),
         AttributeProto.STRING: lambda a: a.s,
+        AttributeProto.STRINGS: lambda a: list(a.strings),
         AttributeProto.TENSOR: lambda a: a.t,
     }
 )

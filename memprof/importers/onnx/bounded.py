@@ -5,6 +5,7 @@ NonZero              every element, once for each dimension
 Unique               every element, or every slice along its axis
 Compress             as many slices as conditions, or as there are; without an axis, elements
 NonMaxSuppression    boxes for each batch and class, as many as asked for or as there are
+StringNormalizer     every word
 TopK                 as many as asked for or as there are along its axis
 Slice                what lies between the first start and the last end; all along an axis where those are not known
 
@@ -310,6 +311,7 @@ _RULES: Mapping[str, Callable[[Asked], Shapes]] = MappingProxyType(
         "Slice": _slice,
         "Split": _split,
         "Tile": _tile,
+        "StringNormalizer": lambda asked: [asked.shape()],
         "TopK": _top,
         "Unique": _unique,
         "com.microsoft.DynamicTimeWarping": _path,

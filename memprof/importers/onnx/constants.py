@@ -65,6 +65,9 @@ _CODES: Mapping[str, str] = MappingProxyType(
 """How ``struct`` writes an element."""
 
 
+_NO_NUMBERS = frozenset({"map", "string"})
+
+
 class Constant:
     """A small tensor whose elements are known.
 
@@ -157,7 +160,7 @@ def empty_constant(dtype: str | None) -> Constant | None:
 
 def may_decide_shapes(of: TensorType) -> bool:
     """Whether a tensor of this type is known to be small enough to take part in the arithmetic of shapes."""
-    count = of.element_count
+    count = of.element_count if of.dtype in DTYPE_BITS and of.dtype not in _NO_NUMBERS else None
     return count is not None and count <= (_MAX_FLOATS if of.dtype in FLOATS else MAX_ELEMENTS)
 
 

@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 from memprof.base.errors import LimitError
 from memprof.importers.onnx import (
+    classical,
     contributed_generation,
     contributed_given,
     contributed_models,
@@ -209,6 +210,7 @@ _MS = "com.microsoft."
 _NCHWC = "com.microsoft.nchwc."
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
+        **classical.RULES,
         **contributed_models.RULES,
         **contributed_others.RULES,
         **contributed_sequences.RULES,

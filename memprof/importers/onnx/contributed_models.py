@@ -1,4 +1,4 @@
-"""Types of what onnxruntime's larger operations write: attention, embeddings, products of packed weights, trees.
+"""Types of what onnxruntime's larger operations write: attention, embeddings and products of packed weights.
 
     B batch, S sequence, P past, T = P + S, N heads, H = size of a head, D = N * H
 
@@ -8,17 +8,14 @@
     MatMulNBits                  x [...,K], N outputs               [...,N]
     EmbedLayerNormalization      ids [B,S], words [V,D]             [B,S,D]; mask index [B]; the sum [B,S,D]
     DynamicQuantizeLSTM          as LSTM, weights [D,I,4H]          [S,D,B,H]; last states [D,B,H]
-    tree ensembles, linear,      [B,...] to a column for each       targets or classes from the attributes
-        SVM, scalers             target, class or feature
 
-Source: the operators' descriptions in onnxruntime and in ONNX.
+Source: the operators' descriptions in onnxruntime.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from memprof.importers.onnx.contributed_call import ContributedCall
 from memprof.ir import Dim, TensorType
@@ -117,41 +114,7 @@ def _rotary(call: ContributedCall) -> list[TensorType]:
     return [call.of(0)]
 
 
-def _rows(call: ContributedCall) -> Dim:
-    shape = call.shape(0)
-    return shape[0] if len(shape) > 1 else 1
-
-
-def _regressor(call: ContributedCall) -> list[TensorType]:
-    targets = call.get("n_targets") or call.get("targets") or 1
-    return [call.types.of("float32", (_rows(call), targets))]
-
-
-def _classifier(call: ContributedCall) -> list[TensorType]:
-    integers, texts = _labels(call, "int64s", "ints"), _labels(call, "strings")
-    rows = _rows(call)
-    count = max(len(integers), len(texts))
-    label = call.types.of("string" if texts else "int64", (rows,))
-    return [label, call.types.of("float32", (rows, count))]
-
-
-def _labels(call: ContributedCall, *kinds: str) -> list[Any]:
-    found: list[Any] = []
-    for kind in kinds:
-        found = found or list(call.get(f"classlabels_{kind}") or [])
-    return found
-
-
-def _scaler(call: ContributedCall) -> list[TensorType]:
-    return [call.types.of("float32", call.shape(0))]
-
-
-def _vectorizer(call: ContributedCall) -> list[TensorType]:
-    sizes = call.get("inputdimensions") or [_whole(call.shape(i)[-1]) for i in range(len(call.inputs))]
-    return [call.types.of("float32", (_rows(call), sum(sizes)))]
-
-
-_MS, _ML = "com.microsoft.", "ai.onnx.ml."
+_MS = "com.microsoft."
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         _MS + "Attention": _attention,
@@ -167,14 +130,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         _MS + "RotaryEmbedding": _rotary,
         **dict.fromkeys((_MS + op for op in ("BiasSoftmax", "BiasDropout", "BiasAdd", "Inverse")), _rotary),
         **dict.fromkeys((".LayerNormalization", ".SimplifiedLayerNormalization"), _normalization),
-        **dict.fromkeys(
-            (_ML + op for op in ("TreeEnsembleRegressor", "LinearRegressor", "SVMRegressor")), _regressor
-        ),
-        **dict.fromkeys(
-            (_ML + op for op in ("TreeEnsembleClassifier", "LinearClassifier", "SVMClassifier")), _classifier
-        ),
-        **dict.fromkeys((_ML + op for op in ("Scaler", "Normalizer", "Imputer")), _scaler),
-        _ML + "FeatureVectorizer": _vectorizer,
     }
 )
 """Rules by ``domain.Op``; an empty domain is ONNX's own, where onnxruntime adds to it."""

@@ -40,6 +40,11 @@ def given_fact(name: str, fact: Fact, context: Context) -> Fact:
     import numpy as np
 
     given = context.values[name]
+    if fact.type.dtype == "string":
+        return fact  # which texts they are decides a run, no shape that is worked out here
+    if isinstance(given, str):
+        of_what = fact.type.dtype or "an unknown type"
+        raise UsageError(f"The input {name!r} holds {of_what}, and a text is given.", f"Write --value {name}=NUMBER.")
     of = _with_length(fact.type, given, context)
     try:
         dtype = np.dtype(of.dtype)
@@ -62,7 +67,13 @@ def given_fact(name: str, fact: Fact, context: Context) -> Fact:
     return context.facts.constant(of, Constant(array, is_beyond=True))
 
 
+def gives_length(of: TensorType | None) -> bool:
+    """Whether the elements of an input say how many they are: of a vector of numbers without a length."""
+    is_open = of is not None and (of.shape is None or (len(of.shape) == 1 and not isinstance(of.shape[0], int)))
+    return is_open and of is not None and of.dtype != "string"
+
+
 def _with_length(of: TensorType, given: Elements, context: Context) -> TensorType:
-    if of.shape is None or len(of.shape) != 1 or isinstance(of.shape[0], int):
+    if of.shape is None or not gives_length(of):
         return of
     return context.types.of(of.dtype, (len(given) if isinstance(given, tuple) else 1,))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from memprof.importers.onnx.attributes import attribute
 from memprof.importers.onnx.constants import FLOATS, Constant, empty_constant
 from memprof.importers.onnx.contributed import contributed_types, is_contributed
 from memprof.importers.onnx.definitions import definition_of, may_need_definition
@@ -39,11 +40,13 @@ _TYPED_LIKE: Mapping[str, Mapping[int, int]] = MappingProxyType(
         "GroupNormalization": {0: 0},
         "Imputer": {0: 0},
         "MeanVarianceNormalization": {0: 0},
+        "StringNormalizer": {0: 0},  # unless it leaves words out
     }
 )
 """Outputs that the specification types like an input and ONNX's rules leave out: output index to input index."""
 
 
+_LEAVES_OUT = "stopwords"
 _DECIDED_BY_FLOATS = frozenset({"MelWeightMatrix", "Range", "Resize", "Upsample"})
 
 
@@ -174,7 +177,12 @@ class Inference:
         except Exception:  # native code raises a dozen kinds; whatever it is, this node's shape stays unknown
             answers = {}
         found = [self._fact(answers[name]) if name in answers else UNKNOWN_FACT for name in node.output]
-        for output, source in _TYPED_LIKE.get(node.op_type, {}).items():
+        if is_contributed(node):  # of other domains, where ONNX's rules leave open what kernels do
+            read = [None if fact is None else fact.type for fact in inputs]
+            pairs = zip(found, contributed_types(node, read, self._types, data), strict=True)
+            found = [self._facts.of(self._types.merge(a.type, b)) if a.is_open else a for a, b in pairs]
+        alike = {} if attribute(node, _LEAVES_OUT) else _TYPED_LIKE.get(node.op_type, {})
+        for output, source in alike.items():
             like = inputs[source] if source < len(inputs) else None
             if like is not None and output < len(found) and found[output].is_open:
                 found[output] = self._facts.of(like.type)

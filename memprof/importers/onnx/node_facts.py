@@ -11,7 +11,7 @@ from typing import Any
 
 from memprof.base.text import safe_text
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
-from memprof.importers.onnx.attributes import attribute, tensor
+from memprof.importers.onnx.attributes import attribute, tensor, text
 from memprof.importers.onnx.bounded import largest_shapes
 from memprof.importers.onnx.constants import MAX_ELEMENTS, Constant, constant_of
 from memprof.importers.onnx.contradictions import contradiction, describe
@@ -26,7 +26,7 @@ from memprof.importers.onnx.ops import names
 from memprof.importers.onnx.symbols import Bindings
 from memprof.importers.onnx.twins import Answer, Marks, Question
 from memprof.importers.onnx.types import TypeTable
-from memprof.importers.request import Elements
+from memprof.importers.request import USUAL_TEXT, Elements
 from memprof.ir import BOUND, DTYPE_BITS, Assumption, Attribute, Dim, Graph, TensorType
 
 _BLOCKED = "com.microsoft.nchwc"  # what its own tool records is the shape without the blocks
@@ -41,6 +41,7 @@ EVALUATED = names(
     "Sub Sum Tile Transpose Unsqueeze Where Xor"
 )
 """Operations that ``evaluators`` computes: asked before it, and numpy with it, is loaded."""
+_TOKENIZER = "com.microsoft.Tokenizer"
 _LISTS: Mapping[str, tuple[type[Any], str]] = MappingProxyType(
     {
         "value_int": (int, "int64"),
@@ -173,6 +174,11 @@ def _bounded(
             axis = next((axis for axis, dim in enumerate(known) if not isinstance(dim, int)), None)
             if axis is not None:  # a single number has none
                 context.assumed.setdefault((BOUND, name), _bound_note(node, name, known[axis] or axis, shape))
+        elif call.op == _TOKENIZER and of.shape and None not in of.shape[:-1]:
+            tokens = _usual_tokens(node)
+            found[i] = context.facts.of(context.types.of(of.dtype, (*of.shape[:-1], tokens)))
+            note = _tokens_note(f"{name}[{len(of.shape) - 1}]={tokens}")
+            context.assumed.setdefault((note.kind, note.name), note)
         elif i == 0:
             found[i] = context.facts.of(counted_type(call.op, node, inputs, fact, context.types))
         context.goes_beyond |= found[i].type is not of
@@ -209,6 +215,18 @@ def _bound_note(node: NodeProto, name: str, which: int | str, shape: tuple[int, 
     dim = which if isinstance(which, str) else f"{name}[{which}]"
     hint = f"--dim {shlex.quote(f'{dim}=N')}"
     return Assumption(kind=BOUND, name=safe_text(name), reason=safe_text(reason, 500), hint=safe_text(hint, 500))
+
+
+def _usual_tokens(node: NodeProto) -> int:
+    """Return the tokens of a usual text: its words, or its characters where each is one."""
+    is_each = text(node, "tokenexp") == "." or attribute(node, "separators") == [b""]
+    return len(USUAL_TEXT) if is_each else len(USUAL_TEXT.split())
+
+
+def _tokens_note(what: str) -> Assumption:
+    hint = f"--dim {shlex.quote(what)}"
+    reason = "the texts decide how many tokens Tokenizer writes; taken so"
+    return Assumption(kind="dimension", name=safe_text(what), reason=reason, hint=safe_text(hint, 500))
 
 
 def complete(node: NodeProto, stated: Sequence[Fact], found: Sequence[Fact], context: Context) -> list[Fact]:

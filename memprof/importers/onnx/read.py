@@ -21,7 +21,7 @@ from memprof.importers.onnx.assumed import assume_sizes
 from memprof.importers.onnx.build import build_graph
 from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
-from memprof.importers.onnx.given import check_given
+from memprof.importers.onnx.given import check_given, gives_length
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.library import GraphProto, ModelProto
 from memprof.importers.onnx.limits import MAX_DISTINCT, USUAL, Room, bodies, check_model, check_structure
@@ -163,7 +163,8 @@ def _build(
     notes: Sequence[Assumption],
     wished: Mapping[str, int],
 ) -> _Built:
-    assumed = assume_sizes(graph_inputs, {*request.inputs, *request.values}, wished)
+    counted = {name for name in request.values if gives_length(graph_inputs.get(name))}
+    assumed = assume_sizes(graph_inputs, {*request.inputs, *counted}, wished)
     request = replace(request, dims={**assumed.dims, **request.dims}, inputs={**assumed.inputs, **request.inputs})
     context = _context(proto, _Known(request, Room(request.max_nodes)))
     context.assumed.update({(note.kind, note.name): note for note in (*assumed.notes, *notes)})

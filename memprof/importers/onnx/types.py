@@ -1,6 +1,7 @@
 """Types of ONNX as memprof's, and back: element types by name, equal types one object.
 
-A type that has no fixed bytes keeps a name that says why: ``string``, ``sequence``, ``map``, ``optional``.
+A type that has no fixed bytes keeps a name that says why: ``sequence``, ``optional``. Maps, and sequences of them,
+hold no tensors: ``map``, of 0 bytes.
 
 Interning: a model repeats a few types thousands of times. Reading is a dictionary look-up by the serialized proto,
 which costs a microsecond whatever the rank, and types that are one object compare and hash quickly later.
@@ -55,9 +56,7 @@ DTYPES: Mapping[int, str] = MappingProxyType(
 
 UNKNOWN_TYPE = TensorType(None, None)
 _NUMBERS = MappingProxyType({name: number for number, name in DTYPES.items()})
-_NOT_TENSORS = MappingProxyType(
-    {"sequence_type": "sequence", "map_type": "map", "optional_type": "optional", "opaque_type": "opaque"}
-)
+_NOT_TENSORS = MappingProxyType({"sequence_type": "sequence", "optional_type": "optional", "opaque_type": "opaque"})
 
 
 class TypeTable:
@@ -138,6 +137,8 @@ class TypeTable:
             if found.size_bytes is not None and kind == "tensor_type" and not self._bindings:
                 self._protos.setdefault(id(found), proto)  # it says the same
             return found
+        if kind == "map_type" or (kind == "sequence_type" and proto.sequence_type.elem_type.HasField("map_type")):
+            return self.of("map", ())
         return self.of(_NOT_TENSORS.get(kind, "opaque"), None) if kind else UNKNOWN_TYPE
 
     def _dim(self, dim: Any) -> Dim:  # the class of a nested proto has no importable name

@@ -87,8 +87,8 @@ _attribute_fields: dict[int, _Message] = {5: _TENSOR, 10: _TENSOR, 22: _SPARSE, 
 _ATTRIBUTE = _Message(
     enter=_attribute_fields,
     drop=frozenset({13}),  # doc_string
-    payload=frozenset({4, 9}),  # s, strings
-    lists=frozenset({7, 8}),  # floats, ints
+    payload=frozenset({4}),  # s
+    lists=frozenset({7, 8, 9}),  # floats, ints, strings: words and classes decide shapes
 )
 _NODE = _Message(  # doc_string, device_configurations; metadata_props
     enter={5: _ATTRIBUTE}, drop=frozenset({6, 10}), metadata=9, whole_bytes=SMALL_NODE_BYTES

@@ -49,7 +49,7 @@ DTYPES: tuple[tuple[str, str], ...] = (
     ("INT32", "int32"),
     ("UINT8", "uint8"),
     ("INT64", "int64"),
-    ("STRING", "string"),
+    ("STRING", "packed string"),
     ("BOOL", "bool"),
     ("INT16", "int16"),
     ("COMPLEX64", "complex64"),

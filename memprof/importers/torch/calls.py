@@ -143,6 +143,10 @@ def _with_elements(name: str, value: Any, values: Mapping[str, Elements]) -> Any
     elements = values.get(name, 1.0 if "mask" in name.lower() else None)
     if elements is None or not isinstance(value, torch.Tensor) or not (_has_no_data(value) or name in values):
         return tree_map_only(torch.Tensor, _with_data, value)
+    if isinstance(elements, str):
+        raise UsageError(
+            f"--value {name} is a text, and the argument holds numbers.", f"Write --value {name}=NUMBER."
+        )
     filled = torch.tensor(elements, dtype=value.dtype, device="cpu")
     try:
         return filled.reshape(value.shape) if filled.dim() else filled.expand(value.shape).clone()

@@ -16,8 +16,8 @@ from memprof.ir import Graph, Role, TensorType, Unknown
 from memprof.runtimes.onnxruntime.arranging import NOBODY, Arrangement, Owner, never_run, own_order
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
 from memprof.runtimes.onnxruntime.pattern import pattern_bytes
-from memprof.runtimes.onnxruntime.plan import Planning, ReusePlan, plan_buffers
-from memprof.runtimes.onnxruntime.scratch import scratch_by_step
+from memprof.runtimes.onnxruntime.plan import NEVER_SHARED, Planning, ReusePlan, plan_buffers
+from memprof.runtimes.onnxruntime.scratch import early_by_step, scratch_by_step
 from memprof.runtimes.onnxruntime.tables import PREPACKED, UNTYPED
 
 _MAX_UNKNOWN = 1000
@@ -32,6 +32,7 @@ class Frame:
         graph: What runs, see ``lowering``.
         plan: Who lives where.
         scratch: By step the bytes that a kernel takes while it runs; ``None`` where they are not known.
+        early: By step the bytes that a kernel takes before its output, where that may exist already.
         bodies: By step the bodies of the node that runs, for nodes that have some.
         open_outputs: Ids of graph outputs whose size onnxruntime does not know before it runs.
         has_pattern: Whether later passes take all buffers as one block.
@@ -43,6 +44,7 @@ class Frame:
     graph: Graph
     plan: ReusePlan
     scratch: tuple[int | None, ...]
+    early: Mapping[int, int]
     bodies: Mapping[int, tuple[Frame, ...]]
     open_outputs: frozenset[int]
     has_pattern: bool
@@ -53,7 +55,7 @@ class Frame:
     def without_scratch(self) -> Frame:
         """The same if kernels took no scratch."""
         bare = {step: tuple(body.without_scratch for body in bodies) for step, bodies in self.bodies.items()}
-        return replace(self, scratch=(0,) * len(self.scratch), bodies=bare)
+        return replace(self, scratch=(0,) * len(self.scratch), early={}, bodies=bare)
 
     @cached_property
     def uses(self) -> tuple[BodiesUse | None, ...]:
@@ -68,6 +70,9 @@ class Frame:
     def later_uses(self) -> tuple[BodiesUse | None, ...]:
         """The same from the second pass on: the branches of an If take their buffers as one block too."""
         found = list(self.uses)
+        for step, size in self.early.items():
+            if (use := found[step]) is not None:
+                found[step] = BodiesUse(max(use.beside_bytes, size))
         for step, bodies in self.bodies.items():
             node = self.graph.nodes[self.plan.order[step]]
             if node.op == "If" and found[step] is not None:
@@ -138,6 +143,14 @@ class Frame:
         return frozenset(self.graph.outputs).intersection(self.plan.owned)
 
     @cached_property
+    def apart(self) -> frozenset[int]:
+        """Ids of values with buffers of their own that are no part of the block of later passes."""
+        if not any(of in NEVER_SHARED for of in {of.dtype for of in self.graph.types}):
+            return self.outputs
+        types = self.graph.types
+        return self.outputs.union([i for i in self.plan.owned if types[i].dtype in NEVER_SHARED])
+
+    @cached_property
     def reserved(self) -> tuple[int, ...]:
         """By step the bytes beyond all buffers, those that the step writes included."""
         if not self.bodies:
@@ -147,7 +160,7 @@ class Frame:
     @cached_property
     def pattern_bytes(self) -> int:
         """Bytes of the block that later passes take at once."""
-        return pattern_bytes(self.plan, self.graph.value_bytes, self.outputs)
+        return pattern_bytes(self.plan, self.graph.value_bytes, self.apart)
 
     def first_pass(self, written: Collection[int]) -> list[int]:
         """Return by step the bytes of a first pass; of the graph outputs only ``written`` count."""
@@ -160,7 +173,7 @@ class Frame:
         if not self.has_pattern:
             return self.first_pass(written)
         block = self.pattern_bytes
-        outputs = self._alive(self.outputs.intersection(written))
+        outputs = self._alive(self.apart - self.outputs.difference(written))
         return [block + a + b for a, b in zip(outputs, most_bytes(self.later_uses), strict=True)]
 
     def output_bytes(self, value_ids: Collection[int]) -> int:
@@ -228,6 +241,7 @@ def run_frame(
         graph=ran,
         plan=ran.derived(_own_plan) if is_alone else planning(order).whole(order),
         scratch=scratch_by_step(ran, order, threads),
+        early=early_by_step(ran, order),
         bodies=bodies,
         open_outputs=frozenset([i for i in ran.outputs if types[i].size_bytes is None]),
         has_pattern=not (owner.constants and _reads_prepacked(ran, owner.constants)),

@@ -20,20 +20,20 @@ from memprof.runtimes.onnxruntime.plan import ReusePlan
 ALIGNMENT = 256
 
 
-def pattern_bytes(plan: ReusePlan, sizes: Sequence[int | None], outputs: frozenset[int]) -> int:
+def pattern_bytes(plan: ReusePlan, sizes: Sequence[int | None], apart: frozenset[int]) -> int:
     """Return the bytes of the block.
 
     Args:
         plan: Who lives where.
         sizes: Bytes of each value; unknown ones count nothing.
-        outputs: Ids of graph outputs.
+        apart: Ids of values that are no part of it: graph outputs, tensors of strings.
     """
     ends: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     block = Block()
     step = 0
     for value_id in plan.owned:
         size = sizes[value_id]
-        if value_id in outputs or not size:
+        if value_id in apart or not size:
             continue
         while step < plan.start[value_id]:
             for start, padded in ends.pop(step + 1, ()):

@@ -32,6 +32,9 @@ from memprof.analysis import Buffer
 from memprof.ir import DTYPE_BITS, Graph, Role, TensorType
 from memprof.runtimes.onnxruntime.tables import ALIASES, IN_PLACE
 
+NEVER_SHARED = frozenset({"string", "map"})
+"""Element types whose buffers nothing takes over, and which are no part of a memory pattern."""
+
 _record = tuple.__new__  # with all fields in order: half of the time
 _FOREIGN = (Role.INPUT, Role.PARAMETER, Role.CAPTURE)  # a tuple, since hashing an Enum is slow
 
@@ -199,7 +202,7 @@ def _shape_keys(types: Sequence[TensorType]) -> list[int]:
 
 def _shape_key(of: TensorType) -> tuple[int, tuple[object, ...]] | None:
     bits = DTYPE_BITS.get(of.dtype or "")
-    if bits is None or of.shape is None or None in of.shape:
+    if bits is None or of.dtype in NEVER_SHARED or of.shape is None or None in of.shape:
         return None
     return max(bits, 8), of.shape
 

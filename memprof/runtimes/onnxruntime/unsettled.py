@@ -97,8 +97,8 @@ class _Layout:
         self._births: defaultdict[int, list[int]] = defaultdict(list)  # by node
         self._deaths: defaultdict[int, list[int]] = defaultdict(list)  # by step
         self._offset: dict[int, int] = {}
-        sizes, outputs = frame.graph.value_bytes, frame.outputs
-        self._size = {i: rounded(size) for i in plan.owned if i not in outputs and (size := sizes[i])}
+        sizes, apart = frame.graph.value_bytes, frame.apart
+        self._size = {i: rounded(size) for i in plan.owned if i not in apart and (size := sizes[i])}
         for value_id in self._size:
             self._births[plan.order[plan.start[value_id]]].append(value_id)
             self._deaths[plan.stop[value_id]].append(value_id)

@@ -28,6 +28,8 @@ def remove_idle(draft: Draft) -> None:
         if not draft.is_seen(step.output):
             draft.bypass(step, source)
             continue
+        if step.op != "Identity":  # what else writes an output of the graph stays
+            continue
         is_alone = draft.only_reader(source) is step
         if writer is not None and is_alone and writer.output == source and not writer.node.bodies:
             draft.take_over(writer, step)

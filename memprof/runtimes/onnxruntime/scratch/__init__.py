@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from memprof.ir import Graph, Node, Role
-from memprof.runtimes.onnxruntime.scratch import attention, convolution, dense, einsum, quantized, recurrent
+from memprof.runtimes.onnxruntime.scratch import (
+    attention,
+    classical,
+    convolution,
+    dense,
+    einsum,
+    quantized,
+    recurrent,
+)
+from memprof.runtimes.onnxruntime.scratch.dense import VARIADIC, variadic_before
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize
 
 _NEWEST_OPSET = 1000
@@ -28,6 +37,7 @@ SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
         **einsum.SCRATCH,
         **quantized.SCRATCH,
         **attention.SCRATCH,
+        **classical.SCRATCH,
     }
 )
 """Rules by operation."""
@@ -84,4 +94,26 @@ def scratch_by_step(graph: Graph, order: Sequence[int], threads: int = 1) -> tup
     return tuple(found)
 
 
-__all__ = ["SCRATCH", "scratch_by_step", "scratch_bytes"]
+def early_by_step(graph: Graph, order: Sequence[int]) -> Mapping[int, int]:
+    """Return by step what kernels take before they ask for their output, where that is more than beside it.
+
+    In a first run the output does not exist yet then; in later ones it does, in the block that is taken at once.
+    """
+    found: dict[int, int] = {}
+    if graph.ops.isdisjoint(VARIADIC):
+        return found
+    outputs = set(graph.outputs)
+    for step, node_id in enumerate(order):
+        node = graph.nodes[node_id]
+        if node.op not in VARIADIC or node.is_malformed or not outputs.isdisjoint(node.writes):
+            continue
+        try:
+            size = variadic_before(Kernel(graph, node, graph.opset or _NEWEST_OPSET))
+        except (OpenSize, *MISFITS):
+            continue
+        if size:
+            found[step] = size
+    return found
+
+
+__all__ = ["SCRATCH", "early_by_step", "scratch_by_step", "scratch_bytes"]

@@ -22,6 +22,8 @@ from types import MappingProxyType
 
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize, broadcast, volume
 
+VARIADIC = ("Max", "Min", "Sum", "Mean")
+_TWO_RESULTS = 3  # of more inputs two results are held at once
 _TRANSPOSING_VERSION = 13
 _BROADCASTING_VERSION = 8
 
@@ -126,9 +128,18 @@ def batch_statistics(kernel: Kernel) -> int:
     return 2 * kernel.shape(0)[1] * kernel.element_bytes(3) if kernel.integer("training_mode", 0) else 0
 
 
+def variadic_before(kernel: Kernel) -> int:
+    """Return what Max, Min, Sum or Mean of four inputs and more take before they have an output: two results."""
+    shapes = [kernel.shape(i) for i in range(len(kernel.node.inputs))]
+    if len(shapes) <= _TWO_RESULTS or kernel.opset < _BROADCASTING_VERSION:
+        return 0
+    sizes = [volume(shape) for shape in accumulate(shapes, lambda so_far, shape: broadcast((so_far, shape)))][1:-1]
+    return max(a + b for a, b in pairwise(sizes)) * kernel.element_bytes()
+
+
 SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
     {
-        **dict.fromkeys(("Max", "Min", "Sum", "Mean"), variadic),
+        **dict.fromkeys(VARIADIC, variadic),
         "Where": where,
         **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), along_axis),
         "LRN": local_response,

@@ -76,6 +76,11 @@ class Kernel:
         value_id = self.node.inputs[i] if i < len(self.node.inputs) else None
         return None if value_id is None else self.graph.values[value_id].type.dtype
 
+    def output_dtype(self, i: int = 0) -> str | None:
+        """Return the element type of output ``i``, ``None`` if there is none."""
+        value_id = self.node.outputs[i] if i < len(self.node.outputs) else None
+        return None if value_id is None else self.graph.values[value_id].type.dtype
+
     def integer(self, name: str, default: int) -> int:
         """Return an integer attribute; raises ``OpenSize`` if it is none."""
         found = self.node.attributes.get(name, default)
