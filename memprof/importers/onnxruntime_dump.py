@@ -13,6 +13,7 @@ Nothing here has run the model: shapes and order are worked out from the graph a
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from memprof.importers.onnx.attributes import attribute
@@ -46,7 +47,7 @@ def read_optimized(dump: Path, request: Request) -> Model:
     source, _ = parse(request.path)
     is_changed = _outline(proto.graph) != _outline(source.graph)
     _state_blocks(proto)
-    model = to_model(proto, digest, request)
+    model = to_model(proto, digest, request, source=partial(to_model, source, "", request))
     return replace(model, format=OPTIMIZED_FORMAT) if is_changed else model
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from memprof import analyze
 from memprof.base.errors import UsageError
+from memprof.importers.onnxruntime_dump import read_optimized
+from memprof.importers.request import Request
 from memprof.ir import GraphBuilder
-from tests.onnx_models import model, node, tensor
+from tests.onnx_models import integers, model, node, tensor
 
 pytest.importorskip("onnxruntime")
 
@@ -39,6 +41,30 @@ def test_a_graph_that_optimisation_leaves_alone_keeps_its_name_and_runs_in_onnxr
     assert (alone.model.format, alone.headline.runtime.name) == ("onnx.unchanged", "onnxruntime-optimized")
     assert alone.headline.timeline == analyze(path, runtimes=["onnxruntime"]).headline.timeline
     assert "onnxruntime-optimized" in analyze(path, optimized=True).runtimes
+
+
+def test_a_value_that_keeps_its_name_keeps_what_was_known_of_it(tmp_path: Path) -> None:
+    """The optimiser forgets ``a``, not the ``b`` that the shapes in the file imply."""
+    shape = [
+        node("Shape", ["x"], ["n"], start=0, end=1),
+        node("Concat", ["n", "sides"], ["s"], axis=0),
+    ]
+    names = {
+        "inputs": [tensor("x", ["N", 6])],
+        "outputs": ["y"],
+        "initializers": [integers("sides", 2, 3)],
+        "opset": 19,
+    }
+    ends = [node("Neg", ["b"], ["c"]), node("Abs", ["c"], ["y"])]
+    original = model([*shape, node("Reshape", ["x", "s"], ["a"]), node("Exp", ["a"], ["b"]), *ends], **names)  # type: ignore[arg-type]
+    original.graph.value_info.append(tensor("a", ["N", 2, 3]))
+    moved = [node("Exp", ["x"], ["first"]), node("Reshape", ["first", "s"], ["b"])]
+    for file, made in (("source.onnx", original), ("dump.onnx", model([*shape, *moved, *ends], **names))):  # type: ignore[arg-type]
+        onnx.save(made, str(tmp_path / file))
+    found = read_optimized(tmp_path / "dump.onnx", Request(source=str(tmp_path / "source.onnx")))
+    assert found.ahead is not None
+    known = {value.name: value.type.shape for value in found.ahead().values}
+    assert known["b"] == known["c"] == ("N", 2, 3)
 
 
 def test_what_is_no_file_is_refused() -> None:

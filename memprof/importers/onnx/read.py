@@ -8,7 +8,7 @@ Each arrow is a module of this package; this one holds their order alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
 from memprof.importers.onnx.given import check_given, gives_length
 from memprof.importers.onnx.inference import Inference
-from memprof.importers.onnx.library import GraphProto, ModelProto
+from memprof.importers.onnx.library import GraphProto, ModelProto, ValueInfoProto
 from memprof.importers.onnx.limits import MAX_DISTINCT, USUAL, Room, bodies, check_model, check_structure
 from memprof.importers.onnx.misfits import count_misfits
 from memprof.importers.onnx.modules import tidy
@@ -89,8 +89,14 @@ def stated_inputs(path: Path) -> Mapping[str, TensorType]:
     return _input_types(parse(path)[0].graph, TypeTable())
 
 
-def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
+def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[[], Model] | None = None) -> Model:
     """Return a parsed structure as the Model that ``request`` asks for; ``proto`` is changed.
+
+    Args:
+        proto: The structure.
+        digest: Its digest.
+        request: What is asked for.
+        source: What onnxruntime made it from: of a value that kept its name onnxruntime knows what it knew then.
 
     Raises:
         InputError: It is invalid.
@@ -123,7 +129,7 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
-    ahead = Once(partial(_build_ahead, proto, room, runtime_evaluates, replaceable)) if is_other else None
+    ahead = partial(_build_ahead, proto, room, runtime_evaluates, replaceable)
     is_open = built.is_settled or bool(replaceable)
     folded = Once(partial(_build_ahead, proto, room, reader_evaluates, replaceable)) if is_open else None
     return Model(
@@ -131,7 +137,9 @@ def to_model(proto: ModelProto, digest: str, request: Request) -> Model:
         format="onnx",
         structure_sha256=digest,
         graph=built.graph,
-        ahead=ahead,
+        ahead=Once(ahead if source is None else partial(_build_remembering, ahead, proto, source))
+        if is_other
+        else None,
         folded=folded,
         wished=built.wished,
     )
@@ -182,6 +190,28 @@ def _build_ahead(proto: ModelProto, room: Room, evaluates: Evaluates, replaceabl
     """Return what onnxruntime knows of a structure before it runs; see ``ahead``."""
     context = _context(proto, _Known(None, room, evaluates, replaceable))
     return build_graph(proto.graph, context, Causes(context.types.symbols))
+
+
+def _build_remembering(build: Callable[[], Graph], proto: ModelProto, source: Callable[[], Model]) -> Graph:
+    """Return what onnxruntime knows of a structure that it has made itself: the dump alone tells less."""
+    graph = build()
+    open_names = {value.name for value in graph.values if not _is_rank_and_names(value.type)}
+    if not open_names:
+        return graph
+    made_from = source()
+    known = made_from.graph if made_from.ahead is None else made_from.ahead()
+    types, recorded = TypeTable(), {info.name for info in (*proto.graph.value_info, *proto.graph.output)}
+    remembered = [
+        ValueInfoProto(name=value.name, type=types.to_proto(value.type))
+        for value in known.values
+        if value.name in open_names and value.name not in recorded and _is_rank_and_names(value.type)
+    ]
+    proto.graph.value_info.extend(remembered)
+    return build() if remembered else graph
+
+
+def _is_rank_and_names(of: TensorType) -> bool:
+    return of.shape is not None and None not in of.shape
 
 
 @dataclass(frozen=True, slots=True)
