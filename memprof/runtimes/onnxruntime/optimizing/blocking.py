@@ -8,7 +8,8 @@
                    x * hard-sigmoid(x) of a convolution
     stays blocked  pools and Concat of whole blocks; sums, products and activations of blocked images; batch
                    normalisations, as convolutions of one channel to a group; nearest upsampling by whole numbers
-    anything else  reads a plain copy, made once; a Transpose to or from channels last is that copy
+    anything else  reads a plain copy, made once; a Transpose to or from channels last is that copy, one that puts
+                   channels first only where nobody else reads it
 
 Blocks of 16 are those of a processor with AVX-512; others have 8, which changes how far channels are rounded up.
 Operations are looked at in the order in which they would run; what is written anew gets the next numbers, which
@@ -122,7 +123,8 @@ class _Layout:
         if value_id not in self._reordered:
             source = value_id
             first = self.draft.writer_of(value_id, "Transpose")
-            is_last = first is not None and first.attributes.get("perm") == _CHANNELS_FIRST
+            is_alone = self.draft.uses(value_id) == 1
+            is_last = first is not None and is_alone and first.attributes.get("perm") == _CHANNELS_FIRST
             of, ahead = (_rounded(kind, 0) for kind in (self.draft.types[value_id], self.draft.ahead_type(value_id)))
             new = self.draft.add_value(of, ahead)
             if first is not None and is_last:

@@ -94,12 +94,16 @@ class Draft:
         self._outputs = set(graph.outputs)
         self._captured = Counter(i for node in graph.nodes for i in node.captures)
         self._next = max(index, default=-1) + 1
+        same: dict[int | None, int | None] = {}  # a weight under another name -> the weight
         for node, number in zip(graph.nodes, index, strict=True):
             if self._is_known(node):
                 self.fixed.update(node.writes)
                 self.done.append((node, number))
+                if node.op == "Identity" and not self._outputs.intersection(node.writes):
+                    same[node.outputs[0]] = same.get(node.inputs[0], node.inputs[0])
             else:
-                step = Step(node=node, op=node.op, inputs=list(node.inputs), outputs=list(node.outputs), index=number)
+                inputs = [same.get(i, i) for i in node.inputs] if same else list(node.inputs)
+                step = Step(node=node, op=node.op, inputs=inputs, outputs=list(node.outputs), index=number)
                 step.attributes = node.attributes
                 self._link(step)
 
