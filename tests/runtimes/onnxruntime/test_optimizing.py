@@ -437,6 +437,21 @@ def decided_branch() -> ModelProto:
     )
 
 
+def read_beside_a_convolution() -> ModelProto:
+    """Return a sequence with channels last that becomes an image which a convolution reads, and another operation."""
+    return model(
+        [
+            node("LayerNormalization", ["x", "row", "row"], ["n"], axis=-1),
+            node("Transpose", ["n"], ["k"], perm=[0, 3, 1, 2]),
+            node("Conv", ["k", "w"], ["y"]),
+            node("Sqrt", ["k"], ["z"]),
+        ],
+        inputs=[tensor("x", [1, 16, 16, 40])],
+        outputs=["y", "z"],
+        initializers=[weight("row", 40), weight("w", 16, 40, 1, 1)],
+    )
+
+
 def number(name: str, value: float) -> TensorProto:
     """Return a constant of one element."""
 
@@ -459,6 +474,7 @@ MODELS = [
     quantised_halves,
     halves,
     decided_branch,
+    read_beside_a_convolution,
 ]
 
 

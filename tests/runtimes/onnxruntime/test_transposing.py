@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from memprof.importers.onnx import read_onnx
 from memprof.importers.request import Request
@@ -139,6 +139,99 @@ _GRAPHS = {
         ]
     ),
 }
+
+
+def _pair(name: str) -> list[NodeProto]:
+    return [
+        node("QuantizeLinear", [name, "s", "z"], [f"{name}_q"]),
+        node("DequantizeLinear", [f"{name}_q", "s", "z"], [f"{name}_d"]),
+    ]
+
+
+def _quantised(nodes: Sequence[NodeProto]) -> ModelProto:
+    """Return operations between a quantised image ``x_d`` and a result ``c``, and a convolution behind them."""
+    return model(
+        [
+            *(node("DequantizeLinear", [f"{name}_q", "s", "z8"], [name]) for name in ("w1", "w2")),
+            *_pair("x"),
+            node("Conv", ["x_d", "w1"], ["k"], pads=[1, 1, 1, 1]),
+            *_pair("k"),
+            *nodes,
+            *_pair("c"),
+            node("Conv", ["c_d", "w2"], ["v"]),
+            *_pair("v"),
+            node("Identity", ["v_d"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 3, 12, 12])],
+        outputs=["y"],
+        initializers=[
+            weight("w1_q", 16, 3, 3, 3, dtype=TensorProto.INT8),
+            weight("w2_q", 8, 16, 1, 1, dtype=TensorProto.INT8),
+            weight("number", 1, 16, 12, 12),
+            numpy_helper.from_array(np.float32(0.02), "s"),
+            numpy_helper.from_array(np.uint8(0), "z"),
+            numpy_helper.from_array(np.int8(0), "z8"),
+        ],
+        opset=13,
+    )
+
+
+_QUANTISED = {
+    "a gate between two convolutions": [
+        node("Sigmoid", ["k_d"], ["g"]),
+        *_pair("g"),
+        node("Mul", ["k_d", "g_d"], ["c"]),
+    ],
+    "pools of a convolution": [
+        node("MaxPool", ["k_d"], ["p"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        *_pair("p"),
+        node("MaxPool", ["p_d"], ["o"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        *_pair("o"),
+        node("Add", ["p_d", "o_d"], ["c"]),
+    ],
+    "pools of a result that stays as it is": [
+        node("Sigmoid", ["k_d"], ["g"]),
+        *_pair("g"),
+        node("Softplus", ["g_d"], ["h"]),
+        *_pair("h"),
+        node("MaxPool", ["h_d"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+    ],
+    "split and joined": [
+        node("Split", ["k_d"], ["a", "b"], axis=1),
+        *_pair("a"),
+        *_pair("b"),
+        node("Concat", ["b_d", "a_d"], ["c"], axis=1),
+    ],
+    "a softmax between transposes": [
+        node("Transpose", ["k_d"], ["t"], perm=[0, 2, 1, 3]),
+        *_pair("t"),
+        node("Softmax", ["t_d"], ["m"], axis=3),
+        *_pair("m"),
+        node("Transpose", ["m_d"], ["c"], perm=[0, 2, 1, 3]),
+    ],
+    "a weight that is quantised": [*_pair("number"), node("Add", ["k_d", "number_d"], ["c"])],
+    "a sum of what is transposed": [
+        node("Transpose", ["k_d"], ["t"], perm=[0, 2, 3, 1]),
+        *_pair("t"),
+        node("Relu", ["t_d"], ["r"]),
+        node("Neg", ["r"], ["n"]),
+        node("Transpose", ["n"], ["c"], perm=[0, 3, 1, 2]),
+    ],
+}
+_GRAPHS |= {name: _quantised(nodes) for name, nodes in _QUANTISED.items()}
+
+_GRAPHS["the same done with a weight under another name"] = model(
+    [
+        node("Identity", ["w"], ["v"]),
+        node("MatMul", ["x", "w"], ["a"]),
+        node("MatMul", ["x", "v"], ["b"]),
+        node("Exp", ["b"], ["c"]),
+        node("Add", ["a", "c"], ["y"]),
+    ],
+    inputs=[tensor("x", [4, 8])],
+    outputs=["y"],
+    initializers=[weight("w", 8, 8)],
+)
 
 
 def _operations(graph: Graph) -> Counter[tuple[str, tuple[object, ...] | None]]:

@@ -114,7 +114,8 @@ class Draft:
         if node.op == "Constant":
             return True
         reads = node.reads
-        return bool(reads) and not node.bodies and node.op not in KEPT and all(i in self.fixed for i in reads)
+        is_kept = node.op in KEPT and node.op != "QuantizeLinear"  # a weight is quantised ahead
+        return bool(reads) and not node.bodies and not is_kept and all(i in self.fixed for i in reads)
 
     # what is there
 

@@ -31,6 +31,8 @@ from memprof.runtimes.onnxruntime.optimizing.turning import (
 _SOFTMAX_BY_AXIS = 13  # before, the axis parts the dimensions into two groups
 _CHANNELS_LAST, _CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 _FIRST = (0,)
+_BYTES = frozenset(("int8", "uint8"))
+_MICROSOFT = "com.microsoft."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def _each(draft: Draft, step: Step, order: Order) -> bool:
 
 
 def _broadcast(draft: Draft, step: Step, order: Order) -> bool:
-    positions = _no_numbers(draft, step)
+    positions = PUSHES[step.op].inputs(draft, step)
     shapes = [draft.dims(step.read(position)) for position in positions]
     missing = [len(order) - len(shape) if shape is not None else -1 for shape in shapes]
     if any(count < 0 for count in missing):
@@ -302,6 +304,52 @@ def _write_before(draft: Draft, step: Step, source: int) -> None:
     draft.redirect(writer, result, writer.outputs.index(source))
 
 
+def _quantise(draft: Draft, step: Step, order: Order) -> bool:
+    """Move behind a change between numbers and bytes, which may have a scale for each place of an axis."""
+    if draft.dims(step.read(1)) != ():
+        axis = _axis(step, order, 1)
+        if axis is None:
+            return False
+        step.attributes = {**step.attributes, "axis": order[axis]}
+    turn_inputs(draft, step, _FIRST, inverse(order))
+    turn_outputs(draft, step, order)
+    return True
+
+
+def _pool_bytes(draft: Draft, step: Step, order: Order) -> bool:
+    """Let a pool of bytes have its channels elsewhere."""
+    is_last = bool(step.attributes.get("channels_last", 0))
+    if (inverse(order) if is_last else order) != _channels_first(len(order)):
+        return False
+    step.attributes = {**step.attributes, "channels_last": int(not is_last)}
+    turn_inputs(draft, step, _FIRST, inverse(order))
+    turn_outputs(draft, step, order)
+    return True
+
+
+def _max_pool(draft: Draft, step: Step, order: Order) -> bool:
+    has_places = any(i is not None for i in step.outputs[1:])
+    if has_places or draft.dtype(step.output) not in _BYTES or order != _channels_first(len(order)):
+        return False
+    draft.rename(step, "com.microsoft.NhwcMaxPool")
+    step.attributes = {**step.attributes, "channels_last": 1}
+    turn_inputs(draft, step, _FIRST, inverse(order))
+    turn_outputs(draft, step, order)
+    return True
+
+
+def _channels_first(rank: int) -> Order:
+    return (0, rank - 1, *range(1, rank - 1))
+
+
+def _both(_draft: Draft, _step: Step) -> Sequence[int]:
+    return 0, 3
+
+
+def _every_third(_draft: Draft, step: Step) -> Sequence[int]:
+    return range(2, len(step.inputs), 3)
+
+
 def _never(_draft: Draft, _step: Step, _order: Order) -> bool:
     return False
 
@@ -312,6 +360,8 @@ _BROADCAST = Push(inputs=_no_numbers, rule=_broadcast)
 _REDUCE = Push(inputs=_first_input, rule=_reduce)
 _ARG = Push(inputs=_first_input, rule=_arg)
 _SOFTMAX = Push(inputs=_first_input, rule=_softmax)
+_QUANTISE = Push(inputs=_first_input, rule=_quantise)
+_POOL = Push(inputs=_first_input, rule=_pool_bytes)
 
 _ALONE = (
     *("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cast", "Ceil", "Celu", "Cos", "Cosh", "Erf", "Exp"),
@@ -354,10 +404,22 @@ PUSHES: Mapping[str, Push] = {
     "Unsqueeze": Push(inputs=_first_input, rule=_unsqueeze),
     "Slice": Push(inputs=_first_input, rule=_slice),
     "Tile": Push(inputs=_first_input, rule=_tile),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), _QUANTISE),
+    **dict.fromkeys((f"{_MICROSOFT}QuantizeLinear", f"{_MICROSOFT}DequantizeLinear"), _QUANTISE),
+    **dict.fromkeys((f"{_MICROSOFT}QLinearAdd", f"{_MICROSOFT}QLinearMul"), Push(inputs=_both, rule=_broadcast)),
+    **dict.fromkeys((f"{_MICROSOFT}QLinearLeakyRelu", f"{_MICROSOFT}QLinearSigmoid"), _FIRST_OF),
+    **dict.fromkeys((f"{_MICROSOFT}QLinearAveragePool", f"{_MICROSOFT}QLinearGlobalAveragePool"), _POOL),
+    f"{_MICROSOFT}QLinearConcat": Push(inputs=_every_third, rule=_along(None)),
+    f"{_MICROSOFT}QLinearReduceMean": _REDUCE,
+    f"{_MICROSOFT}QLinearSoftmax": _SOFTMAX,
     "MaxPool": Push(inputs=_first_input, rule=_never),
     "Resize": Push(inputs=_first_input, rule=_never),
 }
 """Operations behind which a Transpose may move. Pools and Resize count as such when others are weighed."""
 
-PUSHES_ON_CPU: Mapping[str, Push] = {**PUSHES, "Resize": Push(inputs=_first_input, rule=_resize)}
+PUSHES_ON_CPU: Mapping[str, Push] = {
+    **PUSHES,
+    "Resize": Push(inputs=_first_input, rule=_resize),
+    "MaxPool": Push(inputs=_first_input, rule=_max_pool),
+}
 """The same once it is known that the processor runs them."""

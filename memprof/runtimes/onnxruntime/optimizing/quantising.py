@@ -7,7 +7,7 @@
                           of that type alone reads; a bias is int32 of the product of the scales, to 1e-6
     moved                 operations that only move elements run on the 8 bits as they are
     left                  two-factor products without a QuantizeLinear: 32-bit floats from integers
-    channels last         quantised convolutions and pools, between transposes; two that meet undo each other
+    channels last         quantised convolutions, between transposes that move to where they meet
 
 Every reader of a DequantizeLinear has one of its own by now: see ``lowering``.
 """
@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 
 from memprof.ir import TensorType
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
+from memprof.runtimes.onnxruntime.optimizing.transposing import move_transposes_on_cpu
 
 _MICROSOFT = "com.microsoft."
 _QUANTISE, _RESTORE = "QuantizeLinear", "DequantizeLinear"
@@ -133,6 +134,23 @@ def _move(draft: Draft, step: Step, before: list[Step], after: Step | None) -> N
     _join(draft, [first, step, after], step.op, inputs, step)
 
 
+def _split(draft: Draft, step: Step, before: list[Step], _after: Step | None) -> None:
+    """Split 8 bits, where all pieces have the scale of the whole."""
+    first = before[0]
+    ends = [None if i is None else draft.only_reader(i, _QUANTISE) for i in step.outputs]
+    found = [of for of in ends if of is not None]
+    if len(found) != len(ends) or draft.dtype(first.read(0)) not in _BYTES:
+        return
+    if any(draft.dtype(of.output) != draft.dtype(first.read(0)) for of in found):
+        return
+    if any(draft.canonical(of.read(place)) != draft.canonical(first.read(place)) for of in found for place in (1, 2)):
+        return
+    outputs = [of.output for of in found]
+    for gone in (first, step, *found):
+        draft.remove(gone)
+    draft.add(step, "Split", [first.read(0), *step.inputs[1:]], outputs, step.attributes)
+
+
 def _triples(before: list[Step]) -> list[int | None]:
     return [i for of in before for i in (*of.inputs, None)[:3]]
 
@@ -156,6 +174,7 @@ _RULES: Mapping[str, Callable[[Draft, Step, list[Step], Step | None], None]] = {
         ("Add", "Mul", "GlobalAveragePool", "AveragePool", "LeakyRelu", "Sigmoid", "Softmax", "Where"), _combine
     ),
     "Concat": _concatenate,
+    "Split": _split,
     **dict.fromkeys(
         ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Gather", "MaxPool", "Resize", "Slice"), _move
     ),
@@ -175,23 +194,20 @@ def drop_pairs(draft: Draft) -> None:
 
 
 def put_channels_last(draft: Draft) -> None:
-    """Put quantised convolutions and pools between transposes, and remove those that undo each other."""
-    for step in draft.of("QLinearConv", "MaxPool"):
-        is_pool = step.op == "MaxPool"
-        if draft.rank(step.output) != _IMAGE_RANK or draft.dtype(step.output) not in _BYTES:
-            continue
-        _put_last(draft, step, f"{_MICROSOFT}{'NhwcMaxPool' if is_pool else 'QLinearConv'}")
-    for step in draft.of("Transpose"):
-        _meet(draft, step)
+    """Put quantised convolutions between transposes, and move these to where they undo each other."""
+    for step in draft.of("QLinearConv"):
+        if draft.rank(step.output) == _IMAGE_RANK and draft.dtype(step.output) in _BYTES:
+            _put_last(draft, step)
+    move_transposes_on_cpu(draft)
 
 
-def _put_last(draft: Draft, step: Step, op: str) -> None:
+def _put_last(draft: Draft, step: Step) -> None:
     source, result = step.read(0), step.output
     before, after = (draft.add_value(*_permuted(draft, i)) for i in (source, result))
     inputs = [before, *step.inputs[1:]]
     draft.remove(step)
     draft.add(step, "Transpose", [source], [before], {"perm": _LAST})
-    draft.add(step, op, inputs, [after], {**step.attributes, "channels_last": 1})
+    draft.add(step, f"{_MICROSOFT}QLinearConv", inputs, [after], {**step.attributes, "channels_last": 1})
     draft.add(step, "Transpose", [after], [result], {"perm": _FIRST})
 
 
@@ -199,15 +215,3 @@ def _permuted(draft: Draft, value_id: int) -> tuple[TensorType, TensorType]:
     kinds = draft.types[value_id], draft.ahead_type(value_id)
     one, other = (TensorType(of.dtype, tuple([(of.shape or ())[i] for i in _LAST])) for of in kinds)
     return one, other
-
-
-def _meet(draft: Draft, step: Step) -> None:
-    """Remove a transpose to channels last of what was just transposed from there, or of a global pool's result."""
-    if step.is_gone or step.attributes.get("perm") != _LAST or draft.is_seen(step.output):
-        return
-    first = draft.writer_of(step.read(0), "Transpose")
-    if first is None or first.attributes.get("perm") != _FIRST:
-        return
-    draft.bypass(step, first.read(0))
-    if not draft.uses(first.output):
-        draft.remove(first)

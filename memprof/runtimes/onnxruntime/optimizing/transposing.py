@@ -18,9 +18,11 @@ from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 from memprof.runtimes.onnxruntime.optimizing.permutations import Order, inverse, order_of
 from memprof.runtimes.onnxruntime.optimizing.pushing import PUSHES, PUSHES_ON_CPU, Push
 from memprof.runtimes.onnxruntime.optimizing.turning import do_ahead
+from memprof.runtimes.onnxruntime.optimizing.units import RESTORE, mend_units, restored_weight
 
 _SEQUENCE, _FIRST = (0, 2, 1), (0, 3, 1, 2)
 _IMAGE_RANK = 4
+_BYTES = frozenset(("int8", "uint8"))
 _LARGEST_RANK = 5  # taken where none is known
 
 
@@ -50,6 +52,8 @@ def _move_all(draft: Draft, pushes: Mapping[str, Push]) -> None:
             if _pays(draft, step, order, pushes, leading) and push.rule(draft, step, order):
                 break
     do_ahead(draft)
+    if draft.has(RESTORE):
+        mend_units(draft)
 
 
 def _leading(draft: Draft, steps: list[Step], pushes: Mapping[str, Push]) -> Mapping[int, set[Order]]:
@@ -69,13 +73,18 @@ def _leading(draft: Draft, steps: list[Step], pushes: Mapping[str, Push]) -> Map
 def _pays(
     draft: Draft, step: Step, order: Order, pushes: Mapping[str, Push], leading: Mapping[int, set[Order]]
 ) -> bool:
-    if step.op == "Transpose":
+    if step.op == "Transpose" or (pushes is PUSHES_ON_CPU and _is_faster_last(draft, step)):
         return True
     push, results = pushes[step.op], [i for i in step.outputs if i is not None]
     cost = sum(_cost(draft, step.read(position), order, pushes) for position in push.inputs(draft, step))
     if cost < 0 and push.is_behind and not any(_is_met(draft, i, order, leading) for i in results):
         cost += max((_rank(draft, i) for i in results), default=0)
     return cost < 0
+
+
+def _is_faster_last(draft: Draft, step: Step) -> bool:
+    is_linear = step.attributes.get("mode") == "linear" and draft.rank(step.read(0)) == _IMAGE_RANK
+    return step.op == "MaxPool" or (step.op == "Resize" and is_linear and draft.dtype(step.read(0)) in _BYTES)
 
 
 def _is_met(draft: Draft, value_id: int, order: Order, leading: Mapping[int, set[Order]]) -> bool:
@@ -89,13 +98,25 @@ def _is_met(draft: Draft, value_id: int, order: Order, leading: Mapping[int, set
 def _cost(draft: Draft, value_id: int, order: Order, pushes: Mapping[str, Push]) -> int:
     """Return what it costs to undo an order in front of an operation, less than nothing if it was done there."""
     writer = draft.writer(value_id)
-    if writer is None and draft.is_fixed(value_id):
+    is_weight = writer is None and draft.is_fixed(value_id)
+    if is_weight or restored_weight(draft, value_id) is not None:
         return 0
+    if writer is not None and writer.op == RESTORE:
+        writer = _behind_restored(draft, writer)
     before = order_of(writer)
-    if before is None:
+    if writer is None or before is None:
         return _rank(draft, value_id)
-    is_alone = not draft.is_seen(value_id) and all(reader.op in pushes for reader in draft.readers(value_id))
+    is_alone = not draft.is_seen(writer.output) and all(of.op in pushes for of in draft.readers(writer.output))
     return -_rank(draft, value_id) if before == order and is_alone else 0
+
+
+def _behind_restored(draft: Draft, step: Step) -> Step:
+    """Return what writes the bytes that a DequantizeLinear reads, looking through a Squeeze for a Transpose."""
+    source = draft.writer(step.read(0))
+    if source is None or source.op != "Squeeze":
+        return source or step
+    first = draft.writer_of(source.read(0), "Transpose")
+    return first or step
 
 
 def _rank(draft: Draft, value_id: int) -> int:

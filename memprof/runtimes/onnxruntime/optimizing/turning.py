@@ -24,6 +24,7 @@ from memprof.runtimes.onnxruntime.optimizing.permutations import (
     turned_elements,
     with_ones,
 )
+from memprof.runtimes.onnxruntime.optimizing.units import read_turned, restore_behind, restored_weight, restorer
 
 _INTEGERS = "int64"
 
@@ -37,20 +38,44 @@ def turn_inputs(draft: Draft, step: Step, positions: Sequence[int], order: Order
 def turn_input(draft: Draft, step: Step, position: int, order: Order) -> None:
     """Let an operation read one input in another order."""
     value_id = step.read(position)
-    if _is_changeable(draft, value_id):
+    weight = restored_weight(draft, value_id)
+    if weight is not None and _is_changeable(draft, weight.read(0)):
+        new = _turn_weight(draft, weight, 0, order)
+        draft.rewire(step, position, value_id if new is None else read_turned(draft, weight, new, order))
+    elif _is_changeable(draft, value_id):
         _turn_weight(draft, step, position, order)
-        return
-    first = draft.writer_of(value_id, "Transpose")
+    elif not _undo(draft, step, position, order):
+        same = [of for of in draft.readers(value_id) if of is not step and order_of(of) == order]
+        draft.rewire(step, position, same[0].output if same else _add_transpose(draft, step, value_id, order))
+        _keep_whole(draft, value_id, () if same else ("Transpose",))
+
+
+def _undo(draft: Draft, step: Step, position: int, order: Order) -> bool:
+    """Join an order with a Transpose in front of it, behind a DequantizeLinear only if the two undo each other."""
+    value_id = step.read(position)
+    restored = restorer(draft, value_id)
+    first = draft.writer(value_id if restored is None else restored.read(0))
     before = order_of(first)
-    if first is not None and before is not None and len(before) == len(order):
-        whole = joined(before, order)
-        source = first.read(0)
+    if first is None or before is None or len(before) != len(order):
+        return False
+    whole, source, result = joined(before, order), first.read(0), first.output
+    if restored is None:
         draft.rewire(step, position, source if is_idle(whole) else _add_transpose(draft, step, source, whole))
-        if not draft.uses(value_id):
-            draft.remove(first)
-        return
-    same = [of for of in draft.readers(value_id) if of is not step and order_of(of) == order]
-    draft.rewire(step, position, same[0].output if same else _add_transpose(draft, step, value_id, order))
+    elif is_idle(whole) and draft.only_reader(value_id) is step:
+        draft.rewire(step, position, read_turned(draft, restored, source, order))
+    else:
+        return False
+    if not draft.uses(result):
+        draft.remove(first)
+    return True
+
+
+def _keep_whole(draft: Draft, value_id: int, ops: Sequence[str]) -> None:
+    """Restore what is written behind a DequantizeLinear by an operation that was just added."""
+    restored = restorer(draft, value_id)
+    added = draft.only_reader(value_id, *ops) if restored is not None and ops else None
+    if restored is not None and added is not None:
+        restore_behind(draft, restored, added)
 
 
 def turn_outputs(draft: Draft, step: Step, order: Order) -> None:
@@ -82,6 +107,7 @@ def add_axes(draft: Draft, step: Step, position: int, axes: Sequence[int]) -> No
     if order is not None:
         turn_input(draft, added, 0, inverse(order))
         draft.rewire(step, position, _turn_output(draft, added, 0, with_ones(order, axes)))
+    _keep_whole(draft, value_id, ("Unsqueeze",))
 
 
 def constant_axes(draft: Draft, step: Step) -> tuple[int, ...] | None:
@@ -127,17 +153,19 @@ def _is_changeable(draft: Draft, value_id: int) -> bool:
     return draft.writer(value_id) is None and draft.is_own_weight(value_id) and not draft.is_seen(value_id)
 
 
-def _turn_weight(draft: Draft, step: Step, position: int, order: Order) -> None:
+def _turn_weight(draft: Draft, step: Step, position: int, order: Order) -> int | None:
+    """Let an operation read a weight in another order, and return that, ``None`` if it stays the same."""
     value_id = step.read(position)
     shape = draft.shape(value_id) or ()
     if all(dim == 1 for dim in shape):
-        return
+        return None
     if len(shape) == 1 and shape[0] == len(order):
         turn_numbers(draft, step, position, order)
-        return
+        return None
     elements = turned_elements(draft.elements(value_id), shape, order)
     new = _new_weight(draft, [turned(of, order) for of in _kinds(draft, value_id)], elements)
     _read_instead(draft, step, position, new, "Transpose", inverse(order))
+    return new
 
 
 def _read_instead(draft: Draft, step: Step, position: int, new: int, op: str, how: Sequence[int]) -> None:
