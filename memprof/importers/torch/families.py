@@ -19,6 +19,7 @@ import contextlib
 import difflib
 import importlib
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from memprof.base.text import first_line
 from memprof.importers.torch.calls import Call
 from memprof.importers.torch.causes import quiet
 from memprof.importers.torch.configs import Config, read_config
+from memprof.importers.torch.lean import take_in
 from memprof.ir import Assumption
 
 _USUAL: Mapping[str, int] = MappingProxyType({"batch": 1, "sequence": 128})
@@ -70,6 +72,24 @@ def family_module(family: str, name: str, device: str, sizes: Mapping[str, int])
 
 def config_module(config: Config, device: str, sizes: Mapping[str, int]) -> Made:
     """Return the module that transformers makes of a configuration, and a call of it; see ``family_module``."""
+    try:
+        found = _of_config(config, device, sizes)
+    except InputError:
+        if not take_in():
+            raise
+        found = _of_config(config, device, sizes)  # with the whole library
+    if "quantization_config" not in config.left_out:
+        return found
+    note = Assumption(
+        kind="dtype",
+        name="quantization_config",
+        reason="the module was made in its configuration's dtype; quantised layers compute otherwise",
+        hint="",
+    )
+    return found._replace(assumed=(*found.assumed, note))
+
+
+def _of_config(config: Config, device: str, sizes: Mapping[str, int]) -> Made:
     library = _library("transformers")
     values = config.values
     kind = str(values.get("model_type", ""))
@@ -81,21 +101,13 @@ def config_module(config: Config, device: str, sizes: Mapping[str, int]) -> Made
     def make() -> torch.nn.Module:
         made = library.CONFIG_MAPPING[kind].from_dict(dict(values))
         wanted = next((name for name in values.get("architectures") or () if isinstance(name, str)), "")
-        found = getattr(library, wanted, None)
+        own = sys.modules[type(made).__module__.rpartition(".")[0]]  # the model's own, which are quicker to ask
+        found = getattr(own, wanted, None) or getattr(library, wanted, None)
         if isinstance(found, type) and issubclass(found, library.PreTrainedModel):
             return found._from_config(made)  # type: ignore[attr-defined, no-any-return] # transformers is not typed
         return library.AutoModel.from_config(made, trust_remote_code=False)  # type: ignore[no-any-return]
 
-    found = _called(_make(config.name, make, device), sizes)
-    if "quantization_config" not in config.left_out:
-        return found
-    note = Assumption(
-        kind="dtype",
-        name="quantization_config",
-        reason="the module was made in its configuration's dtype; quantised layers compute otherwise",
-        hint="",
-    )
-    return found._replace(assumed=(*found.assumed, note))
+    return _called(_make(config.name, make, device), sizes)
 
 
 def _timm(name: str, device: str, sizes: Mapping[str, int]) -> Made:

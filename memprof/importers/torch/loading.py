@@ -34,7 +34,7 @@ from memprof.importers.torch.fakes import Placeholders
 from memprof.importers.torch.families import config_module
 from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.guesses import open_types, with_indices
-from memprof.importers.torch.lean import leave_out
+from memprof.importers.torch.lean import leave_out, take_in
 from memprof.importers.torch.lowering import FORMAT as LOWERED_FORMAT
 from memprof.importers.torch.lowering import lower_module, lower_program
 from memprof.importers.torch.packed import packed_weights
@@ -246,6 +246,7 @@ def load_trusted(request: Request) -> Model:
 
 
 def _export(module: torch.nn.Module, call: Call, name: str) -> Recording:
+    take_in()  # an export needs what a run does without
     placeholders = Placeholders("cpu")
     copied, given = placeholders.module(module).eval(), placeholders.call(call)
     assert isinstance(placeholders.mode, FakeTensorMode)

@@ -12,6 +12,7 @@ The same functions serve the prediction and the measurement, so that the two dif
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -103,14 +104,14 @@ def run_without_data(
     """
     wish = _Wish(training, device, name, "")
     try:
-        return _run_on(Placeholders(device), module, call, wish)
+        return _run_on(device, module, call, wish)
     except MemprofError:
         raise
     except Exception as fake_error:
         reason = first_line(fake_error)
         caveat = f"run on meta tensors, which may pick other kernels, since fake tensors failed: {reason}"
         try:
-            return _run_on(Placeholders("meta"), module, call, wish._replace(caveat=caveat))
+            return _run_on("meta", module, call, wish._replace(caveat=caveat))
         except Exception:  # the second choice has its own trouble; the first tells the cause
             raise explain(fake_error, name or type(module).__name__, module) from fake_error
 
@@ -122,10 +123,17 @@ class _Wish(NamedTuple):
     caveat: str
 
 
-def _run_on(placeholders: Placeholders, module: torch.nn.Module, call: Call, wish: _Wish) -> Run:
+def _run_on(device: str, module: torch.nn.Module, call: Call, wish: _Wish) -> Run:
+    """Run ``module`` on placeholders, and again if it imported something: imports keep frames and what they hold."""
+    run, has_imported = _run_once(Placeholders(device), module, call, wish)
+    return _run_once(Placeholders(device), module, call, wish)[0] if has_imported else run
+
+
+def _run_once(placeholders: Placeholders, module: torch.nn.Module, call: Call, wish: _Wish) -> tuple[Run, bool]:
     copied, given = placeholders.module(module), placeholders.call(call)
     placeholders.forget()
     mode: AbstractContextManager[Any] = placeholders.mode or torch.device("meta")
+    imported = len(sys.modules)
     with quiet(), mode:
         run = run_tracked(
             copied,
@@ -135,7 +143,7 @@ def _run_on(placeholders: Placeholders, module: torch.nn.Module, call: Call, wis
             device=wish.device,
             tensors="meta" if placeholders.mode is None else "fake",
         )
-    return replace(run, caveat=wish.caveat)
+    return replace(run, caveat=wish.caveat), len(sys.modules) > imported
 
 
 def run_tracked(

@@ -229,3 +229,22 @@ def test_inputs_are_named_as_they_are_given(mode: str) -> None:
     assert names == ["weight", "rest_0"]
     graph = model(**dict.fromkeys(names, (5, 8)))
     assert [graph.values[i].type.shape for i in graph.inputs][:2] == [(5, 8), (5, 8)]
+
+
+class Importing(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = x * 2
+        import keeps_frames  # type: ignore[import-not-found] # of the test's own folder
+
+        return first + keeps_frames.ONE
+
+
+def test_what_a_module_imports_on_its_first_run_keeps_nothing_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keeps_frames.py").write_text("import sys\nONE, frame = 1, sys._getframe()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    network, call = nn.Sequential(Importing(), nn.ReLU()), Call((torch.ones(4),))
+    first, second = (trace_lifetimes(build_trace(run_without_data(network, call))).timeline for _ in range(2))
+    monkeypatch.delitem(sys.modules, "keeps_frames")
+    assert first == second
