@@ -85,6 +85,20 @@ def recurrent() -> ModelProto:
     return model(nodes, (7, 3, 5), {"w": random(2, 44, 5), "r": random(2, 44, 11)})
 
 
+def quantised_recurrent() -> ModelProto:
+    scales = {name: np.ones(2, np.float32) for name in ("ws", "rs")} | {
+        name: np.zeros(2, np.int8) for name in ("wz", "rz")
+    }
+    weights = {"w": np.zeros((2, 5, 44), np.int8), "r": np.zeros((2, 11, 44), np.int8), "b": random(2, 88)}
+    reads = ["x", "w", "r", "b", "", "", "", "", "ws", "wz", "rs", "rz"]
+    layer = node(
+        "DynamicQuantizeLSTM", reads, ["h"], hidden_size=11, direction="bidirectional", domain="com.microsoft"
+    )
+    made = model([layer, node("ReduceSum", ["h"], ["y"])], (7, 3, 5), {**weights, **scales})
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return made
+
+
 def loop() -> ModelProto:
     inside = [
         node("Identity", ["c"], ["go"]),
@@ -125,7 +139,7 @@ def branch() -> ModelProto:
     return model(nodes, (4, 25), {"limit": np.float32(-1), "zero": np.array([0]), "four": np.array([4])})
 
 
-MODELS = [residual, attention, quantised, recurrent, loop, branch]
+MODELS = [residual, attention, quantised, recurrent, quantised_recurrent, loop, branch]
 
 
 @pytest.fixture

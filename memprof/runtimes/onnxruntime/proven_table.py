@@ -56,7 +56,8 @@ BY_HAND = """\
   com.microsoft.QLinearSoftmax com.microsoft.QLinearWhere
 1 ConvInteger MatMulInteger QLinearConv com.microsoft.NhwcMaxPool com.microsoft.QGemm com.microsoft.QLinearConv
   com.microsoft.QLinearGlobalAveragePool
-f CumSum DequantizeLinear com.microsoft.BiasGelu com.microsoft.SkipSimplifiedLayerNormalization
+f CumSum DequantizeLinear com.microsoft.BiasGelu com.microsoft.DynamicQuantizeLSTM
+  com.microsoft.SkipSimplifiedLayerNormalization
   com.microsoft.nchwc.GlobalMaxPool
 4 ReduceProd ReduceSum
 """

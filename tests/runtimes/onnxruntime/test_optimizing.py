@@ -437,6 +437,43 @@ def decided_branch() -> ModelProto:
     )
 
 
+def dynamically_quantised() -> ModelProto:
+    """Return products of integers: one whose left side nobody else reads, with a bias, and two that share theirs."""
+
+    def product(name: str, source: str, weights: str) -> list[NodeProto]:
+        return [
+            node("MatMulInteger", [f"{source}_q", weights, f"{source}_z", "zero"], [f"{name}_i"]),
+            node("Cast", [f"{name}_i"], [f"{name}_f"], to=1),
+            node("Mul", [f"{source}_s", "scale"], [f"{name}_s"]),
+            node("Mul", [f"{name}_f", f"{name}_s"], [name]),
+        ]
+
+    def quantised(name: str) -> NodeProto:
+        return node("DynamicQuantizeLinear", [name], [f"{name}_q", f"{name}_s", f"{name}_z"])
+
+    return model(
+        [
+            quantised("x"),
+            *product("a", "x", "w1"),
+            node("Add", ["row", "a"], ["b"]),
+            quantised("b"),
+            *product("c", "b", "w2"),
+            *product("d", "b", "w2"),
+            node("Add", ["d", "row"], ["e"]),
+            node("Mul", ["c", "e"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 40, 32])],
+        outputs=["y"],
+        initializers=[
+            weight("w1", 32, 48, dtype=TensorProto.INT8),
+            weight("w2", 48, 48, dtype=TensorProto.INT8),
+            weight("row", 48),
+            number("scale", 0.02),
+            numpy_helper.from_array(np.int8(0), "zero"),
+        ],
+    )
+
+
 def read_beside_a_convolution() -> ModelProto:
     """Return a sequence with channels last that becomes an image which a convolution reads, and another operation."""
     return model(
@@ -475,6 +512,7 @@ MODELS = [
     halves,
     decided_branch,
     read_beside_a_convolution,
+    dynamically_quantised,
 ]
 
 

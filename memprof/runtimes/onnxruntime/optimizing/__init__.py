@@ -20,6 +20,7 @@ from memprof.runtimes.onnxruntime.optimizing.blocking import block_all
 from memprof.runtimes.onnxruntime.optimizing.building import build
 from memprof.runtimes.onnxruntime.optimizing.convolving import join_activations, join_constants, join_sums
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft
+from memprof.runtimes.onnxruntime.optimizing.dynamic import join_dynamic
 from memprof.runtimes.onnxruntime.optimizing.gelus import join_erfs, join_sigmoids, join_tanhs
 from memprof.runtimes.onnxruntime.optimizing.halves import keep_casts
 from memprof.runtimes.onnxruntime.optimizing.idle import (
@@ -82,6 +83,7 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         transpose_gemm,
         make_unsigned,
         join_quantised,
+        join_dynamic,
         activate,
         join_activations,
         join_erfs,

@@ -12,6 +12,8 @@
     a last state that      D * B * H each (Y_h, Y_c)          D * B * H (Y_h)
         is not an output
 
+A dynamically quantised LSTM takes for each direction also the larger of its inputs and a state in 8 bits, S * B * I
+or B * H bytes, and the sums of one step, B * 4H; measured alike with one thread and two.
 RNN: S * B * H, used by one direction after the other, and D * S * B * H if the whole sequence is not an output.
 All bytes are four per number. From measurements over these six parameters, all fitted exactly.
 """
@@ -30,21 +32,32 @@ def _directions(kernel: Kernel) -> int:
     return 2 if kernel.text("direction", "forward") == "bidirectional" else 1
 
 
-def _backwards(kernel: Kernel) -> int:
+def _backwards(kernel: Kernel, hidden: int) -> int:
     steps, batch, inputs = kernel.shape(0, rank=3)
-    hidden = kernel.shape(2)[-1]
     return 0 if kernel.text("direction", "forward") == "forward" else steps * batch * (inputs + hidden)
 
 
 def lstm(kernel: Kernel) -> int:
     """Return the scratch of an LSTM."""
+    return _lstm(kernel, kernel.shape(2)[-1])
+
+
+def quantized_lstm(kernel: Kernel) -> int:
+    """Return the scratch of a DynamicQuantizeLSTM."""
+    steps, batch, inputs = kernel.shape(0, rank=3)
+    hidden = kernel.shape(2)[1]
+    narrow = max(steps * batch * inputs, batch * hidden)
+    return _lstm(kernel, hidden) + _directions(kernel) * (narrow + batch * 4 * hidden * _NUMBER_BYTES)
+
+
+def _lstm(kernel: Kernel, hidden: int) -> int:
     steps, batch, _ = kernel.shape(0, rank=3)
-    hidden, directions = kernel.shape(2)[-1], _directions(kernel)
+    directions = _directions(kernel)
     each = steps * batch * 4 * hidden + 3 * batch * hidden + 2 * hidden
     each += 4 * hidden if kernel.has_input(3) else 0
     each += 0 if kernel.has_input(4) else batch
     missing = sum(not kernel.has_output(i) for i in (1, 2)) * directions * batch * hidden
-    return (each * directions + missing + _backwards(kernel)) * _NUMBER_BYTES
+    return (each * directions + missing + _backwards(kernel, hidden)) * _NUMBER_BYTES
 
 
 def gru(kernel: Kernel) -> int:
@@ -56,7 +69,7 @@ def gru(kernel: Kernel) -> int:
     each = steps * batch * 3 * hidden + states * batch * hidden
     each += 0 if kernel.has_input(4) else batch
     missing = 0 if kernel.has_output(1) else directions * batch * hidden
-    return (each * directions + missing + _backwards(kernel)) * _NUMBER_BYTES
+    return (each * directions + missing + _backwards(kernel, hidden)) * _NUMBER_BYTES
 
 
 def rnn(kernel: Kernel) -> int:
@@ -67,4 +80,6 @@ def rnn(kernel: Kernel) -> int:
     return (whole + missing) * _NUMBER_BYTES
 
 
-SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType({"LSTM": lstm, "GRU": gru, "RNN": rnn})
+SCRATCH: Mapping[str, Callable[[Kernel], int]] = MappingProxyType(
+    {"LSTM": lstm, "GRU": gru, "RNN": rnn, "com.microsoft.DynamicQuantizeLSTM": quantized_lstm}
+)
