@@ -50,12 +50,14 @@ DTYPE_BITS: dict[str, int] = {
     "complex64": 64,
     "complex128": 128,
     "string": 256,
+    "tensors": 8,
     "map": 0,
 }
 """Bits of one element. A type that is not here (a resource, say) has no fixed size and stays unknown.
 
 An element of a tensor of strings is a record of 32 bytes, as runtimes in C++ on 64 bits have it: up to 15 characters
-lie in it, longer ones outside of tensors. A map is no tensor: whatever it holds lies outside of them.
+lie in it, longer ones outside of tensors. A sequence of known ``tensors`` has their bytes. A map is no tensor:
+what it holds lies outside of them.
 """
 
 

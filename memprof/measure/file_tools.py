@@ -31,7 +31,7 @@ from memprof.measure.child import Limits, ProcessorTimeError, run_in_child
 from memprof.measure.file_tools_native import OPSET
 from memprof.measure.kept import keep, keep_bytes, kept_path, package_stamp, read_kept
 from memprof.measure.sessions import MAX_MEMORY_BYTES, kept_session
-from memprof.measure.stand_in import NoStandInError, write_stand_in
+from memprof.measure.stand_in import NoStandInError, write_apart
 
 _OLD = 15
 """Operations of later opsets have kernels of their own in all runtimes, and few have changed."""
@@ -160,7 +160,7 @@ def changed_files(path: Path, expected: str, names: Iterable[str]) -> Mapping[st
     if digest != expected:
         return {}
     stamp = package_stamp("numpy", "onnx", "onnxruntime")
-    kept = {name: place for name in names if (place := kept_path("changed", name, digest, stamp)) is not None}
+    kept = {name: place for name in names if (place := kept_path("changed-apart", name, digest, stamp)) is not None}
     missing = [name for name, place in kept.items() if read_kept(place) is None]
     if missing:
         with scratch_folder() as folder:
@@ -178,7 +178,7 @@ def _make(structure: ModelProto, folder: Path, names: list[str]) -> Mapping[str,
     model = folder / "model.onnx"
     limits = Limits(seconds=MAX_SECONDS, memory_bytes=MAX_MEMORY_BYTES, processor_seconds=MAX_PROCESSOR_SECONDS)
     try:
-        write_stand_in(structure, model)
+        write_apart(structure, model)
         arguments = {"model": str(model), "folder": str(folder), "names": names}
         refused: Mapping[str, str] = run_in_child(_TASK, arguments, limits, runtime="onnxruntime", model="a model")
     except ProcessorTimeError:

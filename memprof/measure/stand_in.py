@@ -5,6 +5,10 @@ any other                                                zeros of its shape and 
 a Constant node whose elements are not here              an initialiser of zeros, which onnxruntime makes of it too
 texts, sparse initialisers, constants inside functions   no stand-in
 
+Tools that make numbers of weights (a scale for each that they quantise) get weights that differ: of each 32-bit one
+the first element is its number. Of equal scales a session would make one, and of what they multiply, too. Constants
+stay nodes for them: they quantise initialisers alone.
+
 A look-alike holds its zeros itself, each where the file has its weights, as holes of a sparse file: it takes to load
 what the file takes, in the same order, since what is read first decides how a heap is laid out. No two of its weights
 are equal, since kernels share what they pack of equal ones: its first bytes are its number.
@@ -15,6 +19,7 @@ open what it names.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from itertools import count
 from os import SEEK_CUR
@@ -24,7 +29,7 @@ from memprof.importers.onnx.library import GraphProto, ModelProto, TensorProto
 from memprof.importers.onnx.limits import bodies
 from memprof.importers.onnx.types import TypeTable
 
-_ZEROS = "zeros.bin"
+_ZEROS, _PAGE = "zeros.bin", 4096
 _DATA = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
 
 
@@ -42,22 +47,55 @@ def write_stand_in(model: ModelProto, target: Path) -> None:
     Raises:
         NoStandInError: There is a weight that nothing can stand in for.
     """
-    types = TypeTable()
     largest = 1
-    _check(model)
-    _forget_places(model)
     for graph in _graphs(model.graph):
         _move_constants(graph)
-        for tensor in graph.initializer:
-            if _is_left_out(tensor):
-                size = _size(types, tensor)
-                tensor.data_location = TensorProto.EXTERNAL
-                for key, value in (("location", _ZEROS), ("offset", "0"), ("length", str(size))):
-                    tensor.external_data.add(key=key, value=value)
-                largest = max(largest, size)
+    for tensor, size in _left_out(model):
+        _refer(tensor, 0, size)
+        largest = max(largest, size)
     with (target.parent / _ZEROS).open("wb") as zeros:
         zeros.truncate(largest)
     target.write_bytes(model.SerializeToString())
+
+
+def write_apart(model: ModelProto, target: Path) -> None:
+    """Write a stand-in for ``model``, which is changed, whose weights differ; arguments and errors as above."""
+    end, types = 0, TypeTable()
+    for tensor in _held(model.graph):
+        if _is_left_out(tensor):
+            tensor.raw_data = bytes(_size(types, tensor))
+    with (target.parent / _ZEROS).open("wb") as zeros:
+        for number, (tensor, size) in enumerate(_left_out(model), 1):
+            _refer(tensor, end, size)
+            if tensor.data_type == TensorProto.FLOAT:
+                zeros.seek(end)
+                zeros.write(struct.pack("<f", number))
+            end += size + -size % _PAGE
+        zeros.truncate(max(1, end))
+    target.write_bytes(model.SerializeToString())
+
+
+def _left_out(model: ModelProto) -> Iterator[tuple[TensorProto, int]]:
+    """Yield the initialisers whose elements are not in ``model``, each with its bytes."""
+    types = TypeTable()
+    _check(model)
+    _forget_places(model)
+    for graph in _graphs(model.graph):
+        for tensor in graph.initializer:
+            if _is_left_out(tensor):
+                yield tensor, _size(types, tensor)
+
+
+def _held(main: GraphProto) -> Iterator[TensorProto]:
+    """Yield the tensors that nodes hold, of which most are constants."""
+    yield from (a.t for graph in _graphs(main) for node in graph.node for a in node.attribute if a.HasField("t"))
+
+
+def _refer(tensor: TensorProto, start: int, size: int) -> None:
+    """Say that a weight lies in the file of zeros."""
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", _ZEROS), ("offset", str(start)), ("length", str(size))):
+        tensor.external_data.add(key=key, value=value)
 
 
 def write_look_alike(model: ModelProto, target: Path) -> None:

@@ -485,7 +485,9 @@ class Scope:
         if not self._context.inference.has_schema(node):
             self.causes.operator(op, name)
         elif not is_late or op in DATA_DEPENDENT:
-            if origin is not None and fact.type.dtype in DTYPE_BITS:
+            if (refusal := self._context.inference.refusals.get(node.output[0])) is not None:
+                self.causes.refused(node.name or name, op, refusal)
+            elif origin is not None and fact.type.dtype in DTYPE_BITS:
                 self.causes.elements(name, op, *origin)
             else:
                 self.causes.output(name, op, fact.type)

@@ -65,7 +65,7 @@ _CODES: Mapping[str, str] = MappingProxyType(
 """How ``struct`` writes an element."""
 
 
-_NO_NUMBERS = frozenset({"map", "string"})
+_NO_NUMBERS = frozenset({"map", "string", "tensors"})
 
 
 class Constant:

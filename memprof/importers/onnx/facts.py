@@ -22,6 +22,7 @@ class Fact:
         is_small: Whether it is known to be small enough to take part in the arithmetic of shapes.
         constant: Its elements, if they are few and the same in every run.
         proto: Its type as ONNX writes it, for sequences and optionals, which ``type`` does not describe.
+        parts: Types of the tensors of a sequence, where they are known.
         settled: Equal for values of which equal types say all there is to know, 0 for any other.
     """
 
@@ -31,10 +32,12 @@ class Fact:
     is_small: bool = False
     constant: Constant | None = None
     proto: TypeProto | None = None
+    parts: tuple[TensorType, ...] | None = None
     settled: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        is_settled = self.constant is None and self.proto is None and not self.is_open
+        is_plain = self.constant is None and self.proto is None and self.parts is None
+        is_settled = is_plain and not self.is_open
         object.__setattr__(self, "settled", id(self.type) if is_settled else 0)  # types are interned
 
 

@@ -30,6 +30,7 @@ from memprof.importers.onnx.library import (
 )
 from memprof.importers.onnx.overruled import overruled_types
 from memprof.importers.onnx.rules import simple_type
+from memprof.importers.onnx.sequences import sequence_facts
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Attribute
 
@@ -70,6 +71,8 @@ class Inference:
         self._schemas: dict[tuple[str, str], OpSchema | None] = {}
         self._frames = Frames()
         self._answers: dict[tuple[object, ...], tuple[Fact, ...]] = {}
+        self._refused: dict[tuple[object, ...], str] = {}
+        self.refusals: dict[str, str] = {}  # by the first output of a node, why its inputs do not fit it
 
     @property
     def opset(self) -> int | None:
@@ -120,6 +123,9 @@ class Inference:
         Raises:
             LimitError: An output is larger than a tensor can be.
         """
+        first = inputs[0] if inputs else None
+        if first is not None and first.parts is not None and node.op_type == "Identity" and len(inputs) == 1:
+            return (first,)
         if node.domain in ("", "ai.onnx") and self._schema(node) is not None:
             simple = simple_type(node, inputs, attributes, self._opsets[""], self._types)
             if simple is not None:
@@ -143,7 +149,9 @@ class Inference:
         question = tuple(key)
         found = self._answers.get(question)
         if found is None:
-            found = self._answers[question] = self._ask(node, inputs, data)
+            found = self._answers[question] = self._ask(node, inputs, data, question)
+        if question in self._refused and node.output:
+            self.refusals[node.output[0]] = self._refused[question]
         return found
 
     def _schema(self, node: NodeProto) -> OpSchema | None:
@@ -158,7 +166,11 @@ class Inference:
         return self._schemas[key]
 
     def _ask(
-        self, node: NodeProto, inputs: Sequence[Fact | None], data: Sequence[Constant | None]
+        self,
+        node: NodeProto,
+        inputs: Sequence[Fact | None],
+        data: Sequence[Constant | None],
+        question: tuple[object, ...],
     ) -> tuple[Fact, ...]:
         schema = self._schema(node)
         if schema is None:
@@ -174,8 +186,12 @@ class Inference:
                 self._imports,
                 self._ir_version,
             )
-        except Exception:  # native code raises a dozen kinds; whatever it is, this node's shape stays unknown
+        except (
+            Exception
+        ) as error:  # native code raises a dozen kinds; whatever it is, this node's shape stays unknown
             answers = {}
+            if all(fact is None or fact.is_fixed for fact in inputs):
+                self._refused[question] = str(error).strip().rpartition("] ")[2].partition("\n")[0].rstrip(".")
         found = [self._fact(answers[name]) if name in answers else UNKNOWN_FACT for name in node.output]
         if is_contributed(node):  # of other domains, where ONNX's rules leave open what kernels do
             read = [None if fact is None else fact.type for fact in inputs]
@@ -186,6 +202,8 @@ class Inference:
             like = inputs[source] if source < len(inputs) else None
             if like is not None and output < len(found) and found[output].is_open:
                 found[output] = self._facts.of(like.type)
+        if not node.domain and len(found) == 1:
+            found = sequence_facts(node, inputs, found, self._types, self._facts)
         return tuple(found)
 
     def _fact(self, proto: TypeProto) -> Fact:
@@ -195,7 +213,10 @@ class Inference:
 
 
 def _identity(fact: Fact) -> object:
-    return id(fact.type) if fact.proto is None else fact.proto.SerializeToString()  # types are interned
+    of = id(fact.type)  # types are interned
+    if fact.proto is None:
+        return of
+    return fact.proto.SerializeToString(), of, None if fact.parts is None else tuple(map(id, fact.parts))
 
 
 def _deciding_constant(op: str, fact: Fact) -> Constant | None:

@@ -244,6 +244,8 @@ def complete(node: NodeProto, stated: Sequence[Fact], found: Sequence[Fact], con
 
 def _checked(node: NodeProto, name: str, stated: Fact, found: Fact, context: Context) -> Fact:
     """Return what both say of a tensor; where they contradict each other, what was found, and note it."""
+    if found.parts is not None:
+        return found
     merged = context.types.merge(stated.type, found.type)
     if merged.shape == () and found.type.shape:
         merged = context.types.merge(found.type, stated.type)

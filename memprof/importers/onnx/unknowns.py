@@ -8,6 +8,7 @@
     anything else that inference could not see through         all that the node reads is known
     a type without fixed bytes (strings, sequences)            its element type
     a node that its operation does not allow                   its frame, see ``frames.py``
+    a node that cannot run on inputs of these sizes            ONNX's inference refuses them
 
 What comes after a cause is *tainted* and not reported: a node that reads a value of unknown size, or a small value
 computed from one (the arithmetic of shapes), cannot be blamed.
@@ -107,6 +108,15 @@ class Causes:
             name,
             f"it does not fit the operation {op}: {reason}",
             "repair the node, or export the model again",
+        )
+
+    def refused(self, name: str, op: str, reason: str) -> None:
+        """Record a node that cannot run on what it reads, with sizes that are all known."""
+        self._report(
+            "node",
+            name,
+            f"{op} does not take what it reads, of these sizes: {reason}",
+            "give other sizes (--input, --dim), or export the model again",
         )
 
     def elements(self, name: str, op: str, given: str, count: int) -> None:

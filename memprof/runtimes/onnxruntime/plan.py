@@ -32,7 +32,7 @@ from memprof.analysis import Buffer
 from memprof.ir import DTYPE_BITS, Graph, Role, TensorType
 from memprof.runtimes.onnxruntime.tables import ALIASES, IN_PLACE
 
-NEVER_SHARED = frozenset({"string", "map"})
+NEVER_SHARED = frozenset({"string", "tensors", "map"})
 """Element types whose buffers nothing takes over, and which are no part of a memory pattern."""
 
 _record = tuple.__new__  # with all fields in order: half of the time

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
 import memprof
 from memprof import Request
@@ -46,6 +48,46 @@ def old_convolution(folder: Path) -> Path:
 def test_a_file_that_is_another_by_now_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_tools, "_make", lambda *_: pytest.fail("another file was changed"))
     assert file_tools.changed_files(old_convolution(tmp_path), "0", ["int8"]) == {}
+
+
+def heads(folder: Path) -> Path:
+    """Write products with weights of one size that read the same, and a table that a node holds."""
+    table = helper.make_node("Constant", [], ["table"], value=weight("table", 64, 32))
+    wide = [node("MatMul", ["x", name], [f"{name}x"]) for name in "qkv"]
+    rest = [
+        table,
+        node("Gather", ["table", "places"], ["places_x"], axis=0),
+        node("Add", ["qx", "places_x"], ["q1"]),
+        node("Add", ["kx", "places_x"], ["k1"]),
+        node("Transpose", ["k1"], ["k2"], perm=[0, 2, 1]),
+        node("MatMul", ["q1", "k2"], ["s"]),
+        node("Softmax", ["s"], ["p"], axis=-1),
+        node("MatMul", ["p", "vx"], ["y"]),
+    ]
+    rng = np.random.default_rng(7)
+    weights = [numpy_helper.from_array(rng.normal(size=(32, 32)).astype(np.float32), name) for name in "qkv"]
+    path = folder / "heads.onnx"
+    inputs = [tensor("x", [1, 16, 32]), tensor("places", [16], 7)]
+    path.write_bytes(model([*wide, *rest], inputs=inputs, outputs=["y"], initializers=weights).SerializeToString())
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.default_session
+def test_weights_of_one_size_are_quantised_each_with_a_scale_and_constants_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = heads(tmp_path)
+    report = memprof.analyze(path)
+    found = find_help(Request(source=str(path)), report)
+    said = next(change for change in found.changes if change.what == "int8 weights")
+    words = shlex.split(said.command)
+    subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, check=True, capture_output=True)
+    after = memprof.analyze(tmp_path / "int8.onnx")
+    weights = [of.model.parameter_bytes + of.model.foldable_constant_bytes for of in (report, after)]
+    assert said.peak_bytes == after.peak_intermediate_bytes
+    assert said.saved_weight_bytes == weights[0] - weights[1]
 
 
 @pytest.mark.slow

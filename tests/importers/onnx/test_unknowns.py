@@ -121,3 +121,11 @@ def test_names_in_reports_are_safe_to_print(tmp_path: Path) -> None:
     ((_, name, hint),) = _assumed(tmp_path, found)
 
     assert (name, hint) == ("a'b\\x1b[31m=1", "--dim 'a'\"'\"'b\\x1b[31m=1'")
+
+
+def test_a_node_that_sizes_do_not_fit_is_told_with_the_reason(tmp_path: Path) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"], name="product"), node("MatMul", ["x", "w"], ["z"], name="twin")]
+    found = model(nodes, inputs=[tensor("x", [2, 3])], outputs=["y", "z"], initializers=[weight("w", 4, 5)])
+    unknown = load(tmp_path, found).graph.unknown
+    assert [(of.kind, of.name) for of in unknown] == [("node", "product"), ("node", "twin")]
+    assert all("Incompatible dimensions for matrix multiplication" in of.reason for of in unknown)
