@@ -28,6 +28,7 @@ from memprof.importers.onnx.facts import UNKNOWN_FACT, Fact, FactTable
 from memprof.importers.onnx.intervals import Intervals
 from memprof.importers.onnx.library import GraphProto, NodeProto
 from memprof.importers.onnx.limits import bodies
+from memprof.importers.onnx.trips import Trips, count_trips
 from memprof.importers.onnx.types import UNKNOWN_TYPE, TypeTable
 from memprof.importers.onnx.unknowns import Causes
 from memprof.ir import Graph, TensorType
@@ -249,6 +250,8 @@ def _outside(fact: Fact) -> Fact:
 def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequence[int | None]) -> _Ran:
     types, graph = scope.types, found[0]
     carried = start = [UNKNOWN_TYPE if i is None else scope.fact(i).type for i in inputs[2:]]
+    if not scope.takes_largest:  # nor does onnxruntime: a carried value could change its shape
+        carried = [types.of(of.dtype, None) for of in start]
     late = [i + 2 for i, value_id in enumerate(inputs[2:]) if scope.is_tainted(value_id)]
     for attempt in range(_MAX_LOOP_PASSES + 1):
         body = scope.body(graph, loop_body_inputs(carried, types), late)
@@ -260,9 +263,13 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
             agreed = [types.of(of.dtype, None) for of in agreed]
         carried = agreed
     trips, at_most = _trip_count(scope, inputs, body), range(0)
-    if trips is None and (limit := _most_trips(scope, node)) is not None:
-        at_most = range(len(carried), len(node.output) if any(node.output[len(carried) :]) else 0)
-        trips = limit if at_most else None
+    if trips is None and scope.takes_largest:
+        counted, limit = _counted_trips(scope, graph, inputs, body), _most_trips(scope, node)
+        trips = None if counted is None else counted.count
+        if counted is None or not counted.is_exact:
+            most = [count for count in (trips, limit) if count is not None]
+            at_most = range(len(carried), len(node.output) if most and any(node.output[len(carried) :]) else 0)
+            trips = min(most) if at_most else None
     collected = [loop_collected(of, trips, types) for of in body.types[1 + len(carried) :]]
     changes = any(a.size_bytes is not None and b.size_bytes is None for a, b in zip(start, carried, strict=False))
     return _Ran([body], carried + collected, trips, changes, at_most=at_most)
@@ -270,10 +277,26 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
 
 def _most_trips(scope: Scope, node: NodeProto) -> int | None:
     """Return how often a loop runs at most, ``None`` if nothing says so or it stands for "for ever"."""
-    if not scope.takes_largest or not node.input or not node.input[0]:
+    if not node.input or not node.input[0]:
         return None
     trips = scope.intervals.of(node.input[0]).high.max(initial=0)
     return int(trips) if trips <= _MOST_TRIPS else None
+
+
+def _counted_trips(scope: Scope, graph: GraphProto, inputs: Sequence[int | None], body: Body) -> Trips | None:
+    """Return how often a loop runs by the counting in its body, ``None`` if that does not say so."""
+    inside = body.scope
+    found = count_trips(
+        graph, lambda name: inside.elements(inside.lookup(name)), [scope.elements(i) for i in inputs[2:]]
+    )
+    limit = scope.elements(inputs[0]) if inputs else None
+    if found is None or found.count > _MOST_TRIPS:
+        return None
+    is_open = (bool(inputs) and inputs[0] is not None and limit is None) or (
+        len(inputs) > 1 and inputs[1] is not None and scope.elements(inputs[1]) is None
+    )
+    most = found.count if limit is None or limit.size != 1 else min(found.count, max(0, int(limit.reshape(-1)[0])))
+    return Trips(most, is_exact=found.is_exact and not is_open)
 
 
 def _trip_count(scope: Scope, inputs: Sequence[int | None], body: Body) -> int | None:

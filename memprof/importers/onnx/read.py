@@ -124,7 +124,7 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
             wished = refit(proto, graph_inputs, built.groups, lambda sizes: build(sizes).graph)
             built = build(wished) if wished else built
         replaceable = find_replaceable(proto)
-        is_other = built.is_settled or bool(replaceable) or built.goes_beyond
+        is_other = built.is_settled or bool(replaceable) or built.goes_beyond or "Loop" in built.graph.ops
     except DecodeError as error:
         raise _invalid(request.name) from error
     except MemoryError as error:

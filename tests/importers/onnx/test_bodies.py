@@ -280,3 +280,27 @@ def test_a_malformed_node_in_a_body_bounds_nothing(tmp_path: Path) -> None:
     source = _conditional(node("If", ["c"], ["y"], then_branch=inner, else_branch=inner))
     found = memprof.analyze(load(tmp_path, source), runtimes=["reference"])
     assert (found.headline.grade, found.peak_intermediate_bytes) == ("estimate", 97)
+
+
+def test_onnxruntime_does_not_know_what_a_loop_carries(tmp_path: Path) -> None:
+    """So none of its buffers serves for a later loop's, though the shapes are equal."""
+    nodes = [node("Exp", ["x"], ["a0"])]
+    for k in range(2):
+        inside = body(
+            [node("Identity", [f"c{k}"], [f"d{k}"]), node("Neg", [f"v{k}"], [f"w{k}"])],
+            inputs=[f"i{k}", f"c{k}", f"v{k}", f"kept{k}"],
+            outputs=[f"d{k}", f"w{k}", f"kept{k}"],
+        )
+        nodes.append(node("Loop", ["n", "t", f"a{k}", "a0"], [f"a{k + 1}", f"unread{k}"], body=inside))
+    true = helper.make_tensor("t", BOOL, [], [True])
+    made = model(nodes, inputs=[tensor("x", [100])], outputs=["a2"], initializers=[integers("n", 3), true])
+    found = load(tmp_path, made)
+    assert shapes(found)["unread0"] == (100,)
+    assert found.ahead is not None
+    assert {value.type.shape for value in found.ahead().values if value.name.startswith("unread")} == {None}
+    buffers = memprof.analyze(tmp_path / "model.onnx", runtimes=["onnxruntime"]).headline.lifetimes.buffers
+    names = [value.name for value in found.graph.values]
+    assert [[names[i] for i in buffer.values] for buffer in buffers if "unread" in names[buffer.values[0]]] == [
+        ["unread0"],
+        ["unread1"],
+    ]
