@@ -171,17 +171,21 @@ def _upsampling(call: ContributedCall) -> list[TensorType]:
 
 def _product(a: int, b: int, dtype: str | None = None) -> _Rule:
     def rule(call: ContributedCall) -> list[TensorType]:
-        left, right = call.shape(a), call.shape(b)
-        if call.get("transA", 0):
-            left = (*left[:-2], left[-1], left[-2])
-        if call.get("transB", 0):
-            right = (*right[:-2], right[-1], right[-2])
-        if call.get("transBatchA", 0) or call.get("transBatchB", 0) or len(left) < 2 or len(right) < 2:
-            raise OpenShape
+        left, right = _factor(call, a, "A"), _factor(call, b, "B")
         shape = (*_broadcast_shape(left[:-2], right[:-2]), left[-2], right[-1])
         return [call.types.of(dtype or call.of(a).dtype, shape)]
 
     return rule
+
+
+def _factor(call: ContributedCall, position: int, side: str) -> tuple[Dim, ...]:
+    """Return the shape of a factor as it is multiplied: the first axis in front of the last, the last two swapped."""
+    shape = call.shape(position)
+    if len(shape) < 2:
+        raise OpenShape
+    if call.get(f"transBatch{side}", 0):
+        shape = (*shape[1:-1], shape[0], shape[-1])
+    return (*shape[:-2], shape[-1], shape[-2]) if call.get(f"trans{side}", 0) else shape
 
 
 def _sparse_product(call: ContributedCall) -> list[TensorType]:

@@ -220,6 +220,38 @@ _QUANTISED = {
 }
 _GRAPHS |= {name: _quantised(nodes) for name, nodes in _QUANTISED.items()}
 
+for _name, _shape, _order, _target in (
+    ("an axis that is split", (40, 8, 24), (1, 0, 2), (2, 4, 40, 24)),
+    ("a sequence that becomes an image", (1, 64, 32), (0, 2, 1), (1, 32, 8, 8)),
+    ("ones in front of an axis", (1, 64, 32), (0, 2, 1), (1, 32, 1, 1, 64)),
+    ("ones behind the last axis", (1, 64, 32), (0, 2, 1), (1, 32, 64, 1)),
+    ("axes that are joined", (2, 8, 24), (2, 0, 1), (24, 16)),
+    ("axes that are split and joined", (6, 8, 24), (1, 0, 2), (2, 4, 144)),
+    ("an axis of one", (4, 1, 32), (2, 1, 0), (8, 4, 1, 4)),
+):
+    _GRAPHS[_name] = model(
+        [
+            node("Transpose", ["x"], ["t"], perm=_order),
+            node("Reshape", ["t", "target"], ["r"]),
+            node("Softplus", ["r"], ["y"]),
+        ],
+        inputs=[tensor("x", _shape)],
+        outputs=["y"],
+        initializers=[integers("target", *_target)],
+    )
+
+_GRAPHS["factors that a product transposes itself"] = model(
+    [
+        node("Transpose", ["x"], ["a"], perm=[1, 2, 0, 3]),
+        node("Transpose", ["z"], ["b"], perm=[1, 2, 3, 0]),
+        node("Transpose", ["z"], ["c"], perm=[2, 1, 0, 3]),
+        node("MatMul", ["a", "b"], ["p"]),
+        node("MatMul", ["p", "c"], ["y"]),
+    ],
+    inputs=[tensor("x", [6, 4, 4, 8]), tensor("z", [6, 4, 4, 8])],
+    outputs=["y"],
+)
+
 _GRAPHS["the same done with a weight under another name"] = model(
     [
         node("Identity", ["w"], ["v"]),

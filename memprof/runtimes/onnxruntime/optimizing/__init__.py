@@ -49,7 +49,6 @@ from memprof.runtimes.onnxruntime.optimizing.quantising import (
 )
 from memprof.runtimes.onnxruntime.optimizing.splitting import split_all
 from memprof.runtimes.onnxruntime.optimizing.transposing import (
-    move_behind_images,
     move_transposes,
     move_transposes_on_cpu,
 )
@@ -74,7 +73,6 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         join_erfs,
         join_layer_norms,
         move_transposes,
-        move_behind_images,
     ),
     (
         move_transposes_on_cpu,

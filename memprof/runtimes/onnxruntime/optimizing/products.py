@@ -74,14 +74,14 @@ def transpose_gemm(draft: Draft) -> None:
 
 
 def transpose_factors(draft: Draft) -> None:
-    """Let a product of more than two dimensions swap the last two of its factors itself."""
+    """Let a product transpose its factors itself."""
     for step in draft.of("MatMul", _FUSED):
         if draft.dtype(step.output) not in ("float32", "float64"):
             continue
         found = []
         for position in (0, 1):
             first = draft.writer_of(step.read(position), "Transpose")
-            if first is not None and _swaps_ends(first) and draft.rank(first.read(0)) >= _FLAT:
+            if first is not None and _is_done_inside(first) and draft.rank(first.read(0)) >= _FLAT:
                 found.append((position, first))
         if not found:
             continue
@@ -121,9 +121,11 @@ def _scaled(draft: Draft, step: Step) -> int | None:
     return None
 
 
-def _swaps_ends(step: Step) -> bool:
+def _is_done_inside(step: Step) -> bool:
+    """Return whether a product can do a Transpose itself: the last two swapped, or the first beside the last."""
     order = step.attributes.get("perm")
     if not isinstance(order, tuple) or len(order) < _FLAT:
         return False
     n = len(order)
-    return order == (*range(n - 2), n - 1, n - 2)
+    batch = range(1, n - 1)
+    return order in ((*range(n - 2), n - 1, n - 2), (*batch, 0, n - 1), (*batch, n - 1, 0))

@@ -256,10 +256,12 @@ def _meet(draft: Draft, step: Step, order: Order) -> bool:
 
 
 def _reshape(draft: Draft, step: Step, order: Order) -> bool:
-    """A Reshape that keeps the order of all axes longer than one is a Transpose too."""
+    """Move behind a Reshape that keeps the order of all axes longer than one, or that splits axes."""
     before, after, wanted = draft.shape(step.read(0)), draft.shape(step.output), draft.elements(step.read(1))
-    if before is None or after is None or wanted is None or not len(before) == len(after) == len(order):
+    if before is None or after is None or wanted is None or len(before) != len(order):
         return False
+    if len(after) != len(before):
+        return _split_first(draft, step, order, before, after)
     left: list[int | None] = list(before)
     places = []
     for dim in after:
@@ -269,6 +271,33 @@ def _reshape(draft: Draft, step: Step, order: Order) -> bool:
         left[place] = None
         places.append(place)
     return _merge(draft, step, order, tuple(places))
+
+
+def _split_first(draft: Draft, step: Step, order: Order, before: Sequence[int], after: Sequence[int]) -> bool:
+    """Split the axes of what a Transpose reads, and transpose what comes of them."""
+    groups = _groups(before, after)
+    if groups is None:
+        return False
+    places = [place for axis in inverse(order) for place in groups[axis]]
+    turn_inputs(draft, step, _FIRST, inverse(order))
+    draft.rewire(step, 1, add_integers(draft, [after[place] for place in places]))
+    turn_outputs(draft, step, inverse(tuple(places)))
+    return True
+
+
+def _groups(before: Sequence[int], after: Sequence[int]) -> list[list[int]] | None:
+    """Return the axes that each axis is split into, ``None`` if some are joined or left over."""
+    groups: list[list[int]] = []
+    place = 0
+    for dim in before:
+        start, size = place, 1
+        while place < len(after) and (place == start or size < dim):
+            size *= after[place]
+            place += 1
+        if size != dim or place == start:
+            return None
+        groups.append(list(range(start, place)))
+    return groups if place == len(after) else None
 
 
 def _merge(draft: Draft, step: Step, order: Order, second: Order) -> bool:

@@ -3,9 +3,6 @@
 Operations are looked at once, in order. A Transpose in front of one moves behind it if that leaves fewer to do in
 front of it, counted in axes longer than one, and either fewer behind it or one from which rules lead to another
 Transpose. What takes a weight or another Transpose anyway costs nothing.
-
-A sequence with channels last that becomes an image for a convolution does so as it is, and is transposed then: a
-change of layout that a reorder does.
 """
 
 from __future__ import annotations
@@ -13,14 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from memprof.ir import TensorType
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 from memprof.runtimes.onnxruntime.optimizing.permutations import Order, inverse, order_of
 from memprof.runtimes.onnxruntime.optimizing.pushing import PUSHES, PUSHES_ON_CPU, Push
 from memprof.runtimes.onnxruntime.optimizing.turning import do_ahead
 from memprof.runtimes.onnxruntime.optimizing.units import RESTORE, mend_units, restored_weight
 
-_SEQUENCE, _FIRST = (0, 2, 1), (0, 3, 1, 2)
 _IMAGE_RANK = 4
 _BYTES = frozenset(("int8", "uint8"))
 _LARGEST_RANK = 5  # taken where none is known
@@ -122,26 +117,3 @@ def _behind_restored(draft: Draft, step: Step) -> Step:
 def _rank(draft: Draft, value_id: int) -> int:
     dims = draft.dims(value_id)
     return _LARGEST_RANK if dims is None else sum(dim != 1 for dim in dims)
-
-
-def move_behind_images(draft: Draft) -> None:
-    """Make an image of a sequence with channels last, then transpose it."""
-    for step in draft.of("Transpose"):
-        reader = draft.only_reader(step.output, "Reshape")
-        if reader is None or order_of(step) != _SEQUENCE:
-            continue
-        image, flat = draft.shape(reader.output), draft.shape(step.output)
-        if image is None or flat is None or len(image) != _IMAGE_RANK or image[:2] != flat[:2]:
-            continue
-        if not any(of.op == "Conv" for of in draft.readers(reader.output)):
-            continue
-        kinds = _kinds(draft, reader.output)
-        last = draft.add_value(*(TensorType(kind.dtype, (image[0], *image[2:], image[1])) for kind in kinds))
-        draft.remove(step)
-        draft.remove(reader)
-        draft.add(reader, "Reshape", [step.read(0)], [last])
-        draft.add(reader, "Transpose", [last], reader.outputs[:1], {"perm": _FIRST})
-
-
-def _kinds(draft: Draft, value_id: int) -> tuple[TensorType, TensorType]:
-    return draft.types[value_id], draft.ahead_type(value_id)
