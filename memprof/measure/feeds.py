@@ -17,7 +17,7 @@ from memprof.base.errors import UsageError
 
 if TYPE_CHECKING:  # a child that loads them costs a tenth more
     from memprof.importers.request import Elements
-    from memprof.ir import Graph
+    from memprof.ir import Graph, Value
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _NUMPY_NAMES = frozenset(("bool", "float16", "float32", "float64", "complex64", "complex128", *_INTEGERS))
@@ -69,7 +69,7 @@ def _spec(graph: Graph, value_id: int, values: Mapping[str, Elements]) -> InputS
             f"Give it: --input {value.name}={example}, or --dim NAME=SIZE.",
         )
     dims = [dim for dim in shape if isinstance(dim, int)]
-    given = values.get(value.name)
+    given = values.get(value.name, _rate(value))
     if isinstance(given, tuple) and len(given) != prod(dims):
         raise UsageError(
             f"The input {value.name!r} has {prod(dims):,} elements, and {len(given):,} are given.",
@@ -81,6 +81,12 @@ def _spec(graph: Graph, value_id: int, values: Mapping[str, Elements]) -> InputS
         words = text.split(",")
         elements = words if len(words) == prod(dims) else text
     return InputSpec(name=value.name, dtype=value.type.dtype, shape=dims, value=elements)
+
+
+def _rate(value: Value) -> int | None:
+    from memprof.importers.onnx.assumed import usual_rate  # not loaded in a child
+
+    return usual_rate(value.name, value.type)
 
 
 def _text() -> str:

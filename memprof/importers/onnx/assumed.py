@@ -10,6 +10,8 @@
     any other of rank 2, of rank 3                        512, 128
     any other                                             64
 
+A rate of sampling that decides what is unknown without it is 16,000 as well.
+
 Where these do not fit the graph (``misfits``), others are tried, one dimension after the other, height and width
 together: usual sizes of images, the sizes of the graph's constants, multiples of its strides.
 
@@ -34,8 +36,10 @@ _PAST = re.compile(r"past|cache", re.IGNORECASE)
 _TOTAL = re.compile(r"total", re.IGNORECASE)
 _SOUND = re.compile(r"sample|audio|wav|speech|sound|voice|pcm", re.IGNORECASE)
 _LENGTH = re.compile(r"seq|len|token|time|step|frame|^[tls]$", re.IGNORECASE)
+_RATE = re.compile(r"(^|[_.\W])(sr|fs)([_.\W]|$)|sampl(e|ing)[_.\W]?rate", re.IGNORECASE)
 _CHANNELS = (1, 3, 4)
 _LINE_HEIGHT = 64
+_SAMPLES = 16_000
 _IMAGES = (224, 256, 320, 416, 512, 672, 299, 384, 448, 112, 128, 96, 64, 48, 32, 28)
 _MANY = 3
 
@@ -109,6 +113,23 @@ def assume_sizes(
     return Assumed(dims, inputs, tuple(notes), tuple(sorted(groups, key=lambda keys: groups[keys] == 1)))
 
 
+def usual_rate(name: str, of: TensorType) -> int | None:
+    """Return the elements of an input that is a rate of sampling, ``None`` of any other."""
+    is_number = (of.dtype or "").startswith(("int", "uint", "float")) and of.shape in ((), (1,))
+    return _SAMPLES if is_number and _RATE.search(name) else None
+
+
+def usual_rates(graph_inputs: Mapping[str, TensorType], given: Collection[str]) -> dict[str, int]:
+    """Return the elements of the inputs that are rates of sampling and were not given."""
+    rates = {name: usual_rate(name, of) for name, of in graph_inputs.items() if name not in given}
+    return {name: rate for name, rate in rates.items() if rate is not None}
+
+
+def rate_notes(rates: Mapping[str, int]) -> tuple[Assumption, ...]:
+    """Return what is said of them."""
+    return tuple(_note(name, rate, f"what {name} holds decides what runs", "--value") for name, rate in rates.items())
+
+
 def sizes_that_fit(
     groups: Iterable[Sequence[str]], candidates: Sequence[int], count_misfits: Callable[[Mapping[str, int]], int]
 ) -> Mapping[str, int]:
@@ -173,7 +194,7 @@ def _usual(name: str, of: TensorType, axis: int) -> int:
         (_TOTAL.search(symbol) and is_length, 256),
         (_PAST.search(symbol), 128),
         (len(shape) == 4 and axis in _spatial(shape), _pixels(shape, axis)),
-        (_SOUND.search(symbol) or _SOUND.search(name), 16_000),
+        (_SOUND.search(symbol) or _SOUND.search(name), _SAMPLES),
         (is_integer or (is_length and len(shape) > 2), 128),
         (is_length or len(shape) == 2, 512),
         (len(shape) == 3, 128),

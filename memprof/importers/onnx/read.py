@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 
 from memprof.base.errors import InputError, LimitError
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
-from memprof.importers.onnx.assumed import assume_sizes
+from memprof.importers.onnx.assumed import assume_sizes, rate_notes, usual_rates
 from memprof.importers.onnx.build import build_graph
 from memprof.importers.onnx.facts import FactTable
 from memprof.importers.onnx.functions import expand_functions
@@ -110,19 +110,26 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
         expand_functions(proto, room)
         graph_inputs = _inputs_as_bound(proto.graph, request)
         check_given(request.values, graph_inputs)
-        build = partial(_build, proto, graph_inputs, request, (sorted_first,) if sorted_first is not None else ())
+        notes = (sorted_first,) if sorted_first is not None else ()
+        build = partial(_build, proto, graph_inputs, request, notes)
         try:
             built = build(request.wished or {})
         except InputError:  # nearly all files are sorted: that costs nothing to find out by building
             sorted_first = sort_model(proto)
             if sorted_first is None:
                 raise
-            build = partial(_build, proto, graph_inputs, request, (sorted_first,))
+            notes = (sorted_first,)
+            build = partial(_build, proto, graph_inputs, request, notes)
             built = build(request.wished or {})
         is_free = request.wished is None and built.groups and len(proto.graph.node) <= MOST_NODES
         if is_free and count_misfits(built.graph):
             wished = refit(proto, graph_inputs, built.groups, lambda sizes: build(sizes).graph)
             built = build(wished) if wished else built
+        rates = usual_rates(graph_inputs, request.values) if built.graph.unknown else {}
+        if rates:
+            at_rates = replace(request, values={**request.values, **rates})
+            tried = _build(proto, graph_inputs, at_rates, (*notes, *rate_notes(rates)), built.wished)
+            built = min(built, tried, key=lambda each: len(each.graph.unknown))
         replaceable = find_replaceable(proto)
         is_other = built.is_settled or bool(replaceable) or built.goes_beyond or "Loop" in built.graph.ops
     except DecodeError as error:
