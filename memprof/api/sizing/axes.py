@@ -14,13 +14,14 @@ module have the shapes they are given: all of them can change.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from memprof.api.sizing.numbers import given_values
 from memprof.base.errors import UsageError
 from memprof.base.names import near_names
+from memprof.importers.onnx.symbols import stands_alone
 from memprof.importers.request import Request
 from memprof.ir import Dim, TensorType
 from memprof.ir.model import Model
@@ -109,13 +110,14 @@ class Axes:
         dims, whole = {**self.symbols, **self.request.dims}, dict(self.request.inputs)
         dims |= {name: size for name, size in sizes.items() if not self.places[name]}
         dims |= {place.symbol: size for name, size in sizes.items() for place in self.places[name] if place.symbol}
+        unnamed = {place.input for name in sizes for place in self.places[name] if not place.symbol}
         changed: dict[str, dict[int, int]] = {name: {} for name in self.open_inputs}
         for name, size in sizes.items():
             for place in self.places[name]:
                 changed.setdefault(place.input, {})[place.axis] = size
         for name, by_axis in changed.items():
             key = "" if "" in whole and len(self.shapes) == 1 else name
-            if key in whole or name in self.open_inputs:
+            if key in whole or name in self.open_inputs or name in unnamed:
                 whole[key] = _changed(whole.get(key, self.shapes[name]), by_axis)
         return replace(self.request, dims=dims, inputs=whole)
 
@@ -155,6 +157,7 @@ def find_axes(
     is_module = not request.is_file
     if stated is None:
         stated = stated_types(request, model)
+    known = frozenset(dim for of in stated.values() for dim in of.shape or () if isinstance(dim, str))
     return Axes(
         request=request,
         shapes=shapes,
@@ -162,9 +165,9 @@ def find_axes(
             dim: shapes[name][axis]
             for name, of in stated.items()
             for axis, dim in enumerate(of.shape or ())
-            if isinstance(dim, str) and dim.isidentifier()
+            if isinstance(dim, str) and stands_alone(dim, known)
         },
-        places={name: _find_places(name, stated, types, is_module=is_module) for name in names},
+        places={name: _find_places(name, stated, types, known, is_module=is_module) for name in names},
         open_inputs=frozenset(name for name, of in stated.items() if is_module or _has_nameless(of)),
         digest=model.structure_sha256,
     )
@@ -189,16 +192,21 @@ def stated_types(request: Request, model: Model) -> Mapping[str, TensorType]:
 
 
 def _find_places(
-    name: str, stated: Mapping[str, TensorType], types: Mapping[str, TensorType], *, is_module: bool
+    name: str,
+    stated: Mapping[str, TensorType],
+    types: Mapping[str, TensorType],
+    symbols: Collection[str],
+    *,
+    is_module: bool,
 ) -> list[_Place]:
-    symbols = [
+    named = [
         _Place(input_name, axis, name)
         for input_name, of in stated.items()
         for axis, dim in enumerate(of.shape or ())
         if dim == name
     ]
-    if symbols:
-        return symbols
+    if named:
+        return named
     wished = _wished(name, stated, types)
     if wished is None:
         known = [dim for of in stated.values() for dim in of.shape or () if isinstance(dim, str)]
@@ -214,7 +222,8 @@ def _find_places(
     for place in wished:
         dim = (stated[place.input].shape or ())[place.axis]
         if is_module or _is_open(stated[place.input], place.axis):
-            found.append(replace(place, symbol=dim if isinstance(dim, str) and dim.isidentifier() else ""))
+            is_own = isinstance(dim, str) and stands_alone(dim, symbols)
+            found.append(replace(place, symbol=dim if is_own and isinstance(dim, str) else ""))
     if not found:
         raise UsageError(
             f"The file fixes the dimension {name!r}.", "Export the model with it left open (dynamic_axes)."

@@ -33,6 +33,7 @@ _MAY_BE_EMPTY = re.compile(r"past|cache", re.IGNORECASE)
 
 _MAX_EXPRESSION = 256
 _LISTED = 20
+_DIVISIBLE = 720_720  # by 1 to 16: most arithmetic over it gives a size
 _Number = int | Fraction
 _OPERATORS: Mapping[type[ast.operator], Callable[[_Number, _Number], _Number]] = MappingProxyType(
     {
@@ -134,6 +135,15 @@ def evaluate(expression: str, sizes: Mapping[str, int]) -> int | None:
     except (SyntaxError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, MemoryError):
         return None  # not arithmetic over what is bound: it stays a symbol
     return int(value) if 0 <= value <= MAX_DIM and value == int(value) else None
+
+
+def stands_alone(symbol: str, symbols: Collection[str]) -> bool:
+    """Whether a symbol has a size of its own: it is a name, and no arithmetic over other symbols.
+
+    >>> stands_alone("p2o.Dimension.0", []), stands_alone("2*seq", ["seq"]), stands_alone("batch-size", ["batch"])
+    (True, False, True)
+    """
+    return symbol.isidentifier() or evaluate(symbol, dict.fromkeys(symbols, _DIVISIBLE)) is None
 
 
 def _value(node: ast.expr, sizes: Mapping[str, int]) -> _Number:
