@@ -35,7 +35,7 @@ def grow(model: str, inputs: Sequence[InputSpec], threads: int) -> dict[str, Any
     Returns:
         ``session``, ``inputs``, ``first_run`` and ``later_runs``, each beyond what was there before, in bytes;
         ``session_library``, ``session_kept`` and ``session_left``, the parts of the first: pages of files, what is
-        taken of the heap (``None`` where the C library does not count), and the rest;
+        taken of the heap in new pages (``None`` where the C library does not count), and the rest;
         ``arena_first_run`` and ``arena_later_runs``, what the arena holds, ``None`` where it does not say.
     """
     import onnxruntime
@@ -63,11 +63,12 @@ def grow(model: str, inputs: Sequence[InputSpec], threads: int) -> dict[str, Any
     first, later = _arena(model, options, feeds)
     found = dict(zip(("session", "inputs", "first_run", "later_runs"), growth, strict=True))
     own = after[1] - before[1]
+    kept = None if kept is None else min(kept, own)  # the rest lies in pages that were there before
     return {
         **found,
         "session_library": growth[0] - own,
         "session_kept": kept,
-        "session_left": None if kept is None else max(0, own - kept),
+        "session_left": None if kept is None else own - kept,
         "arena_first_run": first,
         "arena_later_runs": later,
     }

@@ -24,7 +24,7 @@ from memprof.measure.onnxruntime import measure_process
 from memprof.measure.sessions import with_session
 from memprof.measure.verify import process_pairs
 from memprof.runtimes.onnxruntime.default import session_frame
-from memprof.runtimes.onnxruntime.process import default_process
+from memprof.runtimes.onnxruntime.process import default_process, process_growth
 from memprof.runtimes.onnxruntime.process.arena import Arena
 from memprof.runtimes.onnxruntime.process.heap import Heap
 from memprof.runtimes.onnxruntime.process.loading import load
@@ -285,3 +285,21 @@ def test_processes_that_begin_with_other_heaps_give_a_range() -> None:
     of_three = default_process(graph, frame, replace(loading, others=(most, more)))
     assert of_three.size_bytes == sum(of_three.parts.values()) == alone.size_bytes + 3 * MIB
     assert of_three.range_bytes == (alone.size_bytes, alone.size_bytes + 4 * MIB)
+
+
+def test_what_a_session_keeps_in_pages_that_were_there_before_is_no_growth() -> None:
+    graph = twice(is_source=True)
+    frame = session_frame(replace(Model.of(graph), session=None))
+    loading = Loading(
+        library_bytes=MIB,
+        anonymous_bytes=2 * MIB,
+        taken_bytes=3 * MIB,
+        holes=(),
+        top=600 * PAGE,
+        end=612 * PAGE,
+        threshold=MIB,
+        written=((0, 600),),
+    )
+    growth = process_growth(graph, frame, loading)
+    assert growth is not None
+    assert growth.stages["session"] == 3 * MIB

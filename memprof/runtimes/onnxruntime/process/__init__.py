@@ -3,7 +3,7 @@
     part             what it is
     library          the library's own code and tables, once for a process: alike for all models but for the code that
                      registers, checks and makes each kind of operation
-    graph_objects    what a session keeps of each operation beside its tensors
+    graph_objects    what a session keeps of each operation beside its tensors, as far as it needs new pages
     weights          the weights as they end up: in the file's layout, blocked, or packed by kernels
     left_by_loading  what creating the session took on its way and does not give back: holes of the heap
     inputs           the caller's graph inputs, where they do not fit into such holes
@@ -160,12 +160,13 @@ def process_growth(graph: Graph, frame: Frame, loading: Loading | None = None) -
 
 
 def _rehearsed(loading: Loading, weights: int) -> dict[str, int]:
-    weights = min(weights, loading.taken_bytes)
+    kept = min(loading.taken_bytes, loading.anonymous_bytes)  # the rest lies in pages that the process had before
+    weights = min(weights, kept)
     return {
         "library": loading.library_bytes,
-        "graph_objects": loading.taken_bytes - weights,
+        "graph_objects": kept - weights,
         "weights": weights,
-        "left_by_loading": max(0, loading.anonymous_bytes - loading.taken_bytes),
+        "left_by_loading": loading.anonymous_bytes - kept,
     }
 
 
