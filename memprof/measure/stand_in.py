@@ -48,6 +48,8 @@ def write_stand_in(model: ModelProto, target: Path) -> None:
         NoStandInError: There is a weight that nothing can stand in for.
     """
     largest = 1
+    _check(model)
+    _forget_places(model)  # before constants are moved: what is moved keeps what it names
     for graph in _graphs(model.graph):
         _move_constants(graph)
     for tensor, size in _left_out(model):
@@ -61,6 +63,8 @@ def write_stand_in(model: ModelProto, target: Path) -> None:
 def write_apart(model: ModelProto, target: Path) -> None:
     """Write a stand-in for ``model``, which is changed, whose weights differ; arguments and errors as above."""
     end, types = 0, TypeTable()
+    _check(model)
+    _forget_places(model)
     for tensor in _held(model.graph):
         if _is_left_out(tensor):
             tensor.raw_data = bytes(_size(types, tensor))
@@ -78,8 +82,6 @@ def write_apart(model: ModelProto, target: Path) -> None:
 def _left_out(model: ModelProto) -> Iterator[tuple[TensorProto, int]]:
     """Yield the initialisers whose elements are not in ``model``, each with its bytes."""
     types = TypeTable()
-    _check(model)
-    _forget_places(model)
     for graph in _graphs(model.graph):
         for tensor in graph.initializer:
             if _is_left_out(tensor):

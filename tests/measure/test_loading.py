@@ -28,7 +28,7 @@ from memprof.measure.loading import Question, find_loading, prepare
 from memprof.measure.onnxruntime import measure_process, read_loading, rehearse_loading
 from memprof.measure.others import Others
 from memprof.measure.sessions import with_session
-from memprof.measure.stand_in import left_out_bytes, write_look_alike, write_stand_in
+from memprof.measure.stand_in import left_out_bytes, write_apart, write_look_alike, write_stand_in
 from memprof.runtimes.onnxruntime.default import session_frame, session_loading
 from memprof.runtimes.onnxruntime.process import STAGES, process_growth
 
@@ -75,7 +75,7 @@ def test_a_look_alike_holds_zeros_where_the_file_holds_weights(file: Path, tmp_p
     assert found == source
 
 
-@pytest.mark.parametrize("write", [write_stand_in, write_look_alike])
+@pytest.mark.parametrize("write", [write_stand_in, write_apart, write_look_alike])
 def test_what_native_code_gets_names_no_file_of_a_stranger(write: Callable[..., None], tmp_path: Path) -> None:
     def elsewhere() -> onnx.NodeProto:
         tensor = TensorProto(name="t", data_type=TensorProto.FLOAT, dims=[8])
