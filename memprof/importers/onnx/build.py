@@ -16,7 +16,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from memprof.base.errors import InputError, LimitError
-from memprof.importers.onnx.ahead import reader_evaluates
 from memprof.importers.onnx.attributes import kept_attributes
 from memprof.importers.onnx.bodies import Bodies, Body, build_bodies, misfit_of_bodies
 from memprof.importers.onnx.constants import Constant
@@ -127,7 +126,7 @@ class Scope:
     @property
     def takes_largest(self) -> bool:
         """Whether what the data decide is taken at its largest."""
-        return self._context.evaluates is reader_evaluates
+        return self._context.takes_largest
 
     @property
     def output_facts(self) -> list[Fact]:

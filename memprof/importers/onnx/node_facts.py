@@ -65,6 +65,8 @@ class Context:
         distinct_left: How many nodes may still be met of which no twin was met before.
         edges_left: How many values they may still read and write.
         evaluates: Which operations on constants are worked out.
+        takes_largest: Whether what the data decide is taken at its largest, and what a Loop carries as it begins;
+            not where what onnxruntime knows is asked for.
         room: How large the model may be.
         values: Elements of graph inputs that the caller gave.
         replaceable: Names of initialisers whose elements do not count as known.
@@ -82,6 +84,7 @@ class Context:
     edges_left: int
     distinct_left: int
     evaluates: Evaluates = reader_evaluates
+    takes_largest: bool = True
     room: Room = USUAL
     values: Mapping[str, Elements] = field(default_factory=dict)
     replaceable: frozenset[str] = frozenset()

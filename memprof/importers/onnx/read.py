@@ -131,13 +131,12 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
             tried = _build(proto, graph_inputs, at_rates, (*notes, *rate_notes(rates)), built.wished)
             built = min(built, tried, key=lambda each: len(each.graph.unknown))
         replaceable = find_replaceable(proto)
-        is_other = built.is_settled or bool(replaceable) or built.goes_beyond or "Loop" in built.graph.ops
+        is_open = built.is_settled or bool(replaceable) or "Loop" in built.graph.ops
     except DecodeError as error:
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
     ahead = partial(_build_ahead, proto, room, runtime_evaluates, replaceable)
-    is_open = built.is_settled or bool(replaceable)
     folded = Once(partial(_build_ahead, proto, room, reader_evaluates, replaceable)) if is_open else None
     return Model(
         path=request.name,
@@ -145,7 +144,7 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
         structure_sha256=digest,
         graph=built.graph,
         ahead=Once(ahead if source is None else partial(_build_remembering, ahead, proto, source))
-        if is_other
+        if is_open or built.goes_beyond
         else None,
         folded=folded,
         wished=built.wished,
@@ -253,6 +252,7 @@ def _context(proto: ModelProto, known: _Known) -> Context:
         room=known.room,
         distinct_left=MAX_DISTINCT,
         evaluates=known.evaluates,
+        takes_largest=known.request is not None,
         values={} if known.request is None else known.request.values,
         replaceable=known.replaceable,
     )
