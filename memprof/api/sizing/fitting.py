@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from memprof.api import load
 from memprof.api.sizing.axes import Axes, find_axes
 from memprof.api.sizing.numbers import Numbers, at_size, evaluate, leading_runtime, load_same
-from memprof.api.sizing.search import MAX_SIZE, Bracket, find_largest, formula_around
+from memprof.api.sizing.search import MAX_SIZE, Bracket, find_largest, find_least, formula_around
 from memprof.base.collector import paused_collector
 from memprof.base.errors import ChangedError, IncompleteError, InputError, LimitError, MemprofError, UsageError
 from memprof.boards import Board, arena_on, find_board
@@ -97,8 +97,9 @@ def fit(
         example_inputs: The inputs to run a module on: a tensor or a tuple; only their shapes and types are used.
         dim: The dimension: a name of the file, ``INPUT[AXIS]``, ``batch``, ``height``, ``width``, ``resolution`` or
             ``length``; the batch, or the only open one, if left out.
-        step: The first size, and from one to the next; left out, the least of 1, 2, 4, ... 64 at which the answer is
-            known: a network whose branches meet every so many pixels has no size between.
+        step: From one size to the next, of which all are multiples; left out, the least of 1, 2, 4, ... 64 at which
+            the answer is known: a network whose branches meet every so many pixels has no size between. Sizes too
+            small for the network to run are passed over.
         runtime: Name of the runtime model; what leads a report if left out.
         arguments: Fields of ``Request``.
 
@@ -115,12 +116,13 @@ def fit(
         model = load(request)
         name = dim or _default_dim(request, model)
         asked = _Asked(find_axes(request, model, [name]), name, memory, runtime or leading_runtime(model))
-        found = find_largest(asked.take, step or 1, memory.size_bytes)
-        coarser = None if step is not None or _is_decided(found) else _coarser(asked, memory.size_bytes)
+        least = find_least(asked.has, step or 1) or 1
+        found = find_largest(asked.take, step or 1, memory.size_bytes, least)
+        coarser = None if step is not None or _is_decided(found) else _coarser(asked, memory.size_bytes, least)
         if coarser is not None:
             step, found = coarser
         elif not _is_decided(found) and found.largest is None and asked.failed:
-            raise asked.failed[0]
+            raise next(iter(asked.failed.values()))
     shown = found.largest or found.following
     numbers = None if shown is None else asked.numbers.get(shown.size)
     return Fit(
@@ -146,11 +148,11 @@ def _is_decided(found: Bracket) -> bool:
     return found.following.fits is not None if found.following is not None else found.largest is not None
 
 
-def _coarser(asked: _Asked, limit_bytes: int) -> tuple[int, Bracket] | None:
+def _coarser(asked: _Asked, limit_bytes: int, least: int) -> tuple[int, Bracket] | None:
     """Return a coarser step at which a size fits and the answer is known, and that; ``None`` if none of a few is."""
     for step in _STEPS:
         with suppress(MemprofError):  # one that does not run at these sizes is no answer
-            found = find_largest(asked.take, step, limit_bytes)
+            found = find_largest(asked.take, step, limit_bytes, least)
             if found.largest is not None and _is_decided(found):
                 return step, found
     return None
@@ -180,15 +182,26 @@ class _Asked:
         self.sizes: set[int] = set()
         self.numbers: dict[int, Numbers] = {}
         self.unknown: list[Unknown] = []
-        self.failed: list[InputError] = []
+        self.failed: dict[int, InputError] = {}
+        self._taken: dict[int, Taken] = {}
 
     @property
     def names(self) -> frozenset[str]:
         """What the dimension is called, by the caller and in the file."""
         return frozenset({self._name, *(place.symbol for place in self._axes.places[self._name])})
 
+    def has(self, size: int) -> bool:
+        """Tell whether the model runs at a size, as far as can be known."""
+        self.take(size)
+        return size not in self.failed
+
     def take(self, size: int) -> Taken:
         """Return what the model takes at a size."""
+        if size not in self._taken:
+            self._taken[size] = self._take(size)
+        return self._taken[size]
+
+    def _take(self, size: int) -> Taken:
         self.sizes.add(size)
         request = self._axes.resized({self._name: size})
         where = f"{self._name}={size}"
@@ -203,7 +216,7 @@ class _Asked:
             except ChangedError:
                 raise
             except InputError as error:  # the network has no such size; another step may have an answer
-                self.failed.append(error)
+                self.failed[size] = error
                 return Taken(size=size, parts=(), fits=None, size_bytes=None)
             self.numbers[size] = numbers
             parts = _parts(numbers, request, self.runtime)

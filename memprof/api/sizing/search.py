@@ -7,9 +7,10 @@
            o  o  o
            +-------------------- size
 
-The first three sizes give a polynomial, it gives a guess, and the model is asked at the guess and beside it. A guess
-that is too large gives the slope there, and with it the next guess, as Newton's method does; after eight guesses the
-bracket is halved. What a size takes is taken to grow with the size: below the answer nothing is asked again.
+The first three sizes, from the least at which the model runs, give a polynomial, it gives a guess, and the model is
+asked at the guess and beside it. A guess that is too large gives the slope there, and with it the next guess, as
+Newton's method does; after eight guesses the bracket is halved. What a size takes is taken to grow with the size:
+below the answer nothing is asked again.
 Complexity: about 5 evaluations for one polynomial, else at most twice the logarithm of the answer and 16 more.
 """
 
@@ -27,6 +28,7 @@ MAX_SIZE = 2**24
 """No larger size is asked about."""
 
 _GUESSES = 8
+_LARGEST_LEAST = 1024
 _FARTHEST = 4096  # times the largest size that is known to fit: a flat beginning says little of what comes
 
 
@@ -39,16 +41,37 @@ class Bracket:
     taken: Mapping[int, Taken]
 
 
-def find_largest(ask: Callable[[int], Taken], step: int, limit_bytes: int) -> Bracket:
+def find_least(is_possible: Callable[[int], bool], step: int) -> int | None:
+    """Return the least multiple of ``step`` that is possible, if all above one are; ``None`` if none is found.
+
+    Args:
+        is_possible: Whether the model has such a size.
+        step: From one size to the next.
+    """
+    high = 1
+    while not is_possible(high * step):
+        high *= 2
+        if high * step > _LARGEST_LEAST:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_possible(middle * step) else (middle, high)
+    return high * step
+
+
+def find_largest(ask: Callable[[int], Taken], step: int, limit_bytes: int, least: int = 1) -> Bracket:
     """Return the largest multiple of ``step`` that fits.
 
     Args:
         ask: What a size takes.
-        step: The first size, and from one to the next.
+        step: From one size to the next.
         limit_bytes: What the formula is held against.
+        least: No smaller size is asked about.
     """
-    found = _Search(ask, step, limit_bytes)
-    for count in (1, 2, 3):  # they make the first polynomial
+    first = -(-least // step)
+    found = _Search(ask, step, limit_bytes, first)
+    for count in (first, first + 1, first + 2):  # they make the first polynomial
         if not found.narrow(count) or found.is_done:
             return found.bracket()
     while not found.is_done and found.narrow(found.next_guess()):
@@ -61,14 +84,14 @@ def find_largest(ask: Callable[[int], Taken], step: int, limit_bytes: int) -> Br
 class _Search:
     """The bracket while it is narrowed; sizes are counted in steps."""
 
-    def __init__(self, ask: Callable[[int], Taken], step: int, limit_bytes: int) -> None:
+    def __init__(self, ask: Callable[[int], Taken], step: int, limit_bytes: int, first: int) -> None:
         self._ask = ask
         self._step = step
         self._limit_bytes = limit_bytes
         self._taken: dict[int, Taken] = {}
-        self._low = 0
+        self._low = first - 1
         self._high: int | None = None
-        self._most = max(3, MAX_SIZE // step)
+        self._most = max(first + 2, MAX_SIZE // step)
         self._guesses = 0
         self._last = 0
 

@@ -43,3 +43,14 @@ def test_the_largest_size_is_that_of_asking_for_each(name: str, dim: str, tmp_pa
         assert found is not None
         assert found.size == max(size for size, size_bytes in sizes.items() if size_bytes <= limit)
         assert found.size_bytes == sizes[found.size]
+
+
+@pytest.mark.slow
+def test_sizes_too_small_to_run_are_passed_over() -> None:
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.MaxPool2d(3), torch.nn.Conv2d(4, 2, 3))
+    report = memprof.analyze(net, torch.zeros(1, 3, 21, 21))
+    assert report.process is not None
+    assert report.process.size_bytes is not None
+    found = memprof.fit(net, report.process.size_bytes, torch.zeros(1, 3, 32, 32), dim="resolution")
+    assert (found.step, found.largest and found.largest.size) == (1, 21)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memprof.api.sizing.search import MAX_SIZE, find_largest, formula_around
+from memprof.api.sizing.search import MAX_SIZE, find_largest, find_least, formula_around
 from memprof.results.fit import Part, Taken
 
 _POLYNOMIALS = st.tuples(st.integers(0, 10**9), st.integers(1, 10**6), st.integers(0, 10**4))
@@ -22,24 +22,39 @@ def asking(function: Callable[[int], int], limit: int) -> Callable[[int], Taken]
     return ask
 
 
-@given(st.lists(_POLYNOMIALS, min_size=1, max_size=4), st.integers(1, 64), st.integers(0, 10**11))
+@given(
+    st.lists(_POLYNOMIALS, min_size=1, max_size=4), st.integers(1, 64), st.integers(0, 10**11), st.integers(1, 300)
+)
 def test_the_answer_fits_and_the_next_size_does_not(
-    polynomials: list[tuple[int, int, int]], step: int, limit: int
+    polynomials: list[tuple[int, int, int]], step: int, limit: int, least: int
 ) -> None:
+    first = -(-least // step) * step
+
     def highest(size: int) -> int:
         return max(a + b * size + c * size * size for a, b, c in polynomials)
 
-    found = find_largest(asking(highest, limit), step, limit)
+    found = find_largest(asking(highest, limit), step, limit, least)
     largest, following = found.largest, found.following
-    assert (largest is None) == (highest(step) > limit)
+    assert (largest is None) == (highest(first) > limit)
     if largest is not None:
         assert highest(largest.size) <= limit
     if following is not None:
         assert highest(following.size) > limit
-        assert following.size == step + (0 if largest is None else largest.size)
+        assert following.size == (first if largest is None else largest.size + step)
     else:
         assert largest is not None
         assert largest.size > MAX_SIZE - step
+
+
+@given(st.integers(1, 512), st.integers(1, 64))
+def test_the_least_size_that_runs_is_found(least: int, step: int) -> None:
+    assert find_least(lambda size: size >= least, step) == -(-least // step) * step
+
+
+def test_what_never_runs_has_no_least_size() -> None:
+    asked: list[int] = []
+    assert find_least(lambda size: bool(asked.append(size)), 1) is None
+    assert len(asked) == 11
 
 
 def test_one_polynomial_takes_five_evaluations_and_is_the_formula() -> None:
