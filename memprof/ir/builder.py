@@ -58,6 +58,11 @@ class Kind(NamedTuple):
     definition: Graph | None
 
 
+Alike = tuple[Kind, tuple[int, ...], str, str, str]
+"""A node of a kind: the ids that it reads, none left out; the name of what it writes; its wished name and its module,
+as in ``add_node``."""
+
+
 class GraphBuilder:
     """Collects a graph in execution order and returns it frozen.
 
@@ -158,41 +163,35 @@ class GraphBuilder:
         )
         return written
 
-    def add_alike(self, kind: Kind, inputs: tuple[int, ...], output: str, name: str, module: str) -> int:
-        """Add a node of a kind, which runs after all added before it; return the id of what it writes.
-
-        Args:
-            kind: What it shares with others.
-            inputs: Ids it reads, none left out.
-            output: Name of what it writes.
-            name: Wished name, as in ``add_node``.
-            module: Path of the module it belongs to.
+    def add_alike(self, nodes: Iterable[Alike]) -> None:
+        """Add nodes that are of few kinds, each when it is taken; ``add_node`` may add others in between.
 
         Raises:
-            InputError: The output's name is already taken.
+            InputError: An output's name is already taken.
         """
-        values, fixed, taken = self._values, self._is_fixed, self._node_names
-        value_id, node_id = len(values), len(self._nodes)
-        op, of, is_view, is_elementwise, is_foldable, attributes, version, definition = kind
-        if output in self._value_names:
-            raise _taken(output)
-        self._value_names.add(output)
-        for i in inputs:
-            if not fixed[i]:
-                role = _INTERMEDIATE
-                fixed.append(0)
-                break
-        else:
-            role = _CONSTANT if is_foldable else _INTERMEDIATE
-            fixed.append(is_foldable)
-        values.append(_record(Value, (output, of, role, node_id, inputs[0] if is_view else None, module)))
-        wish = name or f"{op}_{node_id}"
-        if wish in taken:
-            wish = self._unique_node_name(wish)
-        taken.add(wish)
-        facts = (is_elementwise, attributes, module, "", version, definition, False)
-        self._nodes.append(_record(Node, (wish, op, inputs, (value_id,), (), (), *facts)))
-        return value_id
+        values, records, fixed = self._values, self._nodes, self._is_fixed
+        value_names, taken = self._value_names, self._node_names
+        for kind, inputs, output, name, module in nodes:
+            op, of, is_view, is_elementwise, is_foldable, attributes, version, definition = kind
+            value_id, node_id = len(values), len(records)
+            if output in value_names:
+                raise _taken(output)
+            value_names.add(output)
+            for i in inputs:
+                if not fixed[i]:
+                    role = _INTERMEDIATE
+                    fixed.append(0)
+                    break
+            else:
+                role = _CONSTANT if is_foldable else _INTERMEDIATE
+                fixed.append(is_foldable)
+            values.append(_record(Value, (output, of, role, node_id, inputs[0] if is_view else None, module)))
+            wish = name or f"{op}_{node_id}"
+            if wish in taken:
+                wish = self._unique_node_name(wish)
+            taken.add(wish)
+            shared = (is_elementwise, attributes, module, "", version, definition, False)
+            records.append(_record(Node, (wish, op, inputs, (value_id,), (), (), *shared)))
 
     def _add_outputs(
         self, outputs: Iterable[NewValue | None], role: Role, node_id: int, module: str

@@ -38,7 +38,7 @@ from memprof.importers.onnx.node_facts import (
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.origins import Origin, Origins
-from memprof.importers.onnx.twins import Answer, ask
+from memprof.importers.onnx.twins import Answer, Known, ask, repeated
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
 from memprof.ir import DTYPE_BITS, Graph, GraphBuilder, NewValue, TensorType
@@ -256,15 +256,22 @@ class Scope:
         context.nodes_left -= len(nodes)
         if context.nodes_left < 0:
             raise LimitError("The bodies of the model's loops need too many passes.")
-        for node in nodes:
-            self._add_node(node)
+        known = Known(
+            ids=self._ids,
+            facts=self._facts,
+            settled=self._settled,
+            stated=self._stated,
+            bound=context.bindings.axes,
+            answers=context.answers,
+            add=self._add_node,
+            spend=context.spend,
+        )
+        self._builder.add_alike(repeated(nodes, known))
 
     def _add_node(self, node: NodeProto) -> None:
         context, ids, settled = self._context, self._ids, self._settled
         names, written = node.input[:], node.output[:]  # slices: a third faster than list()
-        context.edges_left -= len(names) + len(written)
-        if context.edges_left < 0:
-            raise LimitError(f"The nodes of the model read and write over {context.room.edges} values in all.")
+        context.spend(len(names) + len(written))
         marks: list[int | None]
         try:
             inputs: tuple[int | None, ...] = tuple(map(ids.__getitem__, names))
@@ -301,16 +308,6 @@ class Scope:
                 check_names(names)
             if name in bound or (name in stated and stated[name].type is not fact.type):
                 return False
-        if len(names) == 1 and names[0] and None not in inputs:
-            (name,), (fact,) = names, facts
-            value_id = self._builder.add_alike(kind, inputs, name, called, module_path(node))  # type: ignore[arg-type] # none is None
-            if fact.constant is None:  # as ``_define`` does
-                self._ids[name] = value_id
-                self._facts.append(fact)
-                self._settled.append(fact.settled)
-            else:
-                self._define(name, value_id, fact, is_tainted=False)
-            return True
         new = [NewValue(name, fact.type) if name else None for name, fact in zip(names, facts, strict=True)]
         if kind.is_view and (first := new[0]) is not None:
             new[0] = first._replace(view_of=inputs[0])

