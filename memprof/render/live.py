@@ -28,7 +28,8 @@ def live_table(screen: Screen, found: RuntimeReport, shown: Sequence[LiveTensor]
         found: The runtime model's answer.
         shown: The tensors to show, not empty.
     """
-    ops = {node.name: node.op for node in found.lifetimes.graph.nodes}
+    written = {live.producer for live in shown}
+    ops = {node.name: node.op for node in found.lifetimes.graph.nodes if node.name in written}
     names = [screen.clean(live.name) for live in shown]
     sizes = ["unknown" if live.size_bytes is None else format_bytes(live.size_bytes) for live in shown]
     writers = ["input" if live.producer is None else screen.clean(ops[live.producer], limit=12) for live in shown]

@@ -207,7 +207,7 @@ def _live(screen: Screen, report: Report, view: TextView) -> None:
     if n:
         screen.show(live_table(screen, found, peak.live[: view.top]))
     if n > view.top:
-        rest = sum(live.size_bytes or 0 for live in peak.live[view.top :])
+        rest = sum(buffer.size_bytes or 0 for buffer in peak.live.buffers[view.top :])
         more = f"  {n - view.top:,} more, {format_bytes(rest)} together (--top {n} shows them)"
         screen.show(Text(more, style=_QUIET))
     screen.show()

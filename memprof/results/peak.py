@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, overload
 
 from memprof.analysis import Buffer, Holder, Holders, Lifetimes
 
@@ -34,6 +36,52 @@ class LiveTensor(NamedTuple):
     cause: str
 
 
+class LiveTensors(Sequence[LiveTensor]):
+    """What is alive at a step, largest first. Each is worked out when it is looked at: most are not.
+
+    Args:
+        lifetimes: When each buffer lives.
+        step: The step.
+    """
+
+    def __init__(self, lifetimes: Lifetimes, step: int) -> None:
+        self._lifetimes, self._step, self._peak_bytes = lifetimes, step, lifetimes.timeline.peak_bytes
+
+    @cached_property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """The same as buffers."""
+        return self._lifetimes.alive_at(self._step)
+
+    def __len__(self) -> int:
+        return len(self.buffers)
+
+    @overload
+    def __getitem__(self, place: int) -> LiveTensor: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[LiveTensor, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> LiveTensor | tuple[LiveTensor, ...]:
+        found = self.buffers[place]
+        return tuple(map(self._tensor, found)) if isinstance(place, slice) else self._tensor(found)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[LiveTensor]:
+        return map(self._tensor, self.buffers)
+
+    def __eq__(self, other: object) -> bool:
+        return self[:] == other[:] if isinstance(other, LiveTensors) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self._step, self._peak_bytes))
+
+    @cached_property
+    def _holders(self) -> Holders:
+        return Holders(self._lifetimes)
+
+    def _tensor(self, buffer: Buffer) -> LiveTensor:
+        return _live_tensor(self._lifetimes, buffer, self._holders.find(buffer), self._step, self._peak_bytes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
     """The step that makes the peak: the first of the maximum, of one block held all along the one that fills it.
@@ -50,7 +98,7 @@ class Peak:
     nodes: tuple[str, ...]
     reserved_bytes: int
     held_bytes: int
-    live: tuple[LiveTensor, ...]
+    live: LiveTensors
 
     @property
     def node(self) -> str | None:
@@ -60,16 +108,15 @@ class Peak:
 
 def find_peak(lifetimes: Lifetimes) -> Peak:
     """Return the step that makes the peak of ``lifetimes``, and who lives there and why."""
-    step, total = lifetimes.peak_step, lifetimes.timeline.peak_bytes
+    step = lifetimes.peak_step
     held = lifetimes.held[step] if lifetimes.held else 0
     running = lifetimes.schedule.steps[step] if lifetimes.schedule.steps else ()
-    holders = Holders(lifetimes)
     return Peak(
         step=step,
         nodes=tuple(lifetimes.graph.nodes[i].name for i in running),
         reserved_bytes=lifetimes.reserved[step] - held if lifetimes.reserved else 0,
         held_bytes=held,
-        live=tuple(_live_tensor(lifetimes, b, holders.find(b), step, total) for b in lifetimes.alive_at(step)),
+        live=LiveTensors(lifetimes, step),
     )
 
 
