@@ -65,6 +65,11 @@ class BodiesUse:
     beside_bytes: int
     before_bytes: int = 0
 
+    @property
+    def most_bytes(self) -> int:
+        """The most at any moment."""
+        return max(self.beside_bytes, self.before_bytes)
+
 
 def bodies_use(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | None:
     """Return what ``node`` takes beyond its outputs, ``None`` if sizes or counts are open.

@@ -200,9 +200,9 @@ class Frame:
 
 def most_bytes(uses: Sequence[BodiesUse | None]) -> list[int]:
     """Return by step the most that what runs there takes beyond what it writes, 0 where that is not known."""
-    known = {id(use): use for use in uses}  # few: steps that take the same share one
-    found = {key: 0 if use is None else max(use.beside_bytes, use.before_bytes) for key, use in known.items()}
-    return [found[id(use)] for use in uses]
+    known = dict(zip(map(id, uses), uses, strict=True))  # few: steps that take the same share one
+    found = {key: 0 if use is None else use.most_bytes for key, use in known.items()}
+    return list(map(found.__getitem__, map(id, uses)))
 
 
 def run_frame(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +25,11 @@ from memprof.measure.feeds import input_specs
 from memprof.measure.onnxruntime import measure_process
 from memprof.measure.sessions import with_session
 from memprof.measure.verify import process_pairs
+from memprof.runtimes.onnxruntime import process
+from memprof.runtimes.onnxruntime.arranging import as_planned
+from memprof.runtimes.onnxruntime.control_flow import BodiesUse
 from memprof.runtimes.onnxruntime.default import session_frame
+from memprof.runtimes.onnxruntime.frame import run_frame
 from memprof.runtimes.onnxruntime.process import default_process, process_growth
 from memprof.runtimes.onnxruntime.process.arena import Arena
 from memprof.runtimes.onnxruntime.process.heap import Heap
@@ -303,3 +309,72 @@ def test_what_a_session_keeps_in_pages_that_were_there_before_is_no_growth() -> 
     growth = process_growth(graph, frame, loading)
     assert growth is not None
     assert growth.stages["session"] == 3 * MIB
+
+
+def _replay(arena: Arena, frame: Any, owned: Sequence[int], uses: Sequence[BodiesUse | None]) -> None:
+    """Every request of a run, none left out."""
+    alive: dict[int, tuple[int, int]] = {}
+    for step, use in enumerate(uses):
+        for value_id in owned:
+            if frame.plan.stop[value_id] == step:
+                arena.give(alive.pop(value_id))
+        scratch = [arena.take(use.before_bytes)] if use is not None and use.before_bytes else []
+        for value_id in owned:
+            if frame.plan.start[value_id] == step:
+                alive[value_id] = arena.take(frame.graph.value_bytes[value_id])
+        scratch += [arena.take(use.beside_bytes)] if use is not None and use.beside_bytes else []
+        for address in scratch:
+            arena.give(address)
+    for address in alive.values():
+        arena.give(address)
+
+
+_SIZES = st.sampled_from((200_000, 500_000, 900_000, 2_000_000))
+_STEPS = 8
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, _STEPS - 1), st.integers(1, _STEPS), _SIZES), max_size=5),
+    st.lists(
+        st.sampled_from((None, BodiesUse(900_000), BodiesUse(500_000, 900_000))), min_size=_STEPS, max_size=_STEPS
+    ),
+)
+def test_what_changes_nothing_is_left_out_of_a_run(
+    buffers: list[tuple[int, int, int]], uses: list[BodiesUse | None]
+) -> None:
+    starts = [start for start, _, _ in buffers]
+    stops = [min(start + length, _STEPS) for start, length, _ in buffers]
+    plan = SimpleNamespace(start=starts, stop=stops, order=range(_STEPS))
+    graph = SimpleNamespace(value_bytes=[size for _, _, size in buffers], nodes=[SimpleNamespace(op="Conv")] * _STEPS)
+    frame: Any = SimpleNamespace(graph=graph, plan=plan)
+    short, long = Arena(Heap()), Arena(Heap())
+    for _ in range(2):
+        process._run(short, frame, range(len(buffers)), uses)
+        _replay(long, frame, range(len(buffers)), uses)
+        assert (short.held_bytes, short._free) == (long.held_bytes, long._free)
+        assert short.heap.resident_bytes == long.heap.resident_bytes
+
+
+def test_equal_scratch_is_asked_for_once() -> None:
+    frame = run_frame(_convolutions([(3, 5)] * 50, 8), None, as_planned)
+    taken: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        take = Arena.take
+        patch.setattr(Arena, "take", lambda arena, size: (taken.append(size), take(arena, size))[1])
+        process_growth(frame.source, frame)
+    assert len(frame.plan.order) >= 50
+    assert len(taken) < 20
+
+
+def _convolutions(layers: list[tuple[int, int]], side: int) -> Graph:
+    """Return convolutions of these windows and channels."""
+    builder = GraphBuilder(opset=17)
+    last, channels = builder.add_input("x", TensorType("float32", (1, 5, side, side))), 5
+    for i, (window, written) in enumerate(layers):
+        weight = builder.add_parameter(f"w{i}", TensorType("float32", (written, channels, window, window)))
+        of = TensorType("float32", (1, written, side, side))
+        attributes = {"pads": (window // 2,) * 4}
+        (value,) = builder.add_node("Conv", [last, weight], [NewValue(f"c{i}", of)], attributes=attributes)
+        assert value is not None
+        last, channels = value, written
+    return builder.build([last])

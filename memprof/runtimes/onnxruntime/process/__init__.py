@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from memprof.ir import Graph
 from memprof.ir.model import Loading
@@ -148,7 +149,10 @@ def process_growth(graph: Graph, frame: Frame, loading: Loading | None = None) -
     _first_run(arena, frame)
     ran, held = heap.resident_bytes, arena.held_bytes
     for _ in range(_LATER_RUNS):
+        before = arena.held_bytes
         _later_run(arena, frame)
+        if arena.held_bytes == before:  # all was given back, so the next run does the same
+            break
     parts = {
         **session,
         "inputs": fed - loaded,
@@ -220,21 +224,35 @@ def _run(arena: Arena, frame: Frame, owned: Sequence[int], uses: Sequence[Bodies
             begin[frame.plan.start[value_id]].append(value_id)
             end[min(frame.plan.stop[value_id], len(uses))].append(value_id)
     alive: dict[int, tuple[int, int]] = {}
-    kinds = {id(use): use for use in uses}
-    idle = {key for key, use in kinds.items() if use is None or not (use.before_bytes or use.beside_bytes)}
-    busy = [step for step, use in enumerate(uses) if id(use) not in idle] if len(idle) < len(kinds) else []
+    kinds = dict(zip(map(id, uses), uses, strict=True))
+    is_busy = {key: use is not None and use.most_bytes > 0 for key, use in kinds.items()}
+    busy = compress(range(len(uses)), map(is_busy.__getitem__, map(id, uses))) if any(is_busy.values()) else ()
+    fits = set[tuple[int, ...]]()  # scratch that left the arena as it was, since a buffer came or went
     for step in sorted({*begin, *end, *busy} - {len(uses)}):  # nothing happens at any other
         use = uses[step]
+        before = use.before_bytes if use is not None else 0
+        beside = _beside(frame, step, use)
+        if step in begin or step in end:
+            fits.clear()
+        elif (before, *beside) in fits:
+            continue
+        held = arena.held_bytes
         for value_id in end.pop(step, ()):
             arena.give(alive.pop(value_id))
-        before = 0 if use is None else use.before_bytes
         scratch = [arena.take(before)] if before else []
         for value_id in begin.pop(step, ()):
             alive[value_id] = arena.take(frame.graph.value_bytes[value_id] or 0)
-        if use is not None and use.beside_bytes:
-            node = frame.graph.nodes[frame.plan.order[step]]
-            scratch += [arena.take(size) for size in scratch_pieces(frame.graph, node, use.beside_bytes)]
+        scratch += map(arena.take, beside)
         for address in scratch:
             arena.give(address)
+        if arena.held_bytes == held:
+            fits.add((before, *beside))
     for address in alive.values():
         arena.give(address)
+
+
+def _beside(frame: Frame, step: int, use: BodiesUse | None) -> tuple[int, ...]:
+    """Return what runs at a step takes beside what it writes, in the order of its requests."""
+    if use is None or not use.beside_bytes:
+        return ()
+    return scratch_pieces(frame.graph, frame.graph.nodes[frame.plan.order[step]], use.beside_bytes)

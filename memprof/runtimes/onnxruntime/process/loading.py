@@ -63,16 +63,17 @@ def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
     """
     given = _weights(source)
     sizes = {value.name: size for value, size in _computed(source)}
-    own = {name for name, _ in _folded(source, {**given, **sizes})}  # other weights from then on
+    filters = list(_folded(source, {**given, **sizes}))
+    own = {name for name, _ in filters}  # other weights from then on
     same = {name: first for name, first in _same(source).items() if name not in own}
-    read = {ran.values[i].name for i in {*chain.from_iterable(ran.reads), *ran.outputs}}
+    read = {ran.values[i].name for i in _stored(ran).intersection(chain(chain.from_iterable(ran.reads), ran.outputs))}
     wanted = {same.get(name, name): size for name, size in _weights(ran).items() if name in read}
     held = _read(heap, given)
     for name, size in sizes.items():
         given[name] = size
         if name not in same:
             held[name] = heap.take_aligned(size)
-    folded = {name: _fold(heap, size) for name, size in _folded(source, given)}
+    folded = {name: _fold(heap, size) for name, size in filters}
     for name in folded:
         if name in held:
             heap.give(held.pop(name))
@@ -102,6 +103,14 @@ def _weights(graph: Graph) -> Weights:
         for value, size in wanted
         if value.role is _PARAMETER or (value.producer is not None and nodes[value.producer].op == "Constant")
     }
+
+
+def _stored(graph: Graph) -> set[int]:
+    """Return the ids of what may be a weight: what a file holds, in nodes too."""
+    found = {i for i, role in enumerate(graph.roles) if role is _PARAMETER}
+    if "Constant" in graph.ops:
+        found.update(i for node in graph.nodes if node.op == "Constant" for i in node.writes)
+    return found
 
 
 def _computed(source: Graph) -> Iterator[tuple[Value, int]]:
@@ -185,7 +194,9 @@ def _reorder(heap: Heap, ran: Graph, wanted: Weights, source: Graph, same: Mappi
     if _REORDERED not in ran.ops:
         return {}
     filters = [name for node in source.nodes if node.op == "Conv" and (name := _filter(source, node))]
-    sizes = {value.name: size or 0 for value, size in zip(source.values, source.value_bytes, strict=True)}
+    named = set(filters)
+    sized = zip(source.values, source.value_bytes, strict=True)
+    sizes = {value.name: size or 0 for value, size in sized if value.name in named}
     before = [sizes[name] for name in filters]
     nodes = [node for node in ran.nodes if "Conv" in node.op and "Transpose" not in node.op]
     blocked: Weights = {}  # its bytes before
@@ -224,10 +235,10 @@ def _pack(arena: Arena, source: Graph, ran: Graph, kept: Weights, same: Mapping[
     """
     if ran.ops.isdisjoint(PREPACKED):
         return 0, 0
-    names = [same.get(value.name, value.name) for value in ran.values]
-    readers = Counter(names[i] for node in ran.nodes for i in node.inputs if i is not None)
-    constant = {i for i, value in enumerate(ran.values) if value.role is Role.PARAMETER}
-    constant.update(i for node in ran.nodes if node.op == "Constant" for i in node.writes)
+    constant = _stored(ran)
+    names = {i: same.get(ran.values[i].name, ran.values[i].name) for i in constant}
+    inputs = chain.from_iterable([node.inputs for node in ran.nodes])
+    readers = Counter([names[i] for i in inputs if i in constant])  # no None is
     total = beside = 0
     packed = set[tuple[str, str, tuple[int, ...]]]()
     for node in _by_age(source, ran):
