@@ -31,7 +31,7 @@ class Columns:
     @cached_property
     def load(self) -> Ints:
         """Most bytes alive at any step of each buffer's life. Not free: the quickest plans do without."""
-        return _highest_loads(self.profile, self.start, self.stop)
+        return highest_loads(self.profile, self.start, self.stop)
 
     @property
     def reversed(self) -> Columns:
@@ -65,7 +65,7 @@ def columns_of(problem: AllocationProblem) -> Columns:
     return Columns(ids=ids, start=start, stop=stop, size=sizes[ids], profile=problem.load_columns)
 
 
-def _highest_loads(profile: tuple[Ints, Ints], start: Ints, stop: Ints) -> Ints:
+def highest_loads(profile: tuple[Ints, Ints], start: Ints, stop: Ints) -> Ints:
     """Return the most bytes alive in each range, by a sparse table of maxima. O((n + steps) log steps)."""
     if not len(start):
         return start

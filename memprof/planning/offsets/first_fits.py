@@ -8,18 +8,19 @@
 Outward is as if time ran away from the fullest step: each class lies on what is larger without holes, and of those
 that hold that step the ones that end soon lie on those that end late, so that what they free is one piece.
 
-Where there are too many to be laid often, the large ones are: a few orders, outward from each of the fullest peaks,
-are rehearsed with those that make nearly all of the load. How high they end tells how high all of them will.
-
 Whatever ends too high has its turn earlier the next time, and so on: a wheel that turns as long as time is left
 (squeaky wheel optimisation, Joslin and Clements, JAIR 10, 1999). A plan at the bound ends it.
+
+Where hundreds are alive at once, the wheel turns with the first three tenths of an order alone (``rehearsal``): in a
+tenth of the time they tell how high all of them will end. Where there are too many to be laid often, which order
+begins, and outward from which of the fullest peaks, is rehearsed in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ from memprof.planning.offsets.engine import (
     is_compiled_before,
 )
 from memprof.planning.offsets.problem import Ints
-from memprof.planning.offsets.shelving import BLOCK, CONTROL_SIZE, COUNT, NEXT, TOP, Shelving
+from memprof.planning.offsets.rehearsal import Rehearsal, rehearsal_of
+from memprof.planning.offsets.shelving import BLOCK, CONTROL_SIZE, COUNT, NEXT, Shelving
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,17 +57,19 @@ _LOADED = (
 """Classes per doubling, and how many doublings of the size the full load, and one of the life, are worth there."""
 _LOADED_NAME = "first fit, outward by load"
 _LOAD_WEIGHT = 10.0  # the same where each load is a class of its own
-_REHEARSED = _LOADED[:3]
+_REHEARSED = (*_LOADED[:2], (1.0, 30.0, 0.25))
 _CENTRES = 3  # peaks of the load from which orders go outward
 _PROMINENCE = 0.02  # of the bound, by which the load falls between two peaks
-_LARGE_SHARE = 0.97  # of bytes times steps, in those that are rehearsed with
-_MOST_LARGE = 0.6  # of the buffers: with more it would take as long as with all
-_FEW_TURNS_BUFFERS = 20_000  # with more, each turn takes a second or so, and the first must be good
+_PROMISING = 0.97  # of the bound: steps by which a rehearsed order is judged before it learns
+_LEARNT = ((0.95, 60), (0.85, 140))
+"""What counts as full while it learns, as a part of the bound, and rehearsals so; where few turns fit, the first."""
+_FEW_TURNS_BUFFERS = 20_000  # with more, each compiled turn takes a second or so, and the first must be good
 _SLOW_BUFFERS = 50_000  # with more, a turn that is not compiled takes seconds
 _CROWDED = 200  # alive at once: holes are many then, and the load around a buffer changes slowly
 _AIM = 0.7  # of the gap to the bound: what lies above it moves forward
 _MOVES = 0.7  # of those, chosen at random
-_PATIENCE = 50  # turns without a better plan
+_PATIENCE, _REHEARSED_PATIENCE = 50, 20  # turns without a better plan; the same after rehearsals
+_LAST_TURNS = 2.2  # time for so many more: then what was learnt is laid
 _ITEMS_PER_STEP = 5  # looked at, over one step of the meter
 _AT_ONCE = {PLAIN.name: 50_000, "compiled": 2_000_000}  # items between two words to the meter: a few milliseconds
 _PLAIN_BUFFERS, _PLAIN_SECONDS = 5_000, 1.0  # so few, for so long, before compiled code is worth its start
@@ -83,13 +87,13 @@ class _Turns:
         name: What it goes by.
         first: What has its turn first: the largest.
         centre: Which of the peaks it goes outward from.
-        is_rehearsal: Whether only the large buffers are laid, which makes no plan.
+        rehearsal: What is laid, if not all: that makes no plan.
     """
 
     name: str
     first: Floats
     centre: int = 0
-    is_rehearsal: bool = False
+    rehearsal: Rehearsal | None = None
 
 
 class FirstFits:
@@ -120,7 +124,9 @@ class FirstFits:
         self._orders = self._all_orders()
         self._next: _Turns | None = None
         self._top = 0
-        self._offset = np.zeros(0, dtype=np.int64)
+        self._offset = self._ends = np.zeros(0, dtype=np.int64)
+        self._cost = 0, 0.0  # of a turn with all: steps and seconds
+        self._is_laid_seldom = False
         self.best_bytes = int(self._size.sum()) + 1
         self._profile = columns.profile
         self._centres = [self._from_step(self._fullest_step())]
@@ -135,7 +141,7 @@ class FirstFits:
         if self._next is None:
             self._next = next(self._orders)
         self._place(self._next)
-        if self._top < self.best_bytes and not self._next.is_rehearsal:
+        if self._top < self.best_bytes and self._next.rehearsal is None:
             self.best_bytes = self._top
             offsets = np.empty_like(self._offset)
             offsets[self._by_birth] = self._offset
@@ -158,86 +164,116 @@ class FirstFits:
         away = np.maximum(self._start - step, step - self._stop + 1)
         return np.maximum(away, 0), np.minimum(self._stop - step, step - self._start + 1)
 
+    @property
+    def _is_crowded(self) -> bool:
+        return self._mean_alive >= _CROWDED
+
     def _portfolio(self) -> Iterator[_Turns]:
         doublings = np.log2(self._size.astype(np.float64))
-        lives = np.log2((self._stop - self._start).astype(np.float64))
-        load = self._load / max(1, self._bound_bytes)
         outward = [
             _Turns("first fit, outward", np.floor(doublings * per_doubling + shift))
             for shift in _SHIFTS
             for per_doubling in _CLASSES
         ]
-
-        def by_all(row: tuple[float, float, float], **further: Any) -> _Turns:
-            per_doubling, weight, life = row
-            first = np.floor((doublings + life * lives + weight * load) * per_doubling)
-            return _Turns(_LOADED_NAME, first, **further)
-
-        loaded = [by_all(row) for row in _LOADED]
+        load = self._load / max(1, self._bound_bytes)
         by_load = _Turns("first fit, by load", doublings + _LOAD_WEIGHT * load)
-        plain = (outward[0], by_load, *outward[1:])
-        if self._mean_alive < _CROWDED or len(self._size) <= _FEW_TURNS_BUFFERS:
-            yield from (*plain, *loaded)
-            return
-        yield loaded[0]
-        self._centres += map(self._from_step, _peaks(*self._profile)[1:_CENTRES])
-        if len(self._large) > _MOST_LARGE * len(self._size):
-            yield from (*loaded[1:], *plain)
-            return
-        rehearsed: list[tuple[int, int, int, _Turns]] = []
-        for number, row in enumerate(_REHEARSED):
-            tops: list[tuple[int, int]] = []
-            for centre in range(len(self._centres)):
-                yield by_all(row, centre=centre, is_rehearsal=True)
-                tops.append((self._top, centre))
-            ranked = enumerate(sorted(tops))
-            rehearsed += [(rank, top, number, by_all(row, centre=centre)) for rank, (top, centre) in ranked]
-        # The best centre of each row first: rows differ in what the small ones add.
-        rehearsed.sort(key=lambda one: one[:3])
-        yield from (turns for *_, number, turns in rehearsed if number or turns.centre)  # the first of all is done
-        yield from (*loaded[len(_REHEARSED) :], *plain)
+        yield from (outward[0], by_load, *outward[1:], *map(self._loaded, _LOADED))
+
+    def _loaded(self, row: tuple[float, float, float]) -> _Turns:
+        per_doubling, weight, life = row
+        doublings = np.log2(self._size.astype(np.float64))
+        lives = np.log2((self._stop - self._start).astype(np.float64))
+        load = self._load / max(1, self._bound_bytes)
+        return _Turns(_LOADED_NAME, np.floor((doublings + life * lives + weight * load) * per_doubling))
 
     def _all_orders(self) -> Iterator[_Turns]:
         """Yield those of the portfolio, then without end what the best of them become."""
         tried: list[tuple[int, int, _Turns]] = []
-        for number, turns in enumerate(self._portfolio()):
-            yield turns
-            if turns.name != _LOADED_NAME:  # better at once, worse to learn from
-                tried.append((self._top, number, turns))
+        often = _PLAIN_BUFFERS if self._best_engine() is PLAIN else _FEW_TURNS_BUFFERS
+        self._is_laid_seldom = self._is_crowded and len(self._size) > often
+        if self._is_laid_seldom:
+            yield self._loaded(_LOADED[0])
+            self._centres += map(self._from_step, _peaks(*self._profile)[1:_CENTRES])
+            for row, centre in product(_REHEARSED, range(len(self._centres))):
+                turns = replace(self._loaded(row), centre=centre)
+                yield self._rehearsed(turns, _PROMISING)
+                tried.append((self._top, len(tried), turns))
+        else:
+            for number, turns in enumerate(self._portfolio()):
+                yield turns
+                if self._is_crowded or turns.name != _LOADED_NAME:  # better at once, worse to learn from
+                    tried.append((self._top, number, turns))
         tried.sort(key=lambda one: one[:2])
         rng = np.random.default_rng(0)
         while True:
             for _, _, turns in tried:
-                yield from self._wheel(turns, rng)
+                learnt = turns
+                if self._is_crowded:
+                    learnt = yield from self._learn(turns, rng)
+                yield from self._wheel(learnt, rng)
+
+    def _learn(self, turns: _Turns, rng: np.random.Generator) -> Generator[_Turns, None, _Turns]:
+        """Yield rehearsals of an order, some of what will end too high moved forward; return the best."""
+        for full, most in _LEARNT[:1] if self._is_laid_seldom else _LEARNT:
+            rehearsed = self._rehearsed(turns, full)
+            assert rehearsed.rehearsal is not None
+            members = rehearsed.rehearsal.members
+            first, best_bytes = turns.first.copy(), 0
+            for _ in range(most):
+                if self._has_last_turns:
+                    break
+                yield replace(rehearsed, first=first)
+                if not best_bytes or self._top < best_bytes:
+                    best_bytes, turns = self._top, replace(turns, first=first.copy())
+                if best_bytes <= self._bound_bytes:
+                    break
+                self._move(first, members, best_bytes, rng)
+        return turns
 
     def _wheel(self, turns: _Turns, rng: np.random.Generator) -> Iterator[_Turns]:
         """Yield an order again and again, each time with some of what ended too high moved forward."""
+        everyone = np.arange(len(self._size))
         first = turns.first.copy()
         best, since = self.best_bytes, 0
-        while since < _PATIENCE:
+        patience = 1 if self._is_laid_seldom else _REHEARSED_PATIENCE if self._is_crowded else _PATIENCE
+        while since < patience:
             yield _Turns(f"{turns.name}; learnt", first, turns.centre)
             since = 0 if self._top < best else since + 1
             best = min(best, self._top)
-            aim = self._bound_bytes + int(_AIM * (self.best_bytes - self._bound_bytes))
-            late = np.flatnonzero(self._offset + self._size > aim)
-            first[late] += rng.random(len(late)) < _MOVES
+            self._move(first, everyone, self.best_bytes, rng)
 
-    @cached_property
-    def _large(self) -> Ints:
-        """The largest buffers that together make nearly all of the load."""
-        by_size = np.argsort(-self._size, kind="stable")
-        area = np.cumsum(self._size[by_size] * (self._stop - self._start)[by_size].astype(np.float64))
-        return by_size[: 1 + int(np.searchsorted(area, _LARGE_SHARE * area[-1]))]
+    def _move(self, first: Floats, members: Ints, best_bytes: int, rng: np.random.Generator) -> None:
+        """Move some of those that were laid and ended too high forward."""
+        aim = self._bound_bytes + int(_AIM * (best_bytes - self._bound_bytes))
+        late = members[self._ends > aim]
+        first[late] += rng.random(len(late)) < _MOVES
+
+    def _rehearsed(self, turns: _Turns, full: float) -> _Turns:
+        """Return a rehearsal of an order: what waits counts where the load is ``full`` of the bound, or more."""
+        full_bytes = int(full * self._bound_bytes)
+        rehearsal = rehearsal_of(
+            self._in_turn(turns), self._start, self._stop, self._size, self._profile, full_bytes=full_bytes
+        )
+        return replace(turns, rehearsal=rehearsal)
+
+    @property
+    def _has_last_turns(self) -> bool:
+        """Whether the time, or the steps, that are left are just enough to lay all once or twice more."""
+        steps, seconds = self._cost
+        return _LAST_TURNS * steps > self._meter.steps_left or _LAST_TURNS * seconds > self._meter.seconds_left
+
+    def _in_turn(self, turns: _Turns) -> Ints:
+        distance, reach = self._centres[turns.centre]
+        if turns.rehearsal is None:
+            return np.lexsort((-reach, distance, -turns.first))
+        few = turns.rehearsal.members
+        return few[np.lexsort((-reach[few], distance[few], -turns.first[few]))]
 
     def _place(self, turns: _Turns) -> None:
-        """Place all in an order, or the large ones."""
+        """Place all in an order, or those of a rehearsal."""
         v, engine = self._ready()
-        distance, reach = self._centres[turns.centre]
-        if turns.is_rehearsal:
-            large = self._large
-            order = large[np.lexsort((-reach[large], distance[large], -turns.first[large]))]
-        else:
-            order = np.lexsort((-reach, distance, -turns.first))
+        before = self._meter.spent, self._meter.seconds
+        order = self._in_turn(turns)
         v.order[: len(order)] = order if engine is not PLAIN else order.tolist()
         with interrupted_compiling():
             engine.clear(v)
@@ -245,12 +281,21 @@ class FirstFits:
             while v.control[NEXT] < len(order):
                 self._meter.spend(engine.place(v, _AT_ONCE[engine.name]) // _ITEMS_PER_STEP)
         self._offset = np.array(v.offset, dtype=np.int64) * self._granule
-        self._top = int(v.control[TOP]) * self._granule
+        if turns.rehearsal is None:
+            self._cost = self._meter.spent - before[0], self._meter.seconds - before[1]
+            self._ends = self._offset + self._size
+        else:
+            few = turns.rehearsal.members
+            self._ends = self._offset[few] + self._size[few] + turns.rehearsal.waiting
+        self._top = int(self._ends.max(initial=0))
 
     def _ready(self) -> tuple[Shelving, Engine]:
         engine = self._best_engine()
         if self._shelving is None or engine is not self._engine:
             self._engine, self._shelving = engine, self._put_up(engine.make_column)
+            with interrupted_compiling():  # compiles, so that no turn has to
+                engine.clear(self._shelving)
+                engine.place(self._shelving, 0)
         return self._shelving, engine
 
     def _best_engine(self) -> Engine:

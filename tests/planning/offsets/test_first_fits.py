@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from random import Random
 
+import numpy as np
 import pytest
 
 from memprof.planning.meter import Meter, OutOfBudget
@@ -14,6 +16,7 @@ from memprof.planning.offsets.engine import PLAIN, Engine, compiled_engine, has_
 from memprof.planning.offsets.first_fits import FirstFits
 from memprof.planning.offsets.in_time import best_fit_in_time
 from memprof.planning.offsets.problem import AllocationProblem
+from memprof.planning.offsets.rehearsal import rehearsal_of
 from memprof.planning.offsets.shelving import COUNT
 from memprof.planning.offsets.solver import plan_offsets
 from memprof.planning.validator import find_violation
@@ -138,26 +141,44 @@ def test_a_fifth_of_a_second_is_kept_by_a_hundred_thousand_buffers(monkeypatch: 
         assert plan.arena_bytes <= most * plan.load_bytes
 
 
-def test_too_many_to_be_laid_often_are_rehearsed_with_the_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_fits, "_FEW_TURNS_BUFFERS", 1000)
+def test_too_many_to_be_laid_often_are_rehearsed_before_the_best_is_laid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_fits, "_PLAIN_BUFFERS", 1000)
     monkeypatch.setattr(first_fits, "_CROWDED", 100)
     problem = problem_of(random_rows(1500, 3, longest=300))
     offered: list[list[int]] = []
     fits = fits_of(problem, PLAIN, offered)
-    tops: list[tuple[int, int]] = []
     fits.turn(Meter())
-    for _ in range(len(first_fits._REHEARSED) * len(fits._centres)):
-        fits.turn(Meter())
-        tops.append((fits._top, int(fits._shelving.control[COUNT])))  # type: ignore[union-attr] # it has shelves
-    assert len(offered) == 1  # what is laid without the small ones is no plan
-    assert {count for _, count in tops} == {len(fits._large)}
+    first = fits._top
+    tops = []
+    while fits.turn(Meter()) and fits._shelving.control[COUNT] < 1500:  # type: ignore[union-attr] # it has shelves
+        assert fits._shelving.control[COUNT] == 450  # type: ignore[union-attr] # three tenths of them
+        assert len(offered) == 1  # what is laid without the others is no plan
+        tops.append(fits._top)
     assert len(fits._centres) > 1
-    large = set(fits._large.tolist())
-    assert all(fits._size[b] >= max(fits._size[s] for s in set(range(1500)) - large) for b in large)
-    first = tops[: len(fits._centres)]
-    fits.turn(Meter())
+    judged = len(first_fits._REHEARSED) * len(fits._centres)
+    assert len(tops) == judged + first_fits._LEARNT[0][1]
+    assert min(tops[judged:]) < min(tops[:judged])
+    assert len(offered) == 2
+    assert fits._top < first
     assert all(find_violation(problem, offsets) is None for offsets in offered)
-    assert fits._top >= min(top for top, _ in first)
+
+
+def test_what_waits_is_the_most_that_others_take_at_a_full_step_of_a_life() -> None:
+    for seed in range(30):
+        rows = random_rows(60, seed, longest=25)
+        columns = columns_of(problem_of(rows))
+        start, stop, size = columns.start, columns.stop, columns.size
+        order = np.array(Random(seed).sample(range(60), 60))
+        loads = {step: sum(z for a, e, z in rows if a <= step < e) for step in range(90)}
+        full = [step for step, load in loads.items() if load >= 0.8 * max(loads.values())]
+        full_bytes = math.ceil(0.8 * max(loads.values()))
+        found = rehearsal_of(order, start, stop, size, columns.profile, full_bytes=full_bytes)
+        members = found.members.tolist()
+        assert members == order[:18].tolist()
+        others = [rows[b] for b in range(60) if b not in members]
+        taken = {step: sum(z for a, e, z in others if a <= step < e) for step in full}
+        for b, waiting in zip(members, found.waiting.tolist(), strict=True):
+            assert waiting == max((taken[step] for step in full if rows[b][0] <= step < rows[b][1]), default=0)
 
 
 def test_moments_far_apart_take_no_more_shelves() -> None:
