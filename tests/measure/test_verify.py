@@ -99,6 +99,16 @@ def quantised_recurrent() -> ModelProto:
     return made
 
 
+def narrow() -> ModelProto:
+    nodes = [
+        node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
+        node("Exp", ["h"], ["e"]),
+        node("Softplus", ["e"], ["s"]),
+        node("Cast", ["s"], ["y"], to=TensorProto.FLOAT),
+    ]
+    return model(nodes, (4, 25))
+
+
 def loop() -> ModelProto:
     inside = [
         node("Identity", ["c"], ["go"]),
@@ -139,7 +149,7 @@ def branch() -> ModelProto:
     return model(nodes, (4, 25), {"limit": np.float32(-1), "zero": np.array([0]), "four": np.array([4])})
 
 
-MODELS = [residual, attention, quantised, recurrent, quantised_recurrent, loop, branch]
+MODELS = [residual, attention, quantised, recurrent, quantised_recurrent, narrow, loop, branch]
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@
         16-bit floats only from nodes that are widened, and only such read it
     what it writes is cast back, named as before                                a widened reader takes what was before
     a cast back that nobody reads is left out                                       the cast; others the cast's result
-    a Cast of the file to or from 16 bits that a cast of ours undoes is left out too, unless others read it
+    a Cast of the file to or from 16 bits that a cast of ours undoes is left out too, unless others read it; one
+        that writes a result of the graph stays, and casts 32 bits to 32
 
 Weights are cast in every run, since nothing is folded. Casts are numbered after all other nodes, in the order in
 which the nodes they serve run. Found on graphs that onnxruntime 1.32 wrote without optimising them.
@@ -109,13 +110,16 @@ class _Widening:
                 self._widen(node_id)
             elif self._is_passed_over(node_id):
                 continue
-            elif not self._is_undone(node_id):
+            elif not self._takes_back(node_id):
                 rewriter.keep(node_id, self._lowered.index[node_id])
             else:
                 source, output = node.inputs[0], node.outputs[0]
                 assert source is not None, "checked"
                 assert output is not None, "checked"
-                rewriter.ids[output] = self._wide[source]
+                if output in graph.outputs:
+                    rewriter.keep(node_id, self._lowered.index[node_id], {0: self._wide[source]})
+                else:
+                    rewriter.ids[output] = self._wide[source]
         return rewriter.built()
 
     def _wide_source(self, value_id: int) -> int | None:
@@ -138,14 +142,13 @@ class _Widening:
         of = graph.values[value_id].type.dtype
         return of == _HALF and self._wide_source(value_id) is not None and not self._is_read_narrow(value_id)
 
-    def _is_undone(self, node_id: int) -> bool:
-        """Whether a Cast of the file does nothing but take back a cast of ours."""
+    def _takes_back(self, node_id: int) -> bool:
+        """Whether a Cast of the file does nothing but take back a cast of ours: it reads what that read."""
         graph = self._lowered.graph
         node = graph.nodes[node_id]
         if node.op != "Cast" or len(node.writes) != 1 or (source := node.inputs[0]) is None:
             return False
-        is_widening = graph.values[node.writes[0]].type.dtype == _FULL and (source, 1) in self._numbers
-        return is_widening and node.writes[0] not in graph.outputs
+        return graph.values[node.writes[0]].type.dtype == _FULL and (source, 1) in self._numbers
 
     def _widen(self, node_id: int) -> None:
         values, node = self._lowered.graph.values, self._lowered.graph.nodes[node_id]
@@ -194,7 +197,7 @@ class _Widening:
         if value_id in graph.outputs or any(value_id in node.captures for node in graph.nodes):
             return True
         return any(
-            i not in self._widened and not self._is_undone(i) and not self._is_passed_over(i)
+            i not in self._widened and not self._takes_back(i) and not self._is_passed_over(i)
             for i in graph.consumers[value_id]
         )
 

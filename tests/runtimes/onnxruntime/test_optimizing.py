@@ -474,6 +474,62 @@ def dynamically_quantised() -> ModelProto:
     )
 
 
+def halves_of_gelus() -> ModelProto:
+    """Return two Gelus of 16 bits: their constants are shared, and the root of two is rounded too far."""
+    half = TensorProto.FLOAT16
+
+    def gelu(k: int, source: str) -> list[NodeProto]:
+        return [
+            node("MatMul", [source, f"w{k}"], [f"a{k}"]),
+            node("Div", [f"a{k}", f"root{k}"], [f"b{k}"]),
+            node("Erf", [f"b{k}"], [f"c{k}"]),
+            node("Add", [f"c{k}", f"one{k}"], [f"d{k}"]),
+            node("Mul", [f"a{k}", f"d{k}"], [f"e{k}"]),
+            node("Mul", [f"e{k}", f"half{k}"], [f"f{k}"]),
+        ]
+
+    numbers = (("root", 2**0.5), ("one", 1.0), ("half", 0.5))
+    return model(
+        [
+            node("Cast", ["x"], ["h"], to=half),
+            *gelu(0, "h"),
+            *gelu(1, "f0"),
+            node("Cast", ["f1"], ["y"], to=TensorProto.FLOAT),
+        ],
+        inputs=[tensor("x", [1, 20, 32])],
+        outputs=["y"],
+        initializers=[
+            *(weight(f"w{k}", 32, 32, dtype=half) for k in (0, 1)),
+            *(numpy_helper.from_array(np.float16(value), f"{name}{k}") for name, value in numbers for k in (0, 1)),
+        ],
+    )
+
+
+def scaled_channels() -> ModelProto:
+    """Return blocked images that are multiplied with a number for each channel, and with one number."""
+    return model(
+        [
+            node("Conv", ["x", "w1"], ["a"]),
+            node("Mul", ["each", "a"], ["b"]),
+            node("Add", ["a", "b"], ["c"]),
+            node("AveragePool", ["c"], ["p"], kernel_shape=[2, 2]),
+            node("Mul", ["p", "row"], ["d"]),
+            node("Relu", ["d"], ["e"]),
+            node("Mul", ["e", "one"], ["f"]),
+            node("Conv", ["f", "w2"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 16, 24, 24])],
+        outputs=["y"],
+        initializers=[
+            weight("w1", 40, 16, 1, 1),
+            weight("w2", 16, 40, 1, 1),
+            weight("each", 1, 40, 1, 1),
+            weight("row", 40, 1, 1),
+            number("one", 2.0),
+        ],
+    )
+
+
 def read_beside_a_convolution() -> ModelProto:
     """Return a sequence with channels last that becomes an image which a convolution reads, and another operation."""
     return model(
@@ -513,6 +569,8 @@ MODELS = [
     decided_branch,
     read_beside_a_convolution,
     dynamically_quantised,
+    halves_of_gelus,
+    scaled_channels,
 ]
 
 

@@ -6,6 +6,7 @@
     joined         a sum of blocked images with the convolution that wrote one of them, if it has no activation yet
                    (the left one first); an activation with the convolution that alone writes for it;
                    x * hard-sigmoid(x) of a convolution
+    scaled         a product with a weight for each channel, as a convolution of one channel to a group
     stays blocked  pools and Concat of whole blocks; sums, products and activations of blocked images; batch
                    normalisations, as convolutions of one channel to a group; nearest upsampling by whole numbers
     anything else  reads a plain copy, made once; a Transpose to or from channels last is that copy, one that puts
@@ -28,6 +29,7 @@ from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 _BLOCK = 16
 _STEP = 4
 _RANK = 4
+_FACTORS = 2
 _SUM = 3  # position of the image that a convolution adds to its result
 DOMAIN = "com.microsoft.nchwc."
 _CONVOLUTION = f"{DOMAIN}Conv"
@@ -63,7 +65,7 @@ def block_all(draft: Draft) -> None:
         if step.is_gone:
             continue
         rule = _ALWAYS.get(step.op)
-        if rule is None and step.given and step.given[0] in layout.images:
+        if rule is None and any(i in layout.images for i in step.given[: _FACTORS if step.op == "Mul" else 1]):
             rule = _BEHIND.get(step.op)
         if rule is not None:
             rule(layout, step)
@@ -205,6 +207,24 @@ def _combine(layout: _Layout, step: Step) -> None:
     layout.keep(step, images)
 
 
+def _multiply(layout: _Layout, step: Step) -> None:
+    """A product with a number for each channel is a convolution of one channel to a group."""
+    draft = layout.draft
+    for kept, other in (0, 1), (1, 0):
+        image = layout.images.get(step.read(kept))
+        if image is None or not draft.is_own_weight(step.read(other)) or draft.writer(step.read(other)) is not None:
+            continue
+        if image.channels > 1 and draft.shape(step.read(other)) in (
+            (image.channels, 1, 1),
+            (1, image.channels, 1, 1),
+        ):
+            image.left -= 1
+            new = layout.write(step, _CONVOLUTION, [image.value_id, step.read(other)], image.channels)
+            new.attributes = {"group": -(-image.channels // _BLOCK) * _BLOCK}
+            return
+    _combine(layout, step)
+
+
 def _concat(layout: _Layout, step: Step) -> None:
     images = _images(layout, step)
     if images is None or step.attributes.get("axis") != 1:
@@ -311,7 +331,7 @@ _ALWAYS: Mapping[str, Callable[[_Layout, Step], None]] = {
 _BEHIND: Mapping[str, Callable[[_Layout, Step], None]] = {
     "Add": _combine,
     "Sum": _combine,
-    "Mul": _combine,
+    "Mul": _multiply,
     "Concat": _concat,
     "Relu": _activate,
     "Sigmoid": _activate,

@@ -101,6 +101,8 @@ class Draft:
                 self.done.append((node, number))
                 if node.op == "Identity" and not self._outputs.intersection(node.writes):
                     same[node.outputs[0]] = same.get(node.inputs[0], node.inputs[0])
+                elif node.op == "Cast" and node.inputs[0] in self._elements:
+                    self._elements.setdefault(node.writes[0], self._elements[node.inputs[0]])
             else:
                 inputs = [same.get(i, i) for i in node.inputs] if same else list(node.inputs)
                 step = Step(node=node, op=node.op, inputs=inputs, outputs=list(node.outputs), index=number)
@@ -118,6 +120,11 @@ class Draft:
         return bool(reads) and not node.bodies and not is_kept and all(i in self.fixed for i in reads)
 
     # what is there
+
+    def numbers(self) -> list[tuple[int, str]]:
+        """Return the number and the kind of each operation, those that follow from weights included."""
+        there = [(step.index, step.op) for step in self._steps.values()]
+        return [*there, *((number, node.op) for node, number in self.done)]
 
     def has(self, *ops: str) -> bool:
         """Return whether there is any such operation."""
@@ -196,7 +203,8 @@ class Draft:
         if not self.is_fixed(value_id) or shape is None or any(dim != 1 for dim in shape):
             return False
         found = self.elements(value_id)
-        return wanted is None or found is None or abs(found[0] - wanted) <= _NEAR * max(1.0, abs(wanted))
+        near = _NEAR_HALF if self.dtype(value_id) == "float16" else _NEAR
+        return wanted is None or found is None or abs(found[0] - wanted) <= near * abs(wanted)
 
     def dims(self, value_id: int | None) -> Dims | None:
         """Return the dimensions of a value as onnxruntime knows them, symbols among them."""
@@ -390,7 +398,7 @@ class Draft:
         return value_id in self._writers
 
 
-_NEAR = 2e-3
+_NEAR, _NEAR_HALF = 1e-5, 1e-3  # of a number of 32 bits and of 16
 
 
 def _number(step: Step) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 
+_ROOT = 2**0.5
+_NUMBERS = {"Add": 1.0, "Mul": 0.5}
 _GELU_STEPS = 5
 _SUM = 2  # behind a quotient and the error function
 _MAX_CUBE = 6
@@ -14,6 +16,8 @@ def join_erfs(draft: Draft) -> None:
     for step in draft.of("Erf"):
         before = draft.writer_of(step.read(0), "Div", "Mul")
         if before is None or draft.uses(before.output) != 1 or step.is_gone:
+            continue
+        if not any(draft.is_number(i, _ROOT if before.op == "Div" else 1 / _ROOT) for i in before.given):
             continue
         root = next((i for i in before.given if not draft.is_fixed(i)), None)
         chain = _chain(draft, root, [before, step])
@@ -94,7 +98,7 @@ def _chain(draft: Draft, root: int | None, chain: list[Step]) -> list[Step]:
         step = draft.only_reader(value, "Add", "Mul")
         if step is None:
             break
-        rest = [i for i in step.given if not draft.is_number(i) and i not in (value, root)]
+        rest = [i for i in step.given if not draft.is_number(i, _NUMBERS[step.op]) and i not in (value, root)]
         if not all(_half(draft, i, root) is not None for i in rest):
             break
         chain.append(step)
@@ -103,6 +107,6 @@ def _chain(draft: Draft, root: int | None, chain: list[Step]) -> list[Step]:
 
 def _half(draft: Draft, value_id: int | None, root: int | None) -> Step | None:
     step = draft.writer_of(value_id, "Mul")
-    if step is None or root not in step.given or not any(draft.is_number(i) for i in step.given):
+    if step is None or root not in step.given or not any(draft.is_number(i, _NUMBERS["Mul"]) for i in step.given):
         return None
     return step
