@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
-from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -18,7 +17,7 @@ from memprof.base.collector import paused_collector
 from memprof.base.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
 from memprof.importers import scripts
 from memprof.importers.formats import recognise
-from memprof.importers.request import Request, RequestArguments, Source, make_request, names_module
+from memprof.importers.request import Request, RequestArguments, Source, make_request, names_report
 from memprof.importers.saved import read_saved_report
 from memprof.ir import Graph
 from memprof.ir.model import Model
@@ -103,7 +102,7 @@ def read_and_report(request: Request, runtimes: Iterable[str] | None) -> tuple[R
     Raises:
         MemprofError: As ``analyze``.
     """
-    if _names_report(request.source):
+    if names_report(request.source):
         if request.fixes_sizes:
             raise UsageError(f"{request.name} is a saved report: its sizes are settled.", "Analyse the model again.")
         return _open_report(request.path, runtimes), None
@@ -258,7 +257,7 @@ def snapshot(
     if isinstance(source, Report):
         return snapshot_report(source)
     found = source.source if isinstance(source, Request) else source
-    if _names_report(found):
+    if names_report(found):
         return snapshot_document(read_saved_report(Path(found)), str(found))
     return snapshot_report(analyze(source, runtimes=runtimes, **arguments))
 
@@ -329,11 +328,6 @@ def from_networkx(source: Any) -> Graph:
     from memprof.ir.networkx import from_networkx as convert
 
     return convert(source)
-
-
-def _names_report(source: Any) -> bool:
-    is_named = isinstance(source, str | PathLike) and Path(source).suffix.lower() == ".json"
-    return is_named and not names_module(source)
 
 
 def _open_report(path: Path, runtimes: Iterable[str] | None) -> Report:

@@ -32,8 +32,10 @@ def advise(report: Report, model: str, flags: Sequence[str], *, has_files: bool,
     What stays unknown comes first, for a microcontroller its boards, then the picture, then the causes, then a
     smaller peak.
     """
+    from memprof.importers.request import names_report  # not for a command's help
+
     base = ["memprof", "analyze", model, *flags]
-    is_saved = model.lower().endswith(".json")  # sizes are settled there, and there is nothing to plan
+    is_saved = names_report(model)  # sizes are settled there, and there is nothing to plan
     if not is_saved and (missing := [flag for flag in settling_flags(report) if flag not in flags]):
         return _shell([*base, *missing])
     if report.headline.runtime.name == "tflm" and not is_saved and not has_files and not has_why:

@@ -153,12 +153,13 @@ class AnalyzeFlags:
 def _report(flags: AnalyzeFlags, request: Request, axes: Mapping[str, tuple[int, ...]]) -> Report:
     """Return the report, with the sweep that was asked for or else, where somebody will read it, what would help."""
     from memprof.api.asking import read_and_report
+    from memprof.importers.request import names_report
 
     with telling(f"reading {safe_text(flags.model)}"):
         report, read = read_and_report(request, flags.runtimes or None)
         if axes:
             return swept(report, request, axes)
-        if flags.view in (None, "--json", "--markdown") and not flags.model.lower().endswith(".json"):
+        if flags.view in (None, "--json", "--markdown") and not names_report(flags.model):
             return helped(report, request, read)
         return report
 

@@ -231,8 +231,9 @@ def _check_one(
     """Return how one model stands and, where its peak is over, what would help: it is read and evaluated once."""
     from memprof.api import check
     from memprof.api.asking import read_and_report
+    from memprof.importers.request import names_report
 
-    if request.name.lower().endswith(".json"):  # a saved report, of an older version maybe: its model is not here
+    if names_report(request.source):  # a saved report, of an older version maybe: its model is not here
         return check(request, budgets, runtime=runtime, baseline=baseline, tolerance=growth)
     report, model = read_and_report(request, None if runtime is None else (runtime,))
     found = check(report, budgets, runtime=runtime, baseline=baseline, tolerance=growth)
@@ -316,6 +317,7 @@ def _show_one(
         if as_json:
             write_document(found.to_json(), stream)
         else:
+            from memprof.importers.request import names_report
             from memprof.render.comparison import render_check
 
             flags = [*request_flags(), *repeat_flags({"--runtime": [found.runtime]})]
@@ -325,7 +327,7 @@ def _show_one(
                 stream,
                 units=units,
                 deciders=deciders,
-                next_command="" if model.lower().endswith(".json") else command,
+                next_command="" if names_report(model) else command,
             )
 
 

@@ -102,11 +102,12 @@ def command(  # noqa: PLR0913, PLR0917 - click gives one argument per flag, by n
 
             render_comparison_markdown(found, stream, top=top)
         else:
+            from memprof.importers.request import names_report
             from memprof.render.comparison import render_comparison
 
             larger = after if (found.peak.delta or 0) >= 0 else before
             command = safe_text(shlex.join(["memprof", "analyze", larger, *flags, "--why"]), limit=2000)
-            is_saved = larger.lower().endswith(".json")  # a saved report cannot be analysed again
+            is_saved = names_report(larger)  # a saved report cannot be analysed again
             render_comparison(found, stream, top=top, next_command="" if is_saved else command)
     if refused:
         raise refused

@@ -25,12 +25,13 @@ def read_sweep(
     if not texts:
         return {}
     from memprof.api.sizing.axes import parse_axes
+    from memprof.importers.request import names_report
 
     if board is not None:
         raise UsageError("--sweep and --board exclude each other.", "memprof fit MODEL --board NAME")
     if view == "--csv":
         raise UsageError("--csv lists the tensors of one size.", "--sweep goes with --json, --markdown and -o FILE.")
-    if model.lower().endswith(".json"):
+    if names_report(model):
         raise UsageError(f"{model} is a saved report: its sizes are settled.", "Name the model itself.")
     return parse_axes(texts)
 

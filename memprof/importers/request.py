@@ -218,6 +218,12 @@ def names_module(source: str | PathLike[str]) -> bool:
     return _MODULE_NAME.fullmatch(source) is not None
 
 
+def names_report(source: Source) -> bool:
+    """Tell whether ``source`` is a saved report: a .json, and no configuration of a family of modules."""
+    is_named = isinstance(source, str | PathLike) and Path(source).suffix.lower() == ".json"
+    return is_named and not names_module(source)
+
+
 def make_request(
     source: Source | Request, example_inputs: Any = None, **arguments: Unpack[RequestArguments]
 ) -> Request:

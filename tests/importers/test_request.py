@@ -12,7 +12,8 @@ import pytest
 import memprof
 from memprof import Request, Training
 from memprof.base.errors import UsageError
-from memprof.importers.request import RequestArguments, make_request
+from memprof.cli.sweep import read_sweep
+from memprof.importers.request import RequestArguments, make_request, names_report
 from tests.cli.conftest import write_chain
 
 
@@ -108,3 +109,16 @@ def test_a_module_is_exported_before_it_is_timed() -> None:
     with pytest.raises(UsageError, match="runs ONNX files") as caught:
         memprof.bench("torchvision:resnet18")
     assert "torch.onnx.export" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("source", "is_saved"),
+    [("report.json", True), ("a/REPORT.JSON", True), ("transformers:a/config.json", False), ("net.onnx", False)],
+)
+def test_a_configuration_is_no_saved_report(source: str, is_saved: bool) -> None:
+    assert names_report(source) is is_saved
+
+
+def test_a_sweep_of_a_configuration_is_read() -> None:
+    name = "transformers:a/config.json"
+    assert read_sweep(["length=1,2"], name, None, None) == {"length": (1, 2)}

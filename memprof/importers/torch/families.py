@@ -6,7 +6,8 @@
 
     input of a transformers model                               shape
     input_ids, decoder_input_ids                                batch x sequence, whole numbers
-    pixel_values                                                batch x the configuration's image
+    pixel_values                                                batch x the configuration's image; none where
+                                                                tokens of the text stand for it
     input_values                                                batch x a second of sound
     input_features                                              batch x the configuration's mel bands and frames
 
@@ -18,9 +19,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import logging
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -35,6 +37,7 @@ from memprof.importers.torch.lean import take_in
 from memprof.ir import Assumption
 
 _USUAL: Mapping[str, int] = MappingProxyType({"batch": 1, "sequence": 128})
+_PICTURE = "pixel_values"
 _SAMPLES = 16_000
 _TIMM_NAME = re.compile(r"[A-Za-z_][\w.]*")
 
@@ -93,6 +96,11 @@ def _of_config(config: Config, device: str, sizes: Mapping[str, int]) -> Made:
     library = _library("transformers")
     values = config.values
     kind = str(values.get("model_type", ""))
+    if not kind:
+        raise InputError(
+            f"{config.name} says no model_type.",
+            "It must be the config.json of a model of transformers: with its type.",
+        )
     if kind not in library.CONFIG_MAPPING:
         close = difflib.get_close_matches(kind, list(library.CONFIG_MAPPING), n=3)
         hint = f"Did you mean {', '.join(close)}?" if close else "Code of a model's own folder is never run."
@@ -138,15 +146,27 @@ def _called(module: Any, sizes: Mapping[str, int]) -> Made:
 
     config, takes = module.config, inspect.signature(module.forward).parameters
     main = str(getattr(module, "main_input_name", "input_ids"))
-    names = [main, *(other for other in ("input_ids", "pixel_values") if other in takes and other != main)]
+    names = [main, *(other for other in ("input_ids", _PICTURE) if other in takes and other != main)]
     if main == "input_ids" and getattr(config, "text_config", None) is None:
         names = [main]  # a picture is wanted beside the text only by models of both
+    alone = _without_pictures(config, names)
+    names = [name for name in names if not alone or name != _PICTURE]
     if getattr(config, "is_encoder_decoder", False) and "decoder_input_ids" in takes:
         names.append("decoder_input_ids")
     reads_text = any(name.endswith("input_ids") for name in names)
     found, assumed = settled(sizes, ("batch", "sequence") if reads_text else ("batch",), _longest(config))
     made = {name: _input(name, config, found) for name in dict.fromkeys(names) if name in takes}
-    return Made(module, Call((), {name: value for name, value in made.items() if value is not None}), assumed)
+    given = {name: value for name, value in made.items() if value is not None}
+    return Made(module, Call((), given), (*assumed, *alone))
+
+
+def _without_pictures(config: Any, names: Collection[str]) -> tuple[Assumption, ...]:
+    """Return a note where text alone is given, since tokens of it stand for pictures: as many as a processor says."""
+    marks = (getattr(config, name, None) for name in ("image_token_id", "image_token_index"))
+    if _PICTURE not in names or "input_ids" not in names or not any(isinstance(mark, int) for mark in marks):
+        return ()
+    reason = "a processor decides how many tokens a picture takes, so the model was given text alone"
+    return (Assumption(kind="input", name=f"no {_PICTURE}", reason=reason, hint="a factory: file.py:function"),)
 
 
 def _input(name: str, config: Any, sizes: Mapping[str, int]) -> torch.Tensor | None:
@@ -154,7 +174,7 @@ def _input(name: str, config: Any, sizes: Mapping[str, int]) -> torch.Tensor | N
     if name.endswith("input_ids"):
         return torch.zeros((batch, sizes["sequence"]), dtype=torch.int64, device="meta")
     shape: tuple[int, ...]
-    if name == "pixel_values":
+    if name == _PICTURE:
         vision = getattr(config, "vision_config", None) or config
         side = getattr(vision, "image_size", None) or 224
         sides = (side, side) if isinstance(side, int) else tuple(side)[-2:]
@@ -207,6 +227,7 @@ def _library(name: str) -> Any:
     """Return a library that is optional; by ``importlib``, since a type checker would read all of it."""
     try:
         with quiet():
+            logging.getLogger(name).setLevel(logging.ERROR)  # which kernels are not installed is told to nobody here
             return importlib.import_module(name)
     except ImportError as error:
         raise MissingExtraError(f"Making a model of {name}", name) from error

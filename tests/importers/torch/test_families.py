@@ -55,6 +55,22 @@ def test_a_decoder_from_its_configuration_equals_a_real_run_of_it(tmp_path: Path
     assert predicted.headline.categories["key-value cache"] == keys_and_values
 
 
+def test_a_model_of_text_and_pictures_is_given_text_alone_and_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    picture = {"model_type": "clip_vision_model", "hidden_size": 32, "image_size": 32, "patch_size": 16}
+    small = {"intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    both = {"model_type": "llava", "image_token_index": 99, "text_config": LLAMA, "vision_config": picture | small}
+    report = memprof.analyze(saved(tmp_path, both))
+    assert report.headline.grade == "exact"
+    assert [note.name for note in report.assumed] == ["batch=1", "sequence=128", "no pixel_values"]
+
+
+def test_a_configuration_without_a_type_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    with pytest.raises(InputError, match="says no model_type"):
+        memprof.analyze(saved(tmp_path, {"hidden_size": 8}))
+
+
 KERNELS = (
     "_attn_implementation",
     "_attn_implementation_internal",
