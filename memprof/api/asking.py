@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from memprof.base.arithmetic import import_numpy_alone
-from memprof.base.collector import paused_collector
+from memprof.base.collector import keep, paused_collector
 from memprof.base.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
 from memprof.importers import scripts
 from memprof.importers.formats import recognise
@@ -60,7 +60,10 @@ def load(source: Source | Request, example_inputs: Any = None, **arguments: Unpa
     if not request.is_file:
         return _load_module(request)
     with paused_collector():
-        return _read_file(request)
+        model = _read_file(request)
+        if request.ends_process:
+            keep(model)
+        return model
 
 
 def analyze(
@@ -144,7 +147,10 @@ def _report(request: Request, names: Sequence[str] | None) -> tuple[Report, Mode
     """Return the report on what is asked for, under the named rows or those that apply, and the model as read."""
     model = load(request)
     with paused_collector():
-        return build_report(model, choose_runtimes(names, model)), model
+        report = build_report(model, choose_runtimes(names, model))
+        if request.ends_process:
+            keep(report)
+    return report, model
 
 
 @overload
