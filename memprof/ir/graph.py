@@ -181,6 +181,7 @@ class Graph:
         opset: Version of ONNX's operations that the nodes follow, ``None`` for a graph that is not ONNX's.
         elements: By id what small parameters and constants hold, as far as the source says it.
         program: The tensors and operators by number that it was made from, for a format that numbers them.
+        places: Where its source lists each node, if in another order: a runtime may number them by that.
     """
 
     name: str
@@ -193,6 +194,7 @@ class Graph:
     opset: int | None = None
     elements: Mapping[int, tuple[float, ...]] = field(default_factory=dict, hash=False)
     program: Program | None = None
+    places: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Graph {safe_text(self.name, limit=80)}: {len(self.nodes):,} nodes, {len(self.values):,} values>"

@@ -101,12 +101,21 @@ def quantised_recurrent() -> ModelProto:
 
 def narrow() -> ModelProto:
     nodes = [
-        node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
         node("Exp", ["h"], ["e"]),
         node("Softplus", ["e"], ["s"]),
-        node("Cast", ["s"], ["y"], to=TensorProto.FLOAT),
+        node("Shape", ["s"], ["shape"]),
+        node("Expand", ["one", "shape"], ["ones"]),
+        node("Concat", ["s", "row"], ["c"], axis=0),
+        node("Sqrt", ["c"], ["r"]),
+        node("TopK", ["r", "four"], ["t", "places"], axis=0),
+        node("Tanh", ["ones"], ["u"]),
+        node("Mul", ["t", "u"], ["m"]),
+        node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),  # behind what reads it, as converters leave it
+        node("Cast", ["m"], ["y"], to=TensorProto.FLOAT),
     ]
-    return model(nodes, (4, 25))
+    return model(
+        nodes, (4, 25), {"one": np.float16([1]), "row": np.zeros((1, 25), np.float16), "four": np.array([4])}
+    )
 
 
 def loop() -> ModelProto:

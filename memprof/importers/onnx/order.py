@@ -10,6 +10,7 @@ its nodes again (``exporters.onnx_order``).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
 
@@ -29,18 +30,35 @@ def has_insides(model: ModelProto) -> bool:
     return bool(model.functions) or not _WITH_BODIES.isdisjoint(map(_OP_TYPE, model.graph.node))
 
 
-def sort_model(model: ModelProto) -> Assumption | None:
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What was sorted.
+
+    Attributes:
+        early: A node that had to move.
+        places: For each node where the file lists it.
+    """
+
+    early: NodeProto
+    places: tuple[int, ...]
+
+    @property
+    def note(self) -> Assumption:
+        """Says so."""
+        reason = "the file lists it before an operation whose result it reads; its operations were sorted"
+        name = safe_text(self.early.name or self.early.op_type)
+        return Assumption(kind="order", name=name, reason=reason, hint=_SORT)
+
+
+def sort_model(model: ModelProto) -> Sorted | None:
     """Bring the main graph and all functions into execution order, in place; say so if the main graph was not."""
     for function in model.functions:
         sort_nodes(function)
-    if (moved := sort_nodes(model.graph)) is None:
-        return None
-    reason = "the file lists it before an operation whose result it reads; its operations were sorted"
-    return Assumption(kind="order", name=safe_text(moved.name or moved.op_type), reason=reason, hint=_SORT)
+    return sort_nodes(model.graph)
 
 
-def sort_nodes(graph: GraphProto | FunctionProto) -> NodeProto | None:
-    """Bring the nodes of ``graph`` into execution order, in place; return one that had to move, ``None`` if none had.
+def sort_nodes(graph: GraphProto | FunctionProto) -> Sorted | None:
+    """Bring the nodes of ``graph`` into execution order, in place; say what moved, ``None`` if nothing had to.
 
     Bodies are left as they are. Complexity: O(names) if nothing is to do, else O(names + nodes log nodes).
     """
@@ -82,7 +100,7 @@ def sort_nodes(graph: GraphProto | FunctionProto) -> NodeProto | None:
     copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)
-    return early
+    return Sorted(early, tuple(order))
 
 
 def _is_sorted(graph: GraphProto | FunctionProto) -> bool:

@@ -110,7 +110,7 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
         expand_functions(proto, room)
         graph_inputs = _inputs_as_bound(proto.graph, request)
         check_given(request.values, graph_inputs)
-        notes = (sorted_first,) if sorted_first is not None else ()
+        notes = (sorted_first.note,) if sorted_first is not None else ()
         build = partial(_build, proto, graph_inputs, request, notes)
         try:
             built = build(request.wished or {})
@@ -118,7 +118,7 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
             sorted_first = sort_model(proto)
             if sorted_first is None:
                 raise
-            notes = (sorted_first,)
+            notes = (sorted_first.note,)
             build = partial(_build, proto, graph_inputs, request, notes)
             built = build(request.wished or {})
         is_free = request.wished is None and built.groups and len(proto.graph.node) <= MOST_NODES
@@ -136,13 +136,15 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
         raise _invalid(request.name) from error
     except MemoryError as error:
         raise LimitError(f"{request.name} needs more memory than there is.") from error
-    ahead = partial(_build_ahead, proto, room, runtime_evaluates, replaceable)
-    folded = Once(partial(_build_ahead, proto, room, reader_evaluates, replaceable)) if is_open else None
+    listed = partial(_as_listed, () if sorted_first is None else sorted_first.places)
+    ahead = partial(_build_ahead, proto, partial(_Known, None, room, runtime_evaluates, replaceable), listed)
+    evaluated = partial(_Known, None, room, reader_evaluates, replaceable)
+    folded = Once(partial(_build_ahead, proto, evaluated, listed)) if is_open else None
     return Model(
         path=request.name,
         format="onnx",
         structure_sha256=digest,
-        graph=built.graph,
+        graph=listed(built.graph),
         ahead=Once(ahead if source is None else partial(_build_remembering, ahead, proto, source))
         if is_open or built.goes_beyond
         else None,
@@ -192,10 +194,15 @@ def _build(
     )
 
 
-def _build_ahead(proto: ModelProto, room: Room, evaluates: Evaluates, replaceable: frozenset[str]) -> Graph:
+def _build_ahead(proto: ModelProto, known: Callable[[], _Known], listed: Callable[[Graph], Graph]) -> Graph:
     """Return what onnxruntime knows of a structure before it runs; see ``ahead``."""
-    context = _context(proto, _Known(None, room, evaluates, replaceable))
-    return build_graph(proto.graph, context, Causes(context.types.symbols))
+    context = _context(proto, known())
+    return listed(build_graph(proto.graph, context, Causes(context.types.symbols)))
+
+
+def _as_listed(places: Sequence[int], graph: Graph) -> Graph:
+    """Return a graph with where the file lists its nodes; not one of expanded functions, which has others."""
+    return replace(graph, places=tuple(places)) if places and len(places) == len(graph.nodes) else graph
 
 
 def _build_remembering(build: Callable[[], Graph], proto: ModelProto, source: Callable[[], Model]) -> Graph:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from memprof.ir import Graph
-from memprof.runtimes.onnxruntime.lowering import lower
+from memprof.runtimes.onnxruntime.lowering import lower, with_definitions
 from memprof.runtimes.onnxruntime.optimizing import optimized
 from memprof.runtimes.onnxruntime.order import execution_order
 from memprof.runtimes.onnxruntime.rewriter import Lowered
@@ -59,8 +59,8 @@ def as_planned(graph: Graph, ahead: Graph | None = None, owner: Owner = NOBODY) 
 
 def as_estimated(graph: Graph, ahead: Graph | None = None, owner: Owner = NOBODY) -> Arranged:
     """Return what onnxruntime would make of a graph with all optimisations, by rules, and the order it would find."""
-    lowered = lower(graph)
-    known = None if ahead is None else lower(ahead).graph
+    lowered = with_definitions(graph)
+    known = None if ahead is None else with_definitions(ahead).graph
     if known is not None and not _are_alike(known, lowered.graph):
         known = None
     found, planned = optimized(lowered.graph, lowered.index, known, owner.constants)
@@ -79,8 +79,8 @@ def _ordered(source: Graph, lowered: Lowered, planned: Graph) -> Arranged:
 
 
 def own_order(graph: Graph) -> Sequence[int]:
-    """Return the order that onnxruntime finds for a graph whose nodes have the numbers in which they are listed."""
-    return execution_order(graph, never_run(graph))
+    """Return the order that onnxruntime finds for a graph whose nodes have the numbers of its file."""
+    return execution_order(graph, never_run(graph), graph.places)
 
 
 def as_listed(graph: Graph, ahead: Graph | None = None, owner: Owner = NOBODY) -> Arranged:

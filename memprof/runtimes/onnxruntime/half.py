@@ -2,10 +2,12 @@
 
     rule                                                                        consequence
     a node that reads 16-bit floats and has no kernel for them is widened       its inputs are cast, once per tensor
-    so is a node with a kernel, between widened ones alone: it reads            no cast in between
-        16-bit floats only from nodes that are widened, and only such read it
+    so is a node with a kernel, between widened ones alone: it reads some       no cast in between
+        node's result, 16-bit floats of no node that is not widened, and only
+        widened ones read it; weights and inputs do not count
     what it writes is cast back, named as before                                a widened reader takes what was before
-    a cast back that nobody reads is left out                                       the cast; others the cast's result
+    a cast back whose readers all read what was widened is left out; one of         the cast; others the cast's result
+        what nobody read before stays
     a Cast of the file to or from 16 bits that a cast of ours undoes is left out too, unless others read it; one
         that writes a result of the graph stays, and casts 32 bits to 32
 
@@ -60,16 +62,27 @@ def _has_no_kernel(graph: Graph, node_id: int) -> bool:
 
 
 def _is_between(graph: Graph, node_id: int, widened: set[int], outputs: set[int]) -> bool:
-    """Whether a node reads and writes 16-bit floats of widened nodes alone."""
-    node = graph.nodes[node_id]
-    halves = [i for i in node.inputs if i is not None and graph.values[i].type.dtype == _HALF]
-    if not halves or node.bodies or node.op in _NAMES_TYPE or not outputs.isdisjoint(node.writes):
+    """Whether a node reads and writes 16-bit floats of widened nodes alone, those that no node writes left aside."""
+    node, values = graph.nodes[node_id], graph.values
+    if (
+        node.bodies
+        or node.op in _NAMES_TYPE
+        or not outputs.isdisjoint(node.writes)
+        or not _reads_half(graph, node_id)
+    ):
         return False
-    if not all(graph.values[i].producer in widened for i in halves):
+    writers = {i: writer for i in node.inputs if i is not None and (writer := _writer(graph, i)) is not None}
+    if not writers or any(writer not in widened for i, writer in writers.items() if values[i].type.dtype == _HALF):
         return False
-    written = [i for i in node.writes if graph.values[i].type.dtype == _HALF]
+    written = [i for i in node.writes if values[i].type.dtype == _HALF]
     readers = {reader for i in written for reader in graph.consumers[i]}
     return bool(readers) and readers <= widened and has_kernel(graph, node, _WIDENED)
+
+
+def _writer(graph: Graph, value_id: int) -> int | None:
+    """Return the node that writes a value, ``None`` for constants."""
+    producer = graph.values[value_id].producer
+    return None if producer is None or graph.nodes[producer].op == "Constant" else producer
 
 
 class _Widening:
@@ -188,7 +201,7 @@ class _Widening:
             wide = written[position]
             assert wide is not None, "it was written"
             self._wide[i] = wide
-            if self._is_read_narrow(i):
+            if self._is_read_narrow(i) or not self._lowered.graph.consumers[i]:
                 new = NewValue(values[i].name, values[i].type)
                 rewriter.ids[i] = rewriter.cast(wide, node, new, self._numbers[i, 1])
 

@@ -29,11 +29,16 @@ _KNOWN_DOMAINS = ("ai.onnx.", "com.microsoft.")
 
 def lower(graph: Graph) -> Lowered:
     """Return ``graph`` as onnxruntime runs it."""
-    lowered = Lowered(graph, tuple(range(len(graph.nodes))))
+    return widen(with_definitions(graph))
+
+
+def with_definitions(graph: Graph) -> Lowered:
+    """Return ``graph`` as onnxruntime runs it, but for what it widens: that comes last."""
+    lowered = Lowered(graph, graph.places or tuple(range(len(graph.nodes))))
     stages = (_inline_all, _copy_all) if _has_own_functions(graph) else (_copy_all, _inline_all)
     for stage in stages:
         lowered = stage(lowered)
-    return widen(lowered)
+    return lowered
 
 
 def _has_own_functions(graph: Graph) -> bool:

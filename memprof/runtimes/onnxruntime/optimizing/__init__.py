@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from memprof.ir import Graph
+from memprof.runtimes.onnxruntime.half import widen
 from memprof.runtimes.onnxruntime.optimizing.blocking import block_all
 from memprof.runtimes.onnxruntime.optimizing.building import build
 from memprof.runtimes.onnxruntime.optimizing.convolving import join_activations, join_constants, join_sums
@@ -52,15 +53,16 @@ from memprof.runtimes.onnxruntime.optimizing.transposing import (
     move_transposes,
     move_transposes_on_cpu,
 )
+from memprof.runtimes.onnxruntime.rewriter import Lowered
 
 _MAX_NODES = 50_000
 _MAX_ROUNDS = 3
+_WIDENING = 1  # of the stages, the one before which operations without a kernel are widened
 
 Rule = Callable[[Draft], None]
 
 _STAGES: Sequence[tuple[Rule, ...]] = (
     (
-        keep_casts,
         remove_idle,
         inline_branches,
         merge_reciprocals,
@@ -75,6 +77,7 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         move_transposes,
     ),
     (
+        keep_casts,
         move_transposes_on_cpu,
         drop_unread,
         drop_relus,
@@ -121,11 +124,23 @@ def optimized(
         return as_it_is
     try:
         draft = Draft(graph, index or range(len(graph.nodes)), ahead, constants)
-        for stage in _STAGES:
+        for number, stage in enumerate(_STAGES):
+            draft = _widened(draft, constants) if number == _WIDENING else draft
             _run(draft, stage)
         return build(draft)
     except (ArithmeticError, LookupError, TypeError, ValueError):  # a rule that does not fit: the file as it is
         return as_it_is
+
+
+def _widened(draft: Draft, constants: frozenset[str]) -> Draft:
+    """Return a draft where operations on 16-bit floats without a kernel run in 32 bits, between casts."""
+    if "float16" not in draft.graph.dtypes:
+        return draft
+    found, known = build(draft)
+    numbers = tuple([step.index for step in draft.ordered()])
+    wide = widen(Lowered(found, numbers))
+    planned = wide.graph if known is found else widen(Lowered(known, numbers)).graph
+    return Draft(wide.graph, wide.index, planned, constants)
 
 
 def _run(draft: Draft, rules: Sequence[Rule]) -> None:

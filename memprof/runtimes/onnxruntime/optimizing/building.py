@@ -43,12 +43,13 @@ def _built(draft: Draft, steps: Sequence[Step], types: Sequence[TensorType]) -> 
             is_foldable=step.op not in KEPT,
             attributes=step.attributes,
             module=step.node.module,
-            version=step.node.version,
+            version=step.node.version if step.op == step.node.op else 0,
             definition=step.node.definition if step.op == step.node.op else None,
             is_malformed=step.node.is_malformed,
         )
         ids.update({old: now for old, now in zip(step.outputs, written, strict=True) if old is not None})
-    return builder.build([found for i in graph.outputs if (found := ids[i]) is not None])
+    elements = {kept: found for i, found in draft.small_constants() if (kept := ids.get(i)) is not None}
+    return builder.build([found for i in graph.outputs if (found := ids[i]) is not None], elements)
 
 
 def _new_value(draft: Draft, value_id: int, step: Step, types: Sequence[TensorType], names: set[str]) -> NewValue:

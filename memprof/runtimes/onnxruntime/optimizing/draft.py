@@ -7,7 +7,7 @@ onnxruntime's number, which decides the order in which it looks at them and runs
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memprof.ir import Attribute, Graph, Node, Role, TensorType
@@ -121,10 +121,9 @@ class Draft:
 
     # what is there
 
-    def numbers(self) -> list[tuple[int, str]]:
-        """Return the number and the kind of each operation, those that follow from weights included."""
-        there = [(step.index, step.op) for step in self._steps.values()]
-        return [*there, *((number, node.op) for node, number in self.done)]
+    def small_constants(self) -> Iterator[tuple[int, tuple[float, ...]]]:
+        """Yield the ids of small constants with what they hold."""
+        return ((i, found) for i, found in self._elements.items() if i in self.fixed)
 
     def has(self, *ops: str) -> bool:
         """Return whether there is any such operation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 
+_HALF = "float16"  # widened before anything is joined
 _ROOT = 2**0.5
 _NUMBERS = {"Add": 1.0, "Mul": 0.5}
 _GELU_STEPS = 5
@@ -15,7 +16,7 @@ def join_erfs(draft: Draft) -> None:
     """Join x * (1 + erf(x / sqrt 2)) / 2, where the sum is not halved before it meets x."""
     for step in draft.of("Erf"):
         before = draft.writer_of(step.read(0), "Div", "Mul")
-        if before is None or draft.uses(before.output) != 1 or step.is_gone:
+        if before is None or draft.uses(before.output) != 1 or step.is_gone or draft.dtype(step.output) == _HALF:
             continue
         if not any(draft.is_number(i, _ROOT if before.op == "Div" else 1 / _ROOT) for i in before.given):
             continue

@@ -1,8 +1,7 @@
 """Casts of 16-bit weights that onnxruntime puts in front of what it widens: those with several readers stay.
 
-Those of the file are done ahead; ours are numbered after all else. A cast with one reader becomes a weight of 32
-bits. One with several is done in every run, so that what reads it does not read a weight: no convolution of it is
-blocked. Small constants that are equal are one weight.
+A cast with one reader becomes a weight of 32 bits. One with several is done in every run, so that what reads it does
+not read a weight: no convolution of it is blocked. Small constants that are equal are one weight.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ _SEVERAL = 2
 
 def keep_casts(draft: Draft) -> None:
     """Put back the casts of 16-bit weights with several readers, one for each weight."""
-    last = max((number for number, op in draft.numbers() if op != "Cast"), default=-1)
     sources: dict[int, int] = {}  # what an Identity hands on
     casts: dict[object, list[tuple[Node, int]]] = {}  # by weight: its casts, with their numbers
     for node, number in draft.done:
@@ -25,7 +23,7 @@ def keep_casts(draft: Draft) -> None:
         source = sources.get(source, source)
         if node.op == "Identity":
             sources[node.writes[0]] = source
-        elif number > last and draft.dtype(source) == "float16" and draft.dtype(node.writes[0]) == "float32":
+        elif draft.dtype(source) == "float16" and draft.dtype(node.writes[0]) == "float32":
             casts.setdefault(draft.canonical(source), []).append((node, number))
     for found in casts.values():
         if sum(draft.uses(node.writes[0]) for node, _ in found) >= _SEVERAL:
