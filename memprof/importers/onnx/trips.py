@@ -7,12 +7,14 @@
 
 Such a side is a linear recurrence in as many values as are carried for it, and one more. Its second differences are
 too, so where as many of them vanish as it has values, all do: the side grows by the same number in each iteration,
-and when the comparison fails follows from two of them. Of an And with a part that is none of this the rest says how
-often the loop runs at most.
+and when the comparison fails follows from two of them. That holds for exact numbers, so all that makes a side must
+be whole, grow by the same number too, and stay small: what a Cast cuts off, what wraps around and what a float
+rounds is no count. Of an And with a part that is none of this the rest says how often the loop runs at most.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,7 +32,16 @@ if TYPE_CHECKING:
     """What is known of a value of the body, the same in every iteration."""
 
 _PASSED_ON = frozenset(("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"))
-_LINEAR = _PASSED_ON | {"Add", "Sub", "Neg", "Mul"}
+_LINEAR: Mapping[str, tuple[int, Callable[..., int]]] = MappingProxyType(
+    {
+        **dict.fromkeys(_PASSED_ON, (1, operator.pos)),
+        "Add": (2, operator.add),
+        "Sub": (2, operator.sub),
+        "Mul": (2, operator.mul),
+        "Neg": (1, operator.neg),
+    }
+)
+"""How many numbers an operation reads, and what it writes."""
 _COMPARISONS = frozenset(("Less", "LessOrEqual", "Greater", "GreaterOrEqual"))
 _WIDE = MappingProxyType({1: "float32", 6: "int32", 7: "int64", 11: "float64"})  # by ONNX's numbers
 _EXACT = 2**24  # whole floats add up exactly so far
@@ -67,6 +78,15 @@ def count_trips(body: GraphProto, known: Known, start: Sequence[_Array | None]) 
     counts = [counting.trips(part) for part in parts[:_MOST_PARTS]]
     found = [count for count in counts if count is not None]
     return Trips(min(found), is_exact=len(found) == len(parts)) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What a side of a comparison is in the first iteration, by how much it grows, and both of all that makes it."""
+
+    first: int
+    step: int
+    courses: frozenset[tuple[int, int]]
 
 
 class _Counting:
@@ -109,8 +129,7 @@ class _Counting:
         left, right = map(self._side, node.input)
         if left is None or right is None:
             return None
-        (first, step), (other, other_step) = left, right
-        gap, change = other - first, step - other_step  # it goes on while the gap is positive
+        gap, change = right.first - left.first, left.step - right.step  # it goes on while the gap is positive
         if node.op_type.startswith("Greater"):
             gap, change = -gap, -change
         if node.op_type.endswith("OrEqual"):
@@ -120,25 +139,28 @@ class _Counting:
         if change <= 0:
             return None
         count = -(-gap // change) + 1
-        ends = (abs(first + count * step), abs(other + count * other_step))
+        ends = [abs(first + count * step) for first, step in left.courses | right.courses]
         return count if max(ends) < _EXACT else None
 
-    def _side(self, name: str) -> tuple[int, int] | None:
+    def _side(self, name: str) -> _Side | None:
         """Return what a value is in the first iteration and by how much it grows in each, if that is so."""
         carried, nodes = self._needed(name)
         if len(carried) > _MOST_CARRIED or len(nodes) > _MOST_NODES or not all(map(_is_linear, nodes)):
             return None
-        state = {each: self._start[each] for each in carried}
-        seen: list[int] = []
+        before = {each: _whole(self._start.get(each)) for each in carried}
+        seen: list[dict[str, int]] = []
         for number in range(len(carried) + 4):
-            found = self._iteration(number, state, nodes)
-            whole = None if found is None else _whole(found(name))
-            if found is None or whole is None:
+            values = self._iteration({**before, self._number: number}, nodes)
+            if values is None:
                 return None
-            seen.append(whole)
-            state = {each: found(self._after[each]) for each in carried}
-        steps = {after - before for before, after in pairwise(seen)}
-        return (seen[0], steps.pop()) if len(steps) == 1 else None
+            seen.append(values)
+            before = {each: self._number_of(self._after[each], values) for each in carried}
+        courses = {each: (first, seen[1][each] - first) for each, first in seen[0].items()}
+        if any(after[each] - now[each] != courses[each][1] for now, after in pairwise(seen) for each in now):
+            return None
+        constant = _whole(self._known(name))
+        first, step = courses[name] if constant is None and name in courses else (constant, 0)
+        return None if first is None else _Side(first, step, frozenset(courses.values()) | {(first, step)})
 
     def _needed(self, name: str) -> tuple[list[str], list[NodeProto]]:
         """Return the carried values that a value is made of, and the nodes that make it and them, in order."""
@@ -161,32 +183,27 @@ class _Counting:
         return carried, [self._nodes[i] for i in sorted(made)]
 
     def _writer(self, name: str) -> NodeProto | None:
-        return self._nodes[self._writers[name]] if name in self._writers else None
+        node = self._nodes[self._writers[name]] if name in self._writers else None
+        return None if node is None or node.domain else node
 
-    def _iteration(
-        self, number: int, state: Mapping[str, _Array | None], nodes: Sequence[NodeProto]
-    ) -> Callable[[str], _Array | None] | None:
-        """Return what the values of one iteration are, ``None`` where one of them is no number that adds up."""
-        import numpy as np
-
-        from memprof.importers.onnx.evaluators import evaluate
-
-        values = {**state, self._number: np.array(number)}
-
-        def found(name: str) -> _Array | None:
-            return values[name] if name in values else self._known(name)
-
+    def _iteration(self, before: Mapping[str, int | None], nodes: Sequence[NodeProto]) -> dict[str, int] | None:
+        """Return what all values of one iteration are, ``None`` where one of them is no number that adds up."""
+        values = {name: value for name, value in before.items() if value is not None}
+        if len(values) < len(before):
+            return None
         for node in nodes:
-            reads = [found(name) if name else None for name in node.input]
-            if any(name and not _adds_up(read) for name, read in zip(node.input[:2], reads, strict=False)):
+            count, rule = _LINEAR[node.op_type]
+            numbers = [self._number_of(name, values) for name in node.input[:count]]
+            is_product = node.op_type == "Mul" and all(self._known(name) is None for name in node.input)
+            if is_product or None in numbers or len(numbers) != count or len(node.output) != 1:
                 return None
-            if node.op_type == "Mul" and all(self._known(name) is None for name in node.input):
+            written = values[node.output[0]] = rule(*numbers)
+            if abs(written) >= _EXACT:
                 return None
-            written = evaluate(node, reads)
-            if written is None:
-                return None
-            values.update(zip(node.output, written, strict=False))
-        return found
+        return values
+
+    def _number_of(self, name: str, values: Mapping[str, int]) -> int | None:
+        return values[name] if name in values else _whole(self._known(name))
 
 
 def _is_linear(node: NodeProto) -> bool:
@@ -194,12 +211,8 @@ def _is_linear(node: NodeProto) -> bool:
     return is_kept and node.op_type in _LINEAR and not node.domain
 
 
-def _adds_up(array: _Array | None) -> bool:
-    return array is not None and array.dtype.name in _WIDE.values()
-
-
 def _whole(array: _Array | None) -> int | None:
-    if array is None or array.size != 1 or not _adds_up(array):
+    if array is None or array.size != 1 or array.dtype.name not in _WIDE.values():
         return None
     number = float(array.reshape(-1)[0])
     return int(number) if number.is_integer() and abs(number) < _EXACT else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from random import Random
 
@@ -128,6 +129,75 @@ def test_a_while_of_an_exporter_has_a_number(tmp_path: Path) -> None:
 def test_what_is_no_count_stays_open(tmp_path: Path, nodes: list[NodeProto], reason: str) -> None:
     found = load(tmp_path, counting(nodes, {"a": 9}, {"one": 1, "n": 512}))
     assert shapes(found)["rows"] == (None, 3), reason
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "dtype"),
+    [
+        pytest.param(
+            [
+                node("Add", ["a", "step"], ["a_after"]),
+                node("Cast", ["a"], ["cut"], to=INT64),
+                node("Add", ["cut", "i"], ["side"]),
+            ],
+            {"step": 1 / 16},
+            FLOAT,
+            id="a Cast cuts off what adds up to one in the end",
+        ),
+        pytest.param(
+            [
+                node("Add", ["a", "step"], ["a_after"]),
+                node("Cast", ["a"], ["wide"], to=INT64),
+                node("Cast", ["step"], ["far"], to=INT64),
+                node("Mul", ["i", "far"], ["other"]),
+                node("Sub", ["wide", "other"], ["nothing"]),
+                node("Add", ["nothing", "i"], ["side"]),
+            ],
+            {"step": 2**26},
+            INT32,
+            id="an integer of 32 bits wraps around",
+        ),
+        pytest.param(
+            [
+                node("Identity", ["a"], ["a_after"]),
+                node("Cast", ["i"], ["turn"], to=FLOAT),
+                node("Add", ["far", "turn"], ["sum"]),
+                node("Sub", ["sum", "far"], ["back"]),
+                node("Cast", ["back"], ["side"], to=INT64),
+            ],
+            {"far": 2**24 - 20},
+            FLOAT,
+            id="a sum of floats is rounded",
+        ),
+    ],
+)
+def test_what_is_no_sum_of_whole_numbers_is_no_count(
+    tmp_path: Path, nodes: list[NodeProto], constants: dict[str, float], dtype: int
+) -> None:
+    made = counting([*nodes, node("Less", ["side", "n"], ["go"])], {"a": 0}, constants, limit=150, dtype=dtype)
+    made.graph.initializer.append(number("n", 100))
+    path = tmp_path / "loop.onnx"
+    onnx.save(made, path)
+    read = load(tmp_path, made)
+    assert collected(path) != 101, "counted as if its numbers were exact"
+    assert (shapes(read)["rows"], [note.kind for note in read.graph.assumed]) == ((150, 3), ["bound"])
+
+
+def test_numbers_that_broadcast_take_no_room(tmp_path: Path) -> None:
+    axes = 22
+    places = [[2 if axis == other else 1 for other in range(axes)] for axis in range(axes)]
+    grown = [node("Add", [f"e{k}" if k else "i", f"z{k}"], [f"e{k + 1}"]) for k in range(axes)]
+    last = [node("Less", [f"e{axes}", "n"], ["go"]), node("Identity", ["a"], ["a_after"])]
+    made = counting([*grown, *last], {"a": 0}, {"n": 10})
+    made.graph.initializer.extend(
+        numpy_helper.from_array(np.zeros(place, np.int64), f"z{k}") for k, place in enumerate(places)
+    )
+    tracemalloc.start()
+    try:
+        load(tmp_path, made)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**axes / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_condition_that_may_end_it_early_gives_a_bound(tmp_path: Path) -> None:
