@@ -171,6 +171,40 @@ def test_a_convolutions_scratch_is_what_was_measured(
 
 
 @pytest.mark.parametrize(
+    ("images", "is_last", "zero_point", "expected"),
+    [
+        (1, True, 0, 76_832),
+        (2, True, 0, 2 * 76_832),
+        (3, True, 0, 3 * 76_832),
+        (3, False, 0, 76_832 + 4 * 400 + 16 * 196),
+        (3, True, 3, 12_544 + 38_416),
+        (1, False, 3, 12_544 + 38_416 + 4 * 400 + 16 * 196),
+    ],
+)
+def test_a_quantised_convolutions_scratch_is_what_was_measured(
+    images: int, *, is_last: bool, zero_point: int, expected: int
+) -> None:
+    """Symmetric weights with channels last point to the pixels of all images, others to those of one."""
+    builder = GraphBuilder("convolution")
+    shapes = [(images, 20, 20, 4), (images, 14, 14, 16)]
+    read, written = shapes if is_last else [(of[0], of[3], *of[1:3]) for of in shapes]
+    x = builder.add_input("x", TensorType("uint8", read))
+    scale = builder.add_parameter("scale", TensorType("float32", ()))
+    point = builder.add_parameter("point", TensorType("uint8", ()))
+    weights = builder.add_parameter("weights", TensorType("int8", (16, 4, 7, 7)))
+    middle = builder.add_parameter("middle", TensorType("int8", ()))
+    (y,) = builder.add_node(
+        "com.microsoft.QLinearConv",
+        [x, scale, point, weights, scale, middle, scale, point],
+        [NewValue("y", TensorType("uint8", written))],
+        attributes={"channels_last": int(is_last)},
+    )
+    assert y is not None
+    graph = builder.build([y], {middle: (float(zero_point),)})
+    assert scratch_bytes(graph, graph.nodes[0]) == expected
+
+
+@pytest.mark.parametrize(
     ("equation", "shapes", "output", "expected"),
     [
         ("ij,jk->ik", ((3, 4), (4, 5)), (3, 5), 140),

@@ -3,7 +3,8 @@
     operation                                   bytes
     QLinearConv                                 of one image: the input and the output with channels last (not if they
                                                 are so already); sums in 32 bits, unless the kernel for symmetric
-                                                weights rounds them itself; patches of one group, or pointers
+                                                weights rounds them itself; patches of one group, or pointers (of
+                                                all images for symmetric weights with channels last)
     ConvInteger                                 patches of one group, unless pointwise
     QLinearMatMul QGemm                         sums in 32 bits; QGemm of int8 copies a transposed right side
     DynamicQuantizeMatMul                       the left side in 8 bits
@@ -11,7 +12,7 @@
     NhwcMaxPool                                 pointers to the pixels of 512 windows
     QLinearWhere                                what is taken of each side
 
-Symmetric weights: constant int8 (their zero point is taken to be 0, as quantisers choose it) under uint8 activations,
+Symmetric weights: constant int8 (their zero point is 0, or not known: quantisers choose 0) under uint8 activations,
 and on x86-64 either depthwise with a multiple of 16 channels, or ungrouped with input channels in fours, at least 16
 filters, and filters in fours too (in eights on a processor without AVX-512).
 """
@@ -23,11 +24,12 @@ from types import MappingProxyType
 
 from memprof.ir import Role
 from memprof.runtimes.onnxruntime.scratch.convolution import is_pointwise
-from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, broadcast, volume
+from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize, broadcast, volume
 
 _POINTER_BYTES = 8
 _SUM_BYTES = 4
 _WINDOWS_AT_ONCE = 512
+_WEIGHT_ZERO_POINT = 5
 
 
 def quantized_convolution(kernel: Kernel) -> int:
@@ -47,7 +49,8 @@ def quantized_convolution(kernel: Kernel) -> int:
     if not is_constant:
         total += volume(filters)
     if is_depthwise or (is_symmetric and not is_pointwise(kernel, filters[2:])):
-        return total + window * outputs * _POINTER_BYTES
+        images = kernel.shape(0)[0] if is_last and is_symmetric else 1
+        return total + window * outputs * images * _POINTER_BYTES
     if is_pointwise(kernel, filters[2:]):
         return total
     return total + filters[1] * window * outputs * (group if rank > 2 else 1)
@@ -64,11 +67,18 @@ def _is_constant(kernel: Kernel, i: int) -> bool:
 
 
 def _is_symmetric(kernel: Kernel, filters: tuple[int, ...], group: int) -> bool:
-    if kernel.dtype(0) != "uint8" or kernel.dtype(3) != "int8":
+    if kernel.dtype(0) != "uint8" or kernel.dtype(3) != "int8" or _is_off_zero(kernel, _WEIGHT_ZERO_POINT):
         return False
     if group > 1:
         return filters[1] == 1 and filters[0] == group and group % 16 == 0
     return filters[0] >= 16 and filters[1] % 4 == 0 and filters[0] % 4 == 0
+
+
+def _is_off_zero(kernel: Kernel, i: int) -> bool:
+    try:
+        return any(kernel.elements(i))
+    except OpenSize:
+        return False
 
 
 def integer_convolution(kernel: Kernel) -> int:
