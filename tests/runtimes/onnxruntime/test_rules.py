@@ -241,10 +241,10 @@ def test_a_graph_that_onnxruntime_wrote_runs_in_the_order_in_which_it_is_listed(
 
 def test_a_grade_is_exact_only_where_every_kernel_is_proven() -> None:
     plain = build(("a", "Exp", ("x",)), ("y", "Relu", ("a",)), outputs=("y",))
-    odd = build(("a", "Exp", ("x",)), ("y", "com.microsoft.DynamicQuantizeLSTM", ("a",)), outputs=("y",))
+    odd = build(("a", "Exp", ("x",)), ("y", "com.microsoft.QMoE", ("a",)), outputs=("y",))
     assert MODEL.promise(onnxruntime_lifetimes(plain)) == Promise("exact")
     found = MODEL.promise(onnxruntime_lifetimes(odd))
-    assert found == Promise("estimate", ("com.microsoft.DynamicQuantizeLSTM",))
+    assert found == Promise("estimate", ("com.microsoft.QMoE",))
 
 
 def test_scratch_of_equal_nodes_is_that_of_each() -> None:
