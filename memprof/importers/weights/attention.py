@@ -1,9 +1,10 @@
 """What a key-value cache holds, from a configuration alone. Pure.
 
 for every layer and token         keys and values of every head that has its own
-grouped and multi-query           num_key_value_heads of them, or one
-latent (kv_lora_rank)             as transformers keeps it: keys and values of all heads, expanded
-sliding window                    layers that have one keep the window's tokens at most; layer_types says which
+grouped and multi-query           num_key_value_heads of them, or one; a .gguf file may say it of each layer
+latent (kv_lora_rank)             as transformers keeps it: what keys and values are made of
+sliding window                    layers that have one keep the window's tokens at most; layer_types says which, or
+                                  sliding_window_pattern: every so many see all
 linear attention, state spaces    no cache that grows: not counted, where layer_types names them
 """
 
@@ -32,16 +33,18 @@ def cache_bytes(values: Mapping[str, Any], batch: int, sequence: int) -> int | N
     width = _size(values, "hidden_size", "n_embd", "d_model")
     if not layers or not heads or not width:
         return None
-    per_token = _per_token(values, heads, width)
-    tokens = sum(_tokens(values, layer, sequence) for layer in range(layers))
-    return batch * tokens * per_token * element_bytes(values)
+    elements = sum(_tokens(values, i, sequence) * _per_token(values, i, heads, width) for i in range(layers))
+    return batch * elements * element_bytes(values)
 
 
-def _per_token(values: Mapping[str, Any], heads: int, width: int) -> int:
+def _per_token(values: Mapping[str, Any], layer: int, heads: int, width: int) -> int:
     """Return the elements of keys and values of one token in one layer."""
     if rank := _size(values, "kv_lora_rank"):
         return rank + (_size(values, "qk_rope_head_dim") or 0)
     own = 1 if values.get("multi_query") is True else _size(values, "num_key_value_heads", "num_kv_heads") or heads
+    each = values.get("key_value_heads_of_layers")
+    if isinstance(each, list) and layer < len(each):
+        own = each[layer]
     return 2 * own * (_size(values, "head_dim") or width // heads)
 
 
@@ -54,8 +57,14 @@ def _tokens(values: Mapping[str, Any], layer: int, sequence: int) -> int:
             return 0
         has_window = kinds[layer] == "sliding_attention"
     else:
-        has_window = bool(values.get("use_sliding_window", True))
+        has_window = bool(values.get("use_sliding_window", True)) and not _alternates(values, layer)
     return min(sequence, window) if window and has_window else sequence
+
+
+def _alternates(values: Mapping[str, Any], layer: int) -> bool:
+    """Tell whether a layer sees all tokens, every so many of them."""
+    every = _size(values, "sliding_window_pattern")
+    return every is not None and (layer + 1) % every == 0
 
 
 def _size(values: Mapping[str, Any], *names: str) -> int | None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from memprof.base.errors import InputError, UsageError
 from memprof.importers.request import Request
@@ -55,7 +56,10 @@ def read_weights(request: Request) -> Model:
         assert stored is not None, "a folder without either is told before"
         return _known(request, stored, _alone(request, stored))
     if not (find_spec("torch") and find_spec("transformers")):
-        return _known(request, stored, _by_sizes(request, config, stored, "transformers is not installed"))
+        why = _Why("transformers is not installed", "pip install transformers, where it knows the model, gives them.")
+        return _known(request, stored, _by_sizes(request, config, stored, why))
+    if stored is not None and not config.values.get("model_type"):
+        return _known(request, stored, _by_sizes(request, config, stored, _unnamed(stored)))
     from memprof.importers.torch.loading import read_configuration
 
     try:
@@ -65,8 +69,27 @@ def read_weights(request: Request) -> Model:
     except InputError as error:
         if stored is None:
             raise
-        return _known(request, stored, _by_sizes(request, config, stored, error.message))
+        why = _Why(error.message, error.hint or "See whether a newer transformers knows the model.")
+        return _known(request, stored, _by_sizes(request, config, stored, why))
     return _known(request, stored, replace(model.graph, assumed=(*model.graph.assumed, *_notes(path))), model)
+
+
+class _Why(NamedTuple):
+    """Why a network cannot be run, and what settles it."""
+
+    reason: str
+    hint: str
+
+
+def _unnamed(stored: Stored) -> _Why:
+    """Return why a file's architecture is none that transformers has."""
+    architecture = stored.metadata.get("general.architecture")
+    if architecture is None:
+        return _Why("the configuration says no model_type", "Put the model's own config.json beside the file.")
+    return _Why(
+        f"memprof has no module for the architecture {architecture!r} with these sizes",
+        "Name a module of it instead: transformers:CONFIG.json, file.py:function.",
+    )
 
 
 def _known(request: Request, stored: Stored | None, graph: Graph, run: Model | None = None) -> Model:
@@ -141,7 +164,7 @@ def _alone(request: Request, stored: Stored) -> Graph:
     return _with_open_run(builder, None)
 
 
-def _by_sizes(request: Request, config: Config, stored: Stored | None, why: str) -> Graph:
+def _by_sizes(request: Request, config: Config, stored: Stored | None, why: _Why) -> Graph:
     sizes = {**_USUAL, **request.dims}
     if foreign := sizes.keys() - _USUAL.keys():
         raise UsageError(f"The model has no dimension {min(foreign)!r}.", "It has: batch, sequence.")
@@ -161,8 +184,8 @@ def _by_sizes(request: Request, config: Config, stored: Stored | None, why: str)
         Unknown(
             kind="operator",
             name="activations" if stored else "weights and activations",
-            reason=f"the network cannot be run: {why.rstrip('.')}",
-            hint="pip install transformers, where it knows the model, gives them.",
+            reason=f"the network cannot be run: {why.reason.rstrip('.')}",
+            hint=why.hint,
         )
     )
     return _with_open_run(builder, cache_bytes(config.values, sizes["batch"], sizes["sequence"]))

@@ -14,6 +14,7 @@ import pytest
 
 import memprof
 from memprof.base.errors import InputError, LimitError, MemprofError, UsageError
+from memprof.importers.weights.architectures import config_values
 from memprof.importers.weights.attention import cache_bytes
 from memprof.importers.weights.gguf import TYPES, read_gguf
 from memprof.importers.weights.safetensors import read_index, read_safetensors
@@ -290,3 +291,55 @@ def test_a_window_bounds_the_cache() -> None:
     assert cache_bytes(CONFIG | {"sliding_window": 8}, 1, 24) == 2 * 8 * per_token
     assert cache_bytes(CONFIG | {"layer_types": ["linear_attention", "full_attention"]}, 1, 24) == 24 * per_token
     assert cache_bytes({"num_hidden_layers": 2}, 1, 24) is None
+
+
+def of_architecture(name: str, **more: Any) -> dict[str, Any]:
+    """Return ``METADATA`` as of another architecture."""
+    found = {key.replace("llama.", f"{name}."): value for key, value in METADATA.items()}
+    return found | {"general.architecture": name} | {f"{name}.{key}": value for key, value in more.items()}
+
+
+def cache_of(folder: Path, metadata: dict[str, Any]) -> int | None:
+    stored = read_gguf(write_gguf(folder / "m.gguf", metadata, TENSORS))
+    values = config_values(stored)
+    assert values is not None
+    return cache_bytes(values, 1, 24)
+
+
+def test_layers_with_a_window_are_those_that_the_architecture_or_the_file_says(tmp_path: Path) -> None:
+    window = {"attention.sliding_window": 8}
+    whole = cache_of(tmp_path, METADATA)
+    assert whole is not None
+    token = whole // (2 * 24)
+    assert cache_of(tmp_path, of_architecture("llama", **window)) == 2 * 8 * token  # nothing is said: all layers
+    for name in ("gemma2", "gpt-oss"):
+        assert cache_of(tmp_path, of_architecture(name, **window)) == (8 + 24) * token
+    said = {"attention.sliding_window_pattern": 1}
+    assert cache_of(tmp_path, of_architecture("frob", **window, **said)) == 2 * 24 * token
+
+
+def test_heads_that_differ_by_layer_count_each_and_no_module_is_made_of_them(tmp_path: Path) -> None:
+    heads = METADATA["llama.attention.head_count_kv"]
+    metadata = METADATA | {"llama.attention.head_count_kv": [heads, 0]}
+    assert cache_of(tmp_path, metadata) == (cache_of(tmp_path, METADATA) or 0) // 2
+    unknown = memprof.analyze(write_gguf(tmp_path / "m.gguf", metadata, TENSORS)).unknown[0]
+    assert "no module for the architecture 'llama' with these sizes" in unknown.reason
+
+
+def test_an_architecture_that_nothing_here_makes_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    path = write_gguf(tmp_path / "m.gguf", of_architecture("frobnicate"), TENSORS)
+    unknown = memprof.analyze(path).unknown[0]
+    assert "'frobnicate'" in unknown.reason
+    assert "pip install" not in unknown.hint
+
+
+def test_a_state_space_model_keeps_its_states_alone(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    sizes = {"block_count": 2, "embedding_length": 32, "ssm.inner_size": 64, "ssm.state_size": 8}
+    more = {"ssm.conv_kernel": 4, "ssm.time_step_rank": 4, "context_length": 64}
+    metadata = {"general.architecture": "mamba"} | {f"mamba.{key}": size for key, size in (sizes | more).items()}
+    path = write_gguf(tmp_path / "m.gguf", metadata, TENSORS)
+    taken = [memprof.load(path, dims={"batch": 1, "sequence": n}).trace for n in (4, 16)]
+    states = [trace.cache_bytes for trace in taken if trace is not None]
+    assert states == [2 * (64 * 8 * 4 + 64 * 4 * 2)] * 2  # in 32 bits, and the last inputs of convolutions in 16
