@@ -100,7 +100,8 @@ def _construct(_: NodeProto, inputs: Sequence[Fact | None], __: TypeTable) -> Pa
 
 def _insert(_: NodeProto, inputs: Sequence[Fact | None], __: TypeTable) -> Parts:
     parts, one = _parts(inputs), _fact(inputs, 1).type
-    place = _place(inputs, 2, (*parts, one), len(parts))
+    is_one_kind = {*parts} <= {one}  # where it goes is no matter then
+    place = len(parts) if is_one_kind else _place(inputs, 2, parts, len(parts))
     return (*parts[:place], one, *parts[place:])
 
 
