@@ -151,8 +151,10 @@ def _read_row(row: list[str], columns: Mapping[str, int], where: str) -> tuple[A
 
 def _read_number(cell: str, title: str, where: str) -> int:
     text = cell.strip()
-    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS):
+    if not (text.isascii() and text.isdecimal()):
         raise _bad(where, f"{title} {safe_text(text, 40)!r} is no whole number from 0 up")
+    if len(text) > MAX_DIGITS:
+        raise _bad(where, f"{title} {safe_text(text, 40)!r} has {len(text)} digits, more than {MAX_DIGITS}")
     return int(text)
 
 

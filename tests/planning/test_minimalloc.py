@@ -51,6 +51,7 @@ def test_columns_come_in_any_order_with_blanks_windows_line_ends_and_a_byte_orde
         (EXAMPLE + "\nb3,1,2,x\n", "CSV, line 5: size 'x' is no whole number from 0 up."),
         (EXAMPLE + "b3,-1,2,3\n", "CSV, line 4: lower '-1' is no whole number from 0 up."),
         (EXAMPLE + "b3,1.5,2,3\n", "CSV, line 4: lower '1.5' is no whole number from 0 up."),
+        (EXAMPLE + f"b3,1,2,{2**63}\n", f"CSV, line 4: size '{2**63}' has 19 digits, more than 18."),
         (EXAMPLE + "b3,1,2,٣\n", "CSV, line 4: size '٣' is no whole number from 0 up."),
         (EXAMPLE + "b3,5,2,3\n", "CSV, line 4: upper 2 is below lower 5."),
         (EXAMPLE + "b1,5,6,3\n", "CSV, line 4: id 'b1' is also in line 2."),

@@ -55,6 +55,7 @@ _FEW_TURNS = 8  # with time for no more than that, repairs would be slower still
 _FASTEST = "time, best fit"
 _FASTEST_STEPS = 1_000_000  # of work that is done in any case, if there is any time at all: a quarter of a second
 _FASTEST_SECONDS = 0.2  # that this may take beyond the deadline
+_FASTEST_BUFFERS = 40_000  # as many as it places in that time
 _JUDGED_OVER_READ = 5  # with the last resort before
 _FALLBACK = "time, size classes"
 _GREEDY_FREELY = 10_000
@@ -223,7 +224,7 @@ class _Run:
     def _run_fastest(self) -> None:
         """Plan in the order of birth; if there is no time even for that, by size classes."""
         try:
-            if self._meter.has_ended:
+            if self._meter.has_ended and self._columns.count > _FASTEST_BUFFERS:
                 raise OutOfBudget
             patient = self._meter.patient(_FASTEST_STEPS, _FASTEST_SECONDS)
             self._offer(place_all(self._columns, _FASTEST, patient), _FASTEST)

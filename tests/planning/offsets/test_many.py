@@ -143,6 +143,18 @@ def test_what_follows_the_deadline_is_a_few_lines_a_buffer(alive: int) -> None:
         assert plan.arena_bytes < sum(problem.sizes)
 
 
+def test_without_time_tens_of_thousands_are_placed_by_the_fastest_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = Random(3)
+    starts = [rng.randrange(2000) for _ in range(12_000)]
+    buffers = problem_of([(start, start + rng.randint(1, 200), rng.choice((64, 96))) for start in starts]).buffers
+    plan = plan_offsets(AllocationProblem(buffers=buffers), Meter(effort=0), engine=PLAIN)
+    assert plan.arena_bytes <= 1.05 * plan.load_bytes
+    monkeypatch.setattr(solver, "_FASTEST_BUFFERS", 11_999)
+    last_resort = plan_offsets(AllocationProblem(buffers=buffers), Meter(effort=0), engine=PLAIN)
+    assert plan.arena_bytes < last_resort.arena_bytes
+    assert find_violation(last_resort.problem, last_resort.offsets) is None
+
+
 def test_a_budget_in_steps_gives_the_same_plan_however_slow_the_clock() -> None:
     problem = uniform(2000, 3)
     clocks = [lambda: 0.0, iter(range(10**9)).__next__]
