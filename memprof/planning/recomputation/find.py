@@ -224,10 +224,10 @@ class _Finder:
         return found.is_complete
 
     def _take(self, runs: list[int]) -> None:
-        if runs == self.best:
+        if self.passed and runs == self.best:
             return
         peak_bytes = self._peak(runs)
-        if not self.best or self._key(runs, peak_bytes) < self._key(self.best, self.best_bytes):
+        if not self.passed or self._key(runs, peak_bytes) < self._key(self.best, self.best_bytes):
             self.best, self.best_bytes = list(runs), peak_bytes
             self.passed.append(self.best)
 

@@ -210,6 +210,17 @@ def test_an_amount_of_work_is_macs_or_a_share(text: str) -> None:
         PlanOptions(recompute=text)
 
 
+@pytest.mark.parametrize("rules", sorted(RULES))
+def test_a_graph_without_operations_has_nothing_to_run_twice(rules: str) -> None:
+    builder = GraphBuilder("empty")
+    x = builder.add_input("x", TensorType.of_bytes(64))
+    plan = plan_graph(Model.of(builder.build([x])), PlanOptions(runtime=rules, recompute=0))
+    assert plan.order is not None
+    once = plan_graph(Model.of(builder.build([x])), PlanOptions(runtime=rules))
+    assert once.order is not None
+    assert (plan.order.peak_bytes, plan.order.is_optimal) == (once.order.peak_bytes, True)
+
+
 def test_an_order_that_is_kept_has_no_second_runs() -> None:
     with pytest.raises(UsageError):
         PlanOptions(recompute=0, keep_order=True)
