@@ -140,6 +140,7 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
         IncompleteError: The size of a tensor is not known.
     """
     graph, rules = model.graph, as_read(RULES[options.rules], model)
+    find_rules(rules.name)  # a graph that onnxruntime has optimised is read by another row, one without orders
     lifetimes = rules.lifetimes(graph)
     if not lifetimes.is_complete:
         names = ", ".join(f"{unknown.kind} {unknown.name[:80]}" for unknown in graph.unknown[:5])

@@ -14,7 +14,7 @@ import pytest
 
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
-from memprof.ir.model import Model
+from memprof.ir.model import OPTIMIZED_FORMAT, Model
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.plan import (
     PlanOptions,
@@ -272,3 +272,10 @@ def test_time_and_steps_are_not_negative() -> None:
     for options in ({"seconds": -1.0}, {"effort": -1}):
         with pytest.raises(UsageError, match="negative"):
             PlanOptions(**options)  # type: ignore[arg-type] # one field each
+
+
+def test_a_graph_that_onnxruntime_has_optimised_has_no_plan_for_it() -> None:
+    model = replace(Model.of(wired_graph(Random(1), 4)), format=OPTIMIZED_FORMAT)
+    with pytest.raises(UsageError, match="no plan for the runtime 'onnxruntime-optimized': what it runs is ordered"):
+        plan_graph(model, PlanOptions(runtime="onnxruntime"))
+    assert plan_graph(model, PlanOptions()).order is not None

@@ -17,6 +17,7 @@ Parameters and constants are free here, as in the runtime models. Bytes that are
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from memprof.analysis.dependencies import (
@@ -72,11 +73,15 @@ def ideal_floor_problem(graph: Graph) -> OrderProblem:
 def runtime_floor_problem(graph: Graph) -> OrderProblem:
     """Return a relaxation that holds for any runtime that the table of this module describes."""
     sizes = storage_sizes(graph, _WITHOUT_INPUTS)
+    alike = Counter(sizes.values())
+    kept = {graph.storage[i] for i in graph.outputs}
     scratch = [0] * len(graph.nodes)
     for op, node in enumerate(graph.nodes):
         operands = {sizes[root] for i in node.reads if (root := graph.storage[i]) in sizes}
         written = {graph.storage[i] for i in node.writes if graph.storage[i] == i and i in sizes}
-        scratch[op] = -sum(sizes[i] for i in written if sizes[i] in operands)
+        # What nobody reads may take a buffer that is held for it and counted no longer.
+        unread = {i for i in written if not graph.consumers[i] and i not in kept and alike[sizes[i]] > 1}
+        scratch[op] = -sum(sizes[i] for i in written if sizes[i] in operands or i in unread)
     return _problem(graph, sizes, graph.storage, scratch)
 
 

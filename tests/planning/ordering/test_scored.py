@@ -46,6 +46,28 @@ def test_no_order_scores_below_the_bound_and_the_result_is_an_order_with_its_sco
         assert result.before_bytes == score(runtime, graph, range(len(graph.nodes)))
 
 
+def unread_outputs_graph(rng: Random) -> Graph:
+    """Return a graph whose operations write up to three values each, of sizes that recur, and not all are read."""
+    builder = GraphBuilder("unread outputs")
+    values: list[int | None] = [builder.add_input("x", TensorType.of_bytes(100))]
+    for i in range(rng.randint(4, 8)):
+        sizes = [rng.choice([0, 1, 2, 3, 7, 50, 100, 1000]) for _ in range(rng.choice([1, 2, 3]))]
+        new = [NewValue(f"t{i}.{j}", TensorType.of_bytes(size)) for j, size in enumerate(sizes)]
+        reads = [rng.choice(values[-6:]) for _ in range(rng.choice([1, 2]))]
+        values += builder.add_node("Op", reads, new, is_foldable=False)
+    return builder.build([i for i in rng.sample(values[1:], 2) if i is not None])
+
+
+@pytest.mark.parametrize("runtime", FLOORS)
+def test_no_order_scores_below_the_bound_where_outputs_are_not_read(runtime: str) -> None:
+    for seed in range(150):
+        graph = unread_outputs_graph(Random(seed))
+        result = found(runtime, graph)
+        assert result.lower_bound_bytes <= result.peak_bytes
+        for order in list(all_orders(reference_problem(graph)))[:100]:
+            assert result.lower_bound_bytes <= score(runtime, graph, order)
+
+
 def test_under_ideal_nearly_every_small_graph_is_settled() -> None:
     settled = sum(found("ideal", wired_graph(Random(seed), 8)).is_optimal for seed in range(200))
     assert settled > 150
