@@ -530,6 +530,82 @@ def scaled_channels() -> ModelProto:
     )
 
 
+def normalised_before_17() -> ModelProto:
+    """Return a written-out normalisation between transposes: no operation for it yet when these move."""
+    return model(
+        [
+            node("Softplus", ["x"], ["s"]),
+            node("Transpose", ["s"], ["t"], perm=[0, 2, 1]),
+            node("ReduceMean", ["t"], ["m"], axes=[-1]),
+            node("Sub", ["t", "m"], ["d"]),
+            node("Pow", ["d", "two"], ["p"]),
+            node("ReduceMean", ["p"], ["v"], axes=[-1]),
+            node("Add", ["v", "eps"], ["e"]),
+            node("Sqrt", ["e"], ["r"]),
+            node("Div", ["d", "r"], ["n"]),
+            node("Mul", ["n", "g"], ["k"]),
+            node("Add", ["k", "b"], ["l"]),
+            node("Transpose", ["l"], ["u"], perm=[0, 2, 1]),
+            node("Add", ["u", "s"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 24, 50])],
+        outputs=["y"],
+        initializers=[number("two", 2.0), number("eps", 1e-5), weight("g", 24), weight("b", 24)],
+        opset=15,
+    )
+
+
+def pieces_before_13() -> ModelProto:
+    """Return slices that are all of a tensor, in a file where a Split has no lengths as an input."""
+    return model(
+        [
+            node("Softplus", ["x"], ["s"]),
+            node("Slice", ["s", "i0", "i8", "i1"], ["a"]),
+            node("Slice", ["s", "i8", "i16", "i1"], ["b"]),
+            node("ReduceMax", ["b"], ["c"], axes=[1]),
+            node("Mul", ["a", "c"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 16, 40])],
+        outputs=["y"],
+        initializers=[integers(f"i{i}", i) for i in (0, 1, 8, 16)],
+        opset=12,
+    )
+
+
+def few_bits() -> ModelProto:
+    """Return products with weights of 4 bits, each with a row: behind one lies a Gelu, behind the other nothing."""
+
+    def product(name: str, source: str, k: int, n: int) -> NodeProto:
+        reads = [source, f"{name}_q", f"{name}_s"]
+        settings = {"K": k, "N": n, "bits": 4, "block_size": 32}
+        return node("MatMulNBits", reads, [name], domain="com.microsoft", **settings)
+
+    made = model(
+        [
+            product("a", "x", 32, 64),
+            node("Add", ["a", "r64"], ["b"]),
+            node("Div", ["b", "root"], ["c"]),
+            node("Erf", ["c"], ["d"]),
+            node("Add", ["d", "one"], ["e"]),
+            node("Mul", ["b", "e"], ["f"]),
+            node("Mul", ["f", "half"], ["g"]),
+            product("h", "g", 64, 32),
+            node("Add", ["r32", "h"], ["i"]),
+            node("Add", ["i", "x"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 20, 32])],
+        outputs=["y"],
+        initializers=[
+            weight("a_q", 64, 1, 16, dtype=TensorProto.UINT8),
+            weight("h_q", 32, 2, 16, dtype=TensorProto.UINT8),
+            *(weight(name, size) for name, size in (("a_s", 64), ("h_s", 64), ("r64", 64), ("r32", 32))),
+            *(number(name, value) for name, value in (("root", 2**0.5), ("one", 1.0), ("half", 0.5))),
+        ],
+    )
+    made.opset_import.add(domain="com.microsoft", version=1)
+    return made
+
+
 def read_beside_a_convolution() -> ModelProto:
     """Return a sequence with channels last that becomes an image which a convolution reads, and another operation."""
     return model(
@@ -571,6 +647,9 @@ MODELS = [
     dynamically_quantised,
     halves_of_gelus,
     scaled_channels,
+    normalised_before_17,
+    pieces_before_13,
+    few_bits,
 ]
 
 

@@ -36,6 +36,8 @@ from memprof.runtimes.onnxruntime.optimizing.normalising import join_layer_norms
 from memprof.runtimes.onnxruntime.optimizing.products import (
     activate,
     add_rows,
+    add_rows_of_bits,
+    bias_gelus,
     scale,
     transpose_factors,
     transpose_gemm,
@@ -61,6 +63,17 @@ _WIDENING = 1  # of the stages, the one before which operations without a kernel
 
 Rule = Callable[[Draft], None]
 
+
+def _from_version(first: int, rule: Rule) -> Rule:
+    """Return a rule for files of a version of ONNX's operations on, whose result is one of these."""
+
+    def checked(draft: Draft) -> None:
+        if (draft.graph.opset or 0) >= first:
+            rule(draft)
+
+    return checked
+
+
 _STAGES: Sequence[tuple[Rule, ...]] = (
     (
         remove_idle,
@@ -72,8 +85,8 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         merge_pads,
         share,
         add_rows,
-        join_erfs,
-        join_layer_norms,
+        _from_version(20, join_erfs),
+        _from_version(17, join_layer_norms),
         move_transposes,
     ),
     (
@@ -90,12 +103,14 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         join_erfs,
         join_layer_norms,
         join_simple_norms,
-        split_all,
+        _from_version(13, split_all),
         transpose_factors,
+        bias_gelus,
         join_skips,
         join_tanhs,
         join_sigmoids,
         scale,
+        add_rows_of_bits,
         drop_pairs,
     ),
     (block_all, put_channels_last, join_sums),

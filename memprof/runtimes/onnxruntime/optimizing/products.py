@@ -9,6 +9,8 @@ from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 
 _FLAT = 2
 _FUSED = "com.microsoft.FusedMatMul"
+_GELU, _FEW_BITS = "com.microsoft.Gelu", "com.microsoft.MatMulNBits"
+_ROW = 5  # position of the row that a product with weights of a few bits adds
 _ACTIVATIONS = (
     "Relu",
     "Sigmoid",
@@ -52,6 +54,32 @@ def _flatten(draft: Draft, step: Step, second: Step, row: int) -> None:
     draft.add(second, "Reshape", [source], [flat])
     draft.add(second, "Gemm", [flat, step.read(1), row], [result])
     draft.add(second, "Reshape", [result], second.outputs[:1])
+
+
+def bias_gelus(draft: Draft) -> None:
+    """Join the row that is added and the Gelu behind it."""
+    for step in draft.of(_GELU):
+        first = draft.writer_of(step.read(0), "Add")
+        row = None if first is None else _row(draft, first)
+        if first is not None and row is not None and draft.only_reader(first.output) is step:
+            source = next(i for i in first.given if i != row)
+            draft.replace([first, step], "com.microsoft.BiasGelu", [source, row])
+
+
+def add_rows_of_bits(draft: Draft) -> None:
+    """Join a product with weights of a few bits and the row that alone is added to it."""
+    for step in draft.of(_FEW_BITS):
+        second = draft.only_reader(step.output, "Add")
+        row = None if second is None else _row(draft, second)
+        if second is not None and row is not None and len(step.inputs) < _ROW + 1:
+            inputs = [*step.inputs, *[None] * (_ROW - len(step.inputs)), row]
+            draft.replace([step, second], _FEW_BITS, inputs, step)
+
+
+def _row(draft: Draft, step: Step) -> int | None:
+    """Return the row of weights that a sum adds along its last axis."""
+    width = (draft.dims(step.output) or (None,))[-1]
+    return next((i for i in step.given if draft.is_own_weight(i) and draft.shape(i) == (width,)), None)
 
 
 def activate(draft: Draft) -> None:
