@@ -6,6 +6,7 @@ that names the file and the field. What nobody asks for is not looked at, so tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ MAX_COUNT = 2**62
 MAX_ITEMS = 2**24
 """As many tensors, operations or steps as a saved result may hold."""
 
+_OWN = re.compile(r"memprof/([a-z-]{1,20})/[0-9]{1,4}")
+_NAME_THE_MODEL = "Name the model itself, or a report of it: memprof analyze MODEL -o report.json."
 HINT = "Write it again: memprof analyze MODEL -o report.json, say."
 
 _T = TypeVar("_T")
@@ -204,6 +207,9 @@ def check_schema(document: object, source: str, known: Sequence[str]) -> str:
     family = known[-1].rpartition("/")[0]
     is_other_version = isinstance(schema, str) and schema.startswith(f"{family}/")
     reason = f"its schema is {schema!r}, and {' and '.join(known)} can be read" if is_other_version else _no(family)
+    if not is_other_version and isinstance(schema, str) and (other := _OWN.fullmatch(schema)):
+        reason += f" but what memprof {other[1]} writes"
+        raise InputError(f"{source} cannot be read: {reason}.", _NAME_THE_MODEL)
     raise InputError(f"{source} cannot be read: {reason}.", HINT)
 
 

@@ -251,3 +251,11 @@ def test_amounts_that_look_equal_and_are_not_are_told_in_bytes(run: Run, tmp_pat
     shown = " ".join(run("compare", before, after, "--runtime", "reference").stdout.split())
     assert "Peak 2,000,000 bytes to 2,000,008 bytes, 8 B more (reference)" in shown
     assert "2,000,008 bytes instead of 2,000,000 bytes, less than 0.1% more." in shown
+
+
+def test_a_plan_in_place_of_a_report_is_named_as_what_it_is(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text('{"schema": "memprof/plan/2"}')
+    with pytest.raises(InputError, match="no memprof report but what memprof plan writes") as caught:
+        memprof.analyze(plan)
+    assert "Name the model itself" in caught.value.hint

@@ -122,7 +122,7 @@ def _is_worth_it(asked: Asked, change: Change) -> bool:
     return change.saved_bytes > asked.peak_bytes * _LEAST or change.total_saved_bytes > whole * _LEAST
 
 
-def _of_requests(asked: Asked, steps: int) -> Iterator[Attempt]:
+def _of_requests(asked: Asked, _: int) -> Iterator[Attempt]:
     yield from smaller_sizes(asked)
     if not asked.request.is_file:
         yield from lighter_runs(asked)

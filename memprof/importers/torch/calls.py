@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_map_only
 from memprof.base.errors import UsageError
 from memprof.importers.request import Elements
 
-_EXAMPLE = "1x3x224x224"
+_PIXELS = {"Conv1d": "16000", "Conv2d": "224x224", "Conv3d": "16x112x112"}
 _CACHE_NAMES = ("past_key_value", "cache")
 _MAX_DEPTH = 12
 
@@ -239,7 +239,7 @@ def _check_complete(module: torch.nn.Module, call: Call, *, is_given: bool) -> N
     if not is_given and any(p.kind in _BY_POSITION for p in _signature(module).values()):
         raise UsageError(
             f"{type(module).__name__} needs an input to run on.",
-            f"Add --input {_EXAMPLE}, or let the factory return (module, inputs).",
+            f"Add {_example(module)}, or let the factory return (module, inputs).",
         )
     try:
         inspect.signature(module.forward).bind(*call.args, **call.kwargs)
@@ -250,6 +250,28 @@ def _check_complete(module: torch.nn.Module, call: Call, *, is_given: bool) -> N
         ) from None
     except ValueError:  # a forward in C++ shows no signature
         return
+
+
+def _example(module: torch.nn.Module) -> str:
+    """Return flags that a person may begin with: of what the first layer that has a size reads."""
+    shape = next(filter(None, map(_read_shape, module.modules())), "1x3x224x224")
+    wanted = [p for p in _signature(module).values() if p.kind in _BY_POSITION and p.default is p.empty]
+    if len(wanted) < 2:
+        return f"--input {shape}"
+    return " ".join(f"--input {p.name}={shape}" for p in wanted)
+
+
+def _read_shape(layer: torch.nn.Module) -> str:
+    """Return what a layer reads, empty if its kind does not say."""
+    kind = type(layer).__name__
+    if kind in _PIXELS:
+        return f"1x{getattr(layer, 'in_channels', 3)}x{_PIXELS[kind]}"
+    if kind == "Embedding":
+        return "int64:1x128"
+    if kind in ("LSTM", "GRU", "RNN"):
+        return f"1x128x{getattr(layer, 'input_size', 64)}"
+    count = getattr(layer, "in_features", 0) if kind == "Linear" else 0
+    return f"1x{count}" if count else ""
 
 
 def _has_no_data(value: torch.Tensor) -> bool:

@@ -36,7 +36,7 @@ from memprof.importers.torch.configs import Config, read_config
 from memprof.importers.torch.lean import take_in
 from memprof.ir import Assumption
 
-_USUAL: Mapping[str, int] = MappingProxyType({"batch": 1, "sequence": 128})
+_USUAL: Mapping[str, int] = MappingProxyType({"batch": 1, "sequence": 128, "frames": 16})
 _PICTURE = "pixel_values"
 _SAMPLES = 16_000
 _TIMM_NAME = re.compile(r"[A-Za-z_][\w.]*")

@@ -38,8 +38,13 @@ from memprof.ir import Assumption
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _FILE_NAME = re.compile(r"(.+\.py):([A-Za-z_][\w.]*)", re.DOTALL)
 _SHOWN = 5
+_PICTURE = (3, 480, 640)
 _NO_SIZES: Mapping[str, int] = {}
-_SIDES = {"ImageClassification": "crop_size", "SemanticSegmentation": "resize_size"}
+_SIDES = {
+    "ImageClassification": "crop_size",
+    "SemanticSegmentation": "resize_size",
+    "VideoClassification": "crop_size",
+}
 """What torchvision's own preprocessing makes of an image: the argument that holds its side."""
 
 
@@ -118,24 +123,37 @@ def _torchvision(name: str, device: str, sizes: Mapping[str, int]) -> Resolved:
         ) from None
     bare = {key: None for key in ("weights", "weights_backbone") if key in inspect.signature(builder).parameters}
     module = _instance(name, _call(name, lambda: builder(**bare), device))
-    side = _image_side(models.get_model_weights(name))
-    if side is None:
+    usual = _usual_call(models.get_model_weights(name))
+    if usual is None:
         if sizes:
             raise _no_names()
         return Resolved(module, None)
-    found, assumed = settled(sizes, ("batch",))
-    return Resolved(module, Call((torch.empty((found["batch"], 3, side, side), device="meta"),)), assumed)
+    names, make = usual
+    found, assumed = settled(sizes, names)
+    return Resolved(module, Call((make(found),)), assumed)
 
 
-def _image_side(weights: Any) -> int | None:
-    """Return the side in pixels of the square images that the preprocessing of a model's published weights makes.
+_Made = Callable[[Mapping[str, int]], Any]
 
-    Two images, videos, and images of any size have none.
+
+def _usual_call(weights: Any) -> tuple[tuple[str, ...], _Made] | None:
+    """Return the dimensions of what a model's published weights take, and what makes it; ``None`` if nobody says.
+
+    Images of one size, videos, and for detection lists of images, which such a model resizes by itself.
     """
     transforms = getattr(getattr(weights, "DEFAULT", None), "transforms", None)
-    key = _SIDES.get(getattr(getattr(transforms, "func", None), "__name__", ""))
-    side = getattr(transforms, "keywords", {}).get(key)
-    return side if isinstance(side, int) else None
+    preset = getattr(transforms, "func", transforms)
+    kind = getattr(preset, "__name__", "")
+    if kind == "ObjectDetection":
+        return ("batch",), lambda sizes: [torch.empty(_PICTURE, device="meta") for _ in range(sizes["batch"])]
+    side = getattr(transforms, "keywords", {}).get(_SIDES.get(kind))
+    if kind == "VideoClassification" and isinstance(side, tuple) and all(isinstance(size, int) for size in side):
+        return ("batch", "frames"), lambda sizes: torch.empty(
+            (sizes["batch"], 3, sizes["frames"], *side), device="meta"
+        )
+    if not isinstance(side, int):
+        return None
+    return ("batch",), lambda sizes: torch.empty((sizes["batch"], 3, side, side), device="meta")
 
 
 def _import(package: str) -> ModuleType:

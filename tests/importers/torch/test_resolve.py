@@ -47,11 +47,10 @@ def test_a_model_of_torchvision_takes_an_image_of_the_size_that_its_weights_are_
     assert segmenting.assumed == ()
 
 
-@pytest.mark.parametrize("name", ["raft_small", "r3d_18"], ids=["two images", "a video"])
-def test_a_model_of_torchvision_that_takes_no_single_image_is_given_none(name: str) -> None:
-    assert resolve(f"torchvision:{name}").call is None
+def test_a_model_of_torchvision_that_takes_two_images_is_given_none() -> None:
+    assert resolve("torchvision:raft_small").call is None
     with pytest.raises(UsageError, match="have no names"):
-        resolve(f"torchvision:{name}", sizes={"batch": 2})
+        resolve("torchvision:raft_small", sizes={"batch": 2})
 
 
 def test_a_real_module_is_made_where_it_is_asked_for() -> None:
@@ -211,3 +210,35 @@ def test_a_name_that_a_file_lacks_brings_those_that_it_has(tmp_path: Path, monke
         with pytest.raises(UsageError, match=f"has no '{name}'") as caught:
             resolve(f"{path}:{name}")
         assert caught.value.hint == hint
+
+
+def test_videos_and_lists_of_pictures_are_made_for_models_of_torchvision() -> None:
+    pytest.importorskip("torchvision")
+    video = resolve("torchvision:r3d_18", sizes={"frames": 4})
+    assert video.call is not None
+    assert [tensor.shape for tensor in video.call.args] == [(1, 3, 4, 112, 112)]
+    assert [note.name for note in video.assumed] == ["batch=1"]
+    found = resolve("torchvision:ssdlite320_mobilenet_v3_large", sizes={"batch": 2}).call
+    assert found is not None
+    assert [tensor.shape for tensor in found.args[0]] == [(3, 480, 640)] * 2
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ([nn.Conv1d(2, 4, 3)], "--input 1x2x16000,"),
+        ([nn.ReLU(), nn.Conv3d(3, 4, 3)], "--input 1x3x16x112x112,"),
+        ([nn.Linear(7, 3)], "--input 1x7,"),
+        ([nn.Embedding(9, 3)], "--input int64:1x128,"),
+    ],
+)
+def test_an_input_to_begin_with_fits_the_first_layer(layers: list[nn.Module], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        memprof.analyze(nn.Sequential(*layers))
+    assert said in caught.value.hint
+
+
+def test_each_input_that_is_wanted_is_named() -> None:
+    with pytest.raises(UsageError) as caught:
+        memprof.analyze(nn.Bilinear(3, 4, 5))
+    assert "--input input1=1x3x224x224 --input input2=1x3x224x224" in caught.value.hint
