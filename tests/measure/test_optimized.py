@@ -58,13 +58,15 @@ def test_a_value_that_keeps_its_name_keeps_what_was_known_of_it(tmp_path: Path) 
     ends = [node("Neg", ["b"], ["c"]), node("Abs", ["c"], ["y"])]
     original = model([*shape, node("Reshape", ["x", "s"], ["a"]), node("Exp", ["a"], ["b"]), *ends], **names)  # type: ignore[arg-type]
     original.graph.value_info.append(tensor("a", ["N", 2, 3]))
+    kept = "InsertedPrecisionFreeCast_a"  # in float32, while ``a`` was in float16
     moved = [node("Exp", ["x"], ["first"]), node("Reshape", ["first", "s"], ["b"])]
+    moved += [node("Reshape", ["first", "s"], [kept]), node("Abs", [kept], ["unread"])]
     for file, made in (("source.onnx", original), ("dump.onnx", model([*shape, *moved, *ends], **names))):  # type: ignore[arg-type]
         onnx.save(made, str(tmp_path / file))
     found = read_optimized(tmp_path / "dump.onnx", Request(source=str(tmp_path / "source.onnx")))
     assert found.ahead is not None
     known = {value.name: value.type.shape for value in found.ahead().values}
-    assert known["b"] == known["c"] == ("N", 2, 3)
+    assert known["b"] == known["c"] == known[kept] == known["unread"] == ("N", 2, 3)
 
 
 def test_what_is_no_file_is_refused() -> None:

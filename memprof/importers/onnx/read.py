@@ -39,6 +39,8 @@ from memprof.ir import Assumption, Graph, TensorType
 from memprof.ir.model import Model, Once
 
 _REPLACEABLE_IR_VERSION = 4
+_CAST = "InsertedPrecisionFreeCast_"
+"""How onnxruntime begins the name of what it keeps in float32, of which it knows the shape all the same."""
 
 
 def read_onnx(request: Request) -> Model:
@@ -214,10 +216,12 @@ def _build_remembering(build: Callable[[], Graph], proto: ModelProto, source: Ca
     made_from = source()
     known = made_from.graph if made_from.ahead is None else made_from.ahead()
     types, recorded = TypeTable(), {info.name for info in (*proto.graph.value_info, *proto.graph.output)}
+    by_name = {value.name: value.type for value in known.values if _is_rank_and_names(value.type)}
+    dtypes = {value.name: value.type.dtype for value in graph.values}
     remembered = [
-        ValueInfoProto(name=value.name, type=types.to_proto(value.type))
-        for value in known.values
-        if value.name in open_names and value.name not in recorded and _is_rank_and_names(value.type)
+        ValueInfoProto(name=name, type=types.to_proto(types.of(dtypes[name], of.shape)))
+        for name in sorted(open_names - recorded)
+        if (of := by_name.get(name.removeprefix(_CAST))) is not None
     ]
     proto.graph.value_info.extend(remembered)
     return build() if remembered else graph
