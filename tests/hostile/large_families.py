@@ -11,6 +11,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from itertools import permutations
 from pathlib import Path
 from types import MappingProxyType
 
@@ -193,6 +194,56 @@ def _names(rng: random.Random) -> bytes:
     return _chain(50_000, step)
 
 
+def _transposed(rng: random.Random) -> bytes:
+    """One transposed image that thousands read, each in a way of its own."""
+    count = NODES // 2
+    nodes = [node("Transpose", ["t0"], ["turned"], perm=[1, 0])]
+    nodes += [node("LeakyRelu", ["turned"], [f"r{i}"], alpha=rng.random()) for i in range(count)]
+    sums = [[f"r{i}" for i in range(start, min(start + 10_000, count))] for start in range(0, count, 10_000)]
+    nodes += [node("Sum", summed, [f"s{i}"]) for i, summed in enumerate(sums)]
+    return _file([*nodes, node("Sum", [f"s{i}" for i in range(len(sums))], ["y"])], [], "y")
+
+
+def _orders(rng: random.Random) -> bytes:
+    """A chain each step of which a Transpose reads, in an order of its own."""
+    count = NODES // 3
+    orders = list(permutations(range(8)))[1 : count + 1]
+    rng.shuffle(orders)
+    nodes = []
+    for i, order in enumerate(orders):
+        nodes += [
+            node("Relu", [f"t{i}"], [f"t{i + 1}"]),
+            node("Transpose", [f"t{i + 1}"], [f"turned{i}"], perm=order),
+            node("Exp", [f"turned{i}"], [f"e{i}"]),
+        ]
+    return _file(nodes, [], f"e{count - 1}", (2,) * 8)
+
+
+def _counting(rng: random.Random) -> bytes:
+    """Loops that count for themselves, each to the least of many limits and by many steps."""
+    number, truth = TensorProto.INT64, TensorProto.BOOL
+    steps = [node("Add", [f"s{i}", "one"], [f"s{i + 1}"]) for i in range(60)]
+    parts = [node("Less", [f"s{i + 40}", "n"], [f"g{i}"]) for i in range(16)]
+    ends = [node("And", [f"c{i}" if i else "going", f"g{i}"], [f"c{i + 1}"]) for i in range(16)]
+    body = helper.make_graph(
+        [*steps, *parts, *ends, node("Identity", ["s60"], ["after"])],
+        "body",
+        [
+            tensor("i", [], TensorProto.INT64),
+            tensor("going", [], TensorProto.BOOL),
+            tensor("s0", [], TensorProto.INT64),
+        ],
+        [tensor("c16", [], TensorProto.BOOL), tensor("after", [], TensorProto.INT64)],
+    )
+    count = NODES // len(body.node)
+    nodes = [node("Loop", ["", "yes", "t0"], [f"t{i + 1}"], body=body) for i in range(count)]
+    numbers = {"one": 1, "n": rng.randrange(1_000, 2_000), "t0": 0}
+    weights = [helper.make_tensor(name, number, [], [value]) for name, value in numbers.items()]
+    weights.append(helper.make_tensor("yes", truth, [], [True]))
+    found = model(nodes, inputs=[], initializers=weights, outputs=[f"t{count}"])
+    return found.SerializeToString()
+
+
 FAMILIES: Mapping[str, Callable[[random.Random], bytes]] = MappingProxyType(
     {
         "arithmetic": _arithmetic,
@@ -206,6 +257,9 @@ FAMILIES: Mapping[str, Callable[[random.Random], bytes]] = MappingProxyType(
         "products": _products,
         "quantised": _quantised,
         "names": _names,
+        "transposed": _transposed,
+        "orders": _orders,
+        "counting": _counting,
     }
 )
 

@@ -43,11 +43,11 @@ _LINEAR: Mapping[str, tuple[int, Callable[..., int]]] = MappingProxyType(
 )
 """How many numbers an operation reads, and what it writes."""
 _COMPARISONS = frozenset(("Less", "LessOrEqual", "Greater", "GreaterOrEqual"))
-_WIDE = MappingProxyType({1: "float32", 6: "int32", 7: "int64", 11: "float64"})  # by ONNX's numbers
+_WIDE = MappingProxyType({1: ("f", 4), 6: ("i", 4), 7: ("i", 8), 11: ("f", 8)})  # by ONNX's numbers
 _EXACT = 2**24  # whole floats add up exactly so far
 _MOST_CARRIED = 8
 _MOST_NODES = 64
-_MOST_PARTS = 16
+_MOST_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class _Counting:
     def __init__(self, body: GraphProto, known: Known, start: Sequence[_Array | None]) -> None:
         names = [info.name for info in body.input]
         self._known = known
+        self._constants: dict[str, int | None] = {}  # what is known, as numbers: looked up often
         self._number, self._going, *carried = names
         self._start = dict(zip(carried, start, strict=False))
         self._after = dict(zip(carried, (info.name for info in body.output[1:]), strict=False))
@@ -158,7 +159,7 @@ class _Counting:
         courses = {each: (first, seen[1][each] - first) for each, first in seen[0].items()}
         if any(after[each] - now[each] != courses[each][1] for now, after in pairwise(seen) for each in now):
             return None
-        constant = _whole(self._known(name))
+        constant = self._constant(name)
         first, step = courses[name] if constant is None and name in courses else (constant, 0)
         return None if first is None else _Side(first, step, frozenset(courses.values()) | {(first, step)})
 
@@ -194,7 +195,7 @@ class _Counting:
         for node in nodes:
             count, rule = _LINEAR[node.op_type]
             numbers = [self._number_of(name, values) for name in node.input[:count]]
-            is_product = node.op_type == "Mul" and all(self._known(name) is None for name in node.input)
+            is_product = node.op_type == "Mul" and all(self._constant(name) is None for name in node.input)
             if is_product or None in numbers or len(numbers) != count or len(node.output) != 1:
                 return None
             written = values[node.output[0]] = rule(*numbers)
@@ -203,7 +204,12 @@ class _Counting:
         return values
 
     def _number_of(self, name: str, values: Mapping[str, int]) -> int | None:
-        return values[name] if name in values else _whole(self._known(name))
+        return values[name] if name in values else self._constant(name)
+
+    def _constant(self, name: str) -> int | None:
+        if name not in self._constants:
+            self._constants[name] = _whole(self._known(name))
+        return self._constants[name]
 
 
 def _is_linear(node: NodeProto) -> bool:
@@ -212,7 +218,7 @@ def _is_linear(node: NodeProto) -> bool:
 
 
 def _whole(array: _Array | None) -> int | None:
-    if array is None or array.size != 1 or array.dtype.name not in _WIDE.values():
+    if array is None or array.size != 1 or (array.dtype.kind, array.dtype.itemsize) not in _WIDE.values():
         return None
     number = float(array.reshape(-1)[0])
     return int(number) if number.is_integer() and abs(number) < _EXACT else None

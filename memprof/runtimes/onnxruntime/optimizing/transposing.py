@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import chain, islice
 
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 from memprof.runtimes.onnxruntime.optimizing.permutations import Order, inverse, order_of
@@ -19,6 +20,8 @@ from memprof.runtimes.onnxruntime.optimizing.units import RESTORE, mend_units, r
 _IMAGE_RANK = 4
 _BYTES = frozenset(("int8", "uint8"))
 _LARGEST_RANK = 5  # taken where none is known
+_MOST_ORDERS = 64  # behind one value: all a network has, and what a file made to be slow costs
+_MOST_READERS = 100  # the same of a Transpose that moves behind all of them
 
 
 def move_transposes(draft: Draft) -> None:
@@ -59,7 +62,8 @@ def _leading(draft: Draft, steps: list[Step], pushes: Mapping[str, Push]) -> Map
         if order is not None:
             found[step.read(0)].add(order)
         elif push is not None and push.is_behind:
-            orders = set[Order]().union(*(found[i] for i in step.outputs if i is not None and i in found))
+            behind = chain.from_iterable(found[i] for i in step.outputs if i is not None and i in found)
+            orders = set(islice(behind, _MOST_ORDERS))
             for position in push.inputs(draft, step) if orders else ():
                 found[step.read(position)] |= orders
     return found
@@ -101,7 +105,9 @@ def _cost(draft: Draft, value_id: int, order: Order, pushes: Mapping[str, Push])
     before = order_of(writer)
     if writer is None or before is None:
         return _rank(draft, value_id)
-    is_alone = not draft.is_seen(writer.output) and all(of.op in pushes for of in draft.readers(writer.output))
+    if draft.is_seen(writer.output) or draft.uses(writer.output) > _MOST_READERS:
+        return 0
+    is_alone = all(of.op in pushes for of in draft.readers(writer.output))
     return -_rank(draft, value_id) if before == order and is_alone else 0
 
 
