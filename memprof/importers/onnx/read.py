@@ -183,7 +183,8 @@ def _build(
 ) -> _Built:
     counted = {name for name in request.values if gives_length(graph_inputs.get(name))}
     assumed = assume_sizes(graph_inputs, {*request.inputs, *counted}, wished)
-    request = replace(request, dims={**assumed.dims, **request.dims}, inputs={**assumed.inputs, **request.inputs})
+    inputs = {**_by_axis(graph_inputs, request), **assumed.inputs, **request.inputs}
+    request = replace(request, dims={**assumed.dims, **request.dims}, inputs=inputs)
     context = _context(proto, _Known(request, Room(request.max_nodes)))
     context.assumed.update({(note.kind, note.name): note for note in (*assumed.notes, *notes)})
     graph = build_graph(proto.graph, context, Causes(context.types.symbols))
@@ -293,14 +294,30 @@ def _bind(graph: GraphProto, types: TypeTable, request: Request | None) -> Bindi
     return bindings
 
 
+def _by_axis(graph_inputs: Mapping[str, TensorType], request: Request) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of inputs of which the caller gave single dimensions, where all are known by that."""
+    found: dict[str, tuple[int, ...]] = {}
+    for dim in request.dims:
+        name = dim.rpartition("[")[0]
+        shape = graph_inputs[name].shape if dim.endswith("]") and name in graph_inputs else None
+        known = tuple(size for size in shape or () if isinstance(size, int))
+        if shape and len(known) == len(shape):
+            found[name] = known
+    return found
+
+
 def _inputs_as_bound(graph: GraphProto, request: Request) -> dict[str, TensorType]:
     """Return the types of the graph's inputs with what the caller settled in place."""
     types = TypeTable()
     bindings = _bind(graph, types, request)
-    return {
+    found = {
         name: types.of(of.dtype, bindings.shapes[name]) if name in bindings.shapes else of
         for name, of in _input_types(graph, types).items()
     }
+    for name in bindings.axes.keys() & found.keys():
+        of, fixed = found[name], bindings.axes[name]
+        found[name] = types.of(of.dtype, tuple(fixed.get(axis, dim) for axis, dim in enumerate(of.shape or ())))
+    return found
 
 
 def _input_types(graph: GraphProto, types: TypeTable) -> dict[str, TensorType]:

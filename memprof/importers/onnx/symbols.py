@@ -3,7 +3,7 @@
     what the file says of a dimension    what binds it
     a symbol (batch, s0)                 its name in --dim, or its place in an --input; everywhere at once
     an expression (2*batch, (s0-1)//2)   the symbols in it, once all are bound
-    nothing, in a graph input            its place in an --input
+    nothing, in a graph input            its place in an --input, or INPUT[AXIS] in --dim
     nothing, elsewhere (data decides)    TENSOR[AXIS] in --dim
 
 Rules: a name that the model does not have is the caller's error, and says what there is. Two flags that disagree are
@@ -24,7 +24,7 @@ from types import MappingProxyType
 from memprof.base.errors import UsageError
 from memprof.base.names import near_names
 from memprof.importers.request import Request
-from memprof.ir import TensorType
+from memprof.ir import Dim, TensorType
 from memprof.ir.types import MAX_DIM
 
 _AXIS = re.compile(r"(?P<tensor>.+)\[(?P<axis>\d{1,3})\]", re.DOTALL)
@@ -99,8 +99,13 @@ def bind(
         if size == 0 and not _MAY_BE_EMPTY.search(name):
             raise UsageError(f"--dim {name}=0: 0 is no size.", "Give 1 or more.")
         match = _AXIS.fullmatch(name)
+        stated = graph_inputs[match["tensor"]].shape if match and match["tensor"] in graph_inputs else None
         if name in symbols:
             sizes[name] = size
+        elif match and stated is not None:
+            axis = int(match["axis"])
+            _bind_axis(match["tensor"], (axis, size), stated, sizes)
+            axes.setdefault(match["tensor"], {})[axis] = size
         elif match and match["tensor"] in tensors():
             axes.setdefault(match["tensor"], {})[int(match["axis"])] = size
         else:
@@ -194,6 +199,24 @@ def _bind_shape(name: str, shape: Sequence[int], stated: TensorType, sizes: dict
             raise UsageError(
                 f"The dimension {dim!r} is given both as {sizes[dim]} and as {size}.", "One symbol has one size."
             )
+
+
+def _bind_axis(name: str, bound: tuple[int, int], stated: tuple[Dim, ...], sizes: dict[str, int]) -> None:
+    """Bind the symbol at one place of a graph input, if it has one there."""
+    axis, size = bound
+    if axis >= len(stated):
+        raise UsageError(
+            f"The input {name!r} has {len(stated)} dimensions.", f"Give {name}[0] to [{len(stated) - 1}]."
+        )
+    dim = stated[axis]
+    if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
+        raise UsageError(
+            f"The dimension {dim!r} is given both as {sizes[dim]} and as {size}.", "One symbol has one size."
+        )
+    if isinstance(dim, int) and dim not in (0, size):  # 0 is what old exporters write for an open one
+        raise UsageError(
+            f"The file fixes {name}[{axis}] to {dim}, not {size}.", "Export the model with it left open."
+        )
 
 
 def _check_size(flag: str, size: int) -> None:

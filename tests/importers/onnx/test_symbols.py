@@ -114,3 +114,16 @@ def test_the_error_lists_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(tmp_path, two, inputs={"": (1,)})
     assert "'a', 'b'" in caught.value.hint
+
+
+@pytest.mark.parametrize("open_dims", [[0, 3, 8, 8], [None, 3, "h", None], ["batch", 3, None, 8]])
+def test_one_dimension_of_an_input_is_given_by_its_place(tmp_path: Path, open_dims: list[int | str | None]) -> None:
+    found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", open_dims)], outputs=["y"])
+    places = [axis for axis, dim in enumerate(open_dims) if not isinstance(dim, int) or dim == 0]
+    graph = load(tmp_path, found, dims={f"x[{axis}]": 5 for axis in places}).graph
+    assert graph.values[0].type.shape == tuple(5 if axis in places else dim for axis, dim in enumerate(open_dims))
+    assert not graph.assumed
+    with pytest.raises(UsageError, match=r"The file fixes x\[1\] to 3, not 2"):
+        load(tmp_path, found, dims={"x[1]": 2})
+    with pytest.raises(UsageError, match="'x' has 4 dimensions"):
+        load(tmp_path, found, dims={"x[4]": 2})
