@@ -8,6 +8,8 @@ Formal inputs and outputs take the names at the call, everything else inside tak
 bodies too. An attribute that refers to the function's own takes its value at the call, else the default, else it is
 left out.
 
+A function with the name of an operator that the model imports (``com.microsoft.Gelu``) is none: the operator runs.
+
 Counting comes first: n(f) = sum over its nodes of 1, or n(callee). Functions are few even where their expansion is
 astronomical (24 that each call the next twice: 8 million nodes in 1.5 KB), so the count costs O(nodes in the file)
 and nothing is expanded that goes over the limit. Source: the ONNX IR specification, "Functions".
@@ -19,13 +21,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from memprof.base.errors import InputError, LimitError
+from memprof.importers.onnx.contributed import is_contributed
 from memprof.importers.onnx.library import (
     AttributeProto,
     FunctionProto,
     GraphProto,
     ModelProto,
     NodeProto,
+    SchemaError,
     ValueInfoProto,
+    get_schema,
 )
 from memprof.importers.onnx.limits import USUAL, Room, bodies
 
@@ -43,20 +48,35 @@ def expand_functions(model: ModelProto, room: Room = USUAL) -> None:
     """
     if not model.functions:
         return
-    functions = _Functions(model.functions)
+    imports = {entry.domain: entry.version for entry in model.opset_import}
+    functions = _Functions([of for of in model.functions if not _is_operator(of, imports)])
     total = functions.count(model.graph.node)
     if total > room.nodes:
         raise LimitError(
             f"The model's functions expand to {total if total < 10**15 else 'over 10**15'} nodes; "
             f"{room.nodes} are possible."
         )
-    imports = {entry.domain: entry.version for entry in model.opset_import}
     for function in model.functions:
         for entry in function.opset_import:
             if imports.setdefault(entry.domain, entry.version) is entry.version:
                 model.opset_import.add(domain=entry.domain, version=entry.version)
     _Expansion(functions).graph(model.graph, _Names())
     del model.functions[:]
+
+
+def _is_operator(function: FunctionProto, imports: Mapping[str, int]) -> bool:
+    """Whether a function has the name of an operator that onnxruntime knows, and which it runs then."""
+    if function.overload:
+        return False
+    if is_contributed(NodeProto(op_type=function.name, domain=function.domain)):
+        return True
+    domain = _plain(function.domain)
+    version = imports.get(domain, imports.get("ai.onnx", 0) if not domain else 0)
+    try:
+        get_schema(function.name, version, domain)
+    except (SchemaError, TypeError):  # not defined; a version over 2^31
+        return False
+    return True
 
 
 def _key(node: NodeProto) -> _Key:

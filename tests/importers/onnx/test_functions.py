@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import load as onnx_load
 
 from memprof.base.errors import InputError, LimitError
 from tests.onnx_models import body, load, model, node, shapes, tensor
@@ -145,3 +146,36 @@ def test_two_functions_of_one_name_are_refused(tmp_path: Path) -> None:
     one = _function("F", [node("Relu", ["a"], ["b"])])
     with pytest.raises(InputError, match=r"Two functions are named my\.F"):
         load(tmp_path, _model([_call("F", "x", "y")], one, one))
+
+
+@pytest.mark.parametrize(
+    ("domain", "name", "version", "is_operator"),
+    [
+        ("com.microsoft", "Gelu", 1, True),
+        ("com.microsoft", "Mine", 1, False),
+        ("", "Relu", 17, True),
+        ("ai.onnx.ml", "Binarizer", 3, True),
+    ],
+)
+def test_a_function_named_as_an_operator_is_not_what_runs(
+    tmp_path: Path, *, domain: str, name: str, version: int, is_operator: bool
+) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    function = helper.make_function(
+        domain, name, ["a"], ["b"], [node("Sigmoid", ["a"], ["s"]), node("Tanh", ["s"], ["b"])], imports
+    )
+    found = model([node(name, ["x"], ["y"], domain=domain)], inputs=[tensor("x", [1, 9])], outputs=["y"])
+    found.functions.append(function)
+    del found.opset_import[:]
+    found.opset_import.extend(
+        [*imports, helper.make_opsetid(domain, version)] if domain == "com.microsoft" else imports
+    )
+    ops = [of.op for of in load(tmp_path, found).graph.nodes]
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.optimized_model_filepath = str(tmp_path / "ran.onnx")
+    options.log_severity_level = 4
+    runtime.InferenceSession(str(tmp_path / "model.onnx"), options)
+    ran = [of.op_type for of in onnx_load(tmp_path / "ran.onnx").graph.node]
+    assert ran == [op.rpartition(".")[2] for op in ops] == ([name] if is_operator else ["Sigmoid", "Tanh"])
