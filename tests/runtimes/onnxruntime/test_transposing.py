@@ -148,6 +148,38 @@ def _pair(name: str) -> list[NodeProto]:
     ]
 
 
+def _signed(zero: str) -> ModelProto:
+    """Return a convolution of one dimension of a signed result that two read, so that it stays signed."""
+
+    def pair(name: str) -> list[NodeProto]:
+        return [
+            node("QuantizeLinear", [name, "s", zero], [f"{name}_q"]),
+            node("DequantizeLinear", [f"{name}_q", "s", zero], [f"{name}_d"]),
+        ]
+
+    return model(
+        [
+            *(node("DequantizeLinear", [f"w{i}_q", "s", "z8"], [f"w{i}"]) for i in (1, 2)),
+            *pair("x"),
+            node("Conv", ["x_d", "w1"], ["k"]),
+            *pair("k"),
+            node("Conv", ["k_d", "w2"], ["c"]),
+            *pair("c"),
+            node("Softplus", ["k_d"], ["p"]),
+            node("Add", ["c_d", "p"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 8, 12])],
+        outputs=["y"],
+        initializers=[
+            *(weight(f"w{i}_q", 8, 8, 1, dtype=TensorProto.INT8) for i in (1, 2)),
+            numpy_helper.from_array(np.float32(0.02), "s"),
+            numpy_helper.from_array(np.uint8(0), "z"),
+            numpy_helper.from_array(np.int8(0), "z8"),
+        ],
+        opset=13,
+    )
+
+
 def _quantised(nodes: Sequence[NodeProto]) -> ModelProto:
     """Return operations between a quantised image ``x_d`` and a result ``c``, and a convolution behind them."""
     return model(
@@ -219,6 +251,7 @@ _QUANTISED = {
     ],
 }
 _GRAPHS |= {name: _quantised(nodes) for name, nodes in _QUANTISED.items()}
+_GRAPHS |= {"one dimension of signed bytes": _signed("z8"), "one dimension of bytes": _signed("z")}
 
 for _name, _shape, _order, _target in (
     ("an axis that is split", (40, 8, 24), (1, 0, 2), (2, 4, 40, 24)),

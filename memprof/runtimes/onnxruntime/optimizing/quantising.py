@@ -5,6 +5,7 @@
     idle                  a Relu in front of a QuantizeLinear whose zero is the smallest number
     joined                an operation that reads nothing but DequantizeLinear, of one type, and that a QuantizeLinear
                           of that type alone reads; a bias is int32 of the product of the scales, to 1e-6
+    apart                 convolutions and two-factor products of int8 that stays signed, on this processor
     moved                 operations that only move elements run on the 8 bits as they are
     left                  two-factor products without a QuantizeLinear: 32-bit floats from integers
     channels last         quantised convolutions, between transposes that move to where they meet
@@ -16,16 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from memprof.ir import TensorType
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
+from memprof.runtimes.onnxruntime.optimizing.permutations import Order, inverse, turned
 from memprof.runtimes.onnxruntime.optimizing.transposing import move_transposes_on_cpu
 
 _MICROSOFT = "com.microsoft."
 _QUANTISE, _RESTORE = "QuantizeLinear", "DequantizeLinear"
+_SIGNED = "int8"
 _BYTES = frozenset(("int8", "uint8"))
 _BIAS_TOLERANCE = 1e-6
-_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
-_IMAGE_RANK = 4
+_LEAST_RANK = 3  # of one dimension beside sequences and channels
 _BIAS = 2
 
 
@@ -72,6 +73,8 @@ def join_quantised(draft: Draft) -> None:
 def _convolve(draft: Draft, step: Step, before: list[Step], after: Step | None) -> None:
     if after is None or len(before) != len(step.given) or not _is_one_type(draft, before[:1], after):
         return
+    if draft.dtype(before[0].read(0)) == _SIGNED:
+        return
     if draft.dtype(before[1].read(0)) not in _BYTES or not _fits_bias(draft, before):
         return
     image, filters = before[0], before[1]
@@ -104,6 +107,8 @@ def _multiply(draft: Draft, step: Step, before: list[Step], after: Step | None) 
         gone = [*before, step, after] if after is not None else [*before, step]
         inputs = [*left.inputs[:3], *right.inputs[:3], *bias, *ends]
         _join(draft, gone, f"{_MICROSOFT}QGemm", inputs, step)
+    elif draft.dtype(left.read(0)) == _SIGNED:
+        return
     elif after is None:
         inputs = [left.read(0), right.read(0), left.read(1), right.read(1), *left.inputs[2:3], *right.inputs[2:3]]
         _join(draft, [*before, step], f"{_MICROSOFT}MatMulIntegerToFloat", inputs, step)
@@ -196,22 +201,18 @@ def drop_pairs(draft: Draft) -> None:
 def put_channels_last(draft: Draft) -> None:
     """Put quantised convolutions between transposes, and move these to where they undo each other."""
     for step in draft.of("QLinearConv"):
-        if draft.rank(step.output) == _IMAGE_RANK and draft.dtype(step.output) in _BYTES:
-            _put_last(draft, step)
+        if draft.rank(step.output) >= _LEAST_RANK and draft.dtype(step.output) in _BYTES:
+            _put_last(draft, step, (0, *range(2, draft.rank(step.output)), 1))
     move_transposes_on_cpu(draft)
 
 
-def _put_last(draft: Draft, step: Step) -> None:
+def _put_last(draft: Draft, step: Step, last: Order) -> None:
     source, result = step.read(0), step.output
-    before, after = (draft.add_value(*_permuted(draft, i)) for i in (source, result))
+    before, after = (
+        draft.add_value(*(turned(of, last) for of in (draft.types[i], draft.ahead_type(i)))) for i in (source, result)
+    )
     inputs = [before, *step.inputs[1:]]
     draft.remove(step)
-    draft.add(step, "Transpose", [source], [before], {"perm": _LAST})
+    draft.add(step, "Transpose", [source], [before], {"perm": last})
     draft.add(step, f"{_MICROSOFT}QLinearConv", inputs, [after], {**step.attributes, "channels_last": 1})
-    draft.add(step, "Transpose", [after], [result], {"perm": _FIRST})
-
-
-def _permuted(draft: Draft, value_id: int) -> tuple[TensorType, TensorType]:
-    kinds = draft.types[value_id], draft.ahead_type(value_id)
-    one, other = (TensorType(of.dtype, tuple([(of.shape or ())[i] for i in _LAST])) for of in kinds)
-    return one, other
+    draft.add(step, "Transpose", [after], [result], {"perm": inverse(last)})
