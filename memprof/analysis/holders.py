@@ -32,8 +32,10 @@ class Holders:
 
     def __init__(self, lifetimes: Lifetimes) -> None:
         self._graph = lifetimes.graph
-        self._step_of_node = lifetimes.schedule.step_of_node()
-        self._runs_all = len(self._step_of_node) == len(lifetimes.graph.nodes)
+        count = len(lifetimes.graph.nodes)
+        is_listed = lifetimes.schedule.is_listed and lifetimes.schedule.step_count == count
+        self._step_of_node = range(count) if is_listed else lifetimes.schedule.step_of_node()
+        self._runs_all = len(self._step_of_node) == count
         self._outputs = frozenset(lifetimes.graph.outputs)
 
     def find(self, buffer: Buffer) -> Holder:

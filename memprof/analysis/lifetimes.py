@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
-from operator import add, sub
+from operator import add, eq, sub
 from typing import NamedTuple
 
 from memprof.ir import Graph, Unknown
@@ -54,6 +54,11 @@ class Schedule:
         if {*map(len, self.steps)} == {1}:
             return dict(zip(chain.from_iterable(self.steps), range(len(self.steps)), strict=True))
         return {node_id: step for step, nodes in enumerate(self.steps) for node_id in nodes}
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether node i runs at step i."""
+        return all(map(eq, self.steps, zip(range(len(self.steps)), strict=True)))
 
     @property
     def step_count(self) -> int:

@@ -8,20 +8,27 @@ megabytes. A column whose values repeat is a table and indices into it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from memprof.analysis import Buffer, Lifetimes, Schedule
 from memprof.base.errors import LimitError
 from memprof.base.fields import Fields
 from memprof.ir import Dim, Graph, Node, Role, TensorType, Value
+from memprof.ir.graph import field_of
 from memprof.ir.types import MAX_TENSOR_BYTES
+
+_OF_VALUES = ("name", "producer", "view_of", "module")
+_OF_NODES = ("name", "op", "module", "line")
+_VALUES, *_NUMBERS = map(itemgetter, range(len(Buffer._fields)))
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:
     """Return the skeleton of ``graph``."""
-    names, types, roles, producers, views, modules = _columns(graph.values, len(Value._fields))
-    node_names, ops, *_, node_modules, lines, _, _, _ = _columns(graph.nodes, len(Node._fields))
-    kinds = repeated(_by_identity(types, lambda of: (of.dtype, of.shape, of.elements)))
+    values, nodes = graph.values, graph.nodes
+    names, producers, views, modules = (list(map(field_of(Value, name), values)) for name in _OF_VALUES)
+    node_names, ops, node_modules, lines = (list(map(field_of(Node, name), nodes)) for name in _OF_NODES)
+    kinds = repeated(_by_identity(graph.types, lambda of: (of.dtype, of.shape, of.elements)))
     kinds["table"] = [_type_json(*entry) for entry in kinds["table"]]
     return {
         "name": graph.name,
@@ -30,7 +37,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "values": {
             "name": names,
             "type": kinds,
-            "role": repeated(_by_identity(roles, lambda role: role.value)),
+            "role": repeated(_by_identity(graph.roles, lambda role: role.value)),
             "producer": producers,
             "view_of": views,
             "module": repeated(modules),
@@ -46,14 +53,9 @@ def graph_json(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _columns(records: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
-    """Return records of ``count`` fields field by field."""
-    return list(map(list, zip(*records, strict=True))) if records else [[] for _ in range(count)]
-
-
 def _by_identity(objects: Sequence[Any], find: Callable[[Any], Hashable]) -> list[Hashable]:
     """Return what ``find`` says of each object, asked once of each, of which there are few."""
-    known = {id(each): each for each in objects}
+    known = dict(zip(map(id, objects), objects, strict=True))
     found = {key: find(each) for key, each in known.items()}
     return list(map(found.__getitem__, map(id, objects)))
 
@@ -113,8 +115,7 @@ def lifetimes_json(lifetimes: Lifetimes, made: dict[tuple[str, int], list[Any]] 
     buffers, steps = lifetimes.buffers, lifetimes.schedule.steps
     of_buffers, of_steps = ("buffers", id(buffers)), ("steps", id(steps))
     if of_buffers not in made:
-        values, *rest = _columns(buffers, len(Buffer._fields))
-        made[of_buffers] = [list(map(list, values)), *rest]
+        made[of_buffers] = [list(map(list, map(_VALUES, buffers))), *(list(map(take, buffers)) for take in _NUMBERS)]
     if of_steps not in made:
         made[of_steps] = list(map(list, steps))
     scratch = lifetimes.scratch

@@ -23,6 +23,7 @@ from memprof.runtimes.onnxruntime.frame import Frame, run_frame
 from memprof.runtimes.onnxruntime.tables import INITIALISERS, PREPACKED
 
 _PACKED_COLUMNS = 16
+_PARAMETER = Role.PARAMETER  # an attribute of an Enum is slow to read
 
 
 def runtime_figures(graph: Graph, arrange: Arrangement, ran: Once[Frame] | None = None) -> tuple[Figure, ...]:
@@ -47,7 +48,7 @@ def runtime_figures(graph: Graph, arrange: Arrangement, ran: Once[Frame] | None 
 
 def _weights(graph: Graph) -> tuple[int, int, int]:
     """Return the bytes of all initialisers, of those that are dropped for packed ones, and of the packed ones."""
-    fixed = {i for i, role in enumerate(graph.roles) if role is Role.PARAMETER}
+    fixed = {i for i, role in enumerate(graph.roles) if role is _PARAMETER}
     if not INITIALISERS.isdisjoint(graph.ops):
         fixed |= {i for node in graph.nodes if node.op in INITIALISERS for i in node.writes}
     packed_reads: dict[int, int] = {}
@@ -58,7 +59,7 @@ def _weights(graph: Graph) -> tuple[int, int, int]:
                 packed_reads[value_id] = packed_reads.get(value_id, 0) + 1
     total = sum(graph.value_bytes[i] or 0 for i in fixed)
     total += sum(body.parameter_bytes for body in graph.bodies)
-    readers = graph.consumers
+    readers = graph.consumers if packed_reads else ()
     dropped = sum(graph.value_bytes[i] or 0 for i, count in packed_reads.items() if count >= len(readers[i]))
     return total, dropped, sum(_packed_bytes(graph, i) for i in packed_reads)
 
