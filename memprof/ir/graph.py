@@ -249,6 +249,11 @@ class Graph:
         """Whether a node is malformed, those of bodies not looked at."""
         return True in map(_IS_MALFORMED, self.nodes)
 
+    @cached_property
+    def has_definitions(self) -> bool:
+        """Whether a node has a definition, those of bodies not looked at."""
+        return any(map(_DEFINITION, self.nodes))
+
     def derived(self, rule: Callable[[Graph], _T]) -> _T:
         """Return what follows from the graph by a rule, worked out once whoever asks.
 
@@ -376,8 +381,8 @@ def field_of(record: type[Value | Node], name: str) -> Callable[[tuple[Any, ...]
 
 
 _TYPE, _ROLE, _VIEW_OF = (field_of(Value, name) for name in ("type", "role", "view_of"))
-_OP, _INPUTS, _OUTPUTS, _CAPTURES, _BODIES, _IS_MALFORMED = (
-    field_of(Node, name) for name in ("op", "inputs", "outputs", "captures", "bodies", "is_malformed")
+_OP, _INPUTS, _OUTPUTS, _CAPTURES, _BODIES, _DEFINITION, _IS_MALFORMED = (
+    field_of(Node, name) for name in ("op", "inputs", "outputs", "captures", "bodies", "definition", "is_malformed")
 )
 _ACTIVE = (Role.INTERMEDIATE, Role.INPUT)
 _WEIGHTS = (Role.PARAMETER, Role.CONSTANT)

@@ -117,7 +117,7 @@ def test_an_open_size_makes_what_it_touches_null_and_leaves_a_lower_bound() -> N
 def test_an_open_weight_makes_the_total_null_and_not_the_peak() -> None:
     builder = GraphBuilder()
     x = builder.add_input("x", u1(9))
-    w = builder.add_parameter("w", TensorType("string", (1,)))
+    w = builder.add_parameter("w", TensorType(None, (1,)))
     (y,) = builder.add_node("Op", [x, w], [NewValue("y", u1(1))])
     assert y is not None
     found = analyze(builder.build([y])).headline

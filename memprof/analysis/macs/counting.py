@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from memprof.analysis.alike import alike
 from memprof.analysis.macs.backward import BACKWARD, BACKWARD_FREE
 from memprof.analysis.macs.formulas import FORMULAS, Formula
 from memprof.analysis.macs.free import MAC_FREE
@@ -81,18 +82,26 @@ def _node_macs(graph: Graph, unknown: dict[str, Unknown]) -> list[int | None]:
     """
     counts: list[int | None] = [0] * len(graph.nodes)
     values, writes = graph.values, graph.writes
-    free: dict[str, bool] = {}
+    free = {op: operation_kind(op) in _FREE for op in graph.ops}
+    if all(free.values()) and not graph.has_malformed:
+        return counts
+    kinds = graph.derived(alike)
+    known: dict[int, int | None] = {}
     for node_id, node in enumerate(graph.nodes):
         op = node.op
-        if op not in free:
-            free[op] = operation_kind(op) in _FREE
         written = writes[node_id]
         if (free[op] and not node.is_malformed) or (
             written and values[written[0]].role is Role.CONSTANT
         ):  # then all it writes is
             continue
-        bodies = tuple([_total(_node_macs(body, unknown)) for body in node.bodies])
-        counts[node_id] = _macs(Operation(graph, node, bodies), unknown)
+        if node.bodies:
+            bodies = tuple([_total(_node_macs(body, unknown)) for body in node.bodies])
+            counts[node_id] = _macs(Operation(graph, node, bodies), unknown)
+            continue
+        kind = kinds[node_id]
+        if kind not in known:
+            known[kind] = _macs(Operation(graph, node, ()), unknown)
+        counts[node_id] = known[kind]
     return counts
 
 

@@ -240,7 +240,7 @@ def run_frame(
         source=graph,
         graph=ran,
         plan=ran.derived(_own_plan) if is_alone else planning(order).whole(order),
-        scratch=scratch_by_step(ran, order, threads),
+        scratch=ran.derived(_own_scratch) if is_alone and threads == 1 else scratch_by_step(ran, order, threads),
         early=early_by_step(ran, order),
         bodies=bodies,
         open_outputs=frozenset([i for i in ran.outputs if types[i].size_bytes is None]),
@@ -266,6 +266,10 @@ def _own_plan(graph: Graph) -> ReusePlan:
     foreign = _foreign(graph)
     copied = _constant_outputs(graph, foreign)
     return Planning(graph, order, types=_types_ahead(graph), foreign=foreign, copied=copied).whole(order)
+
+
+def _own_scratch(graph: Graph) -> tuple[int | None, ...]:
+    return scratch_by_step(graph, graph.derived(own_order))
 
 
 def _constant_outputs(graph: Graph, foreign: frozenset[int]) -> tuple[int, ...]:

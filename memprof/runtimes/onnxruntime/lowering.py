@@ -15,14 +15,12 @@ they replace or copy. Complexity: O(values + reads) for each round of definition
 
 from __future__ import annotations
 
-from memprof.ir import Graph, Node
-from memprof.ir.graph import field_of
+from memprof.ir import Graph
 from memprof.runtimes.onnxruntime.half import widen
 from memprof.runtimes.onnxruntime.kernels import has_kernel
 from memprof.runtimes.onnxruntime.order import execution_order
 from memprof.runtimes.onnxruntime.rewriter import Lowered, Rewriter
 
-_DEFINITION = field_of(Node, "definition")
 _COPIED = "DequantizeLinear"
 _KNOWN_DOMAINS = ("ai.onnx.", "com.microsoft.")
 
@@ -43,7 +41,7 @@ def with_definitions(graph: Graph) -> Lowered:
 
 def _has_own_functions(graph: Graph) -> bool:
     """Tell whether an operation is defined by the file: its definitions are put in place before anything else."""
-    defined = (node for node in graph.nodes if node.definition is not None)
+    defined = (node for node in graph.nodes if node.definition is not None) if graph.has_definitions else ()
     return any("." in node.op and not node.op.startswith(_KNOWN_DOMAINS) for node in defined)
 
 
@@ -60,7 +58,9 @@ def _copy_all(lowered: Lowered) -> Lowered:
 
 def _without_kernel(graph: Graph) -> list[int]:
     """Return the nodes that run as their definition."""
-    defined = [i for i, definition in enumerate(map(_DEFINITION, graph.nodes)) if definition is not None]
+    if not graph.has_definitions:
+        return []
+    defined = [i for i, node in enumerate(graph.nodes) if node.definition is not None]
     return [i for i in defined if not has_kernel(graph, graph.nodes[i])]
 
 

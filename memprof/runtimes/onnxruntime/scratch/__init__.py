@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from memprof.ir import Graph, Node, Role
+from memprof.analysis.alike import alike
+from memprof.ir import Graph, Node
 from memprof.runtimes.onnxruntime.scratch import (
     attention,
     classical,
@@ -23,7 +24,6 @@ from memprof.runtimes.onnxruntime.scratch.dense import VARIADIC, variadic_before
 from memprof.runtimes.onnxruntime.scratch.kernel import Kernel, OpenSize
 
 _NEWEST_OPSET = 1000
-_PARAMETER = Role.PARAMETER
 
 MISFITS = (IndexError, TypeError, ValueError, ZeroDivisionError)
 """What a rule raises where ranks, counts or values are none that its kernel takes: onnxruntime refuses such a node.
@@ -66,32 +66,16 @@ def scratch_bytes(graph: Graph, node: Node, threads: int = 1) -> int | None:
 def scratch_by_step(graph: Graph, order: Sequence[int], threads: int = 1) -> tuple[int | None, ...]:
     """Return the scratch of all nodes in the order in which they run.
 
-    A rule is asked once about nodes that are equal in what a rule may look at: operation, attributes, and of inputs
-    and outputs the types, whether they are weights, and the elements of small constants.
+    A rule is asked once about nodes that are alike.
     """
     if graph.ops.isdisjoint(SCRATCH) and not graph.has_malformed:
         return (0,) * len(order)
-    nodes = graph.nodes
-    is_stored = [role is _PARAMETER for role in graph.roles]
-    for node in nodes if "Constant" in graph.ops else ():
-        if node.op == "Constant":
-            for i in node.writes:
-                is_stored[i] = True
-    elements = map(graph.elements.get, range(len(is_stored)))
-    marks = list(zip(map(id, graph.types), is_stored, elements, strict=True))
-    known: dict[tuple[object, ...], int | None] = {}
-    found: list[int | None] = []
+    kinds = graph.derived(alike)
+    known: dict[int, int | None] = {}
     for node_id in order:
-        node = nodes[node_id]
-        if node.op not in SCRATCH or node.is_malformed:
-            found.append(None if node.is_malformed else 0)
-            continue
-        ends = [None if i is None else marks[i] for i in (*node.inputs, *node.outputs)]
-        key = (node.op, id(node.attributes), len(node.inputs), *ends)
-        if key not in known:
-            known[key] = scratch_bytes(graph, node, threads)
-        found.append(known[key])
-    return tuple(found)
+        if kinds[node_id] not in known:
+            known[kinds[node_id]] = scratch_bytes(graph, graph.nodes[node_id], threads)
+    return tuple([known[kinds[node_id]] for node_id in order])
 
 
 def early_by_step(graph: Graph, order: Sequence[int]) -> Mapping[int, int]:
