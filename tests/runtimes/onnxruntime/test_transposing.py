@@ -167,9 +167,10 @@ def _signed(zero: str) -> ModelProto:
             *pair("c"),
             node("Softplus", ["k_d"], ["p"]),
             node("Add", ["c_d", "p"], ["y"]),
+            node("Softsign", ["c_d"], ["o"]),
         ],
         inputs=[tensor("x", [1, 8, 12])],
-        outputs=["y"],
+        outputs=["y", "o"],
         initializers=[
             *(weight(f"w{i}_q", 8, 8, 1, dtype=TensorProto.INT8) for i in (1, 2)),
             numpy_helper.from_array(np.float32(0.02), "s"),
