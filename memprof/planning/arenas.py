@@ -16,9 +16,11 @@ Bound and plan meet on easy problems only: choosing what to keep in a small aren
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -26,8 +28,9 @@ import numpy as np
 import numpy.typing as npt
 
 from memprof.base.errors import BudgetError, IncompleteError, UsageError
-from memprof.planning.meter import Meter, meter_of
+from memprof.planning.meter import Meter, OutOfBudget, meter_of
 from memprof.planning.offsets.columns import columns_of
+from memprof.planning.offsets.in_time import LowestGaps
 from memprof.planning.offsets.problem import AllocationProblem, Ints
 from memprof.planning.offsets.shelves import Shelves
 from memprof.planning.offsets.solver import decide_capacity
@@ -36,6 +39,9 @@ from memprof.planning.validator import find_violation
 _STEPS_OF_PRICES = 300
 _PRICE_UNIT = 2**24
 _TRY_STEPS = 50_000
+_FEW = 2_000  # buffers that get all prices and orders, whatever the time
+_SECONDS_IN_TIME = 0.2  # that more of them may take beyond it for the one plan that is made in any case
+_STEPS_PER_BIRTH, _PASSED_PER_STEP = 10, 20
 
 Floats = npt.NDArray[np.float64]
 
@@ -162,8 +168,10 @@ def plan_arenas(problem: AllocationProblem, arenas: Sequence[Arena], seconds: fl
         raise UsageError("Arenas need names of their own, and there must be one.", "Give --arena NAME=SIZE:COST.")
     _check_room(problem, arenas)
     table = _Table(problem, tuple(arenas))
-    prices, bound = _prices(table)
-    places = _first_places(table, prices)
+    is_few = len(table.sizes) <= _FEW
+    at_once = None if is_few else _place_in_time(table, Meter(meter.seconds_left + _SECONDS_IN_TIME, parent=meter))
+    prices, bound = _prices(table, meter)
+    places = _first_places(table, prices, Meter() if is_few else meter, at_once)
     if places is None:
         raise IncompleteError(
             "No way was found to fit the buffers into the arenas, and none is proven impossible.",
@@ -249,7 +257,7 @@ class _Table:
         return found
 
 
-def _prices(table: _Table) -> tuple[Floats, Fraction]:
+def _prices(table: _Table, meter: Meter) -> tuple[Floats, Fraction]:
     """Return the best prices found, [arena, span], and the bound that they prove."""
     prices = np.zeros((len(table.arenas), table.span_count))
     own = table.costs[:, None] * table.traffic
@@ -258,6 +266,8 @@ def _prices(table: _Table) -> tuple[Floats, Fraction]:
     best, best_value = prices, -np.inf
     pace = 1.0
     for _ in range(_STEPS_OF_PRICES if table.span_count else 0):
+        if len(table.sizes) > _FEW and meter.has_ended:
+            break
         charged = own + table.rents(prices)
         homes = np.argmin(charged, axis=0)
         value = float(charged.min(axis=0).sum() - (prices * table.room[:, None]).sum())
@@ -306,18 +316,49 @@ def _next_possible(table: _Table, bound: Fraction) -> Fraction:
     return Fraction(-(-bound * scale // unit) * unit, scale) if unit else bound
 
 
-def _first_places(table: _Table, prices: Floats) -> list[Place] | None:
-    """Return the cheapest of the plans in which buffers choose in turn, ``None`` if no order places them all."""
-    best: list[Place] | None = None
-    best_cost = np.inf
-    traffic = table.traffic
-    for order in _orders(table, prices):
-        places = _place_in_turn(table, order)
-        if places is not None:
-            cost = float((table.costs[[place.arena for place in places]] * traffic).sum())
-            if cost < best_cost:
-                best, best_cost = places, cost
+def _first_places(table: _Table, prices: Floats, meter: Meter, best: list[Place] | None) -> list[Place] | None:
+    """Return the cheapest of ``best`` and of the plans in which buffers choose in turn; ``None`` if there is none."""
+    with suppress(OutOfBudget):
+        for order in _orders(table, prices):
+            places = _place_in_turn(table, order, meter)
+            if places is not None and (best is None or _cost(table, places) < _cost(table, best)):
+                best = places
     return best
+
+
+def _place_in_time(table: _Table, meter: Meter) -> list[Place] | None:
+    """Return a plan in which each buffer, as it is born, takes the lowest gap of the cheapest arena with one.
+
+    ``None`` if that does not fit, or if time runs out.
+    """
+    with suppress(OutOfBudget):
+        return _in_time(table, meter)
+    return None
+
+
+def _in_time(table: _Table, meter: Meter) -> list[Place] | None:
+    problem = table.problem
+    columns = columns_of(problem)
+    places = [Place(table.cheapest_first[0], 0)] * len(problem.buffers)
+    gaps = [LowestGaps() for _ in table.arenas]
+    alive: list[tuple[int, int, int, int]] = []  # stop, arena, offset and size of each
+    births = np.lexsort((-columns.size, -columns.stop, columns.start))
+    sorted_columns = (columns.ids, columns.start, columns.stop, columns.size)
+    for b, start, stop, size in zip(*(column[births].tolist() for column in sorted_columns), strict=True):
+        meter.spend(_STEPS_PER_BIRTH)
+        while alive and alive[0][0] <= start:
+            _, a, offset, own = heappop(alive)
+            gaps[a].give_back(offset, own)
+        for a in table.cheapest_first:
+            offset = gaps[a].take(size)
+            if offset + size <= table.arenas[a].size_bytes:
+                places[b] = Place(a, offset)
+                heappush(alive, (stop, a, offset, size))
+                break
+            gaps[a].give_back(offset, size)
+        else:
+            return None
+    return places
 
 
 def _orders(table: _Table, prices: Floats) -> Iterator[list[int]]:
@@ -331,11 +372,11 @@ def _orders(table: _Table, prices: Floats) -> Iterator[list[int]]:
         yield np.argsort(-np.asarray(worth, dtype=np.float64), kind="stable").tolist()
 
 
-def _place_in_turn(table: _Table, order: Sequence[int]) -> list[Place] | None:
+def _place_in_turn(table: _Table, order: Sequence[int], meter: Meter) -> list[Place] | None:
     """Return a plan in which each buffer takes the lowest gap of the cheapest arena that has one."""
     columns = columns_of(table.problem)
     position = {b: i for i, b in enumerate(columns.ids.tolist())}
-    shelves = [Shelves(columns, Meter()) for _ in table.arenas]
+    shelves = [Shelves(columns, meter) for _ in table.arenas]
     places: dict[int, Place] = {}
     for b in order:
         i = position.get(b)
@@ -365,12 +406,14 @@ def _improve(table: _Table, places: list[Place], bound: Fraction, meter: Meter) 
                 if table.arenas[cheap].cost_per_byte < table.arenas[dear].cost_per_byte:
                     for new in _moves(table, places, cheap, dear, meter):
                         if meter.has_ended:
-                            return places
+                            raise OutOfBudget
                         if new is not None:
                             places, is_better = new, True
                             break
                 if is_better:
                     break
+    except OutOfBudget:
+        pass
     except KeyboardInterrupt:
         meter.end()
     return places
@@ -386,6 +429,7 @@ def _moves(table: _Table, places: list[Place], cheap: int, dear: int, meter: Met
     for b in busiest_first:
         yield _admit(problem, arenas[cheap], cheap, places, b, meter)
     for b in busiest_first:
+        meter.spend(1 + len(places) // _PASSED_PER_STEP)
         for other, place in enumerate(places):
             if place.arena == cheap and traffic[other] < traffic[b]:
                 if not problem.buffers[b].overlaps(problem.buffers[other]):

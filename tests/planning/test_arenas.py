@@ -18,6 +18,7 @@ from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
 from memprof.planning.offsets.shelves import Shelves
 from memprof.planning.offsets.solver import _Run
 from tests.planning.offsets.problems import GAP, fits
+from tests.planning.work import WorkClock
 
 FAST, SLOW = Arena("fast", 8, Fraction(1)), Arena("slow", 100, Fraction(10))
 
@@ -142,6 +143,20 @@ def test_first_places_look_at_what_is_near_in_time_alone(monkeypatch: pytest.Mon
     assert len(plan.places) == n
     assert max(looked_at) < 20
     assert len(looked_at) >= n
+
+
+def test_many_buffers_are_spread_within_the_time() -> None:
+    rng = Random(4)
+    starts = [rng.randrange(3000) for _ in range(6000)]
+    rows = [(start, start + rng.randint(1, 300), rng.choice((64, 96)), 10) for start in starts]
+    load = problem_of(*rows).load_bytes
+    arenas = (Arena("fast", load // 2, Fraction(1)), Arena("slow", 2 * load, Fraction(5)))
+    clock = WorkClock()
+    with clock.running():
+        plan = plan_arenas(problem_of(*rows), arenas, Meter(200_000, clock=clock))
+    assert clock.lines <= 3_000_000
+    assert {place.arena for place in plan.places} == {0, 1}
+    check_arenas(plan)
 
 
 def test_no_room_is_said_with_the_numbers() -> None:
