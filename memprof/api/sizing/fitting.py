@@ -116,13 +116,7 @@ def fit(
         model = load(request)
         name = dim or _default_dim(request, model)
         asked = _Asked(find_axes(request, model, [name]), name, memory, runtime or leading_runtime(model))
-        least = find_least(asked.has, step or 1) or 1
-        found = find_largest(asked.take, step or 1, memory.size_bytes, least)
-        coarser = None if step is not None or _is_decided(found) else _coarser(asked, memory.size_bytes, least)
-        if coarser is not None:
-            step, found = coarser
-        elif not _is_decided(found) and found.largest is None and asked.failed:
-            raise next(iter(asked.failed.values()))
+        step, found = _search(asked, step, memory.size_bytes)
     shown = found.largest or found.following
     numbers = None if shown is None else asked.numbers.get(shown.size)
     return Fit(
@@ -132,7 +126,7 @@ def fit(
         board="" if memory.board is None else memory.board.name,
         runtime="" if memory.board else asked.runtime,
         grade=None if numbers is None else numbers.grade,
-        step=step or 1,
+        step=step,
         largest=found.largest,
         following=found.following,
         evaluated=tuple(sorted(asked.sizes)),
@@ -141,6 +135,16 @@ def fit(
         assumed=tuple(note for note in model.graph.assumed if note.name.partition("=")[0] not in asked.names),
         hint=next((unknown.hint for unknown in asked.unknown), ""),
     )
+
+
+def _search(asked: _Asked, step: int | None, limit_bytes: int) -> tuple[int, Bracket]:
+    """Return a step and the largest of its multiples that fits; a coarser one if the answer is not known between."""
+    least = find_least(asked.has, step or 1) or 1
+    found = find_largest(asked.take, step or 1, limit_bytes, least)
+    coarser = None if step is not None or _is_decided(found) else _coarser(asked, limit_bytes, least)
+    if coarser is None and not _is_decided(found) and found.largest is None and asked.failed:
+        raise next(iter(asked.failed.values()))
+    return coarser or (step or 1, found)
 
 
 def _is_decided(found: Bracket) -> bool:

@@ -12,6 +12,7 @@ Resize by scales        side and scale are multiplied as doubles      as floats:
 
 operation               the text and ONNX's inference                 onnxruntime
 pooling, SAME, dilated  padded for the dilated kernel                 padded for the plain one: fewer windows
+Resize, kept aspect     axes may be counted from the end              those that are keep their side
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from memprof.importers.onnx.types import TypeTable
 from memprof.ir import Attribute, Dim, TensorType
 
 _OLD_RESIZE_INPUTS = 2
+_KEEPS_ASPECT = frozenset({"not_larger", "not_smaller"})
 _SAME = frozenset({"SAME_UPPER", "SAME_LOWER"})
 _Rule = Callable[[Sequence[Fact | None], Mapping[str, Attribute], TypeTable], TensorType | None]
 
@@ -158,43 +160,46 @@ def _resized(
 ) -> TensorType | None:
     of = cast("Fact", inputs[0]).type
     scales = _array(inputs, 1 if len(inputs) == _OLD_RESIZE_INPUTS else 2)
-    if of.shape is None or attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+    if of.shape is None:
         return None
-    axes = cast("tuple[int, ...]", attributes.get("axes") or tuple(range(len(of.shape))))
+    rank = len(of.shape)
+    named = cast("tuple[int, ...]", attributes.get("axes") or tuple(range(rank)))
+    axes = tuple(axis + rank if axis < 0 else axis for axis in named)
     sides = [side for axis in axes if isinstance(side := of.shape[axis], int) and side >= 0]
     if len(sides) != len(axes) or min(axes, default=0) < 0:
         return None
-    found = list(of.shape)
     if scales is not None and scales.size:
-        wanted = scales.reshape(-1).astype("float32")
-        if wanted.size != len(sides) or not all(0 < scale < inf for scale in wanted.tolist()):
-            return None
-        for axis, side in zip(axes, ((wanted * 0 + sides).astype("float32") * wanted).tolist(), strict=True):
-            found[axis] = int(side)
-        return types.of(of.dtype, tuple(found))
-    return _kept_aspect(of, inputs, attributes, types, axes) if min(sides, default=0) else None
+        after = _scaled(sides, scales)
+    else:
+        after = _kept_aspect(sides, named, _array(inputs, 3), attributes.get("keep_aspect_ratio_policy"))
+    if after is None:
+        return None
+    found = dict(enumerate(of.shape)) | dict(zip(axes, after, strict=True))
+    return types.of(of.dtype, tuple(found.values()))
 
 
-def _kept_aspect(
-    of: TensorType,
-    inputs: Sequence[Fact | None],
-    attributes: Mapping[str, Attribute],
-    types: TypeTable,
-    axes: tuple[int, ...],
-) -> TensorType | None:
-    """Return the type where a side vanishes; of other shapes ONNX's inference tells."""
-    found = list(of.shape or ())
-    array, sides = _array(inputs, 3), [found[axis] for axis in axes]
-    if array is None or attributes.get("keep_aspect_ratio_policy") != "not_larger" or len(sides) != array.size:
+def _scaled(sides: Sequence[int], scales: Any) -> list[int] | None:
+    factors = scales.reshape(-1).astype("float32")
+    if factors.size != len(sides) or not all(0 < factor < inf for factor in factors.tolist()):
+        return None
+    return [int(side) for side in ((factors * 0 + sides).astype("float32") * factors).tolist()]
+
+
+def _kept_aspect(sides: Sequence[int], axes: Sequence[int], array: Any, policy: Attribute | None) -> list[int] | None:
+    """Return sides that are scaled alike, ``None`` where no runtime does that or ONNX's inference tells as well."""
+    if array is None or policy not in _KEEPS_ASPECT or len(sides) != array.size or not min(sides, default=0):
         return None
     wanted = array.reshape(-1).astype("float32")
-    if not all(0 < size < inf for size in wanted.tolist()):  # no runtime resizes to these
+    if not all(0 < size < inf for size in wanted.tolist()):
         return None
     before = (wanted * 0 + sides).astype("float32")
-    after = (before * (wanted / before).min() + 0.5).astype("int64")  # never below zero: a half rounds up
-    for axis, side in zip(axes, after.tolist(), strict=True):
-        found[axis] = side
-    return types.of(of.dtype, tuple(found)) if 0 in after else None
+    scales = [scale for scale, axis in zip(wanted / before, axes, strict=True) if axis >= 0]
+    if not scales:
+        return list(sides)
+    scale = min(scales) if policy == "not_larger" else max(scales)
+    alike = (before * scale + 0.5).astype("int64").tolist()  # never below zero: a half rounds up
+    after = [new if axis >= 0 else side for new, axis, side in zip(alike, axes, sides, strict=True)]
+    return after if 0 in after or min(axes) < 0 else None
 
 
 def _array(inputs: Sequence[Fact | None], i: int) -> Any:

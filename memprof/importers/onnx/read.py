@@ -127,11 +127,7 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
         if is_free and count_misfits(built.graph):
             wished = refit(proto, graph_inputs, built.groups, lambda sizes: build(sizes).graph)
             built = build(wished) if wished else built
-        rates = usual_rates(graph_inputs, request.values) if built.graph.unknown else {}
-        if rates:
-            at_rates = replace(request, values={**request.values, **rates})
-            tried = _build(proto, graph_inputs, at_rates, (*notes, *rate_notes(rates)), built.wished)
-            built = min(built, tried, key=lambda each: len(each.graph.unknown))
+        built = _at_usual_rates(built, proto, graph_inputs, request, notes)
         replaceable = find_replaceable(proto)
         is_open = built.is_settled or bool(replaceable) or "Loop" in built.graph.ops
     except DecodeError as error:
@@ -195,6 +191,22 @@ def _build(
         is_settled=request.fixes_sizes,
         goes_beyond=context.goes_beyond or context.inference.goes_beyond,
     )
+
+
+def _at_usual_rates(
+    built: _Built,
+    proto: ModelProto,
+    graph_inputs: Mapping[str, TensorType],
+    request: Request,
+    notes: Sequence[Assumption],
+) -> _Built:
+    """Return what is built at usual rates of sampling, if that leaves less unknown."""
+    rates = usual_rates(graph_inputs, request.values) if built.graph.unknown else {}
+    if not rates:
+        return built
+    at_rates = replace(request, values={**request.values, **rates})
+    tried = _build(proto, graph_inputs, at_rates, (*notes, *rate_notes(rates)), built.wished)
+    return min(built, tried, key=lambda each: len(each.graph.unknown))
 
 
 def _build_ahead(proto: ModelProto, known: Callable[[], _Known], listed: Callable[[Graph], Graph]) -> Graph:

@@ -18,6 +18,8 @@ CASES = [
     ((1, 3, 4, 1000), (2, 2), [2, 3]),
     ((2, 4, 8), (9, 1, 1), None),
     ((8, 64), (8, 4), None),
+    ((1, 2, 10, 200), (4, 50), [1, -1]),
+    ((1, 2, 10, 200), (3, 50), [-2, -1]),
 ]
 
 
@@ -64,6 +66,26 @@ def test_a_side_is_scaled_in_floats(tmp_path: Path, op: str, side: int, scale: f
     except Exception as error:  # an Upsample only makes larger
         pytest.skip(str(error)[:60])
     (written,) = session.run(None, {"x": np.zeros((1, 1, side, 2), np.float32)})
+    graph = memprof.analyze(path, runtimes=["reference"]).headline.lifetimes.graph
+    assert next(value.type.shape for value in graph.values if value.name == "y") == written.shape
+
+
+@pytest.mark.parametrize("axes", [[2, 3], [-1, -2]])
+@pytest.mark.parametrize("mode", ["half_pixel", "tf_crop_and_resize"])
+def test_sides_are_scaled_in_floats_wherever_axes_lie(tmp_path: Path, axes: list[int], mode: str) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    resize = node(
+        "Resize", ["x", "roi", "scales"], ["y"], axes=axes, coordinate_transformation_mode=mode, mode="linear"
+    )
+    given = [
+        numpy_helper.from_array(np.array([2.3, 0.7], np.float32), "scales"),
+        numpy_helper.from_array(np.array([0.2, 0.2, 0.7, 0.9], np.float32), "roi"),
+    ]
+    path = tmp_path / "net.onnx"
+    made = model([resize], inputs=[tensor("x", [1, 2, 10, 20])], outputs=["y"], initializers=given, opset=19)
+    onnx.save(made, path)
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (written,) = session.run(None, {"x": np.zeros((1, 2, 10, 20), np.float32)})
     graph = memprof.analyze(path, runtimes=["reference"]).headline.lifetimes.graph
     assert next(value.type.shape for value in graph.values if value.name == "y") == written.shape
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
+import memprof
 from benchmarks.node_tests import Outcome, collect, resized, run_all, summary
+from memprof.measure.child import Limits
+from memprof.measure.feeds import input_specs
+from memprof.measure.onnxruntime import measure_allocations
+from tests.onnx_models import model, node, tensor
 
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(
@@ -43,6 +51,41 @@ def test_what_is_graded_exact_is_so_at_other_sizes(word: str) -> None:
     outcomes = [found for found in run_all(resized(collect(word), seed=1)) if not found.refusal]
     assert outcomes, "onnxruntime ran none of them"
     assert [missed(found) for found in outcomes if "wrong" in found.verdicts] == []
+
+
+@pytest.mark.parametrize(
+    ("length", "given", "more"),
+    [
+        (10, 30, {"onesided": 1}),
+        (30, 16, {}),
+        (10, 32, {"onesided": 1}),
+        (10, None, {"onesided": 1}),
+        (10, None, {"onesided": 1, "inverse": 1}),
+        (10, 7, {"inverse": 1}),
+    ],
+)
+def test_a_transform_has_the_length_that_is_given(
+    tmp_path: Path, length: int, given: int | None, more: dict[str, int]
+) -> None:
+    path = tmp_path / "net.onnx"
+    made = model(
+        [
+            node("Relu", ["x"], ["r"]),
+            node("DFT", ["r", "" if given is None else "length", "axis"], ["z"], **more),
+            node("Relu", ["z"], ["y"]),
+        ],
+        inputs=[tensor("x", [2, length, 2 if more.get("inverse") else 1])],
+        outputs=["y"],
+        initializers=[
+            numpy_helper.from_array(np.int64(given or 0), "length"),
+            numpy_helper.from_array(np.int64(1), "axis"),
+        ],
+        opset=20,
+    )
+    path.write_bytes(made.SerializeToString())
+    found = measure_allocations(str(path), input_specs(memprof.load(path).graph), Limits(seconds=60))
+    row = memprof.analyze(path, from_file=True).runtimes["onnxruntime"]
+    assert (row.grade, row.peak_intermediate_bytes) == ("exact", found.measurement.peak_bytes)
 
 
 @pytest.mark.slow

@@ -107,10 +107,18 @@ def fourier_transform(kernel: Kernel) -> int:
             axes = (int(kernel.elements(2)[0]),)
         except OpenSize:
             axes = range(1, len(before) - 1)
-    found = {_bluestein_bytes(max(before[axis], after[axis]), kernel.element_bytes()) for axis in axes}
+    lengths = {_transformed(kernel, before[axis], after[axis]) for axis in axes}
+    found = {_bluestein_bytes(length, kernel.element_bytes()) for length in lengths}
     if len(found) != 1:
         raise OpenSize  # the axis is an input, and it matters
     return found.pop()
+
+
+def _transformed(kernel: Kernel, before: int, after: int) -> int:
+    """Return how many places a DFT transforms: what it reads is cut off or filled up to the length that is given."""
+    if kernel.integer("inverse", 0) or not kernel.integer("onesided", 0):
+        return after
+    return int(kernel.elements(1)[0]) if kernel.has_input(1) else before
 
 
 def short_time_fourier_transform(kernel: Kernel) -> int:
