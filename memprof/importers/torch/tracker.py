@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -35,6 +36,13 @@ _SKIPPED = ("prim.", "profiler.")
 _FRESH = frozenset({"aten.lift_fresh"})
 """Operations whose argument Python has just made, out of the dispatcher's sight: ``torch.tensor([1, 2])``."""
 
+_STATISTICS = ("running_mean", "running_var")
+_UNSAID: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    dict.fromkeys(
+        ("aten.native_batch_norm", "aten.cudnn_batch_norm", "aten.miopen_batch_norm", "aten.batch_norm"), _STATISTICS
+    )
+)
+"""Arguments that operations write on in training, although their schemas do not say so."""
 
 Complete = Callable[[str, Mapping[str, Any], Callable[[], Any]], Any]
 
@@ -137,7 +145,8 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         reads: list[TensorRecord | None] = []
         if schema.op not in _FRESH:
             reads = [self._window(tensor, role=Role.PARAMETER) for tensor in _tensors(named.values())]
-        changes = {self.storage_index(t) for key in schema.changed for t in _tensors((named.get(key),))}
+        changed = schema.changed + (_UNSAID.get(schema.op, ()) if named.get("training") else ())
+        changes = {self.storage_index(t) for key in changed for t in _tensors((named.get(key),))}
         path, line = self._current_place()
         result = self._complete(schema.op, named, lambda: func(*args, **kwargs))
         writes = [window for tensor in _tensors((result,)) if (window := self._window(tensor)) is not None]

@@ -6,6 +6,7 @@ pytest.importorskip("torch")
 
 import torch
 
+from memprof.importers.torch.graphs import build_graph
 from memprof.importers.torch.records import Recording
 from memprof.importers.torch.tracker import StorageTracker
 from memprof.ir import Role
@@ -91,3 +92,17 @@ def test_attributes_are_numbers_and_lists_of_them_by_name() -> None:
         torch.nn.functional.max_pool2d(torch.zeros(1, 1, 8, 8), 3, stride=2, padding=1)
     pool = finished(tracker).ops[-1]
     assert dict(pool.attributes) == {"kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1)}
+
+
+def test_readers_of_running_statistics_wait_for_what_updates_them() -> None:
+    norm = torch.nn.BatchNorm2d(3)
+    tracker = StorageTracker()
+    for name, tensor in (*norm.named_parameters(), *norm.named_buffers()):
+        tracker.add_known(tensor, Role.PARAMETER, name)
+    with tracker.watching():
+        outputs = [norm(torch.zeros(2, 3, 4, 4)), norm.running_mean + 1, norm.running_var * 2]
+    graph = build_graph(tracker.recording("run", outputs))
+    ops = [node.op for node in graph.nodes]
+    updates = set(graph.nodes[ops.index("aten.native_batch_norm")].writes)
+    for op in ("aten.add", "aten.mul"):
+        assert updates.intersection(graph.nodes[ops.index(op)].reads), op
