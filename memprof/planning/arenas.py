@@ -40,7 +40,7 @@ _STEPS_OF_PRICES = 300
 _PRICE_UNIT = 2**24
 _TRY_STEPS = 50_000
 _FEW = 2_000  # buffers that get all prices and orders, whatever the time
-_SECONDS_IN_TIME = 0.2  # that more of them may take beyond it for the one plan that is made in any case
+_SECONDS_IN_TIME = 1.0  # that more of them may take beyond it for the one plan that is made in any case
 _STEPS_PER_BIRTH, _PASSED_PER_STEP = 10, 20
 
 Floats = npt.NDArray[np.float64]
@@ -169,7 +169,8 @@ def plan_arenas(problem: AllocationProblem, arenas: Sequence[Arena], seconds: fl
     _check_room(problem, arenas)
     table = _Table(problem, tuple(arenas))
     is_few = len(table.sizes) <= _FEW
-    at_once = None if is_few else _place_in_time(table, Meter(meter.seconds_left + _SECONDS_IN_TIME, parent=meter))
+    patient = meter.patient(_STEPS_PER_BIRTH * len(table.sizes), _SECONDS_IN_TIME)
+    at_once = None if is_few else _place_in_time(table, patient)
     prices, bound = _prices(table, meter)
     places = _first_places(table, prices, Meter() if is_few else meter, at_once)
     if places is None:
