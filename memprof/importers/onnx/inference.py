@@ -28,7 +28,7 @@ from memprof.importers.onnx.library import (
     get_schema,
     infer_node_outputs,
 )
-from memprof.importers.onnx.overruled import overruled_types
+from memprof.importers.onnx.overruled import as_run, overruled_types
 from memprof.importers.onnx.rules import simple_type
 from memprof.importers.onnx.sequences import sequence_facts
 from memprof.importers.onnx.types import TypeTable
@@ -180,7 +180,7 @@ class Inference:
         try:
             answers = infer_node_outputs(
                 schema,
-                node,
+                as_run(node),
                 {name: fact.proto or self._types.to_proto(fact.type) for name, fact in named},
                 {name: found.tensor for name, found in zip(node.input, data, strict=True) if found is not None},
                 self._imports,

@@ -12,6 +12,7 @@ Resize by scales        side and scale are multiplied as doubles      as floats:
 
 operation               the text and ONNX's inference                 onnxruntime
 pooling, SAME, dilated  padded for the dilated kernel                 padded for the plain one: fewer windows
+pooling, both paddings  what pads says is added                       is ignored (``as_run``)
 Resize, kept aspect     axes may be counted from the end              those that are keep their side
 """
 
@@ -22,6 +23,7 @@ from math import inf
 from types import MappingProxyType
 from typing import Any, cast
 
+from memprof.importers.onnx.attributes import attribute as attribute_of
 from memprof.importers.onnx.facts import Fact
 from memprof.importers.onnx.library import NodeProto
 from memprof.importers.onnx.types import TypeTable
@@ -29,6 +31,7 @@ from memprof.ir import Attribute, Dim, TensorType
 
 _OLD_RESIZE_INPUTS = 2
 _KEEPS_ASPECT = frozenset({"not_larger", "not_smaller"})
+_POOLS = ("MaxPool", "AveragePool", "LpPool")
 _SAME = frozenset({"SAME_UPPER", "SAME_LOWER"})
 _Rule = Callable[[Sequence[Fact | None], Mapping[str, Attribute], TypeTable], TensorType | None]
 
@@ -56,6 +59,18 @@ def overruled_types(
     return [found if i == 0 else types.of("int64", found.shape) for i in range(len(node.output))]
 
 
+def as_run(node: NodeProto) -> NodeProto:
+    """Return a pool without pads beside ``auto_pad``, where onnxruntime ignores them; any other node as it is."""
+    names = {attribute.name for attribute in node.attribute} if node.op_type in _POOLS else set[str]()
+    if not names >= {"pads", "auto_pad"} or attribute_of(node, "auto_pad") == b"NOTSET":
+        return node
+    found = NodeProto()
+    found.CopyFrom(node)
+    del found.attribute[:]
+    found.attribute.extend(each for each in node.attribute if each.name != "pads")
+    return found
+
+
 def last_window_begins_inside(size: int, count: int, stride: int, pad_begin: int) -> int:
     """Return how many of ``count`` windows over ``size`` elements begin before the padding at the end.
 
@@ -68,7 +83,8 @@ def last_window_begins_inside(size: int, count: int, stride: int, pad_begin: int
 def _pool(inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], types: TypeTable) -> TensorType | None:
     of = cast("Fact", inputs[0]).type
     kernel = attributes.get("kernel_shape")
-    padding, rounds_up = attributes.get("auto_pad", "NOTSET"), bool(attributes.get("ceil_mode"))
+    padding, rounding = attributes.get("auto_pad", "NOTSET"), attributes.get("ceil_mode", 0)
+    rounds_up = rounding == 1
     if of.shape is None or not isinstance(kernel, tuple) or len(kernel) != len(of.shape) - 2:
         return None
     spatial = of.shape[2:]
@@ -76,12 +92,12 @@ def _pool(inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], ty
     ones, zeros = (1,) * rank, (0,) * (2 * rank)
     strides, dilations = _integers(attributes, "strides", ones), _integers(attributes, "dilations", ones)
     found: list[Dim] = []
-    if padding in _SAME and (rounds_up or dilations != ones):
+    if padding in _SAME and (rounding or dilations != ones):
         for axis, size in enumerate(spatial):
             window = (int(kernel[axis]), dilations[axis], strides[axis])
             found.append(_same_windows(size, window, rounds_up=rounds_up) if isinstance(size, int) else None)
         return types.of(of.dtype, (*of.shape[:2], *found))
-    if not rounds_up or padding not in ("NOTSET", "VALID"):
+    if not rounding or padding not in ("NOTSET", "VALID"):
         return None
     pads = zeros if padding == "VALID" else _integers(attributes, "pads", zeros)
     for axis, size in enumerate(spatial):
@@ -90,10 +106,10 @@ def _pool(inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], ty
             continue
         padded = size + pads[axis] + pads[axis + rank]
         moves = padded - dilations[axis] * (int(kernel[axis]) - 1) - 1
-        count = -(-moves // strides[axis]) + 1
+        count = (-(-moves // strides[axis]) if rounds_up else moves // strides[axis]) + 1
         if count < 0:
             return None
-        found.append(last_window_begins_inside(size, count, strides[axis], pads[axis]))
+        found.append(last_window_begins_inside(size, count, strides[axis], pads[axis]) if rounds_up else count)
     return types.of(of.dtype, (*of.shape[:2], *found))
 
 
@@ -221,7 +237,7 @@ def _integers(attributes: Mapping[str, Attribute], name: str, default: tuple[int
 
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
-        **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
+        **dict.fromkeys(_POOLS, _pool),
         "ConvTranspose": _transposed,
         "Resize": _resized,
         "Upsample": _resized,

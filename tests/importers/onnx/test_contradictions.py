@@ -145,7 +145,7 @@ def _windows(rng: Random) -> ModelProto:
         attributes["dilations"] = [rng.randint(1, 3) for _ in range(rank)]
     if names_sides or rng.random() < 0.6:
         attributes["auto_pad"] = rng.choice(["SAME_UPPER", "SAME_LOWER", "VALID"])
-    else:
+    if "auto_pad" not in attributes or (op != "ConvTranspose" and rng.random() < 0.3):  # beside the other, ignored
         attributes["pads"] = [rng.randint(0, size - 1) for size in kernel * 2]
     weights = [weight("w", 3, 2, *kernel)] if op == "ConvTranspose" else []
     shape = [1, 3, *(rng.randint(3, 13) for _ in range(rank))]
