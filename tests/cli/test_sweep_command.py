@@ -71,11 +71,11 @@ def test_what_does_not_go_with_a_sweep_is_refused(
     [["analyze", "--dim", "bach=2"], ["analyze", "--sweep", "bach=1..4"], ["fit", "--dim", "bach", "--ram", "1MB"]],
 )
 def test_a_wrong_name_is_told_the_nearest_and_each_other_once(run: Run, tmp_path: Path, words: list[str]) -> None:
-    path = write_chain(tmp_path / "open.onnx", ["Relu"], ["batch", *(f"b_{i}" for i in range(20))])
+    path = write_chain(tmp_path / "open.onnx", ["Relu"], ["batch", *(f"bs_{i}" for i in range(20))])
     done = run(words[0], path, *words[1:])
     assert done.code == 2
     hint = next(line for line in done.stderr.splitlines() if line.startswith("hint: "))
-    assert hint.startswith("hint: Did you mean batch? It has: batch, b_0, ")
+    assert hint.startswith("hint: Did you mean batch? It has: batch, bs_0, ")
     names = hint.partition("It has: ")[2].partition(" and ")[0].split(", ")
     assert len(names) == len(set(names)) == 12
     assert "seq" not in hint
