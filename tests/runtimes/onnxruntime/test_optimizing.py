@@ -319,6 +319,35 @@ def packed_attention() -> ModelProto:
     )
 
 
+def quantised_resizes() -> ModelProto:
+    """Return two Resizes of 8 bits: one that moves elements and stays so, and one between them, in floats."""
+
+    def pair(name: str) -> list[NodeProto]:
+        return [
+            node("QuantizeLinear", [name, "scale", "zero"], [f"{name}_q"]),
+            node("DequantizeLinear", [f"{name}_q", "scale", "zero"], [f"{name}_d"]),
+        ]
+
+    return model(
+        [
+            *pair("x"),
+            node("Resize", ["x_d", "", "twice"], ["a"], mode="nearest"),
+            *pair("a"),
+            node("Resize", ["a_d", "", "twice"], ["b"], mode="linear"),
+            *pair("b"),
+            node("Identity", ["b_d"], ["y"]),
+        ],
+        inputs=[tensor("x", [1, 8, 16, 16])],
+        outputs=["y"],
+        initializers=[
+            number("scale", 0.02),
+            numpy_helper.from_array(np.uint8(0), "zero"),
+            numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"),
+        ],
+        opset=18,
+    )
+
+
 def quantised() -> ModelProto:
     """Return quantised convolutions, one with a Relu, one whose bias has another scale, and a global pool."""
 
@@ -640,6 +669,7 @@ MODELS = [
     pads_and_pieces,
     packed_attention,
     quantised,
+    quantised_resizes,
     quantised_halves,
     halves,
     decided_branch,

@@ -129,7 +129,9 @@ def _concatenate(draft: Draft, step: Step, before: list[Step], after: Step | Non
 
 
 def _move(draft: Draft, step: Step, before: list[Step], after: Step | None) -> None:
-    """Run on 8 bits what only moves elements, where both scales are the same."""
+    """Run on 8 bits what only moves elements, where both scales are the same; a Resize between elements does more."""
+    if step.op == "Resize" and step.attributes.get("mode", "nearest") != "nearest":
+        return
     first = draft.writer_of(step.read(0), _RESTORE)
     if after is None or first not in before or not _is_one_type(draft, [first], after):
         return
