@@ -43,8 +43,13 @@ def test_a_side_that_vanishes_is_0(
     assert next(value.type.shape for value in graph.values if value.name == "y") == written.shape
 
 
-@pytest.mark.parametrize(("side", "scale"), [(10, 2.3), (141, 0.3), (100, 1.11), (49, 1 / 7), (3, 1.99)])
-@pytest.mark.parametrize("op", ["Resize", "Upsample"])
+SCALED = [(10, 2.3), (141, 0.3), (100, 1.11), (49, 1 / 7), (3, 1.99)]
+
+
+@pytest.mark.parametrize(
+    ("op", "side", "scale"),
+    [*(("Resize", *row) for row in SCALED), *(("Upsample", *row) for row in SCALED if row[1] > 1)],
+)
 def test_a_side_is_scaled_in_floats(tmp_path: Path, op: str, side: int, scale: float) -> None:
     runtime = pytest.importorskip("onnxruntime")
     reads = ["x", "", "scales"] if op == "Resize" else ["x", "scales"]
@@ -61,10 +66,7 @@ def test_a_side_is_scaled_in_floats(tmp_path: Path, op: str, side: int, scale: f
     onnx.save(made, path)
     options = runtime.SessionOptions()
     options.log_severity_level = 4
-    try:
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # an Upsample only makes larger
-        pytest.skip(str(error)[:60])
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     (written,) = session.run(None, {"x": np.zeros((1, 1, side, 2), np.float32)})
     graph = memprof.analyze(path, runtimes=["reference"]).headline.lifetimes.graph
     assert next(value.type.shape for value in graph.values if value.name == "y") == written.shape
