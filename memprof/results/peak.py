@@ -37,7 +37,7 @@ class LiveTensor(NamedTuple):
 
 
 class LiveTensors(Sequence[LiveTensor]):
-    """What is alive at a step, largest first. Each is worked out when it is looked at: most are not.
+    """What is alive at a step, largest first: as a tuple, but each is worked out when it is looked at. Most are not.
 
     Args:
         lifetimes: When each buffer lives.
@@ -69,10 +69,13 @@ class LiveTensors(Sequence[LiveTensor]):
         return map(self._tensor, self.buffers)
 
     def __eq__(self, other: object) -> bool:
-        return self[:] == other[:] if isinstance(other, LiveTensors) else NotImplemented
+        return self[:] == other[:] if isinstance(other, LiveTensors | tuple) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self._step, self._peak_bytes))
+        return hash(self[:])
+
+    def __repr__(self) -> str:
+        return repr(self[:])
 
     @cached_property
     def _holders(self) -> Holders:

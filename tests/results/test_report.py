@@ -43,6 +43,13 @@ def live(report: Report, runtime: str) -> dict[str, tuple[str | None, str | None
     return {t.name: (t.producer, t.held_by, t.held_steps, t.cause) for t in tensors}
 
 
+def test_what_is_alive_is_shown_and_compared_as_a_tuple() -> None:
+    found = analyze(example()).headline.peak.live
+    assert found == tuple(found)
+    assert hash(found) == hash(tuple(found))
+    assert repr(found) == repr(tuple(found))
+
+
 def test_the_peak_names_its_step_its_operation_and_who_is_alive_and_why() -> None:
     report = analyze(example())
     # make a 101, make b 120, make c 123, make unread 105, make y 153
