@@ -348,6 +348,29 @@ def quantised_resizes() -> ModelProto:
     )
 
 
+def moved_changes() -> ModelProto:
+    """Return changes of type that move past pools, transposes and shapes: to the input, and to the result."""
+    scales = ["scale", "zero"]
+    return model(
+        [
+            node("MaxPool", ["x"], ["a"], kernel_shape=[3, 3], pads=[1] * 4),
+            node("Transpose", ["a"], ["b"], perm=[0, 2, 3, 1]),
+            node("QuantizeLinear", ["b", *scales], ["q"]),
+            node("DequantizeLinear", ["q", *scales], ["d"]),
+            node("Reshape", ["d", "flat"], ["e"]),
+            node("Transpose", ["e"], ["y"], perm=[0, 2, 1]),
+        ],
+        inputs=[tensor("x", [1, 8, 16, 16])],
+        outputs=["y"],
+        initializers=[
+            number("scale", 0.02),
+            numpy_helper.from_array(np.uint8(0), "zero"),
+            integers("flat", 1, 256, 8),
+        ],
+        opset=17,
+    )
+
+
 def quantised() -> ModelProto:
     """Return quantised convolutions, one with a Relu, one whose bias has another scale, and a global pool."""
 
@@ -669,6 +692,7 @@ MODELS = [
     pads_and_pieces,
     packed_attention,
     quantised,
+    moved_changes,
     quantised_resizes,
     quantised_halves,
     halves,

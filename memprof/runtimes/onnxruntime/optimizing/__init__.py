@@ -2,7 +2,7 @@
 
     first     what follows from weights alone is done ahead; what changes nothing goes, what is done twice stays once;
               constants behind convolutions, rows behind products, written-out activations and normalisations join;
-              transposes move to where they meet
+              changes of type move past what only moves elements; transposes move to where they meet
     second    activations join convolutions and products; pieces of one tensor become one Split; products transpose
               and scale themselves; sums join normalisations
     third     convolutions in a layout of 16 channels, with reorders where others want the plain one; sums join the
@@ -42,6 +42,7 @@ from memprof.runtimes.onnxruntime.optimizing.products import (
     transpose_factors,
     transpose_gemm,
 )
+from memprof.runtimes.onnxruntime.optimizing.propagating import propagate_changes
 from memprof.runtimes.onnxruntime.optimizing.quantising import (
     drop_pairs,
     drop_relus,
@@ -87,6 +88,7 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         add_rows,
         _from_version(20, join_erfs),
         _from_version(17, join_layer_norms),
+        propagate_changes,
         move_transposes,
     ),
     (
