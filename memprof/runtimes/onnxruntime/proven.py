@@ -65,10 +65,10 @@ def _unproven(graph: Graph) -> tuple[str, ...]:
         if not ids or (first := ids[0]) is None:  # rare
             first = next((i for i in (*ids, *node.outputs) if i is not None), None)
         kind = (node.op, None if first is None else types[first].dtype, id(node.attributes))
-        if kind in seen and not node.bodies:
+        if kind in seen and not node.bodies and node.op != "Pad":
             continue
         seen.add(kind)
-        if not _is_proven(graph, node):
+        if not _is_proven(graph, node) or (node.op == "Pad" and _is_padded_by_the_run(graph, node)):
             found[node.op] = None
         for body in node.bodies:
             found |= dict.fromkeys(body.derived(_unproven))
@@ -89,6 +89,15 @@ def _is_proven(graph: Graph, node: Node) -> bool:
     if node.op in MOVES:
         return True
     return _letter(graph, node) in _letters().get(node.op, "")
+
+
+def _is_padded_by_the_run(graph: Graph, node: Node) -> bool:
+    """Whether shapes decide by how much: what onnxruntime then makes of the sizes behind it is not known."""
+    amounts = node.inputs[1] if len(node.inputs) > 1 else None
+    if amounts is None or graph.values[amounts].role is not Role.INTERMEDIATE:
+        return False
+    before, after = (graph.values[i].type.shape if i is not None else None for i in (node.inputs[0], node.outputs[0]))
+    return before != after
 
 
 def _letter(graph: Graph, node: Node) -> str:

@@ -37,6 +37,21 @@ def test_a_resize_that_smooths_has_scratch_that_is_not_known() -> None:
     assert lowered_by(lifetimes("Resize", antialias=1)) == ("Resize",)
 
 
+@pytest.mark.parametrize(("is_given", "size", "blamed"), [(True, 6, ()), (False, 6, ("Pad",)), (False, 4, ())])
+def test_what_shapes_pad_by_is_not_known(*, is_given: bool, size: int, blamed: tuple[str, ...]) -> None:
+    """Behind it onnxruntime was seen to put a Softmax elsewhere than in place; where nothing is added it did not."""
+    builder = GraphBuilder()
+    x, counts = builder.add_input("x", F4), TensorType("int64", (2,))
+    pads: int | None = builder.add_parameter("pads", counts) if is_given else builder.add_input("n", counts)
+    if not is_given:
+        (pads,) = builder.add_node("Neg", [pads], [NewValue("pads", counts)])
+    (y,) = builder.add_node("Pad", [x, pads], [NewValue("y", TensorType("float32", (size,)))])
+    assert y is not None
+    graph = builder.build([y])
+    ran = Lifetimes(graph=graph, schedule=Schedule.sequential(range(len(graph.nodes))), buffers=(), is_complete=True)
+    assert [op for op in lowered_by(ran) if op == "Pad"] == list(blamed)
+
+
 def test_an_operation_is_known_by_the_type_of_its_first_input() -> None:
     assert kernels(lifetimes("Relu").graph) == {("Relu", "f")}
 
