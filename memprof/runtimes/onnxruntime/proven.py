@@ -3,13 +3,14 @@
 From ONNX's node tests and whole networks, by ``benchmarks/proven.py``, and from single operations measured by hand,
 for one version of onnxruntime on x86-64. Any
 other operation or element type is modelled as it is, its scratch taken as its rule says or as none, and lowers the
-grade; so does another version of onnxruntime that is installed.
+grade; so does another version of onnxruntime that is installed, and what nobody reads where it took over a buffer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 
 from memprof.analysis import Lifetimes
@@ -30,11 +31,21 @@ _UNPROVEN: Mapping[str, tuple[tuple[str, int], ...]] = MappingProxyType({"Resize
 """Attributes with which an operation's scratch is not known: another operation, as far as grades go."""
 
 _APART = "!"
+_UNREAD = ("a value that nobody reads",)
 
 
 def lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
     """Return the names of the operations in what runs that are not proven, each once, in the order they run."""
-    return lifetimes.graph.derived(_unproven)
+    return lifetimes.graph.derived(_unproven) + (_UNREAD if _is_taken_over_unread(lifetimes) else ())
+
+
+def _is_taken_over_unread(lifetimes: Lifetimes) -> bool:
+    """Whether a value that nobody reads lives where another one did: how long it stays there is not known."""
+    graph = lifetimes.graph
+    unread = set(chain.from_iterable(graph.writes)).difference(graph.outputs, *graph.reads)
+    if not unread:
+        return False
+    return any(not unread.isdisjoint(buffer.values[1:]) for buffer in lifetimes.buffers if len(buffer.values) > 1)
 
 
 def of_version(rule: Callable[[Lifetimes], tuple[str, ...]], version: str) -> Callable[[Lifetimes], tuple[str, ...]]:
