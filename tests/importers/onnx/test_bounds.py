@@ -211,17 +211,23 @@ def test_a_bound_is_refused_by_the_strict_and_settled_by_a_size(tmp_path: Path) 
 @pytest.mark.default_session
 def test_a_block_laid_out_at_the_largest_sizes_bounds_nothing(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
+
+    def most(of: str) -> NodeProto:
+        return node("ReduceMax", [of], [f"most_{of}"], keepdims=0)
+
     nodes = [
         node("Relu", ["x"], ["a"]),
         node("NonZero", ["a"], ["n"]),
         node("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
-        node("Concat", ["f"], ["one"], axis=1),
-        node("Concat", ["f"] * 3, ["three"], axis=1),
-        node("Concat", ["a"] * 2, ["two"], axis=0),
-        node("Concat", ["a"] * 3, ["other"], axis=0),
+        node("Concat", ["f"] * 2, ["four"], axis=1),
+        most("four"),
         node("Concat", ["a"] * 3, ["last"], axis=0),
-        *(node("ReduceMax", [of], [f"most_{of}"], keepdims=0) for of in ("three", "one", "last")),
-        node("Sum", ["most_three", "most_one", "most_last"], ["y"]),
+        most("last"),
+        node("Concat", ["f"] * 3, ["three"], axis=1),
+        node("Concat", ["a"] * 3, ["other"], axis=0),
+        node("Concat", ["f"], ["one"], axis=1),
+        *map(most, ("one", "three", "other")),
+        node("Sum", [f"most_{of}" for of in ("one", "three", "other", "four", "last")], ["y"]),
     ]
     path = tmp_path / "net.onnx"
     path.write_bytes(model(nodes, inputs=[tensor("x", [8, 8])], outputs=["y"]).SerializeToString())
