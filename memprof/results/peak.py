@@ -62,8 +62,9 @@ class LiveTensors(Sequence[LiveTensor]):
     def __getitem__(self, place: slice) -> tuple[LiveTensor, ...]: ...
 
     def __getitem__(self, place: int | slice) -> LiveTensor | tuple[LiveTensor, ...]:
-        found = self.buffers[place]
-        return tuple(map(self._tensor, found)) if isinstance(place, slice) else self._tensor(found)  # type: ignore[arg-type]
+        if isinstance(place, slice):
+            return tuple(map(self._tensor, self.buffers[place]))
+        return self._tensor(self.buffers[place])
 
     def __iter__(self) -> Iterator[LiveTensor]:
         return map(self._tensor, self.buffers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -49,19 +50,19 @@ def test_a_value_that_keeps_its_name_keeps_what_was_known_of_it(tmp_path: Path) 
         node("Shape", ["x"], ["n"], start=0, end=1),
         node("Concat", ["n", "sides"], ["s"], axis=0),
     ]
-    names = {
+    names: dict[str, Any] = {
         "inputs": [tensor("x", ["N", 6])],
         "outputs": ["y"],
         "initializers": [integers("sides", 2, 3)],
         "opset": 19,
     }
     ends = [node("Neg", ["b"], ["c"]), node("Abs", ["c"], ["y"])]
-    original = model([*shape, node("Reshape", ["x", "s"], ["a"]), node("Exp", ["a"], ["b"]), *ends], **names)  # type: ignore[arg-type]
+    original = model([*shape, node("Reshape", ["x", "s"], ["a"]), node("Exp", ["a"], ["b"]), *ends], **names)
     original.graph.value_info.append(tensor("a", ["N", 2, 3]))
     kept = "InsertedPrecisionFreeCast_a"  # in float32, while ``a`` was in float16
     moved = [node("Exp", ["x"], ["first"]), node("Reshape", ["first", "s"], ["b"])]
     moved += [node("Reshape", ["first", "s"], [kept]), node("Abs", [kept], ["unread"])]
-    for file, made in (("source.onnx", original), ("dump.onnx", model([*shape, *moved, *ends], **names))):  # type: ignore[arg-type]
+    for file, made in (("source.onnx", original), ("dump.onnx", model([*shape, *moved, *ends], **names))):
         onnx.save(made, str(tmp_path / file))
     found = read_optimized(tmp_path / "dump.onnx", Request(source=str(tmp_path / "source.onnx")))
     assert found.ahead is not None

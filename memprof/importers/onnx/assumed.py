@@ -205,13 +205,11 @@ def _usual(name: str, of: TensorType, axis: int) -> int:
 def _names_batch(shape: tuple[Dim, ...], axis: int) -> bool:
     """Whether a dimension has the name of a batch: a single letter has not beside another batch."""
     names = [dim if isinstance(dim, str) else "" for dim in shape]
-    if _BATCH.search(names[axis]):
+    own = names[axis]
+    if _BATCH.search(own):
         return True
-    others = [name for i, name in enumerate(names) if i != axis and name != names[axis]]
-    is_alone = not any(
-        _BATCH.search(name) or (i == 0 and _BATCH_LETTER.search(name)) for i, name in enumerate(others)
-    )
-    return is_alone and _BATCH_LETTER.search(names[axis]) is not None
+    is_second = axis > 0 and names[0] != own and _BATCH_LETTER.search(names[0]) is not None
+    return _BATCH_LETTER.search(own) is not None and not is_second and not any(map(_BATCH.search, names))
 
 
 def _pixels(shape: tuple[Dim, ...], axis: int) -> int:

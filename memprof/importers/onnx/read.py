@@ -129,7 +129,7 @@ def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[
             built = build(wished) if wished else built
         built = _at_usual_rates(built, proto, graph_inputs, request, notes)
         replaceable = find_replaceable(proto)
-        is_open = built.is_settled or bool(replaceable) or "Loop" in built.graph.ops
+        is_open = built.is_settled or bool(replaceable) or _has_loop(built.graph)
     except DecodeError as error:
         raise _invalid(request.name) from error
     except MemoryError as error:
@@ -238,6 +238,10 @@ def _build_remembering(build: Callable[[], Graph], proto: ModelProto, source: Ca
     ]
     proto.graph.value_info.extend(remembered)
     return build() if remembered else graph
+
+
+def _has_loop(graph: Graph) -> bool:
+    return "Loop" in graph.ops or any(map(_has_loop, graph.bodies))
 
 
 def _is_rank_and_names(of: TensorType) -> bool:

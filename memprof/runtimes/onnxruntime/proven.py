@@ -41,11 +41,13 @@ def lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
 
 def _is_taken_over_unread(lifetimes: Lifetimes) -> bool:
     """Whether a value that nobody reads lives where another one did: how long it stays there is not known."""
-    graph = lifetimes.graph
-    unread = set(chain.from_iterable(graph.writes)).difference(graph.outputs, *graph.reads)
-    if not unread:
-        return False
-    return any(not unread.isdisjoint(buffer.values[1:]) for buffer in lifetimes.buffers if len(buffer.values) > 1)
+    unread = lifetimes.graph.derived(_unread)
+    taken_over = (buffer.values[1:] for buffer in lifetimes.buffers if len(buffer.values) > 1)
+    return bool(unread) and not all(map(unread.isdisjoint, taken_over))
+
+
+def _unread(graph: Graph) -> frozenset[int]:
+    return frozenset(chain.from_iterable(graph.writes)).difference(graph.outputs, *graph.reads)
 
 
 def of_version(rule: Callable[[Lifetimes], tuple[str, ...]], version: str) -> Callable[[Lifetimes], tuple[str, ...]]:

@@ -282,8 +282,8 @@ def test_a_malformed_node_in_a_body_bounds_nothing(tmp_path: Path) -> None:
     assert (found.headline.grade, found.peak_intermediate_bytes) == ("estimate", 97)
 
 
-def test_onnxruntime_does_not_know_what_a_loop_carries(tmp_path: Path) -> None:
-    """So none of its buffers serves for a later loop's, though the shapes are equal."""
+def two_loops() -> list[NodeProto]:
+    """Return loops that each carry what nobody reads behind them."""
     nodes = [node("Exp", ["x"], ["a0"])]
     for k in range(2):
         inside = body(
@@ -292,8 +292,13 @@ def test_onnxruntime_does_not_know_what_a_loop_carries(tmp_path: Path) -> None:
             outputs=[f"d{k}", f"w{k}", f"kept{k}"],
         )
         nodes.append(node("Loop", ["n", "t", f"a{k}", "a0"], [f"a{k + 1}", f"unread{k}"], body=inside))
+    return nodes
+
+
+def test_onnxruntime_does_not_know_what_a_loop_carries(tmp_path: Path) -> None:
+    """So none of its buffers serves for a later loop's, though the shapes are equal."""
     true = helper.make_tensor("t", BOOL, [], [True])
-    made = model(nodes, inputs=[tensor("x", [100])], outputs=["a2"], initializers=[integers("n", 3), true])
+    made = model(two_loops(), inputs=[tensor("x", [100])], outputs=["a2"], initializers=[integers("n", 3), true])
     found = load(tmp_path, made)
     assert shapes(found)["unread0"] == (100,)
     for known in (found.ahead, found.folded):
@@ -305,3 +310,20 @@ def test_onnxruntime_does_not_know_what_a_loop_carries(tmp_path: Path) -> None:
         ["unread0"],
         ["unread1"],
     ]
+
+
+def test_nor_what_a_loop_in_a_branch_carries(tmp_path: Path) -> None:
+    branches = {
+        "then_branch": body(two_loops(), outputs=["a2"]),
+        "else_branch": body([node("Exp", ["x"], ["z"])], outputs=["z"]),
+    }
+    constants = [integers("n", 3), helper.make_tensor("t", BOOL, [], [True])]
+    found = load(
+        tmp_path,
+        model(
+            [node("If", ["t"], ["y"], **branches)], inputs=[tensor("x", [100])], outputs=["y"], initializers=constants
+        ),
+    )
+    assert found.ahead is not None
+    (branch,) = found.ahead().bodies
+    assert {value.type.shape for value in branch.values if value.name.startswith("unread")} == {None}
