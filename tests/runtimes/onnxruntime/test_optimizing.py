@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 
 import memprof
 from memprof.runtimes.onnxruntime.kernel_table import VERSION
+from memprof.runtimes.onnxruntime.optimizing.building import Names
 from tests.onnx_models import body, integers, model, node, tensor, weight
 from tests.runtimes.onnxruntime.quantised_models import (
     dynamically_quantised,
@@ -474,3 +475,18 @@ def test_rules_and_the_installed_onnxruntime_agree(
     # Sessions that leave the blocked layout several times differ from one another, and are graded so.
     slack = 0 if asked.headline.grade == "exact" else 0.001
     assert ruled.peak_intermediate_bytes == pytest.approx(asked.peak_intermediate_bytes, rel=slack, abs=0)
+
+
+def test_a_name_that_many_wish_for_is_searched_for_once_each() -> None:
+    class Wish(str):
+        tries = 0
+
+        def __format__(self, spec: str) -> str:
+            Wish.tries += 1
+            return str(self)
+
+    names = Names({"a", "a#2", "b"})
+    assert [names.free(wish) for wish in ("a", "a", "b", "c", "c")] == ["a#3", "a#4", "b#2", "c", "c#2"]
+    many, wish = Names(()), Wish("wish")
+    assert len({many.free(wish) for _ in range(1_000)}) == 1_000
+    assert Wish.tries == 999

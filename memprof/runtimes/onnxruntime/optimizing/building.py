@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from memprof.ir import Graph, GraphBuilder, NewValue, Role, TensorType
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
@@ -27,10 +27,10 @@ def _built(draft: Draft, steps: Sequence[Step], types: Sequence[TensorType]) -> 
             ids[i] = builder.add_capture(value.name, types[i])
         elif draft.is_fixed(i) and not draft.is_written(i):
             ids[i] = builder.add_parameter(value.name, types[i])
-    names = {value.name for value in values}
+    names = Names(value.name for value in values)
     for i in range(len(values), len(types)):
         if draft.is_fixed(i):
-            ids[i] = builder.add_parameter(_free(names, f"inlined/{i}"), types[i])
+            ids[i] = builder.add_parameter(names.free(f"inlined/{i}"), types[i])
     for step in steps:
         new = [None if i is None else _new_value(draft, i, step, types, names) for i in step.outputs]
         written = builder.add_node(
@@ -52,16 +52,29 @@ def _built(draft: Draft, steps: Sequence[Step], types: Sequence[TensorType]) -> 
     return builder.build([found for i in graph.outputs if (found := ids[i]) is not None], elements)
 
 
-def _new_value(draft: Draft, value_id: int, step: Step, types: Sequence[TensorType], names: set[str]) -> NewValue:
+def _new_value(draft: Draft, value_id: int, step: Step, types: Sequence[TensorType], names: Names) -> NewValue:
     values = draft.graph.values
     if value_id >= len(values):
-        return NewValue(_free(names, f"{step.node.name}/{step.op}"), types[value_id])
+        return NewValue(names.free(f"{step.node.name}/{step.op}"), types[value_id])
     return NewValue(values[value_id].name, types[value_id])
 
 
-def _free(names: set[str], wish: str) -> str:
-    name, suffix = wish, 2
-    while name in names:
-        name, suffix = f"{wish}#{suffix}", suffix + 1
-    names.add(name)
-    return name
+class Names:
+    """Names that values have, and new ones: many are wished for alike, and each search goes on where the last ended.
+
+    Args:
+        taken: Names that are there.
+    """
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._last: dict[str, int] = {}
+
+    def free(self, wish: str) -> str:
+        """Return ``wish``, or it with the least number behind that nobody has, and take it."""
+        name = wish
+        while name in self._taken:
+            self._last[wish] = self._last.get(wish, 1) + 1
+            name = f"{wish}#{self._last[wish]}"
+        self._taken.add(name)
+        return name
