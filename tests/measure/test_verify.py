@@ -158,7 +158,13 @@ def branch() -> ModelProto:
     return model(nodes, (4, 25), {"limit": np.float32(-1), "zero": np.array([0]), "four": np.array([4])})
 
 
-MODELS = [residual, attention, quantised, recurrent, quantised_recurrent, narrow, loop, branch]
+def unread() -> ModelProto:
+    """Return a network in which nobody reads u and v: buffers are dead when they are written."""
+    pairs = [("x", "a"), ("a", "b"), ("b", "c"), ("c", "d"), ("d", "y"), ("d", "v"), ("d", "u")]
+    return model([node("Exp", [read], [written]) for read, written in pairs], (4, 25), {})
+
+
+MODELS = [residual, attention, quantised, recurrent, quantised_recurrent, narrow, loop, branch, unread]
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ The planner walks the nodes in execution order. For each output of a node the fi
 A buffer dies in the plan when its last reader has run, or at once if nobody reads it. It is freed when the last
 reader of the last tensor in it has run. What nobody ever reads is freed when the run ends. A graph output that is a
 constant is a copy of it, made before the first node runs. Graph inputs, initialisers and values of the graph around a
-body belong to others: their buffers are never taken, only aliased. Scalars (rank 0) and strings never take a dead
-buffer.
+body belong to others: their buffers are never taken, only aliased. Scalars (rank 0), strings and what nobody reads
+never take a dead buffer.
 
 Complexity: O(values + reads), dead buffers kept by shape.
 """
@@ -142,7 +142,8 @@ class Planning:
                 if not is_output[value_id] or value_id in shared:
                     if node.op in shares:
                         target = _reusable_input(node.op, node.inputs, position, (home, uses, keys), value_id)
-                    if target is None and (key := keys[value_id]) > 0 and (free := dead[key]):
+                    is_read = uses[value_id] > 1
+                    if target is None and is_read and (key := keys[value_id]) > 0 and (free := dead[key]):
                         target = free.pop()
                 if target is None:
                     start[value_id] = at

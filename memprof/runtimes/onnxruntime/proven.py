@@ -3,14 +3,13 @@
 From ONNX's node tests and whole networks, by ``benchmarks/proven.py``, and from single operations measured by hand,
 for one version of onnxruntime on x86-64. Any
 other operation or element type is modelled as it is, its scratch taken as its rule says or as none, and lowers the
-grade; so does another version of onnxruntime that is installed, and what nobody reads where it took over a buffer.
+grade; so does another version of onnxruntime that is installed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from itertools import chain
 from types import MappingProxyType
 
 from memprof.analysis import Lifetimes
@@ -31,23 +30,11 @@ _UNPROVEN: Mapping[str, tuple[tuple[str, int], ...]] = MappingProxyType({"Resize
 """Attributes with which an operation's scratch is not known: another operation, as far as grades go."""
 
 _APART = "!"
-_UNREAD = ("a value that nobody reads",)
 
 
 def lowered_by(lifetimes: Lifetimes) -> tuple[str, ...]:
     """Return the names of the operations in what runs that are not proven, each once, in the order they run."""
-    return lifetimes.graph.derived(_unproven) + (_UNREAD if _is_taken_over_unread(lifetimes) else ())
-
-
-def _is_taken_over_unread(lifetimes: Lifetimes) -> bool:
-    """Whether a value that nobody reads lives where another one did: how long it stays there is not known."""
-    unread = lifetimes.graph.derived(_unread)
-    taken_over = (buffer.values[1:] for buffer in lifetimes.buffers if len(buffer.values) > 1)
-    return bool(unread) and not all(map(unread.isdisjoint, taken_over))
-
-
-def _unread(graph: Graph) -> frozenset[int]:
-    return frozenset(chain.from_iterable(graph.writes)).difference(graph.outputs, *graph.reads)
+    return lifetimes.graph.derived(_unproven)
 
 
 def of_version(rule: Callable[[Lifetimes], tuple[str, ...]], version: str) -> Callable[[Lifetimes], tuple[str, ...]]:

@@ -7,7 +7,6 @@ import pytest
 from benchmarks.proven import proven, written
 from memprof.analysis import Lifetimes, Schedule
 from memprof.ir import GraphBuilder, NewValue, TensorType
-from memprof.runtimes.onnxruntime import onnxruntime_lifetimes
 from memprof.runtimes.onnxruntime.proven import kernels, lowered_by, of_version
 from memprof.runtimes.onnxruntime.proven_table import VERSION
 
@@ -51,19 +50,6 @@ def test_what_shapes_pad_by_is_not_known(*, is_given: bool, size: int, blamed: t
     graph = builder.build([y])
     ran = Lifetimes(graph=graph, schedule=Schedule.sequential(range(len(graph.nodes))), buffers=(), is_complete=True)
     assert [op for op in lowered_by(ran) if op == "Pad"] == list(blamed)
-
-
-@pytest.mark.parametrize(("names", "blamed"), [(("y",), ()), (("u", "y"), ("a value that nobody reads",))])
-def test_how_long_what_nobody_reads_stays_in_a_buffer_is_not_known(
-    names: tuple[str, ...], blamed: tuple[str, ...]
-) -> None:
-    builder = GraphBuilder()
-    x = builder.add_input("x", F4)
-    (a,) = builder.add_node("Sqrt", [x], [NewValue("a", F4)])
-    (b,) = builder.add_node("Neg", [a], [NewValue("b", F4)])
-    written = [builder.add_node("Exp", [b], [NewValue(name, F4)])[0] for name in names]
-    assert written[-1] is not None
-    assert lowered_by(onnxruntime_lifetimes(builder.build([written[-1]]))) == blamed
 
 
 def test_an_operation_is_known_by_the_type_of_its_first_input() -> None:

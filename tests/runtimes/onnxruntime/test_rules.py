@@ -91,6 +91,28 @@ def test_what_nobody_reads_is_freed_when_the_run_ends() -> None:
     assert onnxruntime_lifetimes(builder.build([y])).timeline.step_bytes == (16 + 32, 32 + 32, 32 + 32)
 
 
+def test_what_nobody_reads_takes_no_dead_buffer_and_leaves_its_own_to_the_next() -> None:
+    """a is dead when u and v are written, and is not taken: c takes the buffer of v, which died last."""
+    graph = build(
+        ("a", "Exp", ("x",)),
+        ("b", "Exp", ("a",)),
+        ("c", "Exp", ("b",)),
+        ("y", "Exp", ("c",)),
+        ("v", "Exp", ("b",)),
+        ("u", "Exp", ("b",)),
+        outputs=("y",),
+    )
+    lifetimes = onnxruntime_lifetimes(graph)
+    names = [graph.nodes[step[0]].name for step in lifetimes.schedule.steps]
+    buffers = {
+        "".join(graph.values[i].name for i in buffer.values): (buffer.start, buffer.stop)
+        for buffer in lifetimes.buffers
+    }
+    assert names == ["Exp_a", "Exp_b", "Exp_u", "Exp_v", "Exp_c", "Exp_y"]
+    assert buffers == {"a": (0, 2), "b": (1, 5), "u": (2, 6), "vc": (3, 6), "y": (5, 6)}
+    assert MODEL.promise(lifetimes) == Promise("exact")
+
+
 def test_graph_inputs_are_the_callers_and_are_never_taken_over() -> None:
     graph = build(("a", "Relu", ("x",)), ("y", "Neg", ("a",)), outputs=("y",))
     lifetimes = onnxruntime_lifetimes(graph)
