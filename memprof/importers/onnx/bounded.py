@@ -121,7 +121,10 @@ def largest_shapes(node: NodeProto, inputs: Sequence[Fact | None], between: Betw
         found = rule(Asked(node=node, inputs=inputs, between=between))
     except (IndexError, TypeError, ValueError, ArithmeticError):  # what decides is open, or does not fit
         return None
-    is_possible = all(min(shape, default=0) >= 0 and math.prod(shape) <= _MAX_ELEMENTS for shape in found)
+    # an empty tensor may have a side that nothing bounds: the sides that are not 0 count
+    is_possible = all(
+        min(shape, default=0) >= 0 and math.prod(filter(None, shape)) <= _MAX_ELEMENTS for shape in found
+    )
     return found if is_possible else None
 
 

@@ -99,6 +99,20 @@ def test_the_largest_that_an_operation_writes(tmp_path: Path, nodes: list[NodePr
     assert not found.graph.unknown
 
 
+def test_an_empty_tensor_with_a_side_that_nothing_bounds_is_within_all_limits(tmp_path: Path) -> None:
+    nodes = [
+        node("Shape", ["a"], ["sides"]),
+        node("Gather", ["sides", "first"], ["side"], axis=0),
+        node("Unsqueeze", ["side", "zero"], ["n"]),
+        node("Concat", ["n", "zero"], ["shape"], axis=0),
+        node("ConstantOfShape", ["shape"], ["z"]),
+    ]
+    settings = reshaped(*nodes)
+    settings["initializers"] = [integers("zero", 0), numpy_helper.from_array(np.array(0), "first")]
+    found = load(tmp_path, model(**settings))  # type: ignore[arg-type]
+    assert sizes(found)["z"] is None
+
+
 def selected(*nodes: NodeProto) -> dict[str, object]:
     """Return a detector's end: the boxes that are kept, gathered."""
     return {
