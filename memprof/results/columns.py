@@ -2,7 +2,8 @@
 
 A saved graph is a skeleton: names, types, who writes and who reads, views, modules. Attributes, bodies and what a
 runtime knew ahead are not kept: nothing that is shown reads them. Columns, not objects: 100,000 tensors stay a few
-megabytes. A column whose values repeat is a table and indices into it.
+megabytes. A column whose values repeat is a table and indices into it. Columns of ids are the graph's own tuples:
+they are written as lists are, and nothing is copied for it.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "nodes": {
             "name": node_names,
             "op": repeated(ops),
-            "reads": list(map(list, graph.reads)),
-            "writes": list(map(list, graph.writes)),
+            "reads": graph.reads,
+            "writes": graph.writes,
             "module": repeated(node_modules),
             **({"line": repeated(lines)} if any(lines) else {}),
         },
@@ -103,26 +104,22 @@ def read_graph(found: Fields) -> Graph:
     )
 
 
-def lifetimes_json(lifetimes: Lifetimes, made: dict[tuple[str, int], list[Any]] | None = None) -> dict[str, Any]:
+def lifetimes_json(lifetimes: Lifetimes, made: dict[int, list[Any]] | None = None) -> dict[str, Any]:
     """Return everything of ``lifetimes`` but the graph.
 
     Args:
         lifetimes: What a runtime model says.
-        made: Columns that others of the same document had made, by what they are and the object they are made of:
-            those are shared. The object alone would not do: no steps and no buffers are one empty tuple.
+        made: Columns of buffers that others of the same document had made, by the id of these: those are shared.
     """
     made = {} if made is None else made
-    buffers, steps = lifetimes.buffers, lifetimes.schedule.steps
-    of_buffers, of_steps = ("buffers", id(buffers)), ("steps", id(steps))
-    if of_buffers not in made:
-        made[of_buffers] = [list(map(list, map(_VALUES, buffers))), *(list(map(take, buffers)) for take in _NUMBERS)]
-    if of_steps not in made:
-        made[of_steps] = list(map(list, steps))
+    buffers = lifetimes.buffers
+    if id(buffers) not in made:
+        made[id(buffers)] = [tuple(map(_VALUES, buffers)), *(list(map(take, buffers)) for take in _NUMBERS)]
     scratch = lifetimes.scratch
     reserved = list(lifetimes.reserved)
     return {
-        "steps": made[of_steps],
-        "buffers": dict(zip(("values", "bytes", "start", "stop"), made[of_buffers], strict=True)),
+        "steps": lifetimes.schedule.steps,
+        "buffers": dict(zip(("values", "bytes", "start", "stop"), made[id(buffers)], strict=True)),
         "reserved": reserved,
         "scratch": None if scratch is None else reserved if scratch is lifetimes.reserved else list(scratch),
         "held": list(lifetimes.held),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memprof.analysis.modules import ModuleRow, module_rows
 from memprof.base.fields import Fields
+from memprof.base.rows import as_lists
 from memprof.base.text import safe_text
 from memprof.ir import Assumption, Unknown
 from memprof.results.helped import Helped
@@ -72,6 +73,11 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values, schema ``memprof/analysis/2``: all that is needed to show it."""
+        found: dict[str, Any] = as_lists(self.document())
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return the same to be written, see ``base.rows``; some columns are in it more than once."""
         modules = self.module_rows(MODULE_DEPTH)
         document = report_json(self.model, self.runtimes, modules, (self.unknown, self.assumed, self.process))
         document |= {} if self.sweep is None else self.sweep.to_json()

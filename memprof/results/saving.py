@@ -12,6 +12,7 @@ from typing import Any
 
 from memprof.analysis.modules import ModuleRow
 from memprof.base.fields import Fields, check_schema
+from memprof.base.rows import Rows
 from memprof.ir import Assumption, Graph, Unknown
 from memprof.results.assumed import assumed_json, read_assumed
 from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
@@ -36,7 +37,7 @@ def report_json(
     """Return the parts of a report as one JSON-ready document; ``modules`` are folded to ``MODULE_DEPTH``."""
     unknown, assumed, process = remarks
     graphs: dict[int, Graph] = {id(found.lifetimes.graph): found.lifetimes.graph for found in runtimes.values()}
-    made: dict[tuple[str, int], list[Any]] = {}
+    made: dict[int, list[Any]] = {}
     places = {key: place for place, key in enumerate(graphs)}
     return {
         "schema": ANALYSIS_SCHEMA,
@@ -141,7 +142,7 @@ _ARENA_FIGURES = frozenset({"head_bytes", "tail_bytes", "arena_bytes", "planned_
 """Figures that a runtime with an arena is asked for first: beside the peak too."""
 
 
-def _runtime_json(found: RuntimeReport, place: int, made: dict[tuple[str, int], list[Any]]) -> dict[str, Any]:
+def _runtime_json(found: RuntimeReport, place: int, made: dict[int, list[Any]]) -> dict[str, Any]:
     return {
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
         "peak_without_io_bytes": found.peak_without_io_bytes,
@@ -168,27 +169,20 @@ def _runtime_json(found: RuntimeReport, place: int, made: dict[tuple[str, int], 
     }
 
 
+_LIVE_FIELDS = ("name", "bytes", "share", "producer", "held_by", "is_output", "held_steps", "module", "cause")
+"""Names of the fields of a ``LiveTensor``."""
+
+
 def _peak_json(peak: Peak) -> dict[str, Any]:
+    columns = list(zip(*peak.live, strict=True)) or [()] * len(_LIVE_FIELDS)
+    columns[2] = tuple([round(share, 6) for share in columns[2]])
     return {
         "step": peak.step,
         "node": peak.node,
         "nodes": list(peak.nodes),
         "reserved_bytes": peak.reserved_bytes,
         "held_bytes": peak.held_bytes,
-        "live": [
-            {
-                "name": live.name,
-                "bytes": live.size_bytes,
-                "share": round(live.share, 6),
-                "producer": live.producer,
-                "held_by": live.held_by,
-                "is_output": live.is_output,
-                "held_steps": live.held_steps,
-                "module": live.module,
-                "cause": live.cause,
-            }
-            for live in peak.live
-        ],
+        "live": Rows(dict(zip(_LIVE_FIELDS, columns, strict=True))),
     }
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
 import pytest
 
 from memprof import Graph, analyze
-from memprof.render.json import format_document, render_json
+from memprof.base.rows import Rows, as_lists
+from memprof.render.json import format_document, render_json, write_document
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
 
@@ -119,6 +120,8 @@ def test_long_columns_are_written_as_any_other(seed: int) -> None:
         lambda: rng.choice(texts[:3]),
         lambda: [rng.randint(0, 9)],
         lambda: [rng.randint(0, 9)] * rng.randint(0, 3),
+        lambda: (rng.randint(0, 9),) * rng.randint(0, 3),
+        lambda: [rng.randint(0, 9)] * rng.randint(0, 200),
         lambda: rng.choice([[1], [None], ["a"], [[1]], [True]]),
         lambda: rng.choice([[1], 1, "1", None]),
     ]
@@ -127,4 +130,32 @@ def test_long_columns_are_written_as_any_other(seed: int) -> None:
     for column in columns:
         assert format_document({"column": column}) == f'{{\n  "column": {plain.encode(column)}\n}}\n'
     whole = {"some": {"columns": {str(i): column for i, column in enumerate(columns)}}, "n": columns[0]}
-    assert json.loads(format_document(whole)) == whole
+    assert json.loads(format_document(whole)) == as_lists(whole)
+
+
+def test_rows_are_written_as_the_objects_that_they_stand_for() -> None:
+    columns = {"a": (1, 2, None), "100 %": ("é", None, "%s"), "share": (0.5, 1, 1e-7), "is_on": (True, False, 0)}
+    rows = Rows(columns)
+    plain = json.JSONEncoder(allow_nan=False)
+    assert format_document({"live": rows}) == f'{{\n  "live": {plain.encode(list(rows))}\n}}\n'
+    assert format_document({"live": Rows({"a": ()})}) == '{\n  "live": []\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        format_document({"live": Rows({"share": (0.5, float("nan"))})})
+
+
+def test_a_report_is_written_as_what_it_says_of_itself() -> None:
+    report = analyze(wide(["a", "b", "c"]))
+    stream = io.StringIO()
+    render_json(report, stream)
+    assert json.loads(stream.getvalue()) == report.to_json()
+
+
+def test_a_document_is_written_while_it_is_made() -> None:
+    class Stream(io.StringIO):
+        def writelines(self, lines: Iterable[str]) -> None:
+            first = next(iter(lines))
+            self.write(first)
+
+    stream = Stream()
+    write_document({"a": 1, "b": float("nan")}, stream)
+    assert stream.getvalue() == '{\n  "a": \n'

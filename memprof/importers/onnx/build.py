@@ -11,7 +11,8 @@ of loops whose carried shapes change (few, and counted against the node limit).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 _NO_BODIES = Bodies()
 
 
+def _fact_of(ids: Mapping[str, int], facts: Sequence[Fact], name: str) -> Fact:
+    return facts[ids[name]] if name in ids else UNKNOWN_FACT
+
+
 def build_graph(graph: GraphProto, context: Context, causes: Causes) -> Graph:
     """Return ``graph`` as memprof's, with the ``causes`` of unknown sizes in it.
 
@@ -84,7 +89,8 @@ class Scope:
         self._outputs: list[int] = []
         self._origins = Origins()
         self.captured: dict[str, int] = {}  # name to its id in the scope around
-        self.intervals: Intervals = Intervals(graph, self._fact_of, None if parent is None else parent.intervals)
+        fact = partial(_fact_of, self._ids, self._facts)  # not bound to the scope: a cycle would keep the whole file
+        self.intervals: Intervals = Intervals(graph, fact, None if parent is None else parent.intervals)
 
     def build(
         self, given: Sequence[TensorType] = (), tainted: Collection[int] = (), facts: Sequence[Fact] | None = None
@@ -141,9 +147,6 @@ class Scope:
     def fact(self, value_id: int) -> Fact:
         """Return what is known of a value."""
         return self._facts[value_id]
-
-    def _fact_of(self, name: str) -> Fact:
-        return self._facts[self._ids[name]] if name in self._ids else UNKNOWN_FACT
 
     def elements(self, value_id: int | None) -> np.ndarray[Any, Any] | None:
         """Return the elements of a small constant, ``None`` for anything else."""

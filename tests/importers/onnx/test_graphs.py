@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
-from onnx import ModelProto, TensorProto
+from onnx import GraphProto, ModelProto, TensorProto
 
 import memprof
 from memprof.base.errors import InputError, LimitError
 from memprof.ir import Role
-from tests.onnx_models import integers, load, model, node, tensor, weight
+from tests.onnx_models import body, integers, load, model, node, tensor, weight
 
 
 def _roles(found: ModelProto, folder: Path) -> dict[str, Role]:
@@ -189,3 +190,21 @@ def test_an_invalid_model_is_refused_with_the_reason(tmp_path: Path, found: Mode
 def test_impossible_tensors_are_refused(tmp_path: Path, shape: list[int]) -> None:
     with pytest.raises(LimitError):
         load(tmp_path, model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", shape)], outputs=["y"]))
+
+
+def test_what_was_read_of_a_file_is_let_go_without_the_collector(tmp_path: Path) -> None:
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("If", ["c"], ["y"], then_branch=body([], outputs=["r"]), else_branch=body([], outputs=["r"])),
+    ]
+    inputs = [tensor("x", [3]), tensor("c", [], TensorProto.BOOL)]
+    found = model(nodes, inputs=inputs, outputs=["y"])
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, GraphProto) for each in gc.get_objects())
+        read = load(tmp_path, found)
+        after = sum(isinstance(each, GraphProto) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert (len(read.graph.nodes), after) == (2, before)
