@@ -20,7 +20,7 @@ from memprof.importers.onnx.attributes import attribute
 from memprof.importers.onnx.contributed import BLOCK
 from memprof.importers.onnx.library import AttributeProto, GraphProto, ModelProto, NodeProto
 from memprof.importers.onnx.limits import bodies
-from memprof.importers.onnx.read import parse, to_model
+from memprof.importers.onnx.read import named_again, parse, to_model
 from memprof.importers.request import Request
 from memprof.ir.model import OPTIMIZED_FORMAT, Model
 
@@ -47,8 +47,17 @@ def read_optimized(dump: Path, request: Request) -> Model:
     source, _ = parse(request.path)
     is_changed = _outline(proto.graph) != _outline(source.graph)
     _state_blocks(proto)
-    model = to_model(proto, digest, request, source=partial(to_model, source, "", request))
+    model = to_model(proto, digest, request, source=partial(_made_from, source, request))
     return replace(model, format=OPTIMIZED_FORMAT) if is_changed else model
+
+
+def _made_from(source: ModelProto, request: Request, names: frozenset[str]) -> Model:
+    """Return the file that a dump was made from, what writes ``names`` there twice, see ``named_again``."""
+    for node in [node for node in source.graph.node if not names.isdisjoint(node.output)]:
+        copy = source.graph.node.add()
+        copy.CopyFrom(node)
+        copy.output[:] = [named_again(name) if name else name for name in node.output]
+    return to_model(source, "", request)
 
 
 def _outline(graph: GraphProto) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 import memprof
 from memprof.cli.verify import command
@@ -16,7 +16,7 @@ from memprof.measure import verify as verifying
 from memprof.measure.onnxruntime import Allocations
 from memprof.measure.threads import default_threads
 from memprof.results.verification import Verification
-from tests.onnx_models import model, node, tensor, weight
+from tests.onnx_models import integers, model, node, tensor, weight
 from tests.schemas import check_document
 
 pytest.importorskip("onnxruntime")
@@ -49,6 +49,29 @@ def attention() -> ModelProto:
     return model(nodes, inputs=[tensor("x", [1, 10, 32])], outputs=["y"], initializers=weights)
 
 
+def halves() -> ModelProto:
+    """Return a network of 16 bits: of q, in 32, onnxruntime knows no shape, though the file says that of 16."""
+    half = TensorProto.FLOAT16
+    nodes = [
+        node("GreaterOrEqual", ["x", "limit"], ["g"]),
+        node("Where", ["g", "x", "filling"], ["q"]),
+        node("Reshape", ["x", "apart"], ["a"]),
+        node("Transpose", ["a"], ["t"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["t", "whole"], ["r"]),
+        node("MatMul", ["r", "w"], ["y"]),
+    ]
+    weights = [weight("limit", dtype=half), weight("filling", 2, 8, 16, dtype=half), weight("w", 16, 16, dtype=half)]
+    made = model(
+        nodes,
+        inputs=[tensor("x", [2, 8, 16], half)],
+        outputs=["q", "y"],
+        initializers=[*weights, integers("apart", 2, 8, 4, 4), integers("whole", 2, 8, 16)],
+        opset=13,
+    )
+    made.graph.output[0].CopyFrom(tensor("q", [2, 8, 16], half))
+    return made
+
+
 @pytest.fixture(params=[convolutions, attention], ids=lambda make: make.__name__)
 def file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a small model; answers of onnxruntime are kept in a folder of this test."""
@@ -77,6 +100,13 @@ def test_without_flags_the_headline_is_verified(file: str) -> None:
     words = "one thread" if (cores := default_threads()) == 1 else f"{cores} threads"
     assert f"second run, {words}" in document["counts"]
     assert Verification.from_json(document).to_json() == document
+
+
+def test_what_is_kept_in_32_bits_is_planned_as_onnxruntime_knows_it(tmp_path: Path) -> None:
+    path = tmp_path / "halves.onnx"
+    path.write_bytes(halves().SerializeToString())
+    found = memprof.verify(path)
+    assert (found.predicted_bytes, found.grade) == (found.measured_bytes, "exact")
 
 
 def test_each_step_and_the_other_figures_stand_beside_it(file: str) -> None:

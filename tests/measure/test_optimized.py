@@ -59,7 +59,7 @@ def test_a_value_that_keeps_its_name_keeps_what_was_known_of_it(tmp_path: Path) 
     ends = [node("Neg", ["b"], ["c"]), node("Abs", ["c"], ["y"])]
     original = model([*shape, node("Reshape", ["x", "s"], ["a"]), node("Exp", ["a"], ["b"]), *ends], **names)
     original.graph.value_info.append(tensor("a", ["N", 2, 3]))
-    kept = "InsertedPrecisionFreeCast_a"  # in float32, while ``a`` was in float16
+    kept = "InsertedPrecisionFreeCast_b"  # in float32, while ``b`` was in float16
     moved = [node("Exp", ["x"], ["first"]), node("Reshape", ["first", "s"], ["b"])]
     moved += [node("Reshape", ["first", "s"], [kept]), node("Abs", [kept], ["unread"])]
     for file, made in (("source.onnx", original), ("dump.onnx", model([*shape, *moved, *ends], **names))):
@@ -68,6 +68,24 @@ def test_a_value_that_keeps_its_name_keeps_what_was_known_of_it(tmp_path: Path) 
     assert found.ahead is not None
     known = {value.name: value.type.shape for value in found.ahead().values}
     assert known["b"] == known["c"] == known[kept] == known["unread"] == ("N", 2, 3)
+
+
+@pytest.mark.parametrize(("op", "shape"), [("Cast", ("N", 2, 3)), ("Reshape", (None, None, None))])
+def test_what_is_kept_in_32_bits_has_a_recorded_shape_only_where_a_cast_writes_it(
+    tmp_path: Path, op: str, shape: tuple[object, ...]
+) -> None:
+    inputs = [tensor("x", ["N", 6]), tensor("s", [3], onnx.TensorProto.INT64)]
+    original = model([node("Reshape", ["x", "s"], ["a"]), node("Abs", ["a"], ["y"])], inputs=inputs, outputs=["y"])
+    original.graph.value_info.append(tensor("a", ["N", 2, 3]))
+    kept, first = "InsertedPrecisionFreeCast_a", node("Reshape", ["x", "s"], ["first"])
+    writer = node("Cast", ["first"], [kept], to=1) if op == "Cast" else node("Reshape", ["first", "s"], [kept])
+    made = model([first, writer, node("Abs", [kept], ["y"])], inputs=inputs, outputs=["y"])
+    for file, proto in (("source.onnx", original), ("dump.onnx", made)):
+        onnx.save(proto, str(tmp_path / file))
+    request = Request(source=str(tmp_path / "source.onnx"), values={"s": (1, 2, 3)})
+    found = read_optimized(tmp_path / "dump.onnx", request)
+    assert found.ahead is not None
+    assert {value.name: value.type.shape for value in found.ahead().values}[kept] == shape
 
 
 def test_what_is_no_file_is_refused() -> None:

@@ -42,6 +42,9 @@ _REPLACEABLE_IR_VERSION = 4
 _CAST = "InsertedPrecisionFreeCast_"
 """How onnxruntime begins the name of what it keeps in float32, of which it knows the shape all the same."""
 
+Source = Callable[[frozenset[str]], Model]
+"""What a structure was made from, given the names of values that are to be written there twice."""
+
 
 def read_onnx(request: Request) -> Model:
     """Read an ONNX model's structure; weights, embedded or external, are not read.
@@ -91,7 +94,7 @@ def stated_inputs(path: Path) -> Mapping[str, TensorType]:
     return _input_types(parse(path)[0].graph, TypeTable())
 
 
-def to_model(proto: ModelProto, digest: str, request: Request, source: Callable[[], Model] | None = None) -> Model:
+def to_model(proto: ModelProto, digest: str, request: Request, source: Source | None = None) -> Model:
     """Return a parsed structure as the Model that ``request`` asks for; ``proto`` is changed.
 
     Args:
@@ -220,24 +223,42 @@ def _as_listed(places: Sequence[int], graph: Graph) -> Graph:
     return replace(graph, places=tuple(places)) if places and len(places) == len(graph.nodes) else graph
 
 
-def _build_remembering(build: Callable[[], Graph], proto: ModelProto, source: Callable[[], Model]) -> Graph:
-    """Return what onnxruntime knows of a structure that it has made itself: the dump alone tells less."""
+def _build_remembering(build: Callable[[], Graph], proto: ModelProto, source: Source) -> Graph:
+    """Return what onnxruntime knows of a structure that it has made itself: the dump alone tells less.
+
+    What it keeps in 32 bits is named after what was in 16, and has the shape of that where a Cast writes it. Written
+    by another operation, it has the shape that follows from what this read: a shape that the file records of the 16
+    bits says nothing of it.
+    """
     graph = build()
     open_names = {value.name for value in graph.values if not _is_rank_and_names(value.type)}
     if not open_names:
         return graph
-    made_from = source()
+    widened = {
+        name: name.removeprefix(_CAST)
+        for node in proto.graph.node
+        if node.op_type != "Cast"
+        for name in node.output
+        if name in open_names and name.startswith(_CAST)
+    }
+    made_from = source(frozenset(widened.values()))
     known = made_from.graph if made_from.ahead is None else made_from.ahead()
     types, recorded = TypeTable(), {info.name for info in (*proto.graph.value_info, *proto.graph.output)}
     by_name = {value.name: value.type for value in known.values if _is_rank_and_names(value.type)}
     dtypes = {value.name: value.type.dtype for value in graph.values}
+    once = {name: named_again(narrow) for name, narrow in widened.items()}
     remembered = [
         ValueInfoProto(name=name, type=types.to_proto(types.of(dtypes[name], of.shape)))
         for name in sorted(open_names - recorded)
-        if (of := by_name.get(name.removeprefix(_CAST))) is not None
+        if (of := by_name.get(once.get(name) or name.removeprefix(_CAST))) is not None
     ]
     proto.graph.value_info.extend(remembered)
     return build() if remembered else graph
+
+
+def named_again(name: str) -> str:
+    """Return the name of a value that is written once more, by a copy of its node: no file records its shape."""
+    return f"{name}\0again"  # which no file names so
 
 
 def _has_loop(graph: Graph) -> bool:

@@ -4,7 +4,8 @@
     a node that reads 16-bit floats and has no kernel for them is widened       its inputs are cast, once per tensor
     so is a node with a kernel, between widened ones alone: it reads some       no cast in between
         node's result, 16-bit floats of no node that is not widened, and only
-        widened ones read it; weights and inputs do not count
+        widened ones read it, or nobody; weights and inputs do not count, nor
+        do more inputs than the first of a Concat, or outputs of a Split
     what it writes is cast back, named as before                                a widened reader takes what was before
     a cast back whose readers all read what was widened is left out; one of         the cast; others the cast's result
         what nobody read before stays
@@ -29,6 +30,11 @@ from memprof.runtimes.onnxruntime.rewriter import Lowered, Rewriter
 _HALF, _FULL = "float16", "float32"
 _WIDENED: Mapping[str, str] = MappingProxyType({_HALF: _FULL})
 _NAMES_TYPE = frozenset({"Cast", "Constant"})
+_JUDGED_INPUTS: Mapping[str, int] = MappingProxyType(dict.fromkeys(("Concat", "Max", "Mean", "Min", "Sum"), 1))
+"""Of operations that read any number of tensors the first alone decides whether they lie between widened nodes."""
+
+_JUDGED_OUTPUTS: Mapping[str, int] = MappingProxyType({"Split": 1})
+"""The same of what they write."""
 
 
 def widen(lowered: Lowered) -> Lowered:
@@ -71,12 +77,17 @@ def _is_between(graph: Graph, node_id: int, widened: set[int], outputs: set[int]
         or not _reads_half(graph, node_id)
     ):
         return False
-    writers = {i: writer for i in node.inputs if i is not None and (writer := _writer(graph, i)) is not None}
-    if not writers or any(writer not in widened for i, writer in writers.items() if values[i].type.dtype == _HALF):
+    if all(i is None or _writer(graph, i) is None for i in node.inputs):
         return False
-    written = [i for i in node.writes if values[i].type.dtype == _HALF]
-    readers = {reader for i in written for reader in graph.consumers[i]}
-    return bool(readers) and readers <= widened and has_kernel(graph, node, _WIDENED)
+    judged = {
+        i for i in node.inputs[: _JUDGED_INPUTS.get(node.op)] if i is not None and values[i].type.dtype == _HALF
+    }
+    written = {
+        i for i in node.outputs[: _JUDGED_OUTPUTS.get(node.op)] if i is not None and values[i].type.dtype == _HALF
+    }
+    neighbours = {writer for i in judged if (writer := _writer(graph, i)) is not None}
+    neighbours.update(reader for i in written for reader in graph.consumers[i])
+    return bool(judged and written) and neighbours <= widened and has_kernel(graph, node, _WIDENED)
 
 
 def _writer(graph: Graph, value_id: int) -> int | None:

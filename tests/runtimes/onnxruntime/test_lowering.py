@@ -130,3 +130,55 @@ def test_a_standard_definition_is_one_reader_of_a_restored_tensor_and_a_function
     found = sorted(ops_run(read_onnx(Request(source=path)).graph))
     assert found == sorted(ops_of_the_runtime(path, tmp_path / "run.onnx"))
     assert found.count("DequantizeLinear") == restored
+
+
+def of_halves(path: Path, *nodes: onnx.NodeProto, outputs: tuple[str, ...]) -> Graph:
+    """Return a graph of 16-bit floats, read from a file: Add and Sin have no kernel for them."""
+    made = helper.make_graph(
+        [helper.make_node("Sin", ["x"], ["wide"]), *nodes],
+        "halves",
+        [helper.make_tensor_value_info("x", HALF, [4, 8])],
+        [helper.make_tensor_value_info(name, HALF, None) for name in outputs],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return read_onnx(Request(source=path)).graph
+
+
+TURNED = helper.make_node("Transpose", ["x"], ["narrow"], perm=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs", "is_widened"),
+    [
+        ((helper.make_node("Transpose", ["wide"], ["y"]),), ("wide",), True),
+        ((TURNED, helper.make_node("Concat", ["wide", "narrow"], ["y"], axis=0)), ("wide",), True),
+        ((TURNED, helper.make_node("Concat", ["narrow", "wide"], ["y"], axis=0)), ("wide",), False),
+        (
+            (
+                helper.make_node("Split", ["wide"], ["a", "b"], axis=0),
+                helper.make_node("Sin", ["a"], ["y"]),
+                helper.make_node("Transpose", ["b"], ["z"]),
+            ),
+            ("y", "z"),
+            True,
+        ),
+        (
+            (
+                helper.make_node("Split", ["wide"], ["b", "a"], axis=0),
+                helper.make_node("Sin", ["a"], ["y"]),
+                helper.make_node("Transpose", ["b"], ["z"]),
+            ),
+            ("y", "z"),
+            False,
+        ),
+    ],
+)
+def test_what_lies_between_widened_nodes_is_widened(
+    tmp_path: Path, nodes: tuple[onnx.NodeProto, ...], outputs: tuple[str, ...], *, is_widened: bool
+) -> None:
+    path = tmp_path / "m.onnx"
+    lowered = lower(of_halves(path, *nodes, outputs=outputs)).graph
+    judged = next(node for node in lowered.nodes if node.op in ("Concat", "Split") or node.op == nodes[-1].op_type)
+    assert (lowered.values[judged.writes[0]].type.dtype == "float32") == is_widened
+    assert sorted(node.op for node in lowered.nodes) == sorted(ops_of_the_runtime(path, tmp_path / "made.onnx"))
