@@ -92,9 +92,7 @@ def find_loading(question: Question, first: Loading | None = None) -> Loading | 
             answer = json.loads(found)
             return None if answer is None else read_loading(answer)
         with scratch_folder() as folder:
-            model = folder / "model.onnx"
-            prepare(parse(question.path), question, model)
-            loading = first or rehearse_loading(str(model), question.roomy_limits, threads=question.threads)
+            loading = first or _rehearse(question, folder / "model.onnx")
             if kept is not None:
                 draft = folder / "loading.json"
                 draft.write_text(json.dumps(None if loading is None else asdict(loading)), encoding="utf-8")
@@ -104,21 +102,25 @@ def find_loading(question: Question, first: Loading | None = None) -> Loading | 
     return loading
 
 
-def prepare(parsed: tuple[ModelProto, str], question: Question, target: Path) -> None:
+def _rehearse(question: Question, model: Path) -> Loading | None:
+    structure, digest = parse(question.path)
+    if digest != question.digest:
+        raise ChangedError(str(question.path))
+    prepare(structure, question, model)
+    return rehearse_loading(str(model), question.roomy_limits, threads=question.threads)
+
+
+def prepare(structure: ModelProto, question: Question, target: Path) -> None:
     """Write what is to be loaded instead of a file.
 
     Args:
-        parsed: Structure and digest of the file; the structure is changed.
+        structure: Structure of the file, which is changed.
         question: What is asked.
         target: The .onnx file to write.
 
     Raises:
-        ChangedError: The file is another by now.
         NoStandInError: There is a weight that nothing can stand in for.
     """
-    structure, digest = parsed
-    if digest != question.digest:
-        raise ChangedError(str(question.path))
     weights = left_out_bytes(structure)  # those of bodies too, which the caller may not have counted
     if weights > MAX_WEIGHTS:
         raise NoStandInError("its weights are too large to be held")

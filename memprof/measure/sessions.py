@@ -133,11 +133,13 @@ def _ask(request: Request, question: Question, kept: Path | None) -> tuple[Model
         structure, found = parse(request.path)
         if found != question.digest:  # an answer under the wrong name would stay in the cache
             raise ChangedError(request.name)
+        other = type(structure)()
+        other.CopyFrom(structure)
         write_stand_in(structure, stand_in)
         rehearsal = None
         if question.is_light:
             with contextlib.suppress(NoStandInError):
-                prepare(parse(request.path), question, folder / "look_alike.onnx")
+                prepare(other, question, folder / "look_alike.onnx")
                 rehearsal = Rehearsal(folder / "look_alike.onnx", question.threads)
         write_optimized(str(stand_in), target, question.limits, rehearsal)
         if kept is not None:

@@ -238,7 +238,7 @@ def test_copies_end_with_a_process_that_crashes(end: str) -> None:
 def test_processes_that_began_with_other_heaps_keep_as_much(file: Path) -> None:
     pytest.importorskip("onnxruntime")
     asked = question(file)
-    prepare(parse(file), asked, look_alike := file.with_name("look_alike.onnx"))
+    prepare(parse(file)[0], asked, look_alike := file.with_name("look_alike.onnx"))
     first = rehearse_loading(str(look_alike), asked.limits, threads=1)
     if first is None:
         pytest.skip("the system does not tell")

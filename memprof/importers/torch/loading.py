@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import hashlib
 import sys
 from collections.abc import Callable
@@ -98,6 +99,7 @@ def read_configuration(config: Config, request: Request) -> Model:
         leave_out(config.values)
     with paused_collector():  # what transformers imports makes a million objects that stay
         made = config_module(config, "meta", request.dims)
+        _overlook_imports(request)
         call = shaped_call(made.module, made.call, request.inputs, request.dtypes)
         run = _run_of(made.module, request)(call)
         return _noted(_of_run(request, Made(run)), () if request.inputs else made.assumed)
@@ -106,7 +108,14 @@ def read_configuration(config: Config, request: Request) -> Model:
 def _named(request: Request) -> tuple[torch.nn.Module, Call | None, tuple[Assumption, ...]]:
     """Return the module that is named, its arguments, and what was assumed of them: a shape settles all sizes."""
     found = resolve(request.name, "cpu" if request.run else "meta", request.dims)
+    _overlook_imports(request)
     return found.module, found.call, () if request.inputs else found.assumed
+
+
+def _overlook_imports(request: Request) -> None:
+    """Keep a million objects of libraries, which stay anyway, out of the collections before each run."""
+    if request.ends_process:
+        gc.freeze()
 
 
 def _in_memory(request: Request) -> tuple[torch.nn.Module, Call | None]:
