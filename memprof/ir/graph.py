@@ -68,7 +68,8 @@ class Node(NamedTuple):
         op: Kind of operation as its format names it: ``Conv``, ``com.microsoft.FusedConv``, ``aten.conv2d``.
         inputs: Ids of the values it reads, in the operation's order; ``None`` where an optional one is left out.
         outputs: Ids of the values it writes; ``None`` where an optional one is left out.
-        captures: Ids of the values of this graph that its bodies read.
+        captures: Ids of the values of this graph that its bodies read; of an operation without any, weights that its
+            attributes hold.
         bodies: Graphs it runs inside itself (the branches of an If, the body of a Loop).
         is_elementwise: Element i of the first output depends on no element of a same-sized input but i, so that
             the output may take that input's place. Tables of the importers decide; never true for a node that

@@ -39,6 +39,7 @@ from memprof.importers.onnx.node_facts import (
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.origins import Origin, Origins
+from memprof.importers.onnx.tables import tables
 from memprof.importers.onnx.twins import Answer, Known, ask, repeated
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
@@ -342,6 +343,7 @@ class Scope:
             new.append(NewValue(name, fact.type, view_of) if name else None)
             view_of = None  # the first output alone
         read = [self._facts[i] for i in inputs if i is not None]
+        held = self._add_tables(node)
         kind = Kind(
             op=op,
             type=facts[0].type if facts else UNKNOWN_FACT.type,
@@ -352,7 +354,7 @@ class Scope:
             version=self._context.inference.version(node),
             definition=None if owned.built else self._definition(node, inputs),
         )
-        ids = self._add(node, kind, inputs, new, owned)
+        ids = self._add(node, kind, inputs, new, (*owned.captures, *held), owned.graphs)
         self._define_outputs(node, (op, inputs), ids, facts, is_late=self._is_late(inputs, owned))
         is_open = op == "If" and len({bool(body.scope.causes.found) for body in owned.built}) > 1
         if is_open and (origin := self._origins.of(op, inputs)) is not None:  # the other branch is known
@@ -361,7 +363,7 @@ class Scope:
             self.causes.adopt(body.scope.causes)
         if owned.built and node.domain not in ("", "ai.onnx"):
             self.causes.bodies(node.name or next(filter(None, node.output), op), op)
-        is_plain = owned is _NO_BODIES and self._is_plain(call, inputs, facts)
+        is_plain = owned is _NO_BODIES and not held and self._is_plain(call, inputs, facts)
         return Answer(kind, tuple(facts)) if is_plain else None
 
     def _add(
@@ -370,15 +372,16 @@ class Scope:
         kind: Kind,
         inputs: Sequence[int | None],
         new: Sequence[NewValue | None],
-        owned: Bodies = _NO_BODIES,
+        captures: Sequence[int] = (),
+        bodies: Sequence[Graph] = (),
     ) -> tuple[int | None, ...]:
         return self._builder.add_node(
             kind.op,
             inputs,
             new,
             name=node.name,
-            captures=owned.captures,
-            bodies=owned.graphs,
+            captures=captures,
+            bodies=bodies,
             is_elementwise=kind.is_elementwise,
             is_foldable=kind.is_foldable,
             attributes=kind.attributes,
@@ -386,6 +389,15 @@ class Scope:
             version=kind.version,
             definition=kind.definition,
         )
+
+    def _add_tables(self, node: NodeProto) -> list[int]:
+        """Add what attributes of ``node`` hold of its weights, and return the ids."""
+        owner = node.name or next(filter(None, node.output), node.op_type)
+        found = []
+        for name, of in tables(node, self.types):
+            found.append(self._builder.add_parameter(f"{owner}.{name}", of))
+            self._define(f"{owner}.{name}", found[-1], self.facts.of(of), is_tainted=False)
+        return found
 
     def _is_plain(self, call: Call, inputs: Sequence[int | None], facts: Sequence[Fact]) -> bool:
         """Tell whether what was found of the outputs follows from the inputs alone, without what the file states."""

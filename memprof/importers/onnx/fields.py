@@ -11,9 +11,12 @@ Source: https://protobuf.dev/programming-guides/encoding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memprof.base.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
@@ -126,6 +129,44 @@ def read_field(window: bytes, base: int, begin: int, stop: int) -> tuple[int, in
     if end > stop or tag < 8:
         raise invalid(position)
     return tag >> 3, position, end
+
+
+def list_end(content: bytes) -> tuple[int, int]:
+    """Return where a row of fields with one number ends, as far as they are whole, and how many there are.
+
+    A list of numbers or texts that is not packed is such a row: looking at each by itself would take minutes where a
+    forest has millions.
+
+    Args:
+        content: Bytes that begin with a field whose tag is one byte.
+    """
+    import numpy as np
+
+    data, tag = np.frombuffer(content, np.uint8), content[0]
+    if tag & 7 == FIXED32:
+        count = _leading(data[: len(data) // 5 * 5 : 5] == tag)
+        return 5 * count, count
+    if tag & 7 == VARINT:  # tags, and the last byte of each number, are below 0x80 by turns
+        ends = np.flatnonzero(data < 0x80)
+        lasts = ends[1::2]
+        tags = ends[: 2 * len(lasts) : 2]
+        follows = tags[1:] == lasts[:-1] + 1
+        is_whole = (data[tags] == tag) & (lasts - tags <= 10)
+        is_whole[1:] &= follows
+        count = _leading(is_whole)
+        return (int(lasts[count - 1]) + 1 if count else 0), count
+    position = count = 0
+    while tag & 7 == BYTES and position + 1 < len(content) and content[position] == tag:
+        length = content[position + 1]
+        if length >= 0x80 or position + 2 + length > len(content):
+            break
+        position, count = position + 2 + length, count + 1
+    return position, count
+
+
+def _leading(flags: np.ndarray[Any, Any]) -> int:
+    """Return how many flags are set before the first that is not."""
+    return len(flags) if flags.all() else int(flags.argmin())
 
 
 def _read_varint(window: bytes, base: int, position: int, stop: int) -> tuple[int, int]:

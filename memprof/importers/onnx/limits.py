@@ -64,8 +64,13 @@ class Room:
 
     @property
     def structure_bytes(self) -> int:
-        """Bytes of the file without weights."""
+        """Bytes of the file without weights and without long lists."""
         return 672 * self.nodes
+
+    @property
+    def list_bytes(self) -> int:
+        """Bytes of long lists of numbers and texts in attributes: forests have no other weights."""
+        return 2560 * self.nodes
 
 
 USUAL = Room()
@@ -73,21 +78,33 @@ USUAL = Room()
 
 _ALWAYS_FINE = 4 * 2**20
 _STRINGS = frozenset({str})
-_MORE = "Allow more with --max-nodes, or max_nodes in Python, if you know where it comes from."
+MORE = "Allow more with --max-nodes, or max_nodes in Python, if you know where it comes from."
 _COSTLY_TAGS = (b"\x2a", b"\x52", b"\x5a", b"\x7a")  # attribute; its tensors, graphs and type protos
 
 
-def check_structure(structure: bytes, room: Room = USUAL) -> None:
+def costly_tags(content: bytes) -> int:
+    """Return how many bytes may begin a message that unfolds into far more than it takes: an upper bound.
+
+    Each starts with one of four tag bytes, so counting those takes a millisecond per megabyte.
+    """
+    return sum(content.count(tag) for tag in _COSTLY_TAGS)
+
+
+def check_structure(structure: bytes, in_lists: int, room: Room = USUAL) -> None:
     """Refuse bytes that would unfold into far more objects than a model has.
 
-    Each costly message starts with one of four tag bytes, so counting those bytes bounds the messages from above, in
-    a millisecond per megabyte. Text and numbers hold the same bytes, hence the generous limit.
+    Text and numbers hold the same bytes as tags, hence the generous limit.
+
+    Args:
+        structure: A serialized ModelProto.
+        in_lists: How many of its bytes look like a costly message's first and are elements of lists.
+        room: How large it may be.
 
     Raises:
         LimitError: More than there is room for.
     """
-    if len(structure) > _ALWAYS_FINE and sum(structure.count(tag) for tag in _COSTLY_TAGS) > room.attributes:
-        raise LimitError(f"The model may hold more than {room.attributes} attributes.", _MORE)
+    if len(structure) > _ALWAYS_FINE and costly_tags(structure) - in_lists > room.attributes:
+        raise LimitError(f"The model may hold more than {room.attributes} attributes.", MORE)
 
 
 def check_model(model: ModelProto, room: Room = USUAL) -> None:
@@ -115,7 +132,7 @@ def check_model(model: ModelProto, room: Room = USUAL) -> None:
 
 
 def _too_many(room: Room) -> LimitError:
-    return LimitError(f"The model has more than {room.nodes} nodes.", _MORE)
+    return LimitError(f"The model has more than {room.nodes} nodes.", MORE)
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from memprof.importers.onnx.functions import expand_functions
 from memprof.importers.onnx.given import check_given, gives_length
 from memprof.importers.onnx.inference import Inference
 from memprof.importers.onnx.library import GraphProto, ModelProto, ValueInfoProto
-from memprof.importers.onnx.limits import MAX_DISTINCT, USUAL, Room, bodies, check_model, check_structure
+from memprof.importers.onnx.limits import MAX_DISTINCT, USUAL, Room, bodies, check_model
 from memprof.importers.onnx.misfits import count_misfits
 from memprof.importers.onnx.modules import tidy
 from memprof.importers.onnx.node_facts import Context
@@ -73,7 +73,6 @@ def parse(path: Path, room: Room = USUAL) -> tuple[ModelProto, str]:
         LimitError: It asks for more than a safety limit allows.
     """
     structure = read_structure(path, room)
-    check_structure(structure, room)
     try:
         model = ModelProto.FromString(structure)
         tidy(model.graph)

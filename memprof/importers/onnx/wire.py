@@ -8,6 +8,8 @@ is copied in long runs. A message of at most ``SMALL_BYTES`` cannot hold a large
 is a node of at most ``SMALL_NODE_BYTES`` until ``EAGER_BYTES`` are copied: exporters hang two kilobytes of metadata
 on each node, which native code parses, and ``tidy`` drops, faster than they are walked over here.
 
+A long list of an attribute (a forest has no other weights) is copied in runs too, and has a limit of its own.
+
 What is left out: payloads over ``SMALL_BYTES`` (of initialisers, sparse ones, attribute tensors, in bodies and
 functions alike), where external data lies (its path is never touched), long byte-string attributes (compiled
 contexts), documentation, training graphs and metadata other than module paths.
@@ -28,19 +30,32 @@ from functools import cached_property
 from pathlib import Path
 
 from memprof.base.errors import InputError, LimitError
-from memprof.importers.onnx.fields import BYTES, FIRST_BYTES, HEAD_BYTES, WINDOW_BYTES, invalid, read_field, varint
-from memprof.importers.onnx.limits import USUAL, Room
+from memprof.importers.onnx.fields import (
+    BYTES,
+    FIRST_BYTES,
+    HEAD_BYTES,
+    WINDOW_BYTES,
+    invalid,
+    list_end,
+    read_field,
+    varint,
+)
+from memprof.importers.onnx.limits import MORE, USUAL, Room, check_structure, costly_tags
 
 SMALL_BYTES = 1024
 SMALL_NODE_BYTES = 2**14
 EAGER_BYTES = 2**24
 MAX_NAME_BYTES = 2**16
 MAX_MESSAGE_DEPTH = 100
+LONG_LIST_BYTES = 2**14
+LIST_WINDOW_BYTES = 2**20
+MAX_LISTS = 32
+"""How often one message is looked at for a long list: an attribute has one."""
 
 _MODULE_KEY = b"pkg.torch.onnx.name_scopes"
 
 
-_DROP, _PAYLOAD, _METADATA = "drop", "payload", "metadata"
+_DROP, _PAYLOAD, _METADATA, _LIST = "drop", "payload", "metadata", "list"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +84,7 @@ class _Message:
         found: dict[int, str | _Message] = dict(self.enter)
         found |= dict.fromkeys(self.drop, _DROP)
         found |= dict.fromkeys(self.payload, _PAYLOAD)
+        found |= dict.fromkeys(self.lists, _LIST)
         return found | ({self.metadata: _METADATA} if self.metadata else {})
 
     @cached_property
@@ -116,7 +132,8 @@ def read_structure(path: Path, room: Room = USUAL) -> bytes:
 
     Raises:
         InputError: The file is missing, unreadable, no regular file, empty or not in the protobuf wire format.
-        LimitError: What is left after dropping weights is still larger than any model's structure.
+        LimitError: What is left after dropping weights is still larger than any model's structure, or may unfold
+            into far more.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not block the open
@@ -132,7 +149,9 @@ def read_structure(path: Path, room: Room = USUAL) -> bytes:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # read-ahead would load weights
         walk = _Walk(lambda start, length: os.pread(descriptor, length, start), room)
-        return walk.strip(0, status.st_size, _MODEL, 0)
+        structure = walk.strip(0, status.st_size, _MODEL, 0)
+        check_structure(structure, walk.tags_in_lists, room)
+        return structure
     except OSError as error:
         raise InputError(f"Cannot read {path}: {_reason(error)}.") from error
     finally:
@@ -163,9 +182,12 @@ class _Walk:
 
     def __init__(self, read: Callable[[int, int], bytes], room: Room = USUAL) -> None:
         self._read = read
-        self._most_fields, self._most_bytes = room.fields, room.structure_bytes
+        self._room = room
+        self._most_fields = room.fields
         self._fields = 0
-        self._copied = 0
+        self._copied = 0  # but for lists
+        self._listed = 0
+        self.tags_in_lists = 0
 
     def strip(self, start: int, stop: int, message: _Message, depth: int) -> bytes:
         """Return the message in ``[start, stop)`` without what its table leaves out."""
@@ -177,15 +199,15 @@ class _Walk:
         self, start: int, stop: int, message: _Message, actions: Mapping[int, str | _Message], depth: int
     ) -> bytes:
         parts: list[bytes] = []
-        copied_before = self._copied
-        payload_bytes = 0
+        before = self._copied, self._listed, self.tags_in_lists
+        payload_bytes, lists_left = 0, MAX_LISTS
         window, base, end = b"", start, start  # the bytes of [base, end)
         run = position = start  # [run, position) is copied as it is once something else must be written
         while position < stop:
             begin = position
             self._fields += 1
             if self._fields > self._most_fields:
-                raise LimitError(f"The model has more than {self._most_fields} fields.")
+                raise LimitError(f"The model has more than {self._most_fields} fields.", MORE)
             if begin + HEAD_BYTES > end and end < stop:
                 is_next = start < end and begin <= end  # after a jump over a payload little is read
                 window = self._bytes(begin, min(stop, begin + (WINDOW_BYTES if is_next else FIRST_BYTES)))
@@ -202,16 +224,23 @@ class _Walk:
             action = actions.get(number)
             replacement = b""
             if action is None:
-                if position - value > MAX_NAME_BYTES and number not in message.lists:
+                if position - value > MAX_NAME_BYTES:
                     raise LimitError(f"The model holds a name or a shape of {position - value} bytes.")
                 continue
-            if isinstance(action, _Message):
+            if action is _LIST:
+                if stop - begin >= LONG_LIST_BYTES and lists_left:
+                    lists_left -= 1
+                    position = max(position, self._list_end(begin, stop))
+                if position - begin < LONG_LIST_BYTES:
+                    continue
+                replacement = self._list(begin, position)
+            elif isinstance(action, _Message):
                 is_eager = self._copied + begin - run < EAGER_BYTES
                 if position - value <= (action.whole_bytes if is_eager else min(SMALL_BYTES, action.whole_bytes)):
                     continue
-                copied = self._copied
+                copied, listed = self._copied, self._listed
                 body = self.strip(value, position, action, depth + 1)
-                if len(body) == position - value:
+                if len(body) == position - value and self._listed == listed:
                     self._copied = copied  # its bytes count with those around them
                     continue  # nothing was left out
                 replacement = varint(number << 3 | BYTES) + varint(len(body)) + body
@@ -221,7 +250,7 @@ class _Walk:
                     continue
                 actions = message.actions_without_payload
                 if payload_bytes > position - value:  # some of it was let through: once more without
-                    self._copied = copied_before
+                    self._copied, self._listed, self.tags_in_lists = before
                     return self._strip(start, stop, message, actions, depth)
             elif action is _METADATA and self._is_module_path(value, position):
                 continue
@@ -234,14 +263,43 @@ class _Walk:
     def _is_module_path(self, start: int, stop: int) -> bool:
         return self._bytes(start, min(stop, start + 2 + len(_MODULE_KEY))).endswith(_MODULE_KEY)
 
+    def _list_end(self, begin: int, stop: int) -> int:
+        """Return where the list that begins at ``begin`` ends as far as ``list_end`` knows its elements."""
+        position, size, tag = begin, LONG_LIST_BYTES, b""
+        while position < stop:
+            content = self._bytes(position, min(stop, position + size))
+            if tag not in (b"", content[:1]):
+                break
+            length, count = list_end(content)
+            if not count:
+                break
+            position, size, tag = position + length, LIST_WINDOW_BYTES, content[:1]
+            if content[0] & 7 == BYTES:  # a text takes far more than its bytes
+                self._count(count)
+        return position
+
+    def _count(self, fields: int) -> None:
+        self._fields += fields
+        if self._fields > self._most_fields:
+            raise LimitError(f"The model has more than {self._most_fields} fields.", MORE)
+
+    def _list(self, start: int, stop: int) -> bytes:
+        self._listed += stop - start
+        if self._listed > self._room.list_bytes:
+            raise LimitError(f"The model's lists have more than {self._room.list_bytes / 1e6:.4g} MB.", MORE)
+        content = self._bytes(start, stop)
+        self.tags_in_lists += costly_tags(content)
+        return content
+
     def _copy(self, start: int, stop: int, parts: list[bytes]) -> None:
         if start == stop:
             return
         self._copied += stop - start
-        if self._copied > self._most_bytes:
+        most = self._room.structure_bytes
+        if self._copied > most:
             raise LimitError(
-                f"The model's structure without weights has more than {self._most_bytes / 1e6:.4g} MB.",
-                "Names, shapes and attributes of a real model take far less.",
+                f"The model's structure without weights has more than {most / 1e6:.4g} MB.",
+                f"Names, shapes and attributes of a real model take far less. {MORE}",
             )
         parts.append(self._bytes(start, stop))
 

@@ -30,6 +30,7 @@ _DOUBLES = 50_000_000
 _SMALL = 2048  # smaller weights are counted with the graph's objects
 _REORDERED = "com.microsoft.nchwc.Conv"
 _CHANNELS_LAST = "com.microsoft.QLinearConv"
+_WITH_TABLES = frozenset({"TfIdfVectorizer"})
 _MAX_DIGITS = 10
 _PARAMETER, _CONSTANT = Role.PARAMETER, Role.CONSTANT  # an attribute of an Enum is slow to read
 
@@ -90,13 +91,21 @@ def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
     return Loaded(kept_bytes=kept_bytes, packed_bytes=packed, beside_bytes=beside, arena=arena)
 
 
+def held_by_attributes(graph: Graph) -> list[tuple[int, ...]]:
+    """Return the ids of the weights that lie in attributes, by node: they are read, copied and kept with it."""
+    if not any(op in _WITH_TABLES or op.startswith("ai.onnx.ml.") for op in graph.ops):
+        return []
+    return [node.captures for node in graph.nodes if node.captures and not node.bodies]
+
+
 def _weights(graph: Graph) -> Weights:
-    """Return the larger weights by name, in order."""
+    """Return the larger weights by name, in order, but for those in attributes."""
     values, nodes, has_constants = graph.values, graph.nodes, "Constant" in graph.ops
+    tables = set(chain.from_iterable(held_by_attributes(graph)))
     wanted = [
         (values[i], size)
         for i, (role, size) in enumerate(zip(graph.roles, graph.value_bytes, strict=True))
-        if (role is _PARAMETER or has_constants) and size is not None and size >= _SMALL
+        if (role is _PARAMETER or has_constants) and size is not None and size >= _SMALL and i not in tables
     ]
     return {
         value.name: size

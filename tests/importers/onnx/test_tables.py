@@ -1,0 +1,152 @@
+"""Weights that lie in attributes: forests and the like, which have few initialisers or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
+
+import memprof
+from memprof.base.errors import InputError, LimitError
+from memprof.importers.onnx import read_onnx, wire
+from memprof.importers.onnx.fields import list_end, read_field, varint
+from memprof.importers.onnx.limits import Room
+from memprof.importers.onnx.wire import read_structure, strip
+from memprof.importers.request import Request
+from memprof.ir import Role
+from memprof.measure.child import Limits
+from memprof.measure.feeds import input_specs
+from memprof.measure.onnxruntime import measure_process
+from memprof.measure.verify import process_pairs
+from memprof.runtimes.onnxruntime.default import session_frame
+from tests.importers.onnx.test_classical import LEAVES, TARGETS, model, node
+
+F = TensorProto.FLOAT
+
+
+def forest(nodes: int, op: str = "TreeEnsembleRegressor") -> NodeProto:
+    """Return an operation of as many trees of one branch and two leaves as have ``nodes`` nodes."""
+    trees = nodes // 3
+    lists: dict[str, list[Any]] = {
+        name: [*value] * trees for name, value in (*LEAVES.items(), *TARGETS.items()) if "treeids" not in name
+    }
+    lists["nodes_treeids"] = [tree for tree in range(trees) for _ in range(3)]
+    lists["target_treeids"] = [tree for tree in range(trees) for _ in range(2)]
+    return node(op, ["x"], ["y"], n_targets=2, **lists)
+
+
+def test_lists_and_tensors_of_attributes_are_weights_that_their_node_reads(tmp_path: Path) -> None:
+    path = tmp_path / "forest.onnx"
+    path.write_bytes(model([forest(300)], ["y"], x=(F, [1, 4])).SerializeToString())
+    graph = memprof.load(path).graph
+    weights = {value.name.partition(".")[2]: value for value in graph.values if value.role is Role.PARAMETER}
+    assert weights.keys() == LEAVES.keys() | TARGETS.keys()
+    assert weights["nodes_values"].type.size_bytes == 300 * 4
+    assert weights["nodes_truenodeids"].type.size_bytes == 300 * 8
+    assert weights["nodes_modes"].type.size_bytes == 300 * 32
+    assert weights["target_weights"].type.size_bytes == 200 * 4
+    assert graph.parameter_bytes == 300 * (5 * 8 + 4 + 32) + 200 * (3 * 8 + 4)
+    assert len(graph.nodes[0].captures) == len(weights)
+    assert [graph.values[i].name for i in graph.nodes[0].inputs if i is not None] == ["x"]
+
+
+def test_tensors_of_trees_and_words_are_weights_and_numbers_are_none(tmp_path: Path) -> None:
+    splits = numpy_helper.from_array(np.zeros(1000, np.float64), "s")
+    trees = node("TreeEnsemble", ["x"], ["y"], nodes_splits=splits, n_targets=1, tree_roots=[0])
+    lists = {"pool_int64s": [5, 6, 7], "ngram_counts": [0], "ngram_indexes": [0, 1, 2]}
+    lengths = {"max_skip_count": 0, "max_gram_length": 1, "min_gram_length": 1}
+    words = node("TfIdfVectorizer", ["t"], ["z"], "", mode="TF", **lists, **lengths)
+    for name, each, size in (("trees", trees, 8000 + 8), ("words", words, 7 * 8)):
+        content = model([each], [each.output[0]], x=(F, [1, 4]), t=(TensorProto.INT64, [9]))
+        (tmp_path / f"{name}.onnx").write_bytes(content.SerializeToString())
+        assert memprof.load(tmp_path / f"{name}.onnx").graph.parameter_bytes == size
+
+
+def test_nodes_that_are_alike_each_have_their_own(tmp_path: Path) -> None:
+    scaler = {"offset": [0.0] * 4, "scale": [1.0] * 4}
+    nodes = [node("Scaler", [f"x{i}"], [f"x{i + 1}"], **scaler) for i in range(5)]
+    path = tmp_path / "scalers.onnx"
+    path.write_bytes(model(nodes, ["x5"], x0=(F, [1, 4])).SerializeToString())
+    assert memprof.load(path).graph.parameter_bytes == 5 * 2 * 16
+
+
+def test_a_process_from_the_file_alone_takes_what_a_real_one_takes(tmp_path: Path) -> None:
+    path = tmp_path / "forest.onnx"
+    path.write_bytes(model([forest(60_000)], ["y"], x=(F, [1, 4])).SerializeToString())
+    found = read_onnx(Request(source=path, threads=1))
+    measured = measure_process(str(path), input_specs(found.graph), Limits(seconds=60), threads=1)
+    pairs = {pair.name: pair for pair in process_pairs(found, session_frame(found), measured)}
+    assert pairs["process"].predicted_bytes == pytest.approx(pairs["process"].measured_bytes, rel=0.15)
+
+
+@pytest.mark.parametrize("kind", ["floats", "ints", "strings"])
+def test_a_long_list_is_read_as_quickly_as_it_is_long(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"floats": [0.5] * 200_000, "ints": [-1, 7, 300] * 70_000, "strings": ["LEAF", "BRANCH_LEQ"] * 100_000}
+    content = model([node("Scaler", ["x"], ["y"], odd=values[kind])], ["y"]).SerializeToString()
+    steps = []
+    monkeypatch.setattr(wire, "list_end", lambda content: steps.append(1) or list_end(content))
+    assert strip(content) == content
+    assert 0 < len(steps) <= 2 + len(content) // wire.LIST_WINDOW_BYTES
+
+
+def test_lists_have_a_limit_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = model([forest(30_000)], ["y"], x=(F, [1, 4])).SerializeToString()
+    monkeypatch.setattr(Room, "structure_bytes", 40_000)
+    assert strip(content) == content  # most lists are long, the others fit
+    monkeypatch.setattr(Room, "list_bytes", len(content) // 2)
+    with pytest.raises(LimitError, match=r"lists have more than .*"):
+        strip(content)
+    monkeypatch.setattr(Room, "list_bytes", len(content))
+    monkeypatch.setattr(Room, "fields", 29_000)
+    with pytest.raises(LimitError, match="more than 29000 fields"):
+        strip(content)  # each text counts
+    monkeypatch.undo()
+    path = tmp_path / "stars.onnx"  # a star begins an attribute: what lists hold of them is none
+    path.write_bytes(model([node("Scaler", ["x"], ["y"], odd=["*" * 20] * 200_000)], ["y"]).SerializeToString())
+    assert len(read_structure(path)) == path.stat().st_size
+
+
+@given(
+    rows=st.lists(
+        st.one_of(
+            st.lists(st.floats(width=32), max_size=40).map(lambda v: AttributeProto(floats=v)),
+            st.lists(st.integers(-(2**63), 2**63 - 1), max_size=40).map(lambda v: AttributeProto(ints=v)),
+            st.lists(st.binary(max_size=200), max_size=40).map(lambda v: AttributeProto(strings=v)),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    cut=st.integers(0, 400),
+)
+def test_the_end_of_a_list_is_where_reading_each_of_its_fields_ends(rows: list[AttributeProto], cut: int) -> None:
+    content = b"".join(row.SerializeToString() for row in rows)
+    content = content[: max(0, len(content) - cut)]
+    if not content:
+        return
+    position = count = 0
+    while position < len(content) and content[position] == content[0]:
+        try:
+            _, value, end = read_field(content, 0, position, len(content))
+        except InputError:
+            break
+        if content[0] == 0x4A and end - value >= 0x80:
+            break  # longer texts are for the walk
+        position, count = end, count + 1
+    assert list_end(content) == (position, count)
+
+
+def test_rows_that_change_their_kind_at_each_step_are_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = AttributeProto(ints=[1, 1]).SerializeToString() + AttributeProto(floats=[0, 0]).SerializeToString()
+    attribute = AttributeProto(name="odd").SerializeToString() + rows * 20_000
+    content = ModelProto().SerializeToString()
+    for number in (5, 1, 7):  # an attribute of a node of a graph of a model
+        attribute = content = bytes([number << 3 | 2]) + varint(len(attribute)) + attribute
+    looked = []
+    monkeypatch.setattr(wire, "list_end", lambda content: looked.append(1) or list_end(content))
+    assert strip(content) == content
+    assert 0 < len(looked) <= 2 * wire.MAX_LISTS
