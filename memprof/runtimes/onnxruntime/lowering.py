@@ -4,6 +4,7 @@
     an operation without a kernel                    the nodes of its definition, and so on inside it, round by round;
                                                      they come last in onnxruntime's numbering of nodes
     a 16-bit float operation without a kernel        the same in 32 bits, between casts: see ``half``
+    a Cast of a Cast                                 one of them, or none: see ``casts``
     a DequantizeLinear with several readers          one for each reader: the first keeps the original, each further
                                                      one gets a copy, numbered after all other nodes; a standard
                                                      definition is one reader, unless the file has functions of its
@@ -16,6 +17,7 @@ they replace or copy. Complexity: O(values + reads) for each round of definition
 from __future__ import annotations
 
 from memprof.ir import Graph
+from memprof.runtimes.onnxruntime.casts import join_casts
 from memprof.runtimes.onnxruntime.half import widen
 from memprof.runtimes.onnxruntime.kernels import has_kernel
 from memprof.runtimes.onnxruntime.order import execution_order
@@ -27,11 +29,16 @@ _KNOWN_DOMAINS = ("ai.onnx.", "com.microsoft.")
 
 def lower(graph: Graph) -> Lowered:
     """Return ``graph`` as onnxruntime runs it."""
-    return widen(with_definitions(graph))
+    return with_casts(with_definitions(graph))
+
+
+def with_casts(lowered: Lowered) -> Lowered:
+    """Return a graph with the Casts that onnxruntime adds, and without those that it joins."""
+    return join_casts(widen(lowered), max(lowered.index, default=-1) + 1)
 
 
 def with_definitions(graph: Graph) -> Lowered:
-    """Return ``graph`` as onnxruntime runs it, but for what it widens: that comes last."""
+    """Return ``graph`` as onnxruntime runs it, but for what it widens, and Casts that read Casts: they come last."""
     lowered = Lowered(graph, graph.places or tuple(range(len(graph.nodes))))
     stages = (_inline_all, _copy_all) if _has_own_functions(graph) else (_copy_all, _inline_all)
     for stage in stages:

@@ -182,3 +182,62 @@ def test_what_lies_between_widened_nodes_is_widened(
     judged = next(node for node in lowered.nodes if node.op in ("Concat", "Split") or node.op == nodes[-1].op_type)
     assert (lowered.values[judged.writes[0]].type.dtype == "float32") == is_widened
     assert sorted(node.op for node in lowered.nodes) == sorted(ops_of_the_runtime(path, tmp_path / "made.onnx"))
+
+
+TYPES = {
+    of: getattr(TensorProto, of.upper()) for of in ("bool", "uint8", "int32", "int64", "float16", "float", "double")
+}
+
+
+def casts(path: Path, first: int, *changes: tuple[str, str, int], outputs: tuple[str, ...], reads: str) -> Graph:
+    """Return Casts (what each reads, writes and changes to) of a tensor, the last of which is read twice."""
+    nodes = [helper.make_node("Concat", ["x"], ["x0"], axis=0)]
+    nodes += [helper.make_node("Cast", [read], [written], to=to) for read, written, to in changes]
+    nodes.append(helper.make_node("Concat", [reads, reads], ["y"], axis=0))
+    types = {written: to for _, written, to in changes}
+    made = helper.make_graph(
+        nodes,
+        "casts",
+        [helper.make_tensor_value_info("x", first, [4])],
+        [helper.make_tensor_value_info(name, types.get(name, types[reads]), None) for name in ("y", *outputs)],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return read_onnx(Request(source=path)).graph
+
+
+@pytest.mark.parametrize("first", TYPES)
+def test_casts_of_casts_are_joined_as_the_runtime_joins_them(tmp_path: Path, first: str) -> None:
+    path, kinds = tmp_path / "m.onnx", TYPES.values()
+    for second, third in [(b, c) for b in kinds for c in kinds if TYPES[first] != b != c]:
+        graph = casts(path, TYPES[first], ("x0", "p", second), ("p", "q", third), outputs=(), reads="q")
+        assert sorted(ops_run(graph)) == sorted(ops_of_the_runtime(path, tmp_path / "made.onnx")), (second, third)
+
+
+@pytest.mark.parametrize("outputs", [(), ("p",), ("q",), ("r",)])
+@pytest.mark.parametrize("middle", ["int32", "float16", "double"])
+def test_several_casts_of_a_cast_are_joined_unless_it_is_a_result(
+    tmp_path: Path, middle: str, outputs: tuple[str, ...]
+) -> None:
+    path, full = tmp_path / "m.onnx", TensorProto.FLOAT
+    changes = (("x0", "p", TYPES[middle]), ("p", "q", full), ("p", "r", TensorProto.INT64), ("r", "s", full))
+    graph = casts(path, full, *changes, outputs=outputs, reads="q")
+    assert sorted(ops_run(graph)) == sorted(ops_of_the_runtime(path, tmp_path / "made.onnx"))
+
+
+def test_a_cast_of_the_file_that_cannot_be_undone_keeps_those_beside_it(tmp_path: Path) -> None:
+    """What a Cast to 16 bits writes is read by one back to 32, and by an operation that runs in 32."""
+    path = tmp_path / "m.onnx"
+    nodes = [
+        helper.make_node("Sin", ["x"], ["a"]),
+        helper.make_node("Cast", ["a"], ["h"], to=HALF),
+        helper.make_node("Cast", ["h"], ["y"], to=FULL),
+        helper.make_node("Sin", ["h"], ["z"]),
+    ]
+    results = [helper.make_tensor_value_info("y", FULL, None), helper.make_tensor_value_info("z", HALF, None)]
+    made = helper.make_graph(nodes, "casts", [helper.make_tensor_value_info("x", FULL, [4])], results)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    found = ops_run(read_onnx(Request(source=path)).graph)
+    assert sorted(found) == sorted(ops_of_the_runtime(path, tmp_path / "made.onnx"))
+    assert found.count("Cast") == 4

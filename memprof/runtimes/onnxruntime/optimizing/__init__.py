@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from memprof.ir import Graph
-from memprof.runtimes.onnxruntime.half import widen
+from memprof.runtimes.onnxruntime.lowering import with_casts
 from memprof.runtimes.onnxruntime.optimizing.blocking import block_all
 from memprof.runtimes.onnxruntime.optimizing.building import build
 from memprof.runtimes.onnxruntime.optimizing.convolving import join_activations, join_constants, join_sums
@@ -150,13 +150,15 @@ def optimized(
 
 
 def _widened(draft: Draft, constants: frozenset[str]) -> Draft:
-    """Return a draft where operations on 16-bit floats without a kernel run in 32 bits, between casts."""
-    if "float16" not in draft.graph.dtypes:
+    """Return a draft where operations on 16-bit floats without a kernel run in 32 bits, and Casts are joined."""
+    if "float16" not in draft.graph.dtypes and "Cast" not in draft.graph.ops:
         return draft
     found, known = build(draft)
     numbers = tuple([step.index for step in draft.ordered()])
-    wide = widen(Lowered(found, numbers))
-    planned = wide.graph if known is found else widen(Lowered(known, numbers)).graph
+    wide = with_casts(Lowered(found, numbers))
+    if wide.graph is found:
+        return draft
+    planned = wide.graph if known is found else with_casts(Lowered(known, numbers)).graph
     return Draft(wide.graph, wide.index, planned, constants)
 
 
