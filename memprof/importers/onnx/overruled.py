@@ -14,6 +14,7 @@ operation               the text and ONNX's inference                 onnxruntim
 pooling, SAME, dilated  padded for the dilated kernel                 padded for the plain one: fewer windows
 pooling, both paddings  what pads says is added                       is ignored (``as_run``)
 Resize, kept aspect     axes may be counted from the end              those that are keep their side
+Range                   refuses a vector of one element               takes it as the number in it
 """
 
 from __future__ import annotations
@@ -235,9 +236,18 @@ def _integers(attributes: Mapping[str, Attribute], name: str, default: tuple[int
     return tuple(int(i) for i in found)
 
 
+def _range(inputs: Sequence[Fact | None], attributes: Mapping[str, Attribute], types: TypeTable) -> TensorType | None:
+    given = [fact for fact in inputs if fact is not None]
+    shapes = [fact.type.shape for fact in given]
+    if len(given) != 3 or (1,) not in shapes or not {(), (1,)}.issuperset(shapes):
+        return None
+    return types.of(given[0].type.dtype, (None,))  # how long it is follows where elements are worked out
+
+
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         **dict.fromkeys(_POOLS, _pool),
+        "Range": _range,
         "ConvTranspose": _transposed,
         "Resize": _resized,
         "Upsample": _resized,

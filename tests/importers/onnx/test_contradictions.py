@@ -102,6 +102,18 @@ def test_stft_is_onesided_unless_it_says_otherwise(tmp_path: Path, onesided: int
     assert sizes(load(tmp_path, found))["y"] == 3 * bins * 2 * 4
 
 
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_range_takes_vectors_of_one_element_as_onnxruntime_does(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    given = [numpy_helper.from_array(np.full(shape, value, np.float32), f"n{value}") for value in (0, 7, 2)]
+    constant = model([node("Range", ["n0", "n7", "n2"], ["y"])], outputs=["y"], initializers=given)
+    assert sizes(load(tmp_path, constant))["y"] == 16
+    asked = model(
+        [node("Range", ["n0", "n7", "x"], ["y"])], inputs=[tensor("x", shape)], outputs=["y"], initializers=given
+    )
+    load(tmp_path, asked)
+    assert sizes(memprof.load(tmp_path / "model.onnx", values={"x": (2.0,)}))["y"] == 16
+
+
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
 def test_a_window_that_begins_in_the_padding_is_dropped(tmp_path: Path, op: str) -> None:
     pool = node(op, ["x"], ["y"], kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1)
