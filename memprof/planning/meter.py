@@ -11,7 +11,8 @@ clock is read after every few hundred steps, never in between: no stretch of wor
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
 
 Clock = Callable[[], float]
@@ -107,6 +108,18 @@ class Meter:
         """Return a meter with a share of what is left of the time and of the steps, and no more than ``seconds``."""
         effort = None if self._effort == _ENDLESS else max(0, int((self._effort - self.spent) * share))
         return Meter(min(seconds, self.seconds_left * share if share else 0.0), effort, self._clock, self)
+
+    @contextmanager
+    def share(self, share: float) -> Iterator[Meter]:
+        """Give ``part(share)`` to a block, which ends early, and without an error, where that runs out."""
+        part = self.part(share)
+        try:
+            yield part
+        except OutOfBudget:
+            if self.has_ended:
+                raise
+        finally:
+            part.settle()
 
     def patient(self, steps: int, seconds: float) -> Meter:
         """Return a meter for what is left, and for ``steps`` in any case, up to ``seconds`` after the deadline."""

@@ -39,7 +39,7 @@ def operation_bound(piece: Piece, op: int, meter: Meter) -> tuple[int, set[int] 
     before.discard(op)
     free = [other for other in range(len(piece.ops)) if other not in before and other not in after]
     side = dict.fromkeys(before, SOURCE) | dict.fromkeys(after, SINK)
-    network, constant = _state_network(piece, free, range(len(piece.cells)), side.__getitem__, meter)
+    network, constant = state_network(piece, free, range(len(piece.cells)), side.__getitem__, meter)
     flow, is_maximum = network.push_maximum(meter)
     resting = piece.start_bytes - sum(cell.size_bytes for cell in piece.cells if cell.opens is None)
     opened = sum(piece.cells[i].size_bytes for i in piece.opened_by[op])
@@ -57,7 +57,7 @@ def lightest_state(piece: Piece, meter: Meter) -> list[int] | None:
     """
     meter.spend(_network_steps(piece))
     free = range(len(piece.ops))
-    network, _ = _state_network(piece, free, range(len(piece.cells)), free.__getitem__, meter)
+    network, _ = state_network(piece, free, range(len(piece.cells)), free.__getitem__, meter)
     _, is_maximum = network.push_maximum(meter)
     if not is_maximum:
         return None
@@ -75,7 +75,7 @@ def lightest_between(piece: Piece, root: int, state: int, meter: Meter) -> int:
     """
     free = list(bits(state & ~root))
     cells = sorted({i for op in free for i in (*piece.opened_by[op], *piece.closed_by[op])})
-    network, _ = _state_network(piece, free, cells, lambda op: SOURCE if root >> op & 1 else SINK, meter)
+    network, _ = state_network(piece, free, cells, lambda op: SOURCE if root >> op & 1 else SINK, meter)
     meter.spend(len(free) + len(cells))
     if not network.push_maximum(meter)[1]:
         raise OutOfBudget
@@ -111,8 +111,13 @@ def _reach(neighbours: Sequence[Sequence[int]], start: Iterable[int]) -> set[int
     return reached
 
 
-def _state_network(
-    piece: Piece, free: Sequence[int], cells: Iterable[int], side: Callable[[int], int], meter: Meter
+def state_network(
+    piece: Piece,
+    free: Sequence[int],
+    cells: Iterable[int],
+    side: Callable[[int], int],
+    meter: Meter,
+    predecessors: Sequence[Sequence[int]] | None = None,
 ) -> tuple[FlowNetwork, int]:
     """Return a network whose cuts are downsets, by the bytes of ``cells`` alive after them, less a constant.
 
@@ -122,6 +127,7 @@ def _state_network(
         cells: Cells that count.
         side: For each other operation ``SOURCE`` if it has run, ``SINK`` if not.
         meter: Told of each operation and cell.
+        predecessors: For each operation those that must run before it, ``None`` for the piece's.
 
     Returns:
         The network, and the bytes of ``cells`` that are alive in every such downset.
@@ -129,9 +135,10 @@ def _state_network(
     network = FlowNetwork()
     nodes = {op: network.add_node() for op in free}
     infinite = 1 + piece.cell_bytes
+    before = piece.predecessors if predecessors is None else predecessors
     for op, node in nodes.items():
         meter.spend()
-        for other in piece.predecessors[op]:
+        for other in before[op]:
             if other in nodes:
                 network.add_edge(node, nodes[other], infinite)
     always = 0

@@ -6,6 +6,8 @@ O(V^2 E) in the worst case; a few milliseconds on the networks of ``memprof.plan
 
 from __future__ import annotations
 
+from math import inf
+
 from memprof.planning.meter import Meter, OutOfBudget
 
 SOURCE = 0
@@ -13,9 +15,12 @@ SINK = 1
 FIRST_NODE = 2
 """Id of the first node that ``add_node`` returns; the next ones count up."""
 
+Mark = tuple[list[int], int]
+"""Capacities and flow at some time."""
+
 
 class FlowNetwork:
-    """A directed network with capacities, grown by ``add_node`` and ``add_edge``, then asked once for its flow."""
+    """A directed network with capacities, grown by ``add_node`` and ``add_edge``, also after flow was pushed."""
 
     def __init__(self) -> None:
         self._edges: list[list[int]] = [[], []]  # by node: ids of the edges that leave it, reverse ones included
@@ -37,14 +42,38 @@ class FlowNetwork:
         self._edges[source].append(edge)
         self._edges[target].append(edge + 1)
 
+    @property
+    def total(self) -> int:
+        """What flows from source to sink."""
+        return self._total
+
     def push_maximum(self, meter: Meter) -> tuple[int, bool]:
         """Push flow from source to sink; return how much, and whether it is the maximum or the meter ran out."""
         try:
-            while self._find_levels(meter):
-                self._push_blocking_flow(meter)
+            self.push(meter)
         except OutOfBudget:
             return self._total, False
         return self._total, True
+
+    def push(self, meter: Meter, limit: float = inf) -> None:
+        """Push the maximum flow on top of what flows, or more than ``limit`` of it.
+
+        Raises:
+            OutOfBudget: The meter ran out.
+        """
+        while self._total <= limit and self._find_levels(meter):
+            self._push_blocking_flow(meter)
+
+    def mark(self) -> Mark:
+        """Return what ``restore`` needs to undo what is added and pushed from here on."""
+        return list(self._capacity), self._total
+
+    def restore(self, mark: Mark) -> None:
+        """Undo what was added and pushed since ``mark``; nodes stay."""
+        capacity, self._total = mark
+        while len(self._target) > len(capacity):
+            self._edges[self._target.pop()].pop()
+        self._capacity = list(capacity)
 
     def sink_side(self) -> list[bool]:
         """After a maximum flow: which nodes are on the sink's side of the smallest such side of a minimum cut."""

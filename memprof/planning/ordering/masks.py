@@ -114,6 +114,8 @@ class Masks:
         Returns:
             State, ready and alive after the moves, and the moves.
         """
+        always_opens, may_open, scratch = self.always_opens, self.may_open, self.scratch
+        always_closes, may_close = self.always_closes, self.may_close
         steps = []
         looked_at = 0
         while suspects:
@@ -124,10 +126,15 @@ class Masks:
             bit = suspects & -suspects
             suspects ^= bit
             op = bit.bit_length() - 1
-            opened = self.opened(state, op)
-            if alive + opened + self.scratch[op] > level:
+            opened, closed = always_opens[op], always_closes[op]  # ``opened`` and ``closed``, without calls
+            for mask, size_bytes in may_open[op]:
+                if not mask & state:
+                    opened += size_bytes
+            if alive + opened + scratch[op] > level:
                 continue
-            closed = self.closed(state, op)
+            for mask, size_bytes in may_close[op]:
+                if mask & state == mask:
+                    closed += size_bytes
             if opened > closed:
                 continue
             steps.append(op)

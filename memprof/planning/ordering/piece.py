@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 from typing import NamedTuple
 
 from memprof.planning.meter import Meter
@@ -86,6 +87,11 @@ class Piece:
     def cell_bytes(self) -> int:
         """Bytes of all cells together."""
         return sum(cell.size_bytes for cell in self.cells)
+
+    @cached_property
+    def grain_bytes(self) -> int:
+        """Bytes of which every peak is a multiple."""
+        return gcd(self.start_bytes, *(cell.size_bytes for cell in self.cells), *self.scratch_bytes) or 1
 
     @cached_property
     def end_bytes(self) -> int:

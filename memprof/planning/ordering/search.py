@@ -35,6 +35,10 @@ from memprof.planning.ordering.masks import Masks, bits
 
 Outcome = Literal["solved", "exhausted", "paused"]
 
+_Entry = tuple[int, int, int, int, tuple[int, ...]]  # state, ready, alive, state before, steps between
+
+_BEFORE_ALL = -(2**62)
+
 
 class Search:
     """One search in one direction. ``level`` and, once solved, ``order`` are the result.
@@ -99,6 +103,7 @@ class Search:
         self._committed += steps
         self._root, self._root_ready, self._root_bytes = state, ready, alive
         self._came_from: dict[int, tuple[int, tuple[int, ...]]] = {}  # state -> earlier state, steps between
+        self._closed: dict[int, tuple[int, int]] = {}  # before free moves -> state and bytes after them
         self._active: list[tuple[int, int, int, int, int]] = []  # (alive, -steps so far, state, ready, level done)
         self._waiting: list[tuple[int, int, int, int, int, int]] = []  # (lowest step over the level, *as in active)
         self._enter(state, ready, alive, state, ())
@@ -143,7 +148,7 @@ class Search:
         """Reach every state that is one step away, except those reached already when the level was ``done_level``."""
         masks, level = self.masks, self.level
         lowest_waiting = self.ceiling
-        reached = []
+        reached: list[tuple[int, _Entry]] = []
         self.masks.meter.spend(ready.bit_count())
         for op in bits(ready):
             opened = masks.opened(state, op)
@@ -151,27 +156,43 @@ class Search:
             if during > level:
                 lowest_waiting = min(lowest_waiting, during)
                 continue
-            following = state | 1 << op
-            others = ready & ~(1 << op)
-            readied = masks.readied(following, op)
-            following, following_ready, after, free = masks.close(
-                level,
-                following,
-                others | readied,
-                alive + opened - masks.closed(state, op),
-                suspects=readied | others & masks.neighbours[op],
-                lightest=alive,
-            )
-            entry = (following, following_ready, after, state, (op, *free))
-            if after <= alive and lightest_between(masks.piece, state, following, masks.meter) == following:
-                self._enter(*entry)
-                return  # a valley as low as this state: no order needs another way on
-            if during > done_level:
-                reached.append(entry)
-        for entry in reached:
+            raw = state | 1 << op
+            known = self._closed.get(raw)
+            if known is not None:
+                following, after = known
+            else:
+                others = ready & ~(1 << op)
+                readied = masks.readied(raw, op)
+                following, following_ready, after, free = masks.close(
+                    level,
+                    raw,
+                    others | readied,
+                    alive + opened - masks.closed(state, op),
+                    suspects=readied | others & masks.neighbours[op],
+                    lightest=alive,
+                )
+            if after <= alive and self._is_lightest(following, state, ready, raw):
+                # A valley as low as this state: no order needs another way on.
+                reached, lowest_waiting, done_level = [], self.ceiling, _BEFORE_ALL
+            if known is None and during > done_level:
+                reached.append((raw, (following, following_ready, after, state, (op, *free))))
+            if done_level == _BEFORE_ALL:
+                break
+        for raw, entry in reached:
+            self._closed[raw] = entry[0], entry[2]
             self._enter(*entry)
         if lowest_waiting < self.ceiling:
             heappush(self._waiting, (lowest_waiting, alive, -state.bit_count(), state, ready, level))
+
+    def _is_lightest(self, following: int, state: int, ready: int, raw: int) -> bool:
+        """Whether nothing between ``state`` and ``following``, which is ``raw`` after its free moves, is lighter.
+
+        If all that was free waits for the operation that led to ``raw``, what lies between holds that operation, and
+        the free moves that it lacks add nothing.
+        """
+        if following & ready & ~raw == 0:
+            return True
+        return lightest_between(self.masks.piece, state, following, self.masks.meter) == following
 
     def _path_to(self, state: int) -> list[int]:
         """Return the operations that lead from the root to ``state``, in order."""

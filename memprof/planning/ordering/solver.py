@@ -10,6 +10,8 @@
         5  fall apart at the lightest state, and at the operations that must be passed then
         6  exact search from both ends in turns with growing budgets, beams of growing width between
            (beyond some thousand operations only in windows around the peak, which improves the order, not the bound)
+        7  where that takes longer, what all orders below a level have in common (``forced``): a bound where there are
+           none, and beams and searches among fewer orders where there may be some
     a bound on one task is a bound on the whole; a task whose peak is at the bound is done
 
 What an interrupt may find half done is replaced in one assignment, so that there is a valid order at any time.
@@ -22,25 +24,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Literal
 
 from memprof.planning.meter import Meter, OutOfBudget
 from memprof.planning.ordering.beam import beam_order
 from memprof.planning.ordering.bounds import lightest_state, operation_bound, trivial_bound
 from memprof.planning.ordering.candidates import BACKWARD_CANDIDATES, CANDIDATES
-from memprof.planning.ordering.masks import Masks
+from memprof.planning.ordering.forced import Precedences
 from memprof.planning.ordering.piece import Piece, must_pass_cuts, windows
 from memprof.planning.ordering.rewrite import Rewrite
 from memprof.planning.ordering.search import Search
 from memprof.planning.ordering.series_parallel import contract, relax
+from memprof.planning.ordering.sides import Side, forced_sides, from_end, sides_of, state_bytes
 from memprof.planning.ordering.twins import order_twins
 
-Proof = Literal["bytes of one step", "minimum cut", "series-parallel", "exhaustive search"]
+Proof = Literal["bytes of one step", "minimum cut", "series-parallel", "forced precedences", "exhaustive search"]
 """What the lower bound rests on."""
-
-_Side = tuple[Masks, Callable[[list[int]], list[int]]]
-"""A piece as seen from one of its ends, and how an order found there reads from the start."""
 
 _FLOWS_PER_ORDER = 3  # the highest step needs no more than a few cuts to be proven
 _FLOWS_PER_ROUND = {0: 20, 2: 100, 4: 10_000}  # others lift the level at which the search works
@@ -54,6 +54,11 @@ _LAGGARD_SHARE = 4  # a search that has proven less than the other gets this par
 _BEAM_WIDTHS = {2: 10, 5: 100, 12: 1000}  # after which round of the search
 _LAST_BEAM_WIDTHS = (3_000, 10_000)  # once the search is out of memory
 _STATE_MEMORY_BYTES = 600_000_000
+_FORCING_STEPS = 40  # per square of operations: what it takes, about, to find what orders have in common
+_FORCED_SHARE = 0.5  # of what is left goes to that at most
+_FORCED_FINENESS = 500  # parts of the peak to which a bound is worked out
+_FORCED_BEAM_WIDTHS = (10, 100)
+_NEVER = 2**62
 
 
 class Task:
@@ -322,14 +327,12 @@ class Solver:
 
     def _search(self, task: Task) -> Iterator[None]:
         """Search from the end and from the start in turns; ends with an answer, or without memory."""
-        sides: list[_Side] = [
-            (Masks(task.piece.mirrored, self._meter), _reversed),
-            (Masks(task.piece, self._meter), list),
-        ]
+        sides = sides_of(task.piece, list, self._meter)
         level, ceiling = self.lower_bytes, task.peak_bytes
         if self._target_bytes is not None:
             level, ceiling = self._target_bytes, self._target_bytes + 1
         searches = [(Search(masks, level, ceiling), restore) for masks, restore in sides]
+        forced_from = self._meter.spent + _FORCING_STEPS * len(task.order) ** 2
         for turn in range(self._turns):
             self._bound_by_flow(task, _FLOWS_PER_ROUND.get(turn, 0))
             yield
@@ -338,7 +341,7 @@ class Solver:
                 budget = (_FIRST_BUDGET << min(turn, _DOUBLINGS)) // (_LAGGARD_SHARE if is_behind else 1)
                 if self._advance(task, search, restore, budget):
                     return
-                if search.state_count * _state_bytes(task.piece) > _STATE_MEMORY_BYTES / len(sides):
+                if search.state_count * state_bytes(task.piece) > _STATE_MEMORY_BYTES / len(sides):
                     searches.remove((search, restore))
                 yield
             if not searches:
@@ -346,11 +349,97 @@ class Solver:
             if turn in _BEAM_WIDTHS:
                 self._beam(task, sides, _BEAM_WIDTHS[turn])
                 yield
+            if self._meter.spent >= forced_from:
+                forced_from = _NEVER
+                yield from self._search_forced(task)
         for width in _LAST_BEAM_WIDTHS if not searches else ():
             self._beam(task, sides, width)
             yield
 
-    def _advance(self, task: Task, search: Search, restore: Callable[[list[int]], list[int]], budget: int) -> bool:
+    def _search_forced(self, task: Task) -> Iterator[None]:
+        """Ask at one level after another for an order within it, among those that keep what all such have in common.
+
+        Ends with an answer, without memory, or where it takes too long to find what orders have in common.
+        """
+        fineness = _FORCED_FINENESS
+        common: Precedences | None = None
+        while True:
+            may_exist = None
+            with self._meter.share(_FORCED_SHARE) as part:
+                common = common or Precedences(task.piece, part)
+                may_exist = common.keep_within(self._ceiling(task) - 1, part)
+            if may_exist is False:
+                self._raise_bound(self._ceiling(task), "forced precedences")
+            if common is None or not may_exist:
+                return
+            yield
+            sides = forced_sides(common, self._meter)
+            if any(self._beam(task, sides, width) for width in _FORCED_BEAM_WIDTHS):
+                if self._is_settled(task.peak_bytes):
+                    return
+                continue
+            level, within = self._lowest_level(task, common, fineness)
+            fineness = 1
+            yield
+            if not self._is_settled(task.peak_bytes):
+                yield from self._search_within(task, within, level)
+            if self._is_settled(task.peak_bytes) or self.lower_bytes <= level < task.peak_bytes:
+                return
+
+    def _ceiling(self, task: Task) -> int:
+        """Return the bytes below which an order of ``task`` is looked for."""
+        return task.peak_bytes if self._target_bytes is None else self._target_bytes + 1
+
+    def _lowest_level(self, task: Task, common: Precedences, fineness: int) -> tuple[int, Precedences]:
+        """Return a level within which there may be an order, and what all such orders have in common.
+
+        What is between bound and ceiling is halved as long as what is forced tells the halves apart, and the bound
+        raised, down to parts of the peak of ``fineness``; at least once.
+        """
+        if self._target_bytes is not None:
+            return self._target_bytes, common
+        grain = task.piece.grain_bytes
+        low, high = (self.lower_bytes - 1) // grain, (task.peak_bytes - 1) // grain  # no order so low, perhaps one
+        finest = max(1, min(high // fineness, (high - low + 1) // 2))
+        with self._meter.share(_FORCED_SHARE) as part:
+            while high - low > finest:
+                middle = (low + high) // 2
+                lower = common.copy()
+                if lower.keep_within(middle * grain, part):
+                    common, high = lower, middle
+                else:
+                    low = middle
+                    self._raise_bound((low + 1) * grain, "forced precedences")
+        return high * grain, common
+
+    def _search_within(self, task: Task, common: Precedences, level: int) -> Iterator[None]:
+        """Look for an order within ``level``, from both ends, until one is found, none is left, or memory is full."""
+        sides = forced_sides(common, self._meter)
+        searches = [(Search(masks, level, level + 1), restore) for masks, restore in sides]
+        for turn in count():
+            for search, restore in list(searches):
+                is_behind = search.progress < max(other.progress for other, _ in searches)
+                budget = (_FIRST_BUDGET << min(turn, _DOUBLINGS)) // (_LAGGARD_SHARE if is_behind else 1)
+                outcome = search.advance(budget)
+                if outcome == "solved":
+                    task.offer(restore(search.order))
+                    return
+                if outcome == "exhausted":
+                    grain = task.piece.grain_bytes
+                    self._raise_bound((level // grain + 1) * grain, "exhaustive search")
+                    return
+                if search.state_count * state_bytes(task.piece) > _STATE_MEMORY_BYTES / len(sides):
+                    searches.remove((search, restore))
+                yield
+            if not searches:
+                return
+            if turn in _BEAM_WIDTHS:
+                self._beam(task, sides, _BEAM_WIDTHS[turn])
+                yield
+
+    def _advance(
+        self, task: Task, search: Search, restore: Callable[[Sequence[int]], list[int]], budget: int
+    ) -> bool:
         """Let one side search on; return whether that settles the task."""
         search.ceiling = min(search.ceiling, task.peak_bytes)
         search.skip_to(self.lower_bytes)
@@ -365,8 +454,8 @@ class Solver:
             self._raise_bound(search.ceiling, "exhaustive search")
         return outcome != "paused"
 
-    def _beam(self, task: Task, sides: Sequence[_Side], width: int) -> None:
-        """Offer the best order of a beam from each end, and try to prove what is better."""
+    def _beam(self, task: Task, sides: Sequence[Side], width: int) -> bool:
+        """Offer the best order of a beam from each end, and try to prove what is better; return whether one is."""
         found_better = False
         for masks, restore in sides:
             order = beam_order(masks, width, self.lower_bytes, task.peak_bytes)
@@ -375,6 +464,7 @@ class Solver:
             self._bound_by_flow(task, _FLOWS_PER_ORDER)
             for _ in self._follow_cuts(task):
                 pass
+        return found_better
 
 
 def _rewritten(piece: Piece, meter: Meter) -> Rewrite | None:
@@ -390,19 +480,9 @@ def _cheap_orders(piece: Piece, meter: Meter) -> Iterator[list[int]]:
         yield rule(piece, meter)
     for rule in BACKWARD_CANDIDATES:
         meter.spend(_scan_steps(piece))
-        yield _reversed(rule(piece.mirrored, meter))
+        yield from_end(rule(piece.mirrored, meter))
 
 
 def _scan_steps(piece: Piece) -> int:
     """Return the steps that one scan of the piece is."""
     return len(piece.ops) + len(piece.cells)
-
-
-def _reversed(order: Sequence[int]) -> list[int]:
-    last = len(order) - 1
-    return [last - op for op in reversed(order)]
-
-
-def _state_bytes(piece: Piece) -> int:
-    """Return about how many bytes the search keeps per state: two masks, two tuples, entries in a heap and a dict."""
-    return 500 + len(piece.ops) // 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import product
+from itertools import pairwise, product
 from random import Random
 
 from memprof.planning.meter import Meter, OutOfBudget
@@ -139,3 +139,45 @@ def test_the_maximum_flow_is_the_minimum_cut() -> None:
         sink_side = network.sink_side()
         assert sum(size for a, b, size in edges if not sink_side[a] and sink_side[b]) == min(cuts)
         assert sink_side[SINK] and not sink_side[SOURCE]
+
+
+def test_a_network_that_is_restored_has_the_flow_that_it_had() -> None:
+    changed = 0
+    for seed in range(200):
+        rng = Random(seed)
+        network, same = FlowNetwork(), FlowNetwork()
+        nodes = [SOURCE, SINK, *(network.add_node() for _ in range(4))]
+        assert nodes[2:] == [same.add_node() for _ in range(4)]
+
+        def add(count: int, *networks: FlowNetwork) -> None:
+            for _ in range(count):
+                source, target = rng.sample(nodes, k=2)  # noqa: B023
+                capacity = rng.randint(0, 9)  # noqa: B023
+                for each in networks:
+                    each.add_edge(source, target, capacity)
+
+        add(8, network, same)
+        network.push(Meter())
+        mark = network.mark()
+        for _ in range(2):
+            add(4, network)
+            network.push(Meter())
+            changed += network.total != mark[1]
+            network.restore(mark)
+        add(4, network, same)
+        network.push(Meter())
+        same.push(Meter())
+        assert network.total == same.total
+        assert network.sink_side() == same.sink_side()
+    assert changed
+
+
+def test_a_push_ends_once_more_than_its_limit_flows() -> None:
+    for limit in range(12):
+        network = FlowNetwork()
+        for length in range(1, 11):  # paths of one unit each, the shortest first
+            nodes = [SOURCE, *(network.add_node() for _ in range(length)), SINK]
+            for source, target in pairwise(nodes):
+                network.add_edge(source, target, 1)
+        network.push(Meter(), limit)
+        assert network.total == min(limit + 1, 10)
