@@ -2,7 +2,7 @@
 
     engine     needs    start, once per machine, then from a cache               speed
     plain      nothing  none                                                     1
-    compiled   numba    some 10 s (``kernel``), 2 s (``shelving``); then 0.3 s   30 to 50
+    compiled   numba    some 10 s (``kernel``), 3 s (the others); then 0.3 s     30 to 50
 
 The compiled functions are clones of the plain ones whose globals lead to their compiled kin. None of them calls
 itself (numba's cache and self-recursion do not go together).
@@ -21,7 +21,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from memprof.base.errors import MissingExtraError
-from memprof.planning.offsets import kernel, shelving
+from memprof.planning.offsets import abutting, kernel, shelving
+from memprof.planning.offsets.abutting import Abutting
 from memprof.planning.offsets.kernel import Kernel
 from memprof.planning.offsets.problem import Ints
 from memprof.planning.offsets.shelving import Shelving
@@ -47,8 +48,11 @@ _SEARCH = (
 )
 """The functions of ``kernel``, callees first."""
 
-_FIRST_FIT = ("_climb", "_split", "_put", "_insert", "clear", "place")
+_FIRST_FIT = ("_climb", "_pass", "_split", "put", "_insert", "clear", "place")
 """Those of ``shelving``."""
+
+_ABUTTING = ("put", "_list_near", "_closeness", "_closest", "abut")
+"""Those of ``abutting``."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Engine:
         advance: ``kernel.advance``.
         clear: ``shelving.clear``.
         place: ``shelving.place``.
+        abut: ``abutting.abut``.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Engine:
     advance: Callable[[Kernel, int], int]
     clear: Callable[[Shelving], None]
     place: Callable[[Shelving, int], int]
+    abut: Callable[[Abutting, int], int]
 
 
 PLAIN = Engine(
@@ -79,6 +85,7 @@ PLAIN = Engine(
     advance=kernel.advance,
     clear=shelving.clear,
     place=shelving.place,
+    abut=abutting.abut,
 )
 
 
@@ -107,6 +114,7 @@ def compiled_engine() -> Engine:
         MissingExtraError: numba is not installed.
     """
     search, first_fit = _compiled(kernel, _SEARCH), _compiled(shelving, _FIRST_FIT)
+    first = _compiled(abutting, _ABUTTING)
     return Engine(
         name="compiled",
         make_column=lambda column: column.copy(),
@@ -114,6 +122,7 @@ def compiled_engine() -> Engine:
         advance=search["advance"],
         clear=first_fit["clear"],
         place=first_fit["place"],
+        abut=first["abut"],
     )
 
 

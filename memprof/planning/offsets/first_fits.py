@@ -11,9 +11,10 @@ that hold that step the ones that end soon lie on those that end late, so that w
 Whatever ends too high has its turn earlier the next time, and so on: a wheel that turns as long as time is left
 (squeaky wheel optimisation, Joslin and Clements, JAIR 10, 1999). A plan at the bound ends it.
 
-Where hundreds are alive at once, the wheel turns with the first three tenths of an order alone (``rehearsal``): in a
-tenth of the time they tell how high all of them will end. Where there are too many to be laid often, which order
-begins, and outward from which of the fullest peaks, is rehearsed in the same way.
+Where hundreds are alive at once, the first of each order, which make most of the load, are laid close to each other
+in time (``abutting``), the rest around them by first fit; and the wheel turns with the first three tenths of an order
+alone (``rehearsal``): in a tenth of the time they tell how high all of them will end. Where there are too many to be
+laid often, a few orders go outward from each of the fullest peaks.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from memprof.planning.meter import Meter
+from memprof.planning.offsets import abutting
+from memprof.planning.offsets.abutting import Abutting
 from memprof.planning.offsets.columns import Columns
 from memprof.planning.offsets.engine import (
     PLAIN,
@@ -38,7 +41,7 @@ from memprof.planning.offsets.engine import (
 )
 from memprof.planning.offsets.problem import Ints
 from memprof.planning.offsets.rehearsal import Rehearsal, rehearsal_of
-from memprof.planning.offsets.shelving import BLOCK, CONTROL_SIZE, COUNT, NEXT, Shelving
+from memprof.planning.offsets.shelving import BLOCK, CONTROL_SIZE, COUNT, GIVEN, NEXT, Shelving
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,10 +60,10 @@ _LOADED = (
 """Classes per doubling, and how many doublings of the size the full load, and one of the life, are worth there."""
 _LOADED_NAME = "first fit, outward by load"
 _LOAD_WEIGHT = 10.0  # the same where each load is a class of its own
-_REHEARSED = (*_LOADED[:2], (1.0, 30.0, 0.25))
+_LAID_SELDOM = ((1.0, 30.0, 0.25), (1.0, 40.0, 0.5), (1.5, 30.0, 0.5))
+"""Those of them that begin where few turns fit."""
 _CENTRES = 3  # peaks of the load from which orders go outward
 _PROMINENCE = 0.02  # of the bound, by which the load falls between two peaks
-_PROMISING = 0.97  # of the bound: steps by which a rehearsed order is judged before it learns
 _LEARNT = ((0.95, 60), (0.85, 140))
 """What counts as full while it learns, as a part of the bound, and rehearsals so; where few turns fit, the first."""
 _FEW_TURNS_BUFFERS = 20_000  # with more, each compiled turn takes a second or so, and the first must be good
@@ -72,6 +75,9 @@ _PATIENCE, _REHEARSED_PATIENCE = 50, 20  # turns without a better plan; the same
 _LAST_TURNS = 2.2  # time for so many more: then what was learnt is laid
 _ITEMS_PER_STEP = 5  # looked at, over one step of the meter
 _AT_ONCE = {PLAIN.name: 50_000, "compiled": 2_000_000}  # items between two words to the meter: a few milliseconds
+_ABUTTING, _MORE_ABUTTING = 0.2, 0.4  # of the buffers, first in an order; the second in four times the time
+_MOST_ABUTTING = {PLAIN.name: 2_000, "compiled": 40_000}  # that takes half a second, and one and a half
+_REACH = 0.2  # of a mean life: neighbours that are farther off in time do not count
 _PLAIN_BUFFERS, _PLAIN_SECONDS = 5_000, 1.0  # so few, for so long, before compiled code is worth its start
 _MOST_SHORT = 2**31  # what 32 bits hold
 _LOAD_SECONDS, _COMPILE_SECONDS = 1.0, 4.0  # that must be left to begin with it, compiled before or not
@@ -88,12 +94,14 @@ class _Turns:
         first: What has its turn first: the largest.
         centre: Which of the peaks it goes outward from.
         rehearsal: What is laid, if not all: that makes no plan.
+        abutting: How many come first and are laid close to each other in time, as a part of all.
     """
 
     name: str
     first: Floats
     centre: int = 0
     rehearsal: Rehearsal | None = None
+    abutting: float = _ABUTTING
 
 
 class FirstFits:
@@ -121,6 +129,7 @@ class FirstFits:
         self._chosen = engine
         self._engine: Engine | None = None
         self._shelving: Shelving | None = None
+        self._abutting: Abutting | None = None
         self._orders = self._all_orders()
         self._next: _Turns | None = None
         self._top = 0
@@ -192,11 +201,11 @@ class FirstFits:
         often = _PLAIN_BUFFERS if self._best_engine() is PLAIN else _FEW_TURNS_BUFFERS
         self._is_laid_seldom = self._is_crowded and len(self._size) > often
         if self._is_laid_seldom:
-            yield self._loaded(_LOADED[0])
+            yield self._loaded(_LAID_SELDOM[0])
             self._centres += map(self._from_step, _peaks(*self._profile)[1:_CENTRES])
-            for row, centre in product(_REHEARSED, range(len(self._centres))):
-                turns = replace(self._loaded(row), centre=centre)
-                yield self._rehearsed(turns, _PROMISING)
+            for row, centre in product(_LAID_SELDOM, range(len(self._centres))):
+                turns = replace(self._loaded(row), centre=centre, abutting=_MORE_ABUTTING)
+                yield turns
                 tried.append((self._top, len(tried), turns))
         else:
             for number, turns in enumerate(self._portfolio()):
@@ -237,7 +246,7 @@ class FirstFits:
         best, since = self.best_bytes, 0
         patience = 1 if self._is_laid_seldom else _REHEARSED_PATIENCE if self._is_crowded else _PATIENCE
         while since < patience:
-            yield _Turns(f"{turns.name}; learnt", first, turns.centre)
+            yield replace(turns, name=f"{turns.name}; learnt", first=first)
             since = 0 if self._top < best else since + 1
             best = min(best, self._top)
             self._move(first, everyone, self.best_bytes, rng)
@@ -278,6 +287,11 @@ class FirstFits:
         with interrupted_compiling():
             engine.clear(v)
             v.control[COUNT] = len(order)
+            v.control[GIVEN] = (
+                self._abut(v, engine, min(len(order), int(turns.abutting * len(self._size))))
+                if self._is_crowded
+                else 0
+            )
             while v.control[NEXT] < len(order):
                 self._meter.spend(engine.place(v, _AT_ONCE[engine.name]) // _ITEMS_PER_STEP)
         self._offset = np.array(v.offset, dtype=np.int64) * self._granule
@@ -289,6 +303,16 @@ class FirstFits:
             self._ends = self._offset[few] + self._size[few] + turns.rehearsal.waiting
         self._top = int(self._ends.max(initial=0))
 
+    def _abut(self, v: Shelving, engine: Engine, most: int) -> int:
+        """Place the first buffers of the order of ``v`` close to each other; return how many."""
+        a = self._abutting
+        assert a is not None
+        count = a.control[abutting.COUNT] = min(len(a.near), most)
+        a.control[abutting.NEXT] = 0
+        while a.control[abutting.NEXT] < count:
+            self._meter.spend(engine.abut(a, _AT_ONCE[engine.name]) // _ITEMS_PER_STEP)
+        return count
+
     def _ready(self) -> tuple[Shelving, Engine]:
         engine = self._best_engine()
         if self._shelving is None or engine is not self._engine:
@@ -296,6 +320,10 @@ class FirstFits:
             with interrupted_compiling():  # compiles, so that no turn has to
                 engine.clear(self._shelving)
                 engine.place(self._shelving, 0)
+            if self._is_crowded:
+                self._abutting = self._room_to_abut(self._shelving, engine)
+                with interrupted_compiling():
+                    engine.abut(self._abutting, 0)
         return self._shelving, engine
 
     def _best_engine(self) -> Engine:
@@ -336,6 +364,24 @@ class FirstFits:
         kind = np.int32 if int(columns["size"].sum()) < _MOST_SHORT else np.int64
         self._meter.spend(count // _ITEMS_PER_STEP)
         return Shelving(**{name: make_column(column.astype(kind)) for name, column in columns.items()})
+
+    def _room_to_abut(self, v: Shelving, engine: Engine) -> Abutting:
+        """Return the columns for the first buffers of an order; the order and the offsets are those of ``v``."""
+        count = min(int(_MORE_ABUTTING * len(self._size)), _MOST_ABUTTING[engine.name])
+        reach = max(1, int(_REACH * float(np.mean(np.array(v.stop) - np.array(v.start)))))
+        control = np.zeros(abutting.CONTROL_SIZE, dtype=np.int64)
+        control[abutting.REACH], control[abutting.SCALE] = reach, max(1, self._bound_bytes // self._granule)
+        names = ("starts", "stops", "bottoms", "tops", "near", "highest")
+        kind = np.array(v.size).dtype
+        return Abutting(
+            start=v.start,
+            stop=v.stop,
+            size=v.size,
+            order=v.order,
+            offset=v.offset,
+            control=engine.make_column(control),
+            **{name: engine.make_column(np.zeros(count, dtype=kind)) for name in names},
+        )
 
 
 def _peaks(steps: Ints, loads: Ints) -> list[int]:

@@ -7,7 +7,7 @@
 
 A buffer climbs its shelves in turn: whatever on one of them shares a step with it and begins below its
 end lifts it, until none of them does any more. That is the lowest gap, found without sorting and without a list of
-all that overlap.
+all that overlap. The first of an order may come with their offsets (``abutting``).
 
 A chain is made of blocks that are split when full, so that what lies above a new buffer need not move; each place
 has all that a climb asks for, so that it reads memory in a row. A shelf's first block has the shelf's number.
@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-NEXT, TOP, COUNT, BLOCKS, LOOKED_AT = 0, 1, 2, 3, 4
+NEXT, TOP, COUNT, BLOCKS, LOOKED_AT, GIVEN = 0, 1, 2, 3, 4, 5
 """Places in ``Shelving.control``: how many of the order are placed, and where the highest of them ends; how many of
-the order are to be placed; blocks in use; places looked at."""
+the order are to be placed; blocks in use; places looked at; how many of the order have their offset already."""
 
-CONTROL_SIZE = 5
+CONTROL_SIZE = 6
 BLOCK = 64
 """Places in a block; all but the first of a shelf hold half of that at least."""
 
@@ -80,6 +80,11 @@ def place(v: Shelving, most_looked_at: int) -> int:
         bottom = 0
         k = first
         quiet = 0  # shelves passed since it was lifted
+        if turn < control[GIVEN]:
+            bottom = offset[b]
+            for k in range(first, last):
+                _pass(v, k, bottom)
+            quiet = last - first
         while quiet < last - first:
             lifted = _climb(v, b, k, bottom)
             quiet = quiet + 1 if lifted == bottom else 1
@@ -124,6 +129,16 @@ def _climb(v: Shelving, b: int, k: int, bottom: int) -> int:
     return bottom
 
 
+def _pass(v: Shelving, k: int, bottom: int) -> None:
+    """Climb past the blocks of shelf ``k`` that begin at ``bottom`` or below."""
+    c = k
+    while v.after[c] >= 0 and v.bottoms[v.after[c] * BLOCK] <= bottom:
+        c = v.after[c]
+        v.control[LOOKED_AT] += 1
+    v.block[k] = c
+    v.climbed[k] = v.used[c]
+
+
 def _insert(v: Shelving, b: int, k: int) -> None:
     """Put ``b`` on shelf ``k``, below where it climbed to."""
     bottoms, before, used = v.bottoms, v.before, v.used
@@ -143,14 +158,14 @@ def _insert(v: Shelving, b: int, k: int) -> None:
             c = v.after[c]
     i = c * BLOCK + at
     end = c * BLOCK + used[c]
-    _put(v.starts, i, end, v.start[b])
-    _put(v.stops, i, end, v.stop[b])
-    _put(bottoms, i, end, bottom)
-    _put(v.tops, i, end, bottom + v.size[b])
+    put(v.starts, i, end, v.start[b])
+    put(v.stops, i, end, v.stop[b])
+    put(bottoms, i, end, bottom)
+    put(v.tops, i, end, bottom + v.size[b])
     used[c] += 1
 
 
-def _put(column: Column, i: int, end: int, value: int) -> None:
+def put(column: Column, i: int, end: int, value: int) -> None:
     """Put a value at a place, those from there on one further."""
     for j in range(end, i, -1):
         column[j] = column[j - 1]
