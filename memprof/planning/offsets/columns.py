@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from memprof.planning.offsets.problem import AllocationProblem, Ints
 
@@ -39,6 +40,11 @@ class Columns:
         steps, loads = self.profile
         profile = -steps[::-1], np.concatenate((loads[-2::-1], loads[-1:]))  # the last is 0
         return replace(self, start=-self.stop, stop=-self.start, profile=profile)
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> Columns:
+        """Return some of the buffers; the profile is still that of all."""
+        ids, start, stop, size = (column[chosen] for column in (self.ids, self.start, self.stop, self.size))
+        return replace(self, ids=ids, start=start, stop=stop, size=size)
 
     @property
     def count(self) -> int:

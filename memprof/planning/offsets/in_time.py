@@ -3,6 +3,7 @@
     best fit    the smallest gap that has room, the lowest of equals; O(log gaps) a buffer, and a short move in a list
     first fit   the lowest gap that has room; O(gaps) a buffer
     classes     blocks of a few sizes, used again when free; some sorting, all in numpy
+    largest     best fit for the largest, which make most of the load, and classes for the rest, above them
 
 Each also runs with time reversed. Of buffers born at one step the longest lived comes first.
 """
@@ -93,6 +94,24 @@ def first_fit_in_time(columns: Columns, meter: Meter) -> Ints:
 def best_fit_in_reverse(columns: Columns, meter: Meter) -> Ints:
     """Return what ``best_fit_in_time`` does when time runs backwards."""
     return best_fit_in_time(columns.reversed, meter)
+
+
+def place_largest_in_time(columns: Columns, most: int, meter: Meter) -> Ints:
+    """Return offsets by best fit of at most so many, the largest, and by class of the rest, above them.
+
+    Of buffers that are much alike, all are placed by class.
+    """
+    if columns.count <= most:
+        return best_fit_in_time(columns, meter)
+    is_large = np.zeros(columns.count, dtype=bool)
+    is_large[np.argpartition(-columns.size, most)[:most]] = True
+    large, small = columns.part(is_large), columns.part(~is_large)
+    if large.size.sum() < small.size.sum():
+        return place_by_class(columns)
+    offsets = np.zeros(columns.count, dtype=np.int64)
+    offsets[is_large] = best_fit_in_time(large, meter)
+    offsets[~is_large] = int((offsets[is_large] + large.size).max(initial=0)) + place_by_class(small)
+    return offsets
 
 
 def place_by_class(columns: Columns) -> Ints:

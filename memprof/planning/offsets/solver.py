@@ -32,7 +32,7 @@ from memprof.planning.offsets.engine import (
 )
 from memprof.planning.offsets.first_fits import FirstFits
 from memprof.planning.offsets.greedy import STRATEGIES, place_all
-from memprof.planning.offsets.in_time import place_by_class
+from memprof.planning.offsets.in_time import place_largest_in_time
 from memprof.planning.offsets.kernel import EXHAUSTED, FOUND, FULL, RUNNING
 from memprof.planning.offsets.layout import lay_out
 from memprof.planning.offsets.problem import AllocationProblem, MemoryPlan
@@ -53,11 +53,10 @@ _CROWDED, _CROWDED_SHARE = 200, 0.8  # with so many alive at once, a crowd is la
 _SLOW_SHARE = 0.5  # of the time, for repairs of what is there, where a turn of first fit would be slow
 _FEW_TURNS = 8  # with time for no more than that, repairs would be slower still
 _FASTEST = "time, best fit"
-_FASTEST_STEPS = 1_000_000  # of work that is done in any case, if there is any time at all: a quarter of a second
-_FASTEST_SECONDS = 0.2  # that this may take beyond the deadline
-_FASTEST_BUFFERS = 40_000  # as many as it places in that time
-_JUDGED_OVER_READ = 5  # with the last resort before
-_FALLBACK = "time, size classes"
+_FASTEST_BUFFERS = 40_000  # that are placed so in a tenth of a second, which they get in any case
+_LARGEST_FASTEST = "time, largest by best fit"
+_FAR = 1.1  # over the bound: then it is worth the time to place all so
+_JUDGED_OVER_READ = 5  # with those placed before
 _GREEDY_FREELY = 10_000
 _GREEDY_STEPS = 200_000  # that greedies get in any case, of so few buffers
 _ITEMS_PER_STEP = 20  # copied, or waiting at a node
@@ -222,15 +221,16 @@ class _Run:
             self._meter.charge(free.spent)
 
     def _run_fastest(self) -> None:
-        """Plan in the order of birth; if there is no time even for that, by size classes."""
+        """Plan in the order of birth: of very many the largest at first, and all if that is far from the bound."""
+        free = Meter()
         try:
-            if self._meter.has_ended and self._columns.count > _FASTEST_BUFFERS:
-                raise OutOfBudget
-            patient = self._meter.patient(_FASTEST_STEPS, _FASTEST_SECONDS)
-            self._offer(place_all(self._columns, _FASTEST, patient), _FASTEST)
-        except OutOfBudget:
-            self._offer(place_by_class(self._columns).tolist(), _FALLBACK)
-            raise
+            is_all = self._columns.count <= _FASTEST_BUFFERS
+            offsets = place_largest_in_time(self._columns, _FASTEST_BUFFERS, free)
+            self._offer(offsets.tolist(), _FASTEST if is_all else _LARGEST_FASTEST)
+        finally:
+            self._meter.charge(free.spent)
+        if not is_all and self._best_bytes > _FAR * self._enough_bytes:
+            self._offer(place_all(self._columns, _FASTEST, self._meter), _FASTEST)
 
     def _work_on_many(self) -> None:
         """First fit in many orders, then repairs, then what is left of the time for either."""

@@ -128,16 +128,15 @@ def test_many_dense_buffers_come_close_to_the_bound_in_few_turns() -> None:
     assert plan.arena_bytes <= 1.01 * plan.load_bytes
 
 
-def test_a_fifth_of_a_second_is_kept_by_a_hundred_thousand_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Three tenths of them, and of everything else; ten million lines are about a second.
-    monkeypatch.setattr(solver, "_FASTEST_STEPS", solver._FASTEST_STEPS * 3 // 10)
-    monkeypatch.setattr(solver, "_FASTEST_SECONDS", 150_000)  # here the clock counts lines
+def test_three_tenths_of_a_second_are_kept_by_a_hundred_thousand_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Three tenths of them, and of everything else; ten million lines are a second, of these short ones less.
+    monkeypatch.setattr(solver, "_FASTEST_BUFFERS", solver._FASTEST_BUFFERS * 3 // 10)
     buffers = problem_of(random_rows(30_000, 1, longest=100)).buffers
-    for lines, most in ((0, 3.0), (600_000, 3.0), (1_200_000, 1.3)):
+    for lines, most in ((0, 1.3), (600_000, 1.3), (1_500_000, 1.1)):
         clock = WorkClock()
         with clock.running():
             plan = plan_offsets(AllocationProblem(buffers=buffers), Meter(lines, clock=clock), engine=PLAIN)
-        assert clock.lines <= 1.1 * lines + 900_000
+        assert clock.lines <= 1.1 * lines + 1_200_000
         assert plan.arena_bytes <= most * plan.load_bytes
 
 
