@@ -43,7 +43,7 @@ def execution_order(graph: Graph, skipped: frozenset[int] = frozenset(), index: 
         for producer in found:
             is_read[producer] = 1
         if len(found) > 1:
-            found = sorted({*found}, key=rank.__getitem__) if index else sorted({*found})
+            found.sort(key=rank.__getitem__ if index else None)
         producers.append(found)
     leaves = [node_id for node_id in range(count) if not is_read[node_id] and node_id not in skipped]
     stack = sorted(leaves, key=rank.__getitem__)

@@ -22,7 +22,7 @@ Complexity: O(values + reads), dead buffers kept by shape.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -179,8 +179,8 @@ def _count_uses(graph: Graph, order: Sequence[int], foreign: frozenset[int]) -> 
     for value_id in foreign:
         uses[value_id] = 1
     for ends in (graph.reads, graph.writes):
-        for value_id, count in Counter(chain.from_iterable(map(ends.__getitem__, order))).items():
-            uses[value_id] += count
+        for value_id in chain.from_iterable(map(ends.__getitem__, order)):
+            uses[value_id] += 1
     for value_id in graph.outputs:
         uses[value_id] += 1
     return uses
