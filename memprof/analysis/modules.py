@@ -48,7 +48,7 @@ def module_rows(lifetimes: Lifetimes, depth: int) -> tuple[ModuleRow, ...]:
     highest: dict[str, int] = {}
     step_bytes = lifetimes.timeline.step_bytes
     modules = [node.module for node in graph.nodes]
-    folded = {module: fold(module, depth) for module in {*modules}}
+    folded = {module: fold(module, depth) for module in {*modules, *[value.module for value in graph.values]}}
     paths = [folded[module] for module in modules]
     for node_ids, size in zip(lifetimes.schedule.steps, step_bytes, strict=False):
         for node_id in node_ids:
@@ -61,11 +61,11 @@ def module_rows(lifetimes: Lifetimes, depth: int) -> tuple[ModuleRow, ...]:
     parameters: dict[str, int] = {}
     for value, of in graph.weights:
         if value.role is Role.PARAMETER and of:
-            path = fold(value.module, depth)
+            path = folded[value.module]
             parameters[path] = parameters.get(path, 0) + of
     alive: dict[str, int] = {}
     for buffer in lifetimes.alive_at(lifetimes.timeline.peak_step):
-        path = fold(graph.values[buffer.values[0]].module, depth)
+        path = folded[graph.values[buffer.values[0]].module]
         alive[path] = alive.get(path, 0) + (buffer.size_bytes or 0)
     peak_bytes = lifetimes.timeline.peak_bytes
     return tuple(

@@ -22,6 +22,9 @@ class Rows:
 
     columns: Mapping[str, Sequence[Any]]
 
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True))
 

@@ -104,13 +104,13 @@ class _Texts:
 
     def _inline(self, value: Any, kinds: set[type]) -> str:
         """Return the text of a value on one line; a long column is put together here: twice as fast."""
-        if not kinds:  # the encoder takes ten times as long for a number by itself
-            kind = type(value)
-            return self._rows(value) if kind is Rows else self._scalar.get(kind, _encode)(value)
-        if len(value) < _LONG:
+        kind = type(value)
+        if not kinds and kind is not Rows:  # the encoder takes ten times as long for a number by itself
+            return self._scalar.get(kind, _encode)(value)
+        if len(value) < _LONG and kind is not Rows:
             return _encode(value)
         key = id(value)
-        text = self._columns.pop(key, "") or self._column(value, kinds)
+        text = self._columns.pop(key, "") or (self._column(value, kinds) if kinds else self._rows(value))
         self._left[key] -= 1
         if self._left[key] > 0:
             self._columns[key] = text
@@ -148,7 +148,7 @@ def _long_lists(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         for item in value.values():
             yield from _long_lists(item)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | Rows):
         if len(value) >= _LONG:
             yield value
         else:

@@ -19,6 +19,9 @@ from memprof.ir import Dim, Graph, Node, Role, TensorType, Value
 from memprof.ir.graph import field_of
 from memprof.ir.types import MAX_TENSOR_BYTES
 
+Made = dict[tuple[int, ...], Any]
+"""Columns of one document by what they are made of, by identity."""
+
 _OF_VALUES = ("name", "producer", "view_of", "module")
 _OF_NODES = ("name", "op", "module", "line")
 _VALUES, *_NUMBERS = map(itemgetter, range(len(Buffer._fields)))
@@ -104,22 +107,23 @@ def read_graph(found: Fields) -> Graph:
     )
 
 
-def lifetimes_json(lifetimes: Lifetimes, made: dict[int, list[Any]] | None = None) -> dict[str, Any]:
+def lifetimes_json(lifetimes: Lifetimes, made: Made | None = None) -> dict[str, Any]:
     """Return everything of ``lifetimes`` but the graph.
 
     Args:
         lifetimes: What a runtime model says.
-        made: Columns of buffers that others of the same document had made, by the id of these: those are shared.
+        made: What others of the same document had made: shared where it is the same.
     """
     made = {} if made is None else made
     buffers = lifetimes.buffers
-    if id(buffers) not in made:
-        made[id(buffers)] = [tuple(map(_VALUES, buffers)), *(list(map(take, buffers)) for take in _NUMBERS)]
+    origin = (id(buffers),)
+    if origin not in made:
+        made[origin] = [tuple(map(_VALUES, buffers)), *(list(map(take, buffers)) for take in _NUMBERS)]
     scratch = lifetimes.scratch
     reserved = list(lifetimes.reserved)
     return {
         "steps": lifetimes.schedule.steps,
-        "buffers": dict(zip(("values", "bytes", "start", "stop"), made[id(buffers)], strict=True)),
+        "buffers": dict(zip(("values", "bytes", "start", "stop"), made[origin], strict=True)),
         "reserved": reserved,
         "scratch": None if scratch is None else reserved if scratch is lifetimes.reserved else list(scratch),
         "held": list(lifetimes.held),

@@ -52,6 +52,12 @@ class LiveTensors(Sequence[LiveTensor]):
         """The same as buffers."""
         return self._lifetimes.alive_at(self._step)
 
+    @property
+    def origin(self) -> tuple[int, ...]:
+        """What they follow from, by identity: runtime models that agree on it have the same."""
+        found = self._lifetimes
+        return (id(found.graph), id(found.buffers), id(found.schedule.steps), self._step, self._peak_bytes)
+
     def __len__(self) -> int:
         return len(self.buffers)
 

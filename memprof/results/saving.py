@@ -8,6 +8,7 @@ number here and another there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from memprof.analysis.modules import ModuleRow
@@ -15,8 +16,8 @@ from memprof.base.fields import Fields, check_schema
 from memprof.base.rows import Rows
 from memprof.ir import Assumption, Graph, Unknown
 from memprof.results.assumed import assumed_json, read_assumed
-from memprof.results.columns import graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
-from memprof.results.peak import Peak, find_peak
+from memprof.results.columns import Made, graph_json, lifetimes_json, read_graph, read_lifetimes, read_text, repeated
+from memprof.results.peak import LiveTensors, Peak, find_peak
 from memprof.results.records import ModelSummary, RuntimeFacts, RuntimeReport
 from memprof.runtimes import Figure, Grade, Process
 
@@ -37,7 +38,7 @@ def report_json(
     """Return the parts of a report as one JSON-ready document; ``modules`` are folded to ``MODULE_DEPTH``."""
     unknown, assumed, process = remarks
     graphs: dict[int, Graph] = {id(found.lifetimes.graph): found.lifetimes.graph for found in runtimes.values()}
-    made: dict[int, list[Any]] = {}
+    made: Made = {}
     places = {key: place for place, key in enumerate(graphs)}
     return {
         "schema": ANALYSIS_SCHEMA,
@@ -142,7 +143,7 @@ _ARENA_FIGURES = frozenset({"head_bytes", "tail_bytes", "arena_bytes", "planned_
 """Figures that a runtime with an arena is asked for first: beside the peak too."""
 
 
-def _runtime_json(found: RuntimeReport, place: int, made: dict[int, list[Any]]) -> dict[str, Any]:
+def _runtime_json(found: RuntimeReport, place: int, made: Made) -> dict[str, Any]:
     return {
         "peak_intermediate_bytes": found.peak_intermediate_bytes,
         "peak_without_io_bytes": found.peak_without_io_bytes,
@@ -154,7 +155,7 @@ def _runtime_json(found: RuntimeReport, place: int, made: dict[int, list[Any]]) 
         "lowered_by": list(found.lowered_by),
         "definition": found.runtime.definition,
         "summary": found.runtime.summary,
-        "peak": _peak_json(found.peak),
+        "peak": _peak_json(found.peak, made),
         "timeline": list(found.timeline),
         "by_category": dict(found.categories),
         "phase": found.phase,
@@ -173,16 +174,22 @@ _LIVE_FIELDS = ("name", "bytes", "share", "producer", "held_by", "is_output", "h
 """Names of the fields of a ``LiveTensor``."""
 
 
-def _peak_json(peak: Peak) -> dict[str, Any]:
-    columns = list(zip(*peak.live, strict=True)) or [()] * len(_LIVE_FIELDS)
-    columns[2] = tuple([round(share, 6) for share in columns[2]])
+def _live_json(live: LiveTensors) -> Rows:
+    columns = dict(zip(_LIVE_FIELDS, zip(*live, strict=True) if live else repeat(()), strict=False))
+    columns["share"] = tuple([round(share, 6) for share in columns["share"]])
+    return Rows(columns)
+
+
+def _peak_json(peak: Peak, made: Made) -> dict[str, Any]:
+    if peak.live.origin not in made:
+        made[peak.live.origin] = _live_json(peak.live)
     return {
         "step": peak.step,
         "node": peak.node,
         "nodes": list(peak.nodes),
         "reserved_bytes": peak.reserved_bytes,
         "held_bytes": peak.held_bytes,
-        "live": Rows(dict(zip(_LIVE_FIELDS, columns, strict=True))),
+        "live": made[peak.live.origin],
     }
 
 

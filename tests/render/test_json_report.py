@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from memprof import Graph, analyze
 from memprof.base.rows import Rows, as_lists
 from memprof.render.json import format_document, render_json, write_document
+from memprof.results.peak import find_peak
 from tests.render.graphs import HOSTILE_NAMES, chain, figure_1b, wide
 
 
@@ -145,6 +147,18 @@ def test_rows_are_written_as_the_objects_that_they_stand_for() -> None:
 
 def test_a_report_is_written_as_what_it_says_of_itself() -> None:
     report = analyze(wide(["a", "b", "c"]))
+    stream = io.StringIO()
+    render_json(report, stream)
+    assert json.loads(stream.getvalue()) == report.to_json()
+
+
+def test_what_runtime_models_agree_on_is_made_once_and_written_each_time() -> None:
+    report = analyze(wide([f"t{i}" for i in range(100)]))
+    row = report.headline
+    other = replace(row, peak=find_peak(replace(row.lifetimes, reserved=(10**6,) * len(row.timeline))))
+    report = replace(report, runtimes={"a": row, "b": replace(row, peak=find_peak(row.lifetimes)), "c": other})
+    first, again, apart = (found["peak"]["live"] for found in report.document()["runtimes"].values())
+    assert (first is again, first is apart) == (True, False)
     stream = io.StringIO()
     render_json(report, stream)
     assert json.loads(stream.getvalue()) == report.to_json()
