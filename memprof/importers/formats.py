@@ -18,6 +18,10 @@ _TAIL_BYTES = 2**18
 _PICKLES = tuple([bytes([0x80, version]) for version in range(2, 6)])
 
 _FROM_TORCH = "In Python, load it and call torch.onnx.export(model, inputs, 'model.onnx', dynamo=True)."
+_FROM_PICKLE = (
+    "In Python, load it if you trust it, and export it: torch.onnx.export(model, inputs, 'model.onnx', dynamo=True), "
+    "or skl2onnx.to_onnx(model, X[:1])."
+)
 _FROM_KERAS = "In Python: model = keras.models.load_model(FILE); model.export('model.onnx', format='onnx')."
 _FROM_TENSORFLOW = (
     "Convert it: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx "
@@ -91,7 +95,7 @@ FORMATS: tuple[Format, ...] = (
     Format("a PyTorch checkpoint (.pt, .pth)", _WEIGHTS_ALONE + " " + _FROM_TORCH, _holds(b"data.pkl")),
     Format("an exported PyTorch program", "Give its file the ending .pt2.", _holds(b"archive_format"), ".pt2"),
     Format("a NumPy archive (.npz)", _WEIGHTS_ALONE, _holds(b".npy")),
-    Format("a pickle, as old PyTorch checkpoints (.pt) are", _FROM_TORCH, _begins(*_PICKLES)),
+    Format("a pickle, as old PyTorch checkpoints and scikit-learn's models are", _FROM_PICKLE, _begins(*_PICKLES)),
     Format("safetensors", "Give its file the ending .safetensors.", _is_safetensors, ".safetensors"),
     Format("GGUF", "Give its file the ending .gguf.", _begins(b"GGUF"), ".gguf"),
     Format("GGML, before GGUF", "Convert it with llama.cpp's scripts.", _begins(b"ggml", b"ggjt")),
