@@ -9,8 +9,9 @@
                                                           or (module, arguments, keyword arguments); see ``calls``
                                  a module                 taken as it is
 
-Code runs on device ``meta`` first, so that weights take no memory; code that cannot (it needs values) runs once more
-as it is written. What it prints goes to stderr: stdout is for results.
+Code runs on device ``meta`` first, so that weights take no memory. Code that cannot (it needs values) runs once more
+with parameters alone there, as soon as a layer has them; and where it needs the values of these, as it is written.
+What it prints goes to stderr: stdout is for results.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ import inspect
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.utils.weak import WeakIdKeyDictionary
 
 from memprof.base.errors import InputError, MissingExtraError, UsageError
 from memprof.importers.torch.calls import Call, call_of
@@ -123,7 +126,7 @@ def _torchvision(name: str, device: str, sizes: Mapping[str, int]) -> Resolved:
         ) from None
     bare = {key: None for key in ("weights", "weights_backbone") if key in inspect.signature(builder).parameters}
     module = _instance(name, _call(name, lambda: builder(**bare), device))
-    usual = _usual_call(models.get_model_weights(name))
+    usual = _usual_call(models.get_model_weights(name), getattr(module, "image_size", None))
     if usual is None:
         if sizes:
             raise _no_names()
@@ -136,10 +139,14 @@ def _torchvision(name: str, device: str, sizes: Mapping[str, int]) -> Resolved:
 _Made = Callable[[Mapping[str, int]], Any]
 
 
-def _usual_call(weights: Any) -> tuple[tuple[str, ...], _Made] | None:
+def _usual_call(weights: Any, own_side: object = None) -> tuple[tuple[str, ...], _Made] | None:
     """Return the dimensions of what a model's published weights take, and what makes it; ``None`` if nobody says.
 
     Images of one size, videos, and for detection lists of images, which such a model resizes by itself.
+
+    Args:
+        weights: Torchvision's list of them.
+        own_side: Of the images that the model was made for, where it says so: weights may be for a larger one.
     """
     transforms = getattr(getattr(weights, "DEFAULT", None), "transforms", None)
     preset = getattr(transforms, "func", transforms)
@@ -151,6 +158,8 @@ def _usual_call(weights: Any) -> tuple[tuple[str, ...], _Made] | None:
         return ("batch", "frames"), lambda sizes: torch.empty(
             (sizes["batch"], 3, sizes["frames"], *side), device="meta"
         )
+    if isinstance(side, int) and isinstance(own_side, int):
+        side = own_side
     if not isinstance(side, int):
         return None
     return ("batch",), lambda sizes: torch.empty((sizes["batch"], 3, side, side), device="meta")
@@ -222,14 +231,40 @@ def _call(name: str, factory: Callable[[], Any], device: str) -> Any:
         try:
             with torch.device(device):
                 return factory()
-        except Exception:  # it may need values; run as written, and then its errors count
+        except Exception:  # it may need values
             pass
+        if device == "meta":
+            try:
+                with _parameters_on_meta():
+                    return factory()
+            except Exception:  # of its weights too: run as written, and then its errors count
+                pass
         try:
             return factory()
         except Exception as error:
             raise InputError(
                 f"{name} failed: {type(error).__name__}: {error}.", "Call it in Python to see why."
             ) from error
+
+
+@contextlib.contextmanager
+def _parameters_on_meta() -> Iterator[None]:
+    """Take each parameter's memory away as a layer registers it, before it is filled with random numbers."""
+    without = WeakIdKeyDictionary()
+
+    def moved(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> torch.nn.Parameter | None:
+        if type(parameter) is not torch.nn.Parameter or parameter.device.type == "meta":
+            return None
+        if parameter not in without:  # layers may share it
+            without[parameter] = torch.nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
+        found: torch.nn.Parameter = without[parameter]
+        return found
+
+    hook = register_module_parameter_registration_hook(moved)  # type: ignore[arg-type] # what it returns is used
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _unpack(name: str, made: Any) -> Resolved:

@@ -96,3 +96,30 @@ def number() -> int:
 
 INSTANCE = Convolutional()
 """A module, not a factory."""
+
+
+class Deciding(nn.Module):
+    """A network whose code reads numbers while it is made, so that nothing can be on a device without memory."""
+
+    def __init__(self, *, reads_weights: bool = False) -> None:
+        super().__init__()
+        depths = torch.linspace(1, 3, 3).tolist()
+        self.layers = nn.Sequential(*[nn.Linear(8, 8) for _ in depths])
+        self.layers[2].weight = self.layers[0].weight
+        mine = nn.Parameter(torch.ones(8))
+        self.first, self.second = mine, mine
+        self.register_buffer("table", torch.arange(8.0))
+        if reads_weights:
+            self.scale = float(self.layers[1].weight.abs().max())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.layers(x) * self.first + self.second + self.table
+        return found
+
+
+def deciding() -> nn.Module:
+    return Deciding()
+
+
+def deciding_by_weights() -> nn.Module:
+    return Deciding(reads_weights=True)

@@ -25,6 +25,27 @@ def test_a_factory_is_called_without_making_weights() -> None:
     assert found.call is None
 
 
+def test_code_that_reads_numbers_makes_no_weights_either_and_shared_ones_stay_one() -> None:
+    name = f"{HERE}:deciding"
+    module = resolve(name).module
+    assert {parameter.device.type for parameter in module.parameters()} == {"meta"}
+    assert len(list(module.parameters())) == 6  # five of the layers, one shared; and one of its own under two names
+    assert module.get_buffer("table").device.type == "cpu"
+    after = torch.nn.Linear(2, 2)
+    assert after.weight.device.type == "cpu"
+
+    images = (torch.empty(4, 8),)
+    real = memprof.load(resolve(name, device="cpu").module, images).graph
+    graph = memprof.load(name, inputs={"": (4, 8)}).graph
+    assert graph.parameter_bytes == real.parameter_bytes
+    assert [node.op for node in graph.nodes] == [node.op for node in real.nodes]
+
+
+def test_code_that_reads_its_weights_has_them() -> None:
+    module = resolve(f"{HERE}:deciding_by_weights").module
+    assert {parameter.device.type for parameter in module.parameters()} == {"cpu"}
+
+
 def test_a_factory_may_bring_its_inputs() -> None:
     found = resolve(f"{HERE}:attention")
     assert found.call is not None
@@ -45,6 +66,11 @@ def test_a_model_of_torchvision_takes_an_image_of_the_size_that_its_weights_are_
     segmenting = resolve("torchvision:lraspp_mobilenet_v3_large", sizes={"batch": 2})
     assert segmenting.call is not None and [image.shape for image in segmenting.call.args] == [(2, 3, 520, 520)]
     assert segmenting.assumed == ()
+
+
+def test_images_are_of_the_size_that_the_model_was_made_for_where_its_weights_are_for_a_larger_one() -> None:
+    found = resolve("torchvision:vit_h_14")
+    assert found.call is not None and [image.shape for image in found.call.args] == [(1, 3, 224, 224)]
 
 
 def test_a_model_of_torchvision_that_takes_two_images_is_given_none() -> None:
