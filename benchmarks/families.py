@@ -7,15 +7,19 @@ buffers            uniform (starts anywhere), bursts (starts in a hundred moment
 merge_chains       the hill-valley merge (Liu 1987): each chain is cut at its highest point and the lowest after it,
                    again and again; all segments run by falling hill minus valley
 place_by_size      largest first, each in the lowest gap; who is near is found by buckets of time
-place_by_cp_sat    Google's CP-SAT (ortools), one worker, as non-overlapping rectangles; ``None`` without it
+place_by_cp_sat    Google's CP-SAT (ortools), one worker, as non-overlapping rectangles; ``None`` without it; its
+                   seconds are of the processor, too
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from random import Random
+from threading import Event, Thread
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
@@ -119,6 +123,26 @@ def bucket_pairs(problem: AllocationProblem) -> int:
     return sum(count * (count - 1) // 2 for count in counts.values())
 
 
+@contextmanager
+def _stopped_after(seconds: float, stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` again and again once so many seconds of the processor have passed inside the block."""
+    deadline = time.process_time() + seconds
+    is_over = Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.05):
+            if time.process_time() > deadline:
+                stop()
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
+
+
 def place_by_cp_sat(problem: AllocationProblem, seconds: float) -> int | None:
     """Return the arena that CP-SAT finds, ``None`` if it is not installed or finds none."""
     if find_spec("ortools") is None:
@@ -137,6 +161,7 @@ def place_by_cp_sat(problem: AllocationProblem, seconds: float) -> int | None:
     model.add_no_overlap_2d(times, places)
     model.minimize(top)
     solver = cp_model.CpSolver()
-    solver.parameters.max_time_in_seconds, solver.parameters.num_workers = seconds, 1
-    status = solver.solve(model)
+    solver.parameters.num_workers = 1
+    with _stopped_after(seconds, solver.stop_search):
+        status = solver.solve(model)
     return int(solver.objective_value) if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None

@@ -7,13 +7,14 @@
     random      10,000 buffers from a seed
     families    uniform, bursts and dense, of 300, 10,000 and 100,000 buffers from each of the seeds, beside
                 size-first with buckets of time (plain Python: left out where over 30 million pairs of buffers share
-                a bucket; each row tells how many do) and, of 300, CP-SAT (if ortools is installed); seconds are of
-                the processor, so that other work beside does not count
+                a bucket; each row tells how many do) and, of 300, CP-SAT (if ortools is installed)
+    dense       10,000 and 100,000 buffers with hundreds and thousands alive, from more seeds, in less time, too
     networks    arena = peak live bytes, proven, in the given and in the planned order
     cold        what the compiled search costs where nothing is in numba's cache
     cost        whole runs of the program, and a training graph of 100,000 operations
 
-Every arena is divided by the load bound of its problem; the search runs plainly and compiled in the same run.
+Every arena is divided by the load bound of its problem; the search runs plainly and compiled in the same run. Limits
+and seconds are of the processor, so that other work beside does not count, but in ``networks``, ``cold``, ``cost``.
 """
 
 from __future__ import annotations
@@ -90,10 +91,10 @@ def published(seconds: float) -> list[Row]:
         row["portfolio"] = round(plan_offsets(problem, seconds=0).arena_bytes / load, 4)
         row["published capacity"] = round(capacity / load, 4)
         for engine in engines:
-            decided = decide_capacity(problem, capacity, seconds, engine=engine)
+            decided = decide_capacity(problem, capacity, _limit(seconds), engine=engine)
             row[f"{engine.name}: capacity met"] = decided.answer is True
             row[f"{engine.name}: capacity s"] = round(decided.plan.seconds, 3)
-            plan = plan_offsets(problem, seconds, engine=engine)
+            plan = plan_offsets(problem, _limit(seconds), engine=engine)
             row[f"{engine.name}: arena"] = round(plan.arena_bytes / load, 4)
             row[f"{engine.name}: proven"] = plan.is_optimal
             row[f"{engine.name}: s"] = round(plan.seconds, 3)
@@ -116,11 +117,23 @@ def random(seconds: float) -> list[Row]:
         problem = random_buffers(10_000, seed)
         row: Row = {"seed": seed}
         row |= {peer: round(_greedy(problem, strategy) / problem.load_bytes, 4) for peer, strategy in PEERS.items()}
-        started = time.perf_counter()
-        greedy = plan_offsets(problem, seconds=0)
+        greedy = plan_offsets(problem, _limit(0))
         row["portfolio"] = round(greedy.arena_bytes / problem.load_bytes, 4)
-        row["portfolio s"] = round(time.perf_counter() - started, 2)
+        row["portfolio s"] = round(greedy.seconds, 2)
         rows.append(row | _searched(problem, seconds, None))
+    return rows
+
+
+def dense(seconds: float) -> list[Row]:
+    """Plan dense buffers from more seeds, in less time and in all of it."""
+    rows = []
+    for count, seed in product((10_000, 100_000), range(7)):
+        problem = buffers("dense", count, seed)
+        row: Row = {"buffers": count, "seed": seed}
+        for limit in (0, seconds / 5, seconds):
+            plan = plan_offsets(problem, _limit(limit))
+            row[f"arena in {limit:g} s"] = round(plan.arena_bytes / plan.load_bytes, 5)
+        rows.append(row)
     return rows
 
 
@@ -139,7 +152,7 @@ def families(seconds: float, seeds: Sequence[int] = (0,)) -> list[Row]:
         solved = place_by_cp_sat(problem, seconds) if count <= _CP_SAT_BUFFERS else None
         row["CP-SAT"] = None if solved is None else round(solved / load, 4)
         started = time.process_time()
-        plan = plan_offsets(problem, Meter(seconds, clock=time.process_time))
+        plan = plan_offsets(problem, _limit(seconds))
         row["memprof"] = round(plan.arena_bytes / load, 5)
         row["memprof proven"] = plan.is_optimal
         row["memprof by"] = plan.strategy
@@ -252,8 +265,12 @@ def _engines() -> list[Engine]:
     return [PLAIN, engine]
 
 
+def _limit(seconds: float) -> Meter:
+    return Meter(seconds, clock=time.process_time)
+
+
 def _searched(problem: AllocationProblem, seconds: float, engine: Engine | None) -> Row:
-    plan = plan_offsets(problem, seconds, engine=engine)
+    plan = plan_offsets(problem, _limit(seconds), engine=engine)
     return {
         "search": engine.name if engine else "default",
         "limit s": seconds,
@@ -288,7 +305,7 @@ def environment() -> dict[str, str | int | None]:
         "python": platform.python_version(),
         "commit": commit,
     }
-    for package in ("numpy", "numba"):
+    for package in ("numpy", "numba", "ortools"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -301,6 +318,7 @@ SECTIONS: dict[str, Callable[[float], list[Row]]] = {
     "training": training,
     "random": random,
     "families": families,
+    "dense": dense,
     "networks": networks_in_two_orders,
     "cold": cold,
     "cost": cost,
