@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from memprof.base.arithmetic import import_numpy_alone
+from memprof.base.arithmetic import keep_numpy_alone
 from memprof.base.collector import keep, paused_collector
 from memprof.base.errors import IncompleteError, InputError, LimitError, MissingExtraError, UsageError
 from memprof.importers import scripts
@@ -383,7 +383,7 @@ def _find_buffers(request: Request, options: PlanOptions) -> AllocationProblem |
 def _load_module(request: Request) -> Model:
     _require_torch()
     if request.ends_process:
-        import_numpy_alone()
+        keep_numpy_alone()
     from memprof.importers.torch.loading import read_name, read_object
 
     return read_name(request) if isinstance(request.source, str) else read_object(request)
@@ -421,7 +421,7 @@ def _holds_weights(path: Path) -> bool:
 
 def _read_onnx(request: Request) -> Model:
     if request.ends_process:
-        import_numpy_alone()
+        keep_numpy_alone()
     if request.optimized:
         from memprof.measure.child import Limits
         from memprof.measure.optimized import load_optimized

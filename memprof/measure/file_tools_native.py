@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from memprof.base.arithmetic import import_numpy_alone
+from memprof.base.arithmetic import keep_numpy_alone
 from memprof.measure.onnxruntime_optimizer import write_graph
 
 OPSET = 21
@@ -30,7 +30,7 @@ def make_changes(model: str, folder: str, names: Sequence[str]) -> dict[str, str
         OSError: There is no room for what a tool writes.
     """
     logging.disable()
-    import_numpy_alone()
+    keep_numpy_alone()
     failed = {}
     for name in names:
         changed, draft = Path(folder, f"{name}.onnx"), Path(folder, f"{name}.draft.onnx")
