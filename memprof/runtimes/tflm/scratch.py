@@ -351,6 +351,12 @@ _SILENT = """
 SILENT: frozenset[str] = frozenset(_SILENT.split())
 """Operators that the runtime has a kernel for, which asks for no scratch."""
 
+_NOT_COMPUTED_WITH = frozenset(("FLOAT16", "BFLOAT16", "FLOAT64", "COMPLEX64", "COMPLEX128"))
+"""Element types that no kernel computes with or changes into others: programs with weights of 16 bits do not run."""
+
+_COPIES = frozenset(("CALL_ONCE", "EXPAND_DIMS", "IF", "RESHAPE", "SQUEEZE", "WHILE"))
+"""Operators that copy what they read, whatever it is."""
+
 
 def scratch_of(subgraph: Subgraph, operator: ProgramOperator, rules: Mapping[str, Rule]) -> Pieces:
     """Return the bytes of each piece of scratch that an operator's kernel asks for.
@@ -358,6 +364,9 @@ def scratch_of(subgraph: Subgraph, operator: ProgramOperator, rules: Mapping[str
     Raises:
         UnknownScratchError: It follows from something that is not known, or the runtime has no such kernel.
     """
+    read = {subgraph.tensors[i].dtype for i in operator.inputs if i >= 0}
+    if operator.op not in _COPIES and (found := read & _NOT_COMPUTED_WITH):
+        raise UnknownScratchError(f"the runtime has no kernel that reads {min(found)}")
     rule = rules.get(operator.op)
     if rule is not None:
         return rule(Call(subgraph, operator))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 import memprof
+from memprof.base.errors import RuntimeFailure
 from memprof.importers.tflite import read_tflite
 from memprof.ir.program import Program
 from memprof.runtimes.tflm import find_arena
@@ -17,7 +19,10 @@ from tests import onnx_models
 from tests import tflite_models as make
 from tests.importers.tflite.test_reading import branches
 from tests.render.graphs import chain
-from tests.tflite_models import Graph, Number, Operator, Tensor, weight
+from tests.tflite_kinds import NUMBERS, tensor
+from tests.tflite_models import FLOAT32, INT8, Graph, Number, Operator, Tensor, weight
+
+FLOAT16 = NUMBERS["FLOAT16"]
 
 
 def program_of(content: bytes, folder: Path) -> Program:
@@ -235,3 +240,34 @@ def test_one_channel_to_many_is_the_compilers_choice_with_helium(tmp_path: Path)
 
     assert find_needs(program, CMSIS_NN_MVE).unproven
     assert not find_needs(program, CMSIS_NN).unproven
+
+
+@pytest.mark.parametrize(
+    ("op", "read", "written", "is_known"),
+    [
+        ("DEQUANTIZE", FLOAT16, FLOAT32, False),
+        ("ADD", FLOAT16, FLOAT16, False),
+        ("RESHAPE", FLOAT16, FLOAT16, True),
+        ("DEQUANTIZE", INT8, FLOAT32, True),
+    ],
+)
+def test_nothing_but_copies_reads_floats_of_16_bits(
+    tmp_path: Path, op: str, read: int, written: int, *, is_known: bool
+) -> None:
+    names = ["x", "x"] if op == "ADD" else ["x"]
+    graph = Graph([tensor("x", dtype=read), tensor("y", dtype=written)], [Operator(op, names, ["y"])], ["x"], ["y"])
+    unproven = find_arena(program_of(make.model(graph), tmp_path)).unproven
+    assert unproven == (() if is_known else (f"{op}: the runtime has no kernel that reads FLOAT16",))
+
+
+@pytest.mark.parametrize(("op", "is_run"), [("DEQUANTIZE", False), ("RESHAPE", True)])
+def test_the_runtime_runs_copies_alone_of_floats_of_16_bits(tmp_path: Path, op: str, *, is_run: bool) -> None:
+    pytest.importorskip("tflite_micro", reason="the extra tflm is not installed")
+    written = FLOAT16 if is_run else FLOAT32
+    graph = Graph(
+        [tensor("x", dtype=FLOAT16), tensor("y", dtype=written)], [Operator(op, ["x"], ["y"])], ["x"], ["y"]
+    )
+    path = tmp_path / "model.tflite"
+    path.write_bytes(make.model(graph))
+    with nullcontext() if is_run else pytest.raises(RuntimeFailure, match="cannot run"):
+        assert memprof.verify(path).is_exact
