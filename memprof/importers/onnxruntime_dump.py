@@ -3,6 +3,7 @@
     rule                                                               why
     nodes are listed in the order in which onnxruntime runs them       it writes them as it has sorted them ...
     unless they are the nodes of the original file in its order        ... but an unchanged graph is written as it was
+        or of one of its bodies                                            or body
     a block holds 16 channels if every convolution's weights in the    weights are padded to whole blocks; which block
         blocked layout are a multiple of 16 in both channel axes,      the processor has is not written
         else 8
@@ -20,6 +21,7 @@ from memprof.importers.onnx.attributes import attribute
 from memprof.importers.onnx.contributed import BLOCK
 from memprof.importers.onnx.library import AttributeProto, GraphProto, ModelProto, NodeProto
 from memprof.importers.onnx.limits import bodies
+from memprof.importers.onnx.order import sort_as_run
 from memprof.importers.onnx.read import named_again, parse, to_model
 from memprof.importers.request import Request
 from memprof.ir.model import OPTIMIZED_FORMAT, Model
@@ -47,6 +49,8 @@ def read_optimized(dump: Path, request: Request) -> Model:
     source, _ = parse(request.path)
     is_changed = _outline(proto.graph) != _outline(source.graph)
     _state_blocks(proto)
+    if is_changed:
+        _sort_unchanged_bodies(proto.graph, source.graph)
     model = to_model(proto, digest, request, source=partial(_made_from, source, request))
     return replace(model, format=OPTIMIZED_FORMAT) if is_changed else model
 
@@ -58,6 +62,25 @@ def _made_from(source: ModelProto, request: Request, names: frozenset[str]) -> M
         copy.CopyFrom(node)
         copy.output[:] = [named_again(name) if name else name for name in node.output]
     return to_model(source, "", request)
+
+
+def _sort_unchanged_bodies(made: GraphProto, source: GraphProto) -> None:
+    """List what onnxruntime wrote as it was in the order in which it runs."""
+    listed = {tuple(_outline(body)) for body in _inside(source)}
+    unchanged = [body for body in _inside(made) if tuple(_outline(body)) in listed] if listed else []
+    for body in unchanged:  # inner ones first: outer ones are copied
+        sort_as_run(body)
+
+
+def _inside(graph: GraphProto) -> list[GraphProto]:
+    """Return the bodies in a graph, those inside of others first."""
+    found: list[GraphProto] = []
+    stack = [graph]
+    while stack:
+        inner = [body for node in stack.pop().node for body in bodies(node)]
+        found += inner
+        stack += inner
+    return found[::-1]
 
 
 def _outline(graph: GraphProto) -> list[tuple[str, str, tuple[str, ...]]]:

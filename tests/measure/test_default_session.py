@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 import memprof
 from memprof.cli.verify import command
@@ -16,7 +17,7 @@ from memprof.measure import verify as verifying
 from memprof.measure.onnxruntime import Allocations
 from memprof.measure.threads import default_threads
 from memprof.results.verification import Verification
-from tests.onnx_models import integers, model, node, tensor, weight
+from tests.onnx_models import body, integers, model, node, tensor, weight
 from tests.schemas import check_document
 
 pytest.importorskip("onnxruntime")
@@ -107,6 +108,38 @@ def test_what_is_kept_in_32_bits_is_planned_as_onnxruntime_knows_it(tmp_path: Pa
     path.write_bytes(halves().SerializeToString())
     found = memprof.verify(path)
     assert (found.predicted_bytes, found.grade) == (found.measured_bytes, "exact")
+
+
+def loops(*inner: NodeProto) -> ModelProto:
+    """Return a Loop that runs twice and writes a result of the graph, beside nodes that onnxruntime removes."""
+    carried = body([*inner, node("Identity", ["go"], ["goes"])], outputs=[])
+    carried.input.extend(
+        [tensor("i", [], TensorProto.INT64), tensor("go", [], TensorProto.BOOL), tensor("v", [12, 32])]
+    )
+    carried.output.extend([tensor("goes", [], TensorProto.BOOL), tensor("next", [12, 32])])
+    nodes = [
+        node("Identity", ["x"], ["a"]),
+        node("Loop", ["trips", "", "a"], ["y"], body=carried),
+        node("MatMul", ["x", "w"], ["z"]),
+    ]
+    trips = numpy_helper.from_array(np.array(2), "trips")
+    weights = [trips, weight("w", 32, 32)]
+    return model(nodes, inputs=[tensor("x", [12, 32])], outputs=["y", "z"], initializers=weights)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        [node("LeakyRelu", ["v"], ["a1"]), node("Tanh", ["a1"], ["next"])],
+        [node("LogSoftmax", ["v"], ["unread"], axis=0), node("Sigmoid", ["v"], ["next"])],
+        [node("Transpose", ["v"], ["t"]), node("Exp", ["t"], ["e"]), node("Transpose", ["e"], ["next"])],
+    ],
+)
+def test_a_loop_takes_its_block_in_each_iteration_and_its_result_last(tmp_path: Path, inner: list[NodeProto]) -> None:
+    path = tmp_path / "loops.onnx"
+    path.write_bytes(loops(*inner).SerializeToString())
+    found = memprof.verify(path)
+    assert found.predicted_bytes == found.measured_bytes
 
 
 def test_each_step_and_the_other_figures_stand_beside_it(file: str) -> None:

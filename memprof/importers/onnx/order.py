@@ -9,7 +9,7 @@ its nodes again (``exporters.onnx_order``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
@@ -96,11 +96,37 @@ def sort_nodes(graph: GraphProto | FunctionProto) -> Sorted | None:
                 heappush(ready, reader)
     if len(order) < len(graph.node):
         return None  # a cycle: said where it is met
-    nodes = [graph.node[i] for i in order]
-    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    _list(graph, order)
+    return Sorted(early, tuple(order))
+
+
+def sort_as_run(graph: GraphProto) -> None:
+    """Bring the nodes of a sorted ``graph`` into the order in which onnxruntime runs them, in place.
+
+    A search backwards from the nodes that nobody reads, the last one first; of several that a node waits for the last
+    one first. Complexity: O(names), those of one node sorted.
+    """
+    writers = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    found = [{writers[name] for name in _reads(node) if name in writers} for node in graph.node]
+    waits = [sorted(writing - {i}) for i, writing in enumerate(found)]
+    read = {writer for writing in waits for writer in writing}
+    stack = [i for i in range(len(waits)) if i not in read]
+    order: dict[int, None] = {}
+    seen: set[int] = set()
+    while stack:
+        i = stack.pop()
+        if i < 0:
+            order[~i] = None
+        elif i not in seen:
+            seen.add(i)
+            stack += [~i, *waits[i]]
+    _list(graph, order)
+
+
+def _list(graph: GraphProto | FunctionProto, order: Iterable[int]) -> None:
+    copies = [NodeProto.FromString(graph.node[i].SerializeToString()) for i in order]
     del graph.node[:]
     graph.node.extend(copies)
-    return Sorted(early, tuple(order))
 
 
 def _is_sorted(graph: GraphProto | FunctionProto) -> bool:

@@ -10,8 +10,9 @@ Scan    its outputs exist before it starts (what it collects, if its shape is op
         has two buffers that take turns (one for two iterations, none for one). An input or output that is not scanned
         along its first axis has a transposed copy; such an output itself exists only at the end.
 
-From its second iteration on a body takes its other buffers as one block (``pattern``), unless it reads a weight from
-outside that its kernels keep in a layout of their own: then it has no pattern.
+From its second iteration on, and in a session that ran before from its first, a body takes its other buffers as one
+block (``pattern``), unless it reads a weight from outside that its kernels keep in a layout of their own: then it has
+no pattern.
 """
 
 from __future__ import annotations
@@ -54,6 +55,34 @@ class BodyRun(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Later:
+    """A body that has run before: its first pass is as any further one."""
+
+    frame: BodyRun
+
+    @property
+    def graph(self) -> Graph:
+        return self.frame.graph
+
+    @property
+    def open_outputs(self) -> frozenset[int]:
+        return self.frame.open_outputs
+
+    @property
+    def is_complete(self) -> bool:
+        return self.frame.is_complete
+
+    def first_pass(self, written: Collection[int]) -> list[int]:
+        return self.frame.later_pass(written)
+
+    def later_pass(self, written: Collection[int]) -> list[int]:
+        return self.frame.later_pass(written)
+
+    def output_bytes(self, value_ids: Collection[int]) -> int:
+        return self.frame.output_bytes(value_ids)
+
+
+@dataclass(frozen=True, slots=True)
 class BodiesUse:
     """What a node takes beyond its outputs.
 
@@ -71,19 +100,20 @@ class BodiesUse:
         return max(self.beside_bytes, self.before_bytes)
 
 
-def bodies_use(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | None:
+def bodies_use(graph: Graph, node: Node, frames: Sequence[BodyRun], *, has_run: bool = False) -> BodiesUse | None:
     """Return what ``node`` takes beyond its outputs, ``None`` if sizes or counts are open.
 
     Args:
         graph: The graph that the node is in.
         node: A node with bodies.
         frames: Its bodies as they run.
+        has_run: Whether the session ran before: then the first iteration takes a block, too.
     """
     rule = _RULES.get(node.op)
     if rule is None or not all(frame.is_complete for frame in frames):
         return None
     try:
-        return rule(graph, node, frames)
+        return rule(graph, node, [_Later(frame) for frame in frames] if has_run else frames)
     except MISFITS:
         return None
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
+from operator import add
 
 from memprof.analysis import Buffer, Schedule
 from memprof.base.text import safe_text
@@ -77,6 +78,8 @@ class Frame:
             node = self.graph.nodes[self.plan.order[step]]
             if node.op == "If" and found[step] is not None:
                 found[step] = BodiesUse(max(body.later_branch_bytes for body in bodies))
+            elif found[step] is not None:
+                found[step] = bodies_use(self.graph, node, bodies, has_run=True)
         return tuple(found)
 
     @property
@@ -155,7 +158,7 @@ class Frame:
         """By step the bytes beyond all buffers, those that the step writes included."""
         if not self.bodies:
             return tuple([size or 0 for size in self.scratch])
-        return tuple([self._reserved(step, use) for step, use in enumerate(self.uses)])
+        return tuple(self._beyond(self.uses, frozenset(self.plan.owned)))
 
     @cached_property
     def pattern_bytes(self) -> int:
@@ -164,17 +167,19 @@ class Frame:
 
     def first_pass(self, written: Collection[int]) -> list[int]:
         """Return by step the bytes of a first pass; of the graph outputs only ``written`` count."""
-        inner = self._alive(frozenset(self.plan.owned) - self.outputs)
-        outputs = self._alive(self.outputs.intersection(written))
-        return [a + b + c for a, b, c in zip(inner, outputs, self.reserved, strict=True)]
+        counted = frozenset(self.plan.owned) - self.outputs.difference(written)
+        beyond = self._beyond(self.uses, counted) if self.bodies else self.reserved
+        return list(map(add, self._alive(counted), beyond))
 
     def later_pass(self, written: Collection[int]) -> list[int]:
         """Return by step the bytes of any further pass; of the graph outputs only ``written`` count."""
         if not self.has_pattern:
             return self.first_pass(written)
         block = self.pattern_bytes
-        outputs = self._alive(self.apart - self.outputs.difference(written))
-        return [block + a + b for a, b in zip(outputs, most_bytes(self.later_uses), strict=True)]
+        counted = self.apart - self.outputs.difference(written)
+        return [
+            block + a + b for a, b in zip(self._alive(counted), self._beyond(self.later_uses, counted), strict=True)
+        ]
 
     def output_bytes(self, value_ids: Collection[int]) -> int:
         """Return the bytes that graph outputs take; one that shares what others own takes none."""
@@ -188,14 +193,15 @@ class Frame:
             change[self.plan.stop[value_id]] -= size
         return list(accumulate(change))[: len(self.uses)]
 
-    def _reserved(self, step: int, use: BodiesUse | None) -> int:
-        if use is None:
-            return 0
-        if not use.before_bytes:
-            return use.beside_bytes
-        written = self.graph.nodes[self.plan.order[step]].writes
-        own_bytes = sum(self.graph.value_bytes[i] or 0 for i in written if self.plan.home[i] == i)
-        return max(use.beside_bytes, use.before_bytes - own_bytes)
+    def _beyond(self, uses: Sequence[BodiesUse | None], counted: frozenset[int]) -> list[int]:
+        """Return by step the bytes that what runs there takes beyond the values that are ``counted``."""
+        found = most_bytes(uses)
+        for step, use in enumerate(uses) if self.bodies else ():
+            if use is not None and use.before_bytes:
+                written = counted & frozenset(self.graph.nodes[self.plan.order[step]].writes)
+                own_bytes = sum(self.graph.value_bytes[i] or 0 for i in written)
+                found[step] = max(use.beside_bytes, use.before_bytes - own_bytes)
+        return found
 
 
 def most_bytes(uses: Sequence[BodiesUse | None]) -> list[int]:
