@@ -9,6 +9,7 @@ merge_chains       the hill-valley merge (Liu 1987): each chain is cut at its hi
 place_by_size      largest first, each in the lowest gap; who is near is found by buckets of time
 place_by_cp_sat    Google's CP-SAT (ortools), one worker, as non-overlapping rectangles; ``None`` without it; its
                    seconds are of the processor, too
+order_by_cp_sat    the same solver for orders: steps that differ, lives of storages under a common height
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from threading import Event, Thread
 
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.offsets.problem import AllocationBuffer, AllocationProblem
+from memprof.planning.ordering.problem import FROM_START, OrderProblem
 
 _BUCKET = 256
 
@@ -165,3 +167,53 @@ def place_by_cp_sat(problem: AllocationProblem, seconds: float) -> int | None:
     with _stopped_after(seconds, solver.stop_search):
         status = solver.solve(model)
     return int(solver.objective_value) if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None
+
+
+def order_by_cp_sat(problem: OrderProblem, seconds: float) -> tuple[list[int], int] | None:
+    """Return the order that CP-SAT finds and its bound, ``None`` if it is not installed or finds none.
+
+    It starts from the given order, whose peak is its first answer.
+    """
+    if find_spec("ortools") is None:
+        return None
+    from ortools.sat.python import cp_model
+
+    count = problem.op_count
+    model = cp_model.CpModel()
+    steps = [model.new_int_var(0, count - 1, f"s{op}") for op in range(count)]
+    model.add_all_different(steps)
+    for op, before in enumerate(problem.predecessors):
+        model.add_hint(steps[op], op)
+        for other in before:
+            model.add(steps[other] < steps[op])
+    touchers: list[list[int]] = [[] for _ in problem.storage_bytes]
+    for op, found in enumerate(problem.touches):
+        for storage in found:
+            touchers[storage].append(op)
+    lives, demands = [], []
+    for storage, size in enumerate(problem.storage_bytes):
+        birth = problem.births[storage]
+        start = 0 if birth == FROM_START else steps[birth]
+        stop = model.new_int_var(0, count, f"e{storage}")
+        length = model.new_int_var(0, count, f"l{storage}")
+        if problem.is_kept[storage]:
+            model.add(stop == count)
+        for op in touchers[storage]:
+            model.add(stop >= steps[op] + 1)
+        lives.append(model.new_interval_var(start, length, stop, f"b{storage}"))
+        demands.append(size)
+    for op, size in enumerate(problem.scratch_bytes):
+        if size:
+            lives.append(model.new_fixed_size_interval_var(steps[op], 1, f"w{op}"))
+            demands.append(size)
+    highest = problem.peak_bytes(range(count))
+    peak = model.new_int_var(max(problem.start_bytes, problem.end_bytes), highest, "peak")
+    model.add_cumulative(lives, demands, peak)
+    model.minimize(peak)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    with _stopped_after(seconds, solver.stop_search):
+        status = solver.solve(model)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return None
+    return sorted(range(count), key=lambda op: solver.value(steps[op])), round(solver.best_objective_bound)

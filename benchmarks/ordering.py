@@ -15,6 +15,8 @@ line gives the peak as a multiple of the planner's, and the seconds, which are o
     ort        onnxruntime's default order        (memprof.planning.ordering.candidates.leaves_first)
     lpmf bfs dfs   PyTorch Inductor's three rules (least_peak, breadth_first, depth_first)
     merge      hill-valley merge of chains (Liu 1987), where a graph is a fork of chains
+    cp_sat     Google's CP-SAT (ortools), one worker, from the given order on, in as many seconds of the clock; in
+               ``tangled`` and ``forks``, up to 150 operations; its bound is in the record
     downsets   plain dynamic programming over downsets, given the must-pass operations for free: 1.00 where it ends
                within a number of states, "-" where it does not
 """
@@ -34,7 +36,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from families import branches, forked_chains, merge_chains
+from families import branches, forked_chains, merge_chains, order_by_cp_sat
 from nas_record import ROOT, write_record
 from network_cells import GENOTYPES
 from networks import (
@@ -64,6 +66,8 @@ RIVALS = {"ort": "leaves_first", "lpmf": "least_peak", "bfs": "breadth_first", "
 KINDS = ("reference", "contracted")
 MAX_DOWNSETS = 50_000
 MAX_RIVAL_OPS = 3_000
+MAX_SOLVER_OPS = 150
+SOLVED_BY_OTHERS = ("tangled", "forks")
 
 Cases = Iterator[tuple[str, Callable[[], Graph]]]
 
@@ -85,6 +89,7 @@ class Line:
     rivals: Mapping[str, float]
     downsets: float | None
     known_optimum_bytes: int | None
+    cp_sat_bound_bytes: int | None = None
 
 
 def main() -> None:
@@ -110,10 +115,8 @@ def main() -> None:
             for kind in KINDS:
                 known = optima.get(name) if kind == "reference" else None
                 line = measure(section, name, PROBLEMS[kind](graph), kind, arguments.seconds, known)
-                merged = merge_chains(graph) if section == "forks" else None
-                if merged is not None:
-                    ratio = PROBLEMS[kind](graph).peak_bytes(merged) / max(1, line.peak_bytes)
-                    line = replace(line, rivals={**line.rivals, "merge": ratio})
+                if section in SOLVED_BY_OTHERS:
+                    line = _beside_solvers(line, graph, PROBLEMS[kind](graph), arguments.seconds)
                 lines.append(line)
                 print(_shown(line), flush=True)
     print("\n".join(_summary(lines)))
@@ -163,6 +166,20 @@ def measure(section: str, name: str, problem: OrderProblem, kind: str, seconds: 
     )
 
 
+def _beside_solvers(line: Line, graph: Graph, problem: OrderProblem, seconds: float) -> Line:
+    """Return ``line`` with the hill-valley merge, where there are chains, and with CP-SAT."""
+    merged = merge_chains(graph) if line.section == "forks" else None
+    if merged is not None:
+        line = replace(line, rivals={**line.rivals, "merge": problem.peak_bytes(merged) / max(1, line.peak_bytes)})
+    solved = order_by_cp_sat(problem, seconds) if problem.op_count <= MAX_SOLVER_OPS else None
+    if solved is not None:
+        order, bound = solved
+        assert problem.is_order(order)
+        ratio = problem.peak_bytes(order) / max(1, line.peak_bytes)
+        line = replace(line, rivals={**line.rivals, "cp_sat": ratio}, cp_sat_bound_bytes=bound)
+    return line
+
+
 def _scored(shared: Path, seconds: float) -> Iterator[dict[str, Any]]:
     """Yield and print, by graph and runtime model, the peak of ``plan``'s order and of the portfolio's."""
     print(f"{'network':34}{'runtime':13}{'given':>12}{'portfolio':>12}{'scored':>12}{'ratio':>7}{'bound':>12}")
@@ -176,10 +193,13 @@ def _scored(shared: Path, seconds: float) -> Iterator[dict[str, Any]]:
                 partial(_peak_bytes, row),
                 floor=PROBLEMS[runtime](graph),
                 related=[find(late)(graph) for late in row.ordering.related],
-                seconds=seconds,
+                seconds=Meter(seconds, clock=time.process_time),
             )
             names = (row.ordering.bound, *row.ordering.related)
-            orders = [find_order(find(late)(graph), seconds / len(names)).order for late in names]
+            orders = [
+                find_order(find(late)(graph), Meter(seconds / len(names), clock=time.process_time)).order
+                for late in names
+            ]
             portfolio = min(found.before_bytes, *(_peak_bytes(row, graph, order) for order in orders))
             ratio = found.peak_bytes / max(1, portfolio)
             print(
@@ -363,12 +383,12 @@ SECTIONS: dict[str, Callable[[Path], Cases]] = {
     "size": _size,
     "forks": _forks,
 }
-HEADINGS = ("given", *RIVALS, "merge", "downsets")
+HEADINGS = ("given", *RIVALS, "merge", "cp_sat", "downsets")
 
 
 def _shown(line: Line) -> str:
     gap = "yes" if line.is_optimal else f"{line.peak_bytes / max(1, line.lower_bound_bytes):.3f}"
-    ratios = [line.given, *(line.rivals.get(name) for name in (*RIVALS, "merge")), line.downsets]
+    ratios = [line.given, *(line.rivals.get(name) for name in (*RIVALS, "merge", "cp_sat")), line.downsets]
     shown = " ".join(f"{'-':>6}" if ratio is None else f"{ratio:6.2f}" for ratio in ratios)
     megabytes = line.peak_bytes / 1e6
     return f"{line.network:34}{line.kind:11}{line.operations:7}{megabytes:10.3f} {gap:7}{line.seconds:7.3f} {shown}"
@@ -379,7 +399,9 @@ def _summary(lines: list[Line]) -> Iterator[str]:
         found = [line for line in lines if line.section == section]
         proven = sum(line.is_optimal for line in found)
         slowest = max(found, key=lambda line: line.seconds)
-        reached = {name: sum(line.rivals.get(name) == 1 for line in found) for name in (*RIVALS, "merge")} | {
+        reached = {
+            name: sum(line.rivals.get(name) == 1 for line in found) for name in (*RIVALS, "merge", "cp_sat")
+        } | {
             "given": sum(line.given == 1 for line in found),
             "downsets": sum(line.downsets == 1 for line in found),
         }
