@@ -191,8 +191,8 @@ def _scored(shared: Path, seconds: float) -> Iterator[dict[str, Any]]:
             found = find_scored_order(
                 graph,
                 partial(_peak_bytes, row),
-                floor=PROBLEMS[runtime](graph),
-                related=[find(late)(graph) for late in row.ordering.related],
+                floor=partial(PROBLEMS[runtime], graph),
+                related=[partial(find(late), graph) for late in row.ordering.related],
                 seconds=Meter(seconds, clock=time.process_time),
             )
             names = (row.ordering.bound, *row.ordering.related)

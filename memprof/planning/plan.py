@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from memprof.analysis import Lifetimes
@@ -147,14 +148,14 @@ def plan_graph(model: Model, options: PlanOptions, report: Report | None = None)
         hint = " ".join(dict.fromkeys(u.hint for u in graph.unknown[:5] if u.hint)) or "Give the sizes that are open."
         raise IncompleteError(f"A plan needs every size, and some are not known: {names or 'of some tensor'}.", hint)
     meter = Meter(options.seconds, options.effort)
-    search = _Order(graph, rules, options, report, meter)
+    search = _Order(graph, lifetimes, rules, options, report, meter)
     order = search.plan()
     floor_bytes = 0
     if options.budget_bytes is not None and not options.keep_order:
         order, floor_bytes = search.aim_at_budget(order, options.budget_bytes)
     recomputation = None
     if options.recompute is None or order.was_interrupted:
-        lifetimes = rules.lifetimes(graph, order.node_ids)
+        lifetimes = search.lifetimes(order.node_ids)
     else:
         allowed = Allowed(options.recompute, options.budget_bytes, options.content)
         repeated = repeat_operations(model, rules, order, allowed, meter.part(1 - _OFFSET_SHARE))
@@ -270,9 +271,16 @@ class _Order:
     """The search for an order: what is tried, and what is kept."""
 
     def __init__(
-        self, graph: Graph, rules: RuntimeModel, options: PlanOptions, report: Report | None, meter: Meter
+        self,
+        graph: Graph,
+        given_lifetimes: Lifetimes,
+        rules: RuntimeModel,
+        options: PlanOptions,
+        report: Report | None,
+        meter: Meter,
     ) -> None:
         self._graph = graph
+        self._given_lifetimes = given_lifetimes
         self._meter = meter
         assert rules.ordering is not None, "find_rules has seen to it"
         self._rules = rules
@@ -319,8 +327,8 @@ class _Order:
         return find_scored_order(
             self._graph,
             lambda graph, order: self._peak_bytes(order),
-            floor=self._pose(self._ordering.bound),
-            related=[self._pose(name) for name in self._ordering.related],
+            floor=partial(self._pose, self._ordering.bound),
+            related=[partial(self._pose, name) for name in self._ordering.related],
             seconds=self._meter.part(1 - _OFFSET_SHARE),
         )
 
@@ -347,11 +355,14 @@ class _Order:
         return order, found.lower_bound_bytes
 
     def _load_bytes(self, order: Sequence[int]) -> int:
-        lifetimes = self._rules.lifetimes(self._graph, order)
-        return pose_allocation(lifetimes, self._options.content).load_bytes
+        return pose_allocation(self.lifetimes(order), self._options.content).load_bytes
 
     def _peak_bytes(self, order: Sequence[int]) -> int:
-        return self._rules.lifetimes(self._graph, order).timeline.peak_bytes
+        return self.lifetimes(order).timeline.peak_bytes
+
+    def lifetimes(self, order: Sequence[int]) -> Lifetimes:
+        """Return the lifetimes in ``order``; those in the given one are known."""
+        return self._given_lifetimes if order == self._given else self._rules.lifetimes(self._graph, order)
 
     def _tell(self, progress: Any) -> None:
         assert self._report is not None

@@ -15,6 +15,7 @@ import pytest
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import OPTIMIZED_FORMAT, Model
+from memprof.planning import plan as plan_module
 from memprof.planning.lifetimes import ArenaContent, pose_allocation
 from memprof.planning.plan import (
     PlanOptions,
@@ -266,6 +267,23 @@ def test_a_plan_of_so_many_steps_is_the_same_whatever_the_time() -> None:
     assert second.order is not None
     assert first.order.node_ids == second.order.node_ids
     assert first.arena.offsets == second.arena.offsets
+
+
+@pytest.mark.parametrize("rules", RULE_NAMES)
+def test_without_time_lifetimes_are_worked_out_once(rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = RULES[rules]
+    calls = 0
+
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return row.lifetimes(*arguments, **keywords)
+
+    monkeypatch.setattr(plan_module, "as_read", lambda *_: replace(row, lifetimes=counted))
+    plan = plan_graph(Model.of(forked()), PlanOptions(runtime=rules, seconds=0))
+    assert calls == 1
+    assert plan.order is not None
+    assert plan.order.node_ids == tuple(range(5))
 
 
 def test_time_and_steps_are_not_negative() -> None:

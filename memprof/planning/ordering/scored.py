@@ -30,8 +30,14 @@ Score = Callable[[Graph, Sequence[int]], int]
 """The peak in bytes of a graph run in an order, under some runtime model."""
 
 
+Posed = Callable[[], OrderProblem]
+"""A problem that takes time to pose, and is posed only where there is some."""
+
+_POSED_ANYWAY_OPS = 10_000
+
+
 def find_scored_order(
-    graph: Graph, score: Score, *, floor: OrderProblem, related: Sequence[OrderProblem], seconds: float | Meter = 10.0
+    graph: Graph, score: Score, *, floor: Posed, related: Sequence[Posed], seconds: float | Meter = 10.0
 ) -> OrderResult:
     """Return the order with the lowest score of those tried, and a lower bound on the score of every order.
 
@@ -41,7 +47,8 @@ def find_scored_order(
         graph: The graph.
         score: What a peak is.
         floor: A problem in which no order of the graph costs more than it scores. It may have other operations (what
-            the runtime makes of the graph's): then its bound alone is used.
+            the runtime makes of the graph's): then its bound alone is used. Without time, the bound of a large graph
+            is nothing.
         related: Problems whose best orders are worth trying, the most promising first.
         seconds: Time to spend, or a meter that runs already; less if the bound is met earlier.
     """
@@ -51,10 +58,13 @@ def find_scored_order(
     lower_bytes, proof = 0, "bytes of one step"
     ending: Ending = "interrupted"
     try:
-        relaxed = find_order(floor, meter.part(1 / (len(related) + 2)))
+        if len(graph.nodes) > _POSED_ANYWAY_OPS:
+            meter.spend(len(graph.nodes))
+        relaxation = floor()
+        relaxed = find_order(relaxation, meter.part(1 / (len(related) + 2)))
         lower_bytes, proof = relaxed.lower_bound_bytes, f"{relaxed.proof}, relaxed"
         seen = {best}
-        for order in _candidates(relaxed, floor, related, len(graph.nodes), meter):
+        for order in _candidates(relaxed, relaxation, related, len(graph.nodes), meter):
             if peak_bytes <= lower_bytes:
                 break
             if order not in seen:
@@ -82,14 +92,17 @@ def find_scored_order(
 
 
 def _candidates(
-    relaxed: OrderResult, floor: OrderProblem, related: Sequence[OrderProblem], op_count: int, meter: Meter
+    relaxed: OrderResult, floor: OrderProblem, related: Sequence[Posed], op_count: int, meter: Meter
 ) -> Iterator[tuple[int, ...]]:
     same = [floor] if floor.op_count == op_count else []
     if same:
         yield relaxed.order
-    for i, problem in enumerate(related):
-        yield find_order(problem, meter.part(1 / (len(related) - i + 1))).order
-    for problem in (*related, *same):
+    posed = []
+    for i, pose in enumerate(related):
+        meter.spend(op_count)
+        posed.append(pose())
+        yield find_order(posed[-1], meter.part(1 / (len(related) - i + 1))).order
+    for problem in (*posed, *same):
         reduction = reduce_problem(problem, meter)
         piece = reduction.piece
         yield tuple(reduction.expand(range(len(piece.ops))))

@@ -11,6 +11,7 @@ from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.planning.meter import Meter
 from memprof.planning.ordering import scored
 from memprof.planning.ordering.kinds import contracted_problem, reference_problem
+from memprof.planning.ordering.problem import OrderProblem
 from memprof.planning.ordering.result import OrderResult
 from memprof.planning.ordering.scored import find_scored_order
 from memprof.planning.rules import PROBLEMS
@@ -28,8 +29,8 @@ def found(runtime: str, graph: Graph) -> OrderResult:
     return find_scored_order(
         graph,
         lambda g, order: score(runtime, g, order),
-        floor=PROBLEMS[runtime](graph),
-        related=[contracted_problem(graph), reference_problem(graph)],
+        floor=lambda: PROBLEMS[runtime](graph),
+        related=[lambda: contracted_problem(graph), lambda: reference_problem(graph)],
     )
 
 
@@ -88,8 +89,8 @@ def test_an_interrupt_keeps_the_best_so_far() -> None:
     result = find_scored_order(
         graph,
         interrupted_score,
-        floor=PROBLEMS["onnxruntime"](graph),
-        related=[contracted_problem(graph)],
+        floor=lambda: PROBLEMS["onnxruntime"](graph),
+        related=[lambda: contracted_problem(graph)],
         seconds=meter.part(0.5),
     )
     assert meter.has_ended  # what comes next has no time either
@@ -101,7 +102,7 @@ def test_an_interrupt_keeps_the_best_so_far() -> None:
 def test_without_time_the_given_order_comes_back() -> None:
     graph = wired_graph(Random(5), 9)
     result = find_scored_order(
-        graph, lambda g, order: 10**6, floor=PROBLEMS["onnxruntime"](graph), related=[], seconds=0
+        graph, lambda g, order: 10**6, floor=lambda: PROBLEMS["onnxruntime"](graph), related=[], seconds=0
     )
     assert result.order == tuple(range(9))
     assert result.ending == "time"
@@ -110,7 +111,7 @@ def test_without_time_the_given_order_comes_back() -> None:
 def test_a_floor_that_is_none_is_a_bug_that_shows() -> None:
     graph = wired_graph(Random(5), 9)
     with pytest.raises(AssertionError, match="floor"):
-        find_scored_order(graph, lambda g, order: 0, floor=reference_problem(graph), related=[])
+        find_scored_order(graph, lambda g, order: 0, floor=lambda: reference_problem(graph), related=[])
 
 
 def test_constants_are_tried_right_before_their_first_reader() -> None:
@@ -130,6 +131,54 @@ def test_constants_are_tried_right_before_their_first_reader() -> None:
         tried.append(tuple(order))
         return 10**6
 
-    scored.find_scored_order(graph, remember, floor=PROBLEMS["onnxruntime"](graph), related=[])
+    scored.find_scored_order(graph, remember, floor=lambda: PROBLEMS["onnxruntime"](graph), related=[])
     assert tried[0] == (0, 1, 2, 3)
     assert (0, 2, 1, 3) in tried
+
+
+def chain(ops: int) -> Graph:
+    builder = GraphBuilder("chain")
+    value = builder.add_input("x", TensorType.of_bytes(4))
+    for i in range(ops):
+        (written,) = builder.add_node("Op", [value], [NewValue(f"t{i}", TensorType.of_bytes(4))], is_foldable=False)
+        assert written is not None
+        value = written
+    return builder.build([value])
+
+
+@pytest.mark.parametrize(("ops", "posed"), [(10_000, ["floor"]), (10_001, [])])
+def test_without_time_related_problems_are_not_posed_nor_is_the_floor_of_a_large_graph(
+    ops: int, posed: list[str]
+) -> None:
+    graph = chain(ops)
+    asked: list[str] = []
+
+    def pose(name: str) -> OrderProblem:
+        asked.append(name)
+        return reference_problem(graph)
+
+    for budget in (Meter(0), Meter(effort=0)):
+        asked.clear()
+        result = find_scored_order(
+            graph,
+            lambda g, order: 10**6,
+            floor=lambda: pose("floor"),
+            related=[lambda: pose("related")],
+            seconds=budget,
+        )
+        assert asked == posed
+        assert result.lower_bound_bytes == (8 if posed else 0)
+        assert result.order == tuple(range(ops))
+
+
+def test_with_time_the_floor_and_the_related_problems_of_a_large_graph_are_posed() -> None:
+    graph = chain(10_001)
+    asked: list[str] = []
+
+    def pose(name: str) -> OrderProblem:
+        asked.append(name)
+        return reference_problem(graph)
+
+    floor, related = (lambda: pose("floor")), (lambda: pose("related"))
+    find_scored_order(graph, lambda g, order: 10**6, floor=floor, related=[related], seconds=60)
+    assert asked == ["floor", "related"]
