@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from memprof.analysis import Lifetimes
+from memprof.base.collector import paused_collector
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir import Graph
 from memprof.ir.model import Model
@@ -30,7 +31,7 @@ from memprof.planning.offsets.solver import decide_capacity, plan_offsets
 from memprof.planning.ordering.find import decide_order, find_order
 from memprof.planning.ordering.problem import FROM_START, OrderProblem
 from memprof.planning.ordering.result import OrderResult
-from memprof.planning.ordering.scored import find_scored_order
+from memprof.planning.ordering.scored import POSED_ANYWAY_OPS, find_scored_order
 from memprof.planning.recomputation.planned import Allowed, repeat_operations
 from memprof.planning.recomputation.repeatable import known_macs, parse_allowance
 from memprof.planning.record import BudgetAnswer, Plan, PlannedOrder
@@ -134,6 +135,7 @@ class PlanOptions:
         return ArenaContent(alignment, self.with_inputs, self.with_outputs)
 
 
+@paused_collector()
 def plan_graph(model: Model, options: PlanOptions, report: Report | None = None) -> Plan:
     """Return a plan of ``model``'s graph.
 
@@ -189,6 +191,7 @@ def _split(lifetimes: Lifetimes, options: PlanOptions, allowance: int | str, met
     return find_split(lifetimes, roots, parse_allowance(allowance, known_macs(graph)), patient)
 
 
+@paused_collector()
 def plan_allocation(problem: AllocationProblem, options: PlanOptions, report: Report | None = None) -> Plan:
     """Return a plan of buffers that came without a graph; what ``options`` say of an order is moot."""
     meter = Meter(options.seconds, options.effort)
@@ -281,6 +284,7 @@ class _Order:
     ) -> None:
         self._graph = graph
         self._given_lifetimes = given_lifetimes
+        self._lowest: tuple[Sequence[int], Lifetimes] = ((), given_lifetimes)  # of the orders that were scored
         self._meter = meter
         assert rules.ordering is not None, "find_rules has seen to it"
         self._rules = rules
@@ -294,7 +298,9 @@ class _Order:
         begun = self._meter.seconds
         order, before_bytes = self._given, self._peak_bytes(self._given)
         peak_bytes = before_bytes
-        if self._options.keep_order:
+        if self._meter.has_ended and len(order) > POSED_ANYWAY_OPS:
+            bound = self._unsearched(before_bytes)
+        elif self._options.keep_order:
             bound = find_order(self._pose(self._ordering.bound), self._meter.part(0.0))
             if not self._ordering.is_exact:
                 bound = replace(bound, proof=f"{bound.proof}, relaxed")
@@ -313,6 +319,18 @@ class _Order:
             proof=bound.proof,
             seconds=self._meter.seconds - begun,
             was_interrupted=bound.ending == "interrupted",
+        )
+
+    def _unsearched(self, before_bytes: int) -> OrderResult:
+        """Return the given order where there is no time even to pose a problem: its bound is nothing."""
+        return OrderResult(
+            order=self._given,
+            peak_bytes=before_bytes,
+            before_bytes=before_bytes,
+            lower_bound_bytes=0,
+            proof="bytes of one step",
+            ending="time" if self._meter.has_steps_left else "effort",
+            seconds=0.0,
         )
 
     def _pose(self, name: str) -> OrderProblem:
@@ -358,11 +376,17 @@ class _Order:
         return pose_allocation(self.lifetimes(order), self._options.content).load_bytes
 
     def _peak_bytes(self, order: Sequence[int]) -> int:
-        return self.lifetimes(order).timeline.peak_bytes
+        found = self.lifetimes(order)
+        if found.timeline.peak_bytes < self._lowest[1].timeline.peak_bytes:
+            self._lowest = order, found
+        return found.timeline.peak_bytes
 
     def lifetimes(self, order: Sequence[int]) -> Lifetimes:
-        """Return the lifetimes in ``order``; those in the given one are known."""
-        return self._given_lifetimes if order == self._given else self._rules.lifetimes(self._graph, order)
+        """Return the lifetimes in ``order``; those in the given one and in the lowest are known."""
+        for known, found in ((self._given, self._given_lifetimes), self._lowest):
+            if order == known:
+                return found
+        return self._rules.lifetimes(self._graph, order)
 
     def _tell(self, progress: Any) -> None:
         assert self._report is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from memprof.analysis import Lifetimes
 from memprof.base.errors import IncompleteError, UsageError
 from memprof.ir import Graph, GraphBuilder, NewValue, TensorType
 from memprof.ir.model import OPTIMIZED_FORMAT, Model
@@ -27,6 +29,7 @@ from memprof.planning.plan import (
 from memprof.planning.record import Plan
 from memprof.planning.rules import PROBLEMS, RULES
 from memprof.planning.validator import find_violation
+from memprof.runtimes import RuntimeModel
 from tests.planning.offsets.problems import GAP, problem_of
 from tests.planning.ordering.exhaustive import wired_graph
 from tests.random_graphs import random_graph
@@ -269,21 +272,51 @@ def test_a_plan_of_so_many_steps_is_the_same_whatever_the_time() -> None:
     assert first.arena.offsets == second.arena.offsets
 
 
+@pytest.fixture(name="worked_out")
+def orders_whose_lifetimes_are_worked_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...] | None]:
+    """Keep the orders, ``None`` for the graph's own, whose lifetimes a plan works out."""
+    orders: list[tuple[int, ...] | None] = []
+
+    def watched(row: RuntimeModel, model: Model) -> RuntimeModel:
+        def lifetimes(graph: Graph, order: Sequence[int] | None = None) -> Lifetimes:
+            orders.append(None if order is None else tuple(order))
+            return row.lifetimes(graph) if order is None else row.lifetimes(graph, order)
+
+        return replace(row, lifetimes=lifetimes)
+
+    monkeypatch.setattr(plan_module, "as_read", watched)
+    return orders
+
+
 @pytest.mark.parametrize("rules", RULE_NAMES)
-def test_without_time_lifetimes_are_worked_out_once(rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    row = RULES[rules]
-    calls = 0
-
-    def counted(*arguments: Any, **keywords: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        return row.lifetimes(*arguments, **keywords)
-
-    monkeypatch.setattr(plan_module, "as_read", lambda *_: replace(row, lifetimes=counted))
-    plan = plan_graph(Model.of(forked()), PlanOptions(runtime=rules, seconds=0))
-    assert calls == 1
+def test_lifetimes_of_no_order_are_worked_out_twice(rules: str, worked_out: list[tuple[int, ...] | None]) -> None:
+    plan = plan_graph(Model.of(forked()), PlanOptions(runtime=rules))
     assert plan.order is not None
-    assert plan.order.node_ids == tuple(range(5))
+    assert plan.order.is_changed == (rules != "onnxruntime")  # which finds the best order by itself
+    assert (plan.order.node_ids in worked_out) == plan.order.is_changed
+    assert worked_out[0] is None
+    assert tuple(range(5)) not in worked_out
+    assert len(set(worked_out)) == len(worked_out)
+
+
+@pytest.mark.parametrize("rules", RULE_NAMES)
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_without_time_a_large_graph_is_scored_once_and_no_problem_is_posed(
+    rules: str, is_kept: bool, worked_out: list[tuple[int, ...] | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = GraphBuilder("chain")
+    value: int | None = builder.add_input("x", TensorType.of_bytes(4))
+    for i in range(10_001):
+        new = NewValue(f"t{i}", TensorType.of_bytes(4))
+        (value,) = builder.add_node("Op", [value], [new], is_foldable=False)
+    assert value is not None
+    monkeypatch.setattr(plan_module, "find", lambda *_: pytest.fail("a problem is posed"))
+    options = PlanOptions(runtime=rules, seconds=0, keep_order=is_kept)
+    plan = plan_graph(Model.of(builder.build([value])), options)
+    assert worked_out == [None]
+    assert plan.order is not None
+    assert not plan.order.is_changed
+    assert plan.order.lower_bound_bytes == 0
 
 
 def test_time_and_steps_are_not_negative() -> None:

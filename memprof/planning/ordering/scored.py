@@ -33,7 +33,8 @@ Score = Callable[[Graph, Sequence[int]], int]
 Posed = Callable[[], OrderProblem]
 """A problem that takes time to pose, and is posed only where there is some."""
 
-_POSED_ANYWAY_OPS = 10_000
+POSED_ANYWAY_OPS = 10_000
+"""So many operations are worth the tenth of a second that a bound takes, whatever the time."""
 
 
 def find_scored_order(
@@ -58,7 +59,7 @@ def find_scored_order(
     lower_bytes, proof = 0, "bytes of one step"
     ending: Ending = "interrupted"
     try:
-        if len(graph.nodes) > _POSED_ANYWAY_OPS:
+        if len(graph.nodes) > POSED_ANYWAY_OPS:
             meter.spend(len(graph.nodes))
         relaxation = floor()
         relaxed = find_order(relaxation, meter.part(1 / (len(related) + 2)))
