@@ -15,7 +15,7 @@ line gives the peak as a multiple of the planner's, and the seconds, which are o
     ort        onnxruntime's default order        (memprof.planning.ordering.candidates.leaves_first)
     lpmf bfs dfs   PyTorch Inductor's three rules (least_peak, breadth_first, depth_first)
     merge      hill-valley merge of chains (Liu 1987), where a graph is a fork of chains
-    cp_sat     Google's CP-SAT (ortools), one worker, from the given order on, in as many seconds of the clock; in
+    cp_sat     Google's CP-SAT (ortools), one worker, from the given order on, in as many seconds; in
                ``tangled`` and ``forks``, up to 150 operations; its bound is in the record
     downsets   plain dynamic programming over downsets, given the must-pass operations for free: 1.00 where it ends
                within a number of states, "-" where it does not
