@@ -6,7 +6,8 @@
 Bound   each arena's capacity at each step is priced (Lagrange multipliers, by subgradient steps); with the prices
         every buffer chooses its cheapest arena for itself, which no plan can undercut. Prices are found in floating
         point, rounded, and the bound is then computed in exact arithmetic, so that it is a bound.
-Plan    buffers choose in several orders (what they save per byte and step, per byte, in all, at those prices); each
+Plan    each of many buffers takes its cheapest arena at those prices as it is born, or else one that has a gap.
+        Buffers choose in several orders (what they save per byte and step, per byte, in all, at those prices); each
         takes the cheapest arena that has a gap for it. The best plan is then improved: a buffer in a dear arena is
         tried in a cheaper one, whose offsets are planned anew by search, as long as time is left.
 
@@ -21,7 +22,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from math import gcd, lcm
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,8 @@ _STEPS_OF_PRICES = 300
 _PRICE_UNIT = 2**24
 _TRY_STEPS = 50_000
 _FEW = 2_000  # buffers that get all prices and orders, whatever the time
+_PRICES_SHARE = 0.4  # of the time, for the prices of more of them
+_JUDGED_OVER_PLACED = 2  # the bound and the check of a plan, over the plan that is made in any case
 _SECONDS_IN_TIME = 1.0  # that more of them may take beyond it for the one plan that is made in any case
 _STEPS_PER_BIRTH, _PASSED_PER_STEP = 10, 20
 
@@ -169,9 +173,16 @@ def plan_arenas(problem: AllocationProblem, arenas: Sequence[Arena], seconds: fl
     _check_room(problem, arenas)
     table = _Table(problem, tuple(arenas))
     is_few = len(table.sizes) <= _FEW
-    patient = meter.patient(_STEPS_PER_BIRTH * len(table.sizes), _SECONDS_IN_TIME)
-    at_once = None if is_few else _place_in_time(table, patient)
+    at_once = None
+    if not is_few:
+        begun = meter.seconds
+        patient = meter.patient(_STEPS_PER_BIRTH * len(table.sizes), _SECONDS_IN_TIME)
+        at_once = _place_in_time(table, patient, table.homes(np.zeros((len(arenas), table.span_count))))
+        meter.reserve(_JUDGED_OVER_PLACED * (meter.seconds - begun))
     prices, bound = _prices(table, meter)
+    if at_once is not None and not meter.has_ended:
+        at_home = _place_in_time(table, patient, table.homes(prices))
+        at_once = min(filter(None, (at_home, at_once)), key=lambda places: _cost(table, places))
     places = _first_places(table, prices, Meter() if is_few else meter, at_once)
     if places is None:
         raise IncompleteError(
@@ -251,6 +262,18 @@ class _Table:
         found: Floats = np.cumsum(change, axis=1)[:, :-1]
         return found
 
+    @cached_property
+    def own_costs(self) -> Floats:
+        """Cost of the traffic of each buffer in each arena, endless where it is too large. [arena, buffer]"""
+        found: Floats = self.costs[:, None] * self.traffic
+        found[self.sizes[None, :] > self.room[:, None]] = np.inf
+        return found
+
+    def homes(self, prices: Floats) -> Ints:
+        """Return the arena that is the cheapest for each buffer by itself."""
+        found: Ints = np.argmin(self.own_costs + self.rents(prices), axis=0)
+        return found
+
     def rents(self, prices: Floats) -> Floats:
         """Return what each buffer pays in each arena: prices of all its spans, times its bytes. [arena, buffer]"""
         sums = np.concatenate([np.zeros((len(self.arenas), 1)), np.cumsum(prices, axis=1)], axis=1)
@@ -261,15 +284,14 @@ class _Table:
 def _prices(table: _Table, meter: Meter) -> tuple[Floats, Fraction]:
     """Return the best prices found, [arena, span], and the bound that they prove."""
     prices = np.zeros((len(table.arenas), table.span_count))
-    own = table.costs[:, None] * table.traffic
-    highest = float(own.max(axis=0).sum()) if own.size else 0.0
-    own[table.sizes[None, :] > table.room[:, None]] = np.inf
+    highest = float((table.costs.max() * table.traffic).sum())
     best, best_value = prices, -np.inf
     pace = 1.0
+    part = meter.part(_PRICES_SHARE)
     for _ in range(_STEPS_OF_PRICES if table.span_count else 0):
-        if len(table.sizes) > _FEW and meter.has_ended:
+        if len(table.sizes) > _FEW and part.has_ended:
             break
-        charged = own + table.rents(prices)
+        charged = table.own_costs + table.rents(prices)
         homes = np.argmin(charged, axis=0)
         value = float(charged.min(axis=0).sum() - (prices * table.room[:, None]).sum())
         if value > best_value:
@@ -287,31 +309,27 @@ def _prices(table: _Table, meter: Meter) -> tuple[Floats, Fraction]:
 
 def _exact_bound(table: _Table, prices: Floats) -> Fraction:
     """Return what no plan can undercut, in exact arithmetic; prices are rounded to a unit first."""
-    scaled = [[round(price * _PRICE_UNIT) for price in row] for row in prices.tolist()]
-    bound = Fraction(0)
-    sums = []
-    for arena, row in zip(table.arenas, scaled, strict=True):
-        bound -= Fraction(sum(row) * arena.size_bytes, _PRICE_UNIT)
-        total, partial = 0, [0]
-        for price in row:
-            total += price
-            partial.append(total)
-        sums.append(partial)
-    spans = zip(table.first.tolist(), table.last.tolist(), strict=True)
+    scale = lcm(*(arena.cost_per_byte.denominator for arena in table.arenas))
     sizes, traffic = table.problem.sizes, table.traffic.tolist()
-    for b, (first, last) in enumerate(spans):
-        bound += min(
-            traffic[b] * arena.cost_per_byte + Fraction((partial[last] - partial[first]) * sizes[b], _PRICE_UNIT)
-            for arena, partial in zip(table.arenas, sums, strict=True)
-            if sizes[b] <= arena.size_bytes
-        )
-    return _next_possible(table, max(bound, Fraction(0)))
+    first, last = table.first.tolist(), table.last.tolist()
+    least: list[int | None] = [None] * len(sizes)  # what each buffer pays at least, in parts of scale and unit
+    paid = 0
+    for arena, row in zip(table.arenas, prices.tolist(), strict=True):
+        partial = [0, *accumulate(round(price * _PRICE_UNIT) for price in row)]
+        paid += partial[-1] * arena.size_bytes
+        cost = int(arena.cost_per_byte * scale) * _PRICE_UNIT
+        for b, size in enumerate(sizes):
+            if size <= arena.size_bytes:
+                own = traffic[b] * cost + (partial[last[b]] - partial[first[b]]) * size * scale
+                before = least[b]
+                if before is None or own < before:
+                    least[b] = own
+    total = sum(own for own in least if own is not None) - paid * scale
+    return _next_possible(table, max(Fraction(total, _PRICE_UNIT * scale), Fraction(0)))
 
 
 def _next_possible(table: _Table, bound: Fraction) -> Fraction:
     """Return the least cost not below ``bound`` that is a sum of traffics times costs."""
-    from math import gcd, lcm
-
     scale = lcm(*(arena.cost_per_byte.denominator for arena in table.arenas))
     unit = gcd(*(int(t * a.cost_per_byte * scale) for t in set(table.traffic.tolist()) for a in table.arenas))
     return Fraction(-(-bound * scale // unit) * unit, scale) if unit else bound
@@ -327,30 +345,30 @@ def _first_places(table: _Table, prices: Floats, meter: Meter, best: list[Place]
     return best
 
 
-def _place_in_time(table: _Table, meter: Meter) -> list[Place] | None:
-    """Return a plan in which each buffer, as it is born, takes the lowest gap of the cheapest arena with one.
+def _place_in_time(table: _Table, meter: Meter, homes: Ints) -> list[Place] | None:
+    """Return a plan in which each buffer, as it is born, takes the lowest gap at home, else in the cheapest arena.
 
     ``None`` if that does not fit, or if time runs out.
     """
     with suppress(OutOfBudget):
-        return _in_time(table, meter)
+        return _in_time(table, meter, homes)
     return None
 
 
-def _in_time(table: _Table, meter: Meter) -> list[Place] | None:
+def _in_time(table: _Table, meter: Meter, homes: Ints) -> list[Place] | None:
     problem = table.problem
     columns = columns_of(problem)
     places = [Place(table.cheapest_first[0], 0)] * len(problem.buffers)
     gaps = [LowestGaps() for _ in table.arenas]
     alive: list[tuple[int, int, int, int]] = []  # stop, arena, offset and size of each
     births = np.lexsort((-columns.size, -columns.stop, columns.start))
-    sorted_columns = (columns.ids, columns.start, columns.stop, columns.size)
-    for b, start, stop, size in zip(*(column[births].tolist() for column in sorted_columns), strict=True):
+    sorted_columns = (columns.ids, columns.start, columns.stop, columns.size, homes[columns.ids])
+    for b, start, stop, size, home in zip(*(column[births].tolist() for column in sorted_columns), strict=True):
         meter.spend(_STEPS_PER_BIRTH)
         while alive and alive[0][0] <= start:
             _, a, offset, own = heappop(alive)
             gaps[a].give_back(offset, own)
-        for a in table.cheapest_first:
+        for a in (home, *table.cheapest_first):
             offset = gaps[a].take(size)
             if offset + size <= table.arenas[a].size_bytes:
                 places[b] = Place(a, offset)
@@ -401,7 +419,7 @@ def _improve(table: _Table, places: list[Place], bound: Fraction, meter: Meter) 
     """
     is_better = True
     try:
-        while is_better and _cost(table, places) > bound:
+        while is_better and not meter.has_ended and _cost(table, places) > bound:
             is_better = False
             for cheap, dear in _cheaper_pairs(table):
                 if table.arenas[cheap].cost_per_byte < table.arenas[dear].cost_per_byte:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import product
 from random import Random
 
+import numpy as np
 import pytest
 
 from memprof.base.errors import BudgetError, UsageError
@@ -157,6 +158,44 @@ def test_many_buffers_are_spread_within_the_time() -> None:
     assert clock.lines <= 4_000_000
     assert {place.arena for place in plan.places} == {0, 1}
     check_arenas(plan)
+
+
+def test_what_thousands_pay_at_the_best_prices_decides_where_they_are_born(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = Random(7)
+    rows = []
+    for _ in range(2500):
+        start, size = rng.randrange(2500), 64 * rng.randint(1, 64)
+        rows.append((start, start + rng.randint(1, 400), size, size * rng.randint(1, 8)))
+    problem = problem_of(*rows)
+    arenas = (Arena("fast", problem.load_bytes // 3, Fraction(1)), Arena("slow", 2 * problem.load_bytes, Fraction(9)))
+    monkeypatch.setattr(arenas_module, "_orders", lambda *_: [])
+    monkeypatch.setattr(arenas_module, "_improve", lambda table, places, bound, meter: places)
+    at_prices = plan_arenas(problem, arenas, Meter())
+    assert at_prices.cost < Fraction(13, 10) * at_prices.lower_bound
+    assert at_prices.cost < Fraction(8, 10) * plan_arenas(problem, arenas, Meter(seconds=0)).cost
+
+
+def test_the_bound_is_exactly_what_buffers_pay_at_rounded_prices_less_what_arenas_earn() -> None:
+    for number, (problem, arenas) in enumerate(small_cases(200)):
+        table = arenas_module._Table(problem, arenas)
+        rng = np.random.default_rng(number)
+        prices = rng.random((len(arenas), table.span_count)) * rng.choice([0, 0.1, 3])
+        exact = [
+            [Fraction(round(p * arenas_module._PRICE_UNIT), arenas_module._PRICE_UNIT) for p in row] for row in prices
+        ]
+        paid = sum(
+            min(
+                b.traffic_bytes * arena.cost_per_byte
+                + size * sum(exact[a][table.first[i] : table.last[i]], Fraction(0))
+                for a, arena in enumerate(arenas)
+                if size <= arena.size_bytes
+            )
+            for i, (b, size) in enumerate(zip(problem.buffers, problem.sizes, strict=True))
+        )
+        earned = sum(sum(row) * arena.size_bytes for row, arena in zip(exact, arenas, strict=True))
+        found = arenas_module._exact_bound(table, prices)
+        assert found >= max(paid - earned, 0)  # the next sum of traffics times costs
+        assert found == arenas_module._next_possible(table, max(Fraction(paid - earned), Fraction(0)))
 
 
 def test_no_room_is_said_with_the_numbers() -> None:
