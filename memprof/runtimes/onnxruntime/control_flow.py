@@ -88,11 +88,13 @@ class BodiesUse:
 
     Attributes:
         beside_bytes: The most while its outputs exist too.
-        before_bytes: The most before they do.
+        before_bytes: The most before some of them do.
+        late: Ids of those.
     """
 
     beside_bytes: int
     before_bytes: int = 0
+    late: frozenset[int] = frozenset()
 
     @property
     def most_bytes(self) -> int:
@@ -145,7 +147,7 @@ def _loop(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | No
         before = held + carried + (trips - 1) * collected
         moments += [before + most for most in frame.later_pass(outputs)]
         held += carried + flag
-    return BodiesUse(held + carried + trips * collected, max(moments, default=0))
+    return BodiesUse(held + carried + trips * collected, max(moments, default=0), frozenset(node.writes))
 
 
 def _scan(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | None:
@@ -171,13 +173,13 @@ def _scan(graph: Graph, node: Node, frames: Sequence[BodyRun]) -> BodiesUse | No
         open_at = [
             i for i, output in zip(collected, frame.graph.outputs[len(states) :], strict=False) if output in late
         ]
-        early = sum(sizes[i] or 0 for i in node.writes if i not in open_at)
-        return BodiesUse(held + later, held + early + max(frame.first_pass(late), default=0))
+        return BodiesUse(
+            held + later, held + max(frame.first_pass(late), default=0), frozenset(node.writes) & {*open_at}
+        )
     most = max(later, *frame.first_pass(()), 0)
     if not transposed:
         return BodiesUse(held + most)
-    early = sum(sizes[i] or 0 for i in node.writes if i not in transposed)
-    return BodiesUse(held, held + early + most)
+    return BodiesUse(held, held + most, frozenset(transposed))
 
 
 _RULES: Mapping[str, Callable[[Graph, Node, Sequence[BodyRun]], BodiesUse | None]] = MappingProxyType(

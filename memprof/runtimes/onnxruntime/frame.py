@@ -198,9 +198,8 @@ class Frame:
         found = most_bytes(uses)
         for step, use in enumerate(uses) if self.bodies else ():
             if use is not None and use.before_bytes:
-                written = counted & frozenset(self.graph.nodes[self.plan.order[step]].writes)
-                own_bytes = sum(self.graph.value_bytes[i] or 0 for i in written)
-                found[step] = max(use.beside_bytes, use.before_bytes - own_bytes)
+                late_bytes = sum(self.graph.value_bytes[i] or 0 for i in counted & use.late)
+                found[step] = max(use.beside_bytes, use.before_bytes - late_bytes)
         return found
 
 
