@@ -13,7 +13,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
 
 from memprof.base.errors import MissingExtraError, RuntimeFailure  # noqa: E402
 from memprof.importers.request import Request  # noqa: E402
@@ -229,3 +229,48 @@ def test_onnxruntime_missing_names_the_extra(
     with pytest.raises(MissingExtraError) as caught:
         verify_onnxruntime(Request(source=save(residual())), Limits())
     assert caught.value.extra == "onnxruntime"
+
+
+def carrying(*nodes: NodeProto, prefix: str = "") -> GraphProto:
+    """Return the body of a Loop: the nodes take v to m, three more take that to what is carried."""
+    names = {name: prefix + name for name in ("i", "go", "v", "goes", "m", "e", "s", "next")}
+    ends = [("Exp", "m", "e"), ("Sin", "e", "s"), ("Exp", "s", "next"), ("Identity", "go", "goes")]
+    return helper.make_graph(
+        [*nodes, *(node(op, [names[read]], [names[written]]) for op, read, written in ends)],
+        "body",
+        [
+            info(names["i"], kind=TensorProto.INT64),
+            info(names["go"], kind=TensorProto.BOOL),
+            info(names["v"], 16, 16),
+        ],
+        [info(names["goes"], kind=TensorProto.BOOL), info(names["next"], 16, 16)],
+    )
+
+
+def packing(where: str) -> ModelProto:
+    """Return a Loop whose body multiplies by a weight from outside, which kernels pack, and who else reads it."""
+    inner = carrying(node("MatMul", ["n_v", "w"], ["n_m"]), prefix="n_")
+    product, nested = node("MatMul", ["v", "w"], ["m"]), node("Loop", ["trips", "", "k"], ["m"], body=inner)
+    inside = {
+        "a body alone": [product],
+        "a body twice": [node("MatMul", ["v", "w"], ["k"]), node("MatMul", ["k", "w"], ["m"])],
+        "a body in a body": [node("Exp", ["v"], ["k"]), nested],
+        "both bodies": [node("MatMul", ["v", "w"], ["k"]), nested],
+    }
+    beside = {"and a product": [node("MatMul", ["x", "w"], ["z"])], "and a sum": [node("Add", ["x", "w"], ["z"])]}
+    nodes = [node("Loop", ["trips", "", "x"], ["y"], body=carrying(*inside.get(where, [product])))]
+    made = model([*nodes, *beside.get(where, [])], (16, 16), {"trips": np.array(3), "w": random(16, 16)}, opset=17)
+    if where in beside:
+        made.graph.output.append(info("z", 16, 16))
+    return made
+
+
+@pytest.mark.parametrize(
+    "where", ["a body alone", "a body twice", "a body in a body", "both bodies", "and a product", "and a sum"]
+)
+def test_a_weight_that_is_packed_is_dropped_only_where_nobody_else_reads_it(
+    where: str, save: Callable[[ModelProto], str]
+) -> None:
+    """Where it is dropped, a body that reads it has no block."""
+    found = verify_onnxruntime(Request(source=save(packing(where))), Limits())
+    assert (found.predicted_bytes, found.grade) == (found.measured_bytes, "exact")

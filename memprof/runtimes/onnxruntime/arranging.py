@@ -20,10 +20,12 @@ class Owner:
     Attributes:
         op: Its operation.
         constants: Names of the values outside the body that are initialisers.
+        dropped: Names of those of the graph around it that nobody but kernels' own layouts keeps.
     """
 
     op: str = ""
     constants: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
 
 
 NOBODY = Owner()

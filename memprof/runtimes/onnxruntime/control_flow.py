@@ -11,8 +11,8 @@ Scan    its outputs exist before it starts (what it collects, if its shape is op
         along its first axis has a transposed copy; such an output itself exists only at the end.
 
 From its second iteration on, and in a session that ran before from its first, a body takes its other buffers as one
-block (``pattern``), unless it reads a weight from outside that its kernels keep in a layout of their own: then it has
-no pattern.
+block (``pattern``), unless it reads a weight from outside that is dropped, since all that read it are kernels that
+keep it in a layout of their own: then it has no pattern.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from operator import add
 
 from memprof.analysis import Buffer, Schedule
 from memprof.base.text import safe_text
-from memprof.ir import Graph, Role, TensorType, Unknown
+from memprof.ir import Graph, Node, Role, TensorType, Unknown
 from memprof.runtimes.onnxruntime.arranging import NOBODY, Arrangement, Owner, never_run, own_order
 from memprof.runtimes.onnxruntime.control_flow import BodiesUse, bodies_use
 from memprof.runtimes.onnxruntime.pattern import pattern_bytes
@@ -228,11 +228,12 @@ def run_frame(
         planned = ran
     types = _types_ahead(planned)
     constants = owner.constants | _own_constants(ran)
+    dropped = _dropped_constants(ran)
     bodies: dict[int, tuple[Frame, ...]] = {}
     for step, node_id in enumerate(order) if ran.bodies else ():
         node = ran.nodes[node_id]
         if node.bodies:
-            inner = Owner(op=node.op, constants=constants)
+            inner = Owner(op=node.op, constants=constants, dropped=dropped)
             known = _matching_bodies(node.bodies, planned.nodes[node_id].bodies)
             pairs = zip(node.bodies, known, strict=True)
             bodies[step] = tuple(run_frame(body, other, arrange, inner, threads) for body, other in pairs)
@@ -249,7 +250,7 @@ def run_frame(
         early=early_by_step(ran, order),
         bodies=bodies,
         open_outputs=frozenset([i for i in ran.outputs if types[i].size_bytes is None]),
-        has_pattern=not (owner.constants and _reads_prepacked(ran, owner.constants)),
+        has_pattern=owner.dropped.isdisjoint(_captured(ran)),
         planning=planning,
         is_alone=is_alone,
     )
@@ -321,16 +322,32 @@ def _types_ahead(graph: Graph) -> list[TensorType]:
 _UNKNOWN = TensorType(None, None)
 
 
-def _reads_prepacked(graph: Graph, constants: frozenset[str]) -> bool:
-    """Whether kernels of a body keep an initialiser from outside in a layout of their own."""
-    for node in graph.nodes:
-        for position in PREPACKED.get(node.op, ()):
-            value_id = node.inputs[position] if position < len(node.inputs) else None
-            if value_id is not None:
-                value = graph.values[value_id]
-                if value.role is Role.CAPTURE and value.name in constants:
-                    return True
-    return False
+def _captured(graph: Graph) -> list[str]:
+    return [value.name for value in graph.values if value.role is Role.CAPTURE]
+
+
+def _dropped_constants(graph: Graph) -> frozenset[str]:
+    """Return the names of initialisers that bodies read and that are dropped once kernels have packed them.
+
+    All that read them must be kernels that do, in the graph or right in a body: what a body of a body reads stays.
+    """
+    constants = _own_constants(graph)
+    packed, kept = set[str](), set[str]()
+    for node in graph.nodes if constants else ():
+        _sort_reads(graph, node, packed, kept)
+        for body in node.bodies:
+            for inner in body.nodes:
+                _sort_reads(body, inner, packed, kept)
+                kept.update(body.values[i].name for i in inner.captures)
+            kept.update(body.values[i].name for i in body.outputs)
+    return constants & (packed - kept)
+
+
+def _sort_reads(graph: Graph, node: Node, packed: set[str], kept: set[str]) -> None:
+    positions = PREPACKED.get(node.op, ())
+    for position, value_id in enumerate(node.inputs):
+        if value_id is not None:
+            (packed if position in positions else kept).add(graph.values[value_id].name)
 
 
 def _shared_outputs(graph: Graph) -> frozenset[int]:
