@@ -366,11 +366,15 @@ class Draft:
     def _search(self) -> list[Step]:
         before: dict[int, list[Step]] = {}
         is_read: set[int] = set()
+        find = self._writers.get
         for number, step in self._steps.items():
-            reads = (*step.given, *step.node.captures) if step.node.captures else step.given
-            writers = {writer.index: writer for i in reads if (writer := self._writers.get(i)) is not None}
-            before[number] = sorted(writers.values(), key=_number)
-            is_read.update(of.index for of in before[number])
+            reads = (*step.inputs, *step.node.captures) if step.node.captures else step.inputs
+            found = [writer for i in reads if i is not None and (writer := find(i)) is not None]
+            for writer in found:
+                is_read.add(writer.index)
+            if len(found) > 1:
+                found.sort(key=_number)
+            before[number] = found
         stack = sorted((step for number, step in self._steps.items() if number not in is_read), key=_number)
         seen: set[int] = set()
         order: list[Step] = []

@@ -104,7 +104,7 @@ def share(draft: Draft) -> None:
 
 
 def _attributes(step: Step) -> object:
-    return tuple(sorted((name, str(value)) for name, value in step.attributes.items()))
+    return tuple(sorted([(name, str(value)) for name, value in step.attributes.items()])) if step.attributes else ()
 
 
 def merge_reciprocals(draft: Draft) -> None:
