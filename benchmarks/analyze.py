@@ -1,13 +1,15 @@
 """What an analysis costs, beside onnx itself and other tools, as models grow.
 
     python benchmarks/analyze.py [--models DIR] [--before DIR] [--peers-python PYTHON] [--json FILE] [--runs 3]
+                                 [--only PART] [--operations 100000]
 
     graphs     a chain and a random DAG of 1,000, 10,000 and 100,000 operations: analysis of a Graph in memory, and
                the whole command on the .onnx file with its peak memory         bounds at 100,000: 1 s; 6 s and 600 MB
-    large      processor seconds of the whole command, --json, on 100,000 operations of four families, in pairs with
-               onnx.load + shape inference and, with --before, with another checkout of memprof: chain (Relus), dag
-               (Adds of earlier tensors), wide (Relus of one tensor, all alive at the end) and layers (Conv,
-               BatchNormalization, Relu, Sigmoid, Add, weights shared)          bound: 1 x that checkout
+    large      processor seconds and peak memory of the whole command, text and --json, on 100,000 operations (or as
+               many as --operations says) of four families, in pairs with onnx.load + shape inference and, with
+               --before, with another checkout of memprof: chain (Relus), dag (Adds of earlier tensors), wide (Relus
+               of one tensor, all alive at the end) and layers (Conv, BatchNormalization, Relu, Sigmoid, Add, weights
+               shared)                  bounds: 1 x that checkout; text of 100,000 2 s; a million 30 s and 3 GB
     one graph  a chain and a DAG of 10,000 operations, batch bound: reading for ``reference`` alone, which builds one
                graph, against reading that also builds what onnxruntime knows ahead of a run, as every reading did
     small      processor seconds of the whole command on the smallest .onnx of at least 0.1 MB in DIR, in pairs with
@@ -29,13 +31,13 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -56,6 +58,7 @@ SMALL: Mapping[str, tuple[list[str], list[str]]] = MappingProxyType(
     }
 )
 """Flags of the command now and before, when it knew no session to ask."""
+VIEWS: Mapping[str, tuple[str, ...]] = MappingProxyType({"text": (), "json": ("--json",)})
 
 _MEMPROF = """
 import sys, time, memprof, memprof.api, memprof.importers.onnx, memprof.render.text
@@ -125,6 +128,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", choices=["large", "one_graph", "small", "first"], help="this part alone")
+    parser.add_argument("--operations", type=int, default=100_000, help="of each graph of the part 'large'")
     parser.add_argument("--before", type=Path, help="another checkout of memprof, to be compared with")
     options = parser.parse_args()
     results: dict[str, Any] = {}
@@ -134,14 +138,14 @@ def main() -> None:
         elif options.only == "first":
             results["first"] = bench_first(options.models, options.before, Path(folder), options.runs)
         elif options.only == "large":
-            results["large"] = bench_large(options.before, Path(folder), options.runs)
+            results["large"] = bench_large(options.operations, options.before, Path(folder), options.runs)
         elif options.only:
             results["one_graph"] = bench_one_graph(Path(folder), options.runs)
         if options.only:
             write_record(options.json, results)
             return
         results["graphs"] = bench_graphs(Path(folder), options.runs)
-        results["large"] = bench_large(options.before, Path(folder), options.runs)
+        results["large"] = bench_large(options.operations, options.before, Path(folder), options.runs)
         results["one_graph"] = bench_one_graph(Path(folder), options.runs)
         results["embedded"] = bench_embedded(Path(folder), options.runs)
         if options.models:
@@ -177,21 +181,25 @@ def bench_graphs(folder: Path, runs: int) -> list[dict[str, Any]]:
     return rows
 
 
-def bench_large(before: Path | None, folder: Path, runs: int) -> list[dict[str, Any]]:
-    """Return processor seconds of the command on large graphs, and ratios taken pair by pair."""
-    print("100,000 operations    processor   of onnx.load + inference   of before")
+def bench_large(operations: int, before: Path | None, folder: Path, runs: int) -> list[dict[str, Any]]:
+    """Return what the command takes on large graphs, and ratios taken pair by pair."""
+    print(f"{operations:>10,} operations   processor   peak memory   of onnx.load + inference   of before")
     rows = []
     for kind, write in FAMILIES.items():
-        path = str(write(folder / f"{kind}_large.onnx", kind, 100_000))
-        ours = ([*_COMMAND, "analyze", path, "--json"], here(cache=folder / "cache"))
-        onnx_alone = ([sys.executable, "-c", _ONNX, path], here())
-        theirs = ([*_COMMAND, "analyze", path, "--json"], here(before, folder / "cache before"))
-        jobs = [ours, onnx_alone, *([theirs] if before else [])]
-        seconds, of_onnx, of_before = compare(jobs, runs)
-        row: dict[str, Any] = {"graph": kind, "seconds": seconds, "of_onnx": of_onnx, "of_before": of_before}
-        rows.append(row)
-        ratio = f"{row['of_before']:>24.2f}" if before else ""
-        print(f"{kind:<22}{row['seconds']:>7.2f} s{row['of_onnx']:>17.2f} {ratio}", flush=True)
+        path = str(write(folder / f"{kind}_large.onnx", kind, operations))
+        for view, flags in VIEWS.items():
+            command = [*_COMMAND, "analyze", path, "--max-nodes", str(operations), *flags]
+            ours = (command, here(cache=folder / "cache"))
+            onnx_alone = ([sys.executable, "-c", _ONNX, path], here())
+            theirs = (command, here(before, folder / "cache before"))
+            found = compare([ours, onnx_alone, *([theirs] if before else [])], runs)
+            rows.append({"graph": kind, "operations": operations, "view": view, **asdict(found)})
+            ratio = f"{found.of_before:>24.2f}" if before else ""
+            print(
+                f"{kind:<16}{view:<5}{found.seconds:>9.2f} s{found.peak_bytes / 1e6:>12.0f} MB"
+                f"{found.of_onnx:>17.2f} {ratio}",
+                flush=True,
+            )
     return rows
 
 
@@ -220,13 +228,13 @@ def bench_small(models: Path, before: Path | None, folder: Path, runs: int) -> l
         jobs = [ours, onnx_alone, *([theirs] if before else [])]
         for job in jobs:
             processor_seconds(*job)  # compiles, and keeps answers
-        seconds, of_import, of_before = compare(jobs, max(runs, 9))
+        found = compare(jobs, max(runs, 9))
         row: dict[str, Any] = {
             "model": Path(path).name,
             "command": name,
-            "seconds": seconds,
-            "of_import_onnx": of_import,
-            "of_before": of_before,
+            "seconds": found.seconds,
+            "of_import_onnx": found.of_onnx,
+            "of_before": found.of_before,
         }
         rows.append(row)
         ratio = f"{row['of_before']:>12.2f}" if before else ""
@@ -279,21 +287,49 @@ def here(checkout: Path | None = None, cache: Path | None = None) -> dict[str, s
 
 def processor_seconds(command: Sequence[str], environment: Mapping[str, str]) -> float:
     """Return what a process and its children take of a processor: other load hardly matters to it."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return _cost(command, environment)[0]
 
 
-def compare(jobs: Sequence[tuple[list[str], dict[str, str]]], runs: int) -> tuple[float, float, float | None]:
-    """Return processor seconds of the first job, and its ratios to the second and the third, ``None`` without one.
+def _cost(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, int]:
+    """Return what a process and its children take of a processor, and the most bytes of memory of one of them."""
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What a command takes, alone and beside others.
+
+    Attributes:
+        seconds: Seconds of a processor, the median.
+        peak_bytes: Most bytes of memory, the largest of all runs.
+        of_onnx: Its seconds over those of onnx.
+        of_before: Its seconds over those of another checkout, ``None`` without one.
+    """
+
+    seconds: float
+    peak_bytes: int
+    of_onnx: float
+    of_before: float | None
+
+
+def compare(jobs: Sequence[tuple[list[str], dict[str, str]]], runs: int) -> Compared:
+    """Compare the first job with the second, which is onnx alone, and the third, if any.
 
     Each ratio is the median over runs in which the jobs ran one after the other.
     """
-    found = [[processor_seconds(*job) for job in jobs] for _ in range(runs)]
-    seconds = statistics.median(times[0] for times in found)
-    of_second, *of_third = (statistics.median(times[0] / times[i] for times in found) for i in range(1, len(jobs)))
-    return seconds, of_second, of_third[0] if of_third else None
+    found = [[_cost(*job) for job in jobs] for _ in range(runs)]
+    ratios = [statistics.median(costs[0][0] / costs[i][0] for costs in found) for i in range(1, len(jobs))]
+    return Compared(
+        seconds=statistics.median(costs[0][0] for costs in found),
+        peak_bytes=max(costs[0][1] for costs in found),
+        of_onnx=ratios[0],
+        of_before=ratios[1] if len(ratios) > 1 else None,
+    )
 
 
 def bench_embedded(folder: Path, runs: int) -> dict[str, Any]:
