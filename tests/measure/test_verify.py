@@ -164,7 +164,27 @@ def unread() -> ModelProto:
     return model([node("Exp", [read], [written]) for read, written in pairs], (4, 25), {})
 
 
-MODELS = [residual, attention, quantised, recurrent, quantised_recurrent, narrow, loop, branch, unread]
+def collected() -> ModelProto:
+    """Return a Loop whose iterations are collected: how many there are, onnxruntime knows once it has ended."""
+    body = helper.make_graph(
+        [node("Identity", ["c"], ["go"]), node("Exp", ["v"], ["next"]), node("Sin", ["next"], ["part"])],
+        "body",
+        [info("i", kind=TensorProto.INT64), info("c", kind=TensorProto.BOOL), info("v", 4, 25)],
+        [info("go", kind=TensorProto.BOOL), info("next", 4, 25), info("part", 4, 25)],
+    )
+    nodes = [
+        node("Loop", ["trips", "", "x"], ["last", "parts"], body=body),
+        node("Exp", ["parts"], ["a"]),
+        node("Sin", ["a"], ["b"]),
+        node("MatMul", ["b", "wide"], ["c"]),
+        node("MatMul", ["c", "narrow"], ["d"]),
+        node("Exp", ["d"], ["e"]),
+        node("Sin", ["e"], ["y"]),
+    ]
+    return model(nodes, (4, 25), {"trips": np.array(3), "wide": random(25, 99), "narrow": random(99, 25)})
+
+
+MODELS = [residual, attention, quantised, recurrent, quantised_recurrent, narrow, loop, branch, unread, collected]
 
 
 @pytest.fixture

@@ -270,7 +270,8 @@ def _loop(scope: Scope, node: NodeProto, found: list[GraphProto], inputs: Sequen
             most = [count for count in (trips, limit) if count is not None]
             at_most = range(len(carried), len(node.output) if most and any(node.output[len(carried) :]) else 0)
             trips = min(most) if at_most else None
-    collected = [loop_collected(of, trips, types) for of in body.types[1 + len(carried) :]]
+    length = trips if scope.takes_largest else None  # onnxruntime knows it once the loop has run
+    collected = [loop_collected(of, length, types) for of in body.types[1 + len(carried) :]]
     changes = any(a.size_bytes is not None and b.size_bytes is None for a, b in zip(start, carried, strict=False))
     return _Ran([body], carried + collected, trips, changes, at_most=at_most)
 
