@@ -13,6 +13,7 @@ Nothing here has run the model: shapes and order are worked out from the graph a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -96,22 +97,20 @@ def _outline(graph: GraphProto) -> list[tuple[str, str, tuple[str, ...]]]:
 
 def _state_blocks(proto: ModelProto) -> None:
     """Write the size of a block on every node that brings a tensor into the blocked layout."""
-    block = _block_channels(proto)
-    for node in proto.graph.node:
+    graphs = [proto.graph, *_inside(proto.graph)]
+    block = _block_channels(graphs)
+    for node in (node for graph in graphs for node in graph.node):
         if node.domain == _BLOCKED and node.op_type == "ReorderInput":
             node.attribute.append(AttributeProto(name=BLOCK, type=AttributeProto.INT, i=block))
 
 
-def _block_channels(proto: ModelProto) -> int:
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
-    blocked = {
-        node.output[0]
-        for node in proto.graph.node
-        if node.domain == _BLOCKED and node.op_type != "ReorderOutput" and node.output
-    }
+def _block_channels(graphs: Sequence[GraphProto]) -> int:
+    shapes = {tensor.name: tuple(tensor.dims) for graph in graphs for tensor in graph.initializer}
+    nodes = [node for graph in graphs for node in graph.node if node.domain == _BLOCKED]
+    blocked = {node.output[0] for node in nodes if node.op_type != "ReorderOutput" and node.output}
     sizes: list[int] = []
-    for node in proto.graph.node:
-        if node.domain == _BLOCKED and node.op_type == "Conv" and len(node.input) > 1:
+    for node in nodes:
+        if node.op_type == "Conv" and len(node.input) > 1:
             shape = shapes.get(node.input[1], ())
             sizes += shape[:1]
             if node.input[0] in blocked and not _is_grouped(node):

@@ -117,13 +117,15 @@ def loops(*inner: NodeProto) -> ModelProto:
         [tensor("i", [], TensorProto.INT64), tensor("go", [], TensorProto.BOOL), tensor("v", [12, 32])]
     )
     carried.output.extend([tensor("goes", [], TensorProto.BOOL), tensor("next", [12, 32])])
+    kernels = [weight("k1", 16, 1, 3, 3), weight("k2", 16, 16, 3, 3), weight("k3", 1, 16, 1, 1)]
+    carried.initializer.extend(kernels)  # those from outside stay as they are
     nodes = [
         node("Identity", ["x"], ["a"]),
         node("Loop", ["trips", "", "a"], ["y"], body=carried),
         node("MatMul", ["x", "w"], ["z"]),
     ]
     trips = numpy_helper.from_array(np.array(2), "trips")
-    weights = [trips, weight("w", 32, 32)]
+    weights = [trips, weight("w", 32, 32), integers("axes", 0, 1)]
     return model(nodes, inputs=[tensor("x", [12, 32])], outputs=["y", "z"], initializers=weights)
 
 
@@ -133,6 +135,14 @@ def loops(*inner: NodeProto) -> ModelProto:
         [node("LeakyRelu", ["v"], ["a1"]), node("Tanh", ["a1"], ["next"])],
         [node("LogSoftmax", ["v"], ["unread"], axis=0), node("Sigmoid", ["v"], ["next"])],
         [node("Transpose", ["v"], ["t"]), node("Exp", ["t"], ["e"]), node("Transpose", ["e"], ["next"])],
+        [
+            node("Unsqueeze", ["v", "axes"], ["v4"]),
+            node("Conv", ["v4", "k1"], ["c1"], pads=[1] * 4),
+            node("Softsign", ["c1"], ["s1"]),
+            node("Conv", ["s1", "k2"], ["c2"], pads=[1] * 4),
+            node("Conv", ["c2", "k3"], ["c3"]),
+            node("Squeeze", ["c3", "axes"], ["next"]),
+        ],
     ],
 )
 def test_a_loop_takes_its_block_in_each_iteration_and_its_result_last(tmp_path: Path, inner: list[NodeProto]) -> None:
