@@ -39,7 +39,7 @@ from memprof.importers.onnx.node_facts import (
 from memprof.importers.onnx.ops import ELEMENTWISE, KNOWN_DOMAINS, RANDOM, VIEWS, op_name
 from memprof.importers.onnx.order import explain_missing
 from memprof.importers.onnx.origins import Origin, Origins
-from memprof.importers.onnx.tables import tables
+from memprof.importers.onnx.tables import FreeNames, tables
 from memprof.importers.onnx.twins import Answer, Known, ask, repeated
 from memprof.importers.onnx.types import TypeTable
 from memprof.importers.onnx.unknowns import DATA_DEPENDENT, Causes
@@ -89,6 +89,7 @@ class Scope:
         self._stated: dict[str, Fact] = {}
         self._outputs: list[int] = []
         self._origins = Origins()
+        self._table_names: FreeNames | None = None  # most graphs need none
         self.captured: dict[str, int] = {}  # name to its id in the scope around
         fact = partial(_fact_of, self._ids, self._facts)  # not bound to the scope: a cycle would keep the whole file
         self.intervals: Intervals = Intervals(graph, fact, None if parent is None else parent.intervals)
@@ -188,8 +189,11 @@ class Scope:
         return self._define(name, value_id, fact, is_tainted=parent.is_tainted(outer))
 
     def _define(self, name: str, value_id: int, fact: Fact, *, is_tainted: bool) -> int:
-        assert value_id == len(self._facts), "facts are kept in the builder's order"
         self._ids[name] = value_id
+        return self._record(value_id, fact, is_tainted=is_tainted)
+
+    def _record(self, value_id: int, fact: Fact, *, is_tainted: bool) -> int:
+        assert value_id == len(self._facts), "facts are kept in the builder's order"
         self._facts.append(fact)
         mark = 0 if is_tainted else fact.settled
         if fact.constant is not None and not is_tainted and (mark := self._context.marks.of(fact)):
@@ -391,12 +395,14 @@ class Scope:
         )
 
     def _add_tables(self, node: NodeProto) -> list[int]:
-        """Add what attributes of ``node`` hold of its weights, and return the ids."""
+        """Add what attributes of ``node`` hold of its weights, which no other node can name, and return the ids."""
         owner = node.name or next(filter(None, node.output), node.op_type)
         found = []
         for name, of in tables(node, self.types):
-            found.append(self._builder.add_parameter(f"{owner}.{name}", of))
-            self._define(f"{owner}.{name}", found[-1], self.facts.of(of), is_tainted=False)
+            self._context.spend(1)
+            self._table_names = self._table_names or FreeNames(self._graph)
+            value_id = self._builder.add_parameter(self._table_names.take(f"{owner}.{name}"), of)
+            found.append(self._record(value_id, self.facts.of(of), is_tainted=False))
         return found
 
     def _is_plain(self, call: Call, inputs: Sequence[int | None], facts: Sequence[Fact]) -> bool:

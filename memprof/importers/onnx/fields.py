@@ -138,11 +138,14 @@ def list_end(content: bytes) -> tuple[int, int]:
     forest has millions.
 
     Args:
-        content: Bytes that begin with a field whose tag is one byte.
+        content: Bytes that begin with a field. One whose tag takes more than a byte is not looked at: nothing that
+            writes files writes a list so, and what is taken for a row of others would hide anything.
     """
     import numpy as np
 
     data, tag = np.frombuffer(content, np.uint8), content[0]
+    if tag >= 0x80:
+        return 0, 0
     if tag & 7 == FIXED32:
         count = _leading(data[: len(data) // 5 * 5 : 5] == tag)
         return 5 * count, count

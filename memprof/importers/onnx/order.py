@@ -70,7 +70,7 @@ def sort_nodes(graph: GraphProto | FunctionProto) -> Sorted | None:
             node
             for i, node in enumerate(graph.node)
             if any(
-                writers.get(name, -1) >= i for name in (_reads(node) if node.op_type in _WITH_BODIES else node.input)
+                writers.get(name, -1) >= i for name in (read_by(node) if node.op_type in _WITH_BODIES else node.input)
             )
         ),
         None,
@@ -80,7 +80,7 @@ def sort_nodes(graph: GraphProto | FunctionProto) -> Sorted | None:
     waits: list[set[int]] = []
     readers: list[list[int]] = [[] for _ in graph.node]
     for i, node in enumerate(graph.node):
-        found = {writers[name] for name in _reads(node) if name in writers} - {i}
+        found = {writers[name] for name in read_by(node) if name in writers} - {i}
         waits.append(found)
         for writer in found:
             readers[writer].append(i)
@@ -107,7 +107,7 @@ def sort_as_run(graph: GraphProto) -> None:
     one first. Complexity: O(names), those of one node sorted.
     """
     writers = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
-    found = [{writers[name] for name in _reads(node) if name in writers} for node in graph.node]
+    found = [{writers[name] for name in read_by(node) if name in writers} for node in graph.node]
     waits = [sorted(writing - {i}) for i, writing in enumerate(found)]
     read = {writer for writing in waits for writer in writing}
     stack = [i for i in range(len(waits)) if i not in read]
@@ -142,8 +142,8 @@ def _is_sorted(graph: GraphProto | FunctionProto) -> bool:
     return True
 
 
-def _reads(node: NodeProto) -> Iterator[str]:
-    """Yield what a node and its bodies read; names that a body defines itself may be among them."""
+def read_by(node: NodeProto) -> Iterator[str]:
+    """Yield what ``node`` and its bodies read; names that a body defines itself may be among them."""
     stack = [node]
     while stack:
         found = stack.pop()

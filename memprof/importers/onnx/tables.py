@@ -6,9 +6,12 @@ learnt in lists, and a word counter its words. Each list is a weight that its no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
-from memprof.importers.onnx.library import AttributeProto, NodeProto
+from memprof.importers.onnx.library import AttributeProto, GraphProto, NodeProto
+from memprof.importers.onnx.order import read_by
 from memprof.importers.onnx.types import TypeTable
 from memprof.ir import TensorType
 
@@ -39,3 +42,28 @@ def tables(node: NodeProto, types: TypeTable) -> Iterator[tuple[str, TensorType]
             yield attribute.name, types.of(dtype, (len(getattr(attribute, field)),))
         elif attribute.type == AttributeProto.TENSOR:
             yield attribute.name, types.of_tensor(attribute.t)
+
+
+class FreeNames:
+    """Names for tables that no value of a graph has, before or after, nor one that it reads from outside.
+
+    Args:
+        graph: The graph; every name in it is looked at once.
+    """
+
+    def __init__(self, graph: GraphProto) -> None:
+        self._taken = {each.name for each in chain(graph.input, graph.output, graph.initializer)}
+        self._taken.update(sparse.values.name for sparse in graph.sparse_initializer)
+        for node in graph.node:
+            self._taken.update(node.output)
+            self._taken.update(read_by(node))
+        self._tries: Counter[str] = Counter()
+
+    def take(self, wanted: str) -> str:
+        """Return ``wanted``, with a number behind it if that is taken, and take it."""
+        name = wanted
+        while name in self._taken:
+            self._tries[wanted] += 1
+            name = f"{wanted}.{self._tries[wanted]}"
+        self._taken.add(name)
+        return name

@@ -75,6 +75,51 @@ def test_nodes_that_are_alike_each_have_their_own(tmp_path: Path) -> None:
     assert memprof.load(path).graph.parameter_bytes == 5 * 2 * 16
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("taken", ["s.offset", "s.scale"])
+def test_a_table_is_named_unlike_all_values_of_the_file(taken: str, is_first: bool, tmp_path: Path) -> None:
+    scaler = node("Scaler", ["x"], ["y"], name="s", offset=[0.0] * 4, scale=[1.0] * 4)
+    nodes = [node("Relu", ["x"], [taken], ""), scaler, node("Relu", [taken], ["z"], "")]
+    path = tmp_path / "named.onnx"
+    path.write_bytes(
+        model(nodes if is_first else [nodes[1], nodes[0], nodes[2]], ["y", "z"], x=(F, [1, 4])).SerializeToString()
+    )
+    graph = memprof.load(path).graph
+    assert graph.parameter_bytes == 2 * 16
+    assert {value.name for value in graph.values if value.role is Role.PARAMETER} == (
+        {"s.offset", "s.scale", f"{taken}.1"} - {taken}
+    )
+    last = graph.nodes[-1]
+    assert [graph.values[i].role for i in last.reads] == [Role.INTERMEDIATE]
+
+
+def test_nodes_of_one_name_each_have_their_own_tables(tmp_path: Path) -> None:
+    nodes = [node("Scaler", ["x"], [f"y{i}"], name="s", offset=[0.0] * 4) for i in range(3)]
+    path = tmp_path / "alike.onnx"
+    path.write_bytes(model(nodes, ["y0"], x=(F, [1, 4])).SerializeToString())
+    graph = memprof.load(path).graph
+    assert [v.name for v in graph.values if v.role is Role.PARAMETER] == ["s.offset", "s.offset.1", "s.offset.2"]
+
+
+def test_a_table_is_nothing_that_a_node_could_read(tmp_path: Path) -> None:
+    nodes = [node("Scaler", ["x"], ["y"], name="s", offset=[0.0] * 4), node("Relu", ["s.offset"], ["z"], "")]
+    path = tmp_path / "reads.onnx"
+    path.write_bytes(model(nodes, ["y", "z"], x=(F, [1, 4])).SerializeToString())
+    with pytest.raises(InputError, match="which nothing in the model writes"):
+        memprof.load(path)
+
+
+def test_tables_count_as_values_that_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "many.onnx"
+    scaler = node("Scaler", ["x"], ["y"], **{f"a{i}": [0.0] for i in range(20)})
+    path.write_bytes(model([scaler], ["y"], x=(F, [1, 4])).SerializeToString())
+    monkeypatch.setattr(Room, "edges", 22)
+    assert memprof.load(path).graph.parameter_bytes == 20 * 4
+    monkeypatch.setattr(Room, "edges", 21)
+    with pytest.raises(LimitError, match="read and write over 21 values"):
+        memprof.load(path)
+
+
 def test_a_process_from_the_file_alone_takes_what_a_real_one_takes(tmp_path: Path) -> None:
     path = tmp_path / "forest.onnx"
     path.write_bytes(model([forest(60_000)], ["y"], x=(F, [1, 4])).SerializeToString())
@@ -150,3 +195,17 @@ def test_rows_that_change_their_kind_at_each_step_are_looked_at_a_few_times(monk
     monkeypatch.setattr(wire, "list_end", lambda content: looked.append(1) or list_end(content))
     assert strip(content) == content
     assert 0 < len(looked) <= 2 * wire.MAX_LISTS
+
+
+def test_a_row_whose_tags_are_longer_than_they_need_be_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken for fields of five bytes, each of which begins as the first does, such a row would hold bodies."""
+    hidden = b"\x5a\x03\x52\x01\xbd" * 5000  # a graph each, with a text of one byte
+    attribute = AttributeProto(name="odd").SerializeToString() + b"\xbd\x00" + b"\x00\x00\x00\xbd" + hidden
+    content = attribute
+    for number in (5, 1, 7):  # of a node of a graph of a model
+        content = bytes([number << 3 | 2]) + varint(len(content)) + content
+    assert len(ModelProto.FromString(content).graph.node[0].attribute[0].graphs) == 5000
+    assert list_end(attribute[attribute.index(b"\xbd") :]) == (0, 0)
+    monkeypatch.setattr(Room, "fields", 4000)
+    with pytest.raises(LimitError, match="more than 4000 fields"):
+        strip(content)
