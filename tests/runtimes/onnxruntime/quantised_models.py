@@ -37,6 +37,53 @@ def quantised_resizes() -> ModelProto:
     )
 
 
+def plain_weights() -> ModelProto:
+    """Return operations on 8 bits with filters and biases in floats: all but those of the last are quantised."""
+    scales = ["scale", "zero"]
+
+    def pair(name: str) -> list[NodeProto]:
+        quantised = node("QuantizeLinear", [name, *scales], [f"{name}_q"])
+        return [quantised, node("DequantizeLinear", [f"{name}_q", *scales], [f"{name}_d"])]
+
+    restored = [
+        node("DequantizeLinear", ["filters", *scales], ["f"]),
+        node("DequantizeLinear", ["integers", "small"], ["b"]),
+    ]
+    return model(
+        [
+            *pair("x"),
+            *restored,
+            node("Conv", ["x_d", "k", "bias"], ["c1"], pads=[1] * 4),
+            *pair("c1"),
+            node("Conv", ["c1_d", "f", "bias"], ["c2"], pads=[1] * 4),
+            *pair("c2"),
+            node("ConvTranspose", ["c2_d", "k"], ["c3"], pads=[1] * 4),
+            *pair("c3"),
+            node("Conv", ["c3_d", "k", "b"], ["c4"], pads=[1] * 4),
+            *pair("c4"),
+            node("Flatten", ["c4_d"], ["flat"]),
+            *pair("flat"),
+            node("Gemm", ["flat_d", "g"], ["h"]),
+            *pair("h"),
+            node("Conv", ["x_d", "k"], ["c5"], pads=[1] * 4),
+            node("Softsign", ["c5"], ["z"]),
+        ],
+        inputs=[tensor("x", [1, 8, 6, 6])],
+        outputs=["h_d", "z"],
+        initializers=[
+            number("scale", 0.02),
+            number("small", 0.0004),
+            numpy_helper.from_array(np.uint8(0), "zero"),
+            numpy_helper.from_array(np.ones((8, 8, 3, 3), np.uint8), "filters"),
+            numpy_helper.from_array(np.zeros(8, np.int32), "integers"),
+            weight("k", 8, 8, 3, 3),
+            weight("bias", 8),
+            weight("g", 288, 4),
+        ],
+        opset=17,
+    )
+
+
 def moved_changes() -> ModelProto:
     """Return changes of type that move past pools, transposes and shapes: to the input, and to the result."""
     scales = ["scale", "zero"]

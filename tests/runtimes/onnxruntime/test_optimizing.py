@@ -20,6 +20,7 @@ from tests.runtimes.onnxruntime.quantised_models import (
     halves_of_gelus,
     moved_changes,
     number,
+    plain_weights,
     quantised,
     quantised_halves,
     quantised_resizes,
@@ -490,3 +491,17 @@ def test_a_name_that_many_wish_for_is_searched_for_once_each() -> None:
     many, wish = Names(()), Wish("wish")
     assert len({many.free(wish) for _ in range(1_000)}) == 1_000
     assert Wish.tries == 999
+
+
+def test_plain_weights_between_8_bits_are_quantised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = tmp_path / "net.onnx"
+    path.write_bytes(plain_weights().SerializeToString())
+
+    ruled, asked = (
+        sorted(node.op for node in memprof.analyze(path, from_file=is_alone).headline.lifetimes.graph.nodes)
+        for is_alone in (True, False)
+    )
+
+    assert ruled == asked
+    assert "com.microsoft.QGemm" in ruled

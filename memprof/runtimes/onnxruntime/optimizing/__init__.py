@@ -50,6 +50,7 @@ from memprof.runtimes.onnxruntime.optimizing.quantising import (
     join_quantised,
     make_unsigned,
     put_channels_last,
+    quantise_weights,
 )
 from memprof.runtimes.onnxruntime.optimizing.splitting import split_all
 from memprof.runtimes.onnxruntime.optimizing.transposing import (
@@ -98,6 +99,7 @@ _STAGES: Sequence[tuple[Rule, ...]] = (
         drop_relus,
         transpose_gemm,
         make_unsigned,
+        quantise_weights,
         join_quantised,
         join_dynamic,
         activate,

@@ -1,5 +1,7 @@
 """Graphs of quantised files: what lies between DequantizeLinear and QuantizeLinear runs in 8 bits where it can.
 
+    weights               constant filters and biases of 32 bits are quantised where the image and the result are, of
+                          convolutions and Gemm, and restored by a DequantizeLinear
     unread                a DequantizeLinear whose shape alone was asked for
     signed to unsigned    a QuantizeLinear of int8 with one reader, a DequantizeLinear, becomes one of uint8
     idle                  a Relu in front of a QuantizeLinear whose zero is the smallest number
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from memprof.ir import TensorType
 from memprof.runtimes.onnxruntime.optimizing.draft import Draft, Step
 from memprof.runtimes.onnxruntime.optimizing.permutations import Order, inverse, turned
 from memprof.runtimes.onnxruntime.optimizing.transposing import move_transposes_on_cpu
@@ -28,6 +31,7 @@ _BYTES = frozenset(("int8", "uint8"))
 _BIAS_TOLERANCE = 1e-6
 _LEAST_RANK = 3  # of one dimension beside sequences and channels
 _BIAS = 2
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
 
 
 def drop_unread(draft: Draft) -> None:
@@ -54,6 +58,28 @@ def drop_relus(draft: Draft) -> None:
             is_least = (zero == (-128,)) == (draft.dtype(second.read(2)) == "int8")
             if is_least:
                 draft.bypass(step, step.read(0))
+
+
+def quantise_weights(draft: Draft) -> None:
+    """Let filters and a bias of 32 bits be restored from integers, where what they meet and what they make is."""
+    for step in draft.of(*_WEIGHTED) if draft.has(_RESTORE) else ():
+        is_between = draft.writer_of(step.read(0), _RESTORE) and draft.only_reader(step.output, _QUANTISE)
+        places = [place for place in range(1, len(step.given)) if draft.writer_of(step.read(place), _RESTORE) is None]
+        is_plain = all(draft.is_fixed(step.read(i)) and draft.dtype(step.read(i)) == "float32" for i in places)
+        if not is_between or not is_plain or (places == [1] and len(step.given) > _BIAS):
+            continue
+        for place in places:
+            _restore_weight(draft, step, place)
+
+
+def _restore_weight(draft: Draft, step: Step, place: int) -> None:
+    of = draft.types[step.read(place)]
+    narrow = draft.add_value(TensorType("int32" if place == _BIAS else _SIGNED, of.shape))
+    scale, wide = draft.add_value(TensorType("float32", ())), draft.add_value(of)
+    for value_id in (narrow, scale):
+        draft.fix(value_id, None)
+    draft.add(step, _RESTORE, [narrow, scale], [wide])
+    draft.rewire(step, place, wide)
 
 
 def join_quantised(draft: Draft) -> None:
