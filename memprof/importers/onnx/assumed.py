@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memprof.base.text import safe_text
 from memprof.importers.onnx.symbols import evaluate
@@ -102,14 +102,14 @@ def assume_sizes(
             groups.setdefault(image, _MANY)
         for axis, key in own.items():
             groups.setdefault((key,), found[axis])
-        if any(
-            not isinstance(dim, str) and (dim is None or _is_nothing(shape, axis)) for axis, dim in enumerate(shape)
-        ):
+        if nameless := [axis for axis, dim in enumerate(shape) if dim is None or _is_nothing(shape, axis)]:
             inputs[name] = tuple(found)
-            shown = "x".join(map(str, found))
-            notes.append(
-                _note(f"{name}={shown}", None, f"the file leaves sizes of the graph input {name} open", "--input")
-            )
+            shown, why = "x".join(map(str, found)), f"the file leaves sizes of the graph input {name} open"
+            note = _note(f"{name}={shown}", None, why, "--input")
+            if nameless[0]:  # what settles it, and another one, names a size that is open
+                axis = nameless[0]
+                note = replace(note, hint=_note(f"{name}[{axis}]", found[axis], why, "--dim").hint)
+            notes.append(note)
     return Assumed(dims, inputs, tuple(notes), tuple(sorted(groups, key=lambda keys: groups[keys] == 1)))
 
 

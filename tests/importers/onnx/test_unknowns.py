@@ -32,6 +32,12 @@ def test_an_unnamed_dimension_of_an_input_asks_for_the_shape(tmp_path: Path) -> 
     assert _assumed(tmp_path, found) == [("dimension", "x=1x3x8", "--input x=1x3x8")]
 
 
+def test_what_changes_an_unnamed_dimension_behind_a_fixed_one_leaves_that_as_it_is(tmp_path: Path) -> None:
+    found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [2, None, 8])], outputs=["y"])
+
+    assert _assumed(tmp_path, found) == [("dimension", "x=2x1x8", "--dim 'x[1]=1'")]
+
+
 def test_a_negative_dimension_is_an_open_one(tmp_path: Path) -> None:
     found = model([node("Relu", ["x"], ["y"])], inputs=[tensor("x", [-1, 3, 8])], outputs=["y"])
 
