@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _INLINE = frozenset({str, int, float, bool, list, tuple, Rows, type(None)})
 _LISTS = frozenset({list, tuple})
 _LONG = 64
+_AT_ONCE = 10_000
 _PLAIN = re.compile(r"[ !\x22-\[\]-~]*")  # nothing that is escaped but the quotes between names
 _NUMBERS = frozenset({int, type(None)})
 _quote = json.encoder.encode_basestring_ascii
@@ -76,7 +77,7 @@ class _Texts:
             bool: {False: "false", True: "true"}.__getitem__,
         }
         self._left = Counter(map(id, _long_lists(document)))  # how often each is still to come
-        self._columns: dict[int, str] = {}  # those that come again
+        self._kept: dict[int, tuple[str, ...]] = {}  # the pieces of those that come again
 
     def parts(self, value: Any, newline: str) -> Iterator[str]:
         """Yield the text of ``value`` in pieces: of a large document no more than a column need be in memory."""
@@ -87,13 +88,13 @@ class _Texts:
             for key, item in value.items():
                 yield f"{before}{deeper}{_quote(key)}: "
                 if is_flat:
-                    yield self._inline(item, _kinds(item))
+                    yield from self._inline(item, _kinds(item))
                 else:
                     yield from self.parts(item, deeper)
                 before = ","
             yield f"{newline}}}"
         elif (kinds := _kinds(value)) <= _INLINE:
-            yield self._inline(value, kinds)
+            yield from self._inline(value, kinds)
         else:
             before = "["
             for item in value:
@@ -102,19 +103,19 @@ class _Texts:
                 before = ","
             yield f"{newline}]"
 
-    def _inline(self, value: Any, kinds: set[type]) -> str:
-        """Return the text of a value on one line; a long column is put together here: twice as fast."""
+    def _inline(self, value: Any, kinds: set[type]) -> Iterable[str]:
+        """Return the text of a value on one line, in pieces; a long column is put together here: twice as fast."""
         kind = type(value)
         if not kinds and kind is not Rows:  # the encoder takes ten times as long for a number by itself
-            return self._scalar.get(kind, _encode)(value)
-        if len(value) < _LONG and kind is not Rows:
-            return _encode(value)
+            return (self._scalar.get(kind, _encode)(value),)
+        if kinds and len(value) < _LONG:
+            return (_encode(value),)
         key = id(value)
-        text = self._columns.pop(key, "") or (self._column(value, kinds) if kinds else self._rows(value))
+        pieces = self._kept.pop(key, None) or (self._rows(value) if kind is Rows else (self._column(value, kinds),))
         self._left[key] -= 1
         if self._left[key] > 0:
-            self._columns[key] = text
-        return text
+            pieces = self._kept[key] = tuple(pieces)
+        return pieces
 
     def _column(self, value: Sequence[Any], kinds: set[type]) -> str:
         if kinds <= _NUMBERS:
@@ -130,17 +131,15 @@ class _Texts:
             return f'["{text}"]'
         return _encode(value)
 
-    def _rows(self, value: Rows) -> str:
-        template = ", ".join([f"{_quote(name).replace('%', '%%')}: %s" for name in value.columns])
-        rows = zip(*map(self._scalars, value.columns.values()), strict=True)
-        return f"[{', '.join(map(f'{{{template}}}'.__mod__, rows))}]"
-
-    def _scalars(self, column: Sequence[Any]) -> Iterable[str]:
-        """Return the text of each value of a column without lists."""
-        kinds = _kinds(column)
-        if len(kinds) == 1:
-            return map(self._scalar[kinds.pop()], column)
-        return [self._scalar[type(value)](value) for value in column]
+    def _rows(self, value: Rows) -> Iterator[str]:
+        fields = ", ".join([f"{_quote(name).replace('%', '%%')}: %s" for name in value.fields])
+        template, scalar = f"{{{fields}}}", self._scalar
+        rows, before = iter(value.make()), "["
+        while some := list(islice(rows, _AT_ONCE)):
+            texts = [template % tuple([scalar[type(each)](each) for each in row]) for row in some]
+            yield f"{before}{', '.join(texts)}"
+            before = ", "
+        yield "[]" if before == "[" else "]"
 
 
 def _long_lists(value: Any) -> Iterator[Any]:

@@ -7,8 +7,8 @@ number here and another there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from memprof.analysis.modules import ModuleRow
@@ -174,15 +174,15 @@ _LIVE_FIELDS = ("name", "bytes", "share", "producer", "held_by", "is_output", "h
 """Names of the fields of a ``LiveTensor``."""
 
 
-def _live_json(live: LiveTensors) -> Rows:
-    columns = dict(zip(_LIVE_FIELDS, zip(*live, strict=True) if live else repeat(()), strict=False))
-    columns["share"] = tuple([round(share, 6) for share in columns["share"]])
-    return Rows(columns)
+def _live_rows(live: LiveTensors) -> Iterator[tuple[Any, ...]]:
+    for name, size_bytes, share, *rest in live:
+        yield (name, size_bytes, round(share, 6), *rest)
 
 
 def _peak_json(peak: Peak, made: Made) -> dict[str, Any]:
     if peak.live.origin not in made:
-        made[peak.live.origin] = _live_json(peak.live)
+        live = Rows(fields=_LIVE_FIELDS, count=len(peak.live), make=partial(_live_rows, peak.live))
+        made[peak.live.origin] = live
     return {
         "step": peak.step,
         "node": peak.node,

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import cycle, islice
 from random import Random
 from typing import Any
 
@@ -135,14 +136,18 @@ def test_long_columns_are_written_as_any_other(seed: int) -> None:
     assert json.loads(format_document(whole)) == as_lists(whole)
 
 
-def test_rows_are_written_as_the_objects_that_they_stand_for() -> None:
-    columns = {"a": (1, 2, None), "100 %": ("é", None, "%s"), "share": (0.5, 1, 1e-7), "is_on": (True, False, 0)}
-    rows = Rows(columns)
+@pytest.mark.parametrize("count", [0, 1, 3, 25_000])
+def test_rows_are_written_as_the_objects_that_they_stand_for(count: int) -> None:
+    values: list[tuple[Any, ...]] = [(1, "é", 0.5, True), (None, None, 1, False), (2**70, '%s"', 1e-7, 0)]
+    rows = Rows(fields=("a", "100 %", "share", "is_on"), count=count, make=lambda: islice(cycle(values), count))
     plain = json.JSONEncoder(allow_nan=False)
-    assert format_document({"live": rows}) == f'{{\n  "live": {plain.encode(list(rows))}\n}}\n'
-    assert format_document({"live": Rows({"a": ()})}) == '{\n  "live": []\n}\n'
+    twice = f'{{\n  "live": {plain.encode(list(rows))},\n  "again": {plain.encode(list(rows))}\n}}\n'
+    assert format_document({"live": rows, "again": rows}) == twice
+
+
+def test_a_number_that_is_none_is_refused_in_rows_too() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        format_document({"live": Rows({"share": (0.5, float("nan"))})})
+        format_document({"live": Rows(fields=("share",), count=1, make=lambda: [(float("nan"),)])})
 
 
 def test_a_report_is_written_as_what_it_says_of_itself() -> None:
