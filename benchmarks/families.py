@@ -196,6 +196,9 @@ def order_by_cp_sat(problem: OrderProblem, seconds: float) -> tuple[list[int], i
         start = 0 if birth == FROM_START else steps[birth]
         stop = model.new_int_var(0, count, f"e{storage}")
         length = model.new_int_var(0, count, f"l{storage}")
+        last = count if problem.is_kept[storage] else max(touchers[storage]) + 1
+        model.add_hint(stop, last)
+        model.add_hint(length, last - max(0, problem.births[storage]))
         if problem.is_kept[storage]:
             model.add(stop == count)
         for op in touchers[storage]:
@@ -208,6 +211,7 @@ def order_by_cp_sat(problem: OrderProblem, seconds: float) -> tuple[list[int], i
             demands.append(size)
     highest = problem.peak_bytes(range(count))
     peak = model.new_int_var(max(problem.start_bytes, problem.end_bytes), highest, "peak")
+    model.add_hint(peak, highest)
     model.add_cumulative(lives, demands, peak)
     model.minimize(peak)
     solver = cp_model.CpSolver()
