@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import count, pairwise
+from math import ceil
 from typing import Literal
 
 from memprof.planning.meter import Meter, OutOfBudget
@@ -57,6 +58,8 @@ _STATE_MEMORY_BYTES = 600_000_000
 _FORCING_STEPS = 40  # per square of operations: what it takes, about, to find what orders have in common
 _FORCED_SHARE = 0.5  # of what is left goes to that at most
 _FORCED_FINENESS = 500  # parts of the peak to which a bound is worked out
+_FORCED_SPARED = 0.5  # of what is between bound and ceiling is not halved once a level has been searched,
+_FEW_LEVELS = 3  # nor are so few levels
 _FORCED_BEAM_WIDTHS = (10, 100)
 _NEVER = 2**62
 
@@ -351,17 +354,18 @@ class Solver:
                 yield
             if self._meter.spent >= forced_from:
                 forced_from = _NEVER
-                yield from self._search_forced(task)
+                yield from self._search_forced(task, searches.clear)
         for width in _LAST_BEAM_WIDTHS if not searches else ():
             self._beam(task, sides, width)
             yield
 
-    def _search_forced(self, task: Task) -> Iterator[None]:
+    def _search_forced(self, task: Task, make_room: Callable[[], None]) -> Iterator[None]:
         """Ask at one level after another for an order within it, among those that keep what all such have in common.
 
-        Ends with an answer, without memory, or where it takes too long to find what orders have in common.
+        Ends with an answer, without memory, or where it takes too long to find what orders have in common. Calls
+        ``make_room`` once it searches: then what was searched before is of no more use.
         """
-        fineness = _FORCED_FINENESS
+        spared = 0.0
         common: Precedences | None = None
         while True:
             may_exist = None
@@ -378,10 +382,11 @@ class Solver:
                 if self._is_settled(task.peak_bytes):
                     return
                 continue
-            level, within = self._lowest_level(task, common, fineness)
-            fineness = 1
+            level, within = self._lowest_level(task, common, spared)
+            spared = _FORCED_SPARED
             yield
             if not self._is_settled(task.peak_bytes):
+                make_room()
                 yield from self._search_within(task, within, level)
             if self._is_settled(task.peak_bytes) or self.lower_bytes <= level < task.peak_bytes:
                 return
@@ -390,17 +395,18 @@ class Solver:
         """Return the bytes below which an order of ``task`` is looked for."""
         return task.peak_bytes if self._target_bytes is None else self._target_bytes + 1
 
-    def _lowest_level(self, task: Task, common: Precedences, fineness: int) -> tuple[int, Precedences]:
+    def _lowest_level(self, task: Task, common: Precedences, spared: float) -> tuple[int, Precedences]:
         """Return a level within which there may be an order, and what all such orders have in common.
 
         What is between bound and ceiling is halved as long as what is forced tells the halves apart, and the bound
-        raised, down to parts of the peak of ``fineness``; at least once.
+        raised, down to a small part of the peak, or to the part ``spared`` of it: a level is searched in little more
+        time than one below it, so of a few levels the highest answers for all.
         """
         if self._target_bytes is not None:
             return self._target_bytes, common
         grain = task.piece.grain_bytes
         low, high = (self.lower_bytes - 1) // grain, (task.peak_bytes - 1) // grain  # no order so low, perhaps one
-        finest = max(1, min(high // fineness, (high - low + 1) // 2))
+        finest = max(1, high // _FORCED_FINENESS, ceil((high - low) * spared), _FEW_LEVELS if spared else 0)
         with self._meter.share(_FORCED_SHARE) as part:
             while high - low > finest:
                 middle = (low + high) // 2
