@@ -68,7 +68,7 @@ _LEARNT = ((0.95, 60), (0.85, 140))
 """What counts as full while it learns, as a part of the bound, and rehearsals so; where few turns fit, the first."""
 _FEW_TURNS_BUFFERS = 20_000  # with more, each compiled turn takes a second or so, and the first must be good
 _SLOW_BUFFERS = 50_000  # with more, a turn that is not compiled takes seconds
-_CROWDED = 200  # alive at once: holes are many then, and the load around a buffer changes slowly
+_CROWDED = 100  # alive at once: holes are many then, and the load around a buffer changes slowly
 _AIM = 0.7  # of the gap to the bound: what lies above it moves forward
 _MOVES = 0.7  # of those, chosen at random
 _PATIENCE, _REHEARSED_PATIENCE = 50, 20  # turns without a better plan; the same after rehearsals

@@ -1,7 +1,8 @@
 """Brings an arena and its lower bound together: greedy plans, then search, until they meet or time is up.
 
     1  the portfolio of greedies; the load bound; most networks end here, in milliseconds
-    2  of many buffers, first fit in orders that learn, and repairs where the plan is too high
+    2  of many buffers, first fit in orders that learn, and repairs where the plan is too high; of a few thousand with
+       many alive, 3 for a while before that: training steps of real networks are easy for it
     3  search for a plan at the bound: rounds of growing limits, in each one attempt per ranking
          found      the plan is optimal, proven
          exhausted  nothing fits the bound: it rises to the next multiple of the greatest common divisor of the sizes
@@ -48,8 +49,9 @@ _GROWTH = 3  # of the limit, from round to round
 _BOUND_SHARE = 2  # effort at the bound, over effort at capacities above it; the other way round for many buffers
 _MANY = 1000
 _SEARCHED_WHOLE = 3000  # buffers that a search of the whole is worth a try for
+_FIRST_SEARCH_SHARE = 0.2  # of the time, where hundreds are alive: some are easy for it and hard for first fit
 _FIRST_FIT_SHARE = 0.1  # of the time, where repairs follow
-_CROWDED, _CROWDED_SHARE = 200, 0.8  # with so many alive at once, a crowd is large for a search
+_CROWDED, _CROWDED_SHARE = 100, 0.8  # with so many alive at once, a crowd is large for a search
 _SLOW_SHARE = 0.5  # of the time, for repairs of what is there, where a turn of first fit would be slow
 _FEW_TURNS = 8  # with time for no more than that, repairs would be slower still
 _FASTEST = "time, best fit"
@@ -233,9 +235,13 @@ class _Run:
             self._offer(place_all(self._columns, _FASTEST, self._meter), _FASTEST)
 
     def _work_on_many(self) -> None:
-        """First fit in many orders, then repairs, then what is left of the time for either."""
+        """First fit in many orders, then repairs, then what is left of the time for either; a first search before."""
         if self._meter.has_ended:
             return
+        if self._columns.count <= _SEARCHED_WHOLE and self._columns.mean_alive >= _CROWDED:
+            self._search_for_a_while()
+            if self._is_settled():
+                return
         fits = FirstFits(self._columns, self._enough_bytes, self._offer, self._meter, self._engine)
         if fits.is_slow and self._columns.mean_alive < _CROWDED:
             part = self._meter.part(_SLOW_SHARE)
@@ -261,6 +267,16 @@ class _Run:
         while is_open and not self._is_settled():
             is_open = fits.turn(self._meter)
             self._tell()
+
+    def _search_for_a_while(self) -> None:
+        """Search the whole with a part of the time."""
+        whole, self._meter = self._meter, self._meter.part(_FIRST_SEARCH_SHARE)
+        try:
+            with suppress(OutOfBudget):
+                self._search()
+        finally:
+            self._meter.settle()
+            self._meter = whole
 
     @property
     def _enough_bytes(self) -> int:

@@ -18,7 +18,7 @@ from memprof.planning.offsets.repair import Repairs
 from memprof.planning.offsets.shelves import Shelves
 from memprof.planning.offsets.solver import plan_offsets
 from memprof.planning.validator import find_violation
-from tests.planning.offsets.problems import loose_problem, problem_of
+from tests.planning.offsets.problems import GAP, loose_problem, problem_of
 from tests.planning.work import WorkClock
 
 LINES_OVER = 1_500_000
@@ -197,6 +197,23 @@ def test_ctrl_c_in_the_search_of_a_crowd_ends_the_whole(monkeypatch: pytest.Monk
     plan = plan_offsets(problem, Meter(effort=10_000_000), engine=PLAIN)
     assert calls == [1]
     assert problem.load_bytes < plan.arena_bytes < sum(problem.sizes)
+
+
+def test_a_few_thousand_with_many_alive_are_searched_before_first_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class BegunError(Exception):
+        pass
+
+    def begin(*_: object) -> None:
+        raise BegunError
+
+    monkeypatch.setattr(solver, "FirstFits", begin)
+    monkeypatch.setattr(solver, "_MANY", 5)
+    monkeypatch.setattr(solver, "_CROWDED", 2)
+    assert plan_offsets(problem_of(GAP), Meter(effort=10_000_000), engine=PLAIN).proof == "exhaustive search"
+    for limit, value in (("_CROWDED", 50), ("_SEARCHED_WHOLE", 8)):
+        with monkeypatch.context() as patch, pytest.raises(BegunError):
+            patch.setattr(solver, limit, value)
+            plan_offsets(problem_of(GAP), Meter(effort=10_000_000), engine=PLAIN)
 
 
 def test_repairs_come_first_where_a_turn_of_first_fit_would_take_all_the_time() -> None:
