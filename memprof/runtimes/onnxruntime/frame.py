@@ -173,10 +173,9 @@ class Frame:
 
     def later_pass(self, written: Collection[int]) -> list[int]:
         """Return by step the bytes of any further pass; of the graph outputs only ``written`` count."""
-        if not self.has_pattern:
-            return self.first_pass(written)
-        block = self.pattern_bytes
-        counted = self.apart - self.outputs.difference(written)
+        block = self.pattern_bytes if self.has_pattern else 0
+        apart = self.apart if self.has_pattern else frozenset(self.plan.owned)
+        counted = apart - self.outputs.difference(written)
         return [
             block + a + b for a, b in zip(self._alive(counted), self._beyond(self.later_uses, counted), strict=True)
         ]
