@@ -14,6 +14,7 @@ _SCRIPT = """
 import os
 from memprof.base.arithmetic import keep_numpy_alone
 keep_numpy_alone()
+os.environ.update(SET_LATER)
 import numpy
 print(len(os.listdir("/proc/self/task")), os.environ.get("OPENBLAS_NUM_THREADS"), type(numpy.__loader__).__name__)
 """
@@ -26,10 +27,15 @@ main()
 """
 
 
-def _asked(**variables: str) -> list[str]:
+def _asked(later: dict[str, str] | None = None, **variables: str) -> list[str]:
     environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_NUM_THREADS"} | variables
     done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True, env=environment, timeout=300
+        [sys.executable, "-c", _SCRIPT.replace("SET_LATER", repr(later or {}))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=300,
     )
     return done.stdout.split()
 
@@ -41,6 +47,10 @@ def test_numpy_starts_no_threads_and_the_variable_is_left_as_it_was() -> None:
 
 def test_who_sets_the_variable_is_obeyed() -> None:
     assert _asked(OPENBLAS_NUM_THREADS="2")[1] == "2"
+
+
+def test_a_variable_that_code_sets_before_it_imports_numpy_is_obeyed_and_left() -> None:
+    assert _asked({"OPENBLAS_NUM_THREADS": "2"})[1] == "2"
 
 
 def test_a_network_without_arithmetic_on_shapes_is_analysed_without_numpy(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ class _AloneLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None, "it was made from one"
         module.__spec__.loader = module.__loader__ = self._loader
+        if _THREADS in os.environ:  # set since, by code that makes a module
+            self._loader.exec_module(module)
+            return
         os.environ[_THREADS] = "1"
         try:
             self._loader.exec_module(module)

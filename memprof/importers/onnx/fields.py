@@ -167,6 +167,14 @@ def list_end(content: bytes) -> tuple[int, int]:
     return position, count
 
 
+def numbers_at_most(content: bytes) -> int:
+    """Return how many varints a list has at most: packed ones end in a byte below 0x80, others after their tags."""
+    import numpy as np
+
+    ends = int(np.count_nonzero(np.frombuffer(content, np.uint8) < 0x80))
+    return ends // 2 if content[0] & 7 == VARINT else ends
+
+
 def _leading(flags: np.ndarray[Any, Any]) -> int:
     """Return how many flags are set before the first that is not."""
     return len(flags) if flags.all() else int(flags.argmin())

@@ -69,8 +69,11 @@ class Room:
 
     @property
     def list_bytes(self) -> int:
-        """Bytes of long lists of numbers and texts in attributes: forests have no other weights."""
-        return 2560 * self.nodes
+        """Bytes of long lists in attributes, and of the numbers in them once read: forests have no other weights.
+
+        A number of one byte takes eight then, and all of them are held five times until the graph is built.
+        """
+        return 2000 * self.nodes
 
 
 USUAL = Room()

@@ -37,6 +37,7 @@ from memprof.importers.onnx.fields import (
     WINDOW_BYTES,
     invalid,
     list_end,
+    numbers_at_most,
     read_field,
     varint,
 )
@@ -54,6 +55,7 @@ MAX_LISTS = 32
 
 _MODULE_KEY = b"pkg.torch.onnx.name_scopes"
 
+_FLOATS, _INTS = 7, 8  # lists of numbers of an attribute
 
 _DROP, _PAYLOAD, _METADATA, _LIST = "drop", "payload", "metadata", "list"
 
@@ -104,7 +106,7 @@ _ATTRIBUTE = _Message(
     enter=_attribute_fields,
     drop=frozenset({13}),  # doc_string
     payload=frozenset({4}),  # s
-    lists=frozenset({7, 8, 9}),  # floats, ints, strings: words and classes decide shapes
+    lists=frozenset({_FLOATS, _INTS, 9}),  # floats, ints, strings: words and classes decide shapes
 )
 _NODE = _Message(  # doc_string, device_configurations; metadata_props
     enter={5: _ATTRIBUTE}, drop=frozenset({6, 10}), metadata=9, whole_bytes=SMALL_NODE_BYTES
@@ -232,6 +234,8 @@ class _Walk:
                     lists_left -= 1
                     position = max(position, self._list_end(begin, stop))
                 if position - begin < LONG_LIST_BYTES:
+                    if number == _INTS and tag & 7 == BYTES:  # packed: up to eight times as much once read
+                        self._count_listed(8 * (position - value))
                     continue
                 replacement = self._list(begin, position)
             elif isinstance(action, _Message):
@@ -284,12 +288,19 @@ class _Walk:
             raise LimitError(f"The model has more than {self._most_fields} fields.", MORE)
 
     def _list(self, start: int, stop: int) -> bytes:
-        self._listed += stop - start
-        if self._listed > self._room.list_bytes:
-            raise LimitError(f"The model's lists have more than {self._room.list_bytes / 1e6:.4g} MB.", MORE)
+        self._count_listed(stop - start)
         content = self._bytes(start, stop)
+        if content[0] >> 3 == _FLOATS:
+            self._count_listed(stop - start)
+        elif content[0] >> 3 == _INTS:
+            self._count_listed(8 * numbers_at_most(content))
         self.tags_in_lists += costly_tags(content)
         return content
+
+    def _count_listed(self, size: int) -> None:
+        self._listed += size
+        if self._listed > self._room.list_bytes:
+            raise LimitError(f"The model's lists take more than {self._room.list_bytes / 1e6:.4g} MB.", MORE)
 
     def _copy(self, start: int, stop: int, parts: list[bytes]) -> None:
         if start == stop:

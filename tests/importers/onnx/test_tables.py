@@ -144,9 +144,9 @@ def test_lists_have_a_limit_of_their_own(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Room, "structure_bytes", 40_000)
     assert strip(content) == content  # most lists are long, the others fit
     monkeypatch.setattr(Room, "list_bytes", len(content) // 2)
-    with pytest.raises(LimitError, match=r"lists have more than .*"):
+    with pytest.raises(LimitError, match=r"lists take more than .*"):
         strip(content)
-    monkeypatch.setattr(Room, "list_bytes", len(content))
+    monkeypatch.setattr(Room, "list_bytes", 4 * len(content))
     monkeypatch.setattr(Room, "fields", 29_000)
     with pytest.raises(LimitError, match="more than 29000 fields"):
         strip(content)  # each text counts
@@ -154,6 +154,29 @@ def test_lists_have_a_limit_of_their_own(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "stars.onnx"  # a star begins an attribute: what lists hold of them is none
     path.write_bytes(model([node("Scaler", ["x"], ["y"], odd=["*" * 20] * 200_000)], ["y"]).SerializeToString())
     assert len(read_structure(path)) == path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("row", "number_bytes"),
+    [
+        (b"\x42" + varint(60_000) + b"\x00" * 60_000, 8 * 60_000),  # packed
+        ((b"\x42" + varint(600) + b"\x00" * 600) * 100, 8 * 60_000),  # the same in short pieces
+        (b"\x40\x00" * 60_000, 8 * 60_000),
+        (b"\x40\xff\x7f" * 60_000, 8 * 60_000),
+        (b"\x3d\x00\x00\x00\x00" * 60_000, 4 * 60_000),
+    ],
+)
+def test_lists_count_by_what_their_numbers_take_once_they_are_read(
+    row: bytes, number_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = AttributeProto(name="odd").SerializeToString() + row
+    for number in (5, 1, 7):  # an attribute of a node of a graph of a model
+        content = bytes([number << 3 | 2]) + varint(len(content)) + content
+    monkeypatch.setattr(Room, "list_bytes", number_bytes + 2 * len(row))
+    assert len(ModelProto.FromString(strip(content)).graph.node[0].attribute[0].SerializeToString()) >= len(row)
+    monkeypatch.setattr(Room, "list_bytes", number_bytes - 1)
+    with pytest.raises(LimitError, match="lists take more than"):
+        strip(content)
 
 
 @given(
