@@ -378,3 +378,12 @@ def _convolutions(layers: list[tuple[int, int]], side: int) -> Graph:
         assert value is not None
         last, channels = value, written
     return builder.build([last])
+
+
+def test_of_equal_chunks_that_of_the_later_region_is_taken_since_maps_lie_below_earlier_ones() -> None:
+    arena, most = Arena(Heap()), 400 * 2**20
+    first = arena.take(most)  # of 512 MiB, whose rest is too small to be split off
+    second = arena.take(1)
+    arena.give(second)
+    arena.give(first)
+    assert (first, second, arena.take(most)) == ((0, 0), (1, 0), (1, 0))

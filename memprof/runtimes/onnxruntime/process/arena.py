@@ -2,8 +2,9 @@
 
     a region    1 MiB at first; where a request does not fit, regions double until it does, and each further region is
                 twice as large as the last
-    a chunk     requests are rounded up to 256 bytes and take the smallest free chunk that holds them, the lowest of
-                several; it is split where it is twice as large, or larger by 128 MiB; freed neighbours join
+    a chunk     requests are rounded up to 256 bytes and take the smallest free chunk that holds them, of several the
+                one at the lowest address; it is split where it is twice as large, or larger by 128 MiB; freed
+                neighbours join
 
 A region has a table beside it, 8 bytes for every 256. Regions never go back while the session lives. Complexity:
 O(requests log chunks).
@@ -30,7 +31,7 @@ class Arena:
         self._next = _FIRST_REGION
         self._regions: list[tuple[int, int]] = []  # (address in the heap, bytes)
         self._written: list[int] = []  # bytes of each region, up to the last one written to
-        self._free: list[tuple[int, int, int]] = []  # (bytes, region, start), ascending
+        self._free: list[tuple[int, int, int, int]] = []  # (bytes, address of the region, start, region), ascending
         self._by_start: dict[tuple[int, int], int] = {}
         self._by_end: dict[tuple[int, int], int] = {}
         self._taken: dict[tuple[int, int], int] = {}
@@ -40,7 +41,7 @@ class Arena:
         padded = max(1, -(-size // _ROUNDING)) * _ROUNDING
         if not self._free or self._free[-1][0] < padded:
             self._extend(padded)
-        got, region, start = self._free[bisect_left(self._free, (padded, 0, 0))]
+        got, _, start, region = self._free[bisect_left(self._free, (padded,))]
         self._remove(region, start, start + got)
         if got >= 2 * padded or got - padded >= _LARGEST_WASTE:
             self._add(region, start + padded, start + got)
@@ -57,7 +58,7 @@ class Arena:
         sized = zip(self._regions, self._written, strict=True)
         found._regions = [(heap.hold_beside(size, written), size) for (_, size), written in sized]
         found._written = list(self._written)
-        found._free = list(self._free)
+        found._free = sorted(found._entry(region, start, start + size) for size, _, start, region in self._free)
         found._by_start, found._by_end = dict(self._by_start), dict(self._by_end)
         found._taken = dict(self._taken)
         return found
@@ -86,9 +87,12 @@ class Arena:
         self._add(len(self._regions) - 1, 0, region)
 
     def _add(self, region: int, start: int, end: int) -> None:
-        insort(self._free, (end - start, region, start))
+        insort(self._free, self._entry(region, start, end))
         self._by_start[region, start], self._by_end[region, end] = end, start
 
     def _remove(self, region: int, start: int, end: int) -> None:
-        del self._free[bisect_left(self._free, (end - start, region, start))]
+        del self._free[bisect_left(self._free, self._entry(region, start, end))]
         del self._by_start[region, start], self._by_end[region, end]
+
+    def _entry(self, region: int, start: int, end: int) -> tuple[int, int, int, int]:
+        return end - start, self._regions[region][0], start, region

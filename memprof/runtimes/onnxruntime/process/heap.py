@@ -26,7 +26,7 @@ _PAD = 131_072
 _LARGEST_THRESHOLD = 32 * 2**20
 _JOINED = 65_536  # a free chunk from here on makes the allocator look at its end
 _ALIGNMENT = 64  # what onnxruntime asks for
-_FIRST_MAP = 1 << 50
+_FIRST_MAP, _LAST_MAP = 1 << 50, 1 << 62  # maps lie above the heap, each below the one before
 _THRESHOLD = 220_000  # found in a Python process that has imported NumPy and onnxruntime
 
 
@@ -47,7 +47,7 @@ class Heap:
         self._by_end: dict[int, int] = {}
         self._chunks: dict[int, int] = {}
         self._maps: dict[int, _Map] = {}
-        self._next_map = _FIRST_MAP
+        self._next_map = _LAST_MAP
         self._written = bytearray(1024)
 
     @classmethod
@@ -90,8 +90,8 @@ class Heap:
     def hold_beside(self, size: int, written: int) -> int:
         """Return the address of a map of ``size`` bytes, of which ``written`` are written."""
         got = -(-(size + 8) // _PAGE) * _PAGE
-        self._next_map += got + _PAGE
-        return self._hold(self._next_map - got - _PAGE, got, written)
+        self._next_map -= got + _PAGE
+        return self._hold(self._next_map, got, written)
 
     def write(self, address: int, start: int, stop: int) -> None:
         """Write to bytes ``[start, stop)`` of what lies at ``address``."""
@@ -125,8 +125,8 @@ class Heap:
         if self._end - self._top < size + _SMALLEST:
             if size >= self._threshold:
                 got = -(-(size + 8) // _PAGE) * _PAGE
-                self._next_map += got + _PAGE
-                return self._next_map - got - _PAGE, got
+                self._next_map -= got + _PAGE
+                return self._next_map, got
             missing = size + _PAD + _SMALLEST - (self._end - self._top)
             self._end += -(-missing // _PAGE) * _PAGE
         self._top += size
