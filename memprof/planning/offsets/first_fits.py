@@ -130,6 +130,7 @@ class FirstFits:
         self._engine: Engine | None = None
         self._shelving: Shelving | None = None
         self._abutting: Abutting | None = None
+        self._uncounted = 0  # items that make no step yet
         self._orders = self._all_orders()
         self._next: _Turns | None = None
         self._top = 0
@@ -293,7 +294,7 @@ class FirstFits:
                 else 0
             )
             while v.control[NEXT] < len(order):
-                self._meter.spend(engine.place(v, _AT_ONCE[engine.name]) // _ITEMS_PER_STEP)
+                self._count(engine.place(v, self._at_once(engine)))
         self._offset = np.array(v.offset, dtype=np.int64) * self._granule
         if turns.rehearsal is None:
             self._cost = self._meter.spent - before[0], self._meter.seconds - before[1]
@@ -310,8 +311,20 @@ class FirstFits:
         count = a.control[abutting.COUNT] = min(len(a.near), most)
         a.control[abutting.NEXT] = 0
         while a.control[abutting.NEXT] < count:
-            self._meter.spend(engine.abut(a, _AT_ONCE[engine.name]) // _ITEMS_PER_STEP)
+            self._count(engine.abut(a, self._at_once(engine)))
         return count
+
+    def _at_once(self, engine: Engine) -> int:
+        """Return how many items to look at before the meter is told: where its steps end, every engine ends at once.
+
+        Which one runs may be the clock's affair; what is left for others must not be.
+        """
+        return min(_AT_ONCE[engine.name], _ITEMS_PER_STEP * (self._meter.steps_left + 1) - self._uncounted)
+
+    def _count(self, items: int) -> None:
+        """Tell the meter of items that were looked at, however many at once."""
+        steps, self._uncounted = divmod(self._uncounted + items, _ITEMS_PER_STEP)
+        self._meter.spend(steps)
 
     def _ready(self) -> tuple[Shelving, Engine]:
         engine = self._best_engine()
@@ -362,7 +375,8 @@ class FirstFits:
         }
         # Half the memory is passed over in less time.
         kind = np.int32 if int(columns["size"].sum()) < _MOST_SHORT else np.int64
-        self._meter.spend(count // _ITEMS_PER_STEP)
+        if self._shelving is None:  # once, whether the clock calls for another engine or not
+            self._meter.spend(count // _ITEMS_PER_STEP)
         return Shelving(**{name: make_column(column.astype(kind)) for name, column in columns.items()})
 
     def _room_to_abut(self, v: Shelving, engine: Engine) -> Abutting:

@@ -198,3 +198,18 @@ def test_moments_far_apart_take_no_more_shelves() -> None:
         fits = fits_of(problem, PLAIN, [])
         fits.turn(Meter())
         assert len(fits._shelving.block) <= 2000 // 16  # type: ignore[union-attr] # the same
+
+
+@pytest.mark.skipif(not has_compiler(), reason="there is one engine alone")
+@pytest.mark.parametrize("effort", [300_000, 700_000])
+def test_what_is_left_of_a_budget_is_the_same_whichever_engine_runs(
+    effort: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = problem_of(random_rows(2500, seed=3, longest=900))
+    found = []
+    for plain_seconds in (math.inf, 0.0, 0.2):
+        monkeypatch.setattr(first_fits, "_PLAIN_SECONDS", plain_seconds)
+        meter = Meter(effort=effort)
+        found.append((plan_offsets(problem, meter).offsets, meter.spent))
+    assert found[0][1] >= effort
+    assert found[1:] == [found[0]] * 2
