@@ -193,6 +193,20 @@ def test_an_optimiser_that_wants_more_than_its_memory_is_told_as_the_reason(
 
 
 @pytest.mark.default_session
+def test_what_onnxruntime_refuses_is_told_by_the_name_of_the_file(tmp_path: Path, cache: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    found = model([node("BitwiseNot", ["x"], ["y"])], inputs=[tensor("x", [4])], opset=18)
+    found.graph.output.append(tensor("y", [4]))
+    path = tmp_path / "refused.onnx"
+    path.write_bytes(found.SerializeToString())
+
+    reason = memprof.analyze(path).headline.lowered_by[0]
+
+    assert f"onnxruntime on {path} failed" in reason
+    assert "model.onnx" not in reason
+
+
+@pytest.mark.default_session
 def test_an_optimiser_that_takes_too_long_is_asked_once(
     file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

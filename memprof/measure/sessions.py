@@ -16,7 +16,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from memprof.base.errors import ChangedError, InputError, MemprofError
+from memprof.base.errors import ChangedError, InputError, MemprofError, RuntimeFailure
 from memprof.base.folders import scratch_folder
 from memprof.importers.onnx.read import parse
 from memprof.importers.onnxruntime_dump import read_optimized
@@ -141,7 +141,10 @@ def _ask(request: Request, question: Question, kept: Path | None) -> tuple[Model
             with contextlib.suppress(NoStandInError):
                 prepare(other, question, folder / "look_alike.onnx")
                 rehearsal = Rehearsal(folder / "look_alike.onnx", question.threads)
-        write_optimized(str(stand_in), target, question.limits, rehearsal)
+        try:
+            write_optimized(str(stand_in), target, question.limits, rehearsal)
+        except RuntimeFailure as error:  # it names the stand-in, which is gone by then
+            raise type(error)(error.message.replace(str(stand_in), request.name), error.hint) from error
         if kept is not None:
             keep(target, kept)
         return read_optimized(target, request), None if rehearsal is None else rehearsal.loading()

@@ -75,8 +75,8 @@ class PlanOptions:
         in_place: Whether elementwise operations are in place where every order allows it; for ``reference``.
         keep_order: Whether the given order stays, so that only addresses are planned.
         seconds: Time to search at most, for all parts of the plan together; proofs usually come long before.
-        effort: Steps of work to spend at most, ``None`` for any number. The same plan on every machine, however busy,
-            if ``seconds`` is endless.
+        effort: Steps of work to spend at most, ``None`` for any number. The same plan on every machine with the same
+            extras, however busy, if ``seconds`` is endless.
         alignment: Every offset is a multiple of it, and sizes count as rounded up to one; ``None`` for 64, and for 1
             where buffers come without a graph.
         with_inputs: Whether graph inputs are in the arena, or the caller's.

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 
+from memprof.base.errors import InputError
 from memprof.importers.onnx.library import AttributeProto, GraphProto, NodeProto
 from memprof.importers.onnx.order import read_by
 from memprof.importers.onnx.types import TypeTable
@@ -41,7 +42,11 @@ def tables(node: NodeProto, types: TypeTable) -> Iterator[tuple[str, TensorType]
             field, dtype = _LISTS[attribute.type]
             yield attribute.name, types.of(dtype, (len(getattr(attribute, field)),))
         elif attribute.type == AttributeProto.TENSOR:
-            yield attribute.name, types.of_tensor(attribute.t)
+            try:
+                of = types.of_tensor(attribute.t)
+            except InputError:  # no tensor can be so: no weight, and what else is wrong with the node is said of it
+                continue
+            yield attribute.name, of
 
 
 class FreeNames:

@@ -67,6 +67,14 @@ def test_tensors_of_trees_and_words_are_weights_and_numbers_are_none(tmp_path: P
         assert memprof.load(tmp_path / f"{name}.onnx").graph.parameter_bytes == size
 
 
+@pytest.mark.parametrize("dims", [[-1], [2**62, 2**62], [1] * 100])
+def test_a_tensor_that_cannot_be_is_no_weight_and_ends_no_report(tmp_path: Path, dims: list[int]) -> None:
+    odd = TensorProto(dims=dims, data_type=TensorProto.FLOAT)
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(model([node("Odd", ["x"], ["y"], odd=odd, sure=[1.0])], ["y"], x=(F, [4])).SerializeToString())
+    assert memprof.load(path).graph.parameter_bytes == 4
+
+
 def test_nodes_that_are_alike_each_have_their_own(tmp_path: Path) -> None:
     scaler = {"offset": [0.0] * 4, "scale": [1.0] * 4}
     nodes = [node("Scaler", [f"x{i}"], [f"x{i + 1}"], **scaler) for i in range(5)]
