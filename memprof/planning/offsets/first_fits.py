@@ -80,7 +80,7 @@ _MOST_ABUTTING = {PLAIN.name: 2_000, "compiled": 40_000}  # that takes half a se
 _REACH = 0.2  # of a mean life: neighbours that are farther off in time do not count
 _PLAIN_BUFFERS, _PLAIN_SECONDS = 5_000, 1.0  # so few, for so long, before compiled code is worth its start
 _MOST_SHORT = 2**31  # what 32 bits hold
-_LOAD_SECONDS, _COMPILE_SECONDS = 1.0, 4.0  # that must be left to begin with it, compiled before or not
+_LOAD_SECONDS, _COMPILE_SECONDS = 0.6, 4.0  # that must be left to begin with it, compiled before or not
 
 Offer = Callable[[list[int], str], None]
 
