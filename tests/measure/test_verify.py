@@ -13,7 +13,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402 - onnxruntime may be missing
 
 from memprof.base.errors import MissingExtraError, RuntimeFailure  # noqa: E402
 from memprof.importers.request import Request  # noqa: E402

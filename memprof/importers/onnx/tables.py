@@ -23,11 +23,6 @@ _LISTS = {
 }
 
 
-def has_tables(node: NodeProto) -> bool:
-    """Tell whether attributes of ``node`` are weights."""
-    return node.domain == "ai.onnx.ml" or node.op_type == "TfIdfVectorizer"
-
-
 def tables(node: NodeProto, types: TypeTable) -> Iterator[tuple[str, TensorType]]:
     """Yield the name and the type of each attribute of ``node`` that is a weight.
 
@@ -35,7 +30,7 @@ def tables(node: NodeProto, types: TypeTable) -> Iterator[tuple[str, TensorType]
         node: Any node.
         types: Where types are made.
     """
-    if not has_tables(node):
+    if node.domain != "ai.onnx.ml" and node.op_type != "TfIdfVectorizer":
         return
     for attribute in node.attribute:
         if attribute.type in _LISTS:

@@ -50,13 +50,13 @@ def test_a_reshape_to_a_shape_of_run_time_keeps_its_elements(tmp_path: Path) -> 
 def test_numbers_of_elements_travel_on(tmp_path: Path, nodes: list[NodeProto], size: int) -> None:
     settings = reshaped(*nodes)
     settings["initializers"] = [numpy_helper.from_array(np.array(1, np.float32), "one"), integers("flat", -1)]
-    found = load(tmp_path, model(**settings))  # type: ignore[arg-type]
+    found = load(tmp_path, model(**settings))  # type: ignore[arg-type] # settings are of several types
     assert sizes(found)["z"] == size
 
 
 def test_two_open_shapes_of_equal_size_are_not_taken_for_one(tmp_path: Path) -> None:
     settings = reshaped(node("Reshape", ["x", "t"], ["b"]), node("Add", ["a", "b"], ["z"]))
-    found = load(tmp_path, model(**settings))  # type: ignore[arg-type]
+    found = load(tmp_path, model(**settings))  # type: ignore[arg-type] # settings are of several types
     assert sizes(found)["z"] is None
     assert [unknown.hint for unknown in found.graph.unknown] == ["--value s=N,N,N,N"]
 
@@ -109,7 +109,7 @@ def test_an_empty_tensor_with_a_side_that_nothing_bounds_is_within_all_limits(tm
     ]
     settings = reshaped(*nodes)
     settings["initializers"] = [integers("zero", 0), numpy_helper.from_array(np.array(0), "first")]
-    found = load(tmp_path, model(**settings))  # type: ignore[arg-type]
+    found = load(tmp_path, model(**settings))  # type: ignore[arg-type] # settings are of several types
     assert sizes(found)["z"] is None
 
 

@@ -67,7 +67,7 @@ def test_a_flow_that_runs_out_of_its_budget_is_still_a_lower_bound() -> None:
     for piece in pieces(100):
         for op in range(len(piece.ops)):
             smallest = smallest_step(piece, op)
-            for effort in range(steps_of(lambda meter: operation_bound(piece, op, meter))):  # noqa: B023
+            for effort in range(steps_of(lambda meter: operation_bound(piece, op, meter))):  # noqa: B023 - called at once
                 try:
                     bound, before = operation_bound(piece, op, Meter(effort=effort))
                 except OutOfBudget:
@@ -96,7 +96,7 @@ def test_the_lightest_state_is_not_guessed_when_the_budget_ends() -> None:
     answers = []
     for piece in pieces(30):
         whole = lightest_state(piece, Meter())
-        for effort in range(steps_of(lambda meter: lightest_state(piece, meter))):  # noqa: B023
+        for effort in range(steps_of(lambda meter: lightest_state(piece, meter))):  # noqa: B023 - called at once
             with suppress(OutOfBudget):
                 answers.append(lightest_state(piece, Meter(effort=effort)))
                 assert answers[-1] in (None, whole)
@@ -151,8 +151,8 @@ def test_a_network_that_is_restored_has_the_flow_that_it_had() -> None:
 
         def add(count: int, *networks: FlowNetwork) -> None:
             for _ in range(count):
-                source, target = rng.sample(nodes, k=2)  # noqa: B023
-                capacity = rng.randint(0, 9)  # noqa: B023
+                source, target = rng.sample(nodes, k=2)  # noqa: B023 - called at once
+                capacity = rng.randint(0, 9)  # noqa: B023 - called at once
                 for each in networks:
                     each.add_edge(source, target, capacity)
 

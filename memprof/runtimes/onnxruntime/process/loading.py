@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from memprof.ir import Graph, Node, Role, TensorType, Value
+from memprof.ir.graph import field_of
 from memprof.runtimes.onnxruntime.process.arena import Arena
 from memprof.runtimes.onnxruntime.process.heap import Heap
 from memprof.runtimes.onnxruntime.process.packing import ArenaUse, arena_use, packed_bytes
@@ -30,8 +31,8 @@ _DOUBLES = 50_000_000
 _SMALL = 2048  # smaller weights are counted with the graph's objects
 _REORDERED = "com.microsoft.nchwc.Conv"
 _CHANNELS_LAST = "com.microsoft.QLinearConv"
-_WITH_TABLES = frozenset({"TfIdfVectorizer"})
 _MAX_DIGITS = 10
+_CAPTURES = field_of(Node, "captures")
 _PARAMETER, _CONSTANT = Role.PARAMETER, Role.CONSTANT  # an attribute of an Enum is slow to read
 
 Weights = dict[str, int]
@@ -93,7 +94,7 @@ def load(heap: Heap, source: Graph, ran: Graph) -> Loaded:
 
 def held_by_attributes(graph: Graph) -> list[tuple[int, ...]]:
     """Return the ids of the weights that lie in attributes, by node: they are read, copied and kept with it."""
-    if not any(op in _WITH_TABLES or op.startswith("ai.onnx.ml.") for op in graph.ops):
+    if not any(map(_CAPTURES, graph.nodes)):  # told natively: nearly all graphs have none
         return []
     return [node.captures for node in graph.nodes if node.captures and not node.bodies]
 
